@@ -1,0 +1,1 @@
+"""Denoisers: networks, classical filters and the way in for a user's own module."""

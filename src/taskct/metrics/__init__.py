@@ -1,0 +1,1 @@
+"""Pure functions on arrays: image quality, ROC analysis, trade-offs."""

@@ -1,0 +1,277 @@
+"""The answer at the top of the page, worked out from the run's numbers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from taskct.report.results import Arm, Estimate, Run, WithinTolerance, arm_label, observer_label
+
+_FEW_BACKGROUNDS = 50
+
+
+def number(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number with a true minus sign.
+
+    >>> number(-0.0412, 3), number(0.01, 2, signed=True), number(-0.0001, 3)
+    ('−0.041', '+0.01', '0.000')
+    """
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return text.lstrip("-")
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
+    """Write an estimate with its interval, which does not break across lines.
+
+    >>> interval(Estimate(0.02, -0.01, 0.05), 2, signed=True).replace("\N{NO-BREAK SPACE}", " ")
+    '+0.02 [−0.01, +0.05]'
+    """
+    value, low, high = (
+        number(v, digits, signed=signed) for v in (estimate.value, estimate.ci_low, estimate.ci_high)
+    )
+    return f"{value} [{low},\N{NO-BREAK SPACE}{high}]"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join words as a sentence does.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *head, last = words
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the page says first."""
+
+    verdict: str
+    """One sentence: is there a gain, and for what."""
+    answers: list[tuple[str, str]]
+    """A few words and the sentences they head."""
+    notes: list[str]
+    """What the numbers rest on."""
+    warnings: list[str]
+    """What should make a reader careful."""
+
+
+def headline(run: Run) -> Headline:
+    """Answer "Does this denoiser keep what must be found, and what does it cost?" for the first seed.
+
+    A gain or loss is called so only where the whole interval of the paired difference is on one side of zero.
+    """
+    answers = [("What MSE denoising does", _mse(run)), ("What task-informed training does", _gain(run))]
+    bargain = _bargain(run)
+    if bargain:
+        answers.append(("The better bargain", bargain))
+    within = _within(run)
+    if within:
+        answers.append(("At almost no price", within))
+    return Headline(_verdict(run), answers, _notes(run), _warnings(run))
+
+
+def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[str, Estimate]:
+    found = {o: run.delta(arm, versus, o, seed) for o in run.observers}
+    return {observer: delta for observer, delta in found.items() if delta is not None}
+
+
+def _signs(deltas: dict[str, Estimate]) -> tuple[list[str], list[str], list[str]]:
+    """Split observers into those that gain, lose and cannot be told."""
+    by_sign = {s: [observer_label(o) for o, d in deltas.items() if d.sign == s] for s in (1, -1, 0)}
+    return by_sign[1], by_sign[-1], by_sign[0]
+
+
+def _price(run: Run, arm: str) -> str:
+    control = run.arm(run.tradeoff.control).image_quality.rmse_hu.value
+    percent = 100 * (run.arm(arm).image_quality.rmse_hu.value / control - 1)
+    return f"{number(abs(percent), 1)} % {'more' if percent >= 0 else 'less'} RMSE"
+
+
+def _verdict(run: Run) -> str:
+    control, chosen = run.tradeoff.control, run.choices.chosen_arm
+    name, base = arm_label(chosen), arm_label(control)
+    if chosen == control:
+        return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
+    gains, losses, unclear = _signs(_deltas(run, chosen, control))
+    price = _price(run, chosen)
+    if not gains and not losses:
+        return (
+            f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
+            f"these test trials can tell from zero, for {price}."
+        )
+    if not gains:
+        return (
+            f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}."
+        )
+    text = f"Task-informed training at {name} raises AUC over the {base} control for the {listed(gains)}"
+    if losses:
+        text += f", lowers it for the {listed(losses)}"
+    if unclear:
+        text += f", and shows no difference for the {listed(unclear)}"
+    return f"{text}; the price is {price}."
+
+
+def _mse(run: Run) -> str:
+    low, mse = run.arm("low-dose"), run.arm("mse")
+    before, after = low.image_quality.rmse_hu.value, mse.image_quality.rmse_hu.value
+    text = f"RMSE goes from {number(before, 2)} HU (low-dose images) to {number(after, 2)} HU."
+    parts = []
+    for observer in run.observers:
+        if observer in low.observers and observer in mse.observers:
+            pair = (arm.observers[observer].value for arm in (low, mse))
+            change = " → ".join(number(auc, 3) for auc in pair)
+            parts.append(f"{observer_label(observer)} {change}{_change(run, low, mse, observer)}")
+    return f"{text} AUC: {'; '.join(parts)}." if parts else text
+
+
+def _change(run: Run, low: Arm, mse: Arm, observer: str) -> str:
+    delta = run.delta("mse", "low-dose", observer)
+    if delta is not None:
+        word = {1: "gain", -1: "loss", 0: "no difference shown"}[delta.sign]
+        return f" ({word}: {interval(delta, 3, signed=True)})"
+    a, b = low.observers[observer], mse.observers[observer]
+    # Without a paired difference only intervals that do not meet speak for a change.
+    if b.ci_low > a.ci_high:
+        return " (higher)"
+    return " (lower)" if b.ci_high < a.ci_low else " (intervals overlap)"
+
+
+def _gain(run: Run) -> str:
+    control, chosen = run.tradeoff.control, run.choices.chosen_arm
+    sentences = []
+    if chosen != control:
+        deltas = _deltas(run, chosen, control)
+        if deltas:
+            parts = [f"{observer_label(o)} {interval(d, 3, signed=True)}" for o, d in deltas.items()]
+            sentences.append(
+                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} "
+                f"control: {'; '.join(parts)}."
+            )
+        before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
+        sentences.append(
+            f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU ({_price(run, chosen)})."
+        )
+    best = _best_joint(run)
+    if best is not None:
+        arm, delta = best
+        if delta.sign > 0:
+            sentences.append(
+                f"The joint SLNN-NO gains most at {arm_label(arm)}: {interval(delta, 3, signed=True)} "
+                "(picked on the test trials, so a little optimistic)."
+            )
+        else:
+            sentences.append(
+                f"No λ shows a gain for the joint SLNN-NO; the largest difference is "
+                f"{interval(delta, 3, signed=True)} at {arm_label(arm)}."
+            )
+    return " ".join(sentences)
+
+
+def _best_joint(run: Run) -> tuple[str, Estimate] | None:
+    control = run.arm(run.tradeoff.control)
+    found = []
+    for arm in run.summary.arms:
+        if arm.alpha is None and arm.lambda_ and arm.head == control.head and arm.seed == run.seeds[0]:
+            delta = run.delta(arm.name, control.name, "slnn_joint")
+            if delta is not None:
+                found.append((arm.name, delta))
+    return max(found, key=lambda item: item[1].value) if found else None
+
+
+def _bargain(run: Run) -> str:
+    words = {
+        "blend": "the blend gives more AUC at equal RMSE",
+        "trained": "training at a smaller λ gives more AUC at equal RMSE",
+        "neither": "neither curve is better",
+    }
+    parts: dict[str, list[str]] = {}
+    for observer in _ordered(run):
+        curves = run.tradeoff.observers[observer].curves
+        if curves is not None:
+            delta = interval(curves.delta_auc, 3, signed=True)
+            parts.setdefault(curves.better, []).append(f"{observer_label(observer)} ({delta})")
+    if not parts:
+        return ""
+    sentence = "; ".join(f"{words[better]} for {listed(who)}" for better, who in parts.items())
+    return f"{sentence[0].upper()}{sentence[1:]}. In brackets: ΔAUC, blend minus trained."
+
+
+def _within(run: Run) -> str:
+    tolerance, control = run.tradeoff.tolerance, run.tradeoff.control
+    by_arm: dict[str, list[str]] = {}
+    ratios: dict[str, WithinTolerance] = {}
+    for observer in _ordered(run):
+        within = run.tradeoff.observers[observer].within_tolerance
+        if within is not None:
+            delta = interval(within.delta_auc, 3, signed=True)
+            unclear = "" if within.delta_auc.sign > 0 else ", no gain shown"
+            by_arm.setdefault(within.arm, []).append(f"{observer_label(observer)} ({delta}{unclear})")
+            ratios[within.arm] = within
+    if not by_arm:
+        return ""
+    parts = []
+    for arm, who in by_arm.items():
+        if arm == control:
+            names = [part.split(" (")[0] for part in who]
+            parts.append(f"no arm beats the control for {listed(names)}")
+            continue
+        ratio = ratios[arm].rmse_ratio
+        over = ", over the limit on test trials" if ratio.value > 1 + tolerance else ""
+        parts.append(
+            f"{arm_label(arm)} (RMSE × {interval(ratio, 3)}{over}) gives the most AUC for {listed(who)}"
+        )
+    return (
+        f"Within {100 * tolerance:g} % of the control's RMSE (selected on validation data, numbers from test "
+        f"trials): {'; '.join(parts)}. In brackets: ΔAUC against the control."
+    )
+
+
+def _ordered(run: Run) -> Sequence[str]:
+    return [observer for observer in run.observers if observer in run.tradeoff.observers]
+
+
+def _notes(run: Run) -> list[str]:
+    n_test = run.summary.n_test
+    n_backgrounds = run.task.n_backgrounds.get("test")
+    where = f" on {n_backgrounds} distinct backgrounds" if n_backgrounds is not None else ""
+    notes = [
+        f"Every interval (95 %) comes from the {n_test.present} signal-present and {n_test.absent} "
+        f"signal-absent test trials{where} of one trained model per seed. It does not cover what another "
+        "training would change."
+    ]
+    control, chosen = run.tradeoff.control, run.choices.chosen_arm
+    if len(run.seeds) > 1 and chosen != control:
+        parts = []
+        for observer in run.observers:
+            values = [_deltas(run, chosen, control, seed).get(observer) for seed in run.seeds]
+            shown = [number(v.value, 3, signed=True) for v in values if v is not None]
+            if shown:
+                parts.append(f"{observer_label(observer)} {', '.join(shown)}")
+        notes.append(
+            f"The text above quotes seed {run.seeds[0]}. ΔAUC of {arm_label(chosen)} for seeds "
+            f"{listed(map(str, run.seeds))}: {'; '.join(parts)}."
+        )
+    elif len(run.seeds) == 1:
+        notes.append("One seed was trained, so this run says nothing of how training itself varies.")
+    if run.task.background_note:
+        notes.append(run.task.background_note)
+    return notes
+
+
+def _warnings(run: Run) -> list[str]:
+    warnings = []
+    n_backgrounds = run.task.n_backgrounds.get("test")
+    if n_backgrounds is not None and n_backgrounds < _FEW_BACKGROUNDS:
+        warnings.append(
+            f"The test trials share only {n_backgrounds} distinct backgrounds, yet the intervals treat "
+            "trials as independent: over other backgrounds the numbers vary more than the intervals say."
+        )
+    deltas = _deltas(run, run.choices.chosen_arm, run.tradeoff.control)
+    joint = deltas.pop("slnn_joint", None)
+    if joint is not None and joint.sign > 0 and deltas and all(delta.sign <= 0 for delta in deltas.values()):
+        warnings.append(
+            "Only the jointly trained SLNN-NO gains; no observer fitted afresh does. The denoiser may be "
+            "writing marks that only its own observer reads: see the hallucination check."
+        )
+    return warnings

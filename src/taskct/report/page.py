@@ -1,0 +1,114 @@
+"""Assemble the page: one file that opens offline."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from taskct.report import figures, tables
+from taskct.report.headline import headline
+from taskct.report.load import load_run
+from taskct.report.results import Run, observer_label
+from taskct.report.tradeoff import tradeoff_figure
+
+_PANEL_TRIALS = 2  # of each class: enough to compare, few enough to print on a page
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    run
+        A run folder that `taskct evaluate` has finished.
+
+    Returns
+    -------
+    The page: one HTML file, figures included, that loads nothing from elsewhere.
+
+    Raises
+    ------
+    UserError
+        If a file of the run is missing or broken.
+    """
+    page = render(load_run(run))
+    return _write_whole(run / "report.html", lambda file: file.write_text(page, encoding="utf-8"))
+
+
+def tradeoff_png(run: Path, path: Path) -> Path:
+    """Save the trade-off picture as a PNG, whole or not at all.
+
+    Parameters
+    ----------
+    run
+        A run folder that `taskct evaluate` has finished.
+    path
+        Where to save it.
+
+    Returns
+    -------
+    `path`.
+
+    Raises
+    ------
+    UserError
+        If a file of the run is missing or broken.
+    """
+    figure = tradeoff_figure(load_run(run))
+    return _write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
+
+
+def render(run: Run) -> str:
+    """Return the page of a loaded run as HTML."""
+    control, chosen = run.tradeoff.control, run.choices.chosen_arm
+    shown = _distinct(["mse", control, chosen])
+    roc_arms = _distinct(["low-dose", "mse", control, chosen])
+    templates = _distinct(name for name in (control, chosen) if name in run.examples.template)
+    pictures = {
+        "tradeoff": figures.encode(tradeoff_figure(run), "svg"),
+        "roc": figures.encode(figures.roc_figure(run, roc_arms), "svg"),
+        "panel": figures.encode(
+            figures.panel_figure(run.examples, run.task, shown, _panel_trials(run)), "png"
+        ),
+    }
+    if templates:
+        pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
+    environment = Environment(
+        loader=PackageLoader("taskct", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        headline=headline(run),
+        pictures=pictures,
+        tables=tables,
+        observers=[observer_label(observer) for observer in run.observers],
+        control=run.arm(control).label,
+        chosen=run.arm(chosen).label,
+    )
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _panel_trials(run: Run) -> list[int]:
+    """Choose the first trials of each class, signal-present first."""
+    present = run.examples.signal_present
+    picked = [[k for k, p in enumerate(present) if p == wanted][:_PANEL_TRIALS] for wanted in (True, False)]
+    return picked[0] + picked[1]
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write beside the target and move it into place, so that a killed run leaves the old file as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,392 @@
+"""What a run folder holds, as plain dataclasses; pydantic checks them when `load` reads the files."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AliasChoices, BeforeValidator, Field, FiniteFloat
+
+Floats = NDArray[np.float64]
+
+OBSERVERS = {
+    "slnn_joint": "joint SLNN-NO",
+    "slnn": "fresh SLNN-NO",
+    "ho": "fresh HO",
+    "ho_eye": "fresh HO behind an eye filter",
+    "cnn": "fresh CNN",
+}
+"""Observer names in the files and on the page, in the page's order."""
+
+
+def observer_label(observer: str) -> str:
+    """Name an observer as the page does.
+
+    >>> observer_label("ho"), observer_label("my_observer")
+    ('fresh HO', 'my_observer')
+    """
+    return OBSERVERS.get(observer, observer)
+
+
+def arm_label(name: str) -> str:
+    """Name an arm as the page does.
+
+    Its spaces inside a symbol's value do not break across lines.
+
+    >>> arm_label("lambda=0.9 alpha=0.2").replace("\N{NO-BREAK SPACE}", " "), arm_label("mse")
+    ('λ = 0.9, α = 0.2', 'MSE')
+    """
+    fixed = {"low-dose": "low-dose images", "mse": "MSE"}
+    if name in fixed:
+        return fixed[name]
+    words = []
+    for word in name.split():
+        key, equals, value = word.partition("=")
+        if key == "head" and equals:
+            words.append(f"{value} head")
+        elif key in ("lambda", "alpha") and equals:
+            words.append(f"{'λ' if key == 'lambda' else 'α'}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}")
+        else:
+            words.append(word)
+    return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its confidence interval."""
+
+    value: Annotated[FiniteFloat, Field(validation_alias=AliasChoices("value", "auc", "delta_auc"))]
+    """In the unit of what it estimates."""
+    ci_low: FiniteFloat
+    """Lower end of the interval, same unit."""
+    ci_high: FiniteFloat
+    """Upper end, not below `ci_low`."""
+
+    def __post_init__(self) -> None:
+        if self.ci_low > self.ci_high:
+            raise ValueError(f"ci_low {self.ci_low} is above ci_high {self.ci_high}")
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 when the whole interval lies above or below zero, else 0."""
+        return int(self.ci_low > 0) - int(self.ci_high < 0)
+
+
+@dataclass(frozen=True)
+class ImageQuality:
+    """Image quality of one arm over the test trials, against the reference."""
+
+    rmse_hu: Estimate
+    """HU, ≥ 0."""
+    psnr_db: Estimate
+    """dB."""
+    ssim: Estimate
+    """At most 1."""
+
+
+@dataclass(frozen=True)
+class Hallucination:
+    """Mean of denoised − reference at the signal site."""
+
+    absent_bias_hu: Estimate
+    """HU, over signal-absent trials."""
+    present_bias_hu: Estimate
+    """HU, over signal-present trials."""
+
+
+def _drop_empty(observers: object) -> object:
+    # An observer that does not exist for an arm may be left out, null or {}.
+    return {k: v for k, v in observers.items() if v} if isinstance(observers, dict) else observers
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One denoiser (or none) and all that was measured of it."""
+
+    name: str
+    """As in every file: "low-dose", "mse", "lambda=0.9", "lambda=0.9 alpha=0.2", "lambda=0 head=pixel"."""
+    lambda_: Annotated[float | None, Field(validation_alias="lambda")]
+    """Weight of the task term, in [0, 1); None when untrained for the task."""
+    alpha: float | None
+    """Share of the task-informed network in a blend, in [0, 1]; None when not a blend."""
+    head: str | None
+    """What the joint SLNN-NO sees: "pixel" or "eye"."""
+    seed: int
+    image_quality: ImageQuality
+    observers: Annotated[dict[str, Estimate], BeforeValidator(_drop_empty)]
+    """AUC of each observer, in [0, 1]."""
+    hallucination: Hallucination
+
+    @property
+    def label(self) -> str:
+        """The name as the page writes it."""
+        return arm_label(self.name)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Difference of two arms' AUC on the same test trials."""
+
+    arm: str
+    versus: str
+    observer: str
+    seed: int
+    delta_auc: FiniteFloat
+    """AUC(arm) − AUC(versus)."""
+    ci_low: FiniteFloat
+    ci_high: FiniteFloat
+    p_value: float
+    """Two-sided, not adjusted; NaN when the two arms score every trial alike."""
+
+    @property
+    def delta(self) -> Estimate:
+        """The difference with its interval."""
+        return Estimate(self.delta_auc, self.ci_low, self.ci_high)
+
+
+@dataclass(frozen=True)
+class NTest:
+    """Number of test trials."""
+
+    present: int
+    absent: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`summary.json`."""
+
+    schema: Literal[1]
+    study: str
+    n_test: NTest
+    arms: list[Arm]
+    paired: list[Paired]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One arm on the validation trials, where choices are made."""
+
+    arm: str
+    rmse_hu: float
+    auc: dict[str, float | None]
+    """Per observer, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """`choices.json`: what was decided on validation trials."""
+
+    chosen_arm: str
+    rule: str
+    """The rule, in words."""
+    regularization: dict[str, dict[str, float | str | None]]
+    """Per arm and observer."""
+    validation: list[Validation]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Blend against trained λ at equal RMSE, averaged over the shared range."""
+
+    better: Literal["blend", "trained", "neither"]
+    delta_auc: Estimate
+    """AUC(blend) − AUC(trained)."""
+    rmse_range_hu: tuple[float, float]
+    """HU; the range both curves cover."""
+
+
+@dataclass(frozen=True)
+class WithinTolerance:
+    """The arm with most AUC whose validation RMSE is within the tolerance; numbers from test trials."""
+
+    arm: str
+    rmse_ratio: Estimate
+    """RMSE over the control's."""
+    auc: Estimate
+    delta_auc: Estimate
+    """AUC minus the control's."""
+
+
+@dataclass(frozen=True)
+class ObserverTradeoff:
+    """Trade-off of one observer; None where the study could not work it out."""
+
+    curves: Curves | None = None
+    within_tolerance: WithinTolerance | None = None
+    monotone: bool | None = None
+    """Whether AUC never drops, beyond chance, from one λ to the next."""
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """`tradeoff.json`."""
+
+    tolerance: float
+    """Allowed rise of RMSE over the control's, relative: 0.02 is 2 %."""
+    control: str
+    observers: dict[str, ObserverTradeoff]
+
+
+@dataclass(frozen=True)
+class Task:
+    """`task.json`."""
+
+    description: str
+    n_trials: dict[str, int]
+    """Per split."""
+    n_backgrounds: dict[str, int]
+    """Distinct backgrounds per split."""
+    background_note: str | None
+    pixel_mm: Annotated[float, Field(gt=0)]
+    roi_px: int
+    data_range_hu: float
+    """HU; range that PSNR and SSIM use."""
+    window_hu: tuple[float, float]
+    """Centre and width of the display window, HU."""
+    difference_window_hu: Annotated[float, Field(gt=0)]
+    """Width of the display window of difference images, HU; centred on zero."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the study."""
+
+    wall_s: float | None = None
+    """Wall time, s."""
+    finished: str | float | None = None
+    """When it ended."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """`provenance.json`."""
+
+    taskct_version: str
+    commit: str | None
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    device: str | None
+    n_threads: int | None
+    seed: int | list[int] | None
+    stages: dict[str, Stage]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Test statistics of one observer on one arm and seed."""
+
+    t_present: Floats
+    """Shape `(n_present,)`; higher means present."""
+    t_absent: Floats
+    """Shape `(n_absent,)`."""
+
+
+@dataclass(frozen=True)
+class SiteBias:
+    """Denoised − reference at the signal site of every test trial of one arm and seed."""
+
+    present: Floats
+    """HU, shape `(n_present,)`."""
+    absent: Floats
+    """HU, shape `(n_absent,)`."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few trials to look at."""
+
+    trial: NDArray[np.int64]
+    """Shape `(k,)`."""
+    signal_present: NDArray[np.bool_]
+    """Shape `(k,)`."""
+    center_px: Floats
+    """Row and column of the signal, shape `(k, 2)`; NaN when absent."""
+    diameter_px: Floats
+    """Shape `(k,)`."""
+    reference: Floats
+    """HU, shape `(k, height, width)`."""
+    noisy: Floats
+    """HU, shape `(k, height, width)`."""
+    denoised: dict[str, Floats]
+    """Per arm, HU, shape `(k, height, width)`."""
+    template: dict[str, Floats]
+    """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a report needs of a run folder."""
+
+    path: Path
+    summary: Summary
+    scores: dict[tuple[str, int, str], Scores]
+    """Keyed by arm, seed and observer."""
+    site_bias: dict[tuple[str, int], SiteBias]
+    """Keyed by arm and seed."""
+    choices: Choices
+    tradeoff: Tradeoff
+    task: Task
+    examples: Examples
+    settings: dict[str, Any]
+    """`study.yaml`, nested."""
+    provenance: Provenance
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of the control, ascending; the first is the one quoted."""
+        return sorted({arm.seed for arm in self.summary.arms if arm.name == self.tradeoff.control})
+
+    @property
+    def observers(self) -> list[str]:
+        """Observers that any arm has, in the page's order."""
+        found = {observer for arm in self.summary.arms for observer in arm.observers}
+        return [o for o in OBSERVERS if o in found] + sorted(found - set(OBSERVERS))
+
+    def arm(self, name: str, seed: int | None = None) -> Arm:
+        """Return one arm, of the quoted seed unless told; an arm without seeds of its own has its only one.
+
+        Raises
+        ------
+        KeyError
+            If no arm has this name.
+        """
+        arms = [arm for arm in self.summary.arms if arm.name == name]
+        if not arms:
+            raise KeyError(name)
+        wanted = self.seeds[0] if seed is None else seed
+        return next((arm for arm in arms if arm.seed == wanted), arms[0])
+
+    def delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Estimate | None:
+        """Return AUC(arm) − AUC(versus) on the same test trials, or None where the study has no such pair."""
+        wanted = self.seeds[0] if seed is None else seed
+        for row in self.summary.paired:
+            if (row.observer, row.seed) == (observer, wanted):
+                if (row.arm, row.versus) == (arm, versus):
+                    return row.delta
+                if (row.arm, row.versus) == (versus, arm):
+                    return Estimate(-row.delta_auc, -row.ci_high, -row.ci_low)
+        return None
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm-adjusted p-values; NaN stays NaN and does not count.
+
+    References
+    ----------
+    .. [1] Holm, Scand. J. Stat. 6, 65 (1979).
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted

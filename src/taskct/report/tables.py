@@ -1,0 +1,274 @@
+"""The report's tables: rows of text, worked out from the run's numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from taskct.report.headline import interval, number
+from taskct.report.results import Estimate, Run, arm_label, holm, observer_label
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the page; the first column heads its rows."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: list[list[str]]
+
+
+def _seed_column(run: Run) -> list[str]:
+    return ["Seed"] if len(run.seeds) > 1 else []
+
+
+def _seed(run: Run, seed: int) -> list[str]:
+    return [str(seed)] if len(run.seeds) > 1 else []
+
+
+def _or_none(estimate: Estimate | None, digits: int, *, signed: bool = False) -> str:
+    return NONE if estimate is None else interval(estimate, digits, signed=signed)
+
+
+def key_table(run: Run) -> Table:
+    """Tabulate what the headline says, one row per observer, first seed."""
+    chosen, control = run.choices.chosen_arm, run.tradeoff.control
+    rows = []
+    for observer in run.observers:
+        tradeoff = run.tradeoff.observers.get(observer)
+        within = tradeoff.within_tolerance if tradeoff else None
+        arms = [run.arm(name).observers.get(observer) for name in ("low-dose", "mse", control, chosen)]
+        best = f"{arm_label(within.arm)}: {interval(within.delta_auc, 3, signed=True)}" if within else NONE
+        rows.append(
+            [
+                observer_label(observer),
+                *(_or_none(auc, 3) for auc in arms),
+                _or_none(run.delta(chosen, control, observer), 3, signed=True),
+                best,
+            ]
+        )
+    columns = [
+        "Observer",
+        "AUC, low-dose images",
+        "AUC, MSE",
+        f"AUC, {arm_label(control)} (control)",
+        f"AUC, {arm_label(chosen)} (chosen)",
+        "ΔAUC, chosen − control",
+        f"Best within {100 * run.tradeoff.tolerance:g} % of the control's RMSE: ΔAUC",
+    ]
+    return Table("AUC on the test trials [95 % interval].", columns, rows)
+
+
+def arm_table(run: Run) -> Table:
+    """Tabulate image quality and AUC of every arm and seed."""
+    rows = []
+    for arm in run.summary.arms:
+        quality = arm.image_quality
+        rows.append(
+            [
+                arm.label,
+                *_seed(run, arm.seed),
+                interval(quality.rmse_hu, 2),
+                interval(quality.psnr_db, 2),
+                interval(quality.ssim, 3),
+                *(_or_none(arm.observers.get(observer), 3) for observer in run.observers),
+            ]
+        )
+    columns = ["Arm", *_seed_column(run), "RMSE (HU)", "PSNR (dB)", "SSIM"]
+    columns += [f"AUC, {observer_label(observer)}" for observer in run.observers]
+    caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
+    return Table(caption, columns, rows)
+
+
+def paired_table(run: Run) -> Table:
+    """Tabulate the paired differences, p-values plain and Holm-adjusted over the table."""
+    paired = run.summary.paired
+    adjusted = holm([row.p_value for row in paired])
+    cells: dict[tuple[str, str, int], dict[str, str]] = {}
+    for row, p_holm in zip(paired, adjusted, strict=True):
+        p = f"p\N{NO-BREAK SPACE}{_p_value(row.p_value)} (Holm\N{NO-BREAK SPACE}{_p_value(p_holm)})"
+        cell = f"{interval(row.delta, 3, signed=True)} {p}"
+        cells.setdefault((row.arm, row.versus, row.seed), {})[row.observer] = cell
+    rows = [
+        [arm_label(arm), arm_label(versus), *_seed(run, seed), *(by.get(o, NONE) for o in run.observers)]
+        for (arm, versus, seed), by in cells.items()
+    ]
+    columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
+    caption = (
+        "Differences in AUC on the same test trials (paired DeLong) [95 % interval]. p is not adjusted; in "
+        f"brackets it is adjusted (Holm) for all {len(paired)} comparisons of this table."
+    )
+    return Table(caption, columns, rows)
+
+
+def _p_value(p: float) -> str:
+    if math.isnan(p):
+        return NONE
+    return "<\N{NO-BREAK SPACE}0.001" if p < 0.001 else number(p, 3)
+
+
+def hallucination_table(run: Run) -> Table:
+    """Tabulate the bias at the signal site: means with intervals, and where most single trials lie."""
+    rows = []
+    for arm in run.summary.arms:
+        bias = run.site_bias[arm.name, arm.seed]
+        spread = [
+            " to ".join(number(v, 1, signed=True) for v in np.percentile(values, [5, 95]))
+            if values.size
+            else NONE
+            for values in (bias.absent, bias.present)
+        ]
+        mean = arm.hallucination
+        rows.append(
+            [
+                arm.label,
+                *_seed(run, arm.seed),
+                interval(mean.absent_bias_hu, 2, signed=True),
+                spread[0],
+                interval(mean.present_bias_hu, 2, signed=True),
+                spread[1],
+            ]
+        )
+    columns = ["Arm", *_seed_column(run), "Mean, signal absent (HU)", "5th to 95th percentile of trials (HU)"]
+    columns += ["Mean, signal present (HU)", "5th to 95th percentile of trials (HU)"]
+    caption = "Image minus reference at the signal site [95 % interval of the mean]."
+    return Table(caption, columns, rows)
+
+
+def tradeoff_table(run: Run) -> Table:
+    """Tabulate which curve is the better bargain, and the best arm at almost no price."""
+    rows = []
+    for observer in run.observers:
+        tradeoff = run.tradeoff.observers.get(observer)
+        if tradeoff is None:
+            continue
+        curves, within = tradeoff.curves, tradeoff.within_tolerance
+        span = f"{curves.rmse_range_hu[0]:.2f} to {curves.rmse_range_hu[1]:.2f}" if curves else NONE
+        rows.append(
+            [
+                observer_label(observer),
+                curves.better if curves else NONE,
+                interval(curves.delta_auc, 3, signed=True) if curves else NONE,
+                span,
+                {True: "no", False: "yes", None: NONE}[tradeoff.monotone],
+                arm_label(within.arm) if within else NONE,
+                interval(within.rmse_ratio, 3) if within else NONE,
+                interval(within.auc, 3) if within else NONE,
+                interval(within.delta_auc, 3, signed=True) if within else NONE,
+            ]
+        )
+    percent = f"{100 * run.tradeoff.tolerance:g} %"
+    columns = [
+        "Observer",
+        "Better curve",
+        "ΔAUC, blend − trained",
+        "RMSE range (HU)",
+        "AUC drops as λ rises",
+        f"Best arm within {percent}",
+        "RMSE / control",
+        "AUC",
+        "ΔAUC to control",
+    ]
+    caption = (
+        "Left: the two curves at equal RMSE, averaged over the range that both cover. "
+        f"Right: the arm with most AUC among those within {percent} of the control's RMSE, selected on "
+        "validation trials, numbers from test trials [95 % interval]."
+    )
+    return Table(caption, columns, rows)
+
+
+def regularization_table(run: Run) -> Table:
+    """Tabulate how strongly each observer was regularized."""
+    by_arm = run.choices.regularization
+    observers = list(dict.fromkeys(observer for values in by_arm.values() for observer in values))
+    rows = [[arm_label(arm), *(_plain(values.get(o)) for o in observers)] for arm, values in by_arm.items()]
+    caption = "Regularization of each observer, chosen on validation trials."
+    return Table(caption, ["Arm", *map(observer_label, observers)], rows)
+
+
+def validation_table(run: Run) -> Table:
+    """Tabulate the validation numbers that the choices rest on."""
+    observers = list(dict.fromkeys(observer for row in run.choices.validation for observer in row.auc))
+    rows = []
+    for row in run.choices.validation:
+        aucs = [row.auc.get(observer) for observer in observers]
+        cells = [NONE if auc is None else number(auc, 3) for auc in aucs]
+        rows.append([arm_label(row.arm), number(row.rmse_hu, 2), *cells])
+    columns = ["Arm", "RMSE (HU)", *(f"AUC, {observer_label(o)}" for o in observers)]
+    return Table("Validation trials: what choices were made on.", columns, rows)
+
+
+def trial_table(run: Run) -> Table:
+    """Tabulate trials and distinct backgrounds of each split."""
+    task = run.task
+    rows = [[split, str(n), str(task.n_backgrounds.get(split, NONE))] for split, n in task.n_trials.items()]
+    return Table("Trials of each split.", ["Split", "Trials", "Distinct backgrounds"], rows)
+
+
+def stage_table(run: Run) -> Table:
+    """Tabulate the wall time of each stage."""
+    rows = [
+        [name, _duration(stage.wall_s), _moment(stage.finished)]
+        for name, stage in run.provenance.stages.items()
+    ]
+    return Table("Wall time of each stage.", ["Stage", "Wall time", "Finished"], rows)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _moment(finished: str | float | None) -> str:
+    if isinstance(finished, float):
+        return datetime.fromtimestamp(finished, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return finished or NONE
+
+
+def provenance_table(run: Run) -> Table:
+    """Tabulate versions, machine and seed."""
+    made = run.provenance
+    rows = [
+        ["taskct", made.taskct_version],
+        ["commit", _plain(made.commit)],
+        ["Python", made.python],
+        ["platform", made.platform],
+        ["device", _plain(made.device)],
+        ["threads", _plain(made.n_threads)],
+        ["seed", _plain(made.seed)],
+        *([name, version] for name, version in made.libraries.items()),
+    ]
+    return Table("Made with.", ["What", "Value"], rows)
+
+
+def settings_table(run: Run) -> Table:
+    """Tabulate every setting of `study.yaml` by its dotted name."""
+    return Table("Settings, defaults included (study.yaml).", ["Setting", "Value"], _flat(run.settings))
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    rows: list[list[str]] = []
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append([f"{prefix}{key}", _plain(value)])
+    return rows
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or NONE
+    return f"{value:g}" if isinstance(value, float) else str(value)

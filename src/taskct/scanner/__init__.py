@@ -1,0 +1,1 @@
+"""How an object is imaged: geometry, projection, noise, reconstruction."""

@@ -1,0 +1,1 @@
+"""Composes the rooms: simulate, train, evaluate, and the graph of stages."""

@@ -1,0 +1,1 @@
+"""What is to be found: signals and backgrounds."""

@@ -1,0 +1,16 @@
+"""Fixtures for every room's tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not put it there
+
+from real_ct import real_ct_or_skip
+
+
+@pytest.fixture(scope="session")
+def real_ct() -> Path:
+    """Folder of a real CT series of 20 slices; skips the test, with the reason, where it cannot be had."""
+    return real_ct_or_skip()

@@ -1,0 +1,131 @@
+"""Image quality against scikit-image, torchmetrics and closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from taskct.metrics.image_quality import mse_hu2, psnr_db, rmse_hu, site_bias_hu, ssim
+
+
+def draw(n, height=24, width=31, level_hu=40.0, noise_hu=15.0):
+    rng = np.random.default_rng(1)
+    reference = level_hu + 60.0 * rng.normal(size=(n, height, width))
+    denoised = reference + noise_hu * rng.normal(size=reference.shape)
+    return denoised.astype(np.float32), reference.astype(np.float32)
+
+
+def test_mse_and_rmse_of_a_constant_offset():
+    _, reference = draw(5)
+    offset = np.array([0.0, 3.0, -4.0, 5.0, 12.0])
+    denoised = reference.astype(np.float64) + offset[:, None, None]
+    mse = mse_hu2(denoised, reference)
+    np.testing.assert_allclose(mse, offset**2, atol=1e-9)
+    assert rmse_hu(mse) == pytest.approx(np.sqrt(np.mean(offset**2)), rel=1e-12)
+
+
+def test_trials_keep_their_places_across_batches():
+    rng = np.random.default_rng(2)
+    offset = 100.0 * rng.normal(size=700).astype(np.float32)  # eleven batches, the last one short
+    reference = np.zeros((700, 64, 64), dtype=np.float32)
+    denoised = np.broadcast_to(offset[:, None, None], reference.shape)
+    offset = offset.astype(np.float64)
+    site = np.ones(reference.shape, dtype=bool)
+    np.testing.assert_allclose(mse_hu2(denoised, reference), offset**2, rtol=1e-12)
+    np.testing.assert_allclose(site_bias_hu(denoised, reference, site), offset, rtol=1e-6)
+    # Constant images: SSIM is the luminance term alone, against 0 HU as intensity 1000.
+    c1 = (0.01 * 1000.0) ** 2
+    expected = (2000.0 * (1000.0 + offset) + c1) / (1000.0**2 + (1000.0 + offset) ** 2 + c1)
+    np.testing.assert_allclose(ssim(denoised, reference, data_range_hu=1000.0), expected, rtol=1e-9)
+
+
+def test_psnr_is_that_of_scikit_image():
+    denoised, reference = draw(6)
+    expected = [
+        peak_signal_noise_ratio(r.astype(np.float64), d.astype(np.float64), data_range=1400.0)
+        for d, r in zip(denoised, reference, strict=True)
+    ]
+    np.testing.assert_allclose(psnr_db(denoised, reference, data_range_hu=1400.0), expected, rtol=1e-10)
+
+
+def test_psnr_of_equal_images_is_infinite():
+    _, reference = draw(2)
+    assert np.isposinf(psnr_db(reference, reference, data_range_hu=1000.0)).all()
+
+
+@pytest.mark.parametrize("level_hu", [-800.0, 40.0, 2000.0])
+@pytest.mark.parametrize("data_range_hu", [400.0, 2000.0])
+def test_ssim_is_that_of_scikit_image(level_hu, data_range_hu):
+    denoised, reference = draw(4, level_hu=level_hu)
+    expected = [
+        structural_similarity(
+            d.astype(np.float64) + 1000.0,
+            r.astype(np.float64) + 1000.0,
+            data_range=data_range_hu,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for d, r in zip(denoised, reference, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(denoised, reference, data_range_hu=data_range_hu), expected, rtol=1e-9)
+
+
+def test_ssim_is_that_of_torchmetrics_inside_its_padded_border():
+    denoised, reference = draw(3)
+    _, padded_map = structural_similarity_index_measure(
+        *(torch.from_numpy(images.astype(np.float64))[:, None] for images in (denoised, reference)),
+        data_range=400.0,
+        reduction="none",
+        return_full_image=True,
+    )
+    expected = padded_map[:, 0, 5:-5, 5:-5].mean(dim=(1, 2)).numpy()
+    np.testing.assert_allclose(
+        ssim(denoised, reference, data_range_hu=400.0, zero_hu=0.0), expected, rtol=1e-9
+    )
+
+
+def test_ssim_laws():
+    denoised, reference = draw(3)
+    value = ssim(denoised, reference, data_range_hu=1000.0)
+    np.testing.assert_allclose(ssim(reference, denoised, data_range_hu=1000.0), value, rtol=1e-12)
+    np.testing.assert_allclose(ssim(reference, reference, data_range_hu=1000.0), 1.0, rtol=1e-12)
+    noisier, _ = draw(3, noise_hu=60.0)
+    assert (ssim(noisier, reference, data_range_hu=1000.0) < value).all()
+    assert (value < 1.0).all()
+    # Shifting the images and their zero together changes nothing.
+    shifted = ssim(denoised + 512.0, reference + 512.0, data_range_hu=1000.0, zero_hu=-488.0)
+    np.testing.assert_allclose(shifted, value, atol=1e-6)
+
+
+def test_site_bias_sees_the_site_and_nothing_else():
+    _, reference = draw(3)
+    site = np.zeros(reference.shape, dtype=bool)
+    for trial, (row, column) in enumerate([(2, 3), (10, 20), (0, 0)]):
+        site[trial, row : row + 4, column : column + 3 + trial] = True
+    painted = reference.astype(np.float64) + np.where(site, np.array([5.0, -2.0, 0.0])[:, None, None], 99.0)
+    np.testing.assert_allclose(site_bias_hu(painted, reference, site), [5.0, -2.0, 0.0], atol=1e-9)
+
+
+def test_misuse_is_refused():
+    good = np.zeros((2, 16, 16))
+    holed = good.copy()
+    holed[1, 3, 3] = np.nan
+    site = good.astype(bool)
+    for call, message in [
+        (lambda: mse_hu2(good, good[:1]), "shapes"),
+        (lambda: mse_hu2(good[0], good[0]), "shapes"),
+        (lambda: mse_hu2(holed, good), "denoised pixel"),
+        (lambda: mse_hu2(good, holed), "reference pixel"),
+        (lambda: rmse_hu(np.array([])), "at least one"),
+        (lambda: rmse_hu(np.array([-1.0])), "MSE"),
+        (lambda: psnr_db(good, good, data_range_hu=0.0), "data_range_hu"),
+        (lambda: ssim(good, good, data_range_hu=np.inf), "data_range_hu"),
+        (lambda: ssim(good[:, :10], good[:, :10], data_range_hu=1.0), "11 × 11"),
+        (lambda: site_bias_hu(good, good, site), "trial 0 has no pixel"),
+        (lambda: site_bias_hu(good, good, good), "boolean"),
+        (lambda: site_bias_hu(good, good, site[0]), "shape"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

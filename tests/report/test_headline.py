@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+from taskct.report import load_run
+from taskct.report.headline import headline
+from taskct.report.results import Estimate, holm
+
+
+def _edit(run, name, change):
+    content = json.loads((run / name).read_text())
+    change(content)
+    (run / name).write_text(json.dumps(content))
+
+
+def _set_delta(run, by_observer):
+    """Give the chosen arm's paired differences a value; each interval is ± 0.01."""
+
+    def change(summary):
+        for row in summary["paired"]:
+            if row["arm"] == "lambda=0.9" and row["observer"] in by_observer:
+                value = by_observer[row["observer"]]
+                row.update(delta_auc=value, ci_low=value - 0.01, ci_high=value + 0.01)
+
+    _edit(run, "summary.json", change)
+
+
+def _text(answer):
+    parts = [answer.verdict, *(text for _, text in answer.answers), *answer.notes, *answer.warnings]
+    return " ".join(parts).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_gain_is_claimed_where_intervals_allow(run_folder):
+    answer = headline(load_run(run_folder))
+    text = _text(answer)
+    assert "raises AUC over the λ = 0 control for the joint SLNN-NO, fresh SLNN-NO" in text
+    assert "No gain" not in text
+    assert not answer.warnings
+
+
+def test_no_gain_is_said_plainly(no_gain_folder):
+    text = _text(headline(load_run(no_gain_folder)))
+    assert text.startswith("No gain shown: at λ = 0.9")
+    assert "No λ shows a gain for the joint SLNN-NO" in text
+    assert "raises AUC" not in text
+
+
+def test_each_observer_is_sorted_by_its_own_interval(make_run):
+    run = make_run()
+    _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.0, "ho": -0.05, "ho_eye": 0.02})
+    verdict = _text(headline(load_run(run)))
+    assert "control for the joint SLNN-NO and fresh HO behind an eye filter" in verdict
+    assert "lowers it for the fresh HO, and shows no difference for the fresh SLNN-NO" in verdict
+
+
+def test_loss_is_no_gain(make_run):
+    run = make_run()
+    _set_delta(run, {"slnn_joint": 0.0, "slnn": 0.0, "ho": -0.05, "ho_eye": 0.0})
+    assert _text(headline(load_run(run))).startswith(
+        "No gain: at λ = 0.9, AUC falls below the λ = 0 control's for the fresh HO"
+    )
+
+
+def test_gain_of_the_joint_observer_alone_is_a_warning(make_run):
+    run = make_run()
+    _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.0, "ho": -0.05, "ho_eye": 0.0})
+    assert any("Only the jointly trained" in warning for warning in headline(load_run(run)).warnings)
+
+
+def test_control_chosen(make_run):
+    run = make_run()
+    _edit(run, "choices.json", lambda c: c.update(chosen_arm="lambda=0"))
+    assert "chose the λ = 0 control itself" in _text(headline(load_run(run)))
+
+
+@pytest.mark.parametrize(("n", "warned"), [(49, True), (50, False)])
+def test_few_backgrounds_are_a_warning(make_run, n, warned):
+    warnings = headline(load_run(make_run(n_backgrounds=n))).warnings
+    assert any("treat trials as independent" in warning for warning in warnings) is warned
+
+
+def test_price_is_the_ratio_of_the_files(run_folder):
+    arms = {a["name"]: a for a in json.loads((run_folder / "summary.json").read_text())["arms"]}
+    rmse = {name: arms[name]["image_quality"]["rmse_hu"]["value"] for name in ("lambda=0", "lambda=0.9")}
+    assert f"{100 * (rmse['lambda=0.9'] / rmse['lambda=0'] - 1):.1f} % more RMSE" in _text(
+        headline(load_run(run_folder))
+    )
+
+
+def test_paired_difference_of_mse_is_used_where_there_is_one(make_run):
+    run = make_run()
+    row = {"arm": "mse", "versus": "low-dose", "observer": "ho_eye", "seed": 0, "p_value": 0.01}
+    row |= {"delta_auc": -0.05, "ci_low": -0.07, "ci_high": -0.03}
+    _edit(run, "summary.json", lambda s: s["paired"].append(row))
+    assert "(loss: −0.050 [−0.070, −0.030])" in _text(headline(load_run(run)))
+
+
+def test_every_seed_is_quoted(make_run):
+    run = make_run(n_seeds=3)
+    rows = json.loads((run / "summary.json").read_text())["paired"]
+    deltas = [r["delta_auc"] for r in rows if (r["arm"], r["observer"]) == ("lambda=0.9", "ho")]
+    assert len(deltas) == 3
+    shown = ", ".join(f"{delta:+.3f}".replace("-", "−") for delta in deltas)
+    assert f"fresh HO {shown}" in _text(headline(load_run(run)))
+
+
+def test_bargain_and_tolerance_are_read_from_the_file(make_run):
+    run = make_run()
+
+    def change(tradeoff):
+        tradeoff["observers"]["ho"]["curves"]["better"] = "trained"
+        tradeoff["observers"]["ho"]["within_tolerance"]["rmse_ratio"] = {
+            "value": 1.05,
+            "ci_low": 1.04,
+            "ci_high": 1.06,
+        }
+        for observer in ("slnn", "ho_eye"):
+            tradeoff["observers"][observer]["within_tolerance"] = None
+
+    _edit(run, "tradeoff.json", change)
+    text = _text(headline(load_run(run)))
+    assert "training at a smaller λ gives more AUC at equal RMSE for fresh HO" in text
+    assert "over the limit on test trials" in text
+
+
+def test_sign_needs_the_whole_interval():
+    assert Estimate(0.1, 0.01, 0.2).sign == 1
+    assert Estimate(-0.1, -0.2, -0.01).sign == -1
+    assert Estimate(0.1, 0.0, 0.2).sign == 0
+
+
+def test_holm_against_its_definition():
+    # The adjusted p-value is the lowest level at which Holm's step-down procedure rejects.
+    p = np.array([0.04, 0.001, 0.012, 0.3, 0.012, 0.02])
+    levels = np.linspace(0, 1, 100_001)
+
+    def rejected(level):
+        still, result = True, np.zeros(len(p), bool)
+        for step, i in enumerate(np.argsort(p, kind="stable")):
+            still = still and p[i] <= level / (len(p) - step)
+            result[i] = still
+        return result
+
+    lowest = np.full(len(p), np.nan)
+    for level in levels[::-1]:
+        lowest[rejected(level)] = level
+    np.testing.assert_allclose(holm(list(p)), lowest, atol=1.1e-5)
+    assert np.isnan(holm([np.nan, 0.01])[0])
+    assert holm([np.nan, 0.01])[1] == 0.01

@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+
+from taskct.errors import UserError
+from taskct.report import load_run
+
+FILES = [
+    "summary.json", "scores.csv", "quality.csv", "choices.json", "tradeoff.json", "task.json", "examples.npz",
+    "study.yaml", "provenance.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_file_says_what_to_run(make_run, name):
+    run = make_run()
+    (run / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing; run `taskct evaluate .*run`") as caught:
+        load_run(run)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_broken_file_is_named_in_one_line(make_run, name):
+    run = make_run()
+    (run / name).write_bytes(b"a: [\xff\n{")
+    with pytest.raises(UserError, match=f"{name} .*taskct evaluate") as caught:
+        load_run(run)
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        load_run(tmp_path / "nowhere")
+
+
+def _edit(run, name, change):
+    content = json.loads((run / name).read_text())
+    change(content)
+    (run / name).write_text(json.dumps(content))
+
+
+def test_number_without_interval_is_located(make_run):
+    run = make_run()
+    _edit(run, "summary.json", lambda s: s["arms"][2]["image_quality"]["ssim"].pop("ci_low"))
+    with pytest.raises(UserError, match=r"arms\.2\.image_quality\.ssim\.ci_low"):
+        load_run(run)
+
+
+def test_interval_upside_down(make_run):
+    run = make_run()
+    _edit(run, "summary.json", lambda s: s["arms"][0]["observers"]["ho"].update(ci_low=0.9, ci_high=0.8))
+    with pytest.raises(UserError, match=r"arms\.0\.observers\.ho.*above"):
+        load_run(run)
+
+
+def test_newer_schema_is_refused(make_run):
+    run = make_run()
+    _edit(run, "summary.json", lambda s: s.update(schema=2))
+    with pytest.raises(UserError, match="schema"):
+        load_run(run)
+
+
+def test_chosen_arm_must_exist(make_run):
+    run = make_run()
+    _edit(run, "choices.json", lambda c: c.update(chosen_arm="lambda=0.4"))
+    with pytest.raises(UserError, match=r"lacks the arm 'lambda=0\.4'"):
+        load_run(run)
+
+
+def test_arm_without_scores(make_run):
+    run = make_run()
+    lines = (run / "scores.csv").read_text().splitlines()
+    (run / "scores.csv").write_text("\n".join(line for line in lines if not line.startswith("mse,")))
+    with pytest.raises(UserError, match="lacks arm 'mse'"):
+        load_run(run)
+
+
+def test_score_that_is_no_number(make_run):
+    run = make_run()
+    text = (run / "scores.csv").read_text().splitlines()
+    text[5] = text[5].rsplit(",", 1)[0] + ",nan"
+    (run / "scores.csv").write_text("\n".join(text))
+    with pytest.raises(UserError, match="not finite"):
+        load_run(run)
+
+
+def test_pickled_examples_are_refused(make_run):
+    run = make_run()
+    np.savez(run / "examples.npz", trial=np.array([{}], dtype=object))
+    with pytest.raises(UserError, match=r"examples\.npz"):
+        load_run(run)
+
+
+def test_images_of_unlike_shape(make_run):
+    run = make_run()
+    with np.load(run / "examples.npz") as file:
+        arrays = dict(file)
+    arrays["denoised/mse"] = arrays["denoised/mse"][:, :-1]
+    np.savez(run / "examples.npz", **arrays)
+    with pytest.raises(UserError, match="denoised/mse"):
+        load_run(run)
+
+
+def test_scores_agree_with_the_file(run_folder):
+    run = load_run(run_folder)
+    rows = [line.split(",") for line in (run_folder / "scores.csv").read_text().splitlines()]
+    wanted = [
+        float(r[7]) for r in rows if r[0] == "lambda=0.9" and r[3:5] == ["slnn", "joint"] and r[6] == "1"
+    ]
+    np.testing.assert_array_equal(run.scores["lambda=0.9", 0, "slnn_joint"].t_present, wanted)
+    assert len(run.scores["lambda=0.9", 0, "slnn"].t_absent) == run.summary.n_test.absent
+
+
+def test_empty_observer_counts_as_absent(make_run):
+    run = make_run()
+    _edit(run, "summary.json", lambda s: s["arms"][0]["observers"].update(cnn={}, slnn_joint=None))
+    assert set(load_run(run).arm("low-dose").observers) == {"slnn", "ho", "ho_eye"}
+
+
+def test_delta_read_backwards_changes_sign(run_folder):
+    run = load_run(run_folder)
+    forth, back = run.delta("lambda=0.9", "lambda=0", "ho"), run.delta("lambda=0", "lambda=0.9", "ho")
+    assert (back.value, back.ci_low, back.ci_high) == (-forth.value, -forth.ci_high, -forth.ci_low)
+    assert run.delta("mse", "low-dose", "ho") is None
