@@ -200,6 +200,9 @@ def delong_interval(
 
     Notes
     -----
+    On binormal data with 20 to 200 trials a class a 95 % interval covered 93 to 98 %, but only 92 % at an AUC
+    of 0.998 with 200 (1500 replicates each).
+
     An AUC of exactly 1 leaves DeLong's variance at 0. Pair the trials off, m = min(n_present, n_absent) pairs
     that share none: if the true AUC is A, all m pairs come out right with probability at most A^m. So the
     interval is [(α/2)^(1/m), 1], with α = 1 − confidence: at least the coverage wanted. It is mirrored for an

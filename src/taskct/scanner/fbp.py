@@ -134,7 +134,9 @@ class RegionFBP:
         indices = np.stack([columns, columns + 1], axis=-1)
         pointer = np.arange(self.n_pixels**2 + 1) * (2 * g.n_views)
         shape = (self.n_pixels**2, g.n_views * g.n_bins)
-        return torch_csr(sparse.csr_matrix((entries.ravel(), indices.ravel(), pointer), shape=shape), self.device)
+        return torch_csr(
+            sparse.csr_matrix((entries.ravel(), indices.ravel(), pointer), shape=shape), self.device
+        )
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
         """Reconstruct the region.

@@ -43,7 +43,9 @@ class FanBeam:
                 f"scanner.source_isocenter_mm ({self.source_isocenter_mm} mm), both positive"
             )
         if self.n_bins < 2 or self.bin_mm <= 0:
-            raise UserError(f"the detector needs at least 2 bins of positive pitch, not {self.n_bins} × {self.bin_mm} mm")
+            raise UserError(
+                f"the detector needs at least 2 bins of positive pitch, not {self.n_bins} × {self.bin_mm} mm"
+            )
 
     @property
     def isocenter_bin_mm(self) -> float:

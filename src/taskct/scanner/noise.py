@@ -48,7 +48,9 @@ def add_noise(
         return torch.stack(list(pool.map(measure, line_integral, seeds)))
 
 
-def line_integral_variance(line_integral: torch.Tensor, *, i0: float, electronic_noise: float) -> torch.Tensor:
+def line_integral_variance(
+    line_integral: torch.Tensor, *, i0: float, electronic_noise: float
+) -> torch.Tensor:
     """Variance of a measured line integral to first order, (N + σ²)/N² with N = I0·exp(−p).
 
     Parameters

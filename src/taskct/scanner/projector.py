@@ -44,7 +44,9 @@ def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views:
         main, cross = np.where(along_x, d[..., 0], d[..., 1]), np.where(along_x, d[..., 1], d[..., 0])
         s_main, s_cross = np.where(along_x, s[..., 0], s[..., 1]), np.where(along_x, s[..., 1], s[..., 0])
         slope = (cross / main)[..., None]
-        position = (s_cross[..., None] + ((steps - centre) * pixel_mm - s_main[..., None]) * slope) / pixel_mm + centre
+        position = (
+            s_cross[..., None] + ((steps - centre) * pixel_mm - s_main[..., None]) * slope
+        ) / pixel_mm + centre
         low = np.floor(position).astype(np.int32)
         fraction = position - low
         length = (pixel_mm * np.sqrt(1.0 + slope**2)).astype(np.float32)
@@ -174,7 +176,9 @@ class Projector:
         return torch.stack(images).sum(dim=0).to(sinogram.dtype)
 
 
-def _ray_distance(geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:
+def _ray_distance(
+    geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Distance of each centre from every ray, mm, shape `(n, n_views, n_bins)`."""
     source, direction = (part.astype(np.float32) for part in geometry.rays())
     normal_x, normal_y = -direction[..., 1], direction[..., 0]

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 AIR_HU = -1000.0
 
@@ -163,7 +164,9 @@ class Torso:
         ) -> NDArray[np.float32]:
             return soft_ellipse(grid, x_mm=x, y_mm=y, half_x_mm=a, half_y_mm=b, edge_mm=1.5 * self.pixel_mm)
 
-        def blend(under: NDArray[np.float32], cover: NDArray[np.float32], hu: NDArray[np.floating]) -> NDArray[np.float32]:
+        def blend(
+            under: NDArray[np.float32], cover: NDArray[np.float32], hu: NDArray[np.floating]
+        ) -> NDArray[np.float32]:
             return under + cover * (hu.astype(np.float32)[:, None, None] - under)
 
         texture = lumpy(
@@ -187,10 +190,107 @@ class Torso:
         spine = ellipse(zero, 0.62 * half_y, rng.uniform(17.0, 22.0, n), rng.uniform(14.0, 19.0, n))
         image = blend(image, spine, rng.normal(250.0, 40.0, n))
         for _ in range(self.n_vessels):
-            radius, angle = np.sqrt(rng.uniform(0.0, 1.0, n)) * 0.45 * half_y, rng.uniform(0.0, 2.0 * np.pi, n)
+            radius, angle = (
+                np.sqrt(rng.uniform(0.0, 1.0, n)) * 0.45 * half_y,
+                rng.uniform(0.0, 2.0 * np.pi, n),
+            )
             a, stretch = rng.uniform(2.5, 6.0, n), rng.uniform(1.0, 1.8, n)
             vessel = ellipse(radius * np.cos(angle), radius * np.sin(angle), a, a * stretch)
             image = blend(image, vessel, rng.normal(110.0, 15.0, n))
         case = np.arange(self._next_case, self._next_case + n, dtype=np.int64)
         self._next_case += n
         return Drawn(image_hu=image, case=case)
+
+
+class Slices:
+    """Slices of real CT series as backgrounds: each draw is a slice, mirrored and shifted at random.
+
+    Parameters
+    ----------
+    image_hu
+        Slices in HU, `(n_slices, height, width)`.
+    pixel_mm
+        Their row and column spacing, mm.
+    case
+        Case number of every slice, `(n_slices,)`.
+    n_pixels, object_pixel_mm
+        The object grid that they are interpolated onto.
+    shift_mm
+        Largest shift in x and in y, mm.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_hu: NDArray[np.float32],
+        pixel_mm: tuple[float, float],
+        case: NDArray[np.int64],
+        n_pixels: int,
+        object_pixel_mm: float,
+        shift_mm: float,
+    ) -> None:
+        self.image_hu = image_hu
+        self.pixel_mm = pixel_mm
+        self.case = case
+        self.n_pixels = n_pixels
+        self.object_pixel_mm = object_pixel_mm
+        self.shift_mm = shift_mm
+        self._next = 0
+
+    def draw(self, rng: np.random.Generator, n: int) -> Drawn:
+        """Draw `n` placements; the slices take turns, so that each is used equally often."""
+        index = (self._next + np.arange(n)) % len(self.image_hu)
+        self._next += n
+        shift = rng.uniform(-self.shift_mm, self.shift_mm, (n, 2))
+        mirrored = rng.random((n, 2)) < 0.5
+        images = [
+            place_slice(
+                self.image_hu[i],
+                pixel_mm=self.pixel_mm,
+                n_pixels=self.n_pixels,
+                object_pixel_mm=self.object_pixel_mm,
+                shift_mm=(float(s[0]), float(s[1])),
+                mirror=(bool(m[0]), bool(m[1])),
+            )
+            for i, s, m in zip(index, shift, mirrored, strict=True)
+        ]
+        return Drawn(image_hu=np.stack(images), case=self.case[index])
+
+
+def place_slice(
+    image_hu: NDArray[np.float32],
+    *,
+    pixel_mm: tuple[float, float],
+    n_pixels: int,
+    object_pixel_mm: float,
+    shift_mm: tuple[float, float] = (0.0, 0.0),
+    mirror: tuple[bool, bool] = (False, False),
+) -> NDArray[np.float32]:
+    """Interpolate a slice onto the object grid; air lies outside it.
+
+    Parameters
+    ----------
+    image_hu
+        HU, `(height, width)`; its middle lies at the isocentre before the shift.
+    pixel_mm
+        Row and column spacing, mm.
+    n_pixels, object_pixel_mm
+        The object grid.
+    shift_mm
+        Towards +x and +y, mm.
+    mirror
+        Whether x and y are reversed, before the shift.
+
+    Returns
+    -------
+    HU, `(n_pixels, n_pixels)`, by bilinear interpolation.
+    """
+    axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * object_pixel_mm
+    height, width = image_hu.shape
+    column = (axis - shift_mm[0]) * (-1.0 if mirror[0] else 1.0) / pixel_mm[1] + (width - 1) / 2.0
+    row = (axis - shift_mm[1]) * (-1.0 if mirror[1] else 1.0) / pixel_mm[0] + (height - 1) / 2.0
+    points = np.meshgrid(row, column, indexing="ij")
+    placed: NDArray[np.float32] = ndimage.map_coordinates(
+        image_hu, points, order=1, mode="constant", cval=AIR_HU
+    )
+    return placed

@@ -65,9 +65,7 @@ def draw_signals(
     )
 
 
-def signal_site(
-    signals: Signals, *, n_pixels: int, pixel_mm: float
-) -> NDArray[np.bool_]:
+def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float) -> NDArray[np.bool_]:
     """Pixels whose centre lies within each signal's diameter.
 
     Parameters

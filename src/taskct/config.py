@@ -1,0 +1,396 @@
+"""The settings of a study: one validated tree, each value with its unit, range and default."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from taskct.errors import UserError
+
+
+def setting(default: Any, text: str, unit: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field
+    """A field with its description, unit and limits (`ge`, `gt`, `le`, `lt`, `min_length`)."""
+    return Field(default, description=text, json_schema_extra={"unit": unit}, **limits)
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"the lowest value comes first, not {list(pair)}")
+    return pair
+
+
+Positive = Annotated[float, Gt(0)]
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+TaskWeight = Annotated[float, Ge(0), Lt(1)]
+BlendWeight = Annotated[float, Gt(0), Lt(1)]
+
+
+class Section(BaseModel):
+    """A part of the tree; unknown names are refused and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BackgroundSettings(Section):
+    """What the signal hides in."""
+
+    kind: Literal["torso", "dicom"] = setting(
+        "torso", "random phantoms, or a CT series (needs background.path)"
+    )
+    path: str | None = setting(None, "folder with one CT series, for kind=dicom")
+    lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
+    mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
+    lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso: size of a lump (standard deviation)", "mm")
+    n_vessels: int = setting(1, "torso: vessels near the middle", "", ge=0, le=20)
+    shift_mm: float = setting(
+        20.0, "dicom: largest random shift of a slice in x and in y", "mm", ge=0, le=200
+    )
+    placements: int = setting(8, "dicom: random shifts and flips of every slice", "", ge=1, le=1000)
+
+
+class SignalSettings(Section):
+    """What may have to be found."""
+
+    shape: Literal["disc", "gaussian"] = setting(
+        "disc", "profile; a Gaussian's size is its full width at half maximum"
+    )
+    contrast_hu: Range = setting((15.0, 35.0), "lowest and highest difference from the background", "HU")
+    diameter_mm: PositiveRange = setting((5.0, 9.0), "lowest and highest size", "mm")
+    position_mm: float = setting(
+        5.0, "its centre lies within ± this of the region's centre, in x and y", "mm", ge=0, le=100
+    )
+
+
+class ScannerSettings(Section):
+    """How the object is imaged: fan beam, flat detector, a full turn, filtered backprojection."""
+
+    source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
+    source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")
+    n_bins: int = setting(368, "detector bins", "", ge=16, le=4096)
+    bin_mm: Positive = setting(1.85, "bin pitch on the detector", "mm")
+    n_views: int = setting(240, "views in a turn, a multiple of 4", "", ge=4, le=4096, multiple_of=4)
+    i0: float = setting(8e5, "photons per ray without an object at full dose", "photons", gt=0, le=1e9)
+    dose_fraction: float = setting(0.25, "dose relative to full dose", "", gt=0, le=1)
+    electronic_noise: float = setting(
+        10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4
+    )
+    filter: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = setting(
+        "hann", "roll-off of the ramp filter"
+    )
+    reference: Literal["noise-free", "normal-dose"] = setting(
+        "noise-free", "what the denoiser learns to reach"
+    )
+    object_pixels: int = setting(128, "side of the object grid", "pixels", ge=16, le=1024)
+    object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
+    pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
+    region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=32)
+    region_step_mm: Positive = setting(40.0, "distance between these places", "mm")
+
+
+class TrialsSettings(Section):
+    """How many trials, and their size."""
+
+    n_train: int = setting(6000, "trials to train the networks", "", ge=4)
+    n_validation: int = setting(1000, "trials for every choice", "", ge=4)
+    n_fresh: int = setting(2000, "trials to fit observers afresh", "", ge=8)
+    n_test: int = setting(4000, "trials behind every figure", "", ge=4)
+    region_pixels: int = setting(52, "side of the region that is scored", "pixels", ge=16, le=512)
+    margin_pixels: int = setting(6, "margin that the denoiser sees around the region", "pixels", ge=0, le=256)
+
+
+class DenoiserSettings(Section):
+    """The network."""
+
+    network: str = setting("cnn", "cnn, or the import path of a torch.nn.Module such as package.Class")
+    arguments: dict[str, Any] = setting({}, "keyword arguments of its constructor")
+
+
+class TrainingSettings(Section):
+    """Pretraining by MSE, then joint fine-tuning for every λ."""
+
+    pretrain_epochs: int = setting(6, "epochs of pretraining", "", ge=1, le=10000)
+    finetune_epochs: int = setting(4, "epochs of fine-tuning, the same for every λ", "", ge=1, le=10000)
+    batch_size: int = setting(64, "trials in a step", "", ge=1, le=4096)
+    learning_rate: float = setting(3e-3, "peak learning rate of pretraining", "", gt=0, le=1)
+    finetune_learning_rate: float = setting(1e-3, "peak learning rate of fine-tuning", "", gt=0, le=1)
+    head_learning_rate: float = setting(1e-2, "peak learning rate of the observer head", "", gt=0, le=1)
+    head_weight_decay: float = setting(0.0, "weight decay of the observer head", "", ge=0, le=100)
+    lambdas: tuple[TaskWeight, ...] = setting(
+        (0.0, 0.5, 0.8, 0.9, 0.95), "task weights λ; 0 is the control", "", min_length=2
+    )
+    head: Literal["pixel", "eye"] = setting(
+        "eye", "what the observer head sees: every pixel (the paper's), or behind an eye"
+    )
+    other_head_lambda: TaskWeight | None = setting(
+        0.9, "one λ > 0 to train with the other head too; null for none"
+    )
+    blend_lambda: TaskWeight | None = setting(
+        0.95, "the λ > 0 whose denoiser is blended with the control; null for none"
+    )
+    blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
+    trainable: str = setting("all", "what is fine-tuned: all, last:K, or a part of a parameter's name")
+    dtype: Literal["bfloat16", "float32"] = setting("bfloat16", "precision of the network's layers")
+    seeds: tuple[Annotated[int, Ge(0)], ...] = setting(
+        (0,), "one training of everything per seed", "", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _lambdas_fit(self) -> Self:
+        if len(set(self.lambdas)) != len(self.lambdas) or 0.0 not in self.lambdas:
+            raise ValueError("training.lambdas must differ and hold 0, the control")
+        if self.blend_lambda is not None and (
+            self.blend_lambda == 0 or self.blend_lambda not in self.lambdas
+        ):
+            raise ValueError(
+                f"training.blend_lambda ({self.blend_lambda}) must be a λ > 0 of training.lambdas, or null"
+            )
+        if self.other_head_lambda == 0:
+            raise ValueError("training.other_head_lambda must be a λ > 0, or null")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("training.seeds must differ")
+        return self
+
+
+class ObserverSettings(Section):
+    """The observers; each regularization is chosen on the validation trials, arm by arm."""
+
+    ridges: tuple[Positive, ...] = setting(
+        (0.01, 0.03, 0.1, 0.3, 1.0), "candidates for the Hotelling observers", "", min_length=1
+    )
+    weight_decays: tuple[Positive, ...] = setting(
+        (0.03, 0.1, 0.3, 1.0, 3.0), "candidates for the fresh SLNN", "", min_length=1
+    )
+    viewing_distance_mm: Positive = setting(1500.0, "from the eye to the display", "mm")
+    magnification: Positive = setting(1.0, "size on the display over size in the object")
+    internal_noise_hu: float = setting(3.0, "internal noise behind the eye, per pixel", "HU", ge=0, le=1000)
+
+
+class EvaluationSettings(Section):
+    """How results are measured and shown."""
+
+    n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", "", ge=100, le=100000)
+    confidence: float = setting(0.95, "confidence of every interval", "", gt=0.5, lt=1)
+    data_range_hu: Positive = setting(400.0, "range that PSNR and SSIM refer to", "HU")
+    tolerance: float = setting(
+        0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1
+    )
+    window_hu: tuple[float, Positive] = setting((60.0, 200.0), "display window: centre and width", "HU")
+    difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
+    n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
+
+
+class Settings(Section):
+    """A whole study."""
+
+    name: str = setting("demo", "name of the study", "", min_length=1, max_length=80)
+    seed: int = setting(0, "seed of the simulation and of every resampling", "", ge=0, lt=2**31)
+    background: BackgroundSettings = BackgroundSettings()
+    signal: SignalSettings = SignalSettings()
+    scanner: ScannerSettings = ScannerSettings()
+    trials: TrialsSettings = TrialsSettings()
+    denoiser: DenoiserSettings = DenoiserSettings()
+    training: TrainingSettings = TrainingSettings()
+    observers: ObserverSettings = ObserverSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted name."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from dotted_settings(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def unit_of(field: FieldInfo) -> str:
+    """The unit of a setting, or an empty string."""
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def range_of(field: FieldInfo) -> str:
+    """The allowed range of a setting in words, or an empty string."""
+    low, high, least = "", "", ""
+    for limit in field.metadata:
+        if isinstance(limit, Ge):
+            low = f"[{limit.ge:g}"
+        elif isinstance(limit, Gt):
+            low = f"({limit.gt:g}"
+        elif isinstance(limit, Le):
+            high = f"{limit.le:g}]"
+        elif isinstance(limit, Lt):
+            high = f"{limit.lt:g})"
+        elif isinstance(limit, Len) and limit.min_length:
+            least = f"at least {limit.min_length}"
+    if low or high:
+        return f"{low or '(-∞'}, {high or '∞)'}"
+    options = getattr(field.annotation, "__args__", ())
+    if options and all(isinstance(option, str) for option in options):
+        return " | ".join(options)
+    return least
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    fields = dict(dotted_settings())
+    name = next((key for key in fields if where == key or where.startswith(key + ".")), where)
+    message = first["msg"].removeprefix("Value error, ")
+    if name not in fields:
+        return f"{where + ': ' if where else ''}{message}"
+    allowed = " ".join(part for part in (range_of(fields[name]), unit_of(fields[name])) if part)
+    hint = f" (allowed: {allowed})" if allowed else ""
+    return (
+        f"{name} is {first['input']!r}: {message[0].lower()}{message[1:]}{hint}; `taskct config` explains it"
+    )
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `section.name=value` pairs into a nested mapping; values are read as YAML.
+
+    Raises
+    ------
+    UserError
+        If a pair has no `=` or its value is not YAML.
+
+    Examples
+    --------
+    >>> parse_overrides(["scanner.dose_fraction=0.5", "training.lambdas=[0, 0.9]"])
+    {'scanner': {'dose_fraction': 0.5}, 'training': {'lambdas': [0, 0.9]}}
+    """
+    tree: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UserError(
+                f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]"
+            ) from error
+        if isinstance(value, str):
+            value = _number(value)
+        *path, last = name.split(".")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+            if not isinstance(branch, dict):
+                raise UserError(f"--set {pair!r}: {part} already has a value of its own")
+        branch[last] = value
+    return tree
+
+
+def _number(text: str) -> float | str:
+    """YAML 1.1 reads 8e5 as text; a person means a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> None:
+    for name, value in tree.items():
+        field = model.model_fields.get(str(name))
+        if field is None:
+            known = [key for key, _ in dotted_settings()]
+            near = difflib.get_close_matches(
+                f"{prefix}{name}", known, n=1, cutoff=0.5
+            ) or difflib.get_close_matches(str(name), [key.rpartition(".")[2] for key in known], n=1)
+            full = next(
+                (key for key in known if near and (key == near[0] or key.endswith("." + near[0]))), None
+            )
+            hint = f": did you mean {full}?" if full else ""
+            raise UserError(
+                f"unknown setting {prefix}{name}{hint} `taskct config` lists them all".replace("?", "?")
+            )
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
+            _check_names(value, field.annotation, f"{prefix}{name}.")
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "arguments"
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def make_settings(*trees: Mapping[str, Any]) -> Settings:
+    """Validate settings; later trees override earlier ones.
+
+    Raises
+    ------
+    UserError
+        One line that names the setting, what is wrong and the allowed range with its unit.
+    """
+    merged: dict[str, Any] = {}
+    for tree in trees:
+        _check_names(tree, Settings)
+        merged = _merge(merged, tree)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(_one_line(error)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a settings file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or no YAML mapping.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the settings file {path} cannot be read: give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f" at line {line + 1}" if line is not None else ""
+        raise UserError(f"{path} is not valid YAML{where}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds no settings: write `section:` with `name: value` below it")
+    return tree
+
+
+def preset_names() -> list[str]:
+    """Names of the settings files that come with taskct."""
+    folder = resources.files("taskct") / "presets"
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Read one of the settings files that come with taskct.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if name not in preset_names():
+        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
+    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
+        return read_yaml(path)
+
+
+def to_yaml(settings: Settings) -> str:
+    """The resolved settings, defaults included, as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,131 @@
+"""Apply a trained denoiser to a user's images."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.denoisers.denoiser import Denoiser, denoise, make_network
+from taskct.dicom import read_series, read_slice, write_series
+from taskct.errors import UserError
+from taskct.training.checkpoints import load_weights, read_card
+
+Progress = Callable[[int, int, str], None]
+
+
+def load_model(path: Path, *, device: torch.device | str = "cpu") -> tuple[Denoiser, str]:
+    """A trained denoiser and the precision it runs in, from its weights and card.
+
+    Raises
+    ------
+    UserError
+        If the weights or the card are missing, broken, or do not fit each other.
+    """
+    card = read_card(path)
+    missing = [key for key in ("network", "arguments", "dtype") if key not in card]
+    if missing:
+        raise UserError(
+            f"{path.with_suffix('.json')} lacks {missing[0]}: it must be the card that taskct wrote"
+        )
+    denoiser = Denoiser(make_network(str(card["network"]), card["arguments"]), offset_hu=0.0, scale_hu=1.0)
+    load_weights(path, {"denoiser": denoiser})
+    return denoiser.to(device), str(card["dtype"])
+
+
+def denoise_path(
+    model: Path,
+    source: Path,
+    target: Path,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Denoise a file or a series.
+
+    Parameters
+    ----------
+    model
+        Weights of an arm.
+    source
+        A `.npy` file in HU, `(height, width)` or `(n, height, width)`; a DICOM slice; or a folder with one series.
+    target
+        A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty.
+    device
+        Where to run.
+    progress
+        Called as (slices done, in all, nothing).
+
+    Returns
+    -------
+    `target`.
+
+    Raises
+    ------
+    UserError
+        If the source cannot be read as CT, or the target exists.
+    """
+    denoiser, dtype = load_model(model, device=device)
+    if not source.exists():
+        raise UserError(
+            f"{source} does not exist: give a .npy file, a DICOM slice or a folder with a CT series"
+        )
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(f"{target} exists: choose another output, nothing is overwritten")
+    if source.suffix == ".npy":
+        if target.suffix != ".npy":
+            raise UserError(f"the output of a .npy file is a .npy file, not {target.name}")
+        images = read_npy(source)
+        stack = images if images.ndim == 3 else images[None]
+        result = _slices(denoiser, stack, dtype, device, progress)
+        partial = target.with_name(target.name + ".partial")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.save(file, result if images.ndim == 3 else result[0], allow_pickle=False)
+        os.replace(partial, target)
+        return target
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
+    series = read_series(source) if source.is_dir() else read_slice(source)
+    result = _slices(denoiser, series.image_hu, dtype, device, progress)
+    result[series.padding] = series.image_hu[series.padding]
+    write_series(result, series, target, description=f"taskct {model.stem}")
+    return target
+
+
+def read_npy(path: Path) -> NDArray[np.float32]:
+    """Read HU from a `.npy` file; never a pickle.
+
+    Raises
+    ------
+    UserError
+        If it is no array of numbers of 2 or 3 dimensions, or a value is not finite.
+    """
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
+    if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
+        raise UserError(
+            f"{path.name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
+        )
+    if not np.isfinite(images).all():
+        raise UserError(f"{path.name} holds values that are not finite: give HU")
+    return np.asarray(images, dtype=np.float32)
+
+
+def _slices(
+    denoiser: Denoiser,
+    images: NDArray[np.float32],
+    dtype: str,
+    device: torch.device | str,
+    progress: Progress | None,
+) -> NDArray[np.float32]:
+    parts = []
+    for index in range(len(images)):
+        parts.append(denoise(denoiser, images[index : index + 1], device=device, dtype=dtype)[0])
+        if progress is not None:
+            progress(index + 1, len(images), "")
+    return np.stack(parts)

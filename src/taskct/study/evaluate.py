@@ -1,0 +1,235 @@
+"""From denoisers to results: observers and image quality of every arm on the test trials."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.config import Settings
+from taskct.denoisers.denoiser import denoise
+from taskct.metrics.image_quality import mse_hu2, psnr_db, site_bias_hu, ssim
+from taskct.metrics.roc import auc
+from taskct.observers import LinearObserver, make_observer
+from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
+from taskct.study.stages import RunFolder
+from taskct.study.train import load_denoiser, load_head
+from taskct.tasks.signals import Signals, signal_site
+from taskct.trials import Trials, crop, read_trials
+
+Progress = Callable[[int, int, str], None]
+Images = dict[str, NDArray[np.float32]]
+
+SPLITS_SEEN = ("validation", "fresh", "test")
+FRESH = ("slnn", "ho", "ho_eye")
+JOINT = "slnn_joint"
+
+
+@dataclass
+class ArmResult:
+    """What the test trials say of one arm."""
+
+    arm: Arm
+    scores: dict[str, NDArray[np.float64]]
+    """Test statistics by observer, `(n_test,)`; "slnn_joint" is the jointly trained one."""
+    quality: dict[str, NDArray[np.float64]]
+    """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, each `(n_test,)`."""
+    regularization: dict[str, float]
+    """Chosen on validation trials, by fresh observer."""
+    validation_auc: dict[str, float]
+    """By observer, on the validation trials."""
+    validation_rmse_hu: float
+    template: NDArray[np.float64] | None
+    """The joint SLNN-NO's, 1/HU, or None."""
+    examples: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    """The panel's trials, denoised, HU."""
+
+
+def candidates(settings: Settings, name: str) -> tuple[LinearObserver, list[float]]:
+    """A fresh observer of a study and the regularizations to choose from."""
+    o = settings.observers
+    if name == "slnn":
+        return _linear(make_observer(name)), list(o.weight_decays)
+    if name == "ho":
+        return _linear(make_observer(name)), list(o.ridges)
+    eye = {
+        "pixel_mm": settings.scanner.pixel_mm,
+        "internal_noise_hu": o.internal_noise_hu,
+        "viewing_distance_mm": o.viewing_distance_mm,
+        "magnification": o.magnification,
+        "seed": settings.seed,
+    }
+    return _linear(make_observer(name, **eye)), list(o.ridges)
+
+
+def _linear(observer: object) -> LinearObserver:
+    if not isinstance(observer, LinearObserver):
+        raise TypeError(f"{type(observer).__name__} is not a LinearObserver")
+    return observer
+
+
+def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
+    """AUC of test statistics `(n,)` with their truth."""
+    return auc(statistic[present], statistic[~present])
+
+
+def fit_fresh(
+    settings: Settings, images: Images, splits: dict[str, Trials]
+) -> tuple[dict[str, LinearObserver], dict[str, float], dict[str, float]]:
+    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
+
+    Returns
+    -------
+    observers, regularization, validation AUC
+        By observer.
+    """
+    observers, chosen, areas = {}, {}, {}
+    for name in FRESH:
+        template, values = candidates(settings, name)
+        path = template.fit_path(images["fresh"], splits["fresh"].signal_present, values)
+        found = [
+            split_auc(one.test_statistic(images["validation"]), splits["validation"].signal_present)
+            for one in path
+        ]
+        best = int(np.argmax(found))
+        observers[name], chosen[name], areas[name] = path[best], values[best], found[best]
+    return observers, chosen, areas
+
+
+def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
+    """The panel's trials: the first ones of each class, so that nobody picks them by eye."""
+    k = settings.evaluation.n_examples
+    present, absent = np.flatnonzero(test.signal_present), np.flatnonzero(~test.signal_present)
+    return np.concatenate([present[:k], absent[:k]])
+
+
+class Evaluator:
+    """Evaluates arms of a run on the same trials."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self.settings = run.settings
+        self.margin = run.settings.trials.margin_pixels
+        self.splits = {name: read_trials(run.trials, name) for name in SPLITS_SEEN}
+        self.reference = {name: crop(trials.reference, self.margin) for name, trials in self.splits.items()}
+        test = self.splits["test"]
+        columns = {
+            k: test.truth[k].astype(np.float32) for k in ("x_mm", "y_mm", "diameter_mm", "contrast_hu")
+        }
+        self.site = signal_site(
+            Signals(**columns),
+            n_pixels=self.settings.trials.region_pixels,
+            pixel_mm=self.settings.scanner.pixel_mm,
+        )
+        self.examples = example_trials(self.settings, test)
+        self._cache: dict[str, Images] = {}
+
+    def images(self, arm: Arm) -> Images:
+        """The arm's images of every split, HU."""
+        if arm.name == LOW_DOSE:
+            return {name: crop(trials.noisy, self.margin) for name, trials in self.splits.items()}
+        if arm.alpha is not None and arm.task_weight is not None:
+            # The mean of two networks' outputs; nothing is trained.
+            control = self._denoised(Arm(CONTROL, arm.seed).file_stem)
+            task = self._denoised(Arm(f"lambda={arm.task_weight:g}", arm.seed).file_stem)
+            a = np.float32(arm.alpha)
+            return {name: (1 - a) * control[name] + a * task[name] for name in SPLITS_SEEN}
+        return self._denoised(arm.file_stem)
+
+    def _denoised(self, stem: str) -> Images:
+        if stem not in self._cache:
+            denoiser, card = load_denoiser(self.run, stem)
+            self._cache[stem] = {
+                name: denoise(
+                    denoiser,
+                    trials.noisy,
+                    device=self.run.device,
+                    dtype=str(card["dtype"]),
+                    margin=self.margin,
+                )
+                for name, trials in self.splits.items()
+            }
+        return self._cache[stem]
+
+    def forget(self, keep: set[str]) -> None:
+        """Free the images of denoisers that no later arm needs."""
+        self._cache = {stem: images for stem, images in self._cache.items() if stem in keep}
+
+    def evaluate(self, arm: Arm) -> ArmResult:
+        """Observers and image quality of one arm."""
+        images = self.images(arm)
+        observers, regularization, validation_auc = fit_fresh(self.settings, images, self.splits)
+        scores = {name: one.test_statistic(images["test"]) for name, one in observers.items()}
+        template = None
+        if arm.trained:
+            head = load_head(self.run, arm)
+            # The same internal noise in every arm, so that paired differences are those of the images.
+            noise = {
+                name: torch.Generator().manual_seed(self.settings.seed + i)
+                for i, name in enumerate(SPLITS_SEEN)
+            }
+            scores[JOINT] = head.test_statistic(images["test"], noise["test"])
+            joint = head.test_statistic(images["validation"], noise["validation"])
+            validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
+            template = head.template.detach().double().cpu().numpy()
+        data_range = self.settings.evaluation.data_range_hu
+        test, reference = images["test"], self.reference["test"]
+        quality = {
+            "mse_hu2": mse_hu2(test, reference),
+            "psnr_db": psnr_db(test, reference, data_range_hu=data_range),
+            "ssim": ssim(test, reference, data_range_hu=data_range),
+            "site_bias_hu": site_bias_hu(test, reference, self.site),
+        }
+        return ArmResult(
+            arm=arm,
+            scores=scores,
+            quality=quality,
+            regularization=regularization,
+            validation_auc=validation_auc,
+            validation_rmse_hu=float(
+                np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))
+            ),
+            template=template,
+            examples=test[self.examples],
+        )
+
+
+def evaluate_all(run: RunFolder, *, progress: Progress | None = None) -> tuple[Evaluator, list[ArmResult]]:
+    """Evaluate every arm of a run.
+
+    Parameters
+    ----------
+    run
+        A run folder with trials and trained arms.
+    progress
+        Called as (arms done, arms in all, name of the next).
+
+    Raises
+    ------
+    UserError
+        If trials or weights are missing.
+    """
+    evaluator = Evaluator(run)
+    arms = arms_of(run.settings)
+    results = []
+    for done, arm in enumerate(arms):
+        if progress is not None:
+            progress(done, len(arms), arm.name)
+        results.append(evaluator.evaluate(arm))
+        blended = {
+            stem
+            for later in arms[done + 1 :]
+            if later.alpha is not None
+            for stem in (
+                Arm(CONTROL, later.seed).file_stem,
+                Arm(f"lambda={later.task_weight:g}", later.seed).file_stem,
+            )
+        }
+        evaluator.forget(blended)
+    if progress is not None:
+        progress(len(arms), len(arms), "")
+    return evaluator, results
+
+
+__all__ = ["FRESH", "JOINT", "MSE", "ArmResult", "Evaluator", "evaluate_all"]

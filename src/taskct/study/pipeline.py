@@ -1,0 +1,155 @@
+"""The stages of a run, each one function on a run folder: simulate, train, evaluate."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from taskct.config import Settings
+from taskct.errors import UserError
+from taskct.study.arms import CONTROL, MSE, Arm, arms_of
+from taskct.study.evaluate import Evaluator, ArmResult, evaluate_all
+from taskct.study.results import choose, quality_csv, scores_csv, summarize, trade_off, write_json, write_npz
+from taskct.study.simulate import simulate
+from taskct.study.stages import RunFolder
+from taskct.study.train import train_all
+from taskct.training.checkpoints import write_text
+from taskct.trials import SPLITS, Trials, read_trials, write_trials
+
+Progress = Callable[[int, int, str], None]
+OpenProgress = Callable[[str], Progress]
+"""Opens the progress of a stage by its title; the result is called as (done, in all, detail)."""
+
+RESULT_FILES = (
+    "summary.json",
+    "scores.csv",
+    "quality.csv",
+    "choices.json",
+    "tradeoff.json",
+    "task.json",
+    "examples.npz",
+)
+
+
+def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> bool:
+    """Simulate the trials into `RUN/trials`; returns whether that was still to do."""
+    t = run.settings.trials
+    side = t.region_pixels + 2 * t.margin_pixels
+    needed = 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
+    if not run.is_done("simulate", [run.trials]) and run.free_bytes() < 1.2 * needed:
+        raise UserError(
+            f"the trials need {needed / 1e9:.1f} GB but {run.path} has {run.free_bytes() / 1e9:.1f} GB free: make room, "
+            "or lower the numbers in trials"
+        )
+
+    def work() -> None:
+        progress = None if open_progress is None else open_progress("simulate")
+        write_trials(run.trials, simulate(run.settings, device=run.device, progress=progress))
+
+    return run.run_stage("simulate", work, [run.trials])
+
+
+def train_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> None:
+    """Pretrain and fine-tune every arm that is not trained yet, into `RUN/models`."""
+    train_all(run, progress=open_progress)
+
+
+def evaluate_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> bool:
+    """Evaluate every arm and write the result files; returns whether that was still to do."""
+    names = [f"finetune {arm.name} seed={arm.seed}" for arm in arms_of(run.settings) if arm.trained]
+    depends_on = ["simulate", *names]
+
+    def work() -> None:
+        progress = None if open_progress is None else open_progress("evaluate")
+        evaluator, results = evaluate_all(run, progress=progress)
+        write_results(run, evaluator, results)
+
+    return run.run_stage("evaluate", work, [run.path / name for name in RESULT_FILES], depends_on)
+
+
+def write_results(run: RunFolder, evaluator: Evaluator, results: list[ArmResult]) -> None:
+    """Write every result file of a run."""
+    settings, test = run.settings, evaluator.splits["test"]
+    choices = choose(results, settings)
+    write_text(run.path / "scores.csv", scores_csv(results, test))
+    write_text(run.path / "quality.csv", quality_csv(results, test))
+    write_json(run.path / "choices.json", choices)
+    write_json(run.path / "tradeoff.json", trade_off(results, test, settings))
+    write_json(run.path / "task.json", task_json(run, evaluator.splits))
+    write_npz(run.path / "examples.npz", examples(evaluator, results, str(choices["chosen_arm"])))
+    write_json(run.path / "summary.json", summarize(results, test, settings))
+
+
+def task_json(run: RunFolder, splits: dict[str, Trials]) -> dict[str, Any]:
+    """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures."""
+    settings = run.settings
+    e = settings.evaluation
+    all_splits = {**splits, "train": read_trials(run.trials, "train")}
+    return {
+        "description": describe(settings),
+        "n_trials": {name: len(all_splits[name]) for name in SPLITS},
+        "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
+        "background_note": background_note(settings),
+        "pixel_mm": settings.scanner.pixel_mm,
+        "roi_px": settings.trials.region_pixels,
+        "data_range_hu": e.data_range_hu,
+        "window_hu": list(e.window_hu),
+        "difference_window_hu": e.difference_window_hu,
+        "confidence": e.confidence,
+    }
+
+
+def describe(settings: Settings) -> str:
+    """The task in one paragraph."""
+    g, s = settings.signal, settings.scanner
+    background = (
+        "a torso phantom that differs in every trial"
+        if settings.background.kind == "torso"
+        else "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue"
+    )
+    reference = "the noise-free" if s.reference == "noise-free" else "a full-dose"
+    size = "diameter" if g.shape == "disc" else "full width at half maximum"
+    return (
+        f"Detect a {g.shape} of random contrast ({g.contrast_hu[0]:g} to {g.contrast_hu[1]:g} HU), {size} "
+        f"({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place (±{g.position_mm:g} mm) in {background} "
+        f"(SKS/BKS). Fan beam, {s.n_views} views of {s.n_bins} bins, {s.i0 * s.dose_fraction:.3g} photons a ray "
+        f"({s.dose_fraction:g} of full dose), filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the "
+        f"reference is {reference} reconstruction of the same object."
+    )
+
+
+def background_note(settings: Settings) -> str | None:
+    """What limits the backgrounds, or None."""
+    if settings.background.kind == "torso":
+        return None
+    return (
+        "The series' own noise is part of these backgrounds and of the reference. Its slices are split in blocks of "
+        "neighbours; neighbouring slices look alike, so the blocks' edges are not fully independent. Trials that share "
+        "a slice are not independent, and the intervals do not know it."
+    )
+
+
+def examples(evaluator: Evaluator, results: list[ArmResult], chosen: str) -> dict[str, np.ndarray]:
+    """`examples.npz`: the panel's trials of the first seed, and the joint templates."""
+    settings, test, index = evaluator.settings, evaluator.splits["test"], evaluator.examples
+    middle = (settings.trials.region_pixels - 1) / 2.0
+    place = (
+        np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
+    )
+    place[~test.signal_present[index]] = np.nan
+    arrays: dict[str, np.ndarray] = {
+        "trial": index,
+        "signal_present": test.signal_present[index],
+        "center_px": place,
+        "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
+        "reference": evaluator.reference["test"][index],
+        "noisy": evaluator.images(Arm("low-dose", 0))["test"][index],
+    }
+    for r in results:
+        if r.arm.seed != settings.training.seeds[0]:
+            continue
+        if r.arm.name in (MSE, CONTROL, chosen):
+            arrays[f"denoised/{r.arm.name}"] = r.examples
+        if r.template is not None:
+            arrays[f"template/{r.arm.name}"] = r.template
+    return arrays

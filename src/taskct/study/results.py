@@ -1,0 +1,294 @@
+"""The result files of a run: every figure with its interval, from test statistics and per-trial image quality."""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.config import Settings
+from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.roc import delong_interval, paired_delong
+from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
+from taskct.study.arms import CONTROL, LOW_DOSE, MSE
+from taskct.study.evaluate import JOINT, ArmResult
+from taskct.training.checkpoints import write_text
+from taskct.trials import Trials
+
+OBSERVERS = (JOINT, "slnn", "ho", "ho_eye")
+CHOICE_OBSERVER = "ho_eye"
+"""Whose validation AUC chooses the working point: the fresh observer nearest to a reader."""
+
+
+def interval_json(interval: Interval) -> dict[str, float]:
+    """An interval as `summary.json` writes it."""
+    return {"value": interval.value, "ci_low": interval.ci_low, "ci_high": interval.ci_high}
+
+
+def image_quality_intervals(result: ArmResult, settings: Settings) -> dict[str, dict[str, float]]:
+    """RMSE, PSNR and SSIM of an arm with bootstrap intervals over test trials.
+
+    PSNR is that of the mean squared error over all trials, so that it orders arms as RMSE does.
+    """
+    e = settings.evaluation
+    common: dict[str, Any] = {"n_bootstrap": e.n_bootstrap, "confidence": e.confidence, "seed": settings.seed}
+    mse = result.quality["mse_hu2"]
+    peak = e.data_range_hu**2
+    return {
+        "rmse_hu": interval_json(bootstrap_interval(mse, np.sqrt, **common)),
+        "psnr_db": interval_json(bootstrap_interval(mse, lambda m: 10.0 * np.log10(peak / m), **common)),
+        "ssim": interval_json(bootstrap_interval(result.quality["ssim"], **common)),
+    }
+
+
+def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
+    """`summary.json`, schema 1.
+
+    Parameters
+    ----------
+    results
+        Every arm.
+    test
+        The test trials.
+    settings
+        The study.
+    """
+    present = test.signal_present
+    confidence = settings.evaluation.confidence
+    arms, paired = [], []
+    by_name = {(r.arm.name, r.arm.seed): r for r in results}
+    for result in results:
+        arm = result.arm
+        bias = result.quality["site_bias_hu"]
+        common: dict[str, Any] = {
+            "n_bootstrap": settings.evaluation.n_bootstrap,
+            "confidence": confidence,
+            "seed": settings.seed,
+        }
+        observers = {}
+        for name in OBSERVERS:
+            if name in result.scores:
+                t = result.scores[name]
+                interval = delong_interval(t[present], t[~present], confidence=confidence)
+                observers[name] = {
+                    "auc": interval.value,
+                    "ci_low": interval.ci_low,
+                    "ci_high": interval.ci_high,
+                }
+        arms.append(
+            {
+                "name": arm.name,
+                "lambda": arm.task_weight,
+                "alpha": arm.alpha,
+                "head": arm.head,
+                "seed": arm.seed,
+                "image_quality": image_quality_intervals(result, settings),
+                "observers": observers,
+                "hallucination": {
+                    "absent_bias_hu": interval_json(bootstrap_interval(bias[~present], **common)),
+                    "present_bias_hu": interval_json(bootstrap_interval(bias[present], **common)),
+                },
+            }
+        )
+        for versus in _compared_with(result):
+            other = by_name[(versus, arm.seed)]
+            for name in OBSERVERS:
+                if name not in result.scores or name not in other.scores:
+                    continue
+                t = np.stack([result.scores[name], other.scores[name]])
+                difference = paired_delong(t[:, present], t[:, ~present], confidence=confidence)
+                paired.append(
+                    {
+                        "arm": arm.name,
+                        "versus": versus,
+                        "observer": name,
+                        "seed": arm.seed,
+                        "delta_auc": difference.delta_auc,
+                        "ci_low": difference.ci_low,
+                        "ci_high": difference.ci_high,
+                        "p_value": difference.p_value,
+                    }
+                )
+    n_test = {"present": int(present.sum()), "absent": int((~present).sum())}
+    return {"schema": 1, "study": settings.name, "n_test": n_test, "arms": arms, "paired": paired}
+
+
+def _compared_with(result: ArmResult) -> list[str]:
+    arm = result.arm
+    if arm.name == LOW_DOSE:
+        return []
+    if arm.name == MSE:
+        return [LOW_DOSE]
+    return [LOW_DOSE] if arm.name == arm.control else [arm.control]
+
+
+def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
+    """`choices.json`: everything that was chosen, all of it on the validation trials."""
+    seed = settings.training.seeds[0]
+    sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and " head=" not in r.arm.name]
+    task = [r for r in sweep if r.arm.task_weight]
+    best = max(task, key=lambda r: r.validation_auc[CHOICE_OBSERVER])
+    return {
+        "chosen_arm": best.arm.name,
+        "rule": f"the λ > 0 with the highest AUC of {CHOICE_OBSERVER} on the validation trials (seed {seed})",
+        "regularization": {_key(r): r.regularization for r in results},
+        "validation": [
+            {"arm": _key(r), "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results
+        ],
+    }
+
+
+def _key(result: ArmResult) -> str:
+    return result.arm.name if result.arm.seed == 0 else f"{result.arm.name} seed={result.arm.seed}"
+
+
+def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
+    """`tradeoff.json`: the λ curve against the blend curve, and the best arm that keeps the control's RMSE.
+
+    The first training seed's; the arm is chosen on validation trials, its figures are the test trials'.
+    """
+    e, present = settings.evaluation, test.signal_present
+    seed = settings.training.seeds[0]
+    mine = {r.arm.name: r for r in results if r.arm.seed == seed}
+    control = mine[CONTROL]
+    sweep = [r for r in mine.values() if r.arm.trained and " head=" not in r.arm.name]
+    blend = [r for r in mine.values() if r.arm.alpha is not None]
+    if blend:
+        blend = [control, *blend, mine[f"lambda={blend[0].arm.task_weight:g}"]]
+    observers = {}
+    for name in OBSERVERS:
+        curves = None
+        if blend and all(name in r.scores for r in blend):
+            curves = _compare(blend, sweep, name, present, settings)
+        candidates = [
+            r
+            for r in mine.values()
+            if name in r.scores and name in r.validation_auc and r.arm.task_weight is not None
+        ]
+        picked = candidates[
+            best_within(
+                np.array([r.validation_rmse_hu for r in candidates]),
+                np.array([r.validation_auc[name] for r in candidates]),
+                control_rmse=control.validation_rmse_hu,
+                tolerance=e.tolerance,
+            )
+        ]
+        base = mine[picked.arm.control]
+        t = np.stack([picked.scores[name], base.scores[name]])
+        difference = paired_delong(t[:, present], t[:, ~present], confidence=e.confidence)
+        area = delong_interval(t[0, present], t[0, ~present], confidence=e.confidence)
+        pair = np.stack([picked.quality["mse_hu2"], control.quality["mse_hu2"]], axis=1)
+        ratio = bootstrap_interval(
+            pair,
+            lambda m: np.sqrt(m[:, 0] / m[:, 1]),
+            n_bootstrap=e.n_bootstrap,
+            confidence=e.confidence,
+            seed=settings.seed,
+        )
+        swept = np.stack([r.scores[name] for r in sweep])
+        observers[name] = {
+            "curves": curves,
+            "within_tolerance": {
+                "arm": picked.arm.name,
+                "rmse_ratio": interval_json(ratio),
+                "auc": interval_json(area),
+                "delta_auc": {
+                    "value": difference.delta_auc,
+                    "ci_low": difference.ci_low,
+                    "ci_high": difference.ci_high,
+                },
+            },
+            "monotone": monotone_within_intervals(
+                swept[:, present], swept[:, ~present], confidence=e.confidence
+            ),
+        }
+    return {"tolerance": e.tolerance, "control": CONTROL, "confidence": e.confidence, "observers": observers}
+
+
+def _compare(
+    blend: list[ArmResult], sweep: list[ArmResult], name: str, present: NDArray[np.bool_], settings: Settings
+) -> dict[str, Any] | None:
+    stacked = [
+        np.stack([r.scores[name] if what == "score" else r.quality["mse_hu2"] for r in curve])
+        for curve in (blend, sweep)
+        for what in ("score", "mse")
+    ]
+    e = settings.evaluation
+    try:
+        found = compare_curves(
+            *stacked, present, n_bootstrap=e.n_bootstrap, confidence=e.confidence, seed=settings.seed
+        )
+    except ValueError:  # the curves share no range of RMSE
+        return None
+    better = "blend" if found.ci_low > 0 else "trained" if found.ci_high < 0 else "neither"
+    delta = {"value": found.delta_auc, "ci_low": found.ci_low, "ci_high": found.ci_high}
+    return {"better": better, "delta_auc": delta, "rmse_range_hu": [found.rmse_low_hu, found.rmse_high_hu]}
+
+
+def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
+    """`scores.csv`: every test statistic of every trial, arm, observer and seed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic"]
+    )
+    present = test.signal_present.astype(int).tolist()
+    for r in results:
+        weight = "" if r.arm.task_weight is None else f"{r.arm.task_weight:g}"
+        for name in OBSERVERS:
+            if name in r.scores:
+                observer, fitted = ("slnn", "joint") if name == JOINT else (name, "fresh")
+                head = (r.arm.name, weight, r.arm.seed, observer, fitted)
+                writer.writerows(
+                    (*head, i, present[i], f"{value:.9g}") for i, value in enumerate(r.scores[name].tolist())
+                )
+    return out.getvalue()
+
+
+def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
+    """`quality.csv`: image quality and the bias at the signal's site, trial by trial."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ("mse_hu2", "psnr_db", "ssim", "site_bias_hu")
+    writer.writerow(["arm", "lambda", "seed", "trial", "signal_present", *names])
+    present = test.signal_present.astype(int).tolist()
+    for r in results:
+        weight = "" if r.arm.task_weight is None else f"{r.arm.task_weight:g}"
+        columns = [r.quality[name].tolist() for name in names]
+        for i, row in enumerate(zip(*columns, strict=True)):
+            writer.writerow(
+                (r.arm.name, weight, r.arm.seed, i, present[i], *(f"{value:.7g}" for value in row))
+            )
+    return out.getvalue()
+
+
+def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON whole or not at all; a value that is not finite is written as null."""
+    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

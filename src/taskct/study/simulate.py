@@ -1,0 +1,318 @@
+"""From settings to trials: draw objects and signals, scan them, keep the splits apart."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.config import Settings
+from taskct.dicom import read_series
+from taskct.errors import UserError
+from taskct.scanner.acquire import acquire
+from taskct.scanner.fbp import RegionFBP
+from taskct.scanner.geometry import FanBeam
+from taskct.scanner.projector import Projector, project_discs, project_gaussians
+from taskct.tasks.backgrounds import Background, Slices, Torso
+from taskct.tasks.signals import draw_signals
+from taskct.trials import SPLITS, Trials
+from taskct.units import MU_WATER_PER_MM, hu_to_mu
+
+Progress = Callable[[int, int, str], None]
+
+OBJECTS_PER_CHUNK = 32
+TISSUE_HU = -300.0
+MIN_TISSUE = 0.98  # share of a region that must be tissue, so that a lesion never hangs in air
+SIGNAL_PROJECTORS = {"disc": project_discs, "gaussian": project_gaussians}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The backgrounds of one split."""
+
+    background: Background
+    n_objects: int
+    """Objects to draw; the split's trials are shared out evenly among them."""
+
+
+class Scanner:
+    """The scanner of a study: its projector and one reconstruction for each place of the region."""
+
+    def __init__(self, settings: Settings, device: torch.device | str) -> None:
+        s = settings.scanner
+        self.settings = s
+        self.geometry = FanBeam(s.source_isocenter_mm, s.source_detector_mm, s.n_bins, s.bin_mm, s.n_views)
+        self.projector = Projector(
+            self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device
+        )
+        self.device = device
+        axis = (np.arange(s.region_count) - (s.region_count - 1) / 2.0) * s.region_step_mm
+        side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
+        self.regions = []
+        for y in axis:
+            for x in axis:
+                try:
+                    region = RegionFBP(
+                        self.geometry,
+                        center_mm=(float(x), float(y)),
+                        n_pixels=side,
+                        pixel_mm=s.pixel_mm,
+                        window=s.filter,
+                        device=device,
+                    )
+                except UserError:
+                    if s.region_count == 1:
+                        raise
+                    continue  # a corner of the lattice beyond the field of view
+                self.regions.append(region)
+        if not self.regions:
+            raise UserError("no place of the region lies in the field of view: lower scanner.region_step_mm")
+
+    def places(self, object_hu: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Indices of the regions that lie in the tissue of an object, HU `(n_pixels, n_pixels)`."""
+        pitch, middle = self.settings.object_pixel_mm, (len(object_hu) - 1) / 2.0
+        inside = []
+        for index, region in enumerate(self.regions):
+            half = region.n_pixels * region.pixel_mm / 2.0
+            bounds = [
+                (int(np.floor((c - half) / pitch + middle)), int(np.ceil((c + half) / pitch + middle)) + 1)
+                for c in region.center_mm
+            ]
+            (x0, x1), (y0, y1) = bounds
+            if min(x0, y0) < 0 or max(x1, y1) > len(object_hu):
+                continue
+            if np.mean(object_hu[y0:y1, x0:x1] > TISSUE_HU) >= MIN_TISSUE:
+                inside.append(index)
+        return np.array(inside, dtype=np.int64)
+
+
+def simulate(
+    settings: Settings, *, device: torch.device | str = "cpu", progress: Progress | None = None
+) -> dict[str, Trials]:
+    """Simulate the trials of every split.
+
+    Parameters
+    ----------
+    settings
+        The study.
+    device
+        Where to project and reconstruct.
+    progress
+        Called as (trials done, trials in all, split).
+
+    Returns
+    -------
+    Trials by split; no background stands in two of them.
+
+    Raises
+    ------
+    UserError
+        If the CT series cannot be used, or the region fits nowhere.
+    """
+    wanted = {name: int(getattr(settings.trials, f"n_{name}")) for name in SPLITS}
+    sources = make_sources(settings, wanted)
+    scanner = Scanner(settings, device)
+    n_total, n_done = sum(wanted.values()), 0
+    splits = {}
+    for number, name in enumerate(SPLITS):
+        rng = np.random.default_rng([settings.seed, number])
+        parts: list[Trials] = []
+        present = rng.permutation(np.arange(wanted[name]) % 2 == 0)
+        share = np.diff(np.linspace(0, wanted[name], sources[name].n_objects + 1).astype(int))
+        first = 0
+        for start in range(0, len(share), OBJECTS_PER_CHUNK):
+            count = share[start : start + OBJECTS_PER_CHUNK]
+            n = int(count.sum())
+            if n == 0:
+                continue
+            parts.append(
+                _scan(settings, scanner, sources[name].background, rng, count, present[first : first + n])
+            )
+            first += n
+            n_done += n
+            if progress is not None:
+                progress(n_done, n_total, name)
+        splits[name] = _concatenate(parts)
+    return splits
+
+
+def _scan(
+    settings: Settings,
+    scanner: Scanner,
+    background: Background,
+    rng: np.random.Generator,
+    count: NDArray[np.int64],
+    present: NDArray[np.bool_],
+) -> Trials:
+    """Draw `len(count)` objects and scan `count` trials of each."""
+    drawn = background.draw(rng, len(count))
+    places = [scanner.places(image) for image in drawn.image_hu]
+    if not any(len(p) for p in places):
+        raise UserError(
+            "the region lies in tissue in none of the backgrounds: make trials.region_pixels smaller, or give more "
+            "places by scanner.region_count and scanner.region_step_mm"
+        )
+    # An object without a place lends its trials to the next one that has some.
+    usable = np.array([i for i, p in enumerate(places) if len(p)])
+    owner = usable[np.searchsorted(usable, np.repeat(np.arange(len(count)), count)) % len(usable)]
+    region = np.array([rng.choice(places[i]) for i in owner])
+    n = len(owner)
+    signals = draw_signals(
+        rng,
+        n,
+        contrast_hu=settings.signal.contrast_hu,
+        diameter_mm=settings.signal.diameter_mm,
+        position_mm=settings.signal.position_mm,
+    )
+    center = np.array([scanner.regions[i].center_mm for i in region])
+    objects = hu_to_mu(torch.from_numpy(drawn.image_hu).to(scanner.device))
+    sinogram = scanner.projector.project(objects)[torch.from_numpy(owner)]
+    if present.any():
+        lesions = SIGNAL_PROJECTORS[settings.signal.shape](
+            scanner.geometry,
+            x_mm=center[present, 0] + signals.x_mm[present],
+            y_mm=center[present, 1] + signals.y_mm[present],
+            diameter_mm=signals.diameter_mm[present],
+            mu=signals.contrast_hu[present] / 1000.0 * MU_WATER_PER_MM,
+        )
+        sinogram[torch.from_numpy(present)] += torch.from_numpy(lesions).to(scanner.device)
+    seeds = rng.integers(2**62, size=n)
+    side = scanner.regions[0].n_pixels
+    noisy, reference = np.empty((2, n, side, side), dtype=np.float32)
+    for index in np.unique(region):
+        here = np.flatnonzero(region == index)
+        low, target = acquire(
+            sinogram[torch.from_numpy(here)],
+            scanner.regions[index],
+            i0=settings.scanner.i0,
+            dose_fraction=settings.scanner.dose_fraction,
+            electronic_noise=settings.scanner.electronic_noise,
+            reference=settings.scanner.reference,
+            seeds=[int(seed) for seed in seeds[here]],
+        )
+        noisy[here], reference[here] = low.cpu().numpy(), target.cpu().numpy()
+    truth = {
+        "case": drawn.case[owner],
+        "region_x_mm": center[:, 0],
+        "region_y_mm": center[:, 1],
+        "x_mm": signals.x_mm,
+        "y_mm": signals.y_mm,
+        "diameter_mm": signals.diameter_mm,
+        "contrast_hu": signals.contrast_hu,
+    }
+    columns = {name: np.asarray(column, dtype=np.float64) for name, column in truth.items()}
+    return Trials(noisy=noisy, reference=reference, signal_present=present, truth=columns)
+
+
+def _concatenate(parts: list[Trials]) -> Trials:
+    return Trials(
+        noisy=np.concatenate([p.noisy for p in parts]),
+        reference=np.concatenate([p.reference for p in parts]),
+        signal_present=np.concatenate([p.signal_present for p in parts]),
+        truth={key: np.concatenate([p.truth[key] for p in parts]) for key in parts[0].truth},
+    )
+
+
+def make_sources(settings: Settings, wanted: dict[str, int]) -> dict[str, Source]:
+    """The backgrounds of every split.
+
+    Phantoms: a new one for every trial. A CT series: blocks of neighbouring slices (slices side by side look alike);
+    several series, each in a folder of its own: whole patients.
+    """
+    b, s = settings.background, settings.scanner
+    if b.kind == "torso":
+        first = np.concatenate([[0], np.cumsum(list(wanted.values()))])
+        return {
+            name: Source(
+                Torso(
+                    n_pixels=s.object_pixels,
+                    pixel_mm=s.object_pixel_mm,
+                    lump_hu=b.lump_hu,
+                    mean_lumps=b.mean_lumps,
+                    lump_sigma_mm=b.lump_sigma_mm,
+                    n_vessels=b.n_vessels,
+                    first_case=int(first[i]),
+                ),
+                n,
+            )
+            for i, (name, n) in enumerate(wanted.items())
+        }
+    if b.path is None:
+        raise UserError(
+            "background.kind is dicom but background.path is not set: --set background.path=FOLDER"
+        )
+    return _slice_sources(settings, Path(b.path), wanted)
+
+
+def _slice_sources(settings: Settings, folder: Path, wanted: dict[str, int]) -> dict[str, Source]:
+    series = [read_series(part) for part in series_folders(folder)]
+    pixel_mm = series[0].pixel_mm
+    if any(
+        not np.allclose(one.pixel_mm, pixel_mm) or one.image_hu.shape[1:] != series[0].image_hu.shape[1:]
+        for one in series
+    ):
+        raise UserError(f"the series in {folder.name} differ in pixel size or matrix: use series of one kind")
+    images = np.concatenate([one.image_hu for one in series])
+    patient = np.repeat(np.arange(len(series)), [len(one.image_hu) for one in series])
+    groups = patient if len(series) > 1 else np.arange(len(images))
+    blocks = split_groups(int(groups[-1]) + 1, wanted)
+    sources = {}
+    for name, members in blocks.items():
+        chosen = np.flatnonzero(np.isin(groups, members))
+        background = Slices(
+            image_hu=images[chosen],
+            pixel_mm=pixel_mm,
+            case=chosen.astype(np.int64),
+            n_pixels=settings.scanner.object_pixels,
+            object_pixel_mm=settings.scanner.object_pixel_mm,
+            shift_mm=settings.background.shift_mm,
+        )
+        sources[name] = Source(background, min(len(chosen) * settings.background.placements, wanted[name]))
+    return sources
+
+
+def series_folders(folder: Path) -> list[Path]:
+    """The folder itself, or each of its sub-folders when it holds nothing but several of them."""
+    if not folder.is_dir():
+        raise UserError(f"background.path {folder} is no folder: give the folder that holds a CT series")
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    return entries if len(entries) > 1 and all(entry.is_dir() for entry in entries) else [folder]
+
+
+def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.int64]]:
+    """Share out neighbouring groups (slices or patients) in proportion to the square root of the trials wanted.
+
+    Parameters
+    ----------
+    n_groups
+        At least one for every split.
+    wanted
+        Trials by split.
+
+    Returns
+    -------
+    Group numbers by split, each a contiguous block of at least one.
+
+    Raises
+    ------
+    UserError
+        If there are fewer groups than splits.
+
+    Examples
+    --------
+    >>> {k: len(v) for k, v in split_groups(20, {"train": 1600, "validation": 400, "fresh": 400, "test": 900}).items()}
+    {'train': 8, 'validation': 4, 'fresh': 3, 'test': 5}
+    """
+    if n_groups < len(wanted):
+        raise UserError(
+            f"{n_groups} slices or patients cannot fill {len(wanted)} splits that share none: give at least {len(wanted)}"
+        )
+    weight = np.sqrt(np.array(list(wanted.values()), dtype=float))
+    ends = np.round(np.cumsum(weight) / weight.sum() * n_groups).astype(int)
+    for i in range(len(ends)):  # at least one each, from the front and from the back
+        ends[i] = max(ends[i], i + 1)
+        ends[i] = min(ends[i], n_groups - (len(ends) - 1 - i))
+    starts = np.concatenate([[0], ends[:-1]])
+    return {name: np.arange(a, b) for name, a, b in zip(wanted, starts, ends, strict=True)}
