@@ -41,30 +41,24 @@ class Section(BaseModel):
 class BackgroundSettings(Section):
     """What the signal hides in."""
 
-    kind: Literal["torso", "dicom"] = setting(
-        "torso", "random phantoms, or a CT series (needs background.path)"
-    )
+    kind: Literal["torso", "dicom"] = setting("torso", "random phantoms, or a CT series (needs background.path)")
     path: str | None = setting(None, "folder with one CT series, for kind=dicom")
     lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
     mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
     lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso: size of a lump (standard deviation)", "mm")
-    n_vessels: int = setting(1, "torso: vessels near the middle", "", ge=0, le=20)
-    shift_mm: float = setting(
-        20.0, "dicom: largest random shift of a slice in x and in y", "mm", ge=0, le=200
-    )
+    n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
+    shift_mm: float = setting(20.0, "dicom: largest random shift of a slice in x and in y", "mm", ge=0, le=200)
     placements: int = setting(8, "dicom: random shifts and flips of every slice", "", ge=1, le=1000)
 
 
 class SignalSettings(Section):
     """What may have to be found."""
 
-    shape: Literal["disc", "gaussian"] = setting(
-        "disc", "profile; a Gaussian's size is its full width at half maximum"
-    )
-    contrast_hu: Range = setting((15.0, 35.0), "lowest and highest difference from the background", "HU")
-    diameter_mm: PositiveRange = setting((5.0, 9.0), "lowest and highest size", "mm")
+    shape: Literal["disc", "gaussian"] = setting("disc", "profile; a Gaussian's size is its full width at half maximum")
+    contrast_hu: Range = setting((30.0, 70.0), "lowest and highest difference from the background", "HU")
+    diameter_mm: PositiveRange = setting((4.0, 6.5), "lowest and highest size", "mm")
     position_mm: float = setting(
-        5.0, "its centre lies within ± this of the region's centre, in x and y", "mm", ge=0, le=100
+        6.0, "its centre lies within ± this of the region's centre, in x and y", "mm", ge=0, le=100
     )
 
 
@@ -78,15 +72,9 @@ class ScannerSettings(Section):
     n_views: int = setting(240, "views in a turn, a multiple of 4", "", ge=4, le=4096, multiple_of=4)
     i0: float = setting(8e5, "photons per ray without an object at full dose", "photons", gt=0, le=1e9)
     dose_fraction: float = setting(0.25, "dose relative to full dose", "", gt=0, le=1)
-    electronic_noise: float = setting(
-        10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4
-    )
-    filter: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = setting(
-        "hann", "roll-off of the ramp filter"
-    )
-    reference: Literal["noise-free", "normal-dose"] = setting(
-        "noise-free", "what the denoiser learns to reach"
-    )
+    electronic_noise: float = setting(10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4)
+    filter: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = setting("hann", "roll-off of the ramp filter")
+    reference: Literal["noise-free", "normal-dose"] = setting("noise-free", "what the denoiser learns to reach")
     object_pixels: int = setting(128, "side of the object grid", "pixels", ge=16, le=1024)
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
@@ -116,38 +104,32 @@ class TrainingSettings(Section):
     """Pretraining by MSE, then joint fine-tuning for every λ."""
 
     pretrain_epochs: int = setting(6, "epochs of pretraining", "", ge=1, le=10000)
-    finetune_epochs: int = setting(4, "epochs of fine-tuning, the same for every λ", "", ge=1, le=10000)
+    finetune_epochs: int = setting(5, "epochs of fine-tuning, the same for every λ", "", ge=1, le=10000)
     batch_size: int = setting(64, "trials in a step", "", ge=1, le=4096)
     learning_rate: float = setting(3e-3, "peak learning rate of pretraining", "", gt=0, le=1)
     finetune_learning_rate: float = setting(1e-3, "peak learning rate of fine-tuning", "", gt=0, le=1)
     head_learning_rate: float = setting(1e-2, "peak learning rate of the observer head", "", gt=0, le=1)
     head_weight_decay: float = setting(0.0, "weight decay of the observer head", "", ge=0, le=100)
     lambdas: tuple[TaskWeight, ...] = setting(
-        (0.0, 0.5, 0.8, 0.9, 0.95), "task weights λ; 0 is the control", "", min_length=2
+        (0.0, 0.4, 0.7, 0.9, 0.95), "task weights λ; 0 is the control", "", min_length=2
     )
     head: Literal["pixel", "eye"] = setting(
-        "eye", "what the observer head sees: every pixel (the paper's), or behind an eye"
+        "pixel", "what the observer head sees: every pixel (the paper's), or behind an eye"
     )
-    other_head_lambda: TaskWeight | None = setting(
-        0.9, "one λ > 0 to train with the other head too; null for none"
-    )
+    other_head_lambda: TaskWeight | None = setting(0.9, "one λ > 0 to train with the other head too; null for none")
     blend_lambda: TaskWeight | None = setting(
         0.95, "the λ > 0 whose denoiser is blended with the control; null for none"
     )
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
     trainable: str = setting("all", "what is fine-tuned: all, last:K, or a part of a parameter's name")
     dtype: Literal["bfloat16", "float32"] = setting("bfloat16", "precision of the network's layers")
-    seeds: tuple[Annotated[int, Ge(0)], ...] = setting(
-        (0,), "one training of everything per seed", "", min_length=1
-    )
+    seeds: tuple[Annotated[int, Ge(0)], ...] = setting((0,), "one training of everything per seed", "", min_length=1)
 
     @model_validator(mode="after")
     def _lambdas_fit(self) -> Self:
         if len(set(self.lambdas)) != len(self.lambdas) or 0.0 not in self.lambdas:
             raise ValueError("training.lambdas must differ and hold 0, the control")
-        if self.blend_lambda is not None and (
-            self.blend_lambda == 0 or self.blend_lambda not in self.lambdas
-        ):
+        if self.blend_lambda is not None and (self.blend_lambda == 0 or self.blend_lambda not in self.lambdas):
             raise ValueError(
                 f"training.blend_lambda ({self.blend_lambda}) must be a λ > 0 of training.lambdas, or null"
             )
@@ -162,10 +144,10 @@ class ObserverSettings(Section):
     """The observers; each regularization is chosen on the validation trials, arm by arm."""
 
     ridges: tuple[Positive, ...] = setting(
-        (0.01, 0.03, 0.1, 0.3, 1.0), "candidates for the Hotelling observers", "", min_length=1
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), "candidates for the Hotelling observers", "", min_length=1
     )
     weight_decays: tuple[Positive, ...] = setting(
-        (0.03, 0.1, 0.3, 1.0, 3.0), "candidates for the fresh SLNN", "", min_length=1
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), "candidates for the fresh SLNN", "", min_length=1
     )
     viewing_distance_mm: Positive = setting(1500.0, "from the eye to the display", "mm")
     magnification: Positive = setting(1.0, "size on the display over size in the object")
@@ -178,9 +160,8 @@ class EvaluationSettings(Section):
     n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", "", ge=100, le=100000)
     confidence: float = setting(0.95, "confidence of every interval", "", gt=0.5, lt=1)
     data_range_hu: Positive = setting(400.0, "range that PSNR and SSIM refer to", "HU")
-    tolerance: float = setting(
-        0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1
-    )
+    data_low_hu: float = setting(-160.0, "low end of that range; SSIM takes it as intensity 0", "HU", ge=-2000, le=3000)
+    tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1)
     window_hu: tuple[float, Positive] = setting((60.0, 200.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
     n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
@@ -248,9 +229,7 @@ def _one_line(error: ValidationError) -> str:
         return f"{where + ': ' if where else ''}{message}"
     allowed = " ".join(part for part in (range_of(fields[name]), unit_of(fields[name])) if part)
     hint = f" (allowed: {allowed})" if allowed else ""
-    return (
-        f"{name} is {first['input']!r}: {message[0].lower()}{message[1:]}{hint}; `taskct config` explains it"
-    )
+    return f"{name} is {first['input']!r}: {message[0].lower()}{message[1:]}{hint}; `taskct config` explains it"
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
@@ -270,15 +249,11 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise UserError(
-                f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25"
-            )
+            raise UserError(f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise UserError(
-                f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]"
-            ) from error
+            raise UserError(f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]") from error
         if isinstance(value, str):
             value = _number(value)
         *path, last = name.split(".")
@@ -304,16 +279,12 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
         field = model.model_fields.get(str(name))
         if field is None:
             known = [key for key, _ in dotted_settings()]
-            near = difflib.get_close_matches(
-                f"{prefix}{name}", known, n=1, cutoff=0.5
-            ) or difflib.get_close_matches(str(name), [key.rpartition(".")[2] for key in known], n=1)
-            full = next(
-                (key for key in known if near and (key == near[0] or key.endswith("." + near[0]))), None
+            near = difflib.get_close_matches(f"{prefix}{name}", known, n=1, cutoff=0.5) or difflib.get_close_matches(
+                str(name), [key.rpartition(".")[2] for key in known], n=1
             )
+            full = next((key for key in known if near and (key == near[0] or key.endswith("." + near[0]))), None)
             hint = f": did you mean {full}?" if full else ""
-            raise UserError(
-                f"unknown setting {prefix}{name}{hint} `taskct config` lists them all".replace("?", "?")
-            )
+            raise UserError(f"unknown setting {prefix}{name}{hint} `taskct config` lists them all".replace("?", "?"))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             if not isinstance(value, Mapping):
                 raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
@@ -372,9 +343,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def preset_names() -> list[str]:
     """Names of the settings files that come with taskct."""
     folder = resources.files("taskct") / "presets"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def read_preset(name: str) -> dict[str, Any]:

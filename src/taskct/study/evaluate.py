@@ -174,11 +174,12 @@ class Evaluator:
             validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
             template = head.template.detach().double().cpu().numpy()
         data_range = self.settings.evaluation.data_range_hu
+        low = self.settings.evaluation.data_low_hu
         test, reference = images["test"], self.reference["test"]
         quality = {
             "mse_hu2": mse_hu2(test, reference),
             "psnr_db": psnr_db(test, reference, data_range_hu=data_range),
-            "ssim": ssim(test, reference, data_range_hu=data_range),
+            "ssim": ssim(test, reference, data_range_hu=data_range, low_hu=low),
             "site_bias_hu": site_bias_hu(test, reference, self.site),
         }
         return ArmResult(

@@ -25,6 +25,9 @@ Progress = Callable[[int, int, str], None]
 HEAD_START_TRIALS = 2000
 """Trials on which the head is fitted before joint training starts."""
 
+HEAD_START_WEIGHT_DECAY = 1.0
+"""Strong enough that the start is no choice to tune: joint training goes on from there in every arm alike."""
+
 
 def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, seed: int) -> Denoiser:
     """A denoiser with freshly drawn weights."""
@@ -117,9 +120,7 @@ def pretrain(run: RunFolder, seed: int, trials: Trials, *, progress: Progress | 
     denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=t.dtype, margin=margin)
     mse = mean_squared_error(denoised, crop(validation.reference, margin))
     radius = receptive_radius(denoiser.network.cpu(), n_pixels=trials.noisy.shape[1])
-    card = _card(
-        settings, "pretrain", history, seed=seed, mse_validation_hu2=mse, receptive_radius_pixels=radius
-    )
+    card = _card(settings, "pretrain", history, seed=seed, mse_validation_hu2=mse, receptive_radius_pixels=radius)
     save_weights(run.weights(stem), {"denoiser": denoiser}, card)
 
 
@@ -137,7 +138,7 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
     start = slice(0, HEAD_START_TRIALS)
     images = denoise(denoiser, trials.noisy[start], device=run.device, dtype=t.dtype, margin=margin)
     head = build_head(settings, arm.head, offset_hu=float(images.mean()), scale_hu=float(images.std()))
-    start_head(head, images, trials.signal_present[start], weight_decay=max(settings.observers.weight_decays))
+    start_head(head, images, trials.signal_present[start], weight_decay=HEAD_START_WEIGHT_DECAY)
     try:
         history = train(
             denoiser,
@@ -168,9 +169,7 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
     )
 
 
-def start_head(
-    head: SLNNHead, images: np.ndarray, signal_present: np.ndarray, *, weight_decay: float
-) -> None:
+def start_head(head: SLNNHead, images: np.ndarray, signal_present: np.ndarray, *, weight_decay: float) -> None:
     """Set a head's weights to those of an SLNN fitted to what the head sees."""
     with torch.no_grad():
         seen = torch.from_numpy(images) - head.offset_hu
