@@ -57,9 +57,7 @@ def read_labels() -> np.ndarray:
     affine = np.frombuffer(nifti, "<f4", 12, offset=280).reshape(3, 4)
     labels = np.frombuffer(nifti, np.uint8, offset=start).reshape(n_slices, height, width)
     # NIfTI's axes point to the patient's right, to anterior and up; ours to the left, to posterior and up.
-    return labels[
-        :: int(np.sign(affine[2, 2])), :: -int(np.sign(affine[1, 1])), :: -int(np.sign(affine[0, 0]))
-    ]
+    return labels[:: int(np.sign(affine[2, 2])), :: -int(np.sign(affine[1, 1])), :: -int(np.sign(affine[0, 0]))]
 
 
 def _download(folder: Path) -> Path:
@@ -87,9 +85,7 @@ def _download(folder: Path) -> Path:
 def _extract(archive: Path, folder: Path) -> Path:
     """The folder that holds SERIES and LABELS, and nothing else."""
     with tarfile.open(archive) as tar:
-        members = [
-            m for m in tar if f"/tests/reference_files/{SERIES}/" in m.name or m.name.endswith(f"/{LABELS}")
-        ]
+        members = [m for m in tar if f"/tests/reference_files/{SERIES}/" in m.name or m.name.endswith(f"/{LABELS}")]
         tar.extractall(folder, members, filter="data")
     found = list(folder.glob("*/tests/reference_files"))
     if len(found) != 1 or len(list((found[0] / SERIES).iterdir())) != 20 or not (found[0] / LABELS).is_file():

@@ -94,9 +94,7 @@ def test_slices_are_ordered_by_position_and_rescaled_each_by_its_own_tags(tmp_pa
         save(tmp_path / name, ct_slice(z=-3.0 * index, stored=stored[index], **tags))
     series = read_series(tmp_path)
     for index, name in enumerate(names):
-        np.testing.assert_array_equal(
-            series.image_hu[3 - index], stored[index] * (0.5 + index) - 1000 + index
-        )
+        np.testing.assert_array_equal(series.image_hu[3 - index], stored[index] * (0.5 + index) - 1000 + index)
         assert series.paths[3 - index] == tmp_path / name
     assert series.image_hu.dtype == np.float32
     assert series.pixel_mm == (ROW_MM, COLUMN_MM)
@@ -198,9 +196,7 @@ def test_what_is_no_slice_is_left_out(tmp_path):
     shutil.copy(BUNDLED / "dicomdirtests" / "DICOMDIR", tmp_path / "DICOMDIR")
     localizer = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     save(tmp_path / "scout", ct_slice(orientation=(0, 1, 0, 0, 0, -1), ImageType=localizer))
-    report = ct_slice(
-        Modality="SR", SOPClassUID=uid.EnhancedSRStorage, Rows=None, Columns=None, PixelData=None
-    )
+    report = ct_slice(Modality="SR", SOPClassUID=uid.EnhancedSRStorage, Rows=None, Columns=None, PixelData=None)
     save(tmp_path / "report", report)
     assert len(read_series(tmp_path).paths) == 3
 

@@ -1,24 +1,22 @@
 """The command line: parse, call, print."""
 
 import errno
+import io
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+from typer.core import TyperGroup
 
 from taskct import __version__
 from taskct.config import (
@@ -29,20 +27,67 @@ from taskct.config import (
     preset_names,
     range_of,
     read_preset,
-    read_yaml,
     to_yaml,
     unit_of,
 )
 from taskct.errors import UserError
 from taskct.report import write_report
+from taskct.study.checks import check_network
 from taskct.study.denoise import denoise_path
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.stages import RunFolder, resolve_device
+from taskct.yaml_files import read_yaml
 
-INTERRUPTED = 130
+MISTAKE, INTERRUPTED = 2, 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """The commands; what goes wrong by a user's or the machine's fault is one line on standard error."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            kept = "nothing was written" if ctx.invoked_subcommand == "denoise" else "finished stages stay"
+            _fail(f"interrupted: {kept}; the same command goes on from there", INTERRUPTED)
+        except UserError as error:
+            _fail(str(error))
+        except MemoryError as error:
+            _fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
+        except Exception as error:
+            if disk_is_full(error):
+                _fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
+            if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
+                _fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
+            raise
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that a disk is full; safetensors and NumPy do in words only."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        in_words = re.search(r"\(os error (\d+)\)", str(error))
+        if number in FULL or (in_words and int(in_words[1]) in FULL):
+            return True
+        if isinstance(error, OSError) and re.search(r"\d+ requested and \d+ written", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _fail(message: str, status: int = MISTAKE) -> NoReturn:
+    err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
 
 app = typer.Typer(
     name="taskct",
+    cls=Commands,
     help="Train low-dose CT denoisers so that what must be found survives, and measure whether it did.",
     epilog="First try: taskct run --preset demo --out runs/demo; then open runs/demo/report.html.",
     no_args_is_help=True,
@@ -50,8 +95,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console()
-err = Console(stderr=True)
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", metavar="auto|cpu|cuda")]
 SetOption = Annotated[
@@ -62,15 +105,9 @@ SetOption = Annotated[
         help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable.",
     ),
 ]
-Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Seed of the simulation (the setting `seed`).")
-]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="Settings that come with taskct: demo or smoke.")
-]
-Config = Annotated[
-    Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file of settings.", show_default=False)
-]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the simulation (the setting `seed`).")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Settings that come with taskct: demo or smoke.")]
+Config = Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file of settings.", show_default=False)]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder: made, or gone on with.")]
 
@@ -90,52 +127,82 @@ def _main(
     pass
 
 
-class StageProgress:
-    """Progress bars: one line a stage, with its rate and the time left."""
+class TimeColumn(ProgressColumn):
+    """How long a stage will still take; once it is done, how long it took."""
 
-    def __init__(self, bars: Progress) -> None:
+    def render(self, task: Task) -> Text:
+        """The time of one stage."""
+        seconds = task.finished_time if task.finished else task.time_remaining
+        if seconds is None:
+            return Text("-")
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+        return Text(f"in {clock}" if task.finished else f"{clock} left")
+
+
+class StageProgress:
+    """A bar for every stage in a terminal; elsewhere, as in a log, a line for every stage that is done."""
+
+    def __init__(self, bars: Progress | None) -> None:
         self.bars = bars
+        self._title, self._start = "", 0.0
 
     def open(self, title: str) -> Callable[[int, int, str], None]:
-        """A line for a stage; call the result as (done, in all, detail)."""
-        task = self.bars.add_task(title, total=None, detail="")
+        """Begin a stage, and so end the one before; call the result as (done, in all, detail)."""
+        if self.bars is None:
+            self.close()
+            self._title, self._start = title, time.perf_counter()
+            return lambda done, total, detail: None
+        bars, task = self.bars, self.bars.add_task(title, total=None, detail="")
+        return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
 
-        def update(done: int, total: int, detail: str) -> None:
-            self.bars.update(task, completed=done, total=total, detail=detail)
-
-        return update
+    def close(self) -> None:
+        """End the last stage."""
+        if self._title:
+            wall = time.perf_counter() - self._start
+            err.print(f"{self._title}: {wall:.1f} s", highlight=False, markup=False, soft_wrap=True)
+            self._title = ""
 
 
 @contextmanager
 def _progress() -> Iterator[StageProgress]:
+    if not err.is_terminal:
+        stages = StageProgress(None)
+        yield stages
+        stages.close()
+        return
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", style="dim"),
+        TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)),
+        BarColumn(bar_width=30 if err.width >= 100 else 6),
+        TaskProgressColumn(table_column=Column(min_width=4)),
+        TimeColumn(table_column=Column(min_width=10)),
+        TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, min_width=14)),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as bars:
         yield StageProgress(bars)
 
 
-def _settings(
-    config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None
-) -> Settings:
+def _settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
     return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
 
 
-def _need_settings(config: Path | None, preset: str | None) -> None:
+def _open_study(
+    path: Path, config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None, device: str
+) -> RunFolder:
     if config is None and preset is None:
-        raise UserError(
-            f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}"
-        )
+        raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
+    settings = _settings(config, preset, overrides, seed)
+    where = resolve_device(device)
+    reach, margin = check_network(settings), settings.trials.margin_pixels
+    folder = RunFolder(path, settings, device=where)
+    if reach > margin:
+        note = f"note: the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
+        err.print(f"{note}: padding touches the scored region", highlight=False, soft_wrap=True)
+    return folder
 
 
 def _report(run: Path) -> None:
@@ -153,8 +220,7 @@ def run(
     device: Device = "auto",
 ) -> None:
     """Do everything: simulate, train, evaluate, report. A killed run goes on where it stopped."""
-    _need_settings(config, preset)
-    folder = RunFolder(out_folder, _settings(config, preset, overrides, seed), device=resolve_device(device))
+    folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
         simulate_stage(folder, progress.open)
         train_stage(folder, progress.open)
@@ -172,8 +238,7 @@ def simulate(
     device: Device = "auto",
 ) -> None:
     """Simulate the trials of a study into a run folder."""
-    _need_settings(config, preset)
-    folder = RunFolder(out_folder, _settings(config, preset, overrides, seed), device=resolve_device(device))
+    folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
         done = simulate_stage(folder, progress.open)
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
@@ -227,9 +292,7 @@ def denoise(
 ) -> None:
     """Denoise a .npy image or stack in HU, a DICOM slice, or a CT series."""
     with _progress() as progress:
-        written = denoise_path(
-            model, source, target, device=resolve_device(device), progress=progress.open("denoise")
-        )
+        written = denoise_path(model, source, target, device=resolve_device(device), progress=progress.open("denoise"))
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
 
 
@@ -238,51 +301,33 @@ def config(
     source: Config = None,
     preset: Preset = None,
     overrides: SetOption = None,
-    as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print a settings file instead of the table.")
-    ] = False,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
     """Print every setting with its value, unit, range and meaning."""
     settings = _settings(source, preset, overrides, None)
     if as_yaml:
         sys.stdout.write(to_yaml(settings))
         return
-    table = Table("setting", "value", "unit", "allowed", "meaning", show_lines=False, header_style="bold")
+    table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = table.columns[2].overflow = "fold"
     values = settings.model_dump(mode="json")
     for name, field in dotted_settings():
-        value: object = values
+        value: Any = values
         for part in name.split("."):
-            value = value[part]  # type: ignore[index]
-        table.add_row(
-            name,
-            "null" if value is None else str(value),
-            unit_of(field),
-            range_of(field),
-            field.description or "",
-        )
-    out.print(table, markup=False) if False else out.print(table)
+            value = value[part]
+        text = "null" if value is None else f"{value} {unit_of(field)}".rstrip()
+        meaning = "; ".join(part for part in (field.description, range_of(field)) if part)
+        table.add_row(name, escape(text), escape(meaning))
+    out.print(table, width=None if out.is_terminal else 170)
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
-    try:
-        app(standalone_mode=True)
-    except UserError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail("the disk is full: make room and run the same command again; finished stages stay")
-        if isinstance(error, PermissionError):
-            _fail(f"no permission for {error.filename}: choose a folder that you may write to")
-        raise
-    except KeyboardInterrupt:
-        err.print("Interrupted: finished stages stay; run the same command again to go on.", highlight=False)
-        sys.exit(INTERRUPTED)
-
-
-def _fail(message: str) -> None:
-    err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
-    sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without λ shows ? and goes on
+    app(prog_name="taskct")
 
 
 if __name__ == "__main__":

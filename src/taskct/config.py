@@ -3,15 +3,16 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from taskct.errors import UserError
+from taskct.yaml_files import parse_yaml, read_yaml
 
 
 def setting(default: Any, text: str, unit: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field
@@ -118,25 +119,38 @@ class TrainingSettings(Section):
     )
     other_head_lambda: TaskWeight | None = setting(0.9, "one λ > 0 to train with the other head too; null for none")
     blend_lambda: TaskWeight | None = setting(
-        0.95, "the λ > 0 whose denoiser is blended with the control; null for none"
+        0.95, "the λ > 0 whose denoiser is blended with the control, the largest by default; null for none"
     )
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
     trainable: str = setting("all", "what is fine-tuned: all, last:K, or a part of a parameter's name")
     dtype: Literal["bfloat16", "float32"] = setting("bfloat16", "precision of the network's layers")
-    seeds: tuple[Annotated[int, Ge(0)], ...] = setting((0,), "one training of everything per seed", "", min_length=1)
+    seeds: tuple[Annotated[int, Ge(0), Lt(2**31)], ...] = setting(
+        (0,), "one training of everything per seed", "", min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blend_the_largest(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Let `lambdas` be changed alone: the blend follows its largest value."""
+        if isinstance(given, dict) and "blend_lambda" not in given:
+            lambdas = given.get("lambdas")
+            if isinstance(lambdas, list | tuple) and lambdas and all(isinstance(w, int | float) for w in lambdas):
+                return {**given, "blend_lambda": max(lambdas)}
+        return given
 
     @model_validator(mode="after")
-    def _lambdas_fit(self) -> Self:
-        if len(set(self.lambdas)) != len(self.lambdas) or 0.0 not in self.lambdas:
-            raise ValueError("training.lambdas must differ and hold 0, the control")
+    def _arms_differ(self) -> Self:
+        for name, weights in (("lambdas", self.lambdas), ("blend_alphas", self.blend_alphas)):
+            if len({f"{w:g}" for w in weights}) != len(weights):
+                raise ValueError(f"training.{name} must differ in their first 6 digits, and {list(weights)} do not")
+        if 0.0 not in self.lambdas:
+            raise ValueError(f"training.lambdas must hold 0, the control, and {list(self.lambdas)} do not")
         if self.blend_lambda is not None and (self.blend_lambda == 0 or self.blend_lambda not in self.lambdas):
-            raise ValueError(
-                f"training.blend_lambda ({self.blend_lambda}) must be a λ > 0 of training.lambdas, or null"
-            )
+            raise ValueError(f"training.blend_lambda is {self.blend_lambda}: give a λ > 0 of training.lambdas, or null")
         if self.other_head_lambda == 0:
-            raise ValueError("training.other_head_lambda must be a λ > 0, or null")
+            raise ValueError("training.other_head_lambda is 0: give a λ > 0, or null")
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("training.seeds must differ")
+            raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")
         return self
 
 
@@ -158,11 +172,10 @@ class EvaluationSettings(Section):
     """How results are measured and shown."""
 
     n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", "", ge=100, le=100000)
-    confidence: float = setting(0.95, "confidence of every interval", "", gt=0.5, lt=1)
     data_range_hu: Positive = setting(400.0, "range that PSNR and SSIM refer to", "HU")
     data_low_hu: float = setting(-160.0, "low end of that range; SSIM takes it as intensity 0", "HU", ge=-2000, le=3000)
     tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1)
-    window_hu: tuple[float, Positive] = setting((60.0, 200.0), "display window: centre and width", "HU")
+    window_hu: tuple[float, Positive] = setting((60.0, 120.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
     n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
 
@@ -198,42 +211,62 @@ def unit_of(field: FieldInfo) -> str:
 
 
 def range_of(field: FieldInfo) -> str:
-    """The allowed range of a setting in words, or an empty string."""
-    low, high, least = "", "", ""
-    for limit in field.metadata:
-        if isinstance(limit, Ge):
-            low = f"[{limit.ge:g}"
-        elif isinstance(limit, Gt):
-            low = f"({limit.gt:g}"
-        elif isinstance(limit, Le):
-            high = f"{limit.le:g}]"
-        elif isinstance(limit, Lt):
-            high = f"{limit.lt:g})"
-        elif isinstance(limit, Len) and limit.min_length:
-            least = f"at least {limit.min_length}"
-    if low or high:
-        return f"{low or '(-∞'}, {high or '∞)'}"
-    options = getattr(field.annotation, "__args__", ())
+    """The allowed range of a setting in words, or an empty string.
+
+    Examples
+    --------
+    >>> range_of(ScannerSettings.model_fields["n_views"]), range_of(TrainingSettings.model_fields["lambdas"])
+    ('[4, 4096], multiples of 4', 'each in [0, 1), at least 2')
+    """
+    options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
     if options and all(isinstance(option, str) for option in options):
         return " | ".join(options)
-    return least
+    # The limits of a tuple's members, or of a value that may be null, stand in its annotation.
+    inner = [getattr(option, "__metadata__", ()) for option in options]
+    limits = [*field.metadata, *(inner[0] if inner and all(one == inner[0] for one in inner) else ())]
+    each = "each in " if get_origin(field.annotation) is tuple else ""
+    low, high, rest = "", "", []
+    for limit in limits:
+        match limit:
+            case Ge():
+                low = f"[{_short(limit.ge)}"
+            case Gt():
+                low = f"({_short(limit.gt)}"
+            case Le():
+                high = f"{_short(limit.le)}]"
+            case Lt():
+                high = f"{_short(limit.lt)})"
+            case MultipleOf():
+                rest.append(f"multiples of {limit.multiple_of}")
+            case MinLen() if field.annotation is not str:
+                rest.append(f"at least {limit.min_length}")
+            case MaxLen():
+                rest.append(f"1 to {limit.max_length} characters")
+    interval = [f"{each}{low or '(-∞'}, {high or '∞)'}"] if low or high else []
+    return ", ".join(interval + rest)
+
+
+def _short(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     fields = dict(dotted_settings())
-    name = next((key for key in fields if where == key or where.startswith(key + ".")), where)
+    name = next((key for key in fields if where == key or where.startswith(key + ".")), None)
     message = first["msg"].removeprefix("Value error, ")
-    if name not in fields:
-        return f"{where + ': ' if where else ''}{message}"
-    allowed = " ".join(part for part in (range_of(fields[name]), unit_of(fields[name])) if part)
-    hint = f" (allowed: {allowed})" if allowed else ""
-    return f"{name} is {first['input']!r}: {message[0].lower()}{message[1:]}{hint}; `taskct config` explains it"
+    if name is None:  # a section as a whole: the message names its settings
+        return message
+    allowed, unit = range_of(fields[name]), unit_of(fields[name])
+    hint = f" (allowed: {allowed} {unit}".rstrip() + ")" if allowed else f" (in {unit})" if unit else ""
+    member = "".join(f"[{part}]" for part in where[len(name) + 1 :].split(".") if part)
+    wrong = f"{name}{member} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{wrong}{hint}; `taskct config` explains it"
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """Turn `section.name=value` pairs into a nested mapping; values are read as YAML.
+    """Turn `section.name=value` pairs into a nested mapping; values are read as YAML, and the last one counts.
 
     Raises
     ------
@@ -248,53 +281,57 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or not name:
+        path = name.strip().split(".")
+        if not equals or not all(path):
             raise UserError(f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25")
         try:
-            value = yaml.safe_load(text)
+            value = parse_yaml(text)
         except yaml.YAMLError as error:
             raise UserError(f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]") from error
-        if isinstance(value, str):
-            value = _number(value)
-        *path, last = name.split(".")
         branch = tree
-        for part in path:
+        for part in path[:-1]:
             branch = branch.setdefault(part, {})
             if not isinstance(branch, dict):
                 raise UserError(f"--set {pair!r}: {part} already has a value of its own")
-        branch[last] = value
+        branch[path[-1]] = value
     return tree
 
 
-def _number(text: str) -> float | str:
-    """YAML 1.1 reads 8e5 as text; a person means a number."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> None:
+def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The tree without its empty sections, once every name is known."""
+    checked: dict[str, Any] = {}
     for name, value in tree.items():
         field = model.model_fields.get(str(name))
         if field is None:
-            known = [key for key, _ in dotted_settings()]
-            near = difflib.get_close_matches(f"{prefix}{name}", known, n=1, cutoff=0.5) or difflib.get_close_matches(
-                str(name), [key.rpartition(".")[2] for key in known], n=1
-            )
-            full = next((key for key in known if near and (key == near[0] or key.endswith("." + near[0]))), None)
-            hint = f": did you mean {full}?" if full else ""
-            raise UserError(f"unknown setting {prefix}{name}{hint} `taskct config` lists them all".replace("?", "?"))
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            if not isinstance(value, Mapping):
-                raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
-            _check_names(value, field.annotation, f"{prefix}{name}.")
+            near = _nearest(f"{prefix}{name}")
+            hint = f"did you mean {near}? `taskct config` lists them all" if near else "`taskct config` lists them all"
+            raise UserError(f"unknown setting {prefix}{name}: {hint}")
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            checked[name] = value
+        elif isinstance(value, Mapping):
+            checked[name] = _check_names(value, field.annotation, f"{prefix}{name}.")
+        elif value is not None:
+            raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
+    return checked
+
+
+def _nearest(name: str) -> str | None:
+    """The setting that was probably meant: by its dotted name, else by its last part alone."""
+    known = [key for key, _ in dotted_settings()]
+    by_end = {key.rpartition(".")[2]: key for key in reversed(known)}
+    last = name.rpartition(".")[2]
+    if last in by_end:  # the right name in the wrong section
+        return by_end[last]
+    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(last, by_end, n=1)
+    return by_end.get(near[0], near[0]) if near else None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
+    if "network" in over and over["network"] != merged.get("network"):
+        merged.pop("arguments", None)  # they were another network's
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "arguments"
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
 
@@ -302,42 +339,25 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def make_settings(*trees: Mapping[str, Any]) -> Settings:
     """Validate settings; later trees override earlier ones.
 
+    The keyword arguments of a network are merged too, unless the later tree names another network.
+
     Raises
     ------
     UserError
         One line that names the setting, what is wrong and the allowed range with its unit.
+
+    Examples
+    --------
+    >>> make_settings({"scanner": {"n_views": 360}}, {"scanner": {"dose_fraction": 0.5}}).scanner.n_views
+    360
     """
     merged: dict[str, Any] = {}
     for tree in trees:
-        _check_names(tree, Settings)
-        merged = _merge(merged, tree)
+        merged = _merge(merged, _check_names(tree, Settings))
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error)) from None
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a settings file.
-
-    Raises
-    ------
-    UserError
-        If it is missing or no YAML mapping.
-    """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the settings file {path} cannot be read: give the path of a YAML file") from error
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f" at line {line + 1}" if line is not None else ""
-        raise UserError(f"{path} is not valid YAML{where}") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} holds no settings: write `section:` with `name: value` below it")
-    return tree
 
 
 def preset_names() -> list[str]:

@@ -1,6 +1,5 @@
 """The trial store: image pairs, their truth and their split, in one Zarr group."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,13 @@ CHUNK_TRIALS = 256
 
 @dataclass(frozen=True)
 class Trials:
-    """The trials of one split, in memory."""
+    """The trials of one split, in memory.
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length or shape, or the truth table lacks a column or has one too many.
+    """
 
     noisy: NDArray[np.float32]
     """Low-dose images, HU, `(n, height, width)`: the region and its margin."""
@@ -40,18 +45,25 @@ class Trials:
     def __post_init__(self) -> None:
         n = len(self.signal_present)
         shapes = {self.noisy.shape, self.reference.shape}
-        if (
-            len(shapes) != 1
-            or len(self.noisy) != n
-            or any(len(column) != n for column in self.truth.values())
-        ):
+        if len(shapes) != 1 or len(self.noisy) != n or any(len(column) != n for column in self.truth.values()):
             raise ValueError("noisy, reference, signal_present and truth differ in length or shape")
         if set(self.truth) != set(TRUTH):
             raise ValueError(f"the truth table has {sorted(self.truth)}, not {sorted(TRUTH)}")
 
 
 def check_disjoint(splits: Mapping[str, Trials]) -> None:
-    """Raise ValueError if a background stands in more than one split."""
+    """Check that no background stands in more than one split.
+
+    Parameters
+    ----------
+    splits
+        Trials by split name.
+
+    Raises
+    ------
+    ValueError
+        If one does.
+    """
     owner: dict[int, str] = {}
     for name, trials in splits.items():
         for case in np.unique(trials.truth["case"]):
@@ -75,23 +87,40 @@ def write_trials(path: Path, splits: Mapping[str, Trials]) -> None:
         If two splits share a background.
     """
     check_disjoint(splits)
-    partial = path.with_name(path.name + ".partial")
+    partial, earlier = path.with_name(path.name + ".partial"), _earlier(path)
     shutil.rmtree(partial, ignore_errors=True)
-    root = zarr.open_group(str(partial), mode="w")
+    try:
+        _write(partial, splits)
+        if path.exists():
+            shutil.rmtree(earlier, ignore_errors=True)  # left by a run killed after its new store was in place
+            path.rename(earlier)
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not path.exists() and earlier.exists():
+            earlier.rename(path)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _earlier(path: Path) -> Path:
+    """Where the earlier store stands while a new one takes its place; read when a run was killed in that instant."""
+    return path.with_name(path.name + ".earlier")
+
+
+def _write(path: Path, splits: Mapping[str, Trials]) -> None:
+    root = zarr.open_group(str(path), mode="w")
     for name, trials in splits.items():
         group = root.create_group(name)
         for key in ("noisy", "reference"):
             images = getattr(trials, key)
-            chunks = (min(CHUNK_TRIALS, len(trials)), *images.shape[1:])
+            chunks = (max(min(CHUNK_TRIALS, len(trials)), 1), *images.shape[1:])
             # Noise does not compress: storing it plain is faster and hardly larger.
             group.create_array(key, data=images, chunks=chunks, compressors=None).attrs["unit"] = "HU"
         group.create_array("signal_present", data=trials.signal_present)
         table = group.create_group("truth")
         for key, column in trials.truth.items():
             table.create_array(key, data=column)
-    if path.exists():
-        shutil.rmtree(path)
-    os.replace(partial, path)
 
 
 def read_trials(path: Path, split: str) -> Trials:
@@ -104,22 +133,39 @@ def read_trials(path: Path, split: str) -> Trials:
     split
         One of `SPLITS`.
 
+    Returns
+    -------
+    Its trials.
+
     Raises
     ------
     UserError
         If the store or the split is missing.
     """
-    if not (path / split).is_dir():
+    store = path if path.exists() else _earlier(path)
+    if not (store / split).is_dir():
         raise UserError(f"no {split} trials in {path}: run `taskct simulate` on this run folder first")
-    group = zarr.open_group(str(path / split), mode="r")
+    group = zarr.open_group(str(store / split), mode="r")
     return Trials(
-        noisy=np.asarray(group["noisy"][:]),
-        reference=np.asarray(group["reference"][:]),
-        signal_present=np.asarray(group["signal_present"][:]),
-        truth={key: np.asarray(group[f"truth/{key}"][:]) for key in TRUTH},
+        noisy=np.asarray(group["noisy"]),
+        reference=np.asarray(group["reference"]),
+        signal_present=np.asarray(group["signal_present"]),
+        truth={key: np.asarray(group[f"truth/{key}"]) for key in TRUTH},
     )
 
 
 def crop(images: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
-    """The region of interest: images without `margin` pixels on each side, shape `(n, h − 2·margin, w − 2·margin)`."""
+    """Crop images to their region of interest.
+
+    Parameters
+    ----------
+    images
+        Shape `(n, height, width)`.
+    margin
+        Pixels to leave out on each side.
+
+    Returns
+    -------
+    View, shape `(n, height − 2·margin, width − 2·margin)`.
+    """
     return images[:, margin:-margin, margin:-margin] if margin else images

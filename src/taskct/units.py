@@ -13,12 +13,12 @@ Array = TypeVar("Array", NDArray[np.floating], torch.Tensor)
 
 
 def hu_to_mu(image_hu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
-    """Linear attenuation of an image in HU.
+    """Convert HU to linear attenuation.
 
     Parameters
     ----------
     image_hu
-        Any shape, HU. Values below −1000 HU (padding, undershoot) are kept: the map is linear.
+        Any shape, HU. Values below −1000 HU (undershoot) give a negative attenuation: the map is linear.
     mu_water
         Linear attenuation of water, mm⁻¹.
 
@@ -31,11 +31,11 @@ def hu_to_mu(image_hu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
     >>> float(hu_to_mu(np.array([-1000.0]))[0])
     0.0
     """
-    return (image_hu / 1000.0 + 1.0) * mu_water  # type: ignore[return-value]
+    return (image_hu / 1000.0 + 1.0) * mu_water
 
 
 def mu_to_hu(mu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
-    """HU of an image of linear attenuation.
+    """Convert linear attenuation to HU.
 
     Parameters
     ----------
@@ -53,4 +53,4 @@ def mu_to_hu(mu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
     >>> float(mu_to_hu(np.array([0.0]))[0])
     -1000.0
     """
-    return (mu / mu_water - 1.0) * 1000.0  # type: ignore[return-value]
+    return (mu / mu_water - 1.0) * 1000.0

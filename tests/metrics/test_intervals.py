@@ -36,9 +36,7 @@ def test_root_of_a_mean_is_the_root_of_its_bounds():
     mean = bootstrap_interval(squared_error, n_bootstrap=1001, confidence=0.9, seed=5)
     root = bootstrap_interval(squared_error, np.sqrt, n_bootstrap=1001, confidence=0.9, seed=5)
     assert root.value == pytest.approx(np.sqrt(mean.value), rel=1e-12)
-    assert (root.ci_low, root.ci_high) == pytest.approx(
-        (np.sqrt(mean.ci_low), np.sqrt(mean.ci_high)), rel=1e-9
-    )
+    assert (root.ci_low, root.ci_high) == pytest.approx((np.sqrt(mean.ci_low), np.sqrt(mean.ci_high)), rel=1e-9)
 
 
 def test_several_values_a_trial_are_drawn_together():

@@ -63,8 +63,7 @@ def test_weighted_auc_is_the_auc_of_repeated_trials(decimals):
         rng.integers(0, 4, size=(5, len(absent))),
     )
     expected = [
-        sklearn_auc(np.repeat(present, p), np.repeat(absent, a))
-        for p, a in zip(w_present, w_absent, strict=True)
+        sklearn_auc(np.repeat(present, p), np.repeat(absent, a)) for p, a in zip(w_present, w_absent, strict=True)
     ]
     np.testing.assert_allclose(weighted_auc(present, absent, w_present, w_absent), expected, rtol=1e-12)
 
@@ -85,9 +84,7 @@ def test_roc_curve_is_monotone_and_encloses_the_auc(decimals):
 @pytest.mark.parametrize("decimals", [None, 0])
 def test_delong_is_the_covariance_of_its_structural_components(decimals):
     present, absent = draw(6, n_methods=4, decimals=decimals)
-    kernels = np.array(
-        [kernel(p, a) for p, a in zip(present, absent, strict=True)]
-    )  # (method, present, absent)
+    kernels = np.array([kernel(p, a) for p, a in zip(present, absent, strict=True)])  # (method, present, absent)
     by_present, by_absent = kernels.mean(axis=2), kernels.mean(axis=1)
     expected = np.zeros((4, 4))
     for i in range(4):
@@ -147,9 +144,7 @@ def test_delong_interval_of_perfect_separation_is_the_exact_bound():
     present, absent = np.arange(40.0) + 100.0, np.arange(30.0)
     interval = delong_interval(present, absent, confidence=0.9)
     assert (interval.value, interval.ci_high) == (1.0, 1.0)
-    assert interval.ci_low**30 == pytest.approx(
-        0.05, rel=1e-10
-    )  # 30 disjoint pairs, all right by chance of 5 %
+    assert interval.ci_low**30 == pytest.approx(0.05, rel=1e-10)  # 30 disjoint pairs, all right by chance of 5 %
     reversed_interval = delong_interval(-present, -absent, confidence=0.9)
     assert (reversed_interval.value, reversed_interval.ci_low) == (0.0, 0.0)
     assert reversed_interval.ci_high == pytest.approx(1.0 - interval.ci_low, rel=1e-10)
@@ -183,9 +178,7 @@ def test_paired_delong_follows_from_the_covariance_and_changes_sign_with_the_ord
     std_error = np.sqrt(contrast @ delong_covariance(present, absent) @ contrast)
     delta = auc(present[0], absent[0]) - auc(present[1], absent[1])
     assert difference.delta_auc == pytest.approx(delta, abs=1e-15)
-    assert (difference.ci_low, difference.ci_high) == pytest.approx(
-        norm.interval(0.8, delta, std_error), rel=1e-9
-    )
+    assert (difference.ci_low, difference.ci_high) == pytest.approx(norm.interval(0.8, delta, std_error), rel=1e-9)
     assert difference.p_value == pytest.approx(2 * norm.sf(abs(delta) / std_error), rel=1e-9)
     swapped = paired_delong(present[::-1], absent[::-1], confidence=0.8)
     assert swapped.ci_low == pytest.approx(-difference.ci_high, rel=1e-12)

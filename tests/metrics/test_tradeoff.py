@@ -43,9 +43,7 @@ def test_mean_difference_is_the_area_between_the_curves():
     assert (comparison.rmse_low_hu, comparison.rmse_high_hu) == pytest.approx((1.0, 2.0), rel=1e-12)
     reverse = compare_curves(*b, *a, SIGNAL_PRESENT, n_bootstrap=50, seed=1)
     assert reverse.delta_auc == pytest.approx(-0.05, rel=1e-9)
-    assert (reverse.ci_low, reverse.ci_high) == pytest.approx(
-        (-comparison.ci_high, -comparison.ci_low), rel=1e-9
-    )
+    assert (reverse.ci_low, reverse.ci_high) == pytest.approx((-comparison.ci_high, -comparison.ci_low), rel=1e-9)
 
 
 def test_only_the_shared_range_counts():
@@ -68,14 +66,10 @@ def test_interval_has_the_width_that_delong_gives_where_rmse_does_not_vary():
     rng = np.random.default_rng(4)
     shared = rng.normal(size=2 * N_CLASS)
     gain = np.array([0.8, 1.2, 1.5, 0.8, 1.0])  # three arms of a, then two of b
-    scores = (shared + rng.normal(size=(5, 2 * N_CLASS)) + gain[:, None] * SIGNAL_PRESENT).round(
-        1
-    )  # with ties
+    scores = (shared + rng.normal(size=(5, 2 * N_CLASS)) + gain[:, None] * SIGNAL_PRESENT).round(1)  # with ties
     rmse = np.array([1.0, 1.5, 2.0, 1.0, 2.0])
     mse = np.repeat(rmse[:, None] ** 2, 2 * N_CLASS, axis=1)
-    comparison = compare_curves(
-        scores[:3], mse[:3], scores[3:], mse[3:], SIGNAL_PRESENT, n_bootstrap=4000, seed=5
-    )
+    comparison = compare_curves(scores[:3], mse[:3], scores[3:], mse[3:], SIGNAL_PRESENT, n_bootstrap=4000, seed=5)
     contrast = np.array([0.25, 0.5, 0.25, -0.5, -0.5])  # the mean of straight lines, by their knots
     variance = contrast @ delong_covariance(scores[:, SIGNAL_PRESENT], scores[:, ~SIGNAL_PRESENT]) @ contrast
     width = 2.0 * norm.ppf(0.975) * np.sqrt(variance)
@@ -163,11 +157,7 @@ def test_best_arm_within_the_tolerance():
 def arms(shifts, seed, n=400):
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=2 * n)
-    t = (
-        shared
-        + 0.3 * rng.normal(size=(len(shifts), 2 * n))
-        + np.array(shifts)[:, None] * (np.arange(2 * n) < n)
-    )
+    t = shared + 0.3 * rng.normal(size=(len(shifts), 2 * n)) + np.array(shifts)[:, None] * (np.arange(2 * n) < n)
     return t[:, :n], t[:, n:]
 
 
@@ -193,8 +183,7 @@ def test_a_drop_within_its_interval_passes_and_outside_it_does_not():
 def test_flat_sequences_fail_as_often_as_the_confidence_says():
     n_replicates = 600
     failed = sum(
-        not monotone_within_intervals(*arms([1.0, 1.0], seed, n=150), confidence=0.9)
-        for seed in range(n_replicates)
+        not monotone_within_intervals(*arms([1.0, 1.0], seed, n=150), confidence=0.9) for seed in range(n_replicates)
     )
     # One step, one tail: 5 %. A true rate of 4 to 6.5 % is allowed; the bounds are the 1e-4 points of the
     # binomial on either side, false alarm below 1e-4.

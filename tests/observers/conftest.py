@@ -37,9 +37,7 @@ class GaussianTask:
 
 
 def _grid(shape: tuple[int, int]) -> NDArray[np.float64]:
-    return np.stack(np.meshgrid(*(np.arange(n, dtype=float) for n in shape), indexing="ij"), axis=-1).reshape(
-        -1, 2
-    )
+    return np.stack(np.meshgrid(*(np.arange(n, dtype=float) for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 @pytest.fixture

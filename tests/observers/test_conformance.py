@@ -63,9 +63,7 @@ def test_same_seed_same_answer(name, trials, unseen):
 
 def test_refit_equals_fresh_fit(name, trials, unseen):
     refitted = make(name).fit(*unseen).fit(*trials)
-    np.testing.assert_array_equal(
-        refitted.test_statistic(unseen[0]), make(name).fit(*trials).test_statistic(unseen[0])
-    )
+    np.testing.assert_array_equal(refitted.test_statistic(unseen[0]), make(name).fit(*trials).test_statistic(unseen[0]))
 
 
 def test_order_of_training_trials_does_not_matter(name, trials, unseen):
@@ -85,13 +83,9 @@ def test_constant_offset_changes_nothing(name, trials, unseen):
 def test_scale_changes_nothing_but_the_template(name, trials, unseen):
     scaled = make(name, hu_scale=4.0).fit(4 * trials[0], trials[1])
     expected = make(name).fit(*trials)
-    np.testing.assert_allclose(
-        scaled.test_statistic(4 * unseen[0]), expected.test_statistic(unseen[0]), rtol=1e-6
-    )
+    np.testing.assert_allclose(scaled.test_statistic(4 * unseen[0]), expected.test_statistic(unseen[0]), rtol=1e-6)
     if isinstance(expected, LinearObserver):
-        np.testing.assert_allclose(
-            4 * scaled.template_, expected.template_, rtol=1e-6
-        )  # a template is in 1/HU
+        np.testing.assert_allclose(4 * scaled.template_, expected.template_, rtol=1e-6)  # a template is in 1/HU
 
 
 def test_difference_of_statistics_is_the_template_times_the_difference(name, trials, unseen):

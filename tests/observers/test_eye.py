@@ -25,9 +25,7 @@ def test_response_follows_the_definition():
     fy = np.arange(12) / (24 * 0.8)
     fx = np.arange(16) / (32 * 0.8)
     expected = definition(np.sqrt(fy[:, None] ** 2 + fx**2), distance=600.0, magnification=1.5)
-    np.testing.assert_allclose(
-        response, expected, rtol=1e-3, atol=1e-9
-    )  # one degree: D tan 1° against D π/180
+    np.testing.assert_allclose(response, expected, rtol=1e-3, atol=1e-9)  # one degree: D tan 1° against D π/180
 
 
 @pytest.mark.parametrize("magnification", [1.0, 2.0])
@@ -87,9 +85,7 @@ def test_linear_symmetric_and_blind_to_the_mean():
 def test_torch_gradient_and_types():
     response = torch.as_tensor(eye_filter((4, 5), pixel_mm=0.7))
     images = torch.randn(2, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert torch.autograd.gradcheck(
-        lambda image: apply_eye_filter(image, response), (images.requires_grad_(),)
-    )
+    assert torch.autograd.gradcheck(lambda image: apply_eye_filter(image, response), (images.requires_grad_(),))
     assert apply_eye_filter(images.float(), response).dtype == torch.float32
     assert apply_eye_filter(np.zeros((4, 5), dtype=np.float32), response.numpy()).dtype == np.float32
 

@@ -100,9 +100,7 @@ def test_without_internal_noise_an_invertible_eye_changes_nothing_but_the_mean(w
 
 def test_internal_noise_has_its_own_seed(white):
     trials = white.draw(200, seed=11)
-    first, second = (
-        HotellingEye(pixel_mm=0.7, internal_noise_hu=20.0, seed=seed).fit(*trials) for seed in (0, 1)
-    )
+    first, second = (HotellingEye(pixel_mm=0.7, internal_noise_hu=20.0, seed=seed).fit(*trials) for seed in (0, 1))
     np.testing.assert_array_equal(first.template_, second.template_)
     images = np.zeros((4_000, 8, 10))
     noise = first.test_statistic(images) - second.test_statistic(images)

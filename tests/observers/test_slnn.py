@@ -25,9 +25,7 @@ def test_equals_scikit_learn(correlated, n_trials, weight_decay):
     other.fit((pixels - pixels.mean(0)) / scale, signal_present)
     observer = SLNN(weight_decay=weight_decay).fit(images, signal_present)
     expected = other.coef_[0] / scale
-    np.testing.assert_allclose(
-        observer.template_.ravel(), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
-    )
+    np.testing.assert_allclose(observer.template_.ravel(), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     unseen = correlated.draw(20, seed=2)[0]
     logits = other.decision_function((unseen.reshape(20, -1) - pixels.mean(0)) / scale)
     np.testing.assert_allclose(observer.test_statistic(unseen), logits, rtol=1e-3, atol=1e-3)
@@ -170,9 +168,7 @@ def test_internal_noise_is_the_same_in_training_and_in_the_test_statistic(head):
         # Standard errors: 0.8 % of a standard deviation, 1.1 % of it for the mean; 5 of each: below 2e-6.
         assert statistic.std() == pytest.approx(expected, rel=0.04)
         assert statistic.mean() == pytest.approx(0.3, abs=0.056 * expected)
-    np.testing.assert_array_equal(
-        *(head.test_statistic(blank, torch.Generator().manual_seed(5)) for _ in range(2))
-    )
+    np.testing.assert_array_equal(*(head.test_statistic(blank, torch.Generator().manual_seed(5)) for _ in range(2)))
     assert float(head.eval()(blank).detach().std()) == pytest.approx(0.0, abs=1e-5)
 
 

@@ -92,9 +92,7 @@ def write_run(folder, *, gain=True, n_seeds=1, study="liver lesions, low dose", 
             bias = (rng.normal(0.5, 2, 2 * N_CLASS) - 5 * present).round(3)
             ssim = 0.93 - 0.03 * (rmse - 8) + rng.normal(0, 0.01, 2 * N_CLASS)
             psnr = 10 * np.log10(400**2 / mse)
-            quality += zip(
-                [name] * 2 * N_CLASS, [seed] * 2 * N_CLASS, present, mse, psnr, ssim, bias, strict=True
-            )
+            quality += zip([name] * 2 * N_CLASS, [seed] * 2 * N_CLASS, present, mse, psnr, ssim, bias, strict=True)
             se = 1 / np.sqrt(2 * N_CLASS)
             root = np.sqrt(mse.mean())
             arms.append(
@@ -137,9 +135,7 @@ def write_run(folder, *, gain=True, n_seeds=1, study="liver lesions, low dose", 
             for k, t in enumerate(np.concatenate(classes)):
                 short = observer.removesuffix("_joint")
                 lam = _fields(name)[0]
-                writer.writerow(
-                    [name, "" if lam is None else lam, seed, short, fitted, k, int(present[k]), t]
-                )
+                writer.writerow([name, "" if lam is None else lam, seed, short, fitted, k, int(present[k]), t])
     with (folder / "quality.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         columns = [
@@ -233,9 +229,7 @@ def _write_examples(folder, rng):
         center[i] = 16 + 8 * i, 20
         reference[i] -= 30 * (np.hypot(row - center[i, 0], column - center[i, 1]) < 3)
     shape = reference.shape
-    smooth = {
-        name: reference + rng.normal(0, RMSE[name], shape) for name in ("mse", "lambda=0", "lambda=0.9")
-    }
+    smooth = {name: reference + rng.normal(0, RMSE[name], shape) for name in ("mse", "lambda=0", "lambda=0.9")}
     blob = np.exp(-((row - 24) ** 2 + (column - 24) ** 2) / 60)
     np.savez(
         folder / "examples.npz",
@@ -246,10 +240,7 @@ def _write_examples(folder, rng):
         reference=reference.astype(np.float32),
         noisy=(reference + rng.normal(0, 25, shape)).astype(np.float32),
         **{f"denoised/{name}": image.astype(np.float32) for name, image in smooth.items()},
-        **{
-            f"template/{n}": -0.01 * blob + rng.normal(0, 2e-3, blob.shape)
-            for n in ("lambda=0", "lambda=0.9")
-        },
+        **{f"template/{n}": -0.01 * blob + rng.normal(0, 2e-3, blob.shape) for n in ("lambda=0", "lambda=0.9")},
     )
 
 

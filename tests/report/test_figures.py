@@ -34,9 +34,7 @@ def test_tradeoff_has_both_intervals_of_every_arm(run_folder):
             horizontal, vertical = _bars(ax)
             quality = [a["image_quality"][measure] for a in measured if a["name"] != "low-dose"]
             # The low-dose images lie off the axis; their RMSE and SSIM are written there instead.
-            np.testing.assert_allclose(
-                sorted(horizontal), sorted((q["ci_low"], q["ci_high"]) for q in quality)
-            )
+            np.testing.assert_allclose(sorted(horizontal), sorted((q["ci_low"], q["ci_high"]) for q in quality))
             np.testing.assert_allclose(sorted(vertical), sorted((a["ci_low"], a["ci_high"]) for a in aucs))
 
 
@@ -56,9 +54,7 @@ def test_blend_line_runs_from_control_to_trained_arm(run_folder):
     run = load_run(run_folder)
     ax = tradeoff_figure(run).axes[4]
     lines = [
-        line
-        for line in ax.lines
-        if line.get_linestyle() == "--" and to_rgba("#D55E00") == to_rgba(line.get_color())
+        line for line in ax.lines if line.get_linestyle() == "--" and to_rgba("#D55E00") == to_rgba(line.get_color())
     ]
     (line,) = lines
     ends = [run.arm(name) for name in ("lambda=0", "lambda=0.9")]

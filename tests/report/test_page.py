@@ -71,9 +71,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_figure_has_alt_text_and_a_caption(page):
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert (
-        len(alts) == page.tags.count("img") == page.tags.count("figcaption") == page.tags.count("figure") == 4
-    )
+    assert len(alts) == page.tags.count("img") == page.tags.count("figcaption") == page.tags.count("figure") == 4
     assert all(len(alt) > 30 for alt in alts)
 
 

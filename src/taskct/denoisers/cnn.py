@@ -23,9 +23,7 @@ class ResidualCNN(nn.Module):
     def __init__(self, *, n_layers: int = 5, n_channels: int = 24) -> None:
         super().__init__()
         if n_layers < 2 or n_channels < 1:
-            raise ValueError(
-                f"n_layers must be at least 2 ({n_layers}) and n_channels at least 1 ({n_channels})"
-            )
+            raise ValueError(f"n_layers must be at least 2 ({n_layers}) and n_channels at least 1 ({n_channels})")
         layers: list[nn.Module] = [nn.Conv2d(1, n_channels, 3, padding=1), nn.ReLU()]
         for _ in range(n_layers - 2):
             layers += [nn.Conv2d(n_channels, n_channels, 3, padding=1), nn.ReLU()]

@@ -40,16 +40,16 @@ class Denoiser(nn.Module):
 
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape."""
-        scaled = ((image_hu - self.offset_hu) / self.scale_hu)[:, None].contiguous(
-            memory_format=torch.channels_last
-        )
-        output: torch.Tensor = self.network(scaled)
-        if output.shape != scaled.shape:
+        scaled = ((image_hu - self.offset_hu) / self.scale_hu)[:, None].contiguous(memory_format=torch.channels_last)
+        output = self.network(scaled)
+        if not isinstance(output, torch.Tensor) or output.shape != scaled.shape:
+            found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
             raise UserError(
-                f"the denoiser turned images of shape {tuple(scaled.shape)} into {tuple(output.shape)}: it must "
-                "keep the shape (n, 1, height, width)"
+                f"the denoiser turned images of shape {tuple(scaled.shape)} into {found}: it must keep the shape "
+                "(n, 1, height, width)"
             )
-        return output[:, 0].float() * self.scale_hu + self.offset_hu
+        image: torch.Tensor = output[:, 0].float() * self.scale_hu + self.offset_hu
+        return image
 
 
 def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
@@ -67,27 +67,26 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     UserError
         If it cannot be imported, is no `torch.nn.Module` or refuses its arguments.
     """
-    factory = NETWORKS.get(name)
+    factory: object = NETWORKS.get(name)
     if factory is None:
         module, _, attribute = name.rpartition(".")
         if not module:
             known = ", ".join(NETWORKS)
-            raise UserError(
-                f"denoiser.network {name!r} is unknown: use {known}, or an import path like package.Class"
-            )
+            raise UserError(f"denoiser.network {name!r} is unknown: use {known}, or an import path like package.Class")
         try:
             factory = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # importing runs code that may raise anything
             raise UserError(
-                f"denoiser.network {name!r} cannot be imported ({error}): is its package installed?"
+                f"denoiser.network {name!r} cannot be imported ({error}): is its package installed, or its folder on "
+                "PYTHONPATH?"
             ) from error
+    # Checked before the call: a model card from elsewhere must not name any function it likes.
+    if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
+        raise UserError(f"denoiser.network {name!r} is not a torch.nn.Module: give the import path of a class")
     try:
-        network = factory(**kwargs)
-    except (TypeError, ValueError) as error:
+        return factory(**kwargs)
+    except Exception as error:  # as above
         raise UserError(f"denoiser.arguments do not fit {name}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise UserError(f"denoiser.network {name!r} is not a torch.nn.Module")
-    return network
 
 
 def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
@@ -116,9 +115,17 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
 
 
 def autocast(device: torch.device | str, dtype: str) -> contextlib.AbstractContextManager[object]:
-    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32"."""
+    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32".
+
+    Raises
+    ------
+    ValueError
+        If `dtype` is neither.
+    """
     if dtype == "float32":
         return contextlib.nullcontext()
+    if dtype != "bfloat16":
+        raise ValueError(f"dtype is {dtype!r}; it must be 'bfloat16' or 'float32'")
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
@@ -150,12 +157,20 @@ def denoise(
     Returns
     -------
     HU, shape `(n, height − 2·margin, width − 2·margin)`.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong or the margin leaves nothing.
     """
+    if images_hu.ndim != 3 or len(images_hu) == 0 or not 0 <= 2 * margin < min(images_hu.shape[1:]):
+        raise ValueError(f"a margin of {margin} pixels leaves nothing of images of shape {images_hu.shape}")
     denoiser.eval()
     parts = []
     for first in range(0, len(images_hu), batch_size):
+        batch = torch.tensor(images_hu[first : first + batch_size], dtype=torch.float32, device=device)
         with autocast(device, dtype):
-            output = denoiser(torch.from_numpy(images_hu[first : first + batch_size]).to(device))
+            output = denoiser(batch)
         inner = output[:, margin:-margin, margin:-margin] if margin else output
         parts.append(inner.float().cpu().numpy())
     return np.concatenate(parts)

@@ -160,7 +160,7 @@ def ssim(
             for images in (denoised, reference)
         )
         found = structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
-        result[batch] = found.numpy()
+        result[batch] = torch.as_tensor(found).numpy()
     return result
 
 
@@ -198,9 +198,7 @@ def site_bias_hu(
     """
     _check_images(denoised, reference)
     if site.shape != denoised.shape or site.dtype != np.bool_:
-        raise ValueError(
-            f"site must be boolean, shape {denoised.shape}; it is {site.dtype}, shape {site.shape}"
-        )
+        raise ValueError(f"site must be boolean, shape {denoised.shape}; it is {site.dtype}, shape {site.shape}")
     n_pixels = site.sum(axis=(1, 2))
     if (n_pixels == 0).any():
         raise ValueError(f"trial {int(np.argmin(n_pixels))} has no pixel in its site")

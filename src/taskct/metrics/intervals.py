@@ -35,9 +35,7 @@ def check_confidence(confidence: float) -> None:
         If it is not in (0, 1).
     """
     if not 0.0 < confidence < 1.0:
-        raise ValueError(
-            f"confidence is {confidence}; it must lie between 0 and 1, both excluded (0.95, not 95)"
-        )
+        raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, both excluded (0.95, not 95)")
 
 
 def percentile_bounds(replicates: NDArray[np.floating], confidence: float) -> tuple[float, float]:
@@ -191,9 +189,7 @@ def bootstrap_interval(
         means = means.reshape(len(counts), *per_trial.shape[1:])
         result = means if statistic is None else np.asarray(statistic(means))
         if result.shape != (len(counts),):
-            raise ValueError(
-                f"the statistic must return one number for each resample, not {result.shape[1:]}"
-            )
+            raise ValueError(f"the statistic must return one number for each resample, not {result.shape[1:]}")
         return result
 
     value = float(evaluate(np.ones((1, len(sizes))))[0])

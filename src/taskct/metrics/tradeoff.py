@@ -228,32 +228,22 @@ def monotone_within_intervals(
     areas = np.array([auc(p, a) for p, a in zip(t_present, t_absent, strict=True)])
     variance = np.diag(covariance)
     of_steps = variance[1:] + variance[:-1] - 2.0 * np.diag(covariance, k=1)
-    half_width = -ndtri((1.0 - confidence) / 2.0) * np.sqrt(
-        np.maximum(of_steps, 0.0)
-    )  # rounding may dip below 0
+    half_width = -ndtri((1.0 - confidence) / 2.0) * np.sqrt(np.maximum(of_steps, 0.0))  # rounding may dip below 0
     return bool((np.diff(areas) + half_width >= 0.0).all())
 
 
 def _check_curve(rmse: NDArray[np.floating], area: NDArray[np.floating]) -> None:
     if rmse.ndim != 1 or rmse.shape != area.shape or len(rmse) == 0:
-        raise ValueError(
-            f"RMSE and AUC of shapes {rmse.shape} and {area.shape}; wanted (n_arms,), both the same"
-        )
+        raise ValueError(f"RMSE and AUC of shapes {rmse.shape} and {area.shape}; wanted (n_arms,), both the same")
     if not (np.isfinite(rmse).all() and np.isfinite(area).all()):
         raise ValueError("an RMSE or AUC of the curve is not finite")
 
 
-def _check_arms(
-    name: str, scores: NDArray[np.floating], mse: NDArray[np.floating], present: NDArray[np.bool_]
-) -> None:
+def _check_arms(name: str, scores: NDArray[np.floating], mse: NDArray[np.floating], present: NDArray[np.bool_]) -> None:
     if present.ndim != 1 or present.dtype != np.bool_:
-        raise ValueError(
-            f"signal_present must be boolean, shape (n_trials,); it is {present.dtype}, {present.shape}"
-        )
+        raise ValueError(f"signal_present must be boolean, shape (n_trials,); it is {present.dtype}, {present.shape}")
     if scores.ndim != 2 or scores.shape != mse.shape or scores.shape[1] != len(present) or len(scores) == 0:
-        raise ValueError(
-            f"curve {name}: scores {scores.shape} and MSE {mse.shape}; wanted (n_arms, {len(present)})"
-        )
+        raise ValueError(f"curve {name}: scores {scores.shape} and MSE {mse.shape}; wanted (n_arms, {len(present)})")
     if not (np.isfinite(mse).all() and (mse >= 0.0).all()):
         raise ValueError(f"curve {name}: an MSE is negative or not finite")
 

@@ -99,9 +99,7 @@ def _cosines(n: int) -> torch.Tensor:
 @overload
 def apply_eye_filter(images: torch.Tensor, response: torch.Tensor) -> torch.Tensor: ...
 @overload
-def apply_eye_filter(
-    images: NDArray[np.floating], response: NDArray[np.floating]
-) -> NDArray[np.floating]: ...
+def apply_eye_filter(images: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.floating]: ...
 def apply_eye_filter(
     images: torch.Tensor | NDArray[np.floating], response: torch.Tensor | NDArray[np.floating]
 ) -> torch.Tensor | NDArray[np.floating]:

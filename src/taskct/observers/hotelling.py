@@ -126,9 +126,7 @@ class HotellingEye(LinearObserver):
         loads = [o.internal_noise_hu**2 + o.ridge * variance for o in observers]
         templates = ridge_templates(residuals, difference, loads)
         for observer, template in zip(observers, templates, strict=True):
-            observer.template_ = apply_eye_filter(template.reshape(height, width), response).astype(
-                np.float64
-            )
+            observer.template_ = apply_eye_filter(template.reshape(height, width), response).astype(np.float64)
             observer.offset_ = -float(template @ midpoint)
             observer.internal_std_ = observer.internal_noise_hu * float(np.linalg.norm(template))
 

@@ -58,9 +58,7 @@ class SLNN(LinearObserver):
         pixels = images.reshape(len(images), -1)
         mean = pixels.mean(axis=0)
         scale = float(np.sqrt(np.mean((pixels - mean) ** 2)))
-        solutions = logistic_path(
-            (pixels - mean) / scale, signal_present, [o.weight_decay for o in observers]
-        )
+        solutions = logistic_path((pixels - mean) / scale, signal_present, [o.weight_decay for o in observers])
         for observer, (weights, bias) in zip(observers, solutions, strict=True):
             template = weights / scale
             observer.template_ = template.reshape(images.shape[1:])
@@ -148,9 +146,7 @@ def _newton(
         coefficients, bias, logits, loss = trial, trial_bias, trial_logits, trial_loss
         if fraction == 1.0 and change < _TOLERANCE * (1.0 + float(np.max(np.abs(logits)))):
             return coefficients, bias
-    raise RuntimeError(
-        f"the SLNN with weight_decay {weight_decay} did not converge in {_MAX_STEPS} steps; raise it"
-    )
+    raise RuntimeError(f"the SLNN with weight_decay {weight_decay} did not converge in {_MAX_STEPS} steps; raise it")
 
 
 def _dual_step(
@@ -298,9 +294,7 @@ class SLNNHead(nn.Module):
                 f"the head takes images of shape (n_trials, {', '.join(map(str, self.weight.shape))}), "
                 f"not {tuple(image_hu.shape)}"
             )
-        with torch.autocast(
-            image_hu.device.type, enabled=False
-        ):  # the HU of a weak signal do not fit bfloat16
+        with torch.autocast(image_hu.device.type, enabled=False):  # the HU of a weak signal do not fit bfloat16
             # E is symmetric: filtering the template once does for filtering every image.
             centred = image_hu.float() - self.offset_hu
             logits = centred.flatten(1) @ self.template.flatten() + self.bias

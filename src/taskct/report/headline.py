@@ -26,9 +26,7 @@ def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
     >>> interval(Estimate(0.02, -0.01, 0.05), 2, signed=True).replace("\N{NO-BREAK SPACE}", " ")
     '+0.02 [−0.01, +0.05]'
     """
-    value, low, high = (
-        number(v, digits, signed=signed) for v in (estimate.value, estimate.ci_low, estimate.ci_high)
-    )
+    value, low, high = (number(v, digits, signed=signed) for v in (estimate.value, estimate.ci_low, estimate.ci_high))
     return f"{value} [{low},\N{NO-BREAK SPACE}{high}]"
 
 
@@ -101,9 +99,7 @@ def _verdict(run: Run) -> str:
             f"these test trials can tell from zero, for {price}."
         )
     if not gains:
-        return (
-            f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}."
-        )
+        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}."
     text = f"Task-informed training at {name} raises AUC over the {base} control for the {listed(gains)}"
     if losses:
         text += f", lowers it for the {listed(losses)}"
@@ -149,9 +145,7 @@ def _gain(run: Run) -> str:
                 f"control: {'; '.join(parts)}."
             )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
-        sentences.append(
-            f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU ({_price(run, chosen)})."
-        )
+        sentences.append(f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU ({_price(run, chosen)}).")
     best = _best_joint(run)
     if best is not None:
         arm, delta = best
@@ -218,9 +212,7 @@ def _within(run: Run) -> str:
             continue
         ratio = ratios[arm].rmse_ratio
         over = ", over the limit on test trials" if ratio.value > 1 + tolerance else ""
-        parts.append(
-            f"{arm_label(arm)} (RMSE × {interval(ratio, 3)}{over}) gives the most AUC for {listed(who)}"
-        )
+        parts.append(f"{arm_label(arm)} (RMSE × {interval(ratio, 3)}{over}) gives the most AUC for {listed(who)}")
     return (
         f"Within {100 * tolerance:g} % of the control's RMSE (selected on validation data, numbers from test "
         f"trials): {'; '.join(parts)}. In brackets: ΔAUC against the control."

@@ -205,9 +205,7 @@ def _check_together(run: Run) -> None:
     for observer, tradeoff in run.tradeoff.observers.items():
         within = tradeoff.within_tolerance
         if within is not None and within.arm not in names:
-            raise _broken(
-                run.path, "tradeoff.json", f"names '{within.arm}' for {observer}, no arm of summary.json"
-            )
+            raise _broken(run.path, "tradeoff.json", f"names '{within.arm}' for {observer}, no arm of summary.json")
     for arm in run.summary.arms:
         if (arm.name, arm.seed) not in run.site_bias:
             raise _broken(run.path, "quality.csv", f"lacks the arm '{arm.name}', seed {arm.seed}")

@@ -68,9 +68,7 @@ def render(run: Run) -> str:
     pictures = {
         "tradeoff": figures.encode(tradeoff_figure(run), "svg"),
         "roc": figures.encode(figures.roc_figure(run, roc_arms), "svg"),
-        "panel": figures.encode(
-            figures.panel_figure(run.examples, run.task, shown, _panel_trials(run)), "png"
-        ),
+        "panel": figures.encode(figures.panel_figure(run.examples, run.task, shown, _panel_trials(run)), "png"),
     }
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")

@@ -118,9 +118,7 @@ def hallucination_table(run: Run) -> Table:
     for arm in run.summary.arms:
         bias = run.site_bias[arm.name, arm.seed]
         spread = [
-            " to ".join(number(v, 1, signed=True) for v in np.percentile(values, [5, 95]))
-            if values.size
-            else NONE
+            " to ".join(number(v, 1, signed=True) for v in np.percentile(values, [5, 95])) if values.size else NONE
             for values in (bias.absent, bias.present)
         ]
         mean = arm.hallucination
@@ -212,10 +210,7 @@ def trial_table(run: Run) -> Table:
 
 def stage_table(run: Run) -> Table:
     """Tabulate the wall time of each stage."""
-    rows = [
-        [name, _duration(stage.wall_s), _moment(stage.finished)]
-        for name, stage in run.provenance.stages.items()
-    ]
+    rows = [[name, _duration(stage.wall_s), _moment(stage.finished)] for name, stage in run.provenance.stages.items()]
     return Table("Wall time of each stage.", ["Stage", "Wall time", "Finished"], rows)
 
 
@@ -261,6 +256,9 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
     for key, value in settings.items():
         if isinstance(value, dict) and value:
             rows += _flat(value, f"{prefix}{key}.")
+        elif key == "path" and value is not None:
+            # A folder of images is often named after its patient, and a report travels.
+            rows.append([f"{prefix}{key}", "(a folder, not shown)"])
         else:
             rows.append([f"{prefix}{key}", _plain(value)])
     return rows

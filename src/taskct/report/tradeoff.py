@@ -36,9 +36,7 @@ def tradeoff_figure(run: Run) -> Figure:
         for ax in axes.flat:
             for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle[0])  # the marker, without its bars
-        figure.legend(
-            list(handles.values()), list(handles), loc="outside upper center", ncols=5, frameon=False
-        )
+        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 

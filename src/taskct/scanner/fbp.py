@@ -9,13 +9,13 @@ from scipy import linalg, sparse
 
 from taskct.errors import UserError
 from taskct.scanner.geometry import FanBeam
-from taskct.scanner.projector import sparse_product, torch_csr
+from taskct.scanner.projector import check_entries, sparse_product, torch_csr
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
 
 
 def ramp_kernel(n_bins: int, *, bin_mm: float, window: str) -> NDArray[np.float64]:
-    """Samples of the band-limited ramp filter, windowed in frequency.
+    """Sample the band-limited ramp filter, windowed in frequency.
 
     Parameters
     ----------
@@ -29,6 +29,11 @@ def ramp_kernel(n_bins: int, *, bin_mm: float, window: str) -> NDArray[np.float6
     Returns
     -------
     Kernel for lags 0 to `n_bins - 1`, shape `(n_bins,)`, mm⁻².
+
+    Raises
+    ------
+    UserError
+        If there is no such window.
 
     References
     ----------
@@ -75,7 +80,7 @@ class RegionFBP:
     Raises
     ------
     UserError
-        If part of the region lies outside the field of view.
+        If part of the region lies outside the field of view, or its matrix would be too large.
 
     References
     ----------
@@ -98,6 +103,7 @@ class RegionFBP:
                 f"the region of {n_pixels} × {pixel_mm} mm at {tuple(center_mm)} mm reaches {reach:.0f} mm from the "
                 f"isocentre, beyond the field of view ({geometry.field_of_view_mm / 2:.0f} mm): move or shrink it"
             )
+        check_entries(2 * n_pixels**2 * geometry.n_views)
         self.geometry = geometry
         self.center_mm = center_mm
         self.n_pixels = n_pixels
@@ -119,24 +125,23 @@ class RegionFBP:
         """Sparse matrix, `(n_pixels**2, n_views * n_bins)`."""
         g = self.geometry
         axis = (np.arange(self.n_pixels) - (self.n_pixels - 1) / 2.0) * self.pixel_mm
-        y, x = np.meshgrid(axis + self.center_mm[1], axis + self.center_mm[0], indexing="ij")
         cos, sin = np.cos(g.view_rad), np.sin(g.view_rad)
-        toward_source = x.reshape(-1, 1) * cos + y.reshape(-1, 1) * sin
-        across = -x.reshape(-1, 1) * sin + y.reshape(-1, 1) * cos
-        magnification = g.source_isocenter_mm / (g.source_isocenter_mm - toward_source)
-        position = across * magnification / g.isocenter_bin_mm + (g.n_bins - 1) / 2.0
-        low = np.floor(position).astype(np.int64)
-        fraction = position - low
-        # ½·(2π/n_views)·1/U², shared between the two neighbouring bins
-        weight = np.pi / g.n_views * magnification**2
-        columns = np.arange(g.n_views) * g.n_bins + low
-        entries = np.stack([weight * (1.0 - fraction), weight * fraction], axis=-1)
-        indices = np.stack([columns, columns + 1], axis=-1)
-        pointer = np.arange(self.n_pixels**2 + 1) * (2 * g.n_views)
+        x = (axis + self.center_mm[0])[:, None]
+        weights = np.empty((self.n_pixels, self.n_pixels, g.n_views, 2), dtype=np.float32)
+        indices = np.empty(weights.shape, dtype=np.int32)
+        for row, y in enumerate(axis + self.center_mm[1]):  # a row at a time keeps the double-precision parts small
+            magnification = g.source_isocenter_mm / (g.source_isocenter_mm - (x * cos + y * sin))
+            position = (y * cos - x * sin) * magnification / g.isocenter_bin_mm + (g.n_bins - 1) / 2.0
+            low = np.clip(np.floor(position).astype(np.int32), 0, g.n_bins - 2)  # at the rim, against rounding
+            fraction = position - low
+            # ½·(2π/n_views)·1/U², shared between the two neighbouring bins
+            weight = np.pi / g.n_views * magnification**2
+            weights[row] = np.stack([weight * (1.0 - fraction), weight * fraction], axis=-1)
+            first = np.arange(g.n_views, dtype=np.int32) * g.n_bins + low
+            indices[row] = np.stack([first, first + 1], axis=-1)
+        pointer = np.arange(self.n_pixels**2 + 1, dtype=np.int64) * (2 * g.n_views)
         shape = (self.n_pixels**2, g.n_views * g.n_bins)
-        return torch_csr(
-            sparse.csr_matrix((entries.ravel(), indices.ravel(), pointer), shape=shape), self.device
-        )
+        return torch_csr(sparse.csr_matrix((weights.ravel(), indices.ravel(), pointer), shape=shape), self.device)
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
         """Reconstruct the region.
@@ -148,8 +153,16 @@ class RegionFBP:
 
         Returns
         -------
-        Linear attenuation, mm⁻¹, shape `(n, n_pixels, n_pixels)`.
+        Linear attenuation, mm⁻¹, float32, shape `(n, n_pixels, n_pixels)`.
+
+        Raises
+        ------
+        ValueError
+            If the sinogram is not one of this geometry.
         """
+        expected = (self.geometry.n_views, self.geometry.n_bins)
+        if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
+            raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")
         n = len(sinogram)
         filtered = sinogram.to(torch.float32) @ self._filter
         pixels = sparse_product(self._backprojection, filtered.reshape(n, -1).T)

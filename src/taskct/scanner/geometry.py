@@ -16,6 +16,8 @@ from taskct.errors import UserError
 class FanBeam:
     """A full circular fan-beam scan with a flat detector.
 
+    Rays are thin: neither the focal spot nor a bin has a width.
+
     Raises
     ------
     UserError
@@ -42,7 +44,7 @@ class FanBeam:
                 f"scanner.source_detector_mm ({self.source_detector_mm} mm) must exceed "
                 f"scanner.source_isocenter_mm ({self.source_isocenter_mm} mm), both positive"
             )
-        if self.n_bins < 2 or self.bin_mm <= 0:
+        if self.n_bins < 2 or not self.bin_mm > 0:
             raise UserError(
                 f"the detector needs at least 2 bins of positive pitch, not {self.n_bins} × {self.bin_mm} mm"
             )
@@ -55,7 +57,7 @@ class FanBeam:
     @property
     def view_rad(self) -> NDArray[np.float64]:
         """Angle of the source about the isocentre, rad, shape `(n_views,)`."""
-        return 2.0 * np.pi * np.arange(self.n_views) / self.n_views
+        return np.linspace(0.0, 2.0 * np.pi, self.n_views, endpoint=False)
 
     @property
     def bin_isocenter_mm(self) -> NDArray[np.float64]:
@@ -64,12 +66,12 @@ class FanBeam:
 
     @property
     def field_of_view_mm(self) -> float:
-        """Diameter of the circle that every view covers, mm."""
-        half = self.n_bins * self.isocenter_bin_mm / 2.0
+        """Diameter of the circle that every view covers, up to the centres of its outermost bins, mm."""
+        half = (self.n_bins - 1) * self.isocenter_bin_mm / 2.0
         return float(2.0 * half * self.source_isocenter_mm / np.hypot(half, self.source_isocenter_mm))
 
     def rays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Source and direction of every ray.
+        """Give the source and the direction of every ray.
 
         Returns
         -------
@@ -78,8 +80,9 @@ class FanBeam:
             last axis is (x, y).
         """
         cos, sin = np.cos(self.view_rad)[:, None], np.sin(self.view_rad)[:, None]
-        source = self.source_isocenter_mm * np.stack([cos, sin], axis=-1)
+        source: NDArray[np.float64] = self.source_isocenter_mm * np.stack([cos, sin], axis=-1)
         s = self.bin_isocenter_mm[None, :]
         target = np.stack([-sin * s, cos * s], axis=-1)
-        direction = target - source
-        return source, direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+        direction: NDArray[np.float64] = target - source
+        direction /= np.hypot(direction[..., :1], direction[..., 1:])
+        return source, direction

@@ -1,5 +1,7 @@
 """Line integrals: of a pixel image by a sparse matrix, of discs and Gaussian blobs in closed form."""
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,14 +9,28 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from taskct.errors import UserError
 from taskct.scanner.geometry import FanBeam
 
 VIEWS_PER_CHUNK = 8
 COLUMNS_PER_PRODUCT = 32  # measured: the sparse product is fastest between 16 and 64 columns
+MAX_ENTRIES = 2**31 - 1  # torch multiplies CSR matrices with 32-bit indices; such a matrix already holds 16 GiB
+
+
+def check_entries(n_entries: int) -> None:
+    """Raise UserError if a system matrix would have more entries than 32-bit indices reach."""
+    if n_entries > MAX_ENTRIES:
+        raise UserError(
+            f"the system matrix would have up to {n_entries:.1e} entries, more than {MAX_ENTRIES:.1e}: "
+            "lower scanner.n_views, scanner.n_bins, or the number of pixels"
+        )
 
 
 def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
-    """System matrix of the first `n_views` views by Joseph's method.
+    """Build the system matrix of the first `n_views` views by Joseph's method.
+
+    A ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the two nearest pixels;
+    outside the grid the image is zero.
 
     Parameters
     ----------
@@ -27,12 +43,24 @@ def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views:
 
     Returns
     -------
-    Matrix, shape `(n_views * n_bins, n_pixels**2)`, mm.
+    Matrix, shape `(n_views * n_bins, n_pixels**2)`, mm, float32.
+
+    Raises
+    ------
+    UserError
+        If the grid reaches as far as the source, or the matrix would be too large.
 
     References
     ----------
     .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
     """
+    reach = n_pixels * pixel_mm / np.sqrt(2.0)
+    if reach >= geometry.source_isocenter_mm:
+        raise UserError(
+            f"the object grid of {n_pixels} × {pixel_mm} mm reaches {reach:.0f} mm from the isocentre, as far as the "
+            f"source ({geometry.source_isocenter_mm:.0f} mm): lower scanner.object_pixels or scanner.object_pixel_mm"
+        )
+    check_entries(2 * n_pixels * n_views * geometry.n_bins)
     source, direction = geometry.rays()
     centre = (n_pixels - 1) / 2.0
     steps = np.arange(n_pixels)
@@ -44,9 +72,7 @@ def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views:
         main, cross = np.where(along_x, d[..., 0], d[..., 1]), np.where(along_x, d[..., 1], d[..., 0])
         s_main, s_cross = np.where(along_x, s[..., 0], s[..., 1]), np.where(along_x, s[..., 1], s[..., 0])
         slope = (cross / main)[..., None]
-        position = (
-            s_cross[..., None] + ((steps - centre) * pixel_mm - s_main[..., None]) * slope
-        ) / pixel_mm + centre
+        position = (s_cross[..., None] + ((steps - centre) * pixel_mm - s_main[..., None]) * slope) / pixel_mm + centre
         low = np.floor(position).astype(np.int32)
         fraction = position - low
         length = (pixel_mm * np.sqrt(1.0 + slope**2)).astype(np.float32)
@@ -66,34 +92,53 @@ def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views:
 
 
 def torch_csr(matrix: sparse.csr_matrix, device: torch.device | str = "cpu") -> torch.Tensor:
-    """The same sparse matrix as a float32 torch CSR tensor with 32-bit indices."""
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int32)),
-        torch.from_numpy(matrix.indices.astype(np.int32)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        size=matrix.shape,
-        check_invariants=True,
-    ).to(device)
+    """Turn a sparse matrix into a float32 torch CSR tensor with 32-bit indices.
+
+    Parameters
+    ----------
+    matrix
+        Shape `(n_out, n_in)`; at most `MAX_ENTRIES` entries.
+    device
+        Where the tensor lives. On the CPU it shares the memory of arrays that have these types already.
+
+    Returns
+    -------
+    Tensor, shape `(n_out, n_in)`.
+    """
+    pointer, indices = (torch.from_numpy(np.asarray(part, dtype=np.int32)) for part in (matrix.indptr, matrix.indices))
+    values = torch.from_numpy(np.asarray(matrix.data, dtype=np.float32))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        return torch.sparse_csr_tensor(pointer, indices, values, size=matrix.shape, check_invariants=True).to(device)
 
 
 def sparse_product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Product of a CSR matrix and a dense `(n_in, n)` matrix, a few columns at a time."""
-    parts = [matrix @ part.contiguous() for part in columns.split(COLUMNS_PER_PRODUCT, dim=1)]
+    """Multiply a CSR matrix, `(n_out, n_in)`, by a dense one, `(n_in, n)`, a few columns at a time."""
+    starts = range(0, columns.shape[1], COLUMNS_PER_PRODUCT)
+    parts = [matrix @ columns[:, start : start + COLUMNS_PER_PRODUCT].contiguous() for start in starts]
     return torch.cat(parts, dim=1)
+
+
+Map = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _Linear(torch.autograd.Function):
     """A linear map whose derivative is its adjoint; torch's own backward through a CSR product is far slower."""
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, apply: Any, transpose: Any) -> torch.Tensor:  # noqa: ANN401
+    def forward(ctx: Any, values: torch.Tensor, apply: Map, transpose: Map) -> torch.Tensor:  # noqa: ANN401
         ctx.pair = (transpose, apply)
-        return apply(values)  # type: ignore[no-any-return]
+        return apply(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
         transpose, apply = ctx.pair
-        return _Linear.apply(gradients[0], transpose, apply), None, None
+        return _linear(gradients[0], transpose, apply), None, None
+
+
+def _linear(values: torch.Tensor, apply: Map, transpose: Map) -> torch.Tensor:
+    mapped: torch.Tensor = _Linear.apply(values, apply, transpose)  # type: ignore[no-untyped-call]
+    return mapped
 
 
 class Projector:
@@ -109,6 +154,11 @@ class Projector:
         Pixels along each side of the image and their pitch, mm.
     device
         Where the matrix lives.
+
+    Raises
+    ------
+    UserError
+        If the grid reaches as far as the source, or the matrix would be too large.
     """
 
     def __init__(
@@ -124,7 +174,7 @@ class Projector:
         self._transpose: torch.Tensor | None = None
 
     def project(self, image: torch.Tensor) -> torch.Tensor:
-        """Line integrals of `image`.
+        """Project images.
 
         Parameters
         ----------
@@ -134,13 +184,18 @@ class Projector:
         Returns
         -------
         Sinogram, shape `(n, n_views, n_bins)`.
+
+        Raises
+        ------
+        ValueError
+            If the images are not on this grid.
         """
         if image.ndim != 3 or image.shape[1:] != (self.n_pixels, self.n_pixels):
             raise ValueError(f"image is {tuple(image.shape)}, not (n, {self.n_pixels}, {self.n_pixels})")
-        return _Linear.apply(image, self._project, self._backproject)
+        return _linear(image, self._project, self._backproject)
 
     def adjoint(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Unfiltered backprojection: the exact adjoint of `project`.
+        """Backproject without a filter: the exact adjoint of `project`.
 
         Parameters
         ----------
@@ -150,11 +205,16 @@ class Projector:
         Returns
         -------
         Image, shape `(n, n_pixels, n_pixels)`.
+
+        Raises
+        ------
+        ValueError
+            If the sinograms are not of this geometry.
         """
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")
-        return _Linear.apply(sinogram, self._backproject, self._project)
+        return _linear(sinogram, self._backproject, self._project)
 
     def _project(self, image: torch.Tensor) -> torch.Tensor:
         n = len(image)
@@ -176,13 +236,13 @@ class Projector:
         return torch.stack(images).sum(dim=0).to(sinogram.dtype)
 
 
-def _ray_distance(
-    geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def _ray_distance(geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:
     """Distance of each centre from every ray, mm, shape `(n, n_views, n_bins)`."""
-    source, direction = (part.astype(np.float32) for part in geometry.rays())
-    normal_x, normal_y = -direction[..., 1], direction[..., 0]
-    offset = source[..., 0] * normal_x + source[..., 1] * normal_y
+    source, direction = geometry.rays()
+    normal = np.stack([-direction[..., 1], direction[..., 0]])
+    # In double precision, then rounded: two terms of the size of the source's distance nearly cancel.
+    offset = (source[..., 0] * normal[0] + source[..., 1] * normal[1]).astype(np.float32)
+    normal_x, normal_y = normal.astype(np.float32)
     x, y = (np.asarray(value, dtype=np.float32)[:, None, None] for value in (x_mm, y_mm))
     distance: NDArray[np.float32] = x * normal_x + y * normal_y - offset
     return distance
@@ -196,7 +256,7 @@ def project_discs(
     diameter_mm: NDArray[np.floating],
     mu: NDArray[np.floating],
 ) -> NDArray[np.float32]:
-    """Exact line integrals of uniform discs, one a trial.
+    """Compute the exact line integrals of uniform discs, one a trial.
 
     Parameters
     ----------
@@ -225,7 +285,7 @@ def project_gaussians(
     diameter_mm: NDArray[np.floating],
     mu: NDArray[np.floating],
 ) -> NDArray[np.float32]:
-    """Exact line integrals of Gaussian blobs, one a trial.
+    """Compute the exact line integrals of Gaussian blobs, one a trial.
 
     Parameters
     ----------

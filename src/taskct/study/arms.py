@@ -48,9 +48,7 @@ def arms_of(settings: Settings) -> list[Arm]:
         arms += [Arm(LOW_DOSE, seed), Arm(MSE, seed)]
         arms += [Arm(f"lambda={w:g}", seed, w, None, t.head) for w in sorted(t.lambdas)]
         if t.other_head_lambda is not None:
-            arms += [
-                Arm(f"lambda={w:g} head={other}", seed, w, None, other) for w in (0.0, t.other_head_lambda)
-            ]
+            arms += [Arm(f"lambda={w:g} head={other}", seed, w, None, other) for w in (0.0, t.other_head_lambda)]
         if t.blend_lambda is not None:
             w = t.blend_lambda
             arms += [Arm(f"lambda={w:g} alpha={a:g}", seed, w, a, t.head) for a in sorted(t.blend_alphas)]

@@ -1,6 +1,6 @@
 """Apply a trained denoiser to a user's images."""
 
-import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def load_model(path: Path, *, device: torch.device | str = "cpu") -> tuple[Denoi
     card = read_card(path)
     missing = [key for key in ("network", "arguments", "dtype") if key not in card]
     if missing:
-        raise UserError(
-            f"{path.with_suffix('.json')} lacks {missing[0]}: it must be the card that taskct wrote"
-        )
+        raise UserError(f"{path.with_suffix('.json')} lacks {missing[0]}: it must be the card that taskct wrote")
+    if not isinstance(card["arguments"], dict) or card["dtype"] not in ("bfloat16", "float32"):
+        raise UserError(f"{path.with_suffix('.json')} is broken: it must be the card that taskct wrote")
     denoiser = Denoiser(make_network(str(card["network"]), card["arguments"]), offset_hu=0.0, scale_hu=1.0)
     load_weights(path, {"denoiser": denoiser})
     return denoiser.to(device), str(card["dtype"])
@@ -69,29 +69,25 @@ def denoise_path(
     """
     denoiser, dtype = load_model(model, device=device)
     if not source.exists():
-        raise UserError(
-            f"{source} does not exist: give a .npy file, a DICOM slice or a folder with a CT series"
-        )
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(f"{source} does not exist: give a .npy file, a DICOM slice or a folder with a CT series")
+    array = source.suffix == ".npy"
+    if target.exists() and (array or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists: choose another output, nothing is overwritten")
-    if source.suffix == ".npy":
-        if target.suffix != ".npy":
-            raise UserError(f"the output of a .npy file is a .npy file, not {target.name}")
+    if array != (target.suffix == ".npy"):
+        wanted = "the output of a .npy file is a .npy file" if array else "the output of DICOM is a folder"
+        raise UserError(f"{wanted}, not {target.name}")
+    if array:
         images = read_npy(source)
-        stack = images if images.ndim == 3 else images[None]
-        result = _slices(denoiser, stack, dtype, device, progress)
-        partial = target.with_name(target.name + ".partial")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.save(file, result if images.ndim == 3 else result[0], allow_pickle=False)
-        os.replace(partial, target)
+        result = _slices(denoiser, images if images.ndim == 3 else images[None], dtype, device, progress)
+        write_npy(target, result if images.ndim == 3 else result[0])
         return target
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
     series = read_series(source) if source.is_dir() else read_slice(source)
     result = _slices(denoiser, series.image_hu, dtype, device, progress)
     result[series.padding] = series.image_hu[series.padding]
-    write_series(result, series, target, description=f"taskct {model.stem}")
+    name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
+    write_series(result, series, target, description=f"taskct {name}"[:64])
     return target
 
 
@@ -105,15 +101,31 @@ def read_npy(path: Path) -> NDArray[np.float32]:
     """
     try:
         images = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
+    if not isinstance(images, np.ndarray):
+        raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
         raise UserError(
             f"{path.name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
         )
-    if not np.isfinite(images).all():
+    with np.errstate(over="ignore"):
+        image_hu = images.astype(np.float32)
+    if not np.isfinite(image_hu).all():
         raise UserError(f"{path.name} holds values that are not finite: give HU")
-    return np.asarray(images, dtype=np.float32)
+    return image_hu
+
+
+def write_npy(path: Path, images: NDArray[np.float32]) -> None:
+    """Write a `.npy` file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, images, allow_pickle=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _slices(

@@ -89,8 +89,7 @@ def fit_fresh(
         template, values = candidates(settings, name)
         path = template.fit_path(images["fresh"], splits["fresh"].signal_present, values)
         found = [
-            split_auc(one.test_statistic(images["validation"]), splits["validation"].signal_present)
-            for one in path
+            split_auc(one.test_statistic(images["validation"]), splits["validation"].signal_present) for one in path
         ]
         best = int(np.argmax(found))
         observers[name], chosen[name], areas[name] = path[best], values[best], found[best]
@@ -114,9 +113,7 @@ class Evaluator:
         self.splits = {name: read_trials(run.trials, name) for name in SPLITS_SEEN}
         self.reference = {name: crop(trials.reference, self.margin) for name, trials in self.splits.items()}
         test = self.splits["test"]
-        columns = {
-            k: test.truth[k].astype(np.float32) for k in ("x_mm", "y_mm", "diameter_mm", "contrast_hu")
-        }
+        columns = {k: test.truth[k].astype(np.float32) for k in ("x_mm", "y_mm", "diameter_mm", "contrast_hu")}
         self.site = signal_site(
             Signals(**columns),
             n_pixels=self.settings.trials.region_pixels,
@@ -165,10 +162,7 @@ class Evaluator:
         if arm.trained:
             head = load_head(self.run, arm)
             # The same internal noise in every arm, so that paired differences are those of the images.
-            noise = {
-                name: torch.Generator().manual_seed(self.settings.seed + i)
-                for i, name in enumerate(SPLITS_SEEN)
-            }
+            noise = {name: torch.Generator().manual_seed(self.settings.seed + i) for i, name in enumerate(SPLITS_SEEN)}
             scores[JOINT] = head.test_statistic(images["test"], noise["test"])
             joint = head.test_statistic(images["validation"], noise["validation"])
             validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
@@ -188,9 +182,7 @@ class Evaluator:
             quality=quality,
             regularization=regularization,
             validation_auc=validation_auc,
-            validation_rmse_hu=float(
-                np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))
-            ),
+            validation_rmse_hu=float(np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))),
             template=template,
             examples=test[self.examples],
         )

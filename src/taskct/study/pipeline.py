@@ -8,7 +8,7 @@ import numpy as np
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.study.arms import CONTROL, MSE, Arm, arms_of
-from taskct.study.evaluate import Evaluator, ArmResult, evaluate_all
+from taskct.study.evaluate import ArmResult, Evaluator, evaluate_all
 from taskct.study.results import choose, quality_csv, scores_csv, summarize, trade_off, write_json, write_npz
 from taskct.study.simulate import simulate
 from taskct.study.stages import RunFolder
@@ -38,8 +38,8 @@ def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) ->
     needed = 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
     if not run.is_done("simulate", [run.trials]) and run.free_bytes() < 1.2 * needed:
         raise UserError(
-            f"the trials need {needed / 1e9:.1f} GB but {run.path} has {run.free_bytes() / 1e9:.1f} GB free: make room, "
-            "or lower the numbers in trials"
+            f"the trials need {needed / 1e9:.1f} GB but {run.path} has {run.free_bytes() / 1e9:.1f} GB free: "
+            "make room, or lower the numbers in trials"
         )
 
     def work() -> None:
@@ -95,7 +95,6 @@ def task_json(run: RunFolder, splits: dict[str, Trials]) -> dict[str, Any]:
         "data_range_hu": e.data_range_hu,
         "window_hu": list(e.window_hu),
         "difference_window_hu": e.difference_window_hu,
-        "confidence": e.confidence,
     }
 
 
@@ -133,9 +132,7 @@ def examples(evaluator: Evaluator, results: list[ArmResult], chosen: str) -> dic
     """`examples.npz`: the panel's trials of the first seed, and the joint templates."""
     settings, test, index = evaluator.settings, evaluator.splits["test"], evaluator.examples
     middle = (settings.trials.region_pixels - 1) / 2.0
-    place = (
-        np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
-    )
+    place = np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
     place[~test.signal_present[index]] = np.nan
     arrays: dict[str, np.ndarray] = {
         "trial": index,

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ from taskct.training.checkpoints import write_text
 from taskct.trials import Trials
 
 OBSERVERS = (JOINT, "slnn", "ho", "ho_eye")
+CONFIDENCE = 0.95
+"""Of every interval."""
+
 CHOICE_OBSERVER = "ho_eye"
 """Whose validation AUC chooses the working point: the fresh observer nearest to a reader."""
 
@@ -37,7 +39,7 @@ def image_quality_intervals(result: ArmResult, settings: Settings) -> dict[str, 
     PSNR is that of the mean squared error over all trials, so that it orders arms as RMSE does.
     """
     e = settings.evaluation
-    common: dict[str, Any] = {"n_bootstrap": e.n_bootstrap, "confidence": e.confidence, "seed": settings.seed}
+    common: dict[str, Any] = {"n_bootstrap": e.n_bootstrap, "confidence": CONFIDENCE, "seed": settings.seed}
     mse = result.quality["mse_hu2"]
     peak = e.data_range_hu**2
     return {
@@ -60,7 +62,6 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         The study.
     """
     present = test.signal_present
-    confidence = settings.evaluation.confidence
     arms, paired = [], []
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     for result in results:
@@ -68,14 +69,14 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         bias = result.quality["site_bias_hu"]
         common: dict[str, Any] = {
             "n_bootstrap": settings.evaluation.n_bootstrap,
-            "confidence": confidence,
+            "confidence": CONFIDENCE,
             "seed": settings.seed,
         }
         observers = {}
         for name in OBSERVERS:
             if name in result.scores:
                 t = result.scores[name]
-                interval = delong_interval(t[present], t[~present], confidence=confidence)
+                interval = delong_interval(t[present], t[~present], confidence=CONFIDENCE)
                 observers[name] = {
                     "auc": interval.value,
                     "ci_low": interval.ci_low,
@@ -102,7 +103,7 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                 if name not in result.scores or name not in other.scores:
                     continue
                 t = np.stack([result.scores[name], other.scores[name]])
-                difference = paired_delong(t[:, present], t[:, ~present], confidence=confidence)
+                difference = paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
                 paired.append(
                     {
                         "arm": arm.name,
@@ -138,9 +139,7 @@ def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
         "chosen_arm": best.arm.name,
         "rule": f"the λ > 0 with the highest AUC of {CHOICE_OBSERVER} on the validation trials (seed {seed})",
         "regularization": {_key(r): r.regularization for r in results},
-        "validation": [
-            {"arm": _key(r), "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results
-        ],
+        "validation": [{"arm": _key(r), "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results],
     }
 
 
@@ -167,9 +166,7 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         if blend and all(name in r.scores for r in blend):
             curves = _compare(blend, sweep, name, present, settings)
         candidates = [
-            r
-            for r in mine.values()
-            if name in r.scores and name in r.validation_auc and r.arm.task_weight is not None
+            r for r in mine.values() if name in r.scores and name in r.validation_auc and r.arm.task_weight is not None
         ]
         picked = candidates[
             best_within(
@@ -181,14 +178,14 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         ]
         base = mine[picked.arm.control]
         t = np.stack([picked.scores[name], base.scores[name]])
-        difference = paired_delong(t[:, present], t[:, ~present], confidence=e.confidence)
-        area = delong_interval(t[0, present], t[0, ~present], confidence=e.confidence)
+        difference = paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
+        area = delong_interval(t[0, present], t[0, ~present], confidence=CONFIDENCE)
         pair = np.stack([picked.quality["mse_hu2"], control.quality["mse_hu2"]], axis=1)
         ratio = bootstrap_interval(
             pair,
             lambda m: np.sqrt(m[:, 0] / m[:, 1]),
             n_bootstrap=e.n_bootstrap,
-            confidence=e.confidence,
+            confidence=CONFIDENCE,
             seed=settings.seed,
         )
         swept = np.stack([r.scores[name] for r in sweep])
@@ -204,25 +201,27 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                     "ci_high": difference.ci_high,
                 },
             },
-            "monotone": monotone_within_intervals(
-                swept[:, present], swept[:, ~present], confidence=e.confidence
-            ),
+            "monotone": monotone_within_intervals(swept[:, present], swept[:, ~present], confidence=CONFIDENCE),
         }
-    return {"tolerance": e.tolerance, "control": CONTROL, "confidence": e.confidence, "observers": observers}
+    return {"tolerance": e.tolerance, "control": CONTROL, "confidence": CONFIDENCE, "observers": observers}
 
 
 def _compare(
     blend: list[ArmResult], sweep: list[ArmResult], name: str, present: NDArray[np.bool_], settings: Settings
 ) -> dict[str, Any] | None:
-    stacked = [
-        np.stack([r.scores[name] if what == "score" else r.quality["mse_hu2"] for r in curve])
-        for curve in (blend, sweep)
-        for what in ("score", "mse")
-    ]
     e = settings.evaluation
+    blend_scores, sweep_scores = (np.stack([r.scores[name] for r in curve]) for curve in (blend, sweep))
+    blend_mse, sweep_mse = (np.stack([r.quality["mse_hu2"] for r in curve]) for curve in (blend, sweep))
     try:
         found = compare_curves(
-            *stacked, present, n_bootstrap=e.n_bootstrap, confidence=e.confidence, seed=settings.seed
+            blend_scores,
+            blend_mse,
+            sweep_scores,
+            sweep_mse,
+            present,
+            n_bootstrap=e.n_bootstrap,
+            confidence=CONFIDENCE,
+            seed=settings.seed,
         )
     except ValueError:  # the curves share no range of RMSE
         return None
@@ -235,9 +234,7 @@ def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
     """`scores.csv`: every test statistic of every trial, arm, observer and seed."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic"]
-    )
+    writer.writerow(["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic"])
     present = test.signal_present.astype(int).tolist()
     for r in results:
         weight = "" if r.arm.task_weight is None else f"{r.arm.task_weight:g}"
@@ -262,9 +259,7 @@ def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
         weight = "" if r.arm.task_weight is None else f"{r.arm.task_weight:g}"
         columns = [r.quality[name].tolist() for name in names]
         for i, row in enumerate(zip(*columns, strict=True)):
-            writer.writerow(
-                (r.arm.name, weight, r.arm.seed, i, present[i], *(f"{value:.7g}" for value in row))
-            )
+            writer.writerow((r.arm.name, weight, r.arm.seed, i, present[i], *(f"{value:.7g}" for value in row)))
     return out.getvalue()
 
 
@@ -274,7 +269,7 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     try:
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

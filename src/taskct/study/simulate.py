@@ -23,6 +23,7 @@ from taskct.units import MU_WATER_PER_MM, hu_to_mu
 Progress = Callable[[int, int, str], None]
 
 OBJECTS_PER_CHUNK = 32
+TRIALS_PER_BATCH = 64  # bounds the sinograms held at a time
 TISSUE_HU = -300.0
 MIN_TISSUE = 0.98  # share of a region that must be tissue, so that a lesion never hangs in air
 SIGNAL_PROJECTORS = {"disc": project_discs, "gaussian": project_gaussians}
@@ -44,9 +45,7 @@ class Scanner:
         s = settings.scanner
         self.settings = s
         self.geometry = FanBeam(s.source_isocenter_mm, s.source_detector_mm, s.n_bins, s.bin_mm, s.n_views)
-        self.projector = Projector(
-            self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device
-        )
+        self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
         self.device = device
         axis = (np.arange(s.region_count) - (s.region_count - 1) / 2.0) * s.region_step_mm
         side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
@@ -127,9 +126,7 @@ def simulate(
             n = int(count.sum())
             if n == 0:
                 continue
-            parts.append(
-                _scan(settings, scanner, sources[name].background, rng, count, present[first : first + n])
-            )
+            parts.append(_scan(settings, scanner, sources[name].background, rng, count, present[first : first + n]))
             first += n
             n_done += n
             if progress is not None:
@@ -168,31 +165,35 @@ def _scan(
     )
     center = np.array([scanner.regions[i].center_mm for i in region])
     objects = hu_to_mu(torch.from_numpy(drawn.image_hu).to(scanner.device))
-    sinogram = scanner.projector.project(objects)[torch.from_numpy(owner)]
-    if present.any():
-        lesions = SIGNAL_PROJECTORS[settings.signal.shape](
-            scanner.geometry,
-            x_mm=center[present, 0] + signals.x_mm[present],
-            y_mm=center[present, 1] + signals.y_mm[present],
-            diameter_mm=signals.diameter_mm[present],
-            mu=signals.contrast_hu[present] / 1000.0 * MU_WATER_PER_MM,
-        )
-        sinogram[torch.from_numpy(present)] += torch.from_numpy(lesions).to(scanner.device)
+    sinogram = scanner.projector.project(objects)
     seeds = rng.integers(2**62, size=n)
     side = scanner.regions[0].n_pixels
     noisy, reference = np.empty((2, n, side, side), dtype=np.float32)
-    for index in np.unique(region):
-        here = np.flatnonzero(region == index)
-        low, target = acquire(
-            sinogram[torch.from_numpy(here)],
-            scanner.regions[index],
-            i0=settings.scanner.i0,
-            dose_fraction=settings.scanner.dose_fraction,
-            electronic_noise=settings.scanner.electronic_noise,
-            reference=settings.scanner.reference,
-            seeds=[int(seed) for seed in seeds[here]],
-        )
-        noisy[here], reference[here] = low.cpu().numpy(), target.cpu().numpy()
+    for batch in np.array_split(np.arange(n), -(-n // TRIALS_PER_BATCH)):
+        measured = sinogram[torch.from_numpy(owner[batch])]
+        lesion = present[batch]
+        if lesion.any():
+            index = batch[lesion]
+            lines = SIGNAL_PROJECTORS[settings.signal.shape](
+                scanner.geometry,
+                x_mm=center[index, 0] + signals.x_mm[index],
+                y_mm=center[index, 1] + signals.y_mm[index],
+                diameter_mm=signals.diameter_mm[index],
+                mu=signals.contrast_hu[index] / 1000.0 * MU_WATER_PER_MM,
+            )
+            measured[torch.from_numpy(lesion)] += torch.from_numpy(lines).to(scanner.device)
+        for place in np.unique(region[batch]):
+            here = np.flatnonzero(region[batch] == place)
+            low, target = acquire(
+                measured[torch.from_numpy(here)],
+                scanner.regions[place],
+                i0=settings.scanner.i0,
+                dose_fraction=settings.scanner.dose_fraction,
+                electronic_noise=settings.scanner.electronic_noise,
+                reference=settings.scanner.reference,
+                seeds=[int(seed) for seed in seeds[batch[here]]],
+            )
+            noisy[batch[here]], reference[batch[here]] = low.cpu().numpy(), target.cpu().numpy()
     truth = {
         "case": drawn.case[owner],
         "region_x_mm": center[:, 0],
@@ -240,9 +241,7 @@ def make_sources(settings: Settings, wanted: dict[str, int]) -> dict[str, Source
             for i, (name, n) in enumerate(wanted.items())
         }
     if b.path is None:
-        raise UserError(
-            "background.kind is dicom but background.path is not set: --set background.path=FOLDER"
-        )
+        raise UserError("background.kind is dicom but background.path is not set: --set background.path=FOLDER")
     return _slice_sources(settings, Path(b.path), wanted)
 
 
@@ -307,7 +306,8 @@ def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.
     """
     if n_groups < len(wanted):
         raise UserError(
-            f"{n_groups} slices or patients cannot fill {len(wanted)} splits that share none: give at least {len(wanted)}"
+            f"{n_groups} slices or patients cannot fill {len(wanted)} splits with none in two: "
+            f"give {len(wanted)} or more"
         )
     weight = np.sqrt(np.array(list(wanted.values()), dtype=float))
     ends = np.round(np.cumsum(weight) / weight.sum() * n_groups).astype(int)

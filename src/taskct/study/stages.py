@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from taskct import __version__
-from taskct.config import Settings, make_settings, read_yaml, to_yaml
+from taskct.config import Settings, make_settings, to_yaml
 from taskct.errors import UserError
 from taskct.training.checkpoints import write_text
+from taskct.yaml_files import read_yaml
 
 LIBRARIES = (
     "torch",
@@ -47,30 +48,49 @@ class RunFolder:
     Raises
     ------
     UserError
-        If the folder holds another study or something else altogether, or none while `settings` is None.
+        If the folder holds another study with a finished stage, something else altogether, or no study while `settings`
+        is None; or if what it says of its study or its stages is broken.
     """
 
     def __init__(self, path: Path, settings: Settings | None, *, device: torch.device) -> None:
         self.path = path
         self.device = device
-        study = path / "study.yaml"
-        if study.is_file():
-            held = make_settings(read_yaml(study))
-            different = [] if settings is None else differences(held, settings)
-            if different:
-                more = f" and {len(different) - 1} more" if len(different) > 1 else ""
-                raise UserError(
-                    f"{path} holds another study ({different[0]}{more}): choose another --out folder"
-                )
+        held = self._held()
+        if settings is None:
+            if held is None:
+                raise UserError(f"{path} is not a run folder: `taskct simulate` or `taskct run` makes one")
             self.settings = held
-        elif settings is None:
-            raise UserError(f"{path} is not a run folder: `taskct simulate` or `taskct run` makes one")
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path} exists and is not a run folder: choose another --out folder")
+            return
+        self.settings = settings
+        if held is None:
+            if path.exists() and (not path.is_dir() or any(entry.suffix != ".partial" for entry in path.iterdir())):
+                raise UserError(f"{path} exists and is not a run folder: choose another --out folder")
+        elif different := differences(held, settings):
+            # A first attempt that failed before its first stage was done leaves nothing worth keeping.
+            if self.provenance()["stages"]:
+                more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+                raise UserError(f"{path} holds another study ({different[0]}{more}): choose another --out folder")
         else:
-            self.settings = settings
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(study, to_yaml(settings))
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        write_text(path / "study.yaml", to_yaml(settings))
+
+    def _held(self) -> Settings | None:
+        """The study that the folder holds, if any."""
+        file = self.path / "study.yaml"
+        if not file.is_file():
+            return None
+        try:
+            tree = read_yaml(file)
+            settings = make_settings(tree)
+        except UserError as error:
+            raise UserError(f"{file} is broken, or another version's: {error}") from error
+        missing = [name for name in _flat(settings.model_dump(mode="json")) if name not in _flat(tree)]
+        if missing:
+            raise UserError(
+                f"{file} lacks {missing[0]}: it was cut short, or is another version's; choose another --out folder"
+            )
+        return settings
 
     @property
     def trials(self) -> Path:
@@ -82,29 +102,39 @@ class RunFolder:
         return self.path / "models" / f"{stem}.safetensors"
 
     def provenance(self) -> dict[str, Any]:
-        """What is known of how the folder came about."""
+        """What is known of how the folder came about.
+
+        Raises
+        ------
+        UserError
+            If `provenance.json` is broken.
+        """
         file = self.path / "provenance.json"
-        if file.is_file():
+        if not file.is_file():
+            return {"stages": {}}
+        try:
             known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return known
-        return {"stages": {}}
+            whole = all(isinstance(record["key"], str) for record in known["stages"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            whole = False
+        if not whole:
+            raise UserError(f"{file} is broken: put back a copy, or delete it and every stage is done anew")
+        return known
 
     def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
-        """Whether a stage has finished from the very inputs it would have now."""
+        """Whether a stage has finished from the very inputs it would have now, and its outputs are all there."""
         record = self.provenance()["stages"].get(name)
         return (
             record is not None
             and record["key"] == self.key(name, depends_on)
-            and all(output.exists() for output in outputs)
+            and record.get("bytes") == {output.name: size_of(output) for output in outputs}
         )
 
     def key(self, name: str, depends_on: Sequence[str] = ()) -> str:
         """Hash of what a stage depends on: the settings, the version, and the stages before it."""
         stages = self.provenance()["stages"]
         before = [stages.get(stage, {}).get("finished", "") for stage in depends_on]
-        content = json.dumps(
-            [name, __version__, self.settings.model_dump(mode="json"), before], sort_keys=True
-        )
+        content = json.dumps([name, __version__, self.settings.model_dump(mode="json"), before], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def run_stage(
@@ -136,6 +166,7 @@ class RunFolder:
             "key": self.key(name, depends_on),
             "wall_s": round(wall, 2),
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "bytes": {output.name: size_of(output) for output in outputs},
         }
         known = self.provenance()
         stages = {**known["stages"], name: record}
@@ -148,20 +179,28 @@ class RunFolder:
         return shutil.disk_usage(self.path).free
 
 
+def size_of(path: Path) -> int | None:
+    """Bytes in a file, or in all files of a folder; None if there is neither."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.is_file() else None
+
+
 def differences(held: Settings, asked: Settings) -> list[str]:
     """Dotted names of the settings in which two studies differ, with both values."""
-
-    def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        items: dict[str, Any] = {}
-        for key, value in tree.items():
-            if isinstance(value, dict) and key != "arguments":
-                items.update(flat(value, f"{prefix}{key}."))
-            else:
-                items[prefix + key] = value
-        return items
-
-    a, b = flat(held.model_dump(mode="json")), flat(asked.model_dump(mode="json"))
+    a, b = _flat(held.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
     return [f"{name} is {a[name]} there, {b[name]} now" for name in a if a[name] != b[name]]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a tree of settings by dotted name."""
+    items: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and key != "arguments":
+            items.update(_flat(value, f"{prefix}{key}."))
+        else:
+            items[prefix + key] = value
+    return items
 
 
 def environment(settings: Settings, device: torch.device) -> dict[str, Any]:
@@ -201,20 +240,21 @@ def commit() -> str | None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda".
+    """The device for "auto", "cpu", "cuda" or "cuda:N".
 
     Raises
     ------
     UserError
-        If there is no CUDA device but one is asked for, or the name is unknown.
+        If there is no such CUDA device, or the name is unknown.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (":" in name and not (kind == "cuda" and number.isdecimal())):
         raise UserError(f"--device {name}: choose auto, cpu or cuda")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {name}: torch sees no CUDA device here; use --device cpu or auto")
+        if number and int(number) >= torch.cuda.device_count():
+            raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
     return torch.device(name)
-
-
-__all__ = ["RunFolder", "commit", "differences", "environment", "resolve_device"]

@@ -16,7 +16,8 @@ from taskct.observers import SLNN, SLNNHead
 from taskct.observers.eye import apply_eye_filter
 from taskct.study.arms import MSE, Arm, arms_of
 from taskct.study.stages import RunFolder
-from taskct.training.checkpoints import freeze_all_but, load_weights, read_card, save_weights
+from taskct.training.checkpoints import load_weights, read_card, save_weights
+from taskct.training.layers import freeze_all_but
 from taskct.training.loop import Epoch, TrainingDiverged, mean_squared_error, train
 from taskct.trials import Trials, crop, read_trials
 

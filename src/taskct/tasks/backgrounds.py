@@ -44,7 +44,9 @@ def lumpy(
     lump_sigma_mm: tuple[float, float],
     lump_hu: float,
 ) -> NDArray[np.float32]:
-    """Lumpy fields of zero mean: a Poisson number of Gaussian lumps at uniform places, of either sign.
+    """Draw lumpy fields of zero mean: a Poisson number of Gaussian lumps at uniform places, of either sign.
+
+    Well inside the field the variance is `mean_lumps` / `field_mm`² · `lump_hu`² · π · E[σ²].
 
     Parameters
     ----------
@@ -74,13 +76,15 @@ def lumpy(
     count = rng.poisson(mean_lumps, n)
     most = max(int(count.max(initial=1)), 1)
     centre = rng.uniform(-field_mm / 2, field_mm / 2, (2, n, most, 1)).astype(np.float32)
-    sigma = np.exp(rng.uniform(*np.log(lump_sigma_mm), (n, most, 1))).astype(np.float32)
+    low, high = (float(np.log(value)) for value in lump_sigma_mm)
+    sigma = np.exp(rng.uniform(low, high, (n, most, 1))).astype(np.float32)
     peak = (lump_hu * rng.standard_normal((n, most, 1))).astype(np.float32)
     peak[np.arange(most)[None, :] >= count[:, None]] = 0.0
     axis = ((np.arange(n_pixels) - (n_pixels - 1) / 2.0) * pixel_mm).astype(np.float32)
     # An isotropic Gaussian is a product of two profiles, so a field is one small matrix product.
     profile_y, profile_x = (torch.from_numpy(np.exp(-0.5 * ((axis - c) / sigma) ** 2)) for c in centre)
-    return torch.bmm((profile_y * torch.from_numpy(peak)).transpose(1, 2), profile_x).numpy()
+    field: NDArray[np.float32] = torch.bmm((profile_y * torch.from_numpy(peak)).transpose(1, 2), profile_x).numpy()
+    return field
 
 
 def soft_ellipse(
@@ -92,7 +96,7 @@ def soft_ellipse(
     half_y_mm: NDArray[np.floating],
     edge_mm: float,
 ) -> NDArray[np.float32]:
-    """Coverage in [0, 1] of ellipses whose rim falls off linearly over about `edge_mm`.
+    """Compute the coverage in [0, 1] of ellipses whose rim falls off linearly.
 
     Parameters
     ----------
@@ -101,7 +105,8 @@ def soft_ellipse(
     x_mm, y_mm, half_x_mm, half_y_mm
         Centre and semi-axes, mm, shape `(n,)`.
     edge_mm
-        Width of the rim, mm; at least a pixel avoids jagged edges in the projections.
+        Width of the rim along the shorter axis, mm, wider in proportion along the longer one; at least a pixel avoids
+        jagged edges in the projections. An ellipse thinner than its rim never reaches 1.
 
     Returns
     -------
@@ -109,14 +114,16 @@ def soft_ellipse(
     """
     x, y, a, b = (np.asarray(v, dtype=np.float32)[:, None, None] for v in (x_mm, y_mm, half_x_mm, half_y_mm))
     radius = np.sqrt(((grid[0] - x) / a) ** 2 + ((grid[1] - y) / b) ** 2)
-    return np.clip(0.5 + (1.0 - radius) * np.minimum(a, b) / np.float32(edge_mm), 0.0, 1.0, dtype=np.float32)
+    depth = (1.0 - radius) * np.minimum(a, b) / np.float32(edge_mm)
+    return np.asarray(np.clip(0.5 + depth, 0.0, 1.0), dtype=np.float32)
 
 
 class Torso:
     """An abdomen-like phantom, different in every draw.
 
     A body ellipse of soft tissue with a rim of fat, a spine, two kidneys and a few vessels, all of random size, place
-    and attenuation, over a lumpy parenchyma.
+    and attenuation, over a lumpy parenchyma. The body scales with the grid; organs have the size of an adult's and are
+    cut at the rim of fat.
 
     Parameters
     ----------
@@ -127,7 +134,7 @@ class Torso:
     n_vessels
         Vessels, each a small ellipse of contrast-filled blood.
     first_case
-        Case number of the first draw, so that splits never share one.
+        Case number of the first draw, so that splits never share one; an instance never gives a case twice.
     """
 
     def __init__(
@@ -150,7 +157,7 @@ class Torso:
         self._next_case = first_case
 
     def draw(self, rng: np.random.Generator, n: int) -> Drawn:
-        """Draw `n` phantoms."""
+        """Draw `n` phantoms, each a case of its own."""
         axis = ((np.arange(self.n_pixels) - (self.n_pixels - 1) / 2.0) * self.pixel_mm).astype(np.float32)
         grid = (axis[None, :], axis[:, None])
         half = self.n_pixels * self.pixel_mm / 2.0
@@ -186,9 +193,9 @@ class Torso:
         for side in (-1.0, 1.0):
             x, y = side * rng.uniform(0.42, 0.55, n) * half_x, rng.uniform(0.30, 0.45, n) * half_y
             kidney = ellipse(x, y, rng.uniform(14.0, 22.0, n), rng.uniform(22.0, 30.0, n))
-            image = blend(image, kidney, rng.normal(140.0, 20.0, n))
+            image = blend(image, inner * kidney, rng.normal(140.0, 20.0, n))
         spine = ellipse(zero, 0.62 * half_y, rng.uniform(17.0, 22.0, n), rng.uniform(14.0, 19.0, n))
-        image = blend(image, spine, rng.normal(250.0, 40.0, n))
+        image = blend(image, inner * spine, rng.normal(250.0, 40.0, n))
         for _ in range(self.n_vessels):
             radius, angle = (
                 np.sqrt(rng.uniform(0.0, 1.0, n)) * 0.45 * half_y,
@@ -196,7 +203,7 @@ class Torso:
             )
             a, stretch = rng.uniform(2.5, 6.0, n), rng.uniform(1.0, 1.8, n)
             vessel = ellipse(radius * np.cos(angle), radius * np.sin(angle), a, a * stretch)
-            image = blend(image, vessel, rng.normal(110.0, 15.0, n))
+            image = blend(image, inner * vessel, rng.normal(110.0, 15.0, n))
         case = np.arange(self._next_case, self._next_case + n, dtype=np.int64)
         self._next_case += n
         return Drawn(image_hu=image, case=case)
@@ -217,6 +224,11 @@ class Slices:
         The object grid that they are interpolated onto.
     shift_mm
         Largest shift in x and in y, mm.
+
+    Raises
+    ------
+    ValueError
+        If there are no slices, or `case` is not one number a slice.
     """
 
     def __init__(
@@ -229,6 +241,8 @@ class Slices:
         object_pixel_mm: float,
         shift_mm: float,
     ) -> None:
+        if len(image_hu) == 0 or len(case) != len(image_hu):
+            raise ValueError(f"{len(image_hu)} slices with {len(case)} case numbers")
         self.image_hu = image_hu
         self.pixel_mm = pixel_mm
         self.case = case
@@ -271,7 +285,8 @@ def place_slice(
     Parameters
     ----------
     image_hu
-        HU, `(height, width)`; its middle lies at the isocentre before the shift.
+        HU, `(height, width)`; its middle lies at the isocentre before the shift. What reads less than air
+        counts as air, since no attenuation is negative.
     pixel_mm
         Row and column spacing, mm.
     n_pixels, object_pixel_mm
@@ -283,14 +298,18 @@ def place_slice(
 
     Returns
     -------
-    HU, `(n_pixels, n_pixels)`, by bilinear interpolation.
+    HU, `(n_pixels, n_pixels)`, by bilinear interpolation; smoothed before where the grid is coarser than the slice, so
+    that neither noise nor detail folds back.
     """
     axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * object_pixel_mm
     height, width = image_hu.shape
     column = (axis - shift_mm[0]) * (-1.0 if mirror[0] else 1.0) / pixel_mm[1] + (width - 1) / 2.0
     row = (axis - shift_mm[1]) * (-1.0 if mirror[1] else 1.0) / pixel_mm[0] + (height - 1) / 2.0
     points = np.meshgrid(row, column, indexing="ij")
-    placed: NDArray[np.float32] = ndimage.map_coordinates(
-        image_hu, points, order=1, mode="constant", cval=AIR_HU
-    )
+    slice_hu = np.maximum(image_hu, np.float32(AIR_HU))
+    blur = [max(object_pixel_mm / pitch - 1.0, 0.0) / 2.0 for pitch in pixel_mm]  # scikit-image's rule for `resize`
+    if any(blur):
+        slice_hu = ndimage.gaussian_filter(slice_hu, blur, mode="constant", cval=AIR_HU)
+    # "grid-constant" goes over to air within a pixel; "constant" drops a whole rim that rounding puts 1e-14 outside.
+    placed: NDArray[np.float32] = ndimage.map_coordinates(slice_hu, points, order=1, mode="grid-constant", cval=AIR_HU)
     return placed

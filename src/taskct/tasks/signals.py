@@ -66,7 +66,7 @@ def draw_signals(
 
 
 def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float) -> NDArray[np.bool_]:
-    """Pixels whose centre lies within each signal's diameter.
+    """Mark the pixels whose centre lies within each signal's diameter, and the pixel that holds its centre.
 
     Parameters
     ----------
@@ -83,4 +83,6 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float) -> NDArray[
     dx = axis[None, None, :] - signals.x_mm[:, None, None]
     dy = axis[None, :, None] - signals.y_mm[:, None, None]
     inside: NDArray[np.bool_] = dx**2 + dy**2 <= (signals.diameter_mm[:, None, None] / 2.0) ** 2
-    return inside
+    # A signal smaller than a pixel may miss every pixel centre; a mean over its site still needs one.
+    holds_centre: NDArray[np.bool_] = (np.abs(dx) <= pixel_mm / 2.0) & (np.abs(dy) <= pixel_mm / 2.0)
+    return inside | holds_centre

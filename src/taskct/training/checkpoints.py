@@ -1,12 +1,10 @@
 """Weights on disk: safetensors and a JSON card, never pickle."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,7 +18,7 @@ def write_text(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -47,7 +45,7 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], card: Mapping[str
     partial = path.with_name(path.name + ".partial")
     try:
         save_file(tensors, str(partial))
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     write_text(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
@@ -64,7 +62,8 @@ def read_card(path: Path) -> dict[str, Any]:
     card = path.with_suffix(".json")
     if not path.is_file() or not card.is_file():
         raise UserError(
-            f"no model {path}: it needs the weights (.safetensors) and a card (.json) of the same name"
+            f"no model {path}: it needs weights (.safetensors) and a card (.json) of the same name; `taskct train` "
+            "makes those of a run folder"
         )
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
@@ -85,7 +84,7 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
     """
     try:
         tensors = load_file(str(path))
-    except (FileNotFoundError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}): train this arm again") from error
     for name, module in modules.items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(name + ".")}
@@ -94,44 +93,3 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise UserError(f"the weights in {path} do not fit {name}: {first}") from error
-
-
-def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
-    """Choose which parameters of a network are fine-tuned; the others are frozen in place.
-
-    Parameters
-    ----------
-    network
-        The network.
-    trainable
-        "all"; "last:K" for the last K modules that own parameters; or a pattern that parameter names must contain.
-
-    Returns
-    -------
-    The parameters that stay trainable.
-
-    Raises
-    ------
-    UserError
-        If nothing is left to train.
-    """
-    names = [name for name, _ in network.named_parameters()]
-    owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
-    if trainable == "all":
-        chosen = set(names)
-    elif trainable.startswith("last:") and trainable[5:].isdigit():
-        last = set(owners[-int(trainable[5:]) :]) if int(trainable[5:]) else set()
-        chosen = {name for name in names if name.rpartition(".")[0] in last}
-    else:
-        chosen = {name for name in names if trainable in name}
-    if not chosen:
-        raise UserError(
-            f"training.trainable {trainable!r} leaves nothing to train: use all, last:K, or a part of these names: "
-            f"{', '.join(names[:6])}…"
-        )
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in chosen)
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-__all__ = ["freeze_all_but", "load_weights", "read_card", "save_weights", "write_text"]

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ Progress = Callable[[int, int, str], None]
 """Called as (images done, images in all, what the losses are)."""
 
 
-class TrainingDiverged(UserError):
-    """A loss was not finite; carries the last weights known to be good."""
+class TrainingDiverged(UserError):  # noqa: N818 - it says what happened
+    """A loss or a weight was not finite; carries the last weights known to be good."""
 
     def __init__(self, message: str, last_good: dict[str, torch.Tensor]) -> None:
         super().__init__(message)
@@ -44,7 +45,8 @@ def batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[tor
     if n < batch_size:
         yield order
         return
-    yield from order[: n - n % batch_size].split(batch_size)
+    for first in range(0, n - n % batch_size, batch_size):
+        yield order[first : first + batch_size]
 
 
 def train(
@@ -100,26 +102,30 @@ def train(
     Raises
     ------
     TrainingDiverged
-        At the first loss that is not finite; the weights at the start of that epoch come with it.
+        At the first loss that is not finite, or after an epoch that left weights that are not; the weights at the
+        start of that epoch come with it.
     """
     generator = torch.Generator().manual_seed(seed)
     noise_generator = torch.Generator(device=device).manual_seed(seed + 1)
     noisy, reference = torch.from_numpy(trials.noisy), torch.from_numpy(trials.reference)
     present = torch.from_numpy(trials.signal_present)
     denoiser.to(device).train()
-    groups = [{"params": [p for p in denoiser.parameters() if p.requires_grad], "lr": learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
     modules: dict[str, nn.Module] = {"denoiser": denoiser}
+    peaks = [learning_rate]
     if head is not None:
         head.to(device).train()
         modules["head"] = head
-        groups.append(
-            {"params": list(head.parameters()), "lr": head_learning_rate, "weight_decay": head_weight_decay}
-        )
+        groups.append({"params": list(head.parameters()), "weight_decay": head_weight_decay})
+        peaks.append(head_learning_rate)
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
     steps_per_epoch = max(len(trials) // batch_size, 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=[g["lr"] for g in groups], total_steps=steps_per_epoch * n_epochs, pct_start=0.2
-    )
+    # OneCycleLR divides by zero when its warm-up has one step.
+    n_steps = max(steps_per_epoch * n_epochs, 2)
+    warm_up = max(0.2, 2.0 / n_steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps, pct_start=warm_up)
+    setting = "training.learning_rate" if head is None else "training.finetune_learning_rate"
+    advice = f"lower {setting} ({learning_rate:g})" + (" or use training.dtype=float32" if dtype == "bfloat16" else "")
     history: list[Epoch] = []
     n_seen, n_total = 0, n_epochs * steps_per_epoch * min(batch_size, len(trials))
     for epoch in range(n_epochs):
@@ -145,11 +151,8 @@ def train(
                     generator=noise_generator,
                 )
             if not bool(torch.isfinite(loss)):
-                raise TrainingDiverged(
-                    f"{stage}: the loss is not finite in epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}; "
-                    f"lower training.learning_rate ({learning_rate}) or use training.dtype=float32",
-                    last_good,
-                )
+                where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
+                raise TrainingDiverged(f"{stage}: the loss is not finite in {where}; {advice}", last_good)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -159,6 +162,10 @@ def train(
             n_seen += len(index)
             if progress is not None:
                 progress(n_seen, n_total, f"RMSE {math.sqrt(sum_mse / (step + 1)):.2f} HU")
+        # The last step of an epoch may break the weights without a loss that tells.
+        if not all(bool(torch.isfinite(value).all()) for value in snapshot(modules).values()):
+            where = f"epoch {epoch + 1}, step {steps_per_epoch} of {steps_per_epoch}"
+            raise TrainingDiverged(f"{stage}: the weights are not finite after {where}; {advice}", last_good)
         history.append(Epoch(rmse_hu=math.sqrt(sum_mse / steps_per_epoch), bce=sum_bce / steps_per_epoch))
     return history
 

@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 
 
-def hybrid_loss(
-    mse: torch.Tensor, bce: torch.Tensor, *, task_weight: float, mse_pretrained: float
-) -> torch.Tensor:
+def hybrid_loss(mse: torch.Tensor, bce: torch.Tensor, *, task_weight: float, mse_pretrained: float) -> torch.Tensor:
     """L(λ) = (1−λ)·MSE/MSE_pre + λ·BCE/ln 2.
 
     Parameters
@@ -47,7 +45,7 @@ class _ScaleGradient(torch.autograd.Function):
 
 def scale_gradient(values: torch.Tensor, factor: float) -> torch.Tensor:
     """The same values; their gradient arrives multiplied by `factor`."""
-    scaled: torch.Tensor = _ScaleGradient.apply(values, factor)
+    scaled: torch.Tensor = _ScaleGradient.apply(values, factor)  # type: ignore[no-untyped-call]
     return scaled
 
 

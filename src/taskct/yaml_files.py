@@ -1,0 +1,60 @@
+"""YAML as taskct reads it, from a settings file or the command line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from taskct.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's YAML 1.1, except that 8e5 is a number as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+|\d*\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
+    """What a text holds.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not YAML.
+
+    Examples
+    --------
+    >>> parse_yaml("[8e5, 0.25, hann]")
+    [800000.0, 0.25, 'hann']
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except ValueError as error:  # such as a 13th month
+        raise yaml.YAMLError(str(error)) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a settings file; an empty one holds no settings.
+
+    Raises
+    ------
+    UserError
+        If it is missing or no YAML mapping.
+    """
+    try:
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the settings file {path} cannot be read: give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f" at line {line + 1}" if line is not None else ""
+        raise UserError(f"{path} is not valid YAML{where}: write `section:` with `name: value` below it") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} holds no settings: write `section:` with `name: value` below it")
+    return tree

@@ -1,0 +1,185 @@
+"""Line integrals: the matrix against direct sampling and closed forms, the adjoint, and the symmetries."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, ndimage
+
+from taskct.errors import UserError
+from taskct.scanner.geometry import FanBeam
+from taskct.scanner.projector import (
+    MAX_ENTRIES,
+    Projector,
+    check_entries,
+    joseph_matrix,
+    project_discs,
+    project_gaussians,
+)
+
+GEOMETRY = FanBeam(300.0, 550.0, n_bins=45, bin_mm=5.0, n_views=24)
+N_PIXELS, PIXEL_MM = 31, 3.0  # odd bins and pixels: rays along pixel centres occur
+AXIS = (np.arange(N_PIXELS) - (N_PIXELS - 1) / 2) * PIXEL_MM
+
+
+@pytest.fixture(scope="module")
+def projector():
+    return Projector(GEOMETRY, n_pixels=N_PIXELS, pixel_mm=PIXEL_MM)
+
+
+def random_images(n, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, N_PIXELS, N_PIXELS)).astype(np.float32))
+
+
+def one(value):
+    return np.array([value])
+
+
+def sampled_line_integral(image, view, bin_):
+    """Joseph's rule by direct interpolation: one sample a column, or a row where the ray is steeper."""
+    source, direction = GEOMETRY.rays()
+    (sx, sy), (dx, dy) = source[view, 0], direction[view, bin_]
+    if abs(dx) >= abs(dy):
+        x = AXIS
+        y = sy + (x - sx) * dy / dx
+        step = PIXEL_MM / abs(dx)
+    else:
+        y = AXIS
+        x = sx + (y - sy) * dx / dy
+        step = PIXEL_MM / abs(dy)
+    points = [y / PIXEL_MM + (N_PIXELS - 1) / 2, x / PIXEL_MM + (N_PIXELS - 1) / 2]
+    return step * ndimage.map_coordinates(image, points, order=1, mode="grid-constant").sum()
+
+
+def test_every_ray_is_josephs_sum(projector):
+    image = random_images(1)
+    expected = [
+        [sampled_line_integral(image[0].numpy().astype(float), view, bin_) for bin_ in range(GEOMETRY.n_bins)]
+        for view in range(GEOMETRY.n_views)
+    ]
+    np.testing.assert_allclose(projector.project(image)[0], expected, atol=2e-4)
+
+
+def test_the_quarter_turns_give_the_full_matrix(projector):
+    full = joseph_matrix(GEOMETRY, n_pixels=N_PIXELS, pixel_mm=PIXEL_MM, n_views=GEOMETRY.n_views)
+    images = random_images(3)
+    expected = (full @ images.reshape(3, -1).numpy().T).T.reshape(3, GEOMETRY.n_views, GEOMETRY.n_bins)
+    np.testing.assert_allclose(projector.project(images), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("n", [1, 20])  # 20 images are 80 columns: more than one product
+def test_adjointness(projector, n):
+    image = random_images(n)
+    sinogram = torch.from_numpy(
+        np.random.default_rng(1).standard_normal((n, GEOMETRY.n_views, GEOMETRY.n_bins)).astype(np.float32)
+    )
+    forward = (projector.project(image).double() * sinogram.double()).sum(dim=(1, 2))
+    back = (image.double() * projector.adjoint(sinogram).double()).sum(dim=(1, 2))
+    scale = projector.project(image).norm() * sinogram.norm()
+    assert (forward - back).abs().max() < 1e-6 * scale
+
+
+def test_gradients_are_the_adjoint_and_the_adjoints_gradient_the_projection(projector):
+    image = random_images(2).requires_grad_()
+    target = projector.project(random_images(2, seed=3))
+    residual = projector.project(image) - target
+    (0.5 * (residual**2).sum()).backward()
+    torch.testing.assert_close(image.grad, projector.adjoint(residual.detach()))
+
+    sinogram = target.clone().requires_grad_()
+    weight = random_images(2, seed=4)
+    (projector.adjoint(sinogram) * weight).sum().backward()
+    torch.testing.assert_close(sinogram.grad, projector.project(weight))
+
+
+def test_linearity_and_dtype(projector):
+    a, b = random_images(2).double()[:, None].unbind()
+    combined = projector.project(2.5 * a - 0.5 * b)
+    assert combined.dtype == torch.float64
+    torch.testing.assert_close(combined, 2.5 * projector.project(a) - 0.5 * projector.project(b), rtol=0, atol=1e-3)
+
+
+def test_a_mirrored_image_has_a_mirrored_sinogram(projector):
+    # y → −y sends the source at β to −β and reverses the detector.
+    image = random_images(1)
+    mirrored = projector.project(torch.flip(image, dims=(1,)))
+    expected = torch.flip(torch.roll(torch.flip(projector.project(image), dims=(1,)), 1, dims=1), dims=(2,))
+    torch.testing.assert_close(mirrored, expected, rtol=0, atol=2e-4)
+
+
+def test_a_raster_blob_has_the_closed_forms_line_integrals():
+    # Off centre, so that a swapped or reversed axis shows.
+    x, y, fwhm, mu, pixel = 12.0, -20.0, 28.0, 0.02, 2.0
+    axis = (np.arange(60) - 29.5) * pixel
+    sigma = fwhm / np.sqrt(8 * np.log(2))
+    image = mu * np.exp(-0.5 * ((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / sigma**2)
+    raster = Projector(GEOMETRY, n_pixels=60, pixel_mm=pixel).project(torch.from_numpy(image[None]))
+    exact = project_gaussians(GEOMETRY, x_mm=one(x), y_mm=one(y), diameter_mm=one(fwhm), mu=one(mu))
+    # Linear interpolation errs by up to pixel²/8 of the second derivative, 1/σ² of the peak: 0.35 %.
+    np.testing.assert_allclose(raster, exact, atol=0.0036 * exact.max())
+
+
+def test_a_raster_disc_has_the_closed_forms_line_integrals():
+    x, y, diameter, mu, pixel, fine = 10.0, -16.0, 50.0, 0.02, 1.0, 8
+    n = 120
+    axis = (np.arange(n * fine) - (n * fine - 1) / 2) * pixel / fine
+    inside = (axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2 <= (diameter / 2) ** 2
+    image = mu * inside.reshape(n, fine, n, fine).mean(axis=(1, 3))
+    raster = Projector(GEOMETRY, n_pixels=n, pixel_mm=pixel).project(torch.from_numpy(image[None]))[0].numpy()
+    exact = project_discs(GEOMETRY, x_mm=one(x), y_mm=one(y), diameter_mm=one(diameter), mu=one(mu))[0]
+    assert abs(raster.sum() / exact.sum() - 1) < 2e-3
+    well_inside = exact > 0.5 * exact.max()  # where the chord does not change fast across a pixel
+    np.testing.assert_allclose(raster[well_inside], exact[well_inside], atol=0.01 * exact.max())
+
+
+@pytest.mark.parametrize("project", [project_discs, project_gaussians])
+def test_closed_forms_against_quadrature_along_the_ray(project):
+    x, y, diameter, mu = 14.0, -9.0, 36.0, 0.019
+    sinogram = project(GEOMETRY, x_mm=one(x), y_mm=one(y), diameter_mm=one(diameter), mu=one(mu))[0]
+    source, direction = GEOMETRY.rays()
+    sigma = diameter / 2.354820045
+
+    def attenuation(t, start, along):
+        square = (start[0] + t * along[0] - x) ** 2 + (start[1] + t * along[1] - y) ** 2
+        return mu * (square <= diameter**2 / 4) if project is project_discs else mu * np.exp(-square / (2 * sigma**2))
+
+    t = np.linspace(150.0, 450.0, 30001)  # 0.01 mm steps
+    for view in range(0, GEOMETRY.n_views, 5):
+        for bin_ in range(0, GEOMETRY.n_bins, 4):
+            values = attenuation(t, source[view, 0], direction[view, bin_])
+            assert sinogram[view, bin_] == pytest.approx(integrate.trapezoid(values, t), abs=1.5e-2 * mu)
+    assert (sinogram > 0).any()
+
+
+@pytest.mark.parametrize("project", [project_discs, project_gaussians])
+def test_closed_forms_turn_with_the_object(project):
+    # A centred object looks alike from everywhere; one turned by a view's angle is seen one view later.
+    step = 2 * np.pi / GEOMETRY.n_views
+    radius, angle = np.array([0.0, 25.0, 25.0]), np.array([0.0, 0.4, 0.4 + step])
+    centred, before, after = project(
+        GEOMETRY,
+        x_mm=radius * np.cos(angle),
+        y_mm=radius * np.sin(angle),
+        diameter_mm=np.full(3, 20.0),
+        mu=np.full(3, 1.0),
+    )
+    np.testing.assert_allclose(centred, np.broadcast_to(centred[:1], centred.shape), atol=2e-3)
+    np.testing.assert_allclose(after, np.roll(before, 1, axis=0), atol=2e-2)  # a chord's slope is infinite at its rim
+    assert before.max() > 19.0
+
+
+def test_misuse_is_refused(projector):
+    with pytest.raises(ValueError, match="image is"):
+        projector.project(torch.zeros(1, N_PIXELS, N_PIXELS + 1))
+    with pytest.raises(ValueError, match="sinogram is"):
+        projector.adjoint(torch.zeros(GEOMETRY.n_views, GEOMETRY.n_bins))
+
+
+def test_an_object_as_large_as_the_scanner_is_refused():
+    with pytest.raises(UserError, match=r"object_pixels"):
+        Projector(GEOMETRY, n_pixels=64, pixel_mm=300.0 * np.sqrt(2) / 64)
+
+
+def test_a_matrix_beyond_32_bit_indices_is_refused():
+    check_entries(MAX_ENTRIES)
+    with pytest.raises(UserError, match="n_views"):
+        check_entries(MAX_ENTRIES + 1)

@@ -1,0 +1,88 @@
+"""The whole way on a real CT series, in short."""
+
+import html
+import json
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from taskct.config import make_settings, read_yaml
+from taskct.report import write_report
+from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.study.stages import RunFolder
+from taskct.trials import SPLITS, check_disjoint, read_trials
+
+SHORT = {
+    "background": {"placements": 2},
+    "scanner": {"n_views": 120, "object_pixels": 256, "object_pixel_mm": 1.953125, "region_count": 5},
+    "trials": {
+        "n_train": 192,
+        "n_validation": 64,
+        "n_fresh": 96,
+        "n_test": 128,
+        "region_pixels": 40,
+        "margin_pixels": 4,
+    },
+    "denoiser": {"arguments": {"n_layers": 4, "n_channels": 8}},
+    "training": {
+        "pretrain_epochs": 2,
+        "finetune_epochs": 1,
+        "lambdas": [0, 0.9],
+        "blend_lambda": 0.9,
+        "blend_alphas": [0.5],
+        "other_head_lambda": None,
+    },
+    "evaluation": {"n_bootstrap": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def run(real_ct, tmp_path_factory, request):
+    config = request.config.rootpath / "configs" / "real-ct.yaml"
+    settings = make_settings(read_yaml(config), SHORT, {"background": {"path": str(real_ct)}})
+    folder = RunFolder(tmp_path_factory.mktemp("real") / "run", settings, device=torch.device("cpu"))
+    simulate_stage(folder)
+    train_stage(folder)
+    evaluate_stage(folder)
+    write_report(folder.path)
+    return folder
+
+
+def test_slices_stay_apart_and_regions_hold_tissue(run):
+    splits = {name: read_trials(run.trials, name) for name in SPLITS}
+    check_disjoint(splits)
+    cases = np.concatenate([np.unique(trials.truth["case"]) for trials in splits.values()])
+    np.testing.assert_array_equal(np.sort(cases), np.arange(20))
+    for trials in splits.values():
+        median = np.median(trials.reference, axis=(1, 2))
+        # Upper abdomen with contrast: fat near −100, liver near 90, spine above 200 HU.
+        assert (median > -150).all()
+        assert (median < 350).all()
+        assert 0 < np.median(median) < 130
+        assert len(np.unique(trials.truth["region_x_mm"])) > 1
+
+
+def test_the_report_says_how_many_backgrounds_stand_behind_it(run):
+    task = json.loads((run.path / "task.json").read_text())
+    n_test = len(np.unique(read_trials(run.trials, "test").truth["case"]))
+    assert task["n_backgrounds"]["test"] == n_test < 20
+    page = " ".join(html.unescape((run.path / "report.html").read_text()).split())
+    assert task["background_note"] in page
+    assert f"on {n_test} distinct backgrounds" in page
+
+
+def test_no_identifier_of_the_series_reaches_the_run_folder(run, real_ct):
+    header = pydicom.dcmread(next(p for p in sorted(real_ct.iterdir()) if p.is_file()), stop_before_pixels=True)
+    secrets = {
+        str(header.get(name, ""))
+        for name in ("StudyDate", "SeriesDate", "DeviceSerialNumber", "PatientID", "PatientName", "StudyInstanceUID")
+    }
+    secrets = {secret for secret in secrets if len(secret) >= 4}
+    assert secrets
+    for file in run.path.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not any(secret.encode() in content for secret in secrets), file.name
+    assert str(real_ct) not in (run.path / "report.html").read_text()

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from taskct.config import make_settings
+from taskct.errors import UserError
+from taskct.scanner.fbp import RegionFBP
+from taskct.study.simulate import Scanner, series_folders, simulate, split_groups
+from taskct.trials import SPLITS, check_disjoint
+
+SMALL = {
+    "scanner": {"n_views": 60, "n_bins": 184, "bin_mm": 3.7, "object_pixels": 64, "object_pixel_mm": 5.2},
+    "trials": {
+        "n_train": 40,
+        "n_validation": 10,
+        "n_fresh": 12,
+        "n_test": 20,
+        "region_pixels": 32,
+        "margin_pixels": 4,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return simulate(make_settings(SMALL))
+
+
+def test_every_split_has_its_trials_balanced_and_no_background_twice(splits):
+    assert tuple(splits) == SPLITS
+    assert [len(splits[name]) for name in SPLITS] == [40, 10, 12, 20]
+    for trials in splits.values():
+        assert trials.signal_present.sum() == len(trials) // 2
+        assert trials.noisy.shape[1:] == (40, 40)
+        assert len(np.unique(trials.truth["case"])) == len(trials)
+    check_disjoint(splits)
+
+
+def test_the_same_seed_gives_the_same_trials_and_another_seed_others(splits):
+    again = simulate(make_settings(SMALL))
+    other = simulate(make_settings(SMALL, {"seed": 1}))
+    np.testing.assert_array_equal(again["test"].noisy, splits["test"].noisy)
+    assert not np.array_equal(other["test"].noisy, splits["test"].noisy)
+
+
+def test_a_signal_stands_where_the_truth_says_with_its_contrast():
+    # A uniform body: the reference is flat but for the signal.
+    settings = make_settings(
+        SMALL,
+        {
+            "background": {"lump_hu": 0.0},
+            "signal": {"contrast_hu": [100, 100], "diameter_mm": [12, 12], "position_mm": 6},
+            "scanner": {"n_bins": 368, "bin_mm": 1.85, "n_views": 240, "filter": "ram-lak"},
+            "trials": {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 8},
+        },
+    )
+    trials = simulate(settings)["test"]
+    axis = np.arange(40) - 19.5
+    for i in range(len(trials)):
+        radius = np.hypot(axis[None, :] - trials.truth["x_mm"][i], axis[:, None] - trials.truth["y_mm"][i])
+        inside = trials.reference[i][radius < 4].mean()
+        ring = trials.reference[i][(radius > 9) & (radius < 12)].mean()
+        assert inside - ring == pytest.approx(100.0 if trials.signal_present[i] else 0.0, abs=3.0)
+
+
+def test_noise_follows_the_dose():
+    def noise(dose):
+        trials = simulate(make_settings(SMALL, {"scanner": {"dose_fraction": dose, "electronic_noise": 0}}))["train"]
+        return np.std(trials.noisy - trials.reference)
+
+    # Quantum noise goes as 1/√dose. 40 trials of about 300 independent pixels: the ratio scatters by 1 %, and
+    # 5 % is five standard deviations.
+    assert noise(0.1) / noise(0.4) == pytest.approx(2.0, rel=0.05)
+
+
+def test_normal_dose_reference_has_noise_of_its_own():
+    changed = {"scanner": {"reference": "normal-dose", "dose_fraction": 1.0}}
+    trials = simulate(make_settings(SMALL, changed))["test"]
+    clean = simulate(make_settings(SMALL, {"scanner": {"dose_fraction": 1.0}}))["test"]
+    reference_noise = trials.reference - clean.reference
+    noisy_noise = clean.noisy - clean.reference
+    assert np.std(reference_noise) == pytest.approx(np.std(noisy_noise), rel=0.1)
+    assert abs(np.corrcoef(reference_noise.ravel(), noisy_noise.ravel())[0, 1]) < 0.05  # 32,000 pixels
+
+
+def test_places_keeps_regions_in_the_tissue():
+    scanner = Scanner(make_settings(SMALL, {"scanner": {"region_count": 5, "region_step_mm": 60}}), "cpu")
+    axis = (np.arange(64) - 31.5) * 5.2
+    disc = np.hypot(axis[None, :], axis[:, None]) < 110
+    places = scanner.places(np.where(disc, 40.0, -1000.0).astype(np.float32))
+    found = {scanner.regions[i].center_mm for i in places}
+    # Regions of ±20 mm: those at 60 mm along one axis reach 82 mm, those at (60, 60) reach 113 mm.
+    assert {(0.0, 0.0), (60.0, 0.0), (-60.0, 0.0), (0.0, 60.0), (0.0, -60.0)} <= found
+    assert all(np.hypot(*center) < 100 for center in found)
+    assert all(isinstance(region, RegionFBP) for region in scanner.regions)
+
+
+def test_a_region_that_fits_nowhere_is_one_clear_line():
+    with pytest.raises(UserError, match="field of view"):
+        simulate(make_settings(SMALL, {"trials": {"region_pixels": 400}}))
+    with pytest.raises(UserError, match="tissue in none"):
+        simulate(make_settings(SMALL, {"scanner": {"object_pixel_mm": 1.0}}))
+
+
+@pytest.mark.parametrize("n_groups", [4, 5, 7, 20, 133])
+@pytest.mark.parametrize("wanted", [(6000, 1000, 2000, 4000), (1, 1, 1, 1), (10**6, 4, 8, 4), (4, 4, 8, 10**6)])
+def test_split_groups_shares_out_every_group_once_in_blocks(n_groups, wanted):
+    blocks = split_groups(n_groups, dict(zip(SPLITS, wanted, strict=True)))
+    np.testing.assert_array_equal(np.concatenate(list(blocks.values())), np.arange(n_groups))
+    assert min(map(len, blocks.values())) >= 1
+
+
+def test_too_few_slices_for_the_splits():
+    with pytest.raises(UserError, match="give 4 or more"):
+        split_groups(3, dict.fromkeys(SPLITS, 10))
+
+
+def test_several_folders_are_several_patients(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    assert [folder.name for folder in series_folders(tmp_path)] == ["a", "b"]
+    (tmp_path / "file").touch()
+    assert series_folders(tmp_path) == [tmp_path]
+    with pytest.raises(UserError, match="no folder"):
+        series_folders(tmp_path / "missing")
+
+
+def test_dicom_without_a_path_is_one_clear_line():
+    with pytest.raises(UserError, match=r"background\.path"):
+        simulate(make_settings(SMALL, {"background": {"kind": "dicom"}}))
