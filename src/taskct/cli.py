@@ -96,20 +96,39 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", metavar="auto|cpu|cuda")]
+Device = Annotated[
+    str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable.",
+        help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable. `taskct config` lists them.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the simulation (the setting `seed`).")]
-Preset = Annotated[str | None, typer.Option("--preset", help="Settings that come with taskct: demo or smoke.")]
-Config = Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file of settings.", show_default=False)]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder: made, or gone on with.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
+    ),
+]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
+]
 
 
 def _version(asked: bool) -> None:
@@ -219,7 +238,12 @@ def run(
     seed: Seed = None,
     device: Device = "auto",
 ) -> None:
-    """Do everything: simulate, train, evaluate, report. A killed run goes on where it stopped."""
+    """Do everything: simulate, train, evaluate, report.
+
+    Give a settings file or a preset, as in: taskct run --preset demo --out runs/demo
+
+    A run that was stopped goes on when the same command is given again; what is done is not repeated.
+    """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
         simulate_stage(folder, progress.open)
@@ -237,7 +261,11 @@ def simulate(
     seed: Seed = None,
     device: Device = "auto",
 ) -> None:
-    """Simulate the trials of a study into a run folder."""
+    """Begin a run folder with the trials of a study.
+
+    Trials are pairs of low-dose and reference images with or without a signal, in four splits that share no
+    background. Next: taskct train RUN
+    """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
         done = simulate_stage(folder, progress.open)
@@ -246,7 +274,11 @@ def simulate(
 
 @app.command()
 def train(run_folder: Run, device: Device = "auto") -> None:
-    """Pretrain the denoiser of a run folder and fine-tune it for every lambda."""
+    """Train the denoisers of a run folder.
+
+    Pretrains one by mean squared error, then fine-tunes it with its observer for every training.lambdas. Next:
+    taskct evaluate RUN
+    """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
     with _progress() as progress:
         train_stage(folder, progress.open)
@@ -255,7 +287,11 @@ def train(run_folder: Run, device: Device = "auto") -> None:
 
 @app.command()
 def evaluate(run_folder: Run, device: Device = "auto") -> None:
-    """Measure observers and image quality of every arm on the test trials."""
+    """Measure every denoiser of a run folder on the test trials.
+
+    Writes scores.csv, quality.csv and summary.json: observers' AUC and image quality with intervals. Next: taskct
+    report RUN
+    """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
     with _progress() as progress:
         done = evaluate_stage(folder, progress.open)
@@ -268,7 +304,10 @@ def evaluate(run_folder: Run, device: Device = "auto") -> None:
 
 @app.command()
 def report(run_folder: Run) -> None:
-    """Write report.html from the result files of a run folder."""
+    """Write report.html from the results of a run folder.
+
+    One file that opens offline; nothing is computed anew from images.
+    """
     _report(run_folder)
 
 
@@ -290,7 +329,10 @@ def denoise(
     ],
     device: Device = "auto",
 ) -> None:
-    """Denoise a .npy image or stack in HU, a DICOM slice, or a CT series."""
+    """Denoise a .npy file in HU, a DICOM slice or a CT series.
+
+    As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
+    """
     with _progress() as progress:
         written = denoise_path(model, source, target, device=resolve_device(device), progress=progress.open("denoise"))
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
@@ -303,7 +345,10 @@ def config(
     overrides: SetOption = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
-    """Print every setting with its value, unit, range and meaning."""
+    """Print every setting with its value, unit, meaning and range.
+
+    With a settings file, a preset or --set: the values they give. With --yaml: a file to start a study from.
+    """
     settings = _settings(source, preset, overrides, None)
     if as_yaml:
         sys.stdout.write(to_yaml(settings))
@@ -319,7 +364,7 @@ def config(
         text = "null" if value is None else f"{value} {unit_of(field)}".rstrip()
         meaning = "; ".join(part for part in (field.description, range_of(field)) if part)
         table.add_row(name, escape(text), escape(meaning))
-    out.print(table, width=None if out.is_terminal else 170)
+    (out if out.is_terminal else Console(width=170)).print(table)
 
 
 def main() -> None:

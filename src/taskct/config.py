@@ -303,9 +303,13 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
     for name, value in tree.items():
         field = model.model_fields.get(str(name))
         if field is None:
-            near = _nearest(f"{prefix}{name}")
+            unknown = f"{prefix}{name}"
+            while isinstance(value, Mapping) and value:  # a section that is none: its first setting says more
+                last, value = next(iter(value.items()))
+                unknown += f".{last}"
+            near = _nearest(unknown)
             hint = f"did you mean {near}? `taskct config` lists them all" if near else "`taskct config` lists them all"
-            raise UserError(f"unknown setting {prefix}{name}: {hint}")
+            raise UserError(f"unknown setting {unknown}: {hint}")
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             checked[name] = value
         elif isinstance(value, Mapping):

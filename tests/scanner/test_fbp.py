@@ -48,7 +48,7 @@ def test_a_water_disc_reads_zero_hu_everywhere(window):
     settings = {"n_pixels": 24, "pixel_mm": 1.0, "window": window}
     for center in [(0.0, 0.0), (60.0, -40.0), (-85.0, 70.0)]:
         image = reconstruct_hu(GEOMETRY, sinogram, center_mm=center, **settings)
-        assert np.abs(image).max() < 1.0
+        assert np.abs(image).max() < 0.15
         assert abs(image.mean()) < 0.1
 
 
@@ -58,7 +58,7 @@ def test_water_shows_no_cupping():
     axis = np.arange(150) - 74.5
     radius = np.hypot(axis[None, :], axis[:, None] + 70.0)
     profile = [image[(radius >= low) & (radius < low + 20)].mean() for low in range(0, 140, 20)]
-    assert np.ptp(profile) < 0.1
+    assert np.ptp(profile) < 0.2
 
 
 def test_a_small_disc_lies_where_it_is():

@@ -94,6 +94,11 @@ def test_places_keeps_regions_in_the_tissue():
     assert all(isinstance(region, RegionFBP) for region in scanner.regions)
 
 
+def test_an_object_beyond_the_detector_is_refused():
+    with pytest.raises(UserError, match=r"field of view of 1\d\d mm.*n_bins"):
+        simulate(make_settings(SMALL, {"scanner": {"n_bins": 90}}))
+
+
 def test_a_region_that_fits_nowhere_is_one_clear_line():
     with pytest.raises(UserError, match="field of view"):
         simulate(make_settings(SMALL, {"trials": {"region_pixels": 400}}))

@@ -168,7 +168,10 @@ def denoise(
     denoiser.eval()
     parts = []
     for first in range(0, len(images_hu), batch_size):
-        batch = torch.tensor(images_hu[first : first + batch_size], dtype=torch.float32, device=device)
+        # A copy in C order: torch takes no array that is read-only or runs backwards.
+        batch = torch.from_numpy(np.array(images_hu[first : first + batch_size], dtype=np.float32, order="C")).to(
+            device
+        )
         with autocast(device, dtype):
             output = denoiser(batch)
         inner = output[:, margin:-margin, margin:-margin] if margin else output

@@ -62,7 +62,8 @@ class FanBeam:
     @property
     def bin_isocenter_mm(self) -> NDArray[np.float64]:
         """Centre of every bin on the detector scaled to the isocentre, mm, shape `(n_bins,)`."""
-        return (np.arange(self.n_bins) - (self.n_bins - 1) / 2.0) * self.isocenter_bin_mm
+        half = (self.n_bins - 1) / 2.0 * self.isocenter_bin_mm
+        return np.linspace(-half, half, self.n_bins)
 
     @property
     def field_of_view_mm(self) -> float:

@@ -25,6 +25,7 @@ Progress = Callable[[int, int, str], None]
 OBJECTS_PER_CHUNK = 32
 TRIALS_PER_BATCH = 64  # bounds the sinograms held at a time
 TISSUE_HU = -300.0
+MAX_EDGE_LINE_INTEGRAL = 0.2  # one centimetre of water; a corner of the table may pass
 MIN_TISSUE = 0.98  # share of a region that must be tissue, so that a lesion never hangs in air
 SIGNAL_PROJECTORS = {"disc": project_discs, "gaussian": project_gaussians}
 
@@ -166,6 +167,7 @@ def _scan(
     center = np.array([scanner.regions[i].center_mm for i in region])
     objects = hu_to_mu(torch.from_numpy(drawn.image_hu).to(scanner.device))
     sinogram = scanner.projector.project(objects)
+    check_not_truncated(sinogram, scanner.geometry)
     seeds = rng.integers(2**62, size=n)
     side = scanner.regions[0].n_pixels
     noisy, reference = np.empty((2, n, side, side), dtype=np.float32)
@@ -205,6 +207,30 @@ def _scan(
     }
     columns = {name: np.asarray(column, dtype=np.float64) for name, column in truth.items()}
     return Trials(noisy=noisy, reference=reference, signal_present=present, truth=columns)
+
+
+def check_not_truncated(sinogram: torch.Tensor, geometry: FanBeam) -> None:
+    """Refuse objects that reach beyond the detector: filtered backprojection would be wrong without a word.
+
+    Parameters
+    ----------
+    sinogram
+        Line integrals, `(n, n_views, n_bins)`.
+    geometry
+        The scan.
+
+    Raises
+    ------
+    UserError
+        If an outermost ray meets more than `MAX_EDGE_LINE_INTEGRAL`.
+    """
+    edge = float(sinogram[..., [0, -1]].max())
+    if edge > MAX_EDGE_LINE_INTEGRAL:
+        raise UserError(
+            f"an object reaches beyond the field of view of {geometry.field_of_view_mm:.0f} mm (the outermost ray "
+            f"meets {edge:.2f}, at most {MAX_EDGE_LINE_INTEGRAL:g}): raise scanner.n_bins or scanner.bin_mm, or lower "
+            "background.shift_mm"
+        )
 
 
 def _concatenate(parts: list[Trials]) -> Trials:

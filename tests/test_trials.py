@@ -1,0 +1,183 @@
+"""The trial store: round trip, disjoint splits, and a write that is whole or leaves the earlier store alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taskct import trials as store
+from taskct.errors import UserError
+from taskct.trials import SPLITS, TRUTH, Trials, check_disjoint, crop, read_trials, write_trials
+
+
+def some_trials(first_case=0, n=5, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = {name: rng.normal(size=n) for name in TRUTH} | {"case": first_case + np.arange(n, dtype=np.float64)}
+    noisy, reference = rng.normal(size=(2, n, 6, 7)).astype(np.float32)
+    return Trials(noisy=noisy, reference=reference, signal_present=rng.random(n) < 0.5, truth=truth)
+
+
+def some_splits(seed=0):
+    return {name: some_trials(100 * i, n=4 + i, seed=seed + i) for i, name in enumerate(SPLITS)}
+
+
+def assert_same(a, b):
+    for name in ("noisy", "reference", "signal_present"):
+        one, other = getattr(a, name), getattr(b, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert set(a.truth) == set(b.truth)
+    for name in a.truth:
+        np.testing.assert_array_equal(a.truth[name], b.truth[name])
+
+
+def assert_stored(path, splits):
+    for name, trials in splits.items():
+        assert_same(read_trials(path, name), trials)
+
+
+def test_round_trip(tmp_path):
+    splits = some_splits()
+    write_trials(tmp_path / "run" / "trials", splits)
+    assert_stored(tmp_path / "run" / "trials", splits)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["trials"]
+
+
+def test_more_trials_than_a_chunk_and_none_at_all(tmp_path):
+    splits = {"train": some_trials(n=store.CHUNK_TRIALS + 3), "test": some_trials(1000, n=0)}
+    write_trials(tmp_path / "trials", splits)
+    assert_stored(tmp_path / "trials", splits)
+
+
+def test_a_new_store_replaces_the_earlier_one(tmp_path):
+    path = tmp_path / "trials"
+    write_trials(path, some_splits())
+    new = {"train": some_trials(seed=9)}
+    write_trials(path, new)
+    assert_stored(path, new)
+    assert not (path / "test").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["trials"]
+
+
+def test_splits_that_share_a_background_are_refused(tmp_path):
+    check_disjoint({"train": some_trials(0), "test": some_trials(5)})
+    splits = {"train": some_trials(0), "test": some_trials(4)}
+    with pytest.raises(ValueError, match="background 4 stands in both train and test"):
+        check_disjoint(splits)
+    with pytest.raises(ValueError, match="background 4"):
+        write_trials(tmp_path / "trials", splits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def broken_write(path, splits):
+    path.mkdir()
+    (path / "half").write_text("written")
+    raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_failed_write_leaves_the_earlier_store_and_nothing_else(tmp_path, monkeypatch, earlier):
+    path, splits = tmp_path / "trials", some_splits()
+    if earlier:
+        write_trials(path, splits)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_write", broken_write)
+        with pytest.raises(OSError, match="no space"):
+            write_trials(path, some_splits(seed=50))
+    assert [p.name for p in tmp_path.iterdir()] == (["trials"] if earlier else [])
+    if earlier:
+        assert_stored(path, splits)
+
+
+def test_a_failed_swap_puts_the_earlier_store_back(tmp_path, monkeypatch):
+    path, splits = tmp_path / "trials", some_splits()
+    write_trials(path, splits)
+    rename = Path.rename
+
+    def refuse_the_new_one(self, target):
+        if self.name.endswith(".partial"):
+            raise PermissionError("not now")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse_the_new_one)
+        with pytest.raises(PermissionError):
+            write_trials(path, some_splits(seed=50))
+    assert [p.name for p in tmp_path.iterdir()] == ["trials"]
+    assert_stored(path, splits)
+
+
+KILLED_AT_STEP = """
+import os, shutil, sys, types
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_trials import some_splits
+from taskct import trials
+
+left = int(sys.argv[3])
+
+def step_or_die(step):
+    def wrapped(*args, **kwargs):
+        global left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+        return step(*args, **kwargs)
+    return wrapped
+
+class CountedPath(type(Path())):  # zarr's own renames do not count
+    rename = step_or_die(Path.rename)
+
+trials.shutil = types.SimpleNamespace(rmtree=step_or_die(shutil.rmtree))
+trials.write_trials(CountedPath(sys.argv[2]), some_splits(seed=50))
+"""
+
+
+@pytest.mark.parametrize("step", range(5))  # clear, clear, move aside, move in place, clear: killed before each
+def test_a_killed_write_loses_nothing(tmp_path, step):
+    path, old, new = tmp_path / "trials", some_splits(), some_splits(seed=50)
+    write_trials(path, old)
+    arguments = [str(Path(__file__).parent), str(path), str(step)]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_STEP, *arguments], check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert killed.returncode == 9
+    assert_stored(path, new if step == 4 else old)
+    write_trials(path, new)
+    assert_stored(path, new)
+    assert [p.name for p in tmp_path.iterdir()] == ["trials"]
+
+
+@pytest.mark.parametrize("split", ["test", "fresh"])
+def test_a_missing_split_or_store_is_the_users_to_mend(tmp_path, split):
+    write_trials(tmp_path / "trials", {"train": some_trials()})
+    for path in (tmp_path / "trials", tmp_path / "elsewhere"):
+        with pytest.raises(UserError, match=f"no {split} trials in .*taskct simulate"):
+            read_trials(path, split)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noisy": np.zeros((4, 6, 7), np.float32)},
+        {"reference": np.zeros((5, 6, 6), np.float32)},
+        {"signal_present": np.zeros(6, bool)},
+        {"truth": {name: np.zeros(4) for name in TRUTH}},
+        {"truth": {name: np.zeros(5) for name in TRUTH[1:]}},
+    ],
+)
+def test_trials_that_do_not_fit_together_are_refused(change):
+    good = some_trials()
+    parts = {name: getattr(good, name) for name in ("noisy", "reference", "signal_present", "truth")}
+    with pytest.raises(ValueError, match=r"differ|truth table"):
+        Trials(**(parts | change))
+
+
+def test_crop_cuts_the_margin():
+    images = np.arange(2 * 6 * 8, dtype=np.float32).reshape(2, 6, 8)
+    np.testing.assert_array_equal(crop(images, 2), images[:, 2:4, 2:6])
+    np.testing.assert_array_equal(crop(images, 0), images)
+    assert len(some_trials()) == 5

@@ -1,0 +1,75 @@
+"""A study so small that all of it takes about a second: every stage is real, no figure means anything."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from taskct.config import Settings, make_settings
+from taskct.report import write_report
+from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.study.stages import RunFolder
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "background": {"mean_lumps": 30},
+    "scanner": {"n_views": 24, "n_bins": 64, "bin_mm": 10.0, "object_pixels": 32, "object_pixel_mm": 10.4},
+    "trials": {
+        "n_train": 48,
+        "n_validation": 32,
+        "n_fresh": 40,
+        "n_test": 40,
+        "region_pixels": 16,
+        "margin_pixels": 2,
+    },
+    "denoiser": {"arguments": {"n_layers": 2, "n_channels": 4}},
+    "training": {
+        "pretrain_epochs": 1,
+        "finetune_epochs": 1,
+        "batch_size": 16,
+        "lambdas": [0, 0.9],
+        "blend_alphas": [0.5],
+        "dtype": "float32",
+    },
+    "evaluation": {"n_bootstrap": 100},
+}
+
+
+def tiny_settings(**sections: Any) -> Settings:
+    """The tiny study with some settings changed: `tiny_settings(training={"seeds": [0, 1]})`."""
+    return make_settings(TINY, sections)
+
+
+def tiny_yaml(path: Path, **sections: Any) -> Path:
+    """Its settings file."""
+    tree = copy.deepcopy(TINY)
+    for name, section in sections.items():
+        tree[name] = {**tree[name], **section} if isinstance(section, dict) else section
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def run_study(path: Path, settings: Settings, *, report: bool = False) -> RunFolder:
+    """Simulate, train and evaluate, as `taskct run` does."""
+    folder = RunFolder(path, settings, device=torch.device("cpu"))
+    simulate_stage(folder)
+    train_stage(folder)
+    evaluate_stage(folder)
+    if report:
+        write_report(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished tiny run of two training seeds; nobody may change it."""
+    settings = tiny_settings(training={"seeds": [0, 1]})
+    return run_study(tmp_path_factory.mktemp("tiny") / "run", settings, report=True)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder with what it holds."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
