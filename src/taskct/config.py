@@ -48,6 +48,7 @@ class BackgroundSettings(Section):
     mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
     lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso: size of a lump (standard deviation)", "mm")
     n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
+    region_hu: Range = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
     shift_mm: float = setting(20.0, "dicom: largest random shift of a slice in x and in y", "mm", ge=0, le=200)
     placements: int = setting(8, "dicom: random shifts and flips of every slice", "", ge=1, le=1000)
 

@@ -102,7 +102,7 @@ def test_an_object_beyond_the_detector_is_refused():
 def test_a_region_that_fits_nowhere_is_one_clear_line():
     with pytest.raises(UserError, match="field of view"):
         simulate(make_settings(SMALL, {"trials": {"region_pixels": 400}}))
-    with pytest.raises(UserError, match="tissue in none"):
+    with pytest.raises(UserError, match="in none of the backgrounds"):
         simulate(make_settings(SMALL, {"scanner": {"object_pixel_mm": 1.0}}))
 
 

@@ -205,7 +205,7 @@ def test_a_jointly_trained_head_reaches_the_hotelling_observer() -> None:
 
     Both AUCs are closed forms: Φ(snr / √2) with snr² = sᵀK⁻¹s for the ideal template, (wᵀs)² / wᵀKw for the head's.
     Learning 36 weights from 6,000 trials costs about 36 / 6000 · (1 + 4 / snr²) = 1.6 % of snr² (logistic regression),
-    some 0.002 in AUC; ten seeds lost at most 0.004, and 0.01 is allowed.
+    0.002 in AUC; ten seeds lost 0.001 to 0.003, and 0.006 is allowed.
     """
     n, side, sigma_hu = 6000, SIDE - 2, 20.0
     rng = np.random.default_rng(0)
@@ -237,5 +237,5 @@ def test_a_jointly_trained_head_reaches_the_hotelling_observer() -> None:
     reached = norm.cdf(weights @ signal / math.sqrt(2 * weights @ covariance @ weights))
     untuned = norm.cdf(signal @ signal / math.sqrt(2 * signal @ covariance @ signal))  # the matched filter
     assert 0.8 < ideal < 0.95
-    assert untuned < ideal - 0.03  # so that the test can tell the two apart
-    assert ideal - 0.01 < reached <= ideal + 1e-9
+    assert untuned < ideal - 0.1  # so that the test can tell the two apart
+    assert ideal - 0.006 < reached <= ideal + 1e-9

@@ -24,9 +24,8 @@ Progress = Callable[[int, int, str], None]
 
 OBJECTS_PER_CHUNK = 32
 TRIALS_PER_BATCH = 64  # bounds the sinograms held at a time
-TISSUE_HU = -300.0
 MAX_EDGE_LINE_INTEGRAL = 0.2  # one centimetre of water; a corner of the table may pass
-MIN_TISSUE = 0.98  # share of a region that must be tissue, so that a lesion never hangs in air
+MIN_TISSUE = 0.98  # share of a region within background.region_hu, so that a lesion never hangs in air
 SIGNAL_PROJECTORS = {"disc": project_discs, "gaussian": project_gaussians}
 
 
@@ -45,6 +44,7 @@ class Scanner:
     def __init__(self, settings: Settings, device: torch.device | str) -> None:
         s = settings.scanner
         self.settings = s
+        self.region_hu = settings.background.region_hu
         self.geometry = FanBeam(s.source_isocenter_mm, s.source_detector_mm, s.n_bins, s.bin_mm, s.n_views)
         self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
         self.device = device
@@ -83,7 +83,8 @@ class Scanner:
             (x0, x1), (y0, y1) = bounds
             if min(x0, y0) < 0 or max(x1, y1) > len(object_hu):
                 continue
-            if np.mean(object_hu[y0:y1, x0:x1] > TISSUE_HU) >= MIN_TISSUE:
+            part, (low, high) = object_hu[y0:y1, x0:x1], self.region_hu
+            if np.mean((part >= low) & (part <= high)) >= MIN_TISSUE:
                 inside.append(index)
         return np.array(inside, dtype=np.int64)
 
@@ -149,8 +150,8 @@ def _scan(
     places = [scanner.places(image) for image in drawn.image_hu]
     if not any(len(p) for p in places):
         raise UserError(
-            "the region lies in tissue in none of the backgrounds: make trials.region_pixels smaller, or give more "
-            "places by scanner.region_count and scanner.region_step_mm"
+            "the region lies in tissue (background.region_hu) in none of the backgrounds: widen that range, make "
+            "trials.region_pixels smaller, or give more places by scanner.region_count and scanner.region_step_mm"
         )
     # An object without a place lends its trials to the next one that has some.
     usable = np.array([i for i, p in enumerate(places) if len(p)])

@@ -1,0 +1,259 @@
+"""The run folder: which study it holds, and which stages are done."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from taskct.config import Settings, to_yaml
+from taskct.errors import UserError
+from taskct.study.arms import arms_of
+from taskct.study.checks import check_network
+from taskct.study.stages import RunFolder, differences, environment, resolve_device
+from tiny_study import tiny_settings
+
+CPU = torch.device("cpu")
+
+
+def folder_of(path: Path, settings: Settings | None = None) -> RunFolder:
+    return RunFolder(path, settings, device=CPU)
+
+
+def writes(path: Path, text: str = "done") -> Callable[[], None]:
+    def work() -> None:
+        path.write_text(text)
+
+    return work
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run folder with stage one done, whose output is `one.txt`."""
+    folder = folder_of(tmp_path / "deep" / "run", tiny_settings())
+    assert folder.run_stage("one", writes(folder.path / "one.txt"), [folder.path / "one.txt"])
+    return folder
+
+
+def test_a_new_folder_holds_its_study(tmp_path: Path) -> None:
+    settings = tiny_settings(seed=5)
+    folder_of(tmp_path / "run", settings)
+    assert folder_of(tmp_path / "run").settings == settings
+    assert folder_of(tmp_path / "run", settings).settings == settings
+    (tmp_path / "empty").mkdir()
+    folder_of(tmp_path / "empty", settings)
+
+
+def test_a_folder_with_leftovers_of_a_killed_start_is_new(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "study.yaml.partial").write_text("name: ti")
+    folder_of(tmp_path / "run", tiny_settings())
+    assert folder_of(tmp_path / "run").settings == tiny_settings()
+
+
+def test_another_study_is_refused_by_the_setting_that_differs(run: RunFolder) -> None:
+    before = (run.path / "study.yaml").read_bytes()
+    with pytest.raises(
+        UserError, match=r"holds another study \(scanner.dose_fraction is 0.25 there, 0.5 now\): choose"
+    ):
+        folder_of(run.path, tiny_settings(scanner={"dose_fraction": 0.5}))
+    with pytest.raises(UserError, match=r"\(seed is 0 there, 1 now and 1 more\)"):
+        folder_of(run.path, tiny_settings(seed=1, scanner={"dose_fraction": 0.5}))
+    assert (run.path / "study.yaml").read_bytes() == before
+
+
+def test_a_study_without_a_finished_stage_may_be_mended(tmp_path: Path) -> None:
+    """A first attempt that failed, say on a folder without CT, does not block its correction."""
+    folder_of(tmp_path / "run", tiny_settings(background={"kind": "dicom", "path": "typo"}))
+    mended = tiny_settings(background={"kind": "dicom", "path": "right"})
+    folder_of(tmp_path / "run", mended)
+    assert folder_of(tmp_path / "run").settings == mended
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: None])
+def test_no_study_and_none_given(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "run")
+    with pytest.raises(UserError, match="is not a run folder: `taskct simulate`"):
+        folder_of(tmp_path / "run")
+
+
+def test_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for name in ("thesis", "file"):
+        with pytest.raises(UserError, match="exists and is not a run folder: choose another"):
+            folder_of(tmp_path / name, tiny_settings())
+    assert [entry.name for entry in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: "", "lacks name"),
+        (lambda text: text[: len(text) // 2], r"lacks |is broken"),
+        (lambda text: "scanner: [", "is broken.*not valid YAML at line 1"),
+        (lambda text: text.replace("n_views: 24", "n_views: 25"), "is broken.*scanner.n_views is 25"),
+        (lambda text: text + "colour: red\n", "is broken.*unknown setting colour"),
+        (lambda text: text.replace("seed: 0", "", 1), "lacks seed"),
+    ],
+)
+def test_a_spoilt_study(run: RunFolder, spoil: Callable[[str], str], message: str) -> None:
+    text = to_yaml(run.settings)
+    (run.path / "study.yaml").write_text(spoil(text))
+    for settings in (None, run.settings):
+        with pytest.raises(UserError, match=message) as caught:
+            folder_of(run.path, settings)
+        assert "study.yaml" in str(caught.value)
+    assert (run.path / "study.yaml").read_text() == spoil(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"stages": []}', '{"stages": {"one": {}}}', '{"stages": {"one": 3}}']
+)
+def test_a_spoilt_provenance(run: RunFolder, text: str) -> None:
+    (run.path / "provenance.json").write_text(text)
+    with pytest.raises(UserError, match=r"provenance\.json is broken: put back a copy, or delete it"):
+        run.is_done("one", [run.path / "one.txt"])
+    assert (run.path / "provenance.json").read_text() == text
+    (run.path / "provenance.json").unlink()
+    assert not run.is_done("one", [run.path / "one.txt"])
+
+
+def test_a_finished_stage_is_not_repeated(run: RunFolder) -> None:
+    before = (run.path / "provenance.json").read_bytes()
+    assert not run.run_stage("one", lambda: pytest.fail("repeated"), [run.path / "one.txt"])
+    assert not folder_of(run.path).run_stage("one", lambda: pytest.fail("repeated"), [run.path / "one.txt"])
+    assert (run.path / "provenance.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("left", [None, "", "don", "done and more"])
+def test_a_stage_whose_output_is_gone_or_cut_short_is_not_done(run: RunFolder, left: str | None) -> None:
+    (run.path / "one.txt").unlink()
+    if left is not None:
+        (run.path / "one.txt").write_text(left)
+    assert run.run_stage("one", writes(run.path / "one.txt"), [run.path / "one.txt"])
+    assert (run.path / "one.txt").read_text() == "done"
+
+
+def test_a_folder_that_lost_a_file_is_not_done(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    store = run.path / "store"
+
+    def work() -> None:
+        (store / "a").mkdir(parents=True, exist_ok=True)
+        writes(store / "a" / "0")()
+        writes(store / "a" / "1")()
+
+    assert run.run_stage("one", work, [store])
+    assert run.is_done("one", [store])
+    (store / "a" / "1").unlink()
+    assert not run.is_done("one", [store])
+
+
+def test_what_builds_on_a_stage_is_done_anew_with_it(run: RunFolder) -> None:
+    one, two = run.path / "one.txt", run.path / "two.txt"
+    assert run.run_stage("two", writes(two), [two], ["one"])
+    assert run.is_done("two", [two], ["one"])
+    one.unlink()
+    run.run_stage("one", writes(one), [one])
+    assert not run.is_done("two", [two], ["one"])
+    assert run.run_stage("two", writes(two), [two], ["one"])
+
+
+def test_a_stage_that_fails_is_not_done(run: RunFolder) -> None:
+    two = run.path / "two.txt"
+
+    def half() -> None:
+        two.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run_stage("two", half, [two])
+    assert not run.is_done("two", [two])
+    assert run.is_done("one", [run.path / "one.txt"])
+
+
+def test_the_key_knows_the_settings(tmp_path: Path) -> None:
+    keys = {
+        folder_of(tmp_path / str(i), settings).key("one")
+        for i, settings in enumerate([tiny_settings(), tiny_settings(seed=1), tiny_settings(scanner={"i0": 9e5})])
+    }
+    assert len(keys) == 3
+    assert folder_of(tmp_path / "0").key("one") in keys
+
+
+def test_provenance_tells_how_to_run_it_again(run: RunFolder) -> None:
+    known = json.loads((run.path / "provenance.json").read_text())
+    assert known["libraries"]["torch"] == torch.__version__
+    assert known["seed"] == 0
+    assert known["training_seeds"] == [0]
+    assert known["stages"]["one"]["wall_s"] >= 0
+    assert set(environment(run.settings, CPU)) | {"stages"} == set(known)
+
+
+def test_differences_name_both_values() -> None:
+    a, b = tiny_settings(), tiny_settings(denoiser={"arguments": {"n_layers": 3}}, training={"seeds": [0, 1]})
+    assert differences(a, a) == []
+    assert differences(a, b) == [
+        "denoiser.arguments is {'n_layers': 2, 'n_channels': 4} there, {'n_layers': 3, 'n_channels': 4} now",
+        "training.seeds is [0] there, [0, 1] now",
+    ]
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == CPU
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "cuda:", "", "cuda:-1"])
+def test_devices_that_are_none(name: str) -> None:
+    with pytest.raises(UserError, match=r"choose auto, cpu or cuda$"):
+        resolve_device(name)
+
+
+def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"^--device cuda: torch sees no CUDA device"):
+        resolve_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UserError, match="there are 2 CUDA devices"):
+        resolve_device("cuda:2")
+
+
+def test_the_network_is_tried_first() -> None:
+    assert check_network(tiny_settings(denoiser={"arguments": {"n_layers": 3}})) == 3
+    for denoiser, message in (
+        ({"network": "torch.nn.Identity"}, "leaves nothing to train"),
+        ({"network": "torch.nn.Linear", "arguments": {"in_features": 3, "out_features": 3}}, "20 x 20 pixels"),
+        ({"network": "torch.nn.Conv2d", "arguments": {"in_channels": 1, "out_channels": 1, "kernel_size": 3}}, "shape"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_network(tiny_settings(denoiser=denoiser))
+    with pytest.raises(UserError, match=r"training\.trainable"):
+        check_network(tiny_settings(training={"trainable": "decoder"}))
+
+
+def test_arms() -> None:
+    """Every arm of DESIGN §4: what is compared, in the order of the report, each with a file of its own."""
+    training = {
+        "lambdas": [0.9, 0, 0.5],
+        "head": "eye",
+        "other_head_lambda": 0.5,
+        "blend_lambda": 0.9,
+        "blend_alphas": [0.5, 0.25],
+        "seeds": [3, 4],
+    }
+    arms = arms_of(tiny_settings(training=training))
+    names = ["low-dose", "mse", "lambda=0", "lambda=0.5", "lambda=0.9", "lambda=0 head=pixel", "lambda=0.5 head=pixel"]
+    names += ["lambda=0.9 alpha=0.25", "lambda=0.9 alpha=0.5"]
+    assert [(arm.seed, arm.name) for arm in arms] == [(seed, name) for seed in (3, 4) for name in names]
+    assert len({arm.file_stem for arm in arms}) == len(arms)
+    for arm in arms:
+        assert arm.trained == (arm.name.startswith("lambda=") and "alpha" not in arm.name)
+        assert arm.control == ("lambda=0 head=pixel" if "pixel" in arm.name else "lambda=0")
+    none = arms_of(tiny_settings(training={"other_head_lambda": None, "blend_lambda": None}))
+    assert [arm.name for arm in none] == ["low-dose", "mse", "lambda=0", "lambda=0.9"]
