@@ -1,6 +1,7 @@
 """A study so small that all of it takes about a second: every stage is real, no figure means anything."""
 
 import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,15 @@ def run_study(path: Path, settings: Settings, *, report: bool = False) -> RunFol
     return folder
 
 
+@functools.cache
+def _finished(path: Path) -> RunFolder:
+    return run_study(path, tiny_settings(training={"seeds": [0, 1]}), report=True)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A finished tiny run of two training seeds; nobody may change it."""
-    settings = tiny_settings(training={"seeds": [0, 1]})
-    return run_study(tmp_path_factory.mktemp("tiny") / "run", settings, report=True)
+    """A finished tiny run of two training seeds, one for all tests; nobody may change it."""
+    return _finished(tmp_path_factory.getbasetemp() / "tiny-run")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

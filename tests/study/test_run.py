@@ -254,10 +254,10 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path) -> Non
     # Enough epochs that a stage takes a second or two, so that the kill lands inside it.
     file = tiny_yaml(tmp_path / "tiny.yaml", training={"pretrain_epochs": 150, "finetune_epochs": 120})
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    kill_while(start(file, broken), "simulate:", 0.4)  # inside pretraining
+    kill_while(start(file, broken), "simulate:", 0.2)  # inside pretraining
     assert list(json.loads((broken / "provenance.json").read_text())["stages"]) == ["simulate"]
     trials = files_of(broken / "trials")
-    kill_while(start(file, broken), "pretrain seed=0:", 0.4)  # inside fine-tuning
+    kill_while(start(file, broken), "pretrain seed=0:", 0.2)  # inside fine-tuning
     done = json.loads((broken / "provenance.json").read_text())["stages"]
     assert list(done)[:2] == ["simulate", "pretrain seed=0"]
     assert "evaluate" not in done

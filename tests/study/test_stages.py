@@ -162,6 +162,18 @@ def test_what_builds_on_a_stage_is_done_anew_with_it(run: RunFolder) -> None:
     assert run.run_stage("two", writes(two), [two], ["one"])
 
 
+def test_a_stage_needs_those_it_builds_on(run: RunFolder) -> None:
+    with pytest.raises(UserError, match=r"the stage 'finetune x' is not done; `taskct train`"):
+        run.run_stage("two", lambda: pytest.fail("begun"), [], ["one", "finetune x"])
+    run.trials.mkdir()
+    (run.trials / "chunk").write_text("trial")
+    run.run_stage("simulate", lambda: None, [run.trials])
+    run.run_stage("two", lambda: None, [], ["simulate"])
+    (run.trials / "chunk").unlink()  # a chunk that is gone would read as zeros
+    with pytest.raises(UserError, match=r"the stage 'simulate' is not whole any more; `taskct simulate`"):
+        run.run_stage("three", lambda: pytest.fail("begun"), [], ["simulate"])
+
+
 def test_a_stage_that_fails_is_not_done(run: RunFolder) -> None:
     two = run.path / "two.txt"
 

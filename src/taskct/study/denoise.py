@@ -100,7 +100,8 @@ def read_npy(path: Path) -> NDArray[np.float32]:
         If it is no array of numbers of 2 or 3 dimensions, or a value is not finite.
     """
     try:
-        images = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            images = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
     if not isinstance(images, np.ndarray):

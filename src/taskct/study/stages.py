@@ -156,9 +156,16 @@ class RunFolder:
         Returns
         -------
         Whether it had to be done.
+
+        Raises
+        ------
+        UserError
+            If a stage that it builds on is not done, or trials that were done are not whole any more.
         """
         if self.is_done(name, outputs, depends_on):
             return False
+        for stage in depends_on:
+            self._require(stage)
         start = time.perf_counter()
         work()
         wall = time.perf_counter() - start
@@ -173,6 +180,15 @@ class RunFolder:
         content = {**environment(self.settings, self.device), "stages": stages}
         write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         return True
+
+    def _require(self, stage: str) -> None:
+        record = self.provenance()["stages"].get(stage)
+        # Weights that are cut short fail to load; a trial store that lost a chunk would read as zeros.
+        whole = stage != "simulate" or record is None or record.get("bytes") == {"trials": size_of(self.trials)}
+        if record is None or not whole:
+            command = "simulate" if stage == "simulate" else "train"
+            state = "is not done" if record is None else "is not whole any more"
+            raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
 
     def free_bytes(self) -> int:
         """Space left on the disk that holds the folder."""

@@ -1,0 +1,288 @@
+"""The command line: help, what it prints, and one clear line for every mistake of a user."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from command_line import Call, call, refused, study
+from taskct import __version__
+from taskct.config import dotted_settings, make_settings
+from taskct.study.stages import RunFolder
+from taskct.yaml_files import read_yaml
+from tiny_study import files_of, tiny_run, tiny_settings
+
+__all__ = ["call", "refused", "study", "tiny_run"]  # fixtures
+
+DATA = Path(pydicom.__file__).parent / "data" / "test_files"
+CT, MR = DATA / "CT_small.dcm", DATA / "MR_small.dcm"
+
+COMMANDS = ("run", "simulate", "train", "evaluate", "report", "denoise", "config")
+
+
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_help_names_every_command(call: Call, args: list[str]) -> None:
+    _, out, err = call(*args)
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\w", out + err, re.MULTILINE)
+    assert "taskct run --preset demo" in out + err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(call: Call, command: str) -> None:
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: taskct {command}")
+    lines = out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    options = [line for line in lines if line.lstrip().startswith("--")]
+    assert all(len(line.split()) > 1 for line in options)  # each says what it does, here or on the next line
+
+
+def test_version(call: Call) -> None:
+    assert call("--version") == (0, f"taskct {__version__}\n", "")
+
+
+def test_config_prints_every_setting(call: Call) -> None:
+    code, out, err = call("config", "--set", "scanner.dose_fraction=0.5")
+    assert (code, err) == (0, "")
+    for name, field in dotted_settings():
+        line = next(line for line in out.splitlines() if line.startswith(name + " "))
+        assert str(field.description).split(";")[0].split(",")[0][:40] in line
+    assert re.search(r"^scanner\.dose_fraction +0\.5 +.*\(0, 1\]", out, re.MULTILINE)
+    assert re.search(r"^background\.lump_hu +[\d.]+ HU +.*\[0, 500\]", out, re.MULTILINE)
+    assert re.search(r"^scanner\.filter +\w.*ram-lak \| shepp-logan", out, re.MULTILINE)
+
+
+def test_config_prints_a_file_to_start_from(call: Call, tmp_path: Path, study: Path) -> None:
+    _, out, _ = call("config", study, "--yaml", "--set", "seed=4")
+    (tmp_path / "printed.yaml").write_text(out)
+    assert make_settings(read_yaml(tmp_path / "printed.yaml")) == tiny_settings(seed=4)
+
+
+def test_simulate_says_where_and_whether_it_was_done_before(call: Call, study: Path, tmp_path: Path) -> None:
+    first = call("simulate", study, "--out", tmp_path / "run", "--seed", "3", "--device", "cpu")
+    assert (first[0], first[1]) == (0, f"Trials: {tmp_path / 'run' / 'trials'}\n")
+    assert re.fullmatch(r"simulate: \d+\.\d s\n", first[2])  # no terminal: a line for each stage that is done
+    again = call("simulate", study, "--out", tmp_path / "run", "--set", "seed=3", "--device", "cpu")
+    assert again == (0, f"Trials: {tmp_path / 'run' / 'trials'} (done before)\n", "")
+
+
+def test_a_log_gets_a_line_for_every_stage(call: Call, study: Path, tmp_path: Path) -> None:
+    code, _, err = call("run", study, "--out", tmp_path / "run", "--device", "cpu")
+    assert code == 0
+    titles = [line.rpartition(": ")[0] for line in err.splitlines()]
+    assert titles[:2] == ["simulate", "pretrain seed=0"]
+    assert titles[2:4] == ["finetune lambda=0 seed=0", "finetune lambda=0.9 seed=0"]
+    assert titles[-1] == "evaluate"
+    assert all(re.fullmatch(r"\d+\.\d s", line.rpartition(": ")[2]) for line in err.splitlines())
+
+
+def test_a_narrow_terminal_shows_whole_numbers(study: Path, tmp_path: Path) -> None:
+    """80 columns: every finished stage reads "TITLE ... 100% in M:SS DETAIL", nothing cut off."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "taskct", "run", str(study), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = b""
+        while select.select([master], [], [], 60)[0]:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # Linux: the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(master)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    lines = [line.rstrip() for line in text.replace("\r", "\n").split("\n") if "100%" in line]
+    done = {title.strip(): rest for title, rest in (re.split(r" +━", line, maxsplit=1) for line in lines)}
+    assert process.returncode == 0
+    assert len(done) == 7
+    for title, rest in done.items():
+        assert "…" not in title + rest, (title, rest)
+        assert re.search(r"100% in \d+:\d\d( |$)", rest), rest
+    assert re.search(r"RMSE \d+\.\d\d HU$", done["finetune lambda=0.9 seed=0"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "scanner.dose_fracton=0.5",
+            "unknown setting scanner.dose_fracton: did you mean scanner.dose_fraction? `taskct config` lists them all",
+        ),
+        (
+            "scanner.dose_fraction=2",
+            "scanner.dose_fraction is 2: input should be less than or equal to 1 (allowed: (0, 1])",
+        ),
+        ("background.lump_hu=-3", "(allowed: [0, 500] HU)"),
+        ("scanner.n_views=many", "scanner.n_views is 'many': input should be a valid integer"),
+        ("scanner.n_views", "write section.name=value"),
+        ("training.lambdas=[0", "the value is not YAML"),
+        ("denoiser.network=unet", "denoiser.network 'unet' is unknown: use cnn"),
+        ("denoiser.arguments.depth=3", "denoiser.arguments do not fit cnn"),
+        ("training.trainable=decoder", "training.trainable 'decoder' leaves nothing to train"),
+        ("background.kind=dicom", "background.path is not set"),
+    ],
+)
+def test_a_wrong_setting(refused: Callable[..., str], study: Path, tmp_path: Path, override: str, message: str) -> None:
+    assert message in refused("run", study, "--out", tmp_path / "run", "--set", override, "--device", "cpu")
+    assert not (tmp_path / "run" / "trials").exists()
+
+
+def test_which_study(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert "say which study: a settings file, or --preset with one of demo" in refused("run", "--out", out)
+    assert "say which study" in refused("simulate", "--out", out)
+    assert "not both" in refused("run", study, "--preset", "smoke", "--out", out)
+    assert "no preset 'dmo': choose one of demo" in refused("run", "--preset", "dmo", "--out", out)
+    assert "none.yaml cannot be read" in refused("run", tmp_path / "none.yaml", "--out", out)
+    assert "cannot be read" in refused("run", tmp_path, "--out", out)
+    study.write_text("scanner: [1,\n")
+    assert "is not valid YAML at line 2" in refused("run", study, "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("args", [["run"], ["run", "--out"], ["trian"], ["run", "--sed", "3"], ["denoise", "a", "b"]])
+def test_wrong_usage(call: Call, args: list[str]) -> None:
+    code, _, err = call(*args)
+    assert code == 2
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "report"])
+def test_a_folder_that_is_no_run(refused: Callable[..., str], tmp_path: Path, command: str) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    for folder in (tmp_path / "none", tmp_path, tmp_path / "mine.txt"):
+        assert str(folder) in refused(command, folder)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_stage_before_its_time(refused: Callable[..., str], call: Call, study: Path, tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run", tiny_settings(), device=torch.device("cpu"))
+    assert "run `taskct simulate`" in refused("train", tmp_path / "run")
+    call("simulate", study, "--out", tmp_path / "run", "--device", "cpu")
+    assert "`taskct train`" in refused("evaluate", tmp_path / "run", "--device", "cpu")
+    assert "taskct evaluate" in refused("report", tmp_path / "run")
+
+
+def test_another_study_in_the_folder(refused: Callable[..., str], tiny_run: RunFolder, study: Path) -> None:
+    before = files_of(tiny_run.path)
+    args = ("run", study, "--out", tiny_run.path, "--set", "training.seeds=[0,1]")
+    line = refused(*args, "--set", "scanner.dose_fraction=0.5")
+    assert "holds another study (scanner.dose_fraction is 0.25 there, 0.5 now): choose another --out folder" in line
+    assert "(seed is 0 there, 9 now)" in refused(*args, "--seed", "9")
+    assert files_of(tiny_run.path) == before
+
+
+def test_something_else_in_the_folder(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:
+    before = study.read_bytes()
+    assert "exists and is not a run folder" in refused("run", study, "--out", tmp_path)
+    assert "exists and is not a run folder" in refused("run", study, "--out", study)
+    assert study.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "provenance.json", "models/mse_seed=0.json", "scores.csv"])
+@pytest.mark.parametrize("content", ["", "{ half", "[1, 2]"])
+def test_a_spoilt_file_of_a_run(
+    refused: Callable[..., str], tiny_run: RunFolder, tmp_path: Path, name: str, content: str
+) -> None:
+    run = tmp_path / "run"
+    for file, data in files_of(tiny_run.path).items():
+        (run / file).parent.mkdir(parents=True, exist_ok=True)
+        (run / file).write_bytes(data)
+    (run / name).write_text(content)
+    if name.startswith("models"):  # a stage that is not done any more: what builds on it cannot be measured
+        (run / "summary.json").unlink()
+    command = {"scores.csv": "report"}.get(name, "evaluate")
+    assert Path(name).name in refused(command, run)
+    assert (run / name).read_text() == content
+
+
+def test_no_cuda(refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = refused("run", study, "--out", tmp_path / "run", "--device", "cuda")
+    assert "--device cuda: torch sees no CUDA device here; use --device cpu or auto" in line
+    assert "choose auto, cpu or cuda" in refused("run", study, "--out", tmp_path / "run", "--device", "gpu")
+    assert not (tmp_path / "run").exists()
+
+
+# --- CT that cannot be used
+
+
+def ct(path: Path, **changed: Any) -> None:
+    dataset = pydicom.dcmread(CT)
+    for keyword, value in changed.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path)
+
+
+def cut_short(folder: Path) -> None:
+    (folder / "a.dcm").write_bytes(CT.read_bytes()[:-5000])
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (lambda folder: (folder / "notes.txt").write_text("no CT"), "no CT slice in 1 files"),
+        (lambda folder: None, "no CT slice in 0 files"),
+        (lambda folder: folder.rmdir(), "is no folder: give the folder that holds a CT series"),
+        (lambda folder: (folder / "a.dcm").write_bytes(MR.read_bytes()), "MR images and no CT"),
+        (lambda folder: [ct(folder / "a"), ct(folder / "b", SeriesInstanceUID="1.2.3")], "2 series, of 1, 1 slices"),
+        (cut_short, "a.dcm: cannot be read whole (cut short"),
+        (lambda folder: ct(folder / "a"), "1 slices or patients cannot fill 4 splits"),
+    ],
+)
+def test_ct_that_cannot_be_used(
+    refused: Callable[..., str], study: Path, tmp_path: Path, fill: Callable[[Path], object], message: str
+) -> None:
+    folder = tmp_path / "ct"
+    folder.mkdir()
+    fill(folder)
+    args = ("run", study, "--out", tmp_path / "run", "--set", "background.kind=dicom", "--device", "cpu")
+    assert message in refused(*args, "--set", f"background.path={folder}")
+    assert not (tmp_path / "run" / "trials").exists()
+    # The mistake is mended in the same run folder: another folder is read, not refused as another study.
+    assert "elsewhere is no folder" in refused(*args, "--set", f"background.path={tmp_path / 'elsewhere'}")
+
+
+# --- denoise
+
+
+def test_denoise(call: Call, tiny_run: RunFolder, tmp_path: Path) -> None:
+    model = tiny_run.weights("lambda=0_seed=0")
+    for shape in ((20, 24), (3, 20, 24)):
+        np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, shape))
+        out = tmp_path / f"out{len(shape)}.npy"
+        assert call("denoise", model, tmp_path / "in.npy", out, "--device", "cpu")[:2] == (0, f"Denoised: {out}\n")
+        assert np.load(out).shape == shape
+    assert call("denoise", model, CT, tmp_path / "dicom", "--device", "cpu")[0] == 0
+    assert len(list((tmp_path / "dicom").iterdir())) == 1
+
+
+def test_denoise_refuses(refused: Callable[..., str], tiny_run: RunFolder, tmp_path: Path) -> None:
+    model = tiny_run.weights("mse_seed=0")
+    np.save(tmp_path / "in.npy", np.zeros((20, 20)))
+    np.save(tmp_path / "there.npy", np.zeros((20, 20)))
+    for args, message in (
+        ((model, tmp_path / "in.npy", tmp_path / "there.npy"), "exists: choose another output"),
+        ((model, MR, tmp_path / "out"), "modality MR"),
+        ((model, tmp_path / "none", tmp_path / "out"), "does not exist"),
+        ((tmp_path / "none.safetensors", CT, tmp_path / "out"), "no model"),
+        ((tmp_path / "in.npy", CT, tmp_path / "out"), "no model"),
+    ):
+        assert message in refused("denoise", *args)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,183 @@
+"""The command line when the machine, the training or the user's patience fails: one line, and nothing is lost."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+import taskct.cli
+from command_line import Call, call, refused, study
+from taskct.study.stages import RunFolder
+from tiny_study import files_of, tiny_yaml
+
+__all__ = ["call", "refused", "study"]  # fixtures
+
+FULL = (
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded", "/somewhere"),
+    OSError(errno.EFBIG, "File too large"),
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    OSError("100000 requested and 496 written"),  # numpy.save
+)
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(taskct.cli, name, fail)
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])
+def test_a_full_disk(
+    refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    fail_with(monkeypatch, "simulate_stage", error)
+    line = refused("run", study, "--out", tmp_path / "run")
+    assert line.startswith("taskct: the disk is full, or a quota is: make room and give the same command")
+    wrapped = RuntimeError("a library's own words")
+    wrapped.__cause__ = error
+    fail_with(monkeypatch, "simulate_stage", wrapped)
+    assert refused("run", study, "--out", tmp_path / "run") == line
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), OSError("a bug"), KeyError("a bug")])
+def test_a_bug_is_not_hidden(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    fail_with(monkeypatch, "simulate_stage", error)
+    monkeypatch.setattr(sys, "argv", ["taskct", "run", str(study), "--out", str(tmp_path / "run")])
+    with pytest.raises(type(error), match="a bug"):
+        taskct.cli.main()
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from taskct.cli import main
+main()
+"""
+
+
+def test_a_full_disk_for_real(tmp_path: Path) -> None:
+    """No file may exceed some bytes: first the trials fail (EFBIG from Zarr), then the weights (safetensors' words)."""
+    study = tiny_yaml(tmp_path / "tiny.yaml", denoiser={"arguments": {"n_layers": 2, "n_channels": 2000}})
+    run = tmp_path / "run"
+
+    def attempt(limit: int) -> list[str]:
+        command = [sys.executable, "-c", LIMITED, str(limit), "run", str(study), "--out", str(run), "--device", "cpu"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        lines = done.stderr.splitlines()
+        assert done.returncode == 2, done.stderr
+        assert lines[-1].startswith("taskct: the disk is full")
+        assert not [name for name in files_of(run) if "partial" in name or "tmp" in name]
+        return lines[:-1]
+
+    assert attempt(20_000) == []
+    assert not (run / "trials").exists()
+    assert [line.partition(":")[0] for line in attempt(100_000)] == ["simulate"]
+    assert (run / "trials").is_dir()
+    assert not list((run / "models").glob("*"))
+
+
+def test_out_of_memory(
+    refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(monkeypatch, "simulate_stage", MemoryError("Unable to allocate 1. TiB"))
+    assert "out of memory (Unable to allocate 1. TiB)" in refused("run", study, "--out", tmp_path / "run")
+
+
+def test_a_folder_that_cannot_be_written(
+    refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = refused("run", study, "--out", study / "run")  # below a file
+    assert f"{study}" in line
+    assert "choose a place where you may read and write" in line
+
+    def forbidden(self: Path, *args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    line = refused("run", study, "--out", tmp_path / "run")
+    assert line == f"taskct: {tmp_path / 'run'}: Permission denied; choose a place where you may read and write"
+
+
+def test_ctrl_c(refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, "train_stage", KeyboardInterrupt())
+    monkeypatch.setattr(taskct.cli, "simulate_stage", lambda *args: True)
+    line = refused("run", study, "--out", tmp_path / "run", status=130)
+    assert line == "taskct: interrupted: finished stages stay; the same command goes on from there"
+
+
+def test_ctrl_c_for_real(tmp_path: Path) -> None:
+    study = tiny_yaml(tmp_path / "tiny.yaml", training={"pretrain_epochs": 5000})
+    command = [sys.executable, "-m", "taskct", "run", str(study), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        lines += process.stderr.read().splitlines()
+    assert process.returncode == 130
+    assert lines[0].startswith("simulate: ")
+    assert lines[1:] == ["taskct: interrupted: finished stages stay; the same command goes on from there"]
+    assert RunFolder(tmp_path / "run", None, device=torch.device("cpu")).provenance()["stages"].keys() == {"simulate"}
+
+
+NAN = """
+import torch
+from torch import nn
+
+class Failing(nn.Module):
+    def __init__(self, *, n_good: int) -> None:
+        super().__init__()
+        self.gain, self.n_good, self.n_calls = nn.Parameter(torch.ones(())), n_good, 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.n_calls += self.training
+        return image * self.gain * (1.0 if self.n_calls <= self.n_good else float("nan"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("n_good", "stage", "epoch", "step"), [(7, "pretrain", 3, 2), (12, "fine-tune lambda=0", 5, 1)]
+)
+def test_nan_in_training(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_good: int, stage: str, epoch: int, step: int
+) -> None:
+    """It stops, says where, and keeps the last good weights; the stages before stay."""
+    name = f"nan_{n_good}"
+    (tmp_path / f"{name}.py").write_text(NAN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    study = tiny_yaml(
+        tmp_path / "tiny.yaml",
+        denoiser={"network": f"{name}.Failing", "arguments": {"n_good": n_good}},
+        training={"pretrain_epochs": 4, "finetune_epochs": 8},
+    )
+    code, _, err = call("run", study, "--out", tmp_path / "run", "--device", "cpu")
+    *before, last = err.splitlines()
+    assert code == 2
+    where = f"taskct: {stage}, seed 0: the loss is not finite in epoch {epoch}, step {step} of 3; lower training."
+    assert last.startswith(where)
+    kept = Path(last.rpartition(" are in ")[2])
+    assert kept.suffixes[-2:] == [".last-good", ".safetensors"]
+    assert kept.stat().st_size > 0
+    done = [line.partition(":")[0] for line in before]
+    assert done == (["simulate"] if stage == "pretrain" else ["simulate", "pretrain seed=0"])
+    assert (tmp_path / "run" / "models" / "mse_seed=0.safetensors").exists() == (stage != "pretrain")
+
+
+def test_a_note_when_padding_reaches_the_region(call: Call, study: Path, tmp_path: Path) -> None:
+    args = ("simulate", study, "--out", tmp_path / "run", "--set", "denoiser.arguments.n_layers=3", "--device", "cpu")
+    code, _, err = call(*args)
+    assert code == 0
+    assert err.splitlines()[0].startswith("note: the network reaches 3 pixels or more and trials.margin_pixels is 2")
