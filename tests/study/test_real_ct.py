@@ -16,7 +16,13 @@ from taskct.trials import SPLITS, check_disjoint, read_trials
 
 SHORT = {
     "background": {"placements": 2},
-    "scanner": {"n_views": 120, "object_pixels": 256, "object_pixel_mm": 1.953125, "region_count": 9, "region_step_mm": 24},
+    "scanner": {
+        "n_views": 120,
+        "object_pixels": 256,
+        "object_pixel_mm": 1.953125,
+        "region_count": 9,
+        "region_step_mm": 24,
+    },
     "trials": {
         "n_train": 192,
         "n_validation": 64,

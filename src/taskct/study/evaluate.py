@@ -196,7 +196,7 @@ def evaluate_all(run: RunFolder, *, progress: Progress | None = None) -> tuple[E
     run
         A run folder with trials and trained arms.
     progress
-        Called as (arms done, arms in all, name of the next).
+        Called as (steps done, steps in all, what is next): one step an arm, and one for the intervals.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def evaluate_all(run: RunFolder, *, progress: Progress | None = None) -> tuple[E
     results = []
     for done, arm in enumerate(arms):
         if progress is not None:
-            progress(done, len(arms), arm.name)
+            progress(done, len(arms) + 1, arm.name)
         results.append(evaluator.evaluate(arm))
         blended = {
             stem
@@ -221,7 +221,7 @@ def evaluate_all(run: RunFolder, *, progress: Progress | None = None) -> tuple[E
         }
         evaluator.forget(blended)
     if progress is not None:
-        progress(len(arms), len(arms), "")
+        progress(len(arms), len(arms) + 1, "intervals")
     return evaluator, results
 
 

@@ -38,7 +38,7 @@ def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) ->
     needed = 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
     if not run.is_done("simulate", [run.trials]) and run.free_bytes() < 1.2 * needed:
         raise UserError(
-            f"the trials need {needed / 1e9:.1f} GB but {run.path} has {run.free_bytes() / 1e9:.1f} GB free: "
+            f"the trials need {needed / 1e6:.0f} MB but {run.path} has {run.free_bytes() / 1e6:.0f} MB free: "
             "make room, or lower the numbers in trials"
         )
 
@@ -57,12 +57,14 @@ def train_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> No
 def evaluate_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> bool:
     """Evaluate every arm and write the result files; returns whether that was still to do."""
     names = [f"finetune {arm.name} seed={arm.seed}" for arm in arms_of(run.settings) if arm.trained]
-    depends_on = ["simulate", *names]
+    depends_on = ["simulate", *(f"pretrain seed={seed}" for seed in run.settings.training.seeds), *names]
 
     def work() -> None:
         progress = None if open_progress is None else open_progress("evaluate")
         evaluator, results = evaluate_all(run, progress=progress)
         write_results(run, evaluator, results)
+        if progress is not None:
+            progress(len(results) + 1, len(results) + 1, "")
 
     return run.run_stage("evaluate", work, [run.path / name for name in RESULT_FILES], depends_on)
 

@@ -329,7 +329,7 @@ def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.
     Examples
     --------
     >>> {k: len(v) for k, v in split_groups(20, {"train": 1600, "validation": 400, "fresh": 400, "test": 900}).items()}
-    {'train': 8, 'validation': 4, 'fresh': 3, 'test': 5}
+    {'train': 7, 'validation': 4, 'fresh': 4, 'test': 5}
     """
     if n_groups < len(wanted):
         raise UserError(

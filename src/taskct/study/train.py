@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.denoiser import Denoiser, denoise, make_network, receptive_radius
@@ -22,6 +22,9 @@ from taskct.training.loop import Epoch, TrainingDiverged, mean_squared_error, tr
 from taskct.trials import Trials, crop, read_trials
 
 Progress = Callable[[int, int, str], None]
+
+LAST_GOOD = ".last-good"
+"""Appended to an arm's file name when its training went wrong."""
 
 HEAD_START_TRIALS = 2000
 """Trials on which the head is fitted before joint training starts."""
@@ -87,11 +90,20 @@ def _card(settings: Settings, stage: str, history: list[Epoch], **more: object) 
     }
 
 
-def _keep_last_good(run: RunFolder, stem: str, error: TrainingDiverged) -> UserError:
-    path = run.weights(stem).with_suffix(".last-good.safetensors")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.contiguous() for key, value in error.last_good.items()}, str(path))
+def _keep_last_good(run: RunFolder, stem: str, modules: dict[str, nn.Module], error: TrainingDiverged) -> UserError:
+    """Save the weights from before a training went wrong, as a model that `taskct denoise` can load."""
+    for name, module in modules.items():
+        prefix = name + "."
+        module.load_state_dict({k.removeprefix(prefix): v for k, v in error.last_good.items() if k.startswith(prefix)})
+    path = run.weights(stem + LAST_GOOD)
+    save_weights(path, modules, _card(run.settings, "last good", []))
     return UserError(f"{error}; the weights at the start of that epoch are in {path}")
+
+
+def _forget_last_good(run: RunFolder, stem: str) -> None:
+    path = run.weights(stem + LAST_GOOD)
+    for file in (path, path.with_suffix(".json")):
+        file.unlink(missing_ok=True)
 
 
 def pretrain(run: RunFolder, seed: int, trials: Trials, *, progress: Progress | None = None) -> None:
@@ -116,13 +128,14 @@ def pretrain(run: RunFolder, seed: int, trials: Trials, *, progress: Progress | 
             progress=progress,
         )
     except TrainingDiverged as error:
-        raise _keep_last_good(run, stem, error) from None
+        raise _keep_last_good(run, stem, {"denoiser": denoiser}, error) from None
     validation = read_trials(run.trials, "validation")
     denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=t.dtype, margin=margin)
     mse = mean_squared_error(denoised, crop(validation.reference, margin))
     radius = receptive_radius(denoiser.network.cpu(), n_pixels=trials.noisy.shape[1])
     card = _card(settings, "pretrain", history, seed=seed, mse_validation_hu2=mse, receptive_radius_pixels=radius)
     save_weights(run.weights(stem), {"denoiser": denoiser}, card)
+    _forget_last_good(run, stem)
 
 
 def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | None = None) -> None:
@@ -160,7 +173,7 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
             progress=progress,
         )
     except TrainingDiverged as error:
-        raise _keep_last_good(run, arm.file_stem, error) from None
+        raise _keep_last_good(run, arm.file_stem, {"denoiser": denoiser, "head": head}, error) from None
     more = {"seed": arm.seed, "task_weight": arm.task_weight, "head": arm.head, "trainable": t.trainable}
     more["mse_validation_hu2"] = card["mse_validation_hu2"]
     save_weights(
