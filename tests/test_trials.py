@@ -43,6 +43,7 @@ def test_round_trip(tmp_path):
     splits = some_splits()
     write_trials(tmp_path / "run" / "trials", splits)
     assert_stored(tmp_path / "run" / "trials", splits)
+    assert store.read_group_name(tmp_path / "run" / "trials") == "phantoms"
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["trials"]
 
 
@@ -72,7 +73,7 @@ def test_splits_that_share_a_background_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def broken_write(path, splits):
+def broken_write(path, splits, group_name):
     path.mkdir()
     (path / "half").write_text("written")
     raise OSError("no space left on device")

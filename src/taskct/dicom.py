@@ -30,6 +30,8 @@ _GAP_TOLERANCE = 0.1  # how far one slice spacing may stray from the median, as 
 _SAME_MM = 0.01  # slices closer than this lie at one position
 _STORED_MAX, _STORED_PADDING = 32767, -32768  # of signed 16-bit pixels; images keep within ±32767
 
+_PATIENT_TAGS = ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID")
+
 
 @dataclass(frozen=True)
 class CTSeries:
@@ -52,6 +54,8 @@ class CTSeries:
         ImageOrientationPatient of the files: direction cosines of their rows and columns as stored.
     series_key
         Opaque name of the series: 16 hexadecimal digits of a hash; no identifier can be read from it.
+    patient_key
+        The same for the patient (PatientID, else the frame of reference, else the study, else the series).
     """
 
     image_hu: NDArray[np.float32]
@@ -61,6 +65,7 @@ class CTSeries:
     paths: tuple[Path, ...]
     orientation: tuple[float, ...]
     series_key: str
+    patient_key: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class _Header:
     path: Path
     name: str
     series_uid: str
+    patient: str
     shape: tuple[int, int]
     pixel_mm: tuple[float, ...]
     orientation: tuple[float, ...]
@@ -249,7 +255,8 @@ def _check_header(dataset: Dataset, path: Path, name: str) -> _Header:
         raise UserError(f"{name}: {tilt:.0f}° off axial, {_MAX_TILT_DEGREES}° allowed; give axial slices")
     position = numbers("ImagePositionPatient", 3)
     series_uid = str(dataset.get("SeriesInstanceUID") or "")
-    return _Header(path, name, series_uid, shape, pixel_mm, orientation, position, slope, intercept)
+    patient = next((text for tag in _PATIENT_TAGS if (text := str(dataset.get(tag) or ""))), "")
+    return _Header(path, name, series_uid, patient, shape, pixel_mm, orientation, position, slope, intercept)
 
 
 def _split_series(headers: list[_Header]) -> list[list[_Header]]:
@@ -296,7 +303,8 @@ def _load(headers: list[_Header], slice_mm: float) -> CTSeries:
     # Without a series UID the pixels themselves tell one series from another.
     key = hashlib.sha256(first.series_uid.encode() or image_hu.tobytes()).hexdigest()[:16]
     paths = tuple(header.path for header in headers)
-    return CTSeries(image_hu, (row_mm, column_mm), slice_mm, padding, paths, first.orientation, key)
+    patient = hashlib.sha256(first.patient.encode()).hexdigest()[:16] if first.patient else key
+    return CTSeries(image_hu, (row_mm, column_mm), slice_mm, padding, paths, first.orientation, key, patient)
 
 
 def _decode(header: _Header) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ def check_disjoint(splits: Mapping[str, Trials]) -> None:
                 raise ValueError(f"background {int(case)} stands in both {owner[int(case)]} and {name}")
 
 
-def write_trials(path: Path, splits: Mapping[str, Trials]) -> None:
+def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = "phantoms") -> None:
     """Write all splits, or nothing.
 
     Parameters
@@ -80,6 +80,8 @@ def write_trials(path: Path, splits: Mapping[str, Trials]) -> None:
         The store's folder; what stood there before is replaced when the new one is complete.
     splits
         Trials by split name.
+    group_name
+        What a case is, in the plural: "phantoms", "slices" or "patients".
 
     Raises
     ------
@@ -90,7 +92,7 @@ def write_trials(path: Path, splits: Mapping[str, Trials]) -> None:
     partial, earlier = path.with_name(path.name + ".partial"), _earlier(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write(partial, splits)
+        _write(partial, splits, group_name)
         if path.exists():
             shutil.rmtree(earlier, ignore_errors=True)  # left by a run killed after its new store was in place
             path.rename(earlier)
@@ -108,8 +110,8 @@ def _earlier(path: Path) -> Path:
     return path.with_name(path.name + ".earlier")
 
 
-def _write(path: Path, splits: Mapping[str, Trials]) -> None:
-    root = zarr.open_group(str(path), mode="w")
+def _write(path: Path, splits: Mapping[str, Trials], group_name: str) -> None:
+    root = zarr.open_group(str(path), mode="w", attributes={"group_name": group_name})
     for name, trials in splits.items():
         group = root.create_group(name)
         for key in ("noisy", "reference"):
@@ -152,6 +154,12 @@ def read_trials(path: Path, split: str) -> Trials:
         signal_present=np.asarray(group["signal_present"]),
         truth={key: np.asarray(group[f"truth/{key}"]) for key in TRUTH},
     )
+
+
+def read_group_name(path: Path) -> str:
+    """What a case of a store is, in the plural: "phantoms", "slices" or "patients"."""
+    store = path if path.exists() else _earlier(path)
+    return str(zarr.open_group(str(store), mode="r").attrs["group_name"])
 
 
 def crop(images: NDArray[np.float32], margin: int) -> NDArray[np.float32]:

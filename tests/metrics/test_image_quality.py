@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from taskct.metrics.image_quality import mse_hu2, psnr_db, rmse_hu, site_bias_hu, ssim
+from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, rmse_hu, site_bias_hu, ssim
 
 
 def draw(n, height=24, width=31, level_hu=40.0, noise_hu=15.0):
@@ -120,3 +120,21 @@ def test_misuse_is_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_peak_disc_finds_a_blob_anywhere_and_averages_noise_down():
+    rng = np.random.default_rng(5)
+    difference = np.zeros((40, 32, 32))
+    axis = np.arange(32)
+    for image in difference:
+        row, column = rng.integers(3, 29, 2)
+        image[np.hypot(axis[:, None] - row, axis[None, :] - column) <= 2.5] = 12.0
+    np.testing.assert_allclose(peak_disc_hu(difference, diameter_px=5.0), 12.0, rtol=1e-12)
+    np.testing.assert_allclose(peak_disc_hu(-difference, diameter_px=5.0), 0.0, atol=1e-12)
+    # A disc of radius 2.5 pixels holds 21 of them: the value at one place has 1/21 of white noise's variance, and the
+    # highest of some hundred places lies between 2 and 5 of its standard deviations (each trial fails below 1e-4).
+    noise = rng.normal(size=(20, 32, 32))
+    peak = peak_disc_hu(noise, diameter_px=5.0) * np.sqrt(21)
+    assert ((peak > 2) & (peak < 5)).all()
+    with pytest.raises(ValueError, match="does not fit"):
+        peak_disc_hu(noise, diameter_px=40.0)

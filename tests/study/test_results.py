@@ -7,7 +7,7 @@ import pytest
 from taskct.config import make_settings
 from taskct.study.arms import arms_of
 from taskct.study.evaluate import JOINT, ArmResult
-from taskct.study.results import choose, summarize, trade_off, write_json
+from taskct.study.results import choose, hallucination, summarize, trade_off, write_json
 from taskct.trials import TRUTH, Trials
 
 SETTINGS = make_settings(
@@ -42,6 +42,7 @@ def results(test_trials):
             "mse_hu2": 25.0 * price * error,
             "psnr_db": 30.0 - error,
             "ssim": 0.9 + 0.01 * error,
+            "peak_disc_hu": 40.0 * rng.random(N) + 10.0 * gain,
             "site_bias_hu": rng.normal(size=N) - 2.0 * test_trials.signal_present,
         }
         areas = dict.fromkeys(names, 0.7 + 0.1 * gain)
@@ -75,7 +76,45 @@ def test_choices_do_not_look_at_the_test_trials(results):
             result.scores[name] = rng.normal(size=N)
         result.quality = {key: rng.random(N) for key in result.quality}
     assert choose(spoiled, SETTINGS) == choose(results, SETTINGS)
-    assert choose(results, SETTINGS)["chosen_arm"] == "lambda=0.9"
+
+
+def test_the_shown_arm_keeps_its_price_and_else_is_the_cheapest(results):
+    # Training at λ costs √(1 + λ) in RMSE here: 22 % at 0.5, 38 % at 0.9.
+    def chosen(price):
+        return choose(results, make_settings(SETTINGS.model_dump(), {"evaluation": {"chosen_price": price}}))
+
+    assert chosen(0.5)["chosen_arm"] == "lambda=0.9"
+    assert chosen(0.3)["chosen_arm"] == "lambda=0.5"
+    assert chosen(0.05)["chosen_arm"] == "lambda=0.5"
+    assert "none is within" in chosen(0.05)["rule"]
+
+
+def test_a_choice_at_the_end_of_its_list_is_named(results):
+    edge = copy.deepcopy(results)
+    edge[0].regularization = {"slnn": min(SETTINGS.observers.weight_decays), "ho": 10.0}
+    assert choose(edge, SETTINGS)["at_edge"] == [
+        {"arm": "low-dose", "observer": "slnn", "value": min(SETTINGS.observers.weight_decays)}
+    ]
+
+
+def test_false_signals_are_counted_on_signal_absent_trials(results, test_trials):
+    found = hallucination(results, test_trials, SETTINGS)
+    rate = {row["arm"]: row["false_signal_rate"]["value"] for row in found["arms"]}
+    by_name = {r.arm.name: r for r in results}
+    assert found["threshold_hu"] == SETTINGS.signal.contrast_hu[0]
+    for name in ("lambda=0", "lambda=0.9"):
+        peak = by_name[name].quality["peak_disc_hu"][1::2]  # absent trials have odd numbers here
+        assert rate[name] == pytest.approx(np.mean(peak >= 30.0))
+    delta = next(row["delta_to_control"] for row in found["arms"] if row["arm"] == "lambda=0.9")
+    assert delta["value"] == pytest.approx(rate["lambda=0.9"] - rate["lambda=0"])
+    assert delta["ci_low"] > 0
+
+
+def test_rmse_that_falls_with_the_task_weight_is_noticed(results, test_trials):
+    assert trade_off(results, test_trials, SETTINGS)["rmse_monotone"]
+    odd = copy.deepcopy(results)
+    next(r for r in odd if r.arm.name == "lambda=0.9").quality["mse_hu2"] *= 0.5
+    assert not trade_off(odd, test_trials, SETTINGS)["rmse_monotone"]
 
 
 def test_summary_pairs_every_arm_with_its_fair_control(results, test_trials):

@@ -4,8 +4,9 @@ import pytest
 from taskct.config import make_settings
 from taskct.errors import UserError
 from taskct.scanner.fbp import RegionFBP
-from taskct.study.simulate import Scanner, series_folders, simulate, split_groups
+from taskct.study.simulate import Scanner, make_sources, series_folders, simulate, split_groups
 from taskct.trials import SPLITS, check_disjoint
+from test_dicom import save_series
 
 SMALL = {
     "scanner": {"n_views": 60, "n_bins": 184, "bin_mm": 3.7, "object_pixels": 64, "object_pixel_mm": 5.2},
@@ -123,10 +124,22 @@ def test_several_folders_are_several_patients(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     assert [folder.name for folder in series_folders(tmp_path)] == ["a", "b"]
-    (tmp_path / "file").touch()
+    (tmp_path / "LICENSE").touch()
+    assert [folder.name for folder in series_folders(tmp_path)] == ["a", "b"]
+    (tmp_path / "slice").write_bytes(bytes(128) + b"DICM")
     assert series_folders(tmp_path) == [tmp_path]
     with pytest.raises(UserError, match="no folder"):
         series_folders(tmp_path / "missing")
+
+
+def test_series_of_one_patient_stay_together(tmp_path):
+    for i, patient in enumerate(["A", "A", "B", "C", "D"]):
+        save_series(tmp_path / f"series {i}", n=3, PatientID=patient, SeriesInstanceUID=f"1.2.{i + 1}")
+    sources = make_sources(make_settings(SMALL, {"background": {"kind": "dicom", "path": str(tmp_path)}}))
+    assert {source.group_name for source in sources.values()} == {"patients"}
+    cases = [set(source.background.case.tolist()) for source in sources.values()]
+    assert cases == [{0}, {1}, {2}, {3}]
+    assert len(sources["train"].background.image_hu) == 6  # both series of patient A
 
 
 def test_dicom_without_a_path_is_one_clear_line():

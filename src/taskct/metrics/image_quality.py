@@ -209,6 +209,49 @@ def site_bias_hu(
     return np.asarray(result / n_pixels, dtype=np.float64)
 
 
+def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDArray[np.float64]:
+    """Highest disc-averaged value of each trial: the brightest signal-sized blob that was painted anywhere.
+
+    The bias at one site cannot see a blob painted elsewhere; this can.
+
+    Parameters
+    ----------
+    difference
+        Denoised − reference, HU, shape `(n, height, width)`; its negative for signals darker than the background.
+    diameter_px
+        Diameter of the disc, pixels, at least 1; the disc stays wholly inside the image.
+
+    Returns
+    -------
+    HU, shape `(n,)`.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not `(n, height, width)` or the disc does not fit into the image.
+
+    Examples
+    --------
+    >>> difference = np.zeros((1, 16, 16))
+    >>> difference[0, 3:8, 9:14] = 20.0
+    >>> peak_disc_hu(difference, diameter_px=4.0)
+    array([20.])
+    """
+    if difference.ndim != 3:
+        raise ValueError(f"differences of shape {difference.shape}; wanted (n, height, width)")
+    reach = int(diameter_px // 2)
+    if diameter_px < 1 or 2 * reach + 1 > min(difference.shape[1:]):
+        raise ValueError(f"a disc of {diameter_px} pixels does not fit into images of {difference.shape[1:]}")
+    axis = np.arange(-reach, reach + 1)
+    disc = torch.from_numpy((np.hypot(axis[None, :], axis[:, None]) <= diameter_px / 2.0).astype(np.float64))
+    kernel = (disc / disc.sum())[None, None]
+    result = np.empty(len(difference))
+    for batch in _batches(difference):
+        images = torch.from_numpy(difference[batch].astype(np.float64))[:, None]
+        result[batch] = torch.nn.functional.conv2d(images, kernel).amax(dim=(1, 2, 3)).numpy()
+    return result
+
+
 def _check_images(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> None:
     if denoised.ndim != 3 or denoised.shape != reference.shape:
         raise ValueError(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.denoisers.denoiser import denoise
-from taskct.metrics.image_quality import mse_hu2, psnr_db, site_bias_hu, ssim
+from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.observers import LinearObserver, make_observer
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
@@ -34,7 +34,7 @@ class ArmResult:
     scores: dict[str, NDArray[np.float64]]
     """Test statistics by observer, `(n_test,)`; "slnn_joint" is the jointly trained one."""
     quality: dict[str, NDArray[np.float64]]
-    """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, each `(n_test,)`."""
+    """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, `peak_disc_hu`, each `(n_test,)`."""
     regularization: dict[str, float]
     """Chosen on validation trials, by fresh observer."""
     validation_auc: dict[str, float]
@@ -101,6 +101,16 @@ def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
     k = settings.evaluation.n_examples
     present, absent = np.flatnonzero(test.signal_present), np.flatnonzero(~test.signal_present)
     return np.concatenate([present[:k], absent[:k]])
+
+
+def false_signal(settings: Settings) -> tuple[float, float, float]:
+    """What counts as a painted signal: its diameter in mm, its least contrast in HU, and the contrast's sign.
+
+    The mean diameter and the lowest contrast that the task's signals have; half the largest when they have both signs.
+    """
+    low, high = settings.signal.contrast_hu
+    threshold = min(abs(low), abs(high)) if low * high > 0 else max(abs(low), abs(high)) / 2.0
+    return sum(settings.signal.diameter_mm) / 2.0, threshold, 1.0 if low + high >= 0 else -1.0
 
 
 class Evaluator:
@@ -170,11 +180,14 @@ class Evaluator:
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
         test, reference = images["test"], self.reference["test"]
+        disc_mm, _, sign = false_signal(self.settings)
+        disc_px = disc_mm / self.settings.scanner.pixel_mm
         quality = {
             "mse_hu2": mse_hu2(test, reference),
             "psnr_db": psnr_db(test, reference, data_range_hu=data_range),
             "ssim": ssim(test, reference, data_range_hu=data_range, low_hu=low),
             "site_bias_hu": site_bias_hu(test, reference, self.site),
+            "peak_disc_hu": peak_disc_hu(sign * (test - reference), diameter_px=disc_px),
         }
         return ArmResult(
             arm=arm,

@@ -9,12 +9,21 @@ from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.study.arms import CONTROL, MSE, Arm, arms_of
 from taskct.study.evaluate import ArmResult, Evaluator, evaluate_all
-from taskct.study.results import choose, quality_csv, scores_csv, summarize, trade_off, write_json, write_npz
-from taskct.study.simulate import simulate
+from taskct.study.results import (
+    choose,
+    hallucination,
+    quality_csv,
+    scores_csv,
+    summarize,
+    trade_off,
+    write_json,
+    write_npz,
+)
+from taskct.study.simulate import make_sources, simulate
 from taskct.study.stages import RunFolder
 from taskct.study.train import train_all
 from taskct.training.checkpoints import write_text
-from taskct.trials import SPLITS, Trials, read_trials, write_trials
+from taskct.trials import SPLITS, Trials, read_group_name, read_trials, write_trials
 
 Progress = Callable[[int, int, str], None]
 OpenProgress = Callable[[str], Progress]
@@ -26,6 +35,7 @@ RESULT_FILES = (
     "quality.csv",
     "choices.json",
     "tradeoff.json",
+    "hallucination.json",
     "task.json",
     "examples.npz",
 )
@@ -44,7 +54,9 @@ def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) ->
 
     def work() -> None:
         progress = None if open_progress is None else open_progress("simulate")
-        write_trials(run.trials, simulate(run.settings, device=run.device, progress=progress))
+        sources = make_sources(run.settings)
+        splits = simulate(run.settings, sources, device=run.device, progress=progress)
+        write_trials(run.trials, splits, group_name=sources["test"].group_name)
 
     return run.run_stage("simulate", work, [run.trials])
 
@@ -77,6 +89,7 @@ def write_results(run: RunFolder, evaluator: Evaluator, results: list[ArmResult]
     write_text(run.path / "quality.csv", quality_csv(results, test))
     write_json(run.path / "choices.json", choices)
     write_json(run.path / "tradeoff.json", trade_off(results, test, settings))
+    write_json(run.path / "hallucination.json", hallucination(results, test, settings))
     write_json(run.path / "task.json", task_json(run, evaluator.splits))
     write_npz(run.path / "examples.npz", examples(evaluator, results, str(choices["chosen_arm"])))
     write_json(run.path / "summary.json", summarize(results, test, settings))
@@ -91,6 +104,7 @@ def task_json(run: RunFolder, splits: dict[str, Trials]) -> dict[str, Any]:
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
+        "group_name": read_group_name(run.trials),
         "background_note": background_note(settings),
         "pixel_mm": settings.scanner.pixel_mm,
         "roi_px": settings.trials.region_pixels,
@@ -124,9 +138,10 @@ def background_note(settings: Settings) -> str | None:
     if settings.background.kind == "torso":
         return None
     return (
-        "The series' own noise is part of these backgrounds and of the reference. Its slices are split in blocks of "
-        "neighbours; neighbouring slices look alike, so the blocks' edges are not fully independent. Trials that share "
-        "a slice are not independent, and the intervals do not know it."
+        "The series' own noise is part of these backgrounds and of the reference. What is kept apart between the "
+        "splits is the patient, or the slice of the only patient; then the slices are split in blocks of neighbours, "
+        "which look alike at the blocks' edges. Trials that share a background are not independent, and the "
+        "intervals do not know it."
     )
 
 

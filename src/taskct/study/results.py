@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE
-from taskct.study.evaluate import JOINT, ArmResult
+from taskct.study.evaluate import JOINT, ArmResult, false_signal
 from taskct.training.checkpoints import write_text
 from taskct.trials import Trials
 
@@ -134,13 +135,39 @@ def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
     seed = settings.training.seeds[0]
     sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and " head=" not in r.arm.name]
     task = [r for r in sweep if r.arm.task_weight]
-    best = max(task, key=lambda r: r.validation_auc[CHOICE_OBSERVER])
+    control = next(r for r in sweep if not r.arm.task_weight)
+    limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu
+    affordable = [r for r in task if r.validation_rmse_hu <= limit]
+    rule = f"the λ > 0 with the highest AUC of {CHOICE_OBSERVER} on the validation trials (seed {seed})"
+    if affordable:
+        best = max(affordable, key=lambda r: r.validation_auc[CHOICE_OBSERVER])
+        rule += f", among those whose RMSE there is within {settings.evaluation.chosen_price:.0%} of the control's"
+    else:
+        best = min(task, key=lambda r: r.validation_rmse_hu)
+        rule = (
+            f"the λ > 0 with the lowest RMSE on the validation trials (seed {seed}), since none is within "
+            f"{settings.evaluation.chosen_price:.0%} of the control's"
+        )
     return {
         "chosen_arm": best.arm.name,
-        "rule": f"the λ > 0 with the highest AUC of {CHOICE_OBSERVER} on the validation trials (seed {seed})",
+        "seed": seed,
+        "rule": rule,
         "regularization": {_key(r): r.regularization for r in results},
+        "at_edge": [
+            {"arm": _key(r), "observer": name, "value": value}
+            for r in results
+            for name, value in r.regularization.items()
+            if value in _ends(name, settings)
+        ],
         "validation": [{"arm": _key(r), "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results],
     }
+
+
+def _ends(observer: str, settings: Settings) -> tuple[float, float]:
+    """The weakest and the strongest regularization that an observer could choose."""
+    o = settings.observers
+    values = o.weight_decays if observer == "slnn" else o.ridges
+    return min(values), max(values)
 
 
 def _key(result: ArmResult) -> str:
@@ -166,7 +193,12 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         if blend and all(name in r.scores for r in blend):
             curves = _compare(blend, sweep, name, present, settings)
         candidates = [
-            r for r in mine.values() if name in r.scores and name in r.validation_auc and r.arm.task_weight is not None
+            r
+            for r in mine.values()
+            if name in r.scores
+            and r.arm.task_weight is not None
+            # Heads of two kinds are two observers: they are not ranked against each other.
+            and not (name == JOINT and " head=" in r.arm.name)
         ]
         picked = candidates[
             best_within(
@@ -203,7 +235,14 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
             },
             "monotone": monotone_within_intervals(swept[:, present], swept[:, ~present], confidence=CONFIDENCE),
         }
-    return {"tolerance": e.tolerance, "control": CONTROL, "confidence": CONFIDENCE, "observers": observers}
+    return {
+        "tolerance": e.tolerance,
+        "control": CONTROL,
+        "seed": seed,
+        "confidence": CONFIDENCE,
+        "rmse_monotone": _rmse_rises(sweep, settings),
+        "observers": observers,
+    }
 
 
 def _compare(
@@ -212,22 +251,68 @@ def _compare(
     e = settings.evaluation
     blend_scores, sweep_scores = (np.stack([r.scores[name] for r in curve]) for curve in (blend, sweep))
     blend_mse, sweep_mse = (np.stack([r.quality["mse_hu2"] for r in curve]) for curve in (blend, sweep))
-    try:
-        found = compare_curves(
-            blend_scores,
-            blend_mse,
-            sweep_scores,
-            sweep_mse,
-            present,
-            n_bootstrap=e.n_bootstrap,
-            confidence=CONFIDENCE,
-            seed=settings.seed,
-        )
-    except ValueError:  # the curves share no range of RMSE
-        return None
+    rmse = [np.sqrt(mse.mean(axis=1)) for mse in (blend_mse, sweep_mse)]
+    if max(r.min() for r in rmse) >= min(r.max() for r in rmse):
+        return None  # the curves share no range of RMSE
+    found = compare_curves(
+        blend_scores,
+        blend_mse,
+        sweep_scores,
+        sweep_mse,
+        present,
+        n_bootstrap=e.n_bootstrap,
+        confidence=CONFIDENCE,
+        seed=settings.seed,
+    )
     better = "blend" if found.ci_low > 0 else "trained" if found.ci_high < 0 else "neither"
     delta = {"value": found.delta_auc, "ci_low": found.ci_low, "ci_high": found.ci_high}
     return {"better": better, "delta_auc": delta, "rmse_range_hu": [found.rmse_low_hu, found.rmse_high_hu]}
+
+
+def _rmse_rises(sweep: Sequence[ArmResult], settings: Settings) -> bool:
+    """Whether the RMSE never falls, beyond chance, from one λ to the next."""
+    for before, after in pairwise(sorted(sweep, key=lambda r: r.arm.task_weight or 0.0)):
+        pair = np.stack([after.quality["mse_hu2"], before.quality["mse_hu2"]], axis=1)
+        rise = bootstrap_interval(
+            pair,
+            lambda m: np.sqrt(m[:, 0]) - np.sqrt(m[:, 1]),
+            n_bootstrap=settings.evaluation.n_bootstrap,
+            confidence=CONFIDENCE,
+            seed=settings.seed,
+        )
+        if rise.ci_high < 0:
+            return False
+    return True
+
+
+def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
+    """`hallucination.json`: in what share of signal-absent trials a signal was painted somewhere in the region.
+
+    A painted signal is a disc of the signals' mean diameter whose mean exceeds the reference by their least contrast.
+    """
+    disc_mm, threshold, _ = false_signal(settings)
+    absent = ~test.signal_present
+    painted = {(r.arm.name, r.arm.seed): r.quality["peak_disc_hu"][absent] >= threshold for r in results}
+    common: dict[str, Any] = {
+        "n_bootstrap": settings.evaluation.n_bootstrap,
+        "confidence": CONFIDENCE,
+        "seed": settings.seed,
+    }
+    arms = []
+    for r in results:
+        mine, control = painted[r.arm.name, r.arm.seed], painted[CONTROL, r.arm.seed]
+        delta = None
+        if r.arm.task_weight is not None and r.arm.name != CONTROL:
+            delta = interval_json(bootstrap_interval(mine.astype(float) - control, **common))
+        arms.append(
+            {
+                "arm": r.arm.name,
+                "seed": r.arm.seed,
+                "false_signal_rate": interval_json(bootstrap_interval(mine.astype(float), **common)),
+                "delta_to_control": delta,
+            }
+        )
+    return {"disc_mm": disc_mm, "threshold_hu": threshold, "control": CONTROL, "arms": arms}
 
 
 def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
@@ -252,7 +337,7 @@ def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
     """`quality.csv`: image quality and the bias at the signal's site, trial by trial."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = ("mse_hu2", "psnr_db", "ssim", "site_bias_hu")
+    names = ("mse_hu2", "psnr_db", "ssim", "site_bias_hu", "peak_disc_hu")
     writer.writerow(["arm", "lambda", "seed", "trial", "signal_present", *names])
     present = test.signal_present.astype(int).tolist()
     for r in results:

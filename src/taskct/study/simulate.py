@@ -23,6 +23,7 @@ from taskct.units import MU_WATER_PER_MM, hu_to_mu
 Progress = Callable[[int, int, str], None]
 
 OBJECTS_PER_CHUNK = 32
+MAX_REDRAWS = 5
 TRIALS_PER_BATCH = 64  # bounds the sinograms held at a time
 MAX_EDGE_LINE_INTEGRAL = 0.2  # one centimetre of water; a corner of the table may pass
 MIN_TISSUE = 0.98  # share of a region within background.region_hu, so that a lesion never hangs in air
@@ -36,6 +37,8 @@ class Source:
     background: Background
     n_objects: int
     """Objects to draw; the split's trials are shared out evenly among them."""
+    group_name: str
+    """What no two splits share: "phantoms", "slices" or "patients"."""
 
 
 class Scanner:
@@ -90,7 +93,11 @@ class Scanner:
 
 
 def simulate(
-    settings: Settings, *, device: torch.device | str = "cpu", progress: Progress | None = None
+    settings: Settings,
+    sources: dict[str, Source] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
 ) -> dict[str, Trials]:
     """Simulate the trials of every split.
 
@@ -98,6 +105,8 @@ def simulate(
     ----------
     settings
         The study.
+    sources
+        The backgrounds of every split, from `make_sources`; made here if left out.
     device
         Where to project and reconstruct.
     progress
@@ -112,8 +121,8 @@ def simulate(
     UserError
         If the CT series cannot be used, or the region fits nowhere.
     """
-    wanted = {name: int(getattr(settings.trials, f"n_{name}")) for name in SPLITS}
-    sources = make_sources(settings, wanted)
+    wanted = trials_wanted(settings)
+    sources = make_sources(settings) if sources is None else sources
     scanner = Scanner(settings, device)
     n_total, n_done = sum(wanted.values()), 0
     splits = {}
@@ -146,8 +155,7 @@ def _scan(
     present: NDArray[np.bool_],
 ) -> Trials:
     """Draw `len(count)` objects and scan `count` trials of each."""
-    drawn = background.draw(rng, len(count))
-    places = [scanner.places(image) for image in drawn.image_hu]
+    objects_hu, case, places = _draw_with_places(scanner, background, rng, len(count))
     if not any(len(p) for p in places):
         raise UserError(
             "the region lies in tissue (background.region_hu) in none of the backgrounds: widen that range, make "
@@ -166,7 +174,7 @@ def _scan(
         position_mm=settings.signal.position_mm,
     )
     center = np.array([scanner.regions[i].center_mm for i in region])
-    objects = hu_to_mu(torch.from_numpy(drawn.image_hu).to(scanner.device))
+    objects = hu_to_mu(torch.from_numpy(objects_hu).to(scanner.device))
     sinogram = scanner.projector.project(objects)
     check_not_truncated(sinogram, scanner.geometry)
     seeds = rng.integers(2**62, size=n)
@@ -198,7 +206,7 @@ def _scan(
             )
             noisy[batch[here]], reference[batch[here]] = low.cpu().numpy(), target.cpu().numpy()
     truth = {
-        "case": drawn.case[owner],
+        "case": case[owner],
         "region_x_mm": center[:, 0],
         "region_y_mm": center[:, 1],
         "x_mm": signals.x_mm,
@@ -208,6 +216,24 @@ def _scan(
     }
     columns = {name: np.asarray(column, dtype=np.float64) for name, column in truth.items()}
     return Trials(noisy=noisy, reference=reference, signal_present=present, truth=columns)
+
+
+def _draw_with_places(
+    scanner: Scanner, background: Background, rng: np.random.Generator, n: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Objects, their cases and the regions that fit them; an object that none fits is drawn again a few times."""
+    drawn = background.draw(rng, n)
+    objects_hu, case = drawn.image_hu, drawn.case
+    places = [scanner.places(image) for image in objects_hu]
+    for _ in range(MAX_REDRAWS):
+        empty = np.flatnonzero([len(p) == 0 for p in places])
+        if len(empty) == 0:
+            break
+        again = background.draw(rng, len(empty))
+        objects_hu[empty], case[empty] = again.image_hu, again.case
+        for i in empty:
+            places[i] = scanner.places(objects_hu[i])
+    return objects_hu, case, places
 
 
 def check_not_truncated(sinogram: torch.Tensor, geometry: FanBeam) -> None:
@@ -243,13 +269,18 @@ def _concatenate(parts: list[Trials]) -> Trials:
     )
 
 
-def make_sources(settings: Settings, wanted: dict[str, int]) -> dict[str, Source]:
+def trials_wanted(settings: Settings) -> dict[str, int]:
+    """Trials to simulate, by split."""
+    return {name: int(getattr(settings.trials, f"n_{name}")) for name in SPLITS}
+
+
+def make_sources(settings: Settings) -> dict[str, Source]:
     """The backgrounds of every split.
 
     Phantoms: a new one for every trial. A CT series: blocks of neighbouring slices (slices side by side look alike);
     several series, each in a folder of its own: whole patients.
     """
-    b, s = settings.background, settings.scanner
+    b, s, wanted = settings.background, settings.scanner, trials_wanted(settings)
     if b.kind == "torso":
         first = np.concatenate([[0], np.cumsum(list(wanted.values()))])
         return {
@@ -264,6 +295,7 @@ def make_sources(settings: Settings, wanted: dict[str, int]) -> dict[str, Source
                     first_case=int(first[i]),
                 ),
                 n,
+                "phantoms",
             )
             for i, (name, n) in enumerate(wanted.items())
         }
@@ -281,30 +313,40 @@ def _slice_sources(settings: Settings, folder: Path, wanted: dict[str, int]) -> 
     ):
         raise UserError(f"the series in {folder.name} differ in pixel size or matrix: use series of one kind")
     images = np.concatenate([one.image_hu for one in series])
-    patient = np.repeat(np.arange(len(series)), [len(one.image_hu) for one in series])
-    groups = patient if len(series) > 1 else np.arange(len(images))
-    blocks = split_groups(int(groups[-1]) + 1, wanted)
+    names = list(dict.fromkeys(one.patient_key for one in series))
+    patient = np.repeat([names.index(one.patient_key) for one in series], [len(one.image_hu) for one in series])
+    # What is kept apart between the splits: patients, or the slices of the only one.
+    groups = patient if len(names) > 1 else np.arange(len(images))
+    blocks = split_groups(int(groups.max()) + 1, wanted)
     sources = {}
     for name, members in blocks.items():
         chosen = np.flatnonzero(np.isin(groups, members))
         background = Slices(
             image_hu=images[chosen],
             pixel_mm=pixel_mm,
-            case=chosen.astype(np.int64),
+            case=groups[chosen].astype(np.int64),
             n_pixels=settings.scanner.object_pixels,
             object_pixel_mm=settings.scanner.object_pixel_mm,
             shift_mm=settings.background.shift_mm,
         )
-        sources[name] = Source(background, min(len(chosen) * settings.background.placements, wanted[name]))
+        n_objects = min(len(chosen) * settings.background.placements, wanted[name])
+        sources[name] = Source(background, n_objects, "patients" if len(names) > 1 else "slices")
     return sources
 
 
 def series_folders(folder: Path) -> list[Path]:
-    """The folder itself, or each of its sub-folders when it holds nothing but several of them."""
+    """The folder itself, or each of its sub-folders when there are several and no DICOM file lies beside them."""
     if not folder.is_dir():
         raise UserError(f"background.path {folder} is no folder: give the folder that holds a CT series")
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    return entries if len(entries) > 1 and all(entry.is_dir() for entry in entries) else [folder]
+    folders = [entry for entry in entries if entry.is_dir()]
+    beside = any(_is_dicom(entry) for entry in entries if entry.is_file() and entry.name != "DICOMDIR")
+    return folders if len(folders) > 1 and not beside else [folder]
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(132)[128:] == b"DICM"
 
 
 def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.int64]]:
