@@ -80,7 +80,7 @@ class ScannerSettings(Section):
     object_pixels: int = setting(128, "side of the object grid", "pixels", ge=16, le=1024)
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
-    region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=32)
+    region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=16)
     region_step_mm: Positive = setting(40.0, "distance between these places", "mm")
 
 
@@ -159,10 +159,10 @@ class ObserverSettings(Section):
     """The observers; each regularization is chosen on the validation trials, arm by arm."""
 
     ridges: tuple[Positive, ...] = setting(
-        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), "candidates for the Hotelling observers", "", min_length=1
+        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0), "candidates for the Hotelling observers", "", min_length=1
     )
     weight_decays: tuple[Positive, ...] = setting(
-        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), "candidates for the fresh SLNN", "", min_length=1
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), "candidates for the fresh SLNN", "", min_length=1
     )
     viewing_distance_mm: Positive = setting(1500.0, "from the eye to the display", "mm")
     magnification: Positive = setting(1.0, "size on the display over size in the object")
@@ -175,6 +175,9 @@ class EvaluationSettings(Section):
     n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", "", ge=100, le=100000)
     data_range_hu: Positive = setting(400.0, "range that PSNR and SSIM refer to", "HU")
     data_low_hu: float = setting(-160.0, "low end of that range; SSIM takes it as intensity 0", "HU", ge=-2000, le=3000)
+    chosen_price: float = setting(
+        0.05, "RMSE that the λ shown in the panel may cost over the control's, as a fraction", "", gt=0, le=10
+    )
     tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1)
     window_hu: tuple[float, Positive] = setting((60.0, 120.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
