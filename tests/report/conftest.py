@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def _delta(a, b):
     return _estimate(parts[0].mean(), std_error)
 
 
+def p_value(delta):
+    """The normal law's two-sided p of a difference and its 95 % interval."""
+    std_error = (delta["ci_high"] - delta["ci_low"]) / (2 * 1.96)
+    value = delta.get("value", delta.get("delta_auc"))
+    return math.erfc(abs(value) / std_error / math.sqrt(2))
+
+
 def write_run(folder, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_backgrounds=200):
     """Write a run folder; without `gain` every trained arm scores as the control does, but for noise."""
     rng = np.random.default_rng(7)
@@ -121,9 +129,10 @@ def write_run(folder, *, gain=True, n_seeds=1, study="liver lesions, low dose", 
                 "observer": observer,
                 "seed": seed,
                 **delta,
-                "p_value": 0.02,
+                "p_value": p_value(delta),
             }
             paired.append(row)
+    _write_false_signals(folder, arms)
     n_test = {"present": N_CLASS, "absent": N_CLASS}
     _json(folder, "summary", {"schema": 1, "study": study, "n_test": n_test, "arms": arms, "paired": paired})
     with (folder / "scores.csv").open("w", newline="") as file:
@@ -162,6 +171,18 @@ def _json(folder, name, content):
     (folder / f"{name}.json").write_text(json.dumps(content))
 
 
+def _write_false_signals(folder, arms):
+    rows = []
+    for arm in arms:
+        # 4.5 and 5.3 % paint a false signal with λ > 0 and without: the control's rate lies within the interval.
+        delta = None if arm["lambda"] is None or arm["name"] == "lambda=0" else _estimate(-0.008, 0.02)
+        rate = _estimate(0.045 if delta else 0.053, 0.015)
+        row = {"arm": arm["name"], "seed": arm["seed"], "false_signal_rate": rate, "delta_to_control": delta}
+        rows.append(row)
+    content = {"disc_mm": 5.25, "threshold_hu": 30.0, "control": "lambda=0", "arms": rows}
+    _json(folder, "hallucination", content)
+
+
 def _write_choices(folder, arms, scores):
     fresh = ["slnn", "ho", "ho_eye"]
     validation = [
@@ -175,7 +196,7 @@ def _write_choices(folder, arms, scores):
     ]
     rule = "highest mean validation AUC of the fresh observers"
     regularization = {a["name"]: dict.fromkeys(fresh, 0.01) for a in arms if a["seed"] == 0}
-    choices = {"chosen_arm": "lambda=0.9", "rule": rule, "regularization": regularization}
+    choices = {"chosen_arm": "lambda=0.9", "rule": rule, "regularization": regularization, "seed": 0, "at_edge": []}
     _json(folder, "choices", choices | {"validation": validation})
     best, control, observers = "lambda=0.9 alpha=0.2", "lambda=0", {}
     for observer in OBSERVER_GAIN:
@@ -195,7 +216,11 @@ def _write_choices(folder, arms, scores):
             },
             "monotone": True,
         }  # fmt: skip
-    _json(folder, "tradeoff", {"tolerance": 0.02, "control": control, "observers": observers})
+    _json(
+        folder,
+        "tradeoff",
+        {"tolerance": 0.02, "control": control, "seed": 0, "rmse_monotone": True, "observers": observers},
+    )
 
 
 def _write_rest(folder, n_backgrounds, n_seeds):
@@ -203,6 +228,7 @@ def _write_rest(folder, n_backgrounds, n_seeds):
         "description": "Detection of a 6 mm lesion of −15 HU in a lumpy liver background, quarter dose.",
         "n_trials": {"train": 8000, "validation": 600, "fresh": 2000, "test": 2 * N_CLASS},
         "n_backgrounds": {"train": 1000, "validation": 100, "fresh": 300, "test": n_backgrounds},
+        "group_name": "slices",
         "background_note": None, "pixel_mm": 1.0, "roi_px": 48, "data_range_hu": 400,
         "window_hu": [50, 300], "difference_window_hu": 100,
     }  # fmt: skip

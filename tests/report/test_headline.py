@@ -1,11 +1,13 @@
 import json
+from math import erfc, sqrt
 
 import numpy as np
 import pytest
 
 from taskct.report import load_run
+from taskct.report.comparisons import gains_and_losses, holm
 from taskct.report.headline import headline
-from taskct.report.results import Estimate, holm
+from taskct.report.results import Estimate
 
 
 def _edit(run, name, change):
@@ -21,7 +23,8 @@ def _set_delta(run, by_observer):
         for row in summary["paired"]:
             if row["arm"] == "lambda=0.9" and row["observer"] in by_observer:
                 value = by_observer[row["observer"]]
-                row.update(delta_auc=value, ci_low=value - 0.01, ci_high=value + 0.01)
+                p = erfc(abs(value) / 0.01 * 1.96 / sqrt(2))
+                row.update(delta_auc=value, ci_low=value - 0.01, ci_high=value + 0.01, p_value=p)
 
     _edit(run, "summary.json", change)
 
@@ -51,7 +54,103 @@ def test_each_observer_is_sorted_by_its_own_interval(make_run):
     _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.0, "ho": -0.05, "ho_eye": 0.02})
     verdict = _text(headline(load_run(run)))
     assert "control for the joint SLNN-NO and fresh HO behind an eye filter" in verdict
-    assert "lowers it for the fresh HO, and shows no difference for the fresh SLNN-NO" in verdict
+    assert "lowers it for the fresh HO, and shows no sure difference for the fresh SLNN-NO" in verdict
+
+
+def test_gain_must_survive_holm(make_run):
+    run = make_run()
+    # Each interval clears zero (p = 0.03), but 4 × 0.03 is above 0.05; a loss as faint is still told.
+    p03 = 0.01 * 2.17 / 1.96
+    _set_delta(run, {"slnn_joint": p03, "slnn": p03, "ho": p03, "ho_eye": -p03})
+    assert gains_and_losses(load_run(run)) == ([], ["ho_eye"], ["slnn_joint", "slnn", "ho"])
+    # Two strong ones leave a family of two: 2 × 0.03 is still above 0.05; three leave it alone, below.
+    _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.05, "ho": p03, "ho_eye": p03})
+    assert gains_and_losses(load_run(run))[0] == ["slnn_joint", "slnn"]
+    _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.05, "ho": 0.05, "ho_eye": p03})
+    assert gains_and_losses(load_run(run))[0] == ["slnn_joint", "slnn", "ho", "ho_eye"]
+
+
+@pytest.mark.parametrize(("low", "warned"), [(0.01, True), (-0.01, False)])
+def test_false_signals_beyond_the_control_are_a_warning(make_run, low, warned):
+    run = make_run()
+
+    def change(content):
+        for row in content["arms"]:
+            if row["arm"] == "lambda=0.9":
+                row["false_signal_rate"] = {"value": 0.12, "ci_low": 0.09, "ci_high": 0.15}
+                row["delta_to_control"] = {"value": 0.067, "ci_low": low, "ci_high": 0.1}
+
+    _edit(run, "hallucination.json", change)
+    warning = (
+        "λ = 0.9 paints a false signal in 12.0 [9.0, 15.0] % of the signal-absent trials, the λ = 0 control in 5.3 "
+    )
+    assert (warning in _text(headline(load_run(run)))) is warned
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.5, True), (-1.5, True), (0.5, False)])
+def test_larger_present_bias_is_a_warning(make_run, factor, warned):
+    run = make_run()
+    lines = [line.split(",") for line in (run / "quality.csv").read_text().splitlines()]
+    for cells in lines:
+        if cells[0] == "lambda=0.9" and cells[4] == "True":
+            cells[-1] = str(factor * float(cells[-1]))
+    (run / "quality.csv").write_text("\n".join(map(",".join, lines)))
+    warnings = headline(load_run(run)).warnings
+    assert any("overdrawn or wiped out" in warning for warning in warnings) is warned
+
+
+def test_contrast_kept_is_quoted(run_folder):
+    arms = {a["name"]: a for a in json.loads((run_folder / "summary.json").read_text())["arms"]}
+    biases = [arms[name]["hallucination"]["present_bias_hu"]["value"] for name in ("lambda=0", "lambda=0.9")]
+    before, after = (f"{bias:.2f}".replace("-", "−") for bias in biases)
+    text = _text(headline(load_run(run_folder)))
+    assert f"the mean bias at the site of real signals goes from {before} [" in text
+    assert f"] to {after} [" in text
+
+
+def test_denoiser_that_did_not_train_is_a_warning(make_run):
+    run = make_run()
+
+    def change(summary):
+        for arm in summary["arms"]:
+            if arm["name"] == "mse":
+                arm["image_quality"]["rmse_hu"] = {"value": 40, "ci_low": 39, "ci_high": 41}
+
+    _edit(run, "summary.json", change)
+    (warning,) = headline(load_run(run)).warnings
+    assert warning.startswith("MSE: this denoiser did not train. Its RMSE, 40.00 HU")
+
+
+@pytest.mark.parametrize(("arm", "warned"), [("lambda=0.9", True), ("lambda=0", True), ("lambda=0.5", False)])
+def test_regularization_at_the_edge_is_a_warning(make_run, arm, warned):
+    run = make_run()
+    _edit(run, "choices.json", lambda c: c.update(at_edge=[{"arm": arm, "observer": "ho", "value": 0.1}]))
+    warnings = headline(load_run(run)).warnings
+    assert any("end of its list" in warning and "fresh HO" in warning for warning in warnings) is warned
+
+
+def test_seed_of_the_choices_is_quoted(make_run):
+    run = make_run(n_seeds=2)
+    for name in ("choices.json", "tradeoff.json"):
+        _edit(run, name, lambda content: content.update(seed=1))
+    _edit(run, "choices.json", lambda c: c.update(at_edge=[{"arm": "lambda=0", "observer": "ho", "value": 0.1}]))
+    loaded = load_run(run)
+    text = _text(headline(loaded))
+    rows = json.loads((run / "summary.json").read_text())["paired"]
+    delta = {r["seed"]: r["delta_auc"] for r in rows if (r["arm"], r["observer"]) == ("lambda=0.9", "ho")}
+    assert f"fresh HO {delta[1]:+.3f} [" in text
+    assert f"fresh HO {delta[0]:+.3f} [" not in text
+    assert "The text above quotes seed 1." in text
+    assert loaded.arm("lambda=0.9").seed == 1
+    assert "end of its list" not in text  # that was seed 0's
+
+
+def test_group_is_named(make_run):
+    answer = headline(load_run(make_run(n_backgrounds=5)))
+    text = _text(answer)
+    assert "on 5 distinct backgrounds (slices)" in text
+    assert "share only 5 distinct slices" in text
+    assert "This holds for these 5 slices only." in answer.verdict
 
 
 def test_loss_is_no_gain(make_run):

@@ -7,8 +7,8 @@ from taskct.errors import UserError
 from taskct.report import load_run
 
 FILES = [
-    "summary.json", "scores.csv", "quality.csv", "choices.json", "tradeoff.json", "task.json", "examples.npz",
-    "study.yaml", "provenance.json",
+    "summary.json", "scores.csv", "quality.csv", "choices.json", "tradeoff.json", "hallucination.json", "task.json",
+    "examples.npz", "study.yaml", "provenance.json",
 ]  # fmt: skip
 
 
@@ -67,6 +67,41 @@ def test_chosen_arm_must_exist(make_run):
     _edit(run, "choices.json", lambda c: c.update(chosen_arm="lambda=0.4"))
     with pytest.raises(UserError, match=r"lacks the arm 'lambda=0\.4'"):
         load_run(run)
+
+
+@pytest.mark.parametrize("name", ["choices.json", "tradeoff.json"])
+def test_quoted_seed_must_be_trained(make_run, name):
+    run = make_run()
+    _edit(run, name, lambda c: c.update(seed=4))
+    with pytest.raises(UserError, match=rf"{name} quotes seed 4, of which summary\.json has no arm"):
+        load_run(run)
+
+
+def test_files_that_quote_unlike_seeds(make_run):
+    run = make_run(n_seeds=2)
+    _edit(run, "tradeoff.json", lambda c: c.update(seed=1))
+    with pytest.raises(UserError, match=r"tradeoff\.json quotes seed 1, choices\.json seed 0"):
+        load_run(run)
+
+
+def test_arm_without_false_signals(make_run):
+    run = make_run()
+    _edit(run, "hallucination.json", lambda h: h["arms"].pop())
+    with pytest.raises(UserError, match=r"hallucination\.json lacks the arm"):
+        load_run(run)
+
+
+def test_false_signals_against_another_control(make_run):
+    run = make_run()
+    _edit(run, "hallucination.json", lambda h: h.update(control="mse"))
+    with pytest.raises(UserError, match=r"hallucination\.json has the control 'mse'"):
+        load_run(run)
+
+
+def test_p_value_may_be_null(make_run):
+    run = make_run()
+    _edit(run, "summary.json", lambda s: s["paired"][0].update(p_value=None))
+    assert np.isnan(load_run(run).summary.paired[0].p_value)
 
 
 def test_arm_without_scores(make_run):

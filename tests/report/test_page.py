@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.report import write_report
+from taskct.report import figures, write_report
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -71,7 +71,7 @@ def test_links_lead_somewhere(page):
 
 def test_every_figure_has_alt_text_and_a_caption(page):
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(alts) == page.tags.count("img") == page.tags.count("figcaption") == page.tags.count("figure") == 4
+    assert len(alts) == page.tags.count("img") == page.tags.count("figcaption") == page.tags.count("figure") == 5
     assert all(len(alt) > 30 for alt in alts)
 
 
@@ -108,7 +108,63 @@ def test_every_number_of_every_arm_is_there(page, run_folder):
     for row in summary["paired"]:
         found = [r for r in page.rows if r[:2] == [_label(row["arm"]), _label(row["versus"])]]
         assert len(found) == 1
-        assert any(cell.startswith(_cell(row, 3, "+") + " p 0.020") for cell in found[0])
+        p = "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
+        assert any(cell.startswith(f"{_cell(row, 3, '+')} p {p}") for cell in found[0])
+    rates = json.loads((run_folder / "hallucination.json").read_text())["arms"]
+    for row in rates:
+        rate, delta = (_percent(row[key]) for key in ("false_signal_rate", "delta_to_control"))
+        wanted = [_cell(rate, 1), _cell(delta, 1, "+") if delta else "–"]
+        assert [_label(row["arm"]), *wanted] in [[r[0], *r[-2:]] for r in page.rows]
+
+
+def _percent(estimate):
+    return estimate and {key: 100 * value for key, value in estimate.items()}
+
+
+def test_repeats_of_the_control_are_outside_the_holm_family(page, run_folder):
+    rows = json.loads((run_folder / "summary.json").read_text())["paired"]
+    repeats = [r for r in rows if r["arm"] == "lambda=0 head=pixel" and r["observer"] != "slnn_joint"]
+    assert f"(Holm) for the {len(rows) - len(repeats)} comparisons" in page.words
+    (cells,) = [r for r in page.rows if r[:2] == ["λ = 0, pixel head", "λ = 0"]]
+    assert [cell.endswith("(Holm –)") for cell in cells[2:]] == [False, True, True, True]
+    assert "λ = 0 with the other head is the same denoiser" in page.words
+
+
+@pytest.mark.parametrize(("n", "shown"), [(9, False), (10, True)])
+def test_p_values_need_backgrounds(make_run, n, shown):
+    page = Page(write_report(make_run(n_backgrounds=n)).read_text(encoding="utf-8"))
+    cells = [cell for row in page.rows for cell in row if " (Holm " in cell]
+    assert cells
+    assert all(cell.endswith("p – (Holm –)") for cell in cells) is not shown
+    assert (f"No p is shown: the test trials share only {n} distinct slices" in page.words) is not shown
+
+
+def test_panel_shows_up_to_four_trials_of_each_class(make_run, monkeypatch):
+    run = make_run()
+    with np.load(run / "examples.npz") as file:
+        arrays = dict(file)
+    # Ten trials, present and absent by turns: five of each.
+    arrays = {k: v if k.startswith("template/") else np.concatenate([v, v, v])[:10] for k, v in arrays.items()}
+    np.savez(run / "examples.npz", **arrays)
+    shown, draw = [], figures.panel_figure
+
+    def panel_figure(examples, task, arms, trials):
+        shown.append(trials)
+        return draw(examples, task, arms, trials[:1])
+
+    monkeypatch.setattr(figures, "panel_figure", panel_figure)
+    write_report(run)
+    assert shown == [[0, 2, 4, 6], [1, 3, 5, 7]]
+
+
+@pytest.mark.parametrize(("monotone", "word"), [(True, "yes"), (False, "no")])
+def test_rmse_along_lambda(make_run, monotone, word):
+    run = make_run()
+    tradeoff = json.loads((run / "tradeoff.json").read_text())
+    (run / "tradeoff.json").write_text(json.dumps(tradeoff | {"rmse_monotone": monotone}))
+    words = Page(write_report(run).read_text(encoding="utf-8")).words
+    assert f"RMSE rises with λ throughout, but for chance: {word}." in words
+    assert "a blend has no jointly trained head" in words
 
 
 def test_settings_provenance_and_time(page):
@@ -132,7 +188,7 @@ def test_text_is_escaped(make_run):
     html = write_report(run).read_text(encoding="utf-8")
     page = Page(html)
     assert "script" not in page.tags
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 5
     assert "<script>alert(1)</script> & co" in page.words
 
 
@@ -147,7 +203,7 @@ def test_templates_may_be_missing(make_run):
         arrays = {k: v for k, v in file.items() if not k.startswith("template/")}
     np.savez(run / "examples.npz", **arrays)
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert page.tags.count("img") == 3
+    assert page.tags.count("img") == 4
     assert "#templates" not in [value for _, name, value in page.attributes if name == "href"]
 
 

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from taskct.metrics.roc import roc_curve
-from taskct.report.results import Examples, Floats, Run, Task, arm_label, observer_label
+from taskct.report.labels import arm_label, observer_label
+from taskct.report.results import Examples, Floats, Run, Task
 
 # Okabe and Ito's colours, told apart with every common colour vision; each series has its own
 # marker and line too.
@@ -74,7 +75,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
-    """Draw the empirical ROC curves of some arms, one panel per observer, first seed.
+    """Draw the empirical ROC curves of some arms, one panel per observer, quoted seed.
 
     Parameters
     ----------
@@ -113,11 +114,11 @@ def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
 
 
 def best_other(run: Run, observer: str, arms: Sequence[str]) -> str | None:
-    """Name the arm with the highest AUC that is not among `arms`, first seed; None if there is none."""
+    """Name the arm with the highest AUC that is not among `arms`, quoted seed; None if there is none."""
     others = [
         arm
         for arm in run.summary.arms
-        if arm.name not in arms and arm.seed == run.seeds[0] and observer in arm.observers
+        if arm.name not in arms and arm.seed == run.arm(arm.name).seed and observer in arm.observers
     ]
     return max(others, key=lambda arm: arm.observers[observer].value).name if others else None
 

@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from taskct.report.results import Arm, Estimate, Run, WithinTolerance, arm_label, observer_label
+import numpy as np
+
+from taskct.report.comparisons import JOINT, gains_and_losses, p_values_hold
+from taskct.report.labels import arm_label, observer_label
+from taskct.report.results import Arm, Estimate, Run, WithinTolerance
 
 _FEW_BACKGROUNDS = 50
 
@@ -28,6 +32,15 @@ def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
     """
     value, low, high = (number(v, digits, signed=signed) for v in (estimate.value, estimate.ci_low, estimate.ci_high))
     return f"{value} [{low},\N{NO-BREAK SPACE}{high}]"
+
+
+def percent(share: Estimate) -> Estimate:
+    """Turn a share into percent.
+
+    >>> percent(Estimate(0.25, 0.125, 0.5))
+    Estimate(value=25.0, ci_low=12.5, ci_high=50.0)
+    """
+    return Estimate(100 * share.value, 100 * share.ci_low, 100 * share.ci_high)
 
 
 def listed(words: Iterable[str]) -> str:
@@ -55,9 +68,10 @@ class Headline:
 
 
 def headline(run: Run) -> Headline:
-    """Answer "Does this denoiser keep what must be found, and what does it cost?" for the first seed.
+    """Answer "Does this denoiser keep what must be found, and what does it cost?" for the quoted seed.
 
-    A gain or loss is called so only where the whole interval of the paired difference is on one side of zero.
+    The verdict calls a gain one only where Holm's adjustment over its observers leaves it standing, and a loss where
+    the whole interval of the paired difference is below zero.
     """
     answers = [("What MSE denoising does", _mse(run)), ("What task-informed training does", _gain(run))]
     bargain = _bargain(run)
@@ -74,12 +88,6 @@ def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[st
     return {observer: delta for observer, delta in found.items() if delta is not None}
 
 
-def _signs(deltas: dict[str, Estimate]) -> tuple[list[str], list[str], list[str]]:
-    """Split observers into those that gain, lose and cannot be told."""
-    by_sign = {s: [observer_label(o) for o, d in deltas.items() if d.sign == s] for s in (1, -1, 0)}
-    return by_sign[1], by_sign[-1], by_sign[0]
-
-
 def _price(run: Run, arm: str) -> str:
     control = run.arm(run.tradeoff.control).image_quality.rmse_hu.value
     percent = 100 * (run.arm(arm).image_quality.rmse_hu.value / control - 1)
@@ -91,21 +99,27 @@ def _verdict(run: Run) -> str:
     name, base = arm_label(chosen), arm_label(control)
     if chosen == control:
         return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
-    gains, losses, unclear = _signs(_deltas(run, chosen, control))
+    gains, losses, unclear = ([observer_label(o) for o in part] for part in gains_and_losses(run))
     price = _price(run, chosen)
+    only = "" if p_values_hold(run) else f" This holds for these {run.task.n_backgrounds['test']} {_group(run)} only."
     if not gains and not losses:
         return (
             f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
-            f"these test trials can tell from zero, for {price}."
+            f"these test trials can tell from zero (Holm-adjusted), for {price}.{only}"
         )
     if not gains:
-        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}."
+        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}.{only}"
     text = f"Task-informed training at {name} raises AUC over the {base} control for the {listed(gains)}"
     if losses:
         text += f", lowers it for the {listed(losses)}"
     if unclear:
-        text += f", and shows no difference for the {listed(unclear)}"
-    return f"{text}; the price is {price}."
+        text += f", and shows no sure difference for the {listed(unclear)}"
+    return f"{text}; the price is {price}.{only}"
+
+
+def _group(run: Run) -> str:
+    name = run.task.group_name
+    return name.removesuffix("s") if run.task.n_backgrounds.get("test") == 1 else name
 
 
 def _mse(run: Run) -> str:
@@ -146,6 +160,11 @@ def _gain(run: Run) -> str:
             )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
         sentences.append(f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU ({_price(run, chosen)}).")
+        kept = [run.arm(name).hallucination.present_bias_hu for name in (control, chosen)]
+        sentences.append(
+            "Contrast kept: the mean bias at the site of real signals goes from "
+            f"{interval(kept[0], 2, signed=True)} to {interval(kept[1], 2, signed=True)} HU (0 keeps it all)."
+        )
     best = _best_joint(run)
     if best is not None:
         arm, delta = best
@@ -166,8 +185,8 @@ def _best_joint(run: Run) -> tuple[str, Estimate] | None:
     control = run.arm(run.tradeoff.control)
     found = []
     for arm in run.summary.arms:
-        if arm.alpha is None and arm.lambda_ and arm.head == control.head and arm.seed == run.seeds[0]:
-            delta = run.delta(arm.name, control.name, "slnn_joint")
+        if arm.alpha is None and arm.lambda_ and arm.head == control.head and arm.seed == run.seed:
+            delta = run.delta(arm.name, control.name, JOINT)
             if delta is not None:
                 found.append((arm.name, delta))
     return max(found, key=lambda item: item[1].value) if found else None
@@ -226,7 +245,7 @@ def _ordered(run: Run) -> Sequence[str]:
 def _notes(run: Run) -> list[str]:
     n_test = run.summary.n_test
     n_backgrounds = run.task.n_backgrounds.get("test")
-    where = f" on {n_backgrounds} distinct backgrounds" if n_backgrounds is not None else ""
+    where = f" on {n_backgrounds} distinct backgrounds ({_group(run)})" if n_backgrounds is not None else ""
     notes = [
         f"Every interval (95 %) comes from the {n_test.present} signal-present and {n_test.absent} "
         f"signal-absent test trials{where} of one trained model per seed. It does not cover what another "
@@ -241,7 +260,7 @@ def _notes(run: Run) -> list[str]:
             if shown:
                 parts.append(f"{observer_label(observer)} {', '.join(shown)}")
         notes.append(
-            f"The text above quotes seed {run.seeds[0]}. ΔAUC of {arm_label(chosen)} for seeds "
+            f"The text above quotes seed {run.seed}. ΔAUC of {arm_label(chosen)} for seeds "
             f"{listed(map(str, run.seeds))}: {'; '.join(parts)}."
         )
     elif len(run.seeds) == 1:
@@ -256,14 +275,66 @@ def _warnings(run: Run) -> list[str]:
     n_backgrounds = run.task.n_backgrounds.get("test")
     if n_backgrounds is not None and n_backgrounds < _FEW_BACKGROUNDS:
         warnings.append(
-            f"The test trials share only {n_backgrounds} distinct backgrounds, yet the intervals treat "
-            "trials as independent: over other backgrounds the numbers vary more than the intervals say."
+            f"The test trials share only {n_backgrounds} distinct {_group(run)}, yet the intervals treat "
+            f"trials as independent: over other {run.task.group_name} the numbers vary more than the intervals say."
         )
-    deltas = _deltas(run, run.choices.chosen_arm, run.tradeoff.control)
-    joint = deltas.pop("slnn_joint", None)
-    if joint is not None and joint.sign > 0 and deltas and all(delta.sign <= 0 for delta in deltas.values()):
+    gains, losses, unclear = gains_and_losses(run)
+    if gains == [JOINT] and losses + unclear:
         warnings.append(
             "Only the jointly trained SLNN-NO gains; no observer fitted afresh does. The denoiser may be "
             "writing marks that only its own observer reads: see the hallucination check."
         )
+    return warnings + _untrained(run) + _hallucinated(run) + _at_edge(run)
+
+
+def _untrained(run: Run) -> list[str]:
+    low = run.arm("low-dose").image_quality.rmse_hu.value
+    warnings = []
+    for name in ("mse", run.tradeoff.control):
+        rmse = run.arm(name).image_quality.rmse_hu.value
+        if rmse > low:
+            warnings.append(
+                f"{arm_label(name)}: this denoiser did not train. Its RMSE, {number(rmse, 2)} HU, is above the "
+                f"{number(low, 2)} HU of the low-dose images."
+            )
     return warnings
+
+
+def _hallucinated(run: Run) -> list[str]:
+    control, chosen = run.arm(run.tradeoff.control), run.arm(run.choices.chosen_arm)
+    warnings = []
+    painted = run.false_signal(chosen)
+    delta = painted.delta_to_control
+    if delta is not None and delta.sign > 0:
+        rates = [interval(percent(p.false_signal_rate), 1) for p in (painted, run.false_signal(control))]
+        warnings.append(
+            f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, the {control.label} "
+            f"control in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
+        )
+    if chosen.name != control.name and _larger_bias(run, chosen, control):
+        biases = [interval(arm.hallucination.present_bias_hu, 2, signed=True) for arm in (chosen, control)]
+        warnings.append(
+            f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than the "
+            f"{control.label} control's, {biases[1]} HU: signals are overdrawn or wiped out."
+        )
+    return warnings
+
+
+def _larger_bias(run: Run, arm: Arm, control: Arm) -> bool:
+    """Whether the mean present bias is larger in size, beyond chance over the same trials."""
+    a, b = (run.site_bias[x.name, x.seed].present for x in (arm, control))
+    excess = np.sign(a.mean()) * a - np.sign(b.mean()) * b
+    return bool(excess.mean() > 1.96 * excess.std() / np.sqrt(len(excess)))
+
+
+def _at_edge(run: Run) -> list[str]:
+    # The study adds the seed to an arm's name, but for seed 0.
+    seed = f" seed={run.seed}" if run.seed else ""
+    found = []
+    for name in dict.fromkeys((run.choices.chosen_arm, run.tradeoff.control)):
+        who = [observer_label(row.observer) for row in run.choices.at_edge if row.arm == name + seed]
+        if who:
+            found.append(f"{arm_label(name)} ({listed(who)})")
+    if not found:
+        return []
+    return [f"Regularization was chosen at the end of its list for {listed(found)}: a wider list may raise these AUCs."]

@@ -17,6 +17,7 @@ from taskct.errors import UserError
 from taskct.report.results import (
     Choices,
     Examples,
+    FalseSignals,
     Provenance,
     Run,
     Scores,
@@ -53,6 +54,7 @@ def load_run(run: Path) -> Run:
         site_bias=_site_bias(run),
         choices=_json(run, "choices.json", Choices),
         tradeoff=_json(run, "tradeoff.json", Tradeoff),
+        false_signals=_json(run, "hallucination.json", FalseSignals),
         task=_json(run, "task.json", Task),
         examples=_examples(run),
         settings=_settings(run),
@@ -199,6 +201,18 @@ def _check_together(run: Run) -> None:
     for needed in ("low-dose", "mse", control, chosen):
         if needed not in names:
             raise _broken(run.path, "summary.json", f"lacks the arm '{needed}'")
+    trained = {(arm.name, arm.seed) for arm in run.summary.arms}
+    for name, seed in (("choices.json", run.choices.seed), ("tradeoff.json", run.tradeoff.seed)):
+        for needed in (control, chosen):
+            if (needed, seed) not in trained:
+                raise _broken(run.path, name, f"quotes seed {seed}, of which summary.json has no arm '{needed}'")
+    if run.tradeoff.seed != run.choices.seed:
+        why = f"quotes seed {run.tradeoff.seed}, choices.json seed {run.choices.seed}"
+        raise _broken(run.path, "tradeoff.json", why)
+    if run.false_signals.control != control:
+        why = f"has the control '{run.false_signals.control}', tradeoff.json '{control}'"
+        raise _broken(run.path, "hallucination.json", why)
+    painted = {(row.arm, row.seed) for row in run.false_signals.arms}
     for needed in ("mse", control, chosen):
         if needed not in run.examples.denoised:
             raise _broken(run.path, "examples.npz", f"lacks the array 'denoised/{needed}'")
@@ -209,6 +223,8 @@ def _check_together(run: Run) -> None:
     for arm in run.summary.arms:
         if (arm.name, arm.seed) not in run.site_bias:
             raise _broken(run.path, "quality.csv", f"lacks the arm '{arm.name}', seed {arm.seed}")
+        if (arm.name, arm.seed) not in painted:
+            raise _broken(run.path, "hallucination.json", f"lacks the arm '{arm.name}', seed {arm.seed}")
         for observer in arm.observers:
             if (arm.name, arm.seed, observer) not in run.scores:
                 why = f"lacks arm '{arm.name}', seed {arm.seed}, observer '{observer}'"

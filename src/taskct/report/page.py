@@ -4,15 +4,17 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from taskct.report import figures, tables
 from taskct.report.headline import headline
+from taskct.report.labels import observer_label
 from taskct.report.load import load_run
-from taskct.report.results import Run, observer_label
+from taskct.report.results import Run
 from taskct.report.tradeoff import tradeoff_figure
 
-_PANEL_TRIALS = 2  # of each class: enough to compare, few enough to print on a page
+_PANEL_TRIALS = 4  # of each class: enough to compare, few enough to print on a page
 
 
 def write_report(run: Path) -> Path:
@@ -68,8 +70,11 @@ def render(run: Run) -> str:
     pictures = {
         "tradeoff": figures.encode(tradeoff_figure(run), "svg"),
         "roc": figures.encode(figures.roc_figure(run, roc_arms), "svg"),
-        "panel": figures.encode(figures.panel_figure(run.examples, run.task, shown, _panel_trials(run)), "png"),
     }
+    for name, present in (("present", True), ("absent", False)):
+        trials = np.flatnonzero(run.examples.signal_present == present)[:_PANEL_TRIALS].tolist()
+        if trials:
+            pictures[name] = figures.encode(figures.panel_figure(run.examples, run.task, shown, trials), "png")
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
     environment = Environment(
@@ -92,13 +97,6 @@ def render(run: Run) -> str:
 
 def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def _panel_trials(run: Run) -> list[int]:
-    """Choose the first trials of each class, signal-present first."""
-    present = run.examples.signal_present
-    picked = [[k for k, p in enumerate(present) if p == wanted][:_PANEL_TRIALS] for wanted in (True, False)]
-    return picked[0] + picked[1]
 
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> Path:

@@ -1,7 +1,7 @@
 """What a run folder holds, as plain dataclasses; pydantic checks them when `load` reads the files."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,48 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, BeforeValidator, Field, FiniteFloat
 
+from taskct.report.labels import OBSERVERS, arm_label
+
 Floats = NDArray[np.float64]
-
-OBSERVERS = {
-    "slnn_joint": "joint SLNN-NO",
-    "slnn": "fresh SLNN-NO",
-    "ho": "fresh HO",
-    "ho_eye": "fresh HO behind an eye filter",
-    "cnn": "fresh CNN",
-}
-"""Observer names in the files and on the page, in the page's order."""
-
-
-def observer_label(observer: str) -> str:
-    """Name an observer as the page does.
-
-    >>> observer_label("ho"), observer_label("my_observer")
-    ('fresh HO', 'my_observer')
-    """
-    return OBSERVERS.get(observer, observer)
-
-
-def arm_label(name: str) -> str:
-    """Name an arm as the page does.
-
-    Its spaces inside a symbol's value do not break across lines.
-
-    >>> arm_label("lambda=0.9 alpha=0.2").replace("\N{NO-BREAK SPACE}", " "), arm_label("mse")
-    ('λ = 0.9, α = 0.2', 'MSE')
-    """
-    fixed = {"low-dose": "low-dose images", "mse": "MSE"}
-    if name in fixed:
-        return fixed[name]
-    words = []
-    for word in name.split():
-        key, equals, value = word.partition("=")
-        if key == "head" and equals:
-            words.append(f"{value} head")
-        elif key in ("lambda", "alpha") and equals:
-            words.append(f"{'λ' if key == 'lambda' else 'α'}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}")
-        else:
-            words.append(word)
-    return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -137,8 +98,8 @@ class Paired:
     """AUC(arm) − AUC(versus)."""
     ci_low: FiniteFloat
     ci_high: FiniteFloat
-    p_value: float
-    """Two-sided, not adjusted; NaN when the two arms score every trial alike."""
+    p_value: Annotated[float, BeforeValidator(lambda p: math.nan if p is None else p)]
+    """Two-sided, not adjusted; NaN (null in the file) when the two arms score every trial alike."""
 
     @property
     def delta(self) -> Estimate:
@@ -176,6 +137,16 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class AtEdge:
+    """A regularization chosen at the end of its list of candidates."""
+
+    arm: str
+    """The arm's name; with " seed=1" behind it for a seed other than 0."""
+    observer: str
+    value: float | str
+
+
+@dataclass(frozen=True)
 class Choices:
     """`choices.json`: what was decided on validation trials."""
 
@@ -185,6 +156,10 @@ class Choices:
     regularization: dict[str, dict[str, float | str | None]]
     """Per arm and observer."""
     validation: list[Validation]
+    seed: int
+    """Training seed that the page quotes."""
+    at_edge: list[AtEdge]
+    """Regularizations chosen at the end of their list of candidates."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +203,33 @@ class Tradeoff:
     """Allowed rise of RMSE over the control's, relative: 0.02 is 2 %."""
     control: str
     observers: dict[str, ObserverTradeoff]
+    seed: int
+    rmse_monotone: bool
+    """Whether RMSE never falls, beyond chance, from one λ to the next."""
+
+
+@dataclass(frozen=True)
+class FalseSignal:
+    """How often one arm paints a signal where there is none."""
+
+    arm: str
+    seed: int
+    false_signal_rate: Estimate
+    """Share of the signal-absent test trials, in [0, 1]."""
+    delta_to_control: Estimate | None
+    """Rate minus the control's."""
+
+
+@dataclass(frozen=True)
+class FalseSignals:
+    """`hallucination.json`: signals painted anywhere in the region."""
+
+    disc_mm: float
+    """Diameter of the disc, mm."""
+    threshold_hu: float
+    """Mean of denoised − reference in the disc, towards the signal's contrast, that counts as a signal; HU."""
+    control: str
+    arms: list[FalseSignal]
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,8 @@ class Task:
     """Per split."""
     n_backgrounds: dict[str, int]
     """Distinct backgrounds per split."""
+    group_name: Literal["phantoms", "slices", "patients"]
+    """What `n_backgrounds` counts."""
     background_note: str | None
     pixel_mm: Annotated[float, Field(gt=0)]
     roi_px: int
@@ -329,6 +333,7 @@ class Run:
     """Keyed by arm and seed."""
     choices: Choices
     tradeoff: Tradeoff
+    false_signals: FalseSignals
     task: Task
     examples: Examples
     settings: dict[str, Any]
@@ -337,8 +342,13 @@ class Run:
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds of the control, ascending; the first is the one quoted."""
+        """Seeds of the control, ascending."""
         return sorted({arm.seed for arm in self.summary.arms if arm.name == self.tradeoff.control})
+
+    @property
+    def seed(self) -> int:
+        """The seed that text and figures quote."""
+        return self.choices.seed
 
     @property
     def observers(self) -> list[str]:
@@ -357,36 +367,26 @@ class Run:
         arms = [arm for arm in self.summary.arms if arm.name == name]
         if not arms:
             raise KeyError(name)
-        wanted = self.seeds[0] if seed is None else seed
+        wanted = self.seed if seed is None else seed
         return next((arm for arm in arms if arm.seed == wanted), arms[0])
 
-    def delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Estimate | None:
-        """Return AUC(arm) − AUC(versus) on the same test trials, or None where the study has no such pair."""
-        wanted = self.seeds[0] if seed is None else seed
+    def comparison(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Paired | None:
+        """Return how two arms compare on the same test trials, or None where the study has no such pair."""
+        wanted = self.seed if seed is None else seed
         for row in self.summary.paired:
             if (row.observer, row.seed) == (observer, wanted):
                 if (row.arm, row.versus) == (arm, versus):
-                    return row.delta
+                    return row
                 if (row.arm, row.versus) == (versus, arm):
-                    return Estimate(-row.delta_auc, -row.ci_high, -row.ci_low)
+                    low, high = -row.ci_high, -row.ci_low
+                    return replace(row, arm=arm, versus=versus, delta_auc=-row.delta_auc, ci_low=low, ci_high=high)
         return None
 
+    def delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Estimate | None:
+        """Return AUC(arm) − AUC(versus) on the same test trials, or None where the study has no such pair."""
+        found = self.comparison(arm, versus, observer, seed)
+        return None if found is None else found.delta
 
-def holm(p_values: list[float]) -> list[float]:
-    """Holm-adjusted p-values; NaN stays NaN and does not count.
-
-    References
-    ----------
-    .. [1] Holm, Scand. J. Stat. 6, 65 (1979).
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
+    def false_signal(self, arm: Arm) -> FalseSignal:
+        """Return how often an arm paints a signal."""
+        return next(row for row in self.false_signals.arms if (row.arm, row.seed) == (arm.name, arm.seed))

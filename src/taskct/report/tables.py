@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from taskct.report.headline import interval, number
-from taskct.report.results import Estimate, Run, arm_label, holm, observer_label
+from taskct.report.comparisons import JOINT, adjusted_over_table, p_values_hold, same_denoiser
+from taskct.report.headline import interval, number, percent
+from taskct.report.labels import arm_label, observer_label
+from taskct.report.results import Estimate, Run
 
 NONE = "–"
 
@@ -36,7 +38,7 @@ def _or_none(estimate: Estimate | None, digits: int, *, signed: bool = False) ->
 
 
 def key_table(run: Run) -> Table:
-    """Tabulate what the headline says, one row per observer, first seed."""
+    """Tabulate what the headline says, one row per observer, quoted seed."""
     chosen, control = run.choices.chosen_arm, run.tradeoff.control
     rows = []
     for observer in run.observers:
@@ -82,16 +84,20 @@ def arm_table(run: Run) -> Table:
     columns = ["Arm", *_seed_column(run), "RMSE (HU)", "PSNR (dB)", "SSIM"]
     columns += [f"AUC, {observer_label(observer)}" for observer in run.observers]
     caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
+    if same_denoiser(run):
+        caption += " λ = 0 with the other head is the same denoiser as the control; only its joint observer differs."
     return Table(caption, columns, rows)
 
 
 def paired_table(run: Run) -> Table:
     """Tabulate the paired differences, p-values plain and Holm-adjusted over the table."""
     paired = run.summary.paired
-    adjusted = holm([row.p_value for row in paired])
+    shown = p_values_hold(run)
+    adjusted = adjusted_over_table(run)
     cells: dict[tuple[str, str, int], dict[str, str]] = {}
     for row, p_holm in zip(paired, adjusted, strict=True):
-        p = f"p\N{NO-BREAK SPACE}{_p_value(row.p_value)} (Holm\N{NO-BREAK SPACE}{_p_value(p_holm)})"
+        plain, holm = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
+        p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{holm})"
         cell = f"{interval(row.delta, 3, signed=True)} {p}"
         cells.setdefault((row.arm, row.versus, row.seed), {})[row.observer] = cell
     rows = [
@@ -99,10 +105,17 @@ def paired_table(run: Run) -> Table:
         for (arm, versus, seed), by in cells.items()
     ]
     columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
-    caption = (
-        "Differences in AUC on the same test trials (paired DeLong) [95 % interval]. p is not adjusted; in "
-        f"brackets it is adjusted (Holm) for all {len(paired)} comparisons of this table."
-    )
+    caption = "Differences in AUC on the same test trials (paired DeLong) [95 % interval]. "
+    if shown:
+        n_family = sum(not math.isnan(p) for p in adjusted)
+        caption += f"p is not adjusted; in brackets it is adjusted (Holm) for the {n_family} comparisons that have one."
+        if same_denoiser(run):
+            caption += " A fresh observer on λ = 0 with the other head only repeats the control and is left out there."
+    else:
+        caption += (
+            f"No p is shown: the test trials share only {run.task.n_backgrounds['test']} distinct "
+            f"{run.task.group_name}, so they are not the independent trials that a p-value counts."
+        )
     return Table(caption, columns, rows)
 
 
@@ -113,7 +126,7 @@ def _p_value(p: float) -> str:
 
 
 def hallucination_table(run: Run) -> Table:
-    """Tabulate the bias at the signal site: means with intervals, and where most single trials lie."""
+    """Tabulate the bias at the signal site and how often an arm paints a signal anywhere."""
     rows = []
     for arm in run.summary.arms:
         bias = run.site_bias[arm.name, arm.seed]
@@ -121,7 +134,8 @@ def hallucination_table(run: Run) -> Table:
             " to ".join(number(v, 1, signed=True) for v in np.percentile(values, [5, 95])) if values.size else NONE
             for values in (bias.absent, bias.present)
         ]
-        mean = arm.hallucination
+        mean, painted = arm.hallucination, run.false_signal(arm)
+        delta = painted.delta_to_control
         rows.append(
             [
                 arm.label,
@@ -130,11 +144,14 @@ def hallucination_table(run: Run) -> Table:
                 spread[0],
                 interval(mean.present_bias_hu, 2, signed=True),
                 spread[1],
+                interval(percent(painted.false_signal_rate), 1),
+                NONE if delta is None else interval(percent(delta), 1, signed=True),
             ]
         )
     columns = ["Arm", *_seed_column(run), "Mean, signal absent (HU)", "5th to 95th percentile of trials (HU)"]
     columns += ["Mean, signal present (HU)", "5th to 95th percentile of trials (HU)"]
-    caption = "Image minus reference at the signal site [95 % interval of the mean]."
+    columns += ["False-signal rate (% of signal-absent trials)", "Rate minus control's (percentage points)"]
+    caption = "Image minus reference at the signal site, and false signals anywhere in the region [95 % interval]."
     return Table(caption, columns, rows)
 
 
@@ -175,8 +192,13 @@ def tradeoff_table(run: Run) -> Table:
     caption = (
         "Left: the two curves at equal RMSE, averaged over the range that both cover. "
         f"Right: the arm with most AUC among those within {percent} of the control's RMSE, selected on "
-        "validation trials, numbers from test trials [95 % interval]."
+        "validation trials, numbers from test trials [95 % interval]. "
+        f"RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
     )
+    if JOINT in run.observers:
+        caption += " The joint SLNN-NO has no better curve: a blend has no jointly trained head."
+    if len(run.seeds) > 1:
+        caption += f" Seed {run.tradeoff.seed}."
     return Table(caption, columns, rows)
 
 
@@ -202,10 +224,10 @@ def validation_table(run: Run) -> Table:
 
 
 def trial_table(run: Run) -> Table:
-    """Tabulate trials and distinct backgrounds of each split."""
+    """Tabulate trials and distinct phantoms, slices or patients of each split."""
     task = run.task
     rows = [[split, str(n), str(task.n_backgrounds.get(split, NONE))] for split, n in task.n_trials.items()]
-    return Table("Trials of each split.", ["Split", "Trials", "Distinct backgrounds"], rows)
+    return Table("Trials of each split.", ["Split", "Trials", f"Distinct {task.group_name}"], rows)
 
 
 def stage_table(run: Run) -> Table:

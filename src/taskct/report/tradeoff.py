@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
-from taskct.report.results import Arm, Floats, Run, observer_label
+from taskct.report.labels import observer_label
+from taskct.report.results import Arm, Floats, Run
 
 _HALO = withStroke(linewidth=2, foreground="white")
 
@@ -20,7 +21,7 @@ def tradeoff_figure(run: Run) -> Figure:
     Parameters
     ----------
     run
-        A loaded run. Every seed is drawn; only the first is labelled.
+        A loaded run. Every seed is drawn; only the quoted one is labelled.
     """
     with style():
         observers = run.observers
@@ -42,7 +43,7 @@ def tradeoff_figure(run: Run) -> Figure:
 
 def _tradeoff_axes(ax: Axes, run: Run, observer: str, measure: str) -> None:
     for seed in run.seeds:
-        opacity = 1.0 if seed == run.seeds[0] else 0.35
+        opacity = 1.0 if seed == run.seed else 0.35
         series = _series(run, observer, seed)
         for label, (arms, look, to) in series.items():
             x, y, xerr, yerr = _points(arms, observer, measure)
@@ -66,7 +67,7 @@ def _tradeoff_axes(ax: Axes, run: Run, observer: str, measure: str) -> None:
     low_dose = run.arm("low-dose")
     if observer in low_dose.observers:
         _low_dose(ax, low_dose, observer, measure)
-    series = _series(run, observer, run.seeds[0])
+    series = _series(run, observer, run.seed)
     boxes = []
     for arms, _, _ in series.values():
         x, y, _, _ = _points(arms, observer, measure)

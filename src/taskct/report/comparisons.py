@@ -1,0 +1,68 @@
+"""What the paired comparisons may claim together: Holm's adjustment, and when p-values are shown at all."""
+
+import math
+
+from taskct.report.labels import OBSERVERS
+from taskct.report.results import Paired, Run
+
+LEVEL = 0.05
+"""Holm-adjusted p below which the verdict calls a gain one."""
+JOINT = next(iter(OBSERVERS))
+_MIN_BACKGROUNDS = 10
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm-adjusted p-values; NaN stays NaN and does not count.
+
+    References
+    ----------
+    .. [1] Holm, Scand. J. Stat. 6, 65 (1979).
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def p_values_hold(run: Run) -> bool:
+    """Whether the test trials lie on enough distinct backgrounds for p-values to mean something."""
+    n_backgrounds = run.task.n_backgrounds.get("test")
+    return n_backgrounds is None or n_backgrounds >= _MIN_BACKGROUNDS
+
+
+def same_denoiser(run: Run) -> list[str]:
+    """Name the arms with λ = 0 and another head than the control: their images are the control's."""
+    head = run.arm(run.tradeoff.control).head
+    found = [arm.name for arm in run.summary.arms if arm.lambda_ == 0 and arm.alpha is None and arm.head != head]
+    return list(dict.fromkeys(found))
+
+
+def adjusted_over_table(run: Run) -> list[float]:
+    """Holm-adjusted p of every paired comparison; NaN where it only repeats one of the control's."""
+    same = same_denoiser(run)
+
+    def p_value(row: Paired) -> float:
+        return math.nan if row.arm in same and row.observer != JOINT else row.p_value
+
+    return holm([p_value(row) for row in run.summary.paired])
+
+
+def gains_and_losses(run: Run) -> tuple[list[str], list[str], list[str]]:
+    """Split the observers of the chosen arm into those that gain on the control, lose, and show neither.
+
+    A gain needs a Holm-adjusted p below 0.05 over these observers; a loss only an interval below zero, so that
+    the adjustment hides no harm.
+    """
+    pairs = {o: run.comparison(run.choices.chosen_arm, run.tradeoff.control, o) for o in run.observers}
+    found = {observer: pair for observer, pair in pairs.items() if pair is not None}
+    adjusted = dict(zip(found, holm([pair.p_value for pair in found.values()]), strict=True))
+    gains = [o for o, pair in found.items() if pair.delta_auc > 0 and adjusted[o] < LEVEL]
+    losses = [o for o, pair in found.items() if pair.delta.sign < 0]
+    return gains, losses, [o for o in found if o not in gains + losses]
