@@ -1,9 +1,11 @@
 """The command line: help, what it prints, and one clear line for every mistake of a user."""
 
+import json
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,6 +181,23 @@ def test_a_stage_before_its_time(refused: Callable[..., str], call: Call, study:
     assert "taskct evaluate" in refused("report", tmp_path / "run")
 
 
+def test_old_models_are_not_measured_on_new_trials(
+    refused: Callable[..., str], call: Call, study: Path, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    """As after an update: every key is another version's, and only the trials are made anew."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run)
+    known = json.loads((run / "provenance.json").read_text())
+    for record in known["stages"].values():
+        record["key"] = "old"
+    (run / "provenance.json").write_text(json.dumps(known))
+    args = ("simulate", study, "--out", run, "--set", "training.seeds=[0,1]", "--device", "cpu")
+    assert "done before" not in call(*args)[1]
+    line = refused("evaluate", run, "--device", "cpu")
+    assert "the stage 'pretrain seed=0' is out of date" in line
+    assert "`taskct train`" in line
+
+
 def test_another_study_in_the_folder(refused: Callable[..., str], tiny_run: RunFolder, study: Path) -> None:
     before = files_of(tiny_run.path)
     args = ("run", study, "--out", tiny_run.path, "--set", "training.seeds=[0,1]")
@@ -269,6 +288,8 @@ def test_denoise(call: Call, tiny_run: RunFolder, tmp_path: Path) -> None:
         out = tmp_path / f"out{len(shape)}.npy"
         assert call("denoise", model, tmp_path / "in.npy", out, "--device", "cpu")[:2] == (0, f"Denoised: {out}\n")
         assert np.load(out).shape == shape
+    blend = ("denoise", tiny_run.weights("lambda=0.9_seed=0"), tmp_path / "in.npy", tmp_path / "blend.npy")
+    assert call(*blend, "--alpha", "0.5", "--device", "cpu")[0] == 0
     assert call("denoise", model, CT, tmp_path / "dicom", "--device", "cpu")[0] == 0
     assert len(list((tmp_path / "dicom").iterdir())) == 1
 
@@ -282,6 +303,7 @@ def test_denoise_refuses(refused: Callable[..., str], tiny_run: RunFolder, tmp_p
         ((model, MR, tmp_path / "out"), "modality MR"),
         ((model, tmp_path / "none", tmp_path / "out"), "does not exist"),
         ((tmp_path / "none.safetensors", CT, tmp_path / "out"), "no model"),
+        ((model, CT, tmp_path / "out", "--alpha", "1.5"), "alpha is 1.5: give the model's share"),
         ((tmp_path / "in.npy", CT, tmp_path / "out"), "no model"),
     ):
         assert message in refused("denoise", *args)

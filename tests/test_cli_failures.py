@@ -176,6 +176,66 @@ def test_nan_in_training(
     assert (tmp_path / "run" / "models" / "mse_seed=0.safetensors").exists() == (stage != "pretrain")
 
 
+COLLAPSED = """
+import torch
+from torch import nn
+
+class Collapsed(nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value, self.add = value, nn.Parameter(torch.zeros(()))
+
+    def forward(self, image):
+        broken = 0.0 if self.training else self.value
+        return image * 0.0 + self.add + broken
+"""
+
+
+@pytest.mark.parametrize(("value", "problem"), [(0.0, "has collapsed, its image is the same"), (1e39, "not finite")])
+def test_a_collapsed_denoiser(
+    refused_after: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: float,
+    problem: str,
+) -> None:
+    """No traceback from an observer that finds nothing to see."""
+    (tmp_path / "collapsed.py").write_text(COLLAPSED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    network = {"network": "collapsed.Collapsed", "arguments": {"value": value}}
+    study = tiny_yaml(tmp_path / "tiny.yaml", denoiser=network)
+    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu")
+    assert line.startswith("taskct: pretrain, seed 0: the denoiser")
+    assert problem in line
+    assert "lower training.learning_rate (0.003) or change denoiser.network" in line
+    assert not list((tmp_path / "run").rglob("mse_seed=0.*"))
+
+
+def test_a_head_that_cannot_be_started(
+    refused_after: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("the SLNN did not converge")
+
+    monkeypatch.setattr("taskct.study.train.start_head", fail)
+    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu")
+    assert line.startswith("taskct: fine-tune lambda=0, seed 0: the observer head cannot be started (the SLNN did not")
+    assert "training.pretrain_epochs" in line
+
+
+@pytest.fixture
+def refused_after(call: Call) -> Callable[..., str]:
+    """The last line of a call that must end with status 2 after some stages."""
+
+    def run(*args: object) -> str:
+        code, _, stderr = call(*args)
+        assert code == 2, stderr
+        assert "Traceback" not in stderr
+        return stderr.splitlines()[-1]
+
+    return run
+
+
 def test_a_note_when_padding_reaches_the_region(call: Call, study: Path, tmp_path: Path) -> None:
     args = ("simulate", study, "--out", tmp_path / "run", "--set", "denoiser.arguments.n_layers=3", "--device", "cpu")
     code, _, err = call(*args)

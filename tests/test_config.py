@@ -1,5 +1,6 @@
 """Settings: names, ranges, units, precedence and the files that hold them."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,23 @@ def test_the_blend_follows_the_lambdas() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lambdas", "other"),
+    [([0, 0.5, 0.9], 0.9), ([0, 0.5, 0.99], 0.5), ([0.2, 0, 0.1], 0.2), ([0, 0.95, 0.97], 0.97)],
+)
+def test_the_other_head_follows_the_lambdas(lambdas: list[float], other: float) -> None:
+    """The largest λ up to 0.9, else the largest."""
+    assert make_settings({"training": {"lambdas": lambdas}}).training.other_head_lambda == other
+    none = make_settings({"training": {"lambdas": lambdas, "other_head_lambda": None}})
+    assert none.training.other_head_lambda is None
+
+
+def test_minus_0_is_0() -> None:
+    settings = make_settings(parse_overrides(["training.lambdas=[-0.0, 0.5]"]))
+    assert [math.copysign(1.0, weight) for weight in settings.training.lambdas] == [1.0, 1.0]
+    assert settings == make_settings({"training": {"lambdas": [0, 0.5]}})
+
+
+@pytest.mark.parametrize(
     ("training", "message"),
     [
         ({"lambdas": [0.5, 0.9]}, "must hold 0"),
@@ -178,7 +196,9 @@ def test_the_blend_follows_the_lambdas() -> None:
         ({"lambdas": [0, 0.5, 0.5000000001]}, "must differ"),  # one name for two arms
         ({"blend_alphas": [0.2, 0.2]}, "must differ"),
         ({"lambdas": [0, 0.5], "blend_lambda": 0.9}, "blend_lambda is 0.9"),
+        ({"lambdas": [0, -0.0]}, "must differ"),
         ({"other_head_lambda": 0}, "other_head_lambda is 0"),
+        ({"other_head_lambda": 0.5}, "other_head_lambda is 0.5: give a λ > 0 of training.lambdas, or null"),
         ({"seeds": [1, 1]}, "must differ"),
     ],
 )
@@ -186,6 +206,18 @@ def test_settings_that_do_not_go_together(training: dict[str, object], message: 
     with pytest.raises(UserError, match=r"^training\.") as caught:
         make_settings({"training": training})
     assert message in str(caught.value)
+
+
+def test_signals_must_fit_into_the_region() -> None:
+    """At most a signal's rim touches the region's: 12 + 8 / 2 = 32 x 1 / 2 mm."""
+    tree = {"signal": {"position_mm": 12, "diameter_mm": [2, 8]}, "trials": {"region_pixels": 32}}
+    make_settings(tree)
+    with pytest.raises(UserError) as caught:
+        make_settings(tree, {"scanner": {"pixel_mm": 0.9}})
+    assert str(caught.value) == (
+        "a signal may reach 16 mm from the region's centre (signal.position_mm 12 mm + half of signal.diameter_mm "
+        "8 mm); allowed: 14.4 mm (half of trials.region_pixels x scanner.pixel_mm)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from taskct.study.stages import RunFolder
 TINY: dict[str, Any] = {
     "name": "tiny",
     "background": {"mean_lumps": 30},
+    "signal": {"position_mm": 4},
     "scanner": {"n_views": 24, "n_bins": 64, "bin_mm": 10.0, "object_pixels": 32, "object_pixel_mm": 10.4},
     "trials": {
         "n_train": 48,

@@ -327,14 +327,26 @@ def denoise(
     target: Annotated[
         Path, typer.Argument(metavar="OUT", help="A .npy file, or a folder for DICOM.", show_default=False)
     ],
+    alpha: Annotated[
+        float,
+        typer.Option(
+            "--alpha",
+            metavar="A",
+            help="Share of MODEL in a blend with the control beside it, lambda=0 of the same seed; 0 < A <= 1.",
+        ),
+    ] = 1.0,
     device: Device = "auto",
 ) -> None:
     """Denoise a .npy file in HU, a DICOM slice or a CT series.
 
     As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
+
+    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
     """
+    where = resolve_device(device)
     with _progress() as progress:
-        written = denoise_path(model, source, target, device=resolve_device(device), progress=progress.open("denoise"))
+        opened = progress.open("denoise")
+        written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
 
 

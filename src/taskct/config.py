@@ -29,8 +29,9 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 Positive = Annotated[float, Gt(0)]
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
-TaskWeight = Annotated[float, Ge(0), Lt(1)]
+TaskWeight = Annotated[float, Ge(0), Lt(1), AfterValidator(lambda weight: weight + 0.0)]  # -0.0 becomes 0.0
 BlendWeight = Annotated[float, Gt(0), Lt(1)]
+TrainingSeed = Annotated[int, Ge(0), Lt(2**31)]
 
 
 class Section(BaseModel):
@@ -115,29 +116,25 @@ class TrainingSettings(Section):
     lambdas: tuple[TaskWeight, ...] = setting(
         (0.0, 0.4, 0.7, 0.9, 0.95), "task weights λ; 0 is the control", "", min_length=2
     )
-    head: Literal["pixel", "eye"] = setting(
-        "pixel", "what the observer head sees: every pixel (the paper's), or behind an eye"
-    )
-    other_head_lambda: TaskWeight | None = setting(0.9, "one λ > 0 to train with the other head too; null for none")
+    head: Literal["pixel", "eye"] = setting("pixel", "what the head sees: every pixel (the paper's), or behind an eye")
+    other_head_lambda: TaskWeight | None = setting(0.9, "the λ > 0 for the other head, ≤ 0.9 by default; null for none")
     blend_lambda: TaskWeight | None = setting(
         0.95, "the λ > 0 whose denoiser is blended with the control, the largest by default; null for none"
     )
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
     trainable: str = setting("all", "what is fine-tuned: all, last:K, or a part of a parameter's name")
     dtype: Literal["bfloat16", "float32"] = setting("bfloat16", "precision of the network's layers")
-    seeds: tuple[Annotated[int, Ge(0), Lt(2**31)], ...] = setting(
-        (0,), "one training of everything per seed", "", min_length=1
-    )
+    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", "", min_length=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _blend_the_largest(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-        """Let `lambdas` be changed alone: the blend follows its largest value."""
-        if isinstance(given, dict) and "blend_lambda" not in given:
-            lambdas = given.get("lambdas")
-            if isinstance(lambdas, list | tuple) and lambdas and all(isinstance(w, int | float) for w in lambdas):
-                return {**given, "blend_lambda": max(lambdas)}
-        return given
+    def _follow_the_lambdas(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Let `lambdas` be changed alone: the blend and the other head take one of its values."""
+        lambdas = given.get("lambdas") if isinstance(given, dict) else None
+        if not (isinstance(lambdas, list | tuple) and lambdas and all(isinstance(w, int | float) for w in lambdas)):
+            return given
+        other = max((w for w in lambdas if 0 < w <= 0.9), default=max(lambdas))
+        return {"blend_lambda": max(lambdas), "other_head_lambda": other, **given}
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
@@ -146,10 +143,9 @@ class TrainingSettings(Section):
                 raise ValueError(f"training.{name} must differ in their first 6 digits, and {list(weights)} do not")
         if 0.0 not in self.lambdas:
             raise ValueError(f"training.lambdas must hold 0, the control, and {list(self.lambdas)} do not")
-        if self.blend_lambda is not None and (self.blend_lambda == 0 or self.blend_lambda not in self.lambdas):
-            raise ValueError(f"training.blend_lambda is {self.blend_lambda}: give a λ > 0 of training.lambdas, or null")
-        if self.other_head_lambda == 0:
-            raise ValueError("training.other_head_lambda is 0: give a λ > 0, or null")
+        for name, weight in (("blend_lambda", self.blend_lambda), ("other_head_lambda", self.other_head_lambda)):
+            if weight is not None and (weight == 0 or weight not in self.lambdas):
+                raise ValueError(f"training.{name} is {weight:g}: give a λ > 0 of training.lambdas, or null")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")
         return self
@@ -197,6 +193,16 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _signals_fit_the_region(self) -> Self:
+        position_mm, diameter_mm = self.signal.position_mm, max(self.signal.diameter_mm)
+        reach_mm, half_mm = position_mm + diameter_mm / 2, self.trials.region_pixels * self.scanner.pixel_mm / 2
+        if reach_mm > half_mm:
+            own = f"(signal.position_mm {position_mm:g} mm + half of signal.diameter_mm {diameter_mm:g} mm)"
+            region = f"{half_mm:g} mm (half of trials.region_pixels x scanner.pixel_mm)"
+            raise ValueError(f"a signal may reach {reach_mm:g} mm from the region's centre {own}; allowed: {region}")
+        return self
 
 
 def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -60,6 +60,45 @@ def test_npy(model: Path, tmp_path: Path, by_hand: Callable[[np.ndarray], np.nda
     np.testing.assert_allclose(one, result[1], atol=1e-3)
 
 
+@pytest.mark.parametrize("stem", ["lambda=0.9_seed=1", "lambda=0.9_head=eye_seed=1"])
+def test_a_blend_is_the_weighted_mean(tiny_run: RunFolder, tmp_path: Path, stem: str) -> None:
+    """Of the model's output and that of λ = 0 of the same training seed, with the study's own head."""
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, (2, 20, 24)))
+    out = {}
+    for name, model, alpha in (
+        ("control", "lambda=0_seed=1", 1.0),
+        ("model", stem, 1.0),
+        ("blend", stem, 0.3),
+    ):
+        path = tmp_path / f"{name}.npy"
+        out[name] = np.load(denoise_path(tiny_run.weights(model), tmp_path / "in.npy", path, alpha=alpha))
+    np.testing.assert_allclose(out["blend"], 0.7 * out["control"] + 0.3 * out["model"], atol=1e-4)
+    assert np.abs(out["model"] - out["control"]).max() > 1e-2  # so that the weights matter
+
+
+def test_a_blend_says_so_in_the_header(model: Path, tmp_path: Path) -> None:
+    denoise_path(model, CT, tmp_path / "out", alpha=0.25)
+    (file,) = (tmp_path / "out").iterdir()
+    assert pydicom.dcmread(file).SeriesDescription == "taskct lambda=0.9_seed=0 alpha=0.25"
+
+
+def test_a_blend_that_cannot_be_made(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.zeros((20, 20)))
+    for alpha in (0.0, -0.1, 1.01, float("nan")):
+        with pytest.raises(UserError, match=r"^alpha is .* in \(0, 1\]$"):
+            denoise_path(model, tmp_path / "in.npy", tmp_path / "out.npy", alpha=alpha)
+    alone = tmp_path / model.name
+    alone.write_bytes(model.read_bytes())
+    card = model.with_suffix(".json").read_text()
+    alone.with_suffix(".json").write_text(card)
+    with pytest.raises(UserError, match=r"no control .*lambda=0_seed=0\.safetensors to blend with: put"):
+        denoise_path(alone, tmp_path / "in.npy", tmp_path / "out.npy", alpha=0.5)
+    alone.with_suffix(".json").write_text(card.replace('"seed"', '"sown"'))
+    with pytest.raises(UserError, match="names no seed"):
+        denoise_path(alone, tmp_path / "in.npy", tmp_path / "out.npy", alpha=0.5)
+    assert not (tmp_path / "out.npy").exists()
+
+
 def test_it_is_what_was_evaluated(tiny_run: RunFolder, model: Path, tmp_path: Path) -> None:
     """The trials' noisy images, given as a file, come out as the arm's images of the report."""
     with np.load(tiny_run.path / "examples.npz") as examples:

@@ -170,8 +170,53 @@ def test_a_stage_needs_those_it_builds_on(run: RunFolder) -> None:
     run.run_stage("simulate", lambda: None, [run.trials])
     run.run_stage("two", lambda: None, [], ["simulate"])
     (run.trials / "chunk").unlink()  # a chunk that is gone would read as zeros
-    with pytest.raises(UserError, match=r"the stage 'simulate' is not whole any more; `taskct simulate`"):
+    with pytest.raises(
+        UserError, match=r"the stage 'simulate' is not whole any more \(trials has changed\); `taskct simulate`"
+    ):
         run.run_stage("three", lambda: pytest.fail("begun"), [], ["simulate"])
+
+
+@pytest.mark.parametrize("stage", ["simulate", "pretrain", "finetune"])
+def test_what_a_stage_builds_on_must_be_current_all_the_way_down(tmp_path: Path, stage: str) -> None:
+    """Not only recorded: old models must not be measured on new trials."""
+    run = folder_of(tmp_path / "run", tiny_settings())
+    before: list[str] = []
+    for name in ("simulate", "pretrain", "finetune"):
+        run.run_stage(name, writes(run.path / name), [run.path / name], before)
+        before = [name]
+    run.run_stage("evaluate", lambda: None, [], before)
+    known = run.provenance()
+    assert known["stages"]["finetune"]["depends_on"] == ["pretrain"]
+    known["stages"][stage]["key"] = "old"
+    known["stages"]["evaluate"]["key"] = "old"
+    (run.path / "provenance.json").write_text(json.dumps(known))
+    command = "simulate" if stage == "simulate" else "train"
+    with pytest.raises(UserError, match=rf"the stage '{stage}' is out of date: .*`taskct {command}`"):
+        run.run_stage("evaluate", lambda: pytest.fail("begun"), [], before)
+
+
+@pytest.mark.parametrize("content", [None, "d"])
+def test_weights_that_changed_are_named(run: RunFolder, content: str | None) -> None:
+    (run.path / "models").mkdir()
+    weights = run.weights("a")
+    run.run_stage("finetune", writes(weights), [weights])
+    weights.unlink()
+    if content is not None:
+        weights.write_text(content)
+    with pytest.raises(UserError, match=r"'finetune' is not whole any more \(models/a.safetensors has changed\)"):
+        run.run_stage("evaluate", lambda: pytest.fail("begun"), [], ["one", "finetune"])
+
+
+def test_each_stage_tells_of_its_own_session(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskct.study.stages.commit", lambda: "0123456789ab")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    later = RunFolder(run.path, None, device=torch.device("meta"))
+    later.run_stage("two", lambda: None, [], ["one"])
+    known = later.provenance()
+    one, two = known["stages"]["one"], known["stages"]["two"]
+    assert (two["commit"], two["device"], two["n_threads"]) == ("0123456789ab", "meta", 77)
+    assert (one["device"], one["n_threads"] == 77, one["commit"] == two["commit"]) == ("cpu", False, False)
+    assert (known["commit"], known["device"], known["n_threads"]) == ("0123456789ab", "meta", 77)
 
 
 def test_a_stage_that_fails_is_not_done(run: RunFolder) -> None:
@@ -234,6 +279,21 @@ def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(UserError, match="there are 2 CUDA devices"):
         resolve_device("cuda:2")
+
+
+def test_cuda_is_told_to_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name, value in (("deterministic", False), ("benchmark", True), ("allow_tf32", True)):
+        monkeypatch.setattr(cudnn, name, value)
+    before = matmul.allow_tf32
+    try:
+        matmul.allow_tf32 = True
+        assert resolve_device("auto") == torch.device("cuda")
+        assert cudnn.deterministic
+        assert [cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32] == [False, False, False]
+    finally:
+        matmul.allow_tf32 = before
 
 
 def test_the_network_is_tried_first() -> None:

@@ -5,7 +5,7 @@ from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.errors import UserError
-from taskct.training.layers import freeze_all_but
+from taskct.training.layers import freeze_all_but, set_training_mode
 
 NAMES = [f"layers.{i}.{kind}" for i in (0, 2, 4, 6) for kind in ("weight", "bias")]
 
@@ -35,3 +35,19 @@ def test_patterns_that_leave_nothing(trainable: str) -> None:
     network = nn.Identity() if not trainable else ResidualCNN(n_layers=2, n_channels=2)
     with pytest.raises(UserError, match=r"^training\.trainable"):
         freeze_all_but(network, trainable)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "training"),
+    [
+        ("all", [True, True, True, True, True]),
+        ("last:1", [True, False, False, False, True]),  # a normalization without parameters stays as well
+        ("0.", [True, True, False, False, False]),
+    ],
+)
+def test_what_is_frozen_is_in_evaluation_mode(trainable: str, training: list[bool]) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.BatchNorm2d(1, affine=False), nn.Dropout(), nn.Conv2d(1, 1, 1))
+    freeze_all_but(network, trainable)
+    network.eval()
+    set_training_mode(network)
+    assert [module.training for module in network.modules()] == training

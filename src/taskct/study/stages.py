@@ -127,8 +127,11 @@ class RunFolder:
         return (
             record is not None
             and record["key"] == self.key(name, depends_on)
-            and record.get("bytes") == {output.name: size_of(output) for output in outputs}
+            and record.get("bytes") == self._sizes(outputs)
         )
+
+    def _sizes(self, outputs: Sequence[Path]) -> dict[str, int | None]:
+        return {output.relative_to(self.path).as_posix(): size_of(output) for output in outputs}
 
     def key(self, name: str, depends_on: Sequence[str] = ()) -> str:
         """Hash of what a stage depends on: the settings, the version, and the stages before it."""
@@ -160,7 +163,8 @@ class RunFolder:
         Raises
         ------
         UserError
-            If a stage that it builds on is not done, or trials that were done are not whole any more.
+            If a stage that it builds on is not done, was done from other inputs than it would have now, or lost some
+            of its output.
         """
         if self.is_done(name, outputs, depends_on):
             return False
@@ -169,26 +173,40 @@ class RunFolder:
         start = time.perf_counter()
         work()
         wall = time.perf_counter() - start
+        now = environment(self.settings, self.device)
         record = {
             "key": self.key(name, depends_on),
             "wall_s": round(wall, 2),
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "bytes": {output.name: size_of(output) for output in outputs},
+            "depends_on": list(depends_on),
+            "bytes": self._sizes(outputs),
+            # Stages may come from several sessions; the top level of the file tells of the last one only.
+            **{name: now[name] for name in ("commit", "device", "n_threads")},
         }
         known = self.provenance()
         stages = {**known["stages"], name: record}
-        content = {**environment(self.settings, self.device), "stages": stages}
+        content = {**now, "stages": stages}
         write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         return True
 
     def _require(self, stage: str) -> None:
-        record = self.provenance()["stages"].get(stage)
-        # Weights that are cut short fail to load; a trial store that lost a chunk would read as zeros.
-        whole = stage != "simulate" or record is None or record.get("bytes") == {"trials": size_of(self.trials)}
-        if record is None or not whole:
-            command = "simulate" if stage == "simulate" else "train"
-            state = "is not done" if record is None else "is not whole any more"
-            raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
+        """Raise unless a stage, and what it was made from, is done and current."""
+        record = self.provenance()["stages"].get(stage, {})
+        before, sizes = record.get("depends_on", []), record.get("bytes", {})
+        # A trial store that lost a chunk would read as zeros.
+        changed = [name for name, size in sizes.items() if size_of(self.path / name) != size]
+        if not record:
+            state = "is not done"
+        elif record["key"] != self.key(stage, before):
+            state = "is out of date: what it builds on was done anew, or another version did it"
+        elif changed:
+            state = f"is not whole any more ({changed[0]} has changed)"
+        else:
+            for earlier in before:
+                self._require(earlier)
+            return
+        command = "simulate" if stage == "simulate" else "train"
+        raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
 
     def free_bytes(self) -> int:
         """Space left on the disk that holds the folder."""
@@ -256,7 +274,7 @@ def commit() -> str | None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for "auto", "cpu", "cuda" or "cuda:N".
+    """The device for "auto", "cpu", "cuda" or "cuda:N"; on CUDA, torch is told to be exact and deterministic.
 
     Raises
     ------
@@ -264,7 +282,7 @@ def resolve_device(name: str) -> torch.device:
         If there is no such CUDA device, or the name is unknown.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (":" in name and not (kind == "cuda" and number.isdecimal())):
         raise UserError(f"--device {name}: choose auto, cpu or cuda")
@@ -273,4 +291,10 @@ def resolve_device(name: str) -> torch.device:
             raise UserError(f"--device {name}: torch sees no CUDA device here; use --device cpu or auto")
         if number and int(number) >= torch.cuda.device_count():
             raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        # The one place: the same algorithms in every session, and float32 means float32, not TF32. What runs in
+        # bfloat16 does not see the latter.
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)

@@ -33,6 +33,10 @@ HEAD_START_WEIGHT_DECAY = 1.0
 """Strong enough that the start is no choice to tune: joint training goes on from there in every arm alike."""
 
 
+MIN_SPREAD_HU = 1e-3
+"""A denoiser whose images differ from trial to trial by less than this has collapsed."""
+
+
 def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, seed: int) -> Denoiser:
     """A denoiser with freshly drawn weights."""
     with torch.random.fork_rng(devices=[]):
@@ -131,6 +135,8 @@ def pretrain(run: RunFolder, seed: int, trials: Trials, *, progress: Progress | 
         raise _keep_last_good(run, stem, {"denoiser": denoiser}, error) from None
     validation = read_trials(run.trials, "validation")
     denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=t.dtype, margin=margin)
+    advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
+    check_images(denoised, stage=f"pretrain, seed {seed}", advice=advice)
     mse = mean_squared_error(denoised, crop(validation.reference, margin))
     radius = receptive_radius(denoiser.network.cpu(), n_pixels=trials.noisy.shape[1])
     card = _card(settings, "pretrain", history, seed=seed, mse_validation_hu2=mse, receptive_radius_pixels=radius)
@@ -151,8 +157,14 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
     freeze_all_but(denoiser.network, t.trainable)
     start = slice(0, HEAD_START_TRIALS)
     images = denoise(denoiser, trials.noisy[start], device=run.device, dtype=t.dtype, margin=margin)
+    stage = f"fine-tune {arm.name}, seed {arm.seed}"
+    advice = "pretrain longer (training.pretrain_epochs), with another training.learning_rate or denoiser.network"
+    check_images(images, stage=stage, advice=advice)
     head = build_head(settings, arm.head, offset_hu=float(images.mean()), scale_hu=float(images.std()))
-    start_head(head, images, trials.signal_present[start], weight_decay=HEAD_START_WEIGHT_DECAY)
+    try:
+        start_head(head, images, trials.signal_present[start], weight_decay=HEAD_START_WEIGHT_DECAY)
+    except RuntimeError as error:
+        raise UserError(f"{stage}: the observer head cannot be started ({error}); {advice}") from error
     try:
         history = train(
             denoiser,
@@ -169,7 +181,7 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
             mse_pretrained=float(card["mse_validation_hu2"]),
             device=run.device,
             dtype=t.dtype,
-            stage=f"fine-tune {arm.name}, seed {arm.seed}",
+            stage=stage,
             progress=progress,
         )
     except TrainingDiverged as error:
@@ -181,6 +193,27 @@ def finetune(run: RunFolder, arm: Arm, trials: Trials, *, progress: Progress | N
         {"denoiser": denoiser, "head": head},
         _card(settings, "finetune", history, **more),
     )
+
+
+def check_images(images: np.ndarray, *, stage: str, advice: str) -> None:
+    """Refuse the images of a denoiser that nothing can be measured on.
+
+    Parameters
+    ----------
+    images
+        HU, shape `(n, height, width)`.
+    stage, advice
+        For the message.
+
+    Raises
+    ------
+    UserError
+        If a value is not finite, or the images are all alike, to `MIN_SPREAD_HU`.
+    """
+    if not np.isfinite(images).all():
+        raise UserError(f"{stage}: the denoiser's images are not finite; {advice}")
+    if float(np.ptp(images, axis=0).max()) < MIN_SPREAD_HU:
+        raise UserError(f"{stage}: the denoiser has collapsed, its image is the same for every trial; {advice}")
 
 
 def start_head(head: SLNNHead, images: np.ndarray, signal_present: np.ndarray, *, weight_decay: float) -> None:

@@ -1,4 +1,4 @@
-"""Which layers of a network are fine-tuned."""
+"""Which layers of a network are fine-tuned, and in what mode."""
 
 from torch import nn
 
@@ -41,3 +41,21 @@ def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in chosen)
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def set_training_mode(network: nn.Module) -> None:
+    """Training mode for what is trained, evaluation mode for what is frozen.
+
+    Once any parameter is frozen, modules without a trainable one stay in evaluation mode, so that the running
+    statistics of a frozen normalization do not change. Otherwise the whole network is in training mode.
+
+    Parameters
+    ----------
+    network
+        The network, as `freeze_all_but` left it.
+    """
+    network.train()
+    if all(parameter.requires_grad for parameter in network.parameters()):
+        return
+    for module in network.modules():
+        module.training = any(parameter.requires_grad for parameter in module.parameters())

@@ -14,6 +14,7 @@ from torch import nn
 from taskct.denoisers.denoiser import autocast
 from taskct.errors import UserError
 from taskct.observers.slnn import SLNNHead
+from taskct.training.layers import set_training_mode
 from taskct.training.losses import joint_loss
 from taskct.trials import Trials
 
@@ -81,7 +82,8 @@ def train(
     margin
         Pixels cut from each side before any loss is taken.
     seed
-        Of the shuffling and of the head's internal noise.
+        Of the shuffling, of the head's internal noise and of what the network draws itself, as dropout does. The
+        global generators are left as they were.
     head
         None to pretrain by MSE; otherwise the observer to train jointly, see `joint_loss`.
     head_learning_rate, head_weight_decay
@@ -109,7 +111,7 @@ def train(
     noise_generator = torch.Generator(device=device).manual_seed(seed + 1)
     noisy, reference = torch.from_numpy(trials.noisy), torch.from_numpy(trials.reference)
     present = torch.from_numpy(trials.signal_present)
-    denoiser.to(device).train()
+    set_training_mode(denoiser.to(device))
     groups: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
     modules: dict[str, nn.Module] = {"denoiser": denoiser}
     peaks = [learning_rate]
@@ -120,53 +122,57 @@ def train(
         peaks.append(head_learning_rate)
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
     steps_per_epoch = max(len(trials) // batch_size, 1)
-    # OneCycleLR divides by zero when its warm-up has one step.
-    n_steps = max(steps_per_epoch * n_epochs, 2)
+    # OneCycleLR divides by zero when its warm-up has one step, or when nothing is left after it.
+    n_steps = max(steps_per_epoch * n_epochs, 3)
     warm_up = max(0.2, 2.0 / n_steps)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps, pct_start=warm_up)
     setting = "training.learning_rate" if head is None else "training.finetune_learning_rate"
     advice = f"lower {setting} ({learning_rate:g})" + (" or use training.dtype=float32" if dtype == "bfloat16" else "")
     history: list[Epoch] = []
     n_seen, n_total = 0, n_epochs * steps_per_epoch * min(batch_size, len(trials))
-    for epoch in range(n_epochs):
-        last_good = snapshot(modules)
-        sum_mse, sum_bce = 0.0, 0.0
-        for step, index in enumerate(batches(len(trials), batch_size, generator)):
-            with autocast(device, dtype):
-                output = denoiser(noisy[index].to(device))
-            denoised = crop(output.float(), margin)
-            target = crop(reference[index].to(device), margin)
-            if head is None:
-                mse = F.mse_loss(denoised, target)
-                # Divided by the target's variance the loss is near 1 for any window of HU.
-                loss, bce = mse / mse_pretrained, torch.tensor(math.nan)
-            else:
-                loss, mse, bce = joint_loss(
-                    denoised,
-                    target,
-                    present[index].to(device),
-                    head,
-                    task_weight=task_weight,
-                    mse_pretrained=mse_pretrained,
-                    generator=noise_generator,
-                )
-            if not bool(torch.isfinite(loss)):
-                where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
-                raise TrainingDiverged(f"{stage}: the loss is not finite in {where}; {advice}", last_good)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            sum_mse += float(mse.detach())
-            sum_bce += float(bce)
-            n_seen += len(index)
-            if progress is not None:
-                progress(n_seen, n_total, f"RMSE {math.sqrt(sum_mse / (step + 1)):.2f} HU")
-        # The last step of an epoch may break the weights without a loss that tells.
-        if not all(bool(torch.isfinite(value).all()) for value in snapshot(modules).values()):
-            where = f"epoch {epoch + 1}, step {steps_per_epoch} of {steps_per_epoch}"
-            raise TrainingDiverged(f"{stage}: the weights are not finite after {where}; {advice}", last_good)
-        history.append(Epoch(rmse_hu=math.sqrt(sum_mse / steps_per_epoch), bce=sum_bce / steps_per_epoch))
+    # A network's own draws come from the global generators: seeded here, a resumed run equals an unbroken one.
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        for epoch in range(n_epochs):
+            last_good = snapshot(modules)
+            sum_mse, sum_bce = 0.0, 0.0
+            for step, index in enumerate(batches(len(trials), batch_size, generator)):
+                with autocast(device, dtype):
+                    output = denoiser(noisy[index].to(device))
+                denoised = crop(output.float(), margin)
+                target = crop(reference[index].to(device), margin)
+                if head is None:
+                    mse = F.mse_loss(denoised, target)
+                    # Divided by the target's variance the loss is near 1 for any window of HU.
+                    loss, bce = mse / mse_pretrained, torch.tensor(math.nan)
+                else:
+                    loss, mse, bce = joint_loss(
+                        denoised,
+                        target,
+                        present[index].to(device),
+                        head,
+                        task_weight=task_weight,
+                        mse_pretrained=mse_pretrained,
+                        generator=noise_generator,
+                    )
+                if not bool(torch.isfinite(loss)):
+                    where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
+                    raise TrainingDiverged(f"{stage}: the loss is not finite in {where}; {advice}", last_good)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                sum_mse += float(mse.detach())
+                sum_bce += float(bce)
+                n_seen += len(index)
+                if progress is not None:
+                    progress(n_seen, n_total, f"RMSE {math.sqrt(sum_mse / (step + 1)):.2f} HU")
+            # The last step of an epoch may break the weights without a loss that tells.
+            if not all(bool(torch.isfinite(value).all()) for value in snapshot(modules).values()):
+                where = f"epoch {epoch + 1}, step {steps_per_epoch} of {steps_per_epoch}"
+                raise TrainingDiverged(f"{stage}: the weights are not finite after {where}; {advice}", last_good)
+            history.append(Epoch(rmse_hu=math.sqrt(sum_mse / steps_per_epoch), bce=sum_bce / steps_per_epoch))
     return history
 
 
