@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval, bootstrap_interval
@@ -285,6 +286,19 @@ def _rmse_rises(sweep: Sequence[ArmResult], settings: Settings) -> bool:
     return True
 
 
+def rate_interval(hits: NDArray[np.bool_]) -> Interval:
+    """Share of hits with its exact binomial (Clopper–Pearson) interval; no hits in n do not make a rate of 0 certain.
+
+    Examples
+    --------
+    >>> rate_interval(np.zeros(100, dtype=bool)).ci_high < 0.04
+    True
+    """
+    found = binomtest(int(hits.sum()), len(hits))
+    bounds = found.proportion_ci(confidence_level=CONFIDENCE, method="exact")
+    return Interval(value=float(found.statistic), ci_low=float(bounds.low), ci_high=float(bounds.high))
+
+
 def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
     """`hallucination.json`: in what share of signal-absent trials a signal was painted somewhere in the region.
 
@@ -308,7 +322,7 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
             {
                 "arm": r.arm.name,
                 "seed": r.arm.seed,
-                "false_signal_rate": interval_json(bootstrap_interval(mine.astype(float), **common)),
+                "false_signal_rate": interval_json(rate_interval(mine)),
                 "delta_to_control": delta,
             }
         )
