@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 PACKAGE = "totalsegmentator==2.18.0"
 SERIES = "example_ct_dicom"
@@ -46,6 +45,8 @@ def real_ct_or_skip() -> Path:
     try:
         return fetch_real_ct()
     except (RuntimeError, OSError) as error:
+        import pytest  # not needed to fetch the series by hand
+
         pytest.skip(f"no real CT: {error}")
 
 

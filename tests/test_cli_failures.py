@@ -121,7 +121,12 @@ def test_ctrl_c(refused: Callable[..., str], study: Path, tmp_path: Path, monkey
 def test_ctrl_c_for_real(tmp_path: Path) -> None:
     study = tiny_yaml(tmp_path / "tiny.yaml", training={"pretrain_epochs": 5000})
     command = [sys.executable, "-m", "taskct", "run", str(study), "--out", str(tmp_path / "run"), "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+    def listen() -> None:
+        # A test runner started in the background ignores Ctrl-C, and its children would too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         assert process.stderr is not None
         lines = [process.stderr.readline()]
         time.sleep(0.3)

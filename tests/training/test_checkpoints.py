@@ -116,3 +116,12 @@ def test_a_failed_text_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.
         write_text(file, "new")
     assert file.read_text(encoding="utf-8") == "old λ"
     assert [entry.name for entry in file.parent.iterdir()] == ["a.json"]
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    module = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        module.weight[0, 0] = float("nan")
+    save_weights(tmp_path / "a.safetensors", {"denoiser": module}, {})
+    with pytest.raises(UserError, match="not finite"):
+        load_weights(tmp_path / "a.safetensors", {"denoiser": module})

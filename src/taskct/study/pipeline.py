@@ -127,7 +127,8 @@ def describe(settings: Settings) -> str:
     return (
         f"Detect a {g.shape} of random contrast ({g.contrast_hu[0]:g} to {g.contrast_hu[1]:g} HU), {size} "
         f"({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place (±{g.position_mm:g} mm) in {background} "
-        f"(SKS/BKS). Fan beam, {s.n_views} views of {s.n_bins} bins, {s.i0 * s.dose_fraction:.3g} photons a ray "
+        "(signal and background known statistically). "
+        f"Fan beam, {s.n_views} views of {s.n_bins} bins, {s.i0 * s.dose_fraction:,.0f} photons a ray "
         f"({s.dose_fraction:g} of full dose), filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the "
         f"reference is {reference} reconstruction of the same object."
     )

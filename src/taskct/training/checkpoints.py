@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -80,12 +81,15 @@ def load_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
     Raises
     ------
     UserError
-        If the file is missing, broken, or does not fit the modules.
+        If the file is missing, broken, holds values that are not finite, or does not fit the modules.
     """
     try:
         tensors = load_file(str(path))
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error}): train this arm again") from error
+    broken = [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise UserError(f"{path} holds weights that are not finite ({broken[0]}): train this arm again")
     for name, module in modules.items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.startswith(name + ".")}
         try:
