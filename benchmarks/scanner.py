@@ -15,7 +15,7 @@ import torch
 from skimage.transform import iradon, radon
 
 from taskct.scanner.fbp import RegionFBP
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import COLUMNS_PER_PRODUCT, Projector
 
 
@@ -39,7 +39,7 @@ def bandwidth():
 
 def main():
     n_pixels, n_views, n_images = 256, 360, 32
-    geometry = FanBeam(595.0, 1085.6, 512, 1.85, n_views)
+    geometry = ScanGeometry(595.0, 1085.6, 512, 1.85, n_views)
     rng = np.random.default_rng(0)
     axis = np.arange(n_pixels) - (n_pixels - 1) / 2
     disc = np.hypot(axis[None, :], axis[:, None]) < 0.45 * n_pixels

@@ -6,11 +6,11 @@ import torch
 
 from taskct.scanner.acquire import acquire
 from taskct.scanner.fbp import RegionFBP
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import project_discs
 from taskct.units import MU_WATER_PER_MM
 
-GEOMETRY = FanBeam(595.0, 1085.6, n_bins=180, bin_mm=3.0, n_views=120)
+GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=180, bin_mm=3.0, views_per_turn=120)
 N = 64
 SCAN = {"i0": 1e5, "dose_fraction": 0.25, "electronic_noise": 0.0, "reference": "noise-free"}
 

@@ -6,12 +6,12 @@ import torch
 
 from taskct.errors import UserError
 from taskct.scanner.fbp import FILTERS, RegionFBP, ramp_kernel
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import project_discs
 from taskct.units import MU_WATER_PER_MM, mu_to_hu
 
-GEOMETRY = FanBeam(595.0, 1085.6, n_bins=736, bin_mm=0.95, n_views=720)
-COARSE = FanBeam(595.0, 1085.6, n_bins=368, bin_mm=1.9, n_views=240)
+GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=736, bin_mm=0.95, views_per_turn=720)
+COARSE = ScanGeometry(595.0, 1085.6, n_bins=368, bin_mm=1.9, views_per_turn=240)
 MASKS = {
     "ram-lak": lambda f: np.ones_like(f),
     "shepp-logan": lambda f: np.sinc(f),
@@ -99,7 +99,7 @@ def test_the_noise_at_the_isocentre_is_the_closed_forms():
     # White noise of variance s² in the line integrals, an unwindowed ramp and an odd number of bins (so that a bin's
     # centre faces the isocentre): the variance is π²s²/(12·n_views·bin²).
     # False-alarm rate: 5 standard errors of a variance of 4000 draws, 6e-7; the cosine weight costs under 0.1 %.
-    geometry, n = FanBeam(500.0, 1000.0, n_bins=65, bin_mm=4.0, n_views=40), 4000
+    geometry, n = ScanGeometry(500.0, 1000.0, n_bins=65, bin_mm=4.0, views_per_turn=40), 4000
     noise = torch.from_numpy(np.random.default_rng(3).standard_normal((n, 40, 65)).astype(np.float32))
     region = RegionFBP(geometry, center_mm=(0.0, 0.0), n_pixels=1, pixel_mm=1.0, window="ram-lak")
     measured = region.reconstruct(noise).double().var().item()
@@ -122,7 +122,7 @@ def test_a_region_beyond_the_field_of_view_is_refused(center):
 
 def directly_reconstructed(geometry, sinogram, x, y, window):
     """Kak and Slaney's steps one by one, eq. 3.4.2: weight, convolve, interpolate, sum."""
-    s, distance = geometry.bin_isocenter_mm, geometry.source_isocenter_mm
+    s, distance = geometry.source_isocenter_mm * np.tan(geometry.fan_rad), geometry.source_isocenter_mm
     half = ramp_kernel(geometry.n_bins, bin_mm=geometry.isocenter_bin_mm, window=window)
     kernel = np.concatenate([half[:0:-1], half])
     total = 0.0
@@ -140,7 +140,7 @@ def directly_reconstructed(geometry, sinogram, x, y, window):
 @pytest.mark.parametrize("window", FILTERS)
 def test_the_two_products_are_the_textbooks_steps(center, window):
     # At the rim pixels reach the outermost bins; an index past a row's end would fall into the next view.
-    geometry = FanBeam(595.0, 1085.6, n_bins=16, bin_mm=20.0, n_views=64)
+    geometry = ScanGeometry(595.0, 1085.6, n_bins=16, bin_mm=20.0, views_per_turn=64)
     edge = geometry.field_of_view_mm / 2 - 0.401
     place = {"right rim": (edge, 0.0), "lower rim": (0.0, edge)}.get(center, center)
     sinogram = np.random.default_rng(4).standard_normal((64, 16))

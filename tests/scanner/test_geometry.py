@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 
-GEOMETRY = FanBeam(500.0, 900.0, n_bins=33, bin_mm=9.0, n_views=20)
+GEOMETRY = ScanGeometry(500.0, 900.0, n_bins=33, bin_mm=9.0, views_per_turn=20)
 
 
 def test_every_ray_runs_from_the_source_to_its_bin_on_the_detector():
@@ -32,8 +32,8 @@ def test_the_outermost_ray_touches_the_field_of_view():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"n_views": 18}, "n_views"),
-        ({"n_views": 0}, "n_views"),
+        ({"views_per_turn": 18}, "n_views"),
+        ({"views_per_turn": 0}, "n_views"),
         ({"source_detector_mm": 500.0}, "source_detector_mm"),
         ({"source_isocenter_mm": -1.0}, "source_isocenter_mm"),
         ({"source_isocenter_mm": float("nan")}, "source_isocenter_mm"),
@@ -48,7 +48,7 @@ def test_an_impossible_scanner_is_refused(change, named):
         "source_detector_mm": 900.0,
         "n_bins": 33,
         "bin_mm": 9.0,
-        "n_views": 20,
+        "views_per_turn": 20,
     }
     with pytest.raises(UserError, match=named):
-        FanBeam(**(good | change))
+        ScanGeometry(**(good | change))

@@ -6,7 +6,7 @@ import torch
 from scipy import integrate, ndimage
 
 from taskct.errors import UserError
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import (
     MAX_ENTRIES,
     Projector,
@@ -16,7 +16,7 @@ from taskct.scanner.projector import (
     project_gaussians,
 )
 
-GEOMETRY = FanBeam(300.0, 550.0, n_bins=45, bin_mm=5.0, n_views=24)
+GEOMETRY = ScanGeometry(300.0, 550.0, n_bins=45, bin_mm=5.0, views_per_turn=24)
 N_PIXELS, PIXEL_MM = 31, 3.0  # odd bins and pixels: rays along pixel centres occur
 AXIS = (np.arange(N_PIXELS) - (N_PIXELS - 1) / 2) * PIXEL_MM
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from taskct.errors import UserError
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import check_entries, sparse_product, torch_csr
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
@@ -89,7 +89,7 @@ class RegionFBP:
 
     def __init__(
         self,
-        geometry: FanBeam,
+        geometry: ScanGeometry,
         *,
         center_mm: tuple[float, float],
         n_pixels: int,
@@ -115,8 +115,7 @@ class RegionFBP:
     def _filter(self) -> torch.Tensor:
         """Cosine weight and ramp as one matrix, `(n_bins, n_bins)`, applied from the right."""
         kernel = ramp_kernel(self.geometry.n_bins, bin_mm=self.geometry.isocenter_bin_mm, window=self.window)
-        distance = self.geometry.source_isocenter_mm
-        cosine = distance / np.hypot(distance, self.geometry.bin_isocenter_mm)
+        cosine = np.cos(self.geometry.fan_rad)
         matrix = cosine[:, None] * linalg.toeplitz(kernel) * self.geometry.isocenter_bin_mm
         return torch.from_numpy(matrix.astype(np.float32)).to(self.device)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from taskct.errors import UserError
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 
 VIEWS_PER_CHUNK = 8
 COLUMNS_PER_PRODUCT = 32  # measured: the sparse product is fastest between 16 and 64 columns
@@ -26,7 +26,7 @@ def check_entries(n_entries: int) -> None:
         )
 
 
-def joseph_matrix(geometry: FanBeam, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
+def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
     """Build the system matrix of the first `n_views` views by Joseph's method.
 
     A ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the two nearest pixels;
@@ -162,7 +162,7 @@ class Projector:
     """
 
     def __init__(
-        self, geometry: FanBeam, *, n_pixels: int, pixel_mm: float, device: torch.device | str = "cpu"
+        self, geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, device: torch.device | str = "cpu"
     ) -> None:
         self.geometry = geometry
         self.n_pixels = n_pixels
@@ -236,7 +236,7 @@ class Projector:
         return torch.stack(images).sum(dim=0).to(sinogram.dtype)
 
 
-def _ray_distance(geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:
+def _ray_distance(geometry: ScanGeometry, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:
     """Distance of each centre from every ray, mm, shape `(n, n_views, n_bins)`."""
     source, direction = geometry.rays()
     normal = np.stack([-direction[..., 1], direction[..., 0]])
@@ -249,7 +249,7 @@ def _ray_distance(geometry: FanBeam, x_mm: NDArray[np.floating], y_mm: NDArray[n
 
 
 def project_discs(
-    geometry: FanBeam,
+    geometry: ScanGeometry,
     *,
     x_mm: NDArray[np.floating],
     y_mm: NDArray[np.floating],
@@ -278,7 +278,7 @@ def project_discs(
 
 
 def project_gaussians(
-    geometry: FanBeam,
+    geometry: ScanGeometry,
     *,
     x_mm: NDArray[np.floating],
     y_mm: NDArray[np.floating],

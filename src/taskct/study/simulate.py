@@ -13,7 +13,7 @@ from taskct.dicom import read_series
 from taskct.errors import UserError
 from taskct.scanner.acquire import acquire
 from taskct.scanner.fbp import RegionFBP
-from taskct.scanner.geometry import FanBeam
+from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.projector import Projector, project_discs, project_gaussians
 from taskct.tasks.backgrounds import Background, Slices, Torso
 from taskct.tasks.signals import draw_signals
@@ -48,7 +48,7 @@ class Scanner:
         s = settings.scanner
         self.settings = s
         self.region_hu = settings.background.region_hu
-        self.geometry = FanBeam(s.source_isocenter_mm, s.source_detector_mm, s.n_bins, s.bin_mm, s.n_views)
+        self.geometry = ScanGeometry(s.source_isocenter_mm, s.source_detector_mm, s.n_bins, s.bin_mm, s.n_views)
         self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
         self.device = device
         axis = (np.arange(s.region_count) - (s.region_count - 1) / 2.0) * s.region_step_mm
@@ -236,7 +236,7 @@ def _draw_with_places(
     return objects_hu, case, places
 
 
-def check_not_truncated(sinogram: torch.Tensor, geometry: FanBeam) -> None:
+def check_not_truncated(sinogram: torch.Tensor, geometry: ScanGeometry) -> None:
     """Refuse objects that reach beyond the detector: filtered backprojection would be wrong without a word.
 
     Parameters
