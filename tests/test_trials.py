@@ -10,7 +10,17 @@ import pytest
 
 from taskct import trials as store
 from taskct.errors import UserError
-from taskct.trials import SPLITS, TRUTH, Trials, check_disjoint, crop, read_trials, write_trials
+from taskct.trials import (
+    SPLITS,
+    TRUTH,
+    PartialStore,
+    Trials,
+    check_disjoint,
+    crop,
+    read_trials,
+    select,
+    write_trials,
+)
 
 
 def some_trials(first_case=0, n=5, seed=0):
@@ -64,18 +74,17 @@ def test_a_new_store_replaces_the_earlier_one(tmp_path):
 
 
 def test_splits_that_share_a_background_are_refused(tmp_path):
-    check_disjoint({"train": some_trials(0), "test": some_trials(5)})
+    check_disjoint({"train": np.arange(5), "test": np.arange(5, 9)})
     splits = {"train": some_trials(0), "test": some_trials(4)}
     with pytest.raises(ValueError, match="background 4 stands in both train and test"):
-        check_disjoint(splits)
+        check_disjoint({name: trials.truth["case"] for name, trials in splits.items()})
     with pytest.raises(ValueError, match="background 4"):
         write_trials(tmp_path / "trials", splits)
     assert list(tmp_path.iterdir()) == []
 
 
-def broken_write(path, splits, group_name):
-    path.mkdir()
-    (path / "half").write_text("written")
+def broken_write(partial, split, start, trials):
+    (partial / "half").write_text("written")
     raise OSError("no space left on device")
 
 
@@ -85,7 +94,7 @@ def test_a_failed_write_leaves_the_earlier_store_and_nothing_else(tmp_path, monk
     if earlier:
         write_trials(path, splits)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write", broken_write)
+        patch.setattr(store, "write_chunk", broken_write)
         with pytest.raises(OSError, match="no space"):
             write_trials(path, some_splits(seed=50))
     assert [p.name for p in tmp_path.iterdir()] == (["trials"] if earlier else [])
@@ -137,7 +146,7 @@ trials.write_trials(CountedPath(sys.argv[2]), some_splits(seed=50))
 """
 
 
-@pytest.mark.parametrize("step", range(5))  # clear, clear, move aside, move in place, clear: killed before each
+@pytest.mark.parametrize("step", range(6))  # clear, clear, move aside, move in place, unmark, clear: killed before each
 def test_a_killed_write_loses_nothing(tmp_path, step):
     path, old, new = tmp_path / "trials", some_splits(), some_splits(seed=50)
     write_trials(path, old)
@@ -146,7 +155,7 @@ def test_a_killed_write_loses_nothing(tmp_path, step):
         [sys.executable, "-c", KILLED_AT_STEP, *arguments], check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert killed.returncode == 9
-    assert_stored(path, new if step == 4 else old)
+    assert_stored(path, new if step >= 4 else old)
     write_trials(path, new)
     assert_stored(path, new)
     assert [p.name for p in tmp_path.iterdir()] == ["trials"]
@@ -182,3 +191,61 @@ def test_crop_cuts_the_margin():
     np.testing.assert_array_equal(crop(images, 2), images[:, 2:4, 2:6])
     np.testing.assert_array_equal(crop(images, 0), images)
     assert len(some_trials()) == 5
+
+
+def a_partial_store(path, key="same"):
+    splits = some_splits()
+    sizes = {name: (len(trials), 2) for name, trials in splits.items()}
+    shape = {"image_shape": (6, 7), "columns": list(TRUTH), "group_name": "phantoms"}
+    return splits, PartialStore(path, sizes, key=key, **shape)
+
+
+def write_missing(splits, partial, at_most=None):
+    todo = partial.missing()[:at_most]
+    for name, start, n in todo:
+        partial.write(name, start, select(splits[name], slice(start, start + n)))
+    return todo
+
+
+def test_a_stopped_writer_goes_on_with_the_chunks_that_are_missing(tmp_path):
+    path = tmp_path / "trials"
+    splits, first = a_partial_store(path)
+    done = write_missing(splits, first, 3)
+    with pytest.raises(ValueError, match="chunks are not written"):
+        first.finish()
+    _, second = a_partial_store(path)
+    assert set(second.missing()) == set(a_partial_store(tmp_path / "other")[1].missing()) - set(done)
+    write_missing(splits, second)
+    second.finish()
+    assert_stored(path, splits)
+    assert not path.with_name("trials.partial").exists()
+    assert not list(path.rglob(".done*"))
+
+
+def test_what_another_study_left_is_not_gone_on_with(tmp_path):
+    splits, first = a_partial_store(tmp_path / "trials")
+    write_missing(splits, first)
+    _, other = a_partial_store(tmp_path / "trials", key="another")
+    assert len(other.missing()) == sum(-(-n // chunk) for n, chunk in other.sizes.values())
+
+
+def test_a_writer_stopped_before_it_said_that_all_is_in_place_repeats_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "trials"
+    splits, first = a_partial_store(path)
+    write_missing(splits, first)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.shutil, "rmtree", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            first.finish()
+    _, second = a_partial_store(path)
+    assert second.missing() == []
+    second.finish()
+    assert_stored(path, splits)
+    assert not (path / ".done").exists()
+
+
+def test_more_columns_of_truth_than_the_ones_that_all_have(tmp_path):
+    trials = some_trials()
+    trials.truth["exponent"] = np.arange(len(trials), dtype=np.float64)
+    write_trials(tmp_path / "trials", {"train": trials})
+    assert_stored(tmp_path / "trials", {"train": trials})

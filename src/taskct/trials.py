@@ -1,9 +1,14 @@
-"""The trial store: image pairs, their truth and their split, in one Zarr group."""
+"""The trial store: image pairs, their truth and their split, in one Zarr group, written chunk by chunk.
+
+A store is filled beside its place, as `NAME.partial`, and takes that place when every chunk is written; a writer that
+was stopped goes on with the chunks that are missing.
+"""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -15,9 +20,13 @@ SPLITS = ("train", "validation", "fresh", "test")
 """Networks learn on train; every choice is made on validation; fresh observers learn on fresh; figures are test's."""
 
 TRUTH = ("case", "region_x_mm", "region_y_mm", "x_mm", "y_mm", "diameter_mm", "contrast_hu")
-"""Columns of the truth table. Place and size stand for signal-absent trials too: where a signal might have been."""
+"""Columns that every truth table has; more may follow. Place and size stand for signal-absent trials too: where a
+signal might have been."""
 
 CHUNK_TRIALS = 256
+
+_DONE = ".done"  # in a store that is being filled: one empty file a chunk, and one when its arrays are there
+_CREATED = "created"
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class Trials:
     Raises
     ------
     ValueError
-        If the arrays differ in length or shape, or the truth table lacks a column or has one too many.
+        If the arrays differ in length or shape, or the truth table lacks a column.
     """
 
     noisy: NDArray[np.float32]
@@ -37,7 +46,7 @@ class Trials:
     signal_present: NDArray[np.bool_]
     """`(n,)`."""
     truth: dict[str, NDArray[np.float64]]
-    """A column of length `n` for every name in `TRUTH`; offsets are from the region's centre."""
+    """A column of length `n` for every name in `TRUTH`, and maybe more; offsets are from the region's centre."""
 
     def __len__(self) -> int:
         return len(self.signal_present)
@@ -47,17 +56,17 @@ class Trials:
         shapes = {self.noisy.shape, self.reference.shape}
         if len(shapes) != 1 or len(self.noisy) != n or any(len(column) != n for column in self.truth.values()):
             raise ValueError("noisy, reference, signal_present and truth differ in length or shape")
-        if set(self.truth) != set(TRUTH):
-            raise ValueError(f"the truth table has {sorted(self.truth)}, not {sorted(TRUTH)}")
+        if missing := set(TRUTH) - set(self.truth):
+            raise ValueError(f"the truth table lacks {sorted(missing)}")
 
 
-def check_disjoint(splits: Mapping[str, Trials]) -> None:
+def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
     """Check that no background stands in more than one split.
 
     Parameters
     ----------
-    splits
-        Trials by split name.
+    cases
+        Case numbers by split name.
 
     Raises
     ------
@@ -65,21 +74,166 @@ def check_disjoint(splits: Mapping[str, Trials]) -> None:
         If one does.
     """
     owner: dict[int, str] = {}
-    for name, trials in splits.items():
-        for case in np.unique(trials.truth["case"]):
+    for name, column in cases.items():
+        for case in np.unique(column):
             if owner.setdefault(int(case), name) != name:
                 raise ValueError(f"background {int(case)} stands in both {owner[int(case)]} and {name}")
 
 
+def chunk_starts(n: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """First trial and number of trials of every chunk.
+
+    Examples
+    --------
+    >>> list(chunk_starts(5, 2))
+    [(0, 2), (2, 2), (4, 1)]
+    """
+    yield from ((start, min(chunk, n - start)) for start in range(0, n, chunk))
+
+
+class PartialStore:
+    """A trial store that is being filled, beside its place.
+
+    Several processes may write different chunks at a time.
+
+    Parameters
+    ----------
+    path
+        Where the store shall stand; it is filled at `path` + ".partial".
+    sizes
+        By split: its trials, and how many of them a chunk holds.
+    image_shape
+        Height and width of the images.
+    columns
+        Names of the truth table's columns.
+    group_name
+        What a case is, in the plural: "phantoms", "slices" or "patients".
+    key
+        Stands for everything the trials depend on: what an earlier writer left is kept if it had the same key, and
+        removed otherwise. An empty one keeps nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sizes: Mapping[str, tuple[int, int]],
+        *,
+        image_shape: tuple[int, int],
+        columns: Sequence[str],
+        group_name: str,
+        key: str,
+    ) -> None:
+        self.path = path
+        self.sizes = dict(sizes)
+        self.partial = path.with_name(path.name + ".partial")
+        attributes: dict[str, Any] = {
+            "key": key,
+            "group_name": group_name,
+            "columns": list(columns),
+            "sizes": {name: list(size) for name, size in sizes.items()},
+            "image_shape": list(image_shape),
+        }
+        if key and (path / _DONE).is_dir() and _attributes(path) == attributes:
+            path.rename(self.partial)  # its writer was stopped between putting it in place and saying so
+        if key and (self.partial / _DONE / _CREATED).is_file() and _attributes(self.partial) == attributes:
+            return
+        shutil.rmtree(self.partial, ignore_errors=True)
+        root = zarr.open_group(str(self.partial), mode="w", attributes=attributes)
+        for name, (n, chunk) in sizes.items():
+            group, chunk = root.create_group(name), max(min(chunk, n), 1)
+            for array in ("noisy", "reference"):
+                # Noise does not compress: storing it plain is faster and hardly larger.
+                group.create_array(
+                    array,
+                    shape=(n, *image_shape),
+                    chunks=(chunk, *image_shape),
+                    dtype="float32",
+                    compressors=None,
+                    attributes={"unit": "HU"},
+                )
+            group.create_array("signal_present", shape=(n,), chunks=(chunk,), dtype="bool")
+            group.create_array(
+                "truth",
+                shape=(n, len(columns)),
+                chunks=(chunk, max(len(columns), 1)),
+                dtype="float64",
+                attributes={"columns": list(columns)},
+            )
+        (self.partial / _DONE).mkdir()
+        (self.partial / _DONE / _CREATED).touch()
+
+    def missing(self) -> list[tuple[str, int, int]]:
+        """Split, first trial and number of trials of every chunk that is not written yet."""
+        return [
+            (name, start, n)
+            for name, (total, chunk) in self.sizes.items()
+            for start, n in chunk_starts(total, chunk)
+            if not (self.partial / _DONE / f"{name}.{start}").exists()
+        ]
+
+    def write(self, split: str, start: int, trials: Trials) -> None:
+        """Write one chunk; `start` is its first trial."""
+        write_chunk(self.partial, split, start, trials)
+
+    def finish(self) -> None:
+        """Put the store in its place; what stood there before is replaced.
+
+        Raises
+        ------
+        ValueError
+            If a chunk is missing, or two splits share a background.
+        """
+        if missing := self.missing():
+            raise ValueError(f"{len(missing)} chunks are not written, the first is {missing[0]}")
+        check_disjoint({name: _column(self.partial, name, "case") for name in self.sizes})
+        earlier = _earlier(self.path)
+        try:
+            if self.path.exists():
+                shutil.rmtree(earlier, ignore_errors=True)  # left by a run killed after its new store was in place
+                self.path.rename(earlier)
+            self.partial.rename(self.path)
+        except BaseException:
+            if not self.path.exists() and earlier.exists():
+                earlier.rename(self.path)
+            raise
+        shutil.rmtree(self.path / _DONE)
+        shutil.rmtree(earlier, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+
+def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
+    """Write one chunk of a store that is being filled, and then mark it as done.
+
+    Parameters
+    ----------
+    partial
+        `PartialStore.partial`.
+    split, start
+        Where it belongs: its split and its first trial.
+    trials
+        A whole chunk.
+    """
+    group = _open(partial / split, "r+")
+    part = slice(start, start + len(trials))
+    names = list(group["truth"].attrs["columns"])
+    for name in ("noisy", "reference", "signal_present"):
+        group[name][part] = getattr(trials, name)
+    group["truth"][part] = np.stack([trials.truth[name] for name in names], axis=1)
+    (partial / _DONE / f"{split}.{start}").touch()
+
+
 def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = "phantoms") -> None:
-    """Write all splits, or nothing.
+    """Write splits that are in memory, or nothing.
 
     Parameters
     ----------
     path
         The store's folder; what stood there before is replaced when the new one is complete.
     splits
-        Trials by split name.
+        Trials by split name, with the same columns.
     group_name
         What a case is, in the plural: "phantoms", "slices" or "patients".
 
@@ -88,41 +242,34 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = 
     ValueError
         If two splits share a background.
     """
-    check_disjoint(splits)
-    partial, earlier = path.with_name(path.name + ".partial"), _earlier(path)
-    shutil.rmtree(partial, ignore_errors=True)
+    check_disjoint({name: trials.truth["case"] for name, trials in splits.items()})
+    first = next(iter(splits.values()))
+    store = PartialStore(
+        path,
+        {name: (len(trials), CHUNK_TRIALS) for name, trials in splits.items()},
+        image_shape=(first.noisy.shape[1], first.noisy.shape[2]),
+        columns=list(first.truth),
+        group_name=group_name,
+        key="",
+    )
     try:
-        _write(partial, splits, group_name)
-        if path.exists():
-            shutil.rmtree(earlier, ignore_errors=True)  # left by a run killed after its new store was in place
-            path.rename(earlier)
-        partial.rename(path)
+        for name, trials in splits.items():
+            for start, n in chunk_starts(len(trials), CHUNK_TRIALS):
+                store.write(name, start, select(trials, slice(start, start + n)))
+        store.finish()
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not path.exists() and earlier.exists():
-            earlier.rename(path)
+        store.discard()
         raise
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _earlier(path: Path) -> Path:
-    """Where the earlier store stands while a new one takes its place; read when a run was killed in that instant."""
-    return path.with_name(path.name + ".earlier")
-
-
-def _write(path: Path, splits: Mapping[str, Trials], group_name: str) -> None:
-    root = zarr.open_group(str(path), mode="w", attributes={"group_name": group_name})
-    for name, trials in splits.items():
-        group = root.create_group(name)
-        for key in ("noisy", "reference"):
-            images = getattr(trials, key)
-            chunks = (max(min(CHUNK_TRIALS, len(trials)), 1), *images.shape[1:])
-            # Noise does not compress: storing it plain is faster and hardly larger.
-            group.create_array(key, data=images, chunks=chunks, compressors=None).attrs["unit"] = "HU"
-        group.create_array("signal_present", data=trials.signal_present)
-        table = group.create_group("truth")
-        for key, column in trials.truth.items():
-            table.create_array(key, data=column)
+def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
+    """Some of the trials, by a slice, a mask or indices."""
+    return Trials(
+        noisy=trials.noisy[which],
+        reference=trials.reference[which],
+        signal_present=trials.signal_present[which],
+        truth={name: column[which] for name, column in trials.truth.items()},
+    )
 
 
 def read_trials(path: Path, split: str) -> Trials:
@@ -144,22 +291,45 @@ def read_trials(path: Path, split: str) -> Trials:
     UserError
         If the store or the split is missing.
     """
-    store = path if path.exists() else _earlier(path)
+    store = _standing(path)
     if not (store / split).is_dir():
         raise UserError(f"no {split} trials in {path}: run `taskct simulate` on this run folder first")
-    group = zarr.open_group(str(store / split), mode="r")
+    group = _open(store / split)
+    table = np.asarray(group["truth"])
     return Trials(
         noisy=np.asarray(group["noisy"]),
         reference=np.asarray(group["reference"]),
         signal_present=np.asarray(group["signal_present"]),
-        truth={key: np.asarray(group[f"truth/{key}"]) for key in TRUTH},
+        truth={name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])},
     )
 
 
 def read_group_name(path: Path) -> str:
     """What a case of a store is, in the plural: "phantoms", "slices" or "patients"."""
-    store = path if path.exists() else _earlier(path)
-    return str(zarr.open_group(str(store), mode="r").attrs["group_name"])
+    return str(_attributes(_standing(path))["group_name"])
+
+
+def _open(store: Path, mode: Literal["r", "r+"] = "r") -> Any:  # noqa: ANN401 - zarr's members are untyped unions
+    return zarr.open_group(str(store), mode=mode)
+
+
+def _standing(path: Path) -> Path:
+    return path if path.exists() else _earlier(path)
+
+
+def _earlier(path: Path) -> Path:
+    """Where the earlier store stands while a new one takes its place; read when a run was killed in that instant."""
+    return path.with_name(path.name + ".earlier")
+
+
+def _attributes(store: Path) -> dict[str, object]:
+    return dict(_open(store).attrs)
+
+
+def _column(store: Path, split: str, name: str) -> NDArray[np.float64]:
+    table = _open(store / split)["truth"]
+    column: NDArray[np.float64] = np.asarray(table)[:, list(table.attrs["columns"]).index(name)]
+    return column
 
 
 def crop(images: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
