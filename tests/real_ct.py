@@ -1,8 +1,8 @@
-"""A real CT series for the tests, fetched once from PyPI: `python tests/real_ct.py` prints its folder.
+"""Real CT for the tests, fetched once from PyPI: `python tests/real_ct.py` prints the folder of the series.
 
 The source distribution of TotalSegmentator carries an upper abdomen: 20 slices of 512², JPEG 2000, and labels
-of 31 organs that a model drew. The files keep study dates and a device serial: they stay in the cache, and
-never go into git.
+of 31 organs that a model drew; and a chest as NIfTI, 1.5 mm isotropic. The files keep study dates and a device
+serial: they stay in the cache, and never go into git.
 """
 
 import gzip
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 PACKAGE = "totalsegmentator==2.18.0"
 SERIES = "example_ct_dicom"
 LABELS = "example_seg_dicom.nii.gz"
+CHEST = "aorta_report/example_ct.nii.gz"
 LIVER = 5  # in LABELS
 
 
@@ -26,24 +28,35 @@ def fetch_real_ct() -> Path:
 
     Raises RuntimeError if it cannot be had.
     """
+    return _fetch(SERIES)
+
+
+def fetch_real_chest() -> Path:
+    """The NIfTI file of the chest; as :func:`fetch_real_ct`."""
+    return _fetch(CHEST)
+
+
+def _fetch(part: str) -> Path:
     cache = Path(os.environ.get("TASKCT_CACHE") or Path.home() / ".cache" / "taskct")
     folder = cache / "real-ct"
-    if not folder.is_dir():
+    if not (folder / part).exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as name:
             found = _extract(_download(Path(name)), Path(name))
-            try:
-                found.rename(folder)
-            except OSError:  # another process was faster
-                if not folder.is_dir():
-                    raise
-    return folder / SERIES
+            for one in (SERIES, LABELS, CHEST):
+                (folder / one).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    (found / one).rename(folder / one)
+                except OSError:  # there already, or another process was faster
+                    if not (folder / one).exists():
+                        raise
+    return folder / part
 
 
-def real_ct_or_skip() -> Path:
-    """The folder of :func:`fetch_real_ct`; skips the test, with the reason, where it cannot be had."""
+def real_ct_or_skip(fetch: Callable[[], Path] = fetch_real_ct) -> Path:
+    """What `fetch` gives; skips the test, with the reason, where it cannot be had."""
     try:
-        return fetch_real_ct()
+        return fetch()
     except (RuntimeError, OSError) as error:
         import pytest  # not needed to fetch the series by hand
 
@@ -84,13 +97,16 @@ def _download(folder: Path) -> Path:
 
 
 def _extract(archive: Path, folder: Path) -> Path:
-    """The folder that holds SERIES and LABELS, and nothing else."""
+    """The folder that holds SERIES, LABELS and CHEST, and nothing else."""
+    where = "/tests/reference_files"
     with tarfile.open(archive) as tar:
-        members = [m for m in tar if f"/tests/reference_files/{SERIES}/" in m.name or m.name.endswith(f"/{LABELS}")]
+        single = (f"{where}/{LABELS}", f"{where}/{CHEST}")
+        members = [m for m in tar if f"{where}/{SERIES}/" in m.name or m.name.endswith(single)]
         tar.extractall(folder, members, filter="data")
-    found = list(folder.glob("*/tests/reference_files"))
-    if len(found) != 1 or len(list((found[0] / SERIES).iterdir())) != 20 or not (found[0] / LABELS).is_file():
-        raise RuntimeError(f"{archive.name} does not hold the series and its labels")
+    found = list(folder.glob(f"*{where}"))
+    whole = len(found) == 1 and all((found[0] / part).exists() for part in (SERIES, LABELS, CHEST))
+    if not whole or len(list((found[0] / SERIES).iterdir())) != 20:
+        raise RuntimeError(f"{archive.name} does not hold the series, its labels and the chest")
     return found[0]
 
 

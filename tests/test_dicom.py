@@ -1,4 +1,5 @@
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from pydicom.pixels import apply_rescale
 from pydicom.pixels.decoders.base import get_decoder
 
 from real_ct import LIVER, read_labels
-from taskct.dicom import read_series, read_slice, write_series
+from taskct.dicom import read_series, read_slice
+from taskct.dicom_write import write_series
 from taskct.errors import UserError
 
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -55,7 +57,9 @@ def ct_slice(z=0.0, stored=None, orientation=SUPINE, **tags):
         if value is None:
             delattr(dataset, keyword)
         else:
-            setattr(dataset, keyword, value)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom warns of the wrong values that are put here on purpose
+                setattr(dataset, keyword, value)
     return dataset
 
 
@@ -159,14 +163,47 @@ def test_every_axial_orientation_comes_out_left_posterior_up_and_is_written_as_s
         np.testing.assert_array_equal(apply_rescale(dataset.pixel_array, dataset), expected)
 
 
-def test_gantry_tilt_is_axial_up_to_30_degrees(tmp_path):
+def tilted(degrees):
+    """Orientation of slices that a gantry tilted by so much leaves; the table still moves along z."""
+    return (1, 0, 0, 0, np.cos(np.radians(degrees)), np.sin(np.radians(degrees)))
+
+
+def test_a_tilted_gantry_is_refused_unless_allowed_up_to_30_degrees(tmp_path):
     for degrees in (29, -29):
-        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        series = read_series(save_series(tmp_path / str(degrees), orientation=(1, 0, 0, 0, cos, sin)))
-        assert series.slice_mm == pytest.approx(2 * cos, abs=1e-5)
-    cos, sin = np.cos(np.radians(35)), np.sin(np.radians(35))
-    save_series(tmp_path / "35", orientation=(1, 0, 0, 0, cos, sin))
-    assert "35° off axial" in refusal(tmp_path / "35")
+        folder = save_series(tmp_path / f"tilt {degrees}", orientation=tilted(degrees))
+        message = refusal(folder)
+        assert "gantry tilt" in message
+        assert "29° off their normal, 1° allowed" in message
+        series = read_series(folder, allow_tilt=True)
+        assert series.slice_mm == pytest.approx(2 * np.cos(np.radians(degrees)), abs=1e-5)
+    folder = save_series(tmp_path / "35", orientation=tilted(35))
+    assert "35° off axial" in refusal(folder)
+    with pytest.raises(UserError, match="35° off axial"):
+        read_series(folder, allow_tilt=True)
+
+
+def test_a_gantry_tilt_that_only_the_header_names_is_refused(tmp_path):
+    message = refusal(save_series(tmp_path / "a", GantryDetectorTilt=-15))
+    assert "gantry tilt of 15°, 1° allowed" in message
+    assert len(read_series(tmp_path / "a", allow_tilt=True).paths) == 3
+    assert len(read_series(save_series(tmp_path / "b", GantryDetectorTilt=0.5)).paths) == 3
+
+
+def test_oblique_slices_stacked_along_their_normal_are_no_tilt(tmp_path):
+    normal = np.cross(*np.reshape(tilted(20), (2, 3)))
+    for index in range(4):
+        position = list(np.round(3.0 * index * normal, 4))
+        save(tmp_path / f"{index}", ct_slice(orientation=tilted(20), ImagePositionPatient=position))
+    assert read_series(tmp_path).slice_mm == pytest.approx(3, abs=1e-3)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_the_affine_says_where_every_voxel_lies(tmp_path, orientation):
+    series = read_series(save_series(tmp_path, orientation=orientation))
+    index = np.stack([*np.indices(series.image_hu.shape), np.ones(series.image_hu.shape)], axis=-1)
+    xyz = (index @ series.affine.T)[..., :3]
+    np.testing.assert_allclose(hu_at(xyz), series.image_hu, atol=1e-3)
+    np.testing.assert_allclose(series.position_mm, [0, 2, 4])
 
 
 def test_one_file(tmp_path):
@@ -177,7 +214,7 @@ def test_one_file(tmp_path):
         read_slice(tmp_path / "b")
     with pytest.raises(UserError, match=r"MR_small.dcm: modality MR"):
         read_slice(BUNDLED / "MR_small.dcm")
-    with pytest.raises(UserError, match=r"README.txt: .*no DICOM image"):
+    with pytest.raises(UserError, match=r"README.txt: no DICOM image"):
         read_slice(BUNDLED / "README.txt")
 
 
@@ -231,10 +268,15 @@ def test_a_header_that_breaks_a_rule_of_form_is_read_without_a_warning(tmp_path)
         ({"RescaleSlope": None}, "RescaleSlope missing"),
         ({"RescaleIntercept": None}, "RescaleIntercept missing"),
         ({"RescaleSlope": 0}, "must be above 0"),
+        ({"RescaleSlope": "nan"}, "RescaleSlope is not finite"),
         ({"RescaleType": "MGML"}, "MGML, not HU"),
         ({"PixelSpacing": None}, "PixelSpacing missing"),
         ({"PixelSpacing": ""}, "PixelSpacing missing"),
-        ({"PixelSpacing": [0, 1]}, "must be above 0"),
+        ({"PixelSpacing": [0, 1]}, "pixel spacing of 0 × 1 mm; must be 0.05 to 10 mm"),
+        ({"PixelSpacing": [-1, 1]}, "pixel spacing of -1 × 1 mm"),
+        ({"PixelSpacing": [700, 700]}, "pixel spacing of 700 × 700 mm"),
+        ({"PixelSpacing": ["nan", "nan"]}, "PixelSpacing is not finite"),
+        ({"PixelSpacing": [0.5, 1.5]}, "3.0 times as long as wide; at most 2 times"),
         ({"ImagePositionPatient": None}, "ImagePositionPatient missing"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "orthogonal"),
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "90° off axial"),
@@ -265,6 +307,53 @@ def test_folders_without_ct(tmp_path):
     assert refusal(tmp_path).startswith("none.dcm: cannot be read whole")
 
 
+def test_a_localizer_is_no_series(tmp_path):
+    tags = {"orientation": (0, 1, 0, 0, 0, -1), "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    save(tmp_path / "scout", ct_slice(**tags))
+    save(tmp_path / "lateral", ct_slice(z=9, **tags))
+    assert "2 localizers (scouts) and no CT slice; give the axial series" in refusal(tmp_path)
+    with pytest.raises(UserError, match=r"^scout: a localizer \(scout\); give one CT slice$"):
+        read_slice(tmp_path / "scout")
+
+
+def test_two_patients_are_counted_and_never_named(tmp_path):
+    save_series(tmp_path / "id" / "a")
+    save_series(tmp_path / "id" / "b", n=2, PatientID="Doe^John")
+    save_series(tmp_path / "name" / "a", PatientID="")
+    save_series(tmp_path / "name" / "b", n=2, PatientID="", PatientName="Doe^John")
+    for folder in ("id", "name"):  # the series UID is the same
+        message = refusal(tmp_path / folder)
+        assert "2 patients" in message
+        assert "put one patient per folder" in message
+    # The same name, written otherwise by another export.
+    save(tmp_path / "one" / "a", ct_slice(z=0))
+    save(tmp_path / "one" / "b", ct_slice(z=2, PatientName="DOE^JANE^"))
+    assert len(read_series(tmp_path / "one").paths) == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pixels_that_are_not_finite(tmp_path, bad):
+    pixels = np.zeros((4, 6), np.float32)
+    dataset = ct_slice(PixelData=None)
+    dataset.FloatPixelData, dataset.BitsAllocated = pixels.tobytes(), 32
+    del dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
+    assert (read_slice(save(tmp_path / "good" / "0", dataset)).image_hu == -1024).all()
+    pixels[1, 2:4] = bad
+    dataset.FloatPixelData = pixels.tobytes()
+    save(tmp_path / "bad" / "0", dataset)
+    message = refusal(tmp_path / "bad")
+    assert message.startswith("0: 2 of 24 pixels are NaN or infinite")
+
+
+@pytest.mark.parametrize("n_phases", [2, 5])
+def test_several_volumes_at_the_same_positions_are_4d(tmp_path, n_phases):
+    for phase in range(n_phases):
+        save_series(tmp_path / "series" / f"{phase}", TemporalPositionIdentifier=phase + 1)
+    message = refusal(tmp_path / "series")
+    assert f"{n_phases} volumes at the same positions (4D" in message
+    assert "one phase per folder" in message
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -279,7 +368,7 @@ def test_several_series_are_counted(tmp_path, other):
     save_series(tmp_path / "a")
     save_series(tmp_path / "b", n=2, **other)
     message = refusal(tmp_path)
-    assert "2 series, of 3, 2 slices" in message
+    assert "2 series, of 3, 2 slices, that differ in" in message
     assert "one series per folder" in message
 
 

@@ -2,9 +2,11 @@
 
 import errno
 import io
+import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +133,12 @@ Out = Annotated[
 ]
 
 
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
+]
+
+
 def _version(asked: bool) -> None:
     if asked:
         out.print(f"taskct {__version__}", highlight=False)
@@ -224,6 +232,11 @@ def _open_study(
     return folder
 
 
+def _workers(asked: int | None, folder: RunFolder) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return asked or (1 if folder.device.type == "cuda" else cores)
+
+
 def _report(run: Path) -> None:
     page = write_report(run)
     out.print(f"Report: {page}", highlight=False, soft_wrap=True)
@@ -237,6 +250,7 @@ def run(
     overrides: SetOption = None,
     seed: Seed = None,
     device: Device = "auto",
+    workers: Workers = None,
 ) -> None:
     """Do everything: simulate, train, evaluate, report.
 
@@ -246,7 +260,7 @@ def run(
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
-        simulate_stage(folder, progress.open)
+        simulate_stage(folder, progress.open, workers=_workers(workers, folder))
         train_stage(folder, progress.open)
         evaluate_stage(folder, progress.open)
     _report(folder.path)
@@ -260,15 +274,16 @@ def simulate(
     overrides: SetOption = None,
     seed: Seed = None,
     device: Device = "auto",
+    workers: Workers = None,
 ) -> None:
     """Begin a run folder with the trials of a study.
 
     Trials are pairs of low-dose and reference images with or without a signal, in four splits that share no
-    background. Next: taskct train RUN
+    background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with _progress() as progress:
-        done = simulate_stage(folder, progress.open)
+        done = simulate_stage(folder, progress.open, workers=_workers(workers, folder))
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
 
@@ -379,11 +394,17 @@ def config(
     (out if out.is_terminal else Console(width=170)).print(table)
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as one line that a user can act on."""
+    err.print(f"note: {' '.join(str(message).split())}", highlight=False, markup=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without λ shows ? and goes on
+    warnings.showwarning = _show_warning
     app(prog_name="taskct")
 
 

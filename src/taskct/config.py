@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from taskct.errors import UserError
+from taskct.scanner.presets import SCANNERS
+from taskct.tasks.lesions import LESIONS
 from taskct.yaml_files import parse_yaml, read_yaml
 
 
@@ -26,9 +28,30 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _listed(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+    """Let a single name stand for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _filled(given: Any, name: str, known: Mapping[str, Mapping[str, Any]]) -> Any:  # noqa: ANN401
+    """Settings with those of a named preset where they are not given themselves."""
+    chosen = given.get(name) if isinstance(given, dict) else None
+    if chosen is None:
+        return given
+    if chosen not in known:
+        raise ValueError(f"no {name} {chosen!r}: choose one of {', '.join(known)}")
+    return {**known[chosen], **given}
+
+
 Positive = Annotated[float, Gt(0)]
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+NonNegative = Annotated[float, Ge(0)]
+NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(_ordered)]
+Aspect = Annotated[float, Ge(0.05), Le(1)]
+Exponent = Annotated[float, Ge(0), Le(20)]
+Lobes = Annotated[int, Ge(2), Le(16)]
+Shape = Literal["disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc"]
 TaskWeight = Annotated[float, Ge(0), Lt(1), AfterValidator(lambda weight: weight + 0.0)]  # -0.0 becomes 0.0
 BlendWeight = Annotated[float, Gt(0), Lt(1)]
 TrainingSeed = Annotated[int, Ge(0), Lt(2**31)]
@@ -40,49 +63,151 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class OrganSettings(Section):
+    """How an organ of a label map reads."""
+
+    hu: float = setting(40.0, "mean", "HU", ge=-1000, le=3000)
+    std_hu: float = setting(0.0, "standard deviation of the mean between cases", "HU", ge=0, le=500)
+    texture_hu: float = setting(0.0, "standard deviation of its texture", "HU", ge=0, le=500)
+
+
 class BackgroundSettings(Section):
     """What the signal hides in."""
 
-    kind: Literal["torso", "dicom"] = setting("torso", "random phantoms, or a CT series (needs background.path)")
-    path: str | None = setting(None, "folder with one CT series, for kind=dicom")
-    lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
-    mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
-    lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso: size of a lump (standard deviation)", "mm")
+    kind: Literal[
+        "torso",
+        "abdomen",
+        "thorax",
+        "uniform",
+        "lumpy",
+        "clustered-lumpy",
+        "power-law",
+        "label-map",
+        "series",
+        "paired",
+    ] = setting("torso", "phantoms; textures in a water-like body; a label map; real CT; real low and normal dose")
+    path: str | None = setting(
+        None, "label-map, series, paired: a folder with one DICOM series or one a sub-folder, or NIfTI (.nii, .nii.gz)"
+    )
+    organs_path: str | None = setting(None, "series, paired: organ labels on the same grid, NIfTI")
+    organ: str | None = setting(
+        None, "where a lesion may lie with signal.site=organ: a phantom's organ by name, or a label by number"
+    )
+    organs: dict[str, OrganSettings] = setting({}, "label-map: by label number, how each organ reads; others are air")
+    mean_hu: float = setting(40.0, "uniform and textures: mean of the body", "HU", ge=-1000, le=3000)
+    body_mm: float = setting(280.0, "uniform and textures: diameter of the body", "mm", gt=0, le=1000)
+    texture_hu: float = setting(15.0, "clustered-lumpy, power-law: standard deviation", "HU", ge=0, le=500)
+    power_exponent: float = setting(3.0, "power-law: β of the noise power f^-β", "", ge=0, le=6)
+    lump_hu: float = setting(12.0, "torso, lumpy: standard deviation of the lumps' peak", "HU", ge=0, le=500)
+    mean_lumps: float = setting(300.0, "torso, lumpy: expected number of lumps", "", ge=0, le=5000)
+    lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso, lumpy: size of a lump (standard deviation)", "mm")
     n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
     region_hu: Range = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
-    shift_mm: float = setting(20.0, "dicom: largest random shift of a slice in x and in y", "mm", ge=0, le=200)
-    placements: int = setting(8, "dicom: random shifts and flips of every slice", "", ge=1, le=1000)
+    shift_mm: float = setting(20.0, "series, label-map: largest random shift of a slice in x and y", "mm", ge=0, le=200)
+    placements: int = setting(8, "series, label-map: random shifts and flips of every slice", "", ge=1, le=1000)
 
 
-class SignalSettings(Section):
-    """What may have to be found."""
+class ProfileSettings(Section):
+    """What a signal looks like; every range is drawn from uniformly and on its own."""
 
-    shape: Literal["disc", "gaussian"] = setting("disc", "profile; a Gaussian's size is its full width at half maximum")
-    contrast_hu: Range = setting((30.0, 70.0), "lowest and highest difference from the background", "HU")
-    diameter_mm: PositiveRange = setting((4.0, 6.5), "lowest and highest size", "mm")
-    position_mm: float = setting(
-        6.0, "its centre lies within ± this of the region's centre, in x and y", "mm", ge=0, le=100
+    shape: Annotated[tuple[Shape, ...], BeforeValidator(_listed)] = setting(
+        ("disc",), "one shape, or several of which each signal has one", "", min_length=1
     )
+    contrast_hu: Range = setting((30.0, 70.0), "lowest and highest difference from the background", "HU")
+    diameter_mm: PositiveRange = setting((4.0, 6.5), "lowest and highest size; a Gaussian's is its half width", "mm")
+    diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
+    margin_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
+    aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(_ordered)] = setting(
+        (1.0, 1.0), "minor over major axis; gaussian, nodule, ellipsoid, lobulated, spiculated"
+    )
+    angle_deg: Range = setting((0.0, 360.0), "orientation", "degrees")
+    exponent: Annotated[tuple[Exponent, Exponent], AfterValidator(_ordered)] = setting(
+        (1.5, 1.5), "nodule: of the profile (1 - (r/R)²)^exponent"
+    )
+    n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(_ordered)] = setting((5, 8), "lobes or spicules")
+    lobe_depth: NonNegativeRange = setting((0.2, 0.3), "their height relative to the radius")
+
+
+class SignalSettings(ProfileSettings):
+    """What may have to be found (H1)."""
+
+    preset: str | None = setting(None, f"shape, size and contrast of a lesion: {', '.join(LESIONS)}")
+    site: Literal["square", "disc", "list", "organ"] = setting(
+        "square", "where its centre lies: about the region's centre, at signal.sites_mm, or inside an organ"
+    )
+    position_mm: float = setting(
+        6.0, "square, organ: within ± this of the region's centre in x and y; disc: within this", "mm", ge=0, le=100
+    )
+    sites_mm: tuple[tuple[float, float], ...] = setting(
+        ((0.0, 0.0),), "list: offsets (x, y) from the region's centre; a single one is a fixed site", "mm", min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Take what is not given from the preset."""
+        presets = {
+            name: {("shape" if key == "shapes" else key): value for key, value in lesion.ranges.items()}
+            for name, lesion in LESIONS.items()
+        }
+        return _filled(given, "preset", presets)
+
+
+class AbsentSignalSettings(ProfileSettings):
+    """What the other trials hold (H0): nothing, or a signal of its own that has to be told from the first."""
+
+    inserted: bool = setting(False, "whether there is one: characterization instead of detection")
 
 
 class ScannerSettings(Section):
-    """How the object is imaged: fan beam, flat detector, a full turn, filtered backprojection."""
+    """How the object is imaged: a circular scan and filtered backprojection."""
 
+    model: str | None = setting(None, f"geometry of a real scanner: {', '.join(SCANNERS)}")
+    detector: Literal["flat", "curved", "parallel"] = setting("flat", "shape of the detector")
     source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
     source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")
     n_bins: int = setting(368, "detector bins", "", ge=16, le=4096)
-    bin_mm: Positive = setting(1.85, "bin pitch on the detector", "mm")
+    bin_mm: Positive = setting(1.85, "bin pitch on the detector (parallel: at the isocentre)", "mm")
+    bin_offset: float = setting(0.0, "shift of the detector; 0.25 is the quarter-detector offset", "bins", ge=-8, le=8)
     n_views: int = setting(240, "views in a turn, a multiple of 4", "", ge=4, le=4096, multiple_of=4)
+    scan: Literal["full", "short"] = setting("full", "a turn, or half a turn and the fan angle (Parker weights)")
+    exposure: Literal["i0", "mas", "noise"] = setting("i0", "what sets the full dose: i0, mas, or noise_hu")
     i0: float = setting(8e5, "photons per ray without an object at full dose", "photons", gt=0, le=1e9)
+    mas: Positive = setting(200.0, "exposure=mas: tube current and time of a turn", "mAs")
+    noise_hu: Positive = setting(
+        10.0, "exposure=noise: standard deviation at full dose in the middle of a water cylinder", "HU"
+    )
+    noise_body_mm: Positive = setting(300.0, "exposure=noise: diameter of that cylinder", "mm")
     dose_fraction: float = setting(0.25, "dose relative to full dose", "", gt=0, le=1)
     electronic_noise: float = setting(10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4)
-    filter: Literal["ram-lak", "shepp-logan", "cosine", "hann"] = setting("hann", "roll-off of the ramp filter")
+    bowtie_mm: Positive | None = setting(None, "diameter of the water cylinder that a bowtie filter evens out", "mm")
+    tube_modulation: float = setting(0.0, "strength of the tube-current modulation", "", ge=0, le=1)
+    energy: Literal["mono", "poly"] = setting("mono", "one energy, or a spectrum with water beam-hardening correction")
+    kvp: Literal[80, 100, 120, 140] = setting(120, "energy=poly, exposure=mas: tube voltage", "kV")
+    filter: Literal["ram-lak", "shepp-logan", "cosine", "hann", "hamming", "soft", "sharp"] = setting(
+        "hann", "ramp kernel"
+    )
+    filter_cutoff: float = setting(1.0, "where the kernel ends, relative to the Nyquist frequency", "", gt=0, le=1)
+    acquisition: Literal["scan", "insertion"] = setting(
+        "scan", "simulate the whole scan, or only add the missing noise to the image as it is"
+    )
     reference: Literal["noise-free", "normal-dose"] = setting("noise-free", "what the denoiser learns to reach")
     object_pixels: int = setting(128, "side of the object grid", "pixels", ge=16, le=1024)
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
+    slice_mm: float = setting(0.0, "slice thickness, which averages a sphere", "mm", ge=0, le=50)
     region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=16)
     region_step_mm: Positive = setting(40.0, "distance between these places", "mm")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Take what is not given from the model."""
+        models = {
+            name: {("n_views" if key == "views_per_turn" else key): value for key, value in scanner.geometry.items()}
+            for name, scanner in SCANNERS.items()
+        }
+        return _filled(given, "model", models)
 
 
 class TrialsSettings(Section):
@@ -187,6 +312,7 @@ class Settings(Section):
     seed: int = setting(0, "seed of the simulation and of every resampling", "", ge=0, lt=2**31)
     background: BackgroundSettings = BackgroundSettings()
     signal: SignalSettings = SignalSettings()
+    absent_signal: AbsentSignalSettings = AbsentSignalSettings()
     scanner: ScannerSettings = ScannerSettings()
     trials: TrialsSettings = TrialsSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
@@ -197,6 +323,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _signals_fit_the_region(self) -> Self:
         position_mm, diameter_mm = self.signal.position_mm, max(self.signal.diameter_mm)
+        if self.signal.site == "list":
+            position_mm = max(abs(offset) for site in self.signal.sites_mm for offset in site)
         reach_mm, half_mm = position_mm + diameter_mm / 2, self.trials.region_pixels * self.scanner.pixel_mm / 2
         if reach_mm > half_mm:
             own = f"(signal.position_mm {position_mm:g} mm + half of signal.diameter_mm {diameter_mm:g} mm)"
@@ -231,6 +359,8 @@ def range_of(field: FieldInfo) -> str:
     options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
     if options and all(isinstance(option, str) for option in options):
         return " | ".join(options)
+    if options and get_origin(options[0]) is Literal:
+        return f"of {' | '.join(get_args(options[0]))}"
     # The limits of a tuple's members, or of a value that may be null, stand in its annotation.
     inner = [getattr(option, "__metadata__", ()) for option in options]
     limits = [*field.metadata, *(inner[0] if inner and all(one == inner[0] for one in inner) else ())]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from taskct.tasks.backgrounds import AIR_HU, Slices, Torso, lumpy, place_slice, soft_ellipse
+from taskct.tasks.backgrounds import AIR_HU, Placement, Slices, SourceGrid, Torso, lumpy, soft_ellipse
 
 TORSO = {
     "n_pixels": 64,
@@ -94,17 +94,17 @@ def test_an_ellipses_rim_is_as_wide_as_asked():
 def test_every_torso_is_a_case_of_its_own():
     torso = Torso(**TORSO, first_case=40)
     rng = np.random.default_rng(0)
-    first, second = torso.draw(rng, 5), torso.draw(rng, 3)
+    first, second = torso.draw(rng, np.arange(5)), torso.draw(rng, np.arange(5, 8))
     assert np.concatenate([first.case, second.case]).tolist() == list(range(40, 48))
     images = np.concatenate([first.image_hu, second.image_hu]).reshape(8, -1)
     distance = np.abs(images[:, None] - images[None]).mean(axis=2)
     assert distance[np.triu_indices(8, 1)].min() > 5.0
-    np.testing.assert_array_equal(Torso(**TORSO).draw(np.random.default_rng(0), 5).image_hu, first.image_hu)
+    np.testing.assert_array_equal(Torso(**TORSO).draw(np.random.default_rng(0), np.arange(5)).image_hu, first.image_hu)
 
 
 @pytest.mark.parametrize("pixel_mm", [5.2, 2.0])  # on the small grid organs are large for the body
 def test_a_torso_is_a_body_in_air(pixel_mm):
-    images = Torso(**(TORSO | {"pixel_mm": pixel_mm})).draw(np.random.default_rng(1), 40).image_hu
+    images = Torso(**(TORSO | {"pixel_mm": pixel_mm})).draw(np.random.default_rng(1), np.arange(40)).image_hu
     assert images.dtype == np.float32
     axis = (np.arange(64) - 31.5) / 32.0
     beyond = (axis[None, :] / 0.92) ** 2 + (
@@ -122,7 +122,7 @@ def test_a_torso_is_a_body_in_air(pixel_mm):
 def test_a_torsos_soft_tissue_has_its_distribution():
     # Without lumps and vessels the centre is soft tissue: normal, 55 ± 8 HU. False-alarm rate: 1e-6.
     torso = Torso(**(TORSO | {"lump_hu": 0.0, "n_vessels": 0, "n_pixels": 33, "pixel_mm": 10.0}))
-    centre = torso.draw(np.random.default_rng(2), 500).image_hu[:, 16, 16]
+    centre = torso.draw(np.random.default_rng(2), np.arange(500)).image_hu[:, 16, 16]
     assert stats.kstest(centre, stats.norm(55.0, 8.0).cdf).pvalue > 1e-6
 
 
@@ -131,7 +131,7 @@ def test_a_torsos_soft_tissue_has_its_distribution():
 def test_a_slice_on_its_own_grid_stays_as_it_is(n_pixels, pixel_mm):
     # Rounding must not push the outermost pixels off the slice.
     image = np.random.default_rng(0).normal(0, 50, (n_pixels, n_pixels)).astype(np.float32)
-    placed = place_slice(image, pixel_mm=(pixel_mm, pixel_mm), n_pixels=n_pixels, object_pixel_mm=pixel_mm)
+    placed = SourceGrid((pixel_mm, pixel_mm), n_pixels, pixel_mm).slice(image)
     np.testing.assert_allclose(placed, image, atol=1e-3)
 
 
@@ -140,9 +140,7 @@ def test_a_marked_pixel_lands_where_it_should(mirror):
     # 21 rows of 2 mm and 31 columns of 1 mm; the mark lies 5 mm right of and 8 mm above the middle.
     image = np.full((21, 31), 0.0, dtype=np.float32)
     image[10 - 4, 15 + 5] = 1000.0
-    placed = place_slice(
-        image, pixel_mm=(2.0, 1.0), n_pixels=61, object_pixel_mm=1.0, shift_mm=(3.0, -4.0), mirror=mirror
-    )
+    placed = SourceGrid((2.0, 1.0), 61, 1.0).slice(image, Placement((3.0, -4.0), mirror))
     x = (-5.0 if mirror[0] else 5.0) + 3.0
     y = (8.0 if mirror[1] else -8.0) - 4.0
     row, column = np.unravel_index(placed.argmax(), placed.shape)
@@ -157,15 +155,15 @@ def test_a_marked_pixel_lands_where_it_should(mirror):
 def test_a_coarser_grid_does_not_fold_fine_detail_back():
     # Stripes of 2.2 pixels seen every 3 pixels: bilinear sampling alone would keep nearly all of their contrast.
     stripes = 100.0 * np.cos(2 * np.pi * np.arange(120) / 2.2)[None, :].repeat(120, axis=0).astype(np.float32)
-    placed = place_slice(stripes, pixel_mm=(1.0, 1.0), n_pixels=30, object_pixel_mm=3.0)
+    placed = SourceGrid((1.0, 1.0), 30, 3.0).slice(stripes)
     assert np.abs(placed).max() < 5.0
-    flat = place_slice(np.full((120, 120), 40.0, np.float32), pixel_mm=(1.0, 1.0), n_pixels=30, object_pixel_mm=3.0)
+    flat = SourceGrid((1.0, 1.0), 30, 3.0).slice(np.full((120, 120), 40.0, np.float32))
     np.testing.assert_allclose(flat, 40.0, atol=1e-3)
 
 
 def test_nothing_attenuates_less_than_air():
     image = np.full((8, 8), -3024.0, dtype=np.float32)  # padding of some scanners
-    assert place_slice(image, pixel_mm=(1.0, 1.0), n_pixels=12, object_pixel_mm=1.0).min() >= AIR_HU
+    assert SourceGrid((1.0, 1.0), 12, 1.0).slice(image).min() >= AIR_HU
 
 
 def slices(shift_mm=0.0):
@@ -184,14 +182,14 @@ def slices(shift_mm=0.0):
 
 def test_slices_take_turns_across_draws():
     background, rng = slices(), np.random.default_rng(0)
-    first, second = background.draw(rng, 4), background.draw(rng, 5)
+    first, second = background.draw(rng, np.arange(4)), background.draw(rng, np.arange(4, 9))
     assert np.concatenate([first.case, second.case]).tolist() == [7, 8, 9, 7, 8, 9, 7, 8, 9]
     np.testing.assert_allclose(first.image_hu[:, 0, 0], [0.0, 100.0, 200.0, 0.0], atol=1e-3)
 
 
 def test_slices_are_mirrored_each_way_equally_often():
     # The mark stands at row 1 or 4, column 2 or 3. False-alarm rate of the χ² test: 1e-6.
-    images = slices().draw(np.random.default_rng(1), 400).image_hu
+    images = slices().draw(np.random.default_rng(1), np.arange(400)).image_hu
     marks = images.reshape(400, -1).argmax(axis=1)
     places, counts = np.unique(marks, return_counts=True)
     assert places.tolist() == [1 * 6 + 2, 1 * 6 + 3, 4 * 6 + 2, 4 * 6 + 3]
@@ -202,7 +200,7 @@ def test_shifts_stay_within_their_limit_and_fill_it():
     # Flat slices of 0 HU: a column counts as covered when the slice's edge is at most half a pixel inside it.
     background = slices(shift_mm=2.0)
     background.image_hu = np.zeros_like(background.image_hu)
-    images = background.draw(np.random.default_rng(2), 600).image_hu
+    images = background.draw(np.random.default_rng(2), np.arange(600)).image_hu
     covered = (images > -500.0).any(axis=1).sum(axis=1)
     # |shift| ≤ 0.5, 1.5 and 2 mm: shares 0.25, 0.5, 0.25. False-alarm rate of the χ² test: 1e-6.
     lost, counts = np.unique(6 - covered, return_counts=True)

@@ -1,10 +1,10 @@
-"""One scan of an object: from line integrals to the noisy and the reference region."""
+"""One scan of an object: from line integrals to the noisy and the reference image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
-from taskct.scanner.fbp import RegionFBP
+from taskct.scanner.fbp import FBP
 from taskct.scanner.noise import add_noise
 from taskct.units import MU_WATER_PER_MM, mu_to_hu
 
@@ -14,13 +14,15 @@ REFERENCE_SEED_OFFSET = 2**64  # beyond every seed of a low-dose scan, so that t
 
 def acquire(
     line_integral: torch.Tensor,
-    region: RegionFBP,
+    fbp: FBP,
     *,
-    i0: float,
+    i0: float | torch.Tensor,
     dose_fraction: float,
     electronic_noise: float,
     reference: str,
     seeds: Sequence[int],
+    starvation: str = "smooth",
+    correct: Callable[[torch.Tensor], torch.Tensor] | None = None,
     mu_water: float = MU_WATER_PER_MM,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scan at a fraction of the dose, and once more as the reference.
@@ -29,10 +31,11 @@ def acquire(
     ----------
     line_integral
         Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    region
-        The reconstruction.
+    fbp
+        The reconstruction, of the whole image or of a region.
     i0
-        Unattenuated photons per ray at full dose.
+        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`:
+        photons × bowtie × tube current.
     dose_fraction
         In (0, 1].
     electronic_noise
@@ -41,6 +44,10 @@ def acquire(
         "noise-free", or "normal-dose": an independent scan at full dose.
     seeds
         One seed a sinogram, in [0, 2⁶⁴); the normal-dose scan has noise of its own from the same seed.
+    starvation
+        What becomes of very low counts, see `taskct.scanner.noise.take_logarithm`.
+    correct
+        Applied to the line integrals of both scans after the logarithm, such as a `WaterCorrection`; None is nothing.
     mu_water
         Linear attenuation of water, mm⁻¹.
 
@@ -58,9 +65,20 @@ def acquire(
         raise ValueError(f"dose_fraction is {dose_fraction}, not in (0, 1]")
     if reference not in REFERENCES:
         raise ValueError(f"reference is {reference!r}, not one of {REFERENCES}")
-    low = add_noise(line_integral, i0=i0 * dose_fraction, electronic_noise=electronic_noise, seeds=seeds)
-    target = line_integral
-    if reference == "normal-dose":
-        reference_seeds = [seed + REFERENCE_SEED_OFFSET for seed in seeds]
-        target = add_noise(line_integral, i0=i0, electronic_noise=electronic_noise, seeds=reference_seeds)
-    return mu_to_hu(region.reconstruct(low), mu_water), mu_to_hu(region.reconstruct(target), mu_water)
+
+    def reconstruct_hu(sinogram: torch.Tensor) -> torch.Tensor:
+        return mu_to_hu(fbp.reconstruct(sinogram if correct is None else correct(sinogram)), mu_water)
+
+    def scan(fraction: float, scan_seeds: Sequence[int]) -> torch.Tensor:
+        return add_noise(
+            line_integral,
+            i0=i0 * fraction,
+            electronic_noise=electronic_noise,
+            seeds=scan_seeds,
+            starvation=starvation,
+        )
+
+    noisy = reconstruct_hu(scan(dose_fraction, seeds))
+    if reference == "noise-free":
+        return noisy, reconstruct_hu(line_integral)
+    return noisy, reconstruct_hu(scan(1.0, [seed + REFERENCE_SEED_OFFSET for seed in seeds]))

@@ -1,5 +1,6 @@
-"""Filtered backprojection of a region of interest."""
+"""Filtered backprojection of a whole image or of a region of interest."""
 
+from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -9,141 +10,200 @@ from scipy import linalg, sparse
 
 from taskct.errors import UserError
 from taskct.scanner.geometry import ScanGeometry
-from taskct.scanner.projector import check_entries, sparse_product, torch_csr
+from taskct.scanner.kernels import ramp_kernel
+from taskct.scanner.matrix_cache import cached_matrix
+from taskct.scanner.system_matrix import SystemMatrix, check_entries, linear
 
-FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
+SLICES_PER_FILTER = 16  # bounds the filtered sinograms held at a time
 
 
-def ramp_kernel(n_bins: int, *, bin_mm: float, window: str) -> NDArray[np.float64]:
-    """Sample the band-limited ramp filter, windowed in frequency.
+def parker_weights(geometry: ScanGeometry) -> NDArray[np.float64]:
+    """Weigh the rays of a scan so that every line through the field of view counts once.
 
     Parameters
     ----------
-    n_bins
-        Length of a detector row.
-    bin_mm
-        Bin pitch at the isocentre, mm.
-    window
-        One of `FILTERS`: "ram-lak" is the ramp cut at the Nyquist frequency, the others roll it off.
+    geometry
+        The scan. In a short scan of n views the overscan is shared out: Parker's half fan angle is
+        (n·step − π)/2, which is at least the fan's.
 
     Returns
     -------
-    Kernel for lags 0 to `n_bins - 1`, shape `(n_bins,)`, mm⁻².
-
-    Raises
-    ------
-    UserError
-        If there is no such window.
+    Weights in [0, 1], shape `(n_views, n_bins)`; a line's two rays sum to 1. ½ throughout in a full scan, 1 in a
+    parallel short scan, which measures every line once.
 
     References
     ----------
-    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), eq. 3.61.
+    .. [1] Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Med. Phys. 9, 254 (1982).
     """
-    if window not in FILTERS:
-        raise UserError(f"scanner.filter is {window!r}: choose one of {', '.join(FILTERS)}")
-    n = 8 * int(2 ** np.ceil(np.log2(n_bins)))
-    lag = np.fft.fftfreq(n, 1.0 / n)
-    kernel = np.zeros(n)
-    kernel[0] = 1.0 / (4.0 * bin_mm**2)
-    odd = np.abs(lag) % 2 == 1
-    kernel[odd] = -1.0 / (np.pi * lag[odd] * bin_mm) ** 2
-    frequency = np.abs(np.fft.fftfreq(n))  # cycles per bin, up to 0.5
-    response = {
-        "ram-lak": np.ones(n),
-        "shepp-logan": np.sinc(frequency),
-        "cosine": np.cos(np.pi * frequency),
-        "hann": 0.5 * (1.0 + np.cos(2.0 * np.pi * frequency)),
-    }[window]
-    windowed: NDArray[np.float64] = np.fft.ifft(np.fft.fft(kernel) * response).real
-    return windowed[:n_bins]
+    shape = (geometry.n_views, geometry.n_bins)
+    if geometry.scan == "full":
+        return np.full(shape, 0.5)
+    if geometry.detector == "parallel":
+        return np.ones(shape)
+    half_fan = (geometry.n_views * geometry.step_rad - np.pi) / 2.0
+    view, fan = geometry.view_rad[:, None], geometry.fan_rad[None, :]
+    # The other ray along a line is π − 2·fan later, at the opposite fan angle.
+    rising, falling = 2.0 * (half_fan + fan), 2.0 * (half_fan - fan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        start = np.where(view < rising, np.sin(np.pi / 2.0 * view / rising) ** 2, 1.0)
+        left = np.pi + 2.0 * half_fan - view
+        end = np.where(left < falling, np.sin(np.pi / 2.0 * left / falling) ** 2, 1.0)
+    weights: NDArray[np.float64] = start * end
+    return weights
 
 
-class RegionFBP:
-    """Fan-beam filtered backprojection onto the pixels of one square region.
-
-    Filtering is a dense product with a Toeplitz matrix (faster than an FFT for rows of some hundred bins), the
-    weighted backprojection a sparse one, so a batch of sinograms costs two matrix products.
+def backprojection_matrix(
+    geometry: ScanGeometry, *, center_mm: tuple[float, float], n_pixels: int, pixel_mm: float, n_views: int
+) -> sparse.csr_matrix:
+    """Build the weighted backprojection of the first `n_views` views, linear between two bins.
 
     Parameters
     ----------
     geometry
         The scan.
     center_mm
-        Centre of the region, (x, y), mm.
+        Centre of the image, (x, y), mm.
     n_pixels, pixel_mm
-        Pixels along each side of the region and their pitch, mm.
-    window
-        Roll-off of the ramp, one of `FILTERS`.
+        Pixels along each side of the square image and their pitch, mm.
+    n_views
+        How many views from the first one on.
+
+    Returns
+    -------
+    Matrix, shape `(n_pixels**2, n_views * n_bins)`, rad, float32. Rows of pixels outside the field of view are empty.
+    """
+    axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * pixel_mm
+    x, y = axis + center_mm[0], axis + center_mm[1]
+    seen = np.hypot(x[None, :], y[:, None]) <= geometry.field_of_view_mm / 2.0
+    pointer = np.concatenate([[0], np.cumsum(seen.ravel() * 2 * n_views)])
+    weights, indices = np.empty(pointer[-1], dtype=np.float32), np.empty(pointer[-1], dtype=np.int32)
+    first_bin = np.arange(n_views, dtype=np.int32) * geometry.n_bins
+    for row in range(n_pixels):  # a row at a time keeps the double-precision parts small
+        low, fraction, weight = _shadows(geometry, x[seen[row], None], y[row], n_views)
+        part = slice(pointer[row * n_pixels], pointer[(row + 1) * n_pixels])
+        weights[part] = np.stack([weight * (1.0 - fraction), weight * fraction], axis=-1).ravel()
+        indices[part] = np.stack([first_bin + low, first_bin + low + 1], axis=-1).ravel()
+    shape = (n_pixels**2, n_views * geometry.n_bins)
+    return sparse.csr_matrix((weights, indices, pointer.astype(np.int32)), shape=shape)
+
+
+def _shadows(
+    geometry: ScanGeometry, x_mm: NDArray[np.floating], y_mm: float | np.floating, n_views: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Lower bin, fraction of the way to the next one, and weight in rad of points, `(n, 1)`, in the first views."""
+    angle = np.arange(n_views) * geometry.step_rad
+    position, weight = geometry.shadow(x_mm, np.asarray(y_mm), angle)
+    low = np.clip(np.floor(position).astype(np.int32), 0, geometry.n_bins - 2)  # at the rim, against rounding
+    return low, position - low, weight * geometry.step_rad
+
+
+class FBP:
+    """Filtered backprojection onto the pixels of one square image, batched and differentiable.
+
+    Filtering is a dense product with a Toeplitz matrix (faster than an FFT for rows of some hundred bins), the
+    weighted backprojection a sparse one. A centred image needs the matrix of a quarter of a turn only (at 512² pixels,
+    984 views and 900 bins 1.0 GB, and as much again once a gradient is asked for); one elsewhere that of all views.
+    Large matrices are kept on disk, see `taskct.scanner.matrix_cache`.
+
+    As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air.
+
+    Parameters
+    ----------
+    geometry
+        The scan.
+    n_pixels, pixel_mm
+        Pixels along each side of the image and their pitch, mm.
+    center_mm
+        Centre of the image, (x, y), mm.
+    window, cutoff
+        Roll-off of the ramp, see `taskct.scanner.kernels`.
     device
         Where the matrices live.
 
     Raises
     ------
     UserError
-        If part of the region lies outside the field of view, or its matrix would be too large.
+        If part of an image that is not centred, or a side of one that is, lies outside the field of view; if the window
+        or the cutoff is not one of those allowed; or if the matrix would be too large.
 
     References
     ----------
-    .. [1] Kak and Slaney (1988), section 3.4.2, equispaced detectors.
+    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 (equiangular) and
+       3.4.2 (equispaced).
     """
 
     def __init__(
         self,
         geometry: ScanGeometry,
         *,
-        center_mm: tuple[float, float],
         n_pixels: int,
         pixel_mm: float,
+        center_mm: tuple[float, float] = (0.0, 0.0),
         window: str = "hann",
+        cutoff: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        reach = float(np.hypot(*(np.abs(center_mm) + n_pixels * pixel_mm / 2.0)))
-        if 2.0 * reach > geometry.field_of_view_mm:
+        half = n_pixels * pixel_mm / 2.0
+        centred = tuple(center_mm) == (0.0, 0.0)
+        reach = half if centred else float(np.hypot(*(np.abs(center_mm) + half)))
+        if 2.0 * reach > geometry.field_of_view_mm * (1.0 + 1e-9):
             raise UserError(
                 f"the region of {n_pixels} × {pixel_mm} mm at {tuple(center_mm)} mm reaches {reach:.0f} mm from the "
                 f"isocentre, beyond the field of view ({geometry.field_of_view_mm / 2:.0f} mm): move or shrink it"
             )
-        check_entries(2 * n_pixels**2 * geometry.n_views)
+        held = geometry.views_per_turn // 4 if centred else geometry.n_views
+        check_entries(2 * n_pixels**2 * held)
         self.geometry = geometry
         self.center_mm = center_mm
         self.n_pixels = n_pixels
         self.pixel_mm = pixel_mm
         self.window = window
+        self.cutoff = cutoff
         self.device = device
+        self._kernel = ramp_kernel(geometry.n_bins, bin_step=geometry.bin_step, window=window, cutoff=cutoff)
+        place = {"n_pixels": n_pixels, "pixel_mm": pixel_mm, "n_views": held}
+        key = {"matrix": "fbp", "geometry": asdict(geometry), "center_mm": list(center_mm), **place}
+
+        def to_pixels() -> sparse.csr_matrix:
+            return cached_matrix(
+                key,
+                lambda: backprojection_matrix(
+                    geometry, center_mm=center_mm, n_pixels=n_pixels, pixel_mm=pixel_mm, n_views=held
+                ),
+            )
+
+        self._system = SystemMatrix(
+            to_views=lambda: cached_matrix(key | {"transposed": True}, lambda: to_pixels().T.tocsr()),
+            to_pixels=to_pixels,
+            n_pixels=n_pixels,
+            n_views=geometry.n_views,
+            n_bins=geometry.n_bins,
+            n_views_held=held,
+            device=device,
+        )
 
     @cached_property
     def _filter(self) -> torch.Tensor:
-        """Cosine weight and ramp as one matrix, `(n_bins, n_bins)`, applied from the right."""
-        kernel = ramp_kernel(self.geometry.n_bins, bin_mm=self.geometry.isocenter_bin_mm, window=self.window)
-        cosine = np.cos(self.geometry.fan_rad)
-        matrix = cosine[:, None] * linalg.toeplitz(kernel) * self.geometry.isocenter_bin_mm
+        """Cosine weight and ramp as one matrix, `(n_bins, n_bins)`, mm⁻¹, applied from the right."""
+        g = self.geometry
+        kernel = self._kernel * g.bin_step
+        if g.detector == "curved":
+            angle = np.arange(1, g.n_bins) * g.bin_step
+            kernel[1:] *= (angle / np.sin(angle)) ** 2
+            kernel /= g.source_isocenter_mm
+        matrix = np.cos(g.fan_rad)[:, None] * linalg.toeplitz(kernel)
         return torch.from_numpy(matrix.astype(np.float32)).to(self.device)
 
     @cached_property
-    def _backprojection(self) -> torch.Tensor:
-        """Sparse matrix, `(n_pixels**2, n_views * n_bins)`."""
-        g = self.geometry
-        axis = (np.arange(self.n_pixels) - (self.n_pixels - 1) / 2.0) * self.pixel_mm
-        cos, sin = np.cos(g.view_rad), np.sin(g.view_rad)
-        x = (axis + self.center_mm[0])[:, None]
-        weights = np.empty((self.n_pixels, self.n_pixels, g.n_views, 2), dtype=np.float32)
-        indices = np.empty(weights.shape, dtype=np.int32)
-        for row, y in enumerate(axis + self.center_mm[1]):  # a row at a time keeps the double-precision parts small
-            magnification = g.source_isocenter_mm / (g.source_isocenter_mm - (x * cos + y * sin))
-            position = (y * cos - x * sin) * magnification / g.isocenter_bin_mm + (g.n_bins - 1) / 2.0
-            low = np.clip(np.floor(position).astype(np.int32), 0, g.n_bins - 2)  # at the rim, against rounding
-            fraction = position - low
-            # ½·(2π/n_views)·1/U², shared between the two neighbouring bins
-            weight = np.pi / g.n_views * magnification**2
-            weights[row] = np.stack([weight * (1.0 - fraction), weight * fraction], axis=-1)
-            first = np.arange(g.n_views, dtype=np.int32) * g.n_bins + low
-            indices[row] = np.stack([first, first + 1], axis=-1)
-        pointer = np.arange(self.n_pixels**2 + 1, dtype=np.int64) * (2 * g.n_views)
-        shape = (self.n_pixels**2, g.n_views * g.n_bins)
-        return torch_csr(sparse.csr_matrix((weights.ravel(), indices.ravel(), pointer), shape=shape), self.device)
+    def _redundancy(self) -> torch.Tensor:
+        """Weights of the rays, `(n_views, n_bins)`, or one number where all are alike."""
+        weights = parker_weights(self.geometry)
+        if np.ptp(weights) == 0:
+            weights = weights[:1, :1]
+        return torch.from_numpy(weights.astype(np.float32)).to(self.device)
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Reconstruct the region.
+        """Reconstruct the image.
 
         Parameters
         ----------
@@ -152,7 +212,7 @@ class RegionFBP:
 
         Returns
         -------
-        Linear attenuation, mm⁻¹, float32, shape `(n, n_pixels, n_pixels)`.
+        Linear attenuation, mm⁻¹, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
 
         Raises
         ------
@@ -162,7 +222,54 @@ class RegionFBP:
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")
-        n = len(sinogram)
-        filtered = sinogram.to(torch.float32) @ self._filter
-        pixels = sparse_product(self._backprojection, filtered.reshape(n, -1).T)
-        return pixels.T.reshape(n, self.n_pixels, self.n_pixels)
+        return linear(sinogram, self._reconstruct, self._adjoint)
+
+    def pixel_weights(self, row: int, column: int) -> torch.Tensor:
+        """Give the weights by which one pixel sums the sinogram: a row of the reconstruction as a matrix.
+
+        Its value is the sum of weights × sinogram, so with independent rays the sum of weights² × variance is its
+        variance, exactly.
+
+        Parameters
+        ----------
+        row, column
+            Of the pixel.
+
+        Returns
+        -------
+        Weights, mm⁻¹, shape `(n_views, n_bins)`, float32; zeros outside the field of view.
+
+        Raises
+        ------
+        ValueError
+            If there is no such pixel.
+        """
+        if not (0 <= row < self.n_pixels and 0 <= column < self.n_pixels):
+            raise ValueError(f"pixel ({row}, {column}) is not in an image of {self.n_pixels} × {self.n_pixels}")
+        g, middle = self.geometry, (self.n_pixels - 1) / 2.0
+        x = (column - middle) * self.pixel_mm + self.center_mm[0]
+        y = (row - middle) * self.pixel_mm + self.center_mm[1]
+        filtered = np.zeros((g.n_views, g.n_bins), dtype=np.float32)
+        if np.hypot(x, y) <= g.field_of_view_mm / 2.0:
+            low, fraction, weight = (part[0] for part in _shadows(g, np.array([[x]]), y, g.n_views))
+            views = np.arange(g.n_views)
+            filtered[views, low], filtered[views, low + 1] = weight * (1.0 - fraction), weight * fraction
+        return torch.from_numpy(filtered).to(self.device) @ self._filter.T * self._redundancy
+
+    def _reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
+        image = sinogram.new_empty(len(sinogram), self.n_pixels, self.n_pixels)
+        for start in range(0, len(sinogram), SLICES_PER_FILTER):
+            part = slice(start, start + SLICES_PER_FILTER)
+            image[part] = self._system.backproject(sinogram[part].to(torch.float32) * self._redundancy @ self._filter)
+        return image
+
+    def _adjoint(self, image: torch.Tensor) -> torch.Tensor:
+        sinogram = image.new_empty(len(image), self.geometry.n_views, self.geometry.n_bins)
+        for start in range(0, len(image), SLICES_PER_FILTER):
+            part = slice(start, start + SLICES_PER_FILTER)
+            filtered = self._system.project(image[part].to(torch.float32))
+            sinogram[part] = filtered @ self._filter.T * self._redundancy
+        return sinogram
+
+
+RegionFBP = FBP

@@ -60,12 +60,12 @@ class ScanGeometry:
             raise UserError(f"scanner.scan is {self.scan!r}: choose one of {', '.join(SCANS)}")
         if self.views_per_turn < 4 or self.views_per_turn % 4:
             raise UserError(f"scanner.n_views is {self.views_per_turn}: give a multiple of 4, at least 4")
-        if self.detector != "parallel" and not 0 < self.source_isocenter_mm < self.source_detector_mm:
+        if self.detector != "parallel" and not 0 < self.source_isocenter_mm < self.source_detector_mm < np.inf:
             raise UserError(
                 f"scanner.source_detector_mm ({self.source_detector_mm} mm) must exceed "
                 f"scanner.source_isocenter_mm ({self.source_isocenter_mm} mm), both positive"
             )
-        if self.n_bins < 2 or not self.bin_mm > 0:
+        if self.n_bins < 2 or not 0 < self.bin_mm < np.inf:
             raise UserError(
                 f"the detector needs at least 2 bins of positive pitch, not {self.n_bins} × {self.bin_mm} mm"
             )
@@ -73,8 +73,8 @@ class ScanGeometry:
             raise UserError(f"scanner.bin_offset is {self.bin_offset} bins: give one within ±{self.n_bins / 4:g} bins")
         if self.detector == "curved" and np.abs(self.fan_rad).max() >= np.pi / 3:
             raise UserError(
-                f"the curved detector spans {np.degrees(np.ptp(self.fan_rad)):.0f}° seen from the source, at most 120°: "
-                "lower scanner.n_bins or scanner.bin_mm"
+                f"the curved detector reaches {np.degrees(np.abs(self.fan_rad).max()):.0f}° from the central ray, less "
+                "than 60° allowed: lower scanner.n_bins or scanner.bin_mm"
             )
 
     @property
@@ -93,7 +93,7 @@ class ScanGeometry:
     @property
     def view_rad(self) -> NDArray[np.float64]:
         """Angle of the source about the isocentre, rad, shape `(n_views,)`."""
-        return np.arange(self.n_views) * self.step_rad
+        return np.arange(self.n_views, dtype=np.float64) * self.step_rad
 
     @property
     def isocenter_bin_mm(self) -> float:
@@ -115,7 +115,7 @@ class ScanGeometry:
     @property
     def fan_rad(self) -> NDArray[np.float64]:
         """Angle of every ray from the one through the isocentre, rad, shape `(n_bins,)`; zeros for a parallel beam."""
-        position = (np.arange(self.n_bins) - self.center_bin) * self.bin_step
+        position = (np.arange(self.n_bins, dtype=np.float64) - self.center_bin) * self.bin_step
         if self.detector == "parallel":
             return np.zeros(self.n_bins)
         return position if self.detector == "curved" else np.arctan(position / self.source_isocenter_mm)
@@ -124,7 +124,7 @@ class ScanGeometry:
     def ray_offset_mm(self) -> NDArray[np.float64]:
         """Signed distance of every ray from the isocentre, mm, shape `(n_bins,)`."""
         if self.detector == "parallel":
-            return (np.arange(self.n_bins) - self.center_bin) * self.bin_mm
+            return (np.arange(self.n_bins, dtype=np.float64) - self.center_bin) * self.bin_mm
         return self.source_isocenter_mm * np.sin(self.fan_rad)
 
     @property

@@ -1,66 +1,224 @@
-"""Counts and their noise."""
+"""Counts, their noise, and the logarithm that turns them into line integrals."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-MIN_COUNTS = 1.0  # photon starvation: the logarithm needs a positive count
+STARVATION = ("smooth", "floor")
+MIN_COUNTS = 1.0  # the logarithm needs a positive count
+GAUSSIAN_FROM = 50.0  # expected photons from which a Gaussian with the Poisson's first three moments is drawn
+STARVED = 0.2  # relative standard deviation of a count above which "smooth" smooths
+WINDOW = (3, 9)  # views and bins whose mean stands in for a starved ray's
 
 
-def add_noise(line_integral: torch.Tensor, *, i0: float, electronic_noise: float, seeds: Sequence[int]) -> torch.Tensor:
+def draw_counts(expected: torch.Tensor, *, electronic_noise: float, generator: torch.Generator) -> torch.Tensor:
+    """Draw photon counts with readout noise.
+
+    Below `GAUSSIAN_FROM` expected photons a Poisson number plus a Gaussian one; above, one Gaussian number bent by a
+    quadratic term so that mean, variance and skewness are those of the sum (Cornish and Fisher's expansion), which is
+    several times as fast. Its distribution function is within 2e-4 of the exact one, the mean of its logarithm within
+    1e-6 and the variance of its logarithm within 2e-4 of itself (all tested): far below what an image shows.
+
+    Parameters
+    ----------
+    expected
+        Expected photons per ray, any shape.
+    electronic_noise
+        Standard deviation of the readout noise in photon equivalents per ray.
+    generator
+        On the device of `expected`.
+
+    Returns
+    -------
+    Counts in photon equivalents, same shape; negative where the readout noise is. Not rounded to integers.
+
+    References
+    ----------
+    .. [1] Cornish and Fisher, Revue de l'Institut International de Statistique 5, 307 (1938).
+    """
+    variance = expected + electronic_noise**2
+    normal = torch.randn(expected.shape, generator=generator, device=expected.device, dtype=expected.dtype)
+    bend = expected / (6.0 * variance)  # third cumulant / (6 × variance); the linear term makes room for its variance
+    counts = expected + (variance - 2.0 * bend**2).clamp_(min=0.0).sqrt_() * normal + bend * (normal**2 - 1.0)
+    few = expected < GAUSSIAN_FROM
+    if few.any():
+        exact = torch.poisson(expected[few], generator=generator)
+        counts[few] = exact + electronic_noise * normal[few] if electronic_noise > 0 else exact
+    return counts
+
+
+def _local_mean(values: torch.Tensor) -> torch.Tensor:
+    """Mean over `WINDOW`, the edges repeated, `(n, n_views, n_bins)`; shifted sums are faster than torch's pooling."""
+    n_views, n_bins = values.shape[1:]
+    padded = F.pad(values, (WINDOW[1] // 2, WINDOW[1] // 2, WINDOW[0] // 2, WINDOW[0] // 2), mode="replicate")
+    views = torch.stack([padded[:, k : k + n_views] for k in range(WINDOW[0])]).sum(dim=0)
+    total = views[..., :n_bins].clone()
+    for k in range(1, WINDOW[1]):
+        total += views[..., k : k + n_bins]
+    return total / (WINDOW[0] * WINDOW[1])
+
+
+def take_logarithm(
+    counts: torch.Tensor,
+    *,
+    i0: float | torch.Tensor,
+    electronic_noise: float,
+    starvation: str = "smooth",
+    noise_share: float | torch.Tensor = 1.0,
+) -> torch.Tensor:
+    """Turn counts into line integrals, with a way out for zero and negative counts.
+
+    The logarithm of a noisy count is biased: of N photons with variance V = N + σ² it reads V/(2N²) too high, and a
+    count below zero has none. In an arms-down abdomen, this moves the liver by several HU. Two treatments:
+
+    "smooth" (default)
+        1. The mean m around a ray comes from its `WINDOW`; the mean of a mean, m̄, tells how much that
+           flattens a slope, and m²/m̄ undoes it (exactly for an exponential slope).
+        2. The ray's own deviation from m is kept whole while its relative standard deviation √V/m is at most
+           `STARVED` (about 25 photons without readout noise), and scaled down to that above: starved rays are
+           smoothed, as scanners do, all others keep their noise.
+        3. V/(2m) of what is left is added before the logarithm, which takes its bias away to first order.
+    "floor"
+        Counts below `MIN_COUNTS` are raised to it and the plain logarithm is taken: simple, common in simulations,
+        and biased.
+
+    Parameters
+    ----------
+    counts
+        Photon equivalents, shape `(n, n_views, n_bins)`.
+    i0
+        Unattenuated photons, a number or a tensor that broadcasts to `counts`.
+    electronic_noise
+        Standard deviation of the readout noise in photon equivalents per ray.
+    starvation
+        One of `STARVATION`.
+    noise_share
+        Part of the variance V whose bias is taken away, in [0, 1], a number or like `counts`; below 1 where the rest
+        was dealt with before.
+
+    Returns
+    -------
+    Line integrals, same shape, finite.
+
+    References
+    ----------
+    .. [1] Hsieh, "Adaptive streak artifact reduction in computed tomography resulting from excessive x-ray photon
+       noise", Med. Phys. 25, 2139 (1998): smoothing that grows as the signal falls.
+    .. [2] Jones, Linton and Nielsen, "A simple bias reduction method for density estimation", Biometrika 82, 327
+       (1995): the multiplicative correction of step 1.
+    """
+    if starvation == "floor":
+        return -torch.log(counts.clamp(min=MIN_COUNTS) / i0)
+    readout = electronic_noise**2
+    # √(m + σ²) = STARVED·m. A sinogram well above that has no starved ray: its counts are their own local mean.
+    limit = (1.0 + (1.0 + 4.0 * STARVED**2 * readout) ** 0.5) / (2.0 * STARVED**2)
+    if counts.numel() == 0 or counts.min() > 4.0 * limit:
+        return -torch.log((counts + noise_share * 0.5 * (1.0 + readout / counts)) / i0)
+    transmission = _local_mean(counts / i0)
+    transmission = torch.maximum(transmission, torch.as_tensor(MIN_COUNTS / i0, device=counts.device))
+    mean = i0 * transmission**2 / _local_mean(transmission)
+    variance = mean + readout
+    kept = (STARVED * mean / variance.sqrt()).clamp_(max=1.0)
+    level = mean + kept * (counts - mean) + noise_share * 0.5 * kept**2 * variance / mean
+    return -torch.log(level.clamp_(min=MIN_COUNTS) / i0)
+
+
+def random_generator(seed: int, device: torch.device) -> torch.Generator:
+    """Make a generator of a seed of any size, every bit of which counts.
+
+    torch's CPU generator keeps the low 32 bits of a seed only, so the seed is hashed first.
+    """
+    (hashed,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return torch.Generator(device=device).manual_seed(int(hashed))
+
+
+def check_noise_settings(
+    line_integral: torch.Tensor,
+    *,
+    i0: float | torch.Tensor,
+    electronic_noise: float,
+    seeds: Sequence[int],
+    starvation: str,
+) -> torch.Tensor:
+    """Raise ValueError unless the settings fit the sinograms; give `i0` as a tensor of their shape (without a copy)."""
+    if len(seeds) != len(line_integral):
+        raise ValueError(f"{len(seeds)} seeds for {len(line_integral)} sinograms")
+    if starvation not in STARVATION:
+        raise ValueError(f"starvation is {starvation!r}, not one of {STARVATION}")
+    i0 = torch.as_tensor(i0, dtype=line_integral.dtype, device=line_integral.device)
+    if not bool((i0 > 0).all()) or not electronic_noise >= 0:
+        raise ValueError(f"i0 must be positive and electronic_noise not negative ({electronic_noise})")
+    try:
+        return torch.broadcast_to(i0, line_integral.shape)
+    except RuntimeError as error:
+        raise ValueError(f"i0 is {tuple(i0.shape)}, not like sinograms {tuple(line_integral.shape)}") from error
+
+
+def add_noise(
+    line_integral: torch.Tensor,
+    *,
+    i0: float | torch.Tensor,
+    electronic_noise: float,
+    seeds: Sequence[int],
+    starvation: str = "smooth",
+) -> torch.Tensor:
     """Measure line integrals with Poisson and electronic noise.
 
-    Every sinogram has its own seed, so its noise does not depend on the batch it is measured in.
+    Every sinogram has its own seed, so its noise depends neither on the batch it is measured in nor on the threads.
 
     Parameters
     ----------
     line_integral
         Shape `(n, n_views, n_bins)`, no unit.
     i0
-        Unattenuated photons per ray at the dose in use.
+        Unattenuated photons per ray at the dose in use: a number, or a tensor that broadcasts to
+        `(n, n_views, n_bins)`, such as bowtie `(n_bins,)` × tube current `(n, n_views, 1)` × photons.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
     seeds
         One seed a sinogram, `(n,)`, integers from 0 up, of any size.
+    starvation
+        What becomes of zero, negative and very low counts, one of `STARVATION`: see `take_logarithm`.
 
     Returns
     -------
-    Noisy line integrals, same shape. Counts below `MIN_COUNTS` are raised to it before the logarithm, so a starved
-    ray reads ln(`i0` / `MIN_COUNTS`), finite and too low.
+    Noisy line integrals, same shape.
 
     Raises
     ------
     ValueError
-        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or
-        `electronic_noise` is negative.
+        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not
+        broadcast, `electronic_noise` is negative, or `starvation` is unknown.
     """
-    if len(seeds) != len(line_integral):
-        raise ValueError(f"{len(seeds)} seeds for {len(line_integral)} sinograms")
-    if not i0 > 0 or not electronic_noise >= 0:
-        raise ValueError(f"i0 must be positive ({i0}) and electronic_noise not negative ({electronic_noise})")
+    photons = check_noise_settings(
+        line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds, starvation=starvation
+    )
 
-    def measure(sinogram: torch.Tensor, seed: int) -> torch.Tensor:
-        # torch's CPU generator keeps the low 32 bits of a seed only: hash it, so that every bit of it counts.
-        (hashed,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-        generator = torch.Generator(device=sinogram.device).manual_seed(int(hashed))
-        counts = torch.poisson(i0 * torch.exp(-sinogram), generator=generator)
-        if electronic_noise > 0:
-            shape, device = sinogram.shape, sinogram.device
-            counts += electronic_noise * torch.randn(shape, generator=generator, device=device)
-        return -torch.log(counts.clamp_(min=MIN_COUNTS) / i0)
+    def measure(sinogram: torch.Tensor, unattenuated: torch.Tensor, seed: int) -> torch.Tensor:
+        generator = random_generator(seed, sinogram.device)
+        counts = draw_counts(
+            unattenuated * torch.exp(-sinogram), electronic_noise=electronic_noise, generator=generator
+        )
+        settings = {"i0": unattenuated[None], "electronic_noise": electronic_noise, "starvation": starvation}
+        return take_logarithm(counts[None], **settings)[0]  # type: ignore[arg-type]
 
-    # Drawing Poisson numbers is the slow part and runs on one core a call; threads share the work.
+    # A sinogram at a time stays in the cache, and drawing runs on one core a call; threads share the work.
     with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
         noisy = torch.empty_like(line_integral)
-        for row, measured in zip(noisy, pool.map(measure, line_integral, seeds), strict=True):
+        for row, measured in zip(noisy, pool.map(measure, line_integral, photons, seeds), strict=True):
             row.copy_(measured)
     return noisy
 
 
-def line_integral_variance(line_integral: torch.Tensor, *, i0: float, electronic_noise: float) -> torch.Tensor:
+def line_integral_variance(
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
+) -> torch.Tensor:
     """Predict the variance of a measured line integral to first order, (N + σ²)/N² with N = I0·exp(−p).
+
+    Holds where a ray is not starved: from some ten photons up, and several times the readout noise.
 
     Parameters
     ----------

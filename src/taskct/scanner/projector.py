@@ -1,8 +1,6 @@
 """Line integrals: of a pixel image by a sparse matrix, of discs and Gaussian blobs in closed form."""
 
-import warnings
-from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -11,19 +9,10 @@ from scipy import sparse
 
 from taskct.errors import UserError
 from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.matrix_cache import cached_matrix
+from taskct.scanner.system_matrix import SystemMatrix, check_entries, linear
 
-VIEWS_PER_CHUNK = 8
-COLUMNS_PER_PRODUCT = 32  # measured: the sparse product is fastest between 16 and 64 columns
-MAX_ENTRIES = 2**31 - 1  # torch multiplies CSR matrices with 32-bit indices; such a matrix already holds 16 GiB
-
-
-def check_entries(n_entries: int) -> None:
-    """Raise UserError if a system matrix would have more entries than 32-bit indices reach."""
-    if n_entries > MAX_ENTRIES:
-        raise UserError(
-            f"the system matrix would have up to {n_entries:.1e} entries, more than {MAX_ENTRIES:.1e}: "
-            "lower scanner.n_views, scanner.n_bins, or the number of pixels"
-        )
+VIEWS_PER_CHUNK = 4
 
 
 def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
@@ -55,16 +44,20 @@ def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_v
     .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
     """
     reach = n_pixels * pixel_mm / np.sqrt(2.0)
-    if reach >= geometry.source_isocenter_mm:
+    if geometry.detector != "parallel" and reach >= geometry.source_isocenter_mm:
         raise UserError(
             f"the object grid of {n_pixels} × {pixel_mm} mm reaches {reach:.0f} mm from the isocentre, as far as the "
             f"source ({geometry.source_isocenter_mm:.0f} mm): lower scanner.object_pixels or scanner.object_pixel_mm"
         )
-    check_entries(2 * n_pixels * n_views * geometry.n_bins)
+    most = 2 * n_pixels * n_views * geometry.n_bins
+    check_entries(most)
     source, direction = geometry.rays()
     centre = (n_pixels - 1) / 2.0
-    steps = np.arange(n_pixels)
-    indices, weights, counts = [], [], []
+    steps = np.arange(n_pixels, dtype=np.int32)
+    # As many entries as there can be; the system gives memory only to those that are written.
+    indices, weights = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.float32)
+    pointer = np.zeros(n_views * geometry.n_bins + 1, dtype=np.int32)
+    n_entries = 0
     for first in range(0, n_views, VIEWS_PER_CHUNK):
         d = direction[first : min(first + VIEWS_PER_CHUNK, n_views)]
         s = np.broadcast_to(source[first : first + len(d)], d.shape)
@@ -79,79 +72,33 @@ def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_v
         neighbour = np.stack([low, low + 1], axis=-1)
         weight = length[..., None] * np.stack([1.0 - fraction, fraction], axis=-1).astype(np.float32)
         inside = (neighbour >= 0) & (neighbour < n_pixels) & (weight > 0)
-        step = steps[:, None].astype(np.int32)
+        step = steps[:, None]
         index = np.where(along_x[..., None, None], neighbour * n_pixels + step, step * n_pixels + neighbour)
-        indices.append(index[inside].astype(np.int32))
-        weights.append(weight[inside])
-        counts.append(inside.sum(axis=(2, 3)).ravel())
-    pointer = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+        counts = inside.sum(axis=(2, 3)).ravel()
+        n_new = int(counts.sum())
+        indices[n_entries : n_entries + n_new], weights[n_entries : n_entries + n_new] = index[inside], weight[inside]
+        rows = slice(first * geometry.n_bins + 1, first * geometry.n_bins + 1 + len(counts))
+        pointer[rows] = n_entries + np.cumsum(counts)
+        n_entries += n_new
     shape = (n_views * geometry.n_bins, n_pixels**2)
-    matrix = sparse.csr_matrix((np.concatenate(weights), np.concatenate(indices), pointer), shape=shape)
-    matrix.sort_indices()
+    matrix = sparse.csr_matrix((weights[:n_entries], indices[:n_entries], pointer), shape=shape)
+    matrix.sort_indices()  # neighbouring pixels are then read one after the other
     return matrix
 
 
-def torch_csr(matrix: sparse.csr_matrix, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Turn a sparse matrix into a float32 torch CSR tensor with 32-bit indices.
-
-    Parameters
-    ----------
-    matrix
-        Shape `(n_out, n_in)`; at most `MAX_ENTRIES` entries.
-    device
-        Where the tensor lives. On the CPU it shares the memory of arrays that have these types already.
-
-    Returns
-    -------
-    Tensor, shape `(n_out, n_in)`.
-    """
-    pointer, indices = (torch.from_numpy(np.asarray(part, dtype=np.int32)) for part in (matrix.indptr, matrix.indices))
-    values = torch.from_numpy(np.asarray(matrix.data, dtype=np.float32))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
-        return torch.sparse_csr_tensor(pointer, indices, values, size=matrix.shape, check_invariants=True).to(device)
-
-
-def sparse_product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Multiply a CSR matrix, `(n_out, n_in)`, by a dense one, `(n_in, n)`, a few columns at a time."""
-    starts = range(0, columns.shape[1], COLUMNS_PER_PRODUCT)
-    parts = [matrix @ columns[:, start : start + COLUMNS_PER_PRODUCT].contiguous() for start in starts]
-    return torch.cat(parts, dim=1)
-
-
-Map = Callable[[torch.Tensor], torch.Tensor]
-
-
-class _Linear(torch.autograd.Function):
-    """A linear map whose derivative is its adjoint; torch's own backward through a CSR product is far slower."""
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, apply: Map, transpose: Map) -> torch.Tensor:  # noqa: ANN401
-        ctx.pair = (transpose, apply)
-        return apply(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
-        transpose, apply = ctx.pair
-        return _linear(gradients[0], transpose, apply), None, None
-
-
-def _linear(values: torch.Tensor, apply: Map, transpose: Map) -> torch.Tensor:
-    mapped: torch.Tensor = _Linear.apply(values, apply, transpose)  # type: ignore[no-untyped-call]
-    return mapped
-
-
 class Projector:
-    """Fan-beam forward projection of square pixel images and its exact adjoint, batched and differentiable.
+    """Forward projection of square pixel images and its exact adjoint, batched and differentiable.
 
-    Only a quarter of the views is stored; the rest follows by turning the image in quarter turns.
+    Only a quarter of a turn is stored (at 512² pixels, 984 views and 900 bins 1.2 GB, and as much again once `adjoint`
+    or a gradient is asked for); the rest follows by turning the image in quarter turns. Large matrices are kept on
+    disk, see `taskct.scanner.matrix_cache`.
 
     Parameters
     ----------
     geometry
         The scan.
     n_pixels, pixel_mm
-        Pixels along each side of the image and their pitch, mm.
+        Pixels along each side of the image and their pitch, mm; the image is centred on the isocentre.
     device
         Where the matrix lives.
 
@@ -168,10 +115,24 @@ class Projector:
         self.n_pixels = n_pixels
         self.pixel_mm = pixel_mm
         self.device = device
-        quarter = joseph_matrix(geometry, n_pixels=n_pixels, pixel_mm=pixel_mm, n_views=geometry.n_views // 4)
-        self._scipy = quarter
-        self._matrix = torch_csr(quarter, device)
-        self._transpose: torch.Tensor | None = None
+        quarter = geometry.views_per_turn // 4
+        key = {"matrix": "joseph", "geometry": asdict(geometry), "n_pixels": n_pixels, "pixel_mm": pixel_mm}
+
+        def to_views() -> sparse.csr_matrix:
+            return cached_matrix(
+                key, lambda: joseph_matrix(geometry, n_pixels=n_pixels, pixel_mm=pixel_mm, n_views=quarter)
+            )
+
+        self._system = SystemMatrix(
+            to_views=to_views,
+            to_pixels=lambda: cached_matrix(key | {"transposed": True}, lambda: to_views().T.tocsr()),
+            n_pixels=n_pixels,
+            n_views=geometry.n_views,
+            n_bins=geometry.n_bins,
+            n_views_held=quarter,
+            device=device,
+        )
+        self._system.to_views  # noqa: B018 - built now, so that what is wrong shows here
 
     def project(self, image: torch.Tensor) -> torch.Tensor:
         """Project images.
@@ -183,7 +144,7 @@ class Projector:
 
         Returns
         -------
-        Sinogram, shape `(n, n_views, n_bins)`.
+        Sinogram, shape `(n, n_views, n_bins)`, of the images' type, computed in float32.
 
         Raises
         ------
@@ -192,7 +153,7 @@ class Projector:
         """
         if image.ndim != 3 or image.shape[1:] != (self.n_pixels, self.n_pixels):
             raise ValueError(f"image is {tuple(image.shape)}, not (n, {self.n_pixels}, {self.n_pixels})")
-        return _linear(image, self._project, self._backproject)
+        return linear(image, self._system.project, self._system.backproject)
 
     def adjoint(self, sinogram: torch.Tensor) -> torch.Tensor:
         """Backproject without a filter: the exact adjoint of `project`.
@@ -204,7 +165,7 @@ class Projector:
 
         Returns
         -------
-        Image, shape `(n, n_pixels, n_pixels)`.
+        Image, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
 
         Raises
         ------
@@ -214,26 +175,7 @@ class Projector:
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")
-        return _linear(sinogram, self._backproject, self._project)
-
-    def _project(self, image: torch.Tensor) -> torch.Tensor:
-        n = len(image)
-        # The object turned by −90° seen from β is the object seen from β + 90°.
-        turned = torch.stack([torch.rot90(image, quarter, (1, 2)) for quarter in range(4)])
-        columns = turned.reshape(4 * n, -1).T.to(torch.float32)
-        rows = sparse_product(self._matrix, columns).T
-        views = rows.reshape(4, n, self.geometry.n_views // 4, self.geometry.n_bins)
-        return views.transpose(0, 1).reshape(n, self.geometry.n_views, self.geometry.n_bins).to(image.dtype)
-
-    def _backproject(self, sinogram: torch.Tensor) -> torch.Tensor:
-        if self._transpose is None:
-            self._transpose = torch_csr(self._scipy.T.tocsr(), self.device)
-        n = len(sinogram)
-        views = sinogram.reshape(n, 4, -1).transpose(0, 1).reshape(4 * n, -1)
-        pixels = sparse_product(self._transpose, views.T.to(torch.float32)).T
-        turned = pixels.reshape(4, n, self.n_pixels, self.n_pixels)
-        images = [torch.rot90(turned[quarter], -quarter, (1, 2)) for quarter in range(4)]
-        return torch.stack(images).sum(dim=0).to(sinogram.dtype)
+        return linear(sinogram, self._system.backproject, self._system.project)
 
 
 def _ray_distance(geometry: ScanGeometry, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.denoisers.denoiser import Denoiser, denoise, make_network
-from taskct.dicom import read_series, read_slice, write_series
+from taskct.dicom import read_series, read_slice
+from taskct.dicom_write import write_series
 from taskct.errors import UserError
 from taskct.study.arms import CONTROL, Arm
 from taskct.training.checkpoints import load_weights, read_card
@@ -92,7 +93,8 @@ def denoise_path(
         return target
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
-    series = read_series(source) if source.is_dir() else read_slice(source)
+    # The network takes slices one by one, so a leaning stack does not matter.
+    series = read_series(source, allow_tilt=True) if source.is_dir() else read_slice(source)
     result = _slices(parts, series.image_hu, device, progress)
     result[series.padding] = series.image_hu[series.padding]
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")

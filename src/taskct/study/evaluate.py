@@ -13,9 +13,11 @@ from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bi
 from taskct.metrics.roc import auc
 from taskct.observers import LinearObserver, make_observer
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
+from taskct.study.insert import lidc_of
 from taskct.study.stages import RunFolder
 from taskct.study.train import load_denoiser, load_head
-from taskct.tasks.signals import Signals, signal_site
+from taskct.tasks.shapes import signal_site
+from taskct.tasks.signals import Signals
 from taskct.trials import Trials, crop, read_trials
 
 Progress = Callable[[int, int, str], None]
@@ -123,9 +125,10 @@ class Evaluator:
         self.splits = {name: read_trials(run.trials, name) for name in SPLITS_SEEN}
         self.reference = {name: crop(trials.reference, self.margin) for name, trials in self.splits.items()}
         test = self.splits["test"]
-        columns = {k: test.truth[k].astype(np.float32) for k in ("x_mm", "y_mm", "diameter_mm", "contrast_hu")}
+        lidc = lidc_of(self.settings)
         self.site = signal_site(
-            Signals(**columns),
+            Signals.from_columns(test.truth),
+            lidc=None if lidc is None else lidc.outline,
             n_pixels=self.settings.trials.region_pixels,
             pixel_mm=self.settings.scanner.pixel_mm,
         )

@@ -19,11 +19,11 @@ from taskct.study.results import (
     write_json,
     write_npz,
 )
-from taskct.study.simulate import make_sources, simulate
-from taskct.study.stages import RunFolder
+from taskct.study.simulate import simulate_store
+from taskct.study.stages import RunFolder, size_of
 from taskct.study.train import train_all
 from taskct.training.checkpoints import write_text
-from taskct.trials import SPLITS, Trials, read_group_name, read_trials, write_trials
+from taskct.trials import SPLITS, Trials, read_group_name, read_trials
 
 Progress = Callable[[int, int, str], None]
 OpenProgress = Callable[[str], Progress]
@@ -41,12 +41,13 @@ RESULT_FILES = (
 )
 
 
-def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> bool:
-    """Simulate the trials into `RUN/trials`; returns whether that was still to do."""
+def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None, *, workers: int = 1) -> bool:
+    """Simulate the trials into `RUN/trials` by some processes; returns whether that was still to do."""
     t = run.settings.trials
     side = t.region_pixels + 2 * t.margin_pixels
     needed = 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
-    if not run.is_done("simulate", [run.trials]) and run.free_bytes() < 1.2 * needed:
+    there = size_of(run.trials.with_name("trials.partial")) or 0
+    if not run.is_done("simulate", [run.trials]) and run.free_bytes() + there < 1.2 * needed:
         raise UserError(
             f"the trials need {needed / 1e6:.0f} MB but {run.path} has {run.free_bytes() / 1e6:.0f} MB free: "
             "make room, or lower the numbers in trials"
@@ -54,9 +55,7 @@ def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None) ->
 
     def work() -> None:
         progress = None if open_progress is None else open_progress("simulate")
-        sources = make_sources(run.settings)
-        splits = simulate(run.settings, sources, device=run.device, progress=progress)
-        write_trials(run.trials, splits, group_name=sources["test"].group_name)
+        simulate_store(run.trials, run.settings, device=run.device, workers=workers, progress=progress)
 
     return run.run_stage("simulate", work, [run.trials])
 
@@ -114,32 +113,71 @@ def task_json(run: RunFolder, splits: dict[str, Trials]) -> dict[str, Any]:
     }
 
 
+BACKGROUNDS = {
+    "torso": "a torso phantom that differs in every trial",
+    "abdomen": "an abdomen of ellipses that differs in every trial",
+    "thorax": "a thorax of ellipses that differs in every trial",
+    "uniform": "a uniform body",
+    "lumpy": "a body with a lumpy texture",
+    "clustered-lumpy": "a body with a clustered lumpy texture",
+    "power-law": "a body with a power-law texture",
+    "label-map": "slices of a label map with new HU and texture in every trial, mirrored and shifted at random",
+    "series": "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue",
+    "paired": "slices of real CT at two doses, mirrored and shifted at random, the region at a random place",
+}
+
+
 def describe(settings: Settings) -> str:
     """The task in one paragraph."""
-    g, s = settings.signal, settings.scanner
-    background = (
-        "a torso phantom that differs in every trial"
-        if settings.background.kind == "torso"
-        else "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue"
+    g, s, h0 = settings.signal, settings.scanner, settings.absent_signal
+    size = "full width at half maximum" if g.shape == ("gaussian",) else "diameter"
+    place = {
+        "square": f"±{g.position_mm:g} mm",
+        "disc": f"within {g.position_mm:g} mm",
+        "list": f"{len(g.sites_mm)} known",
+        "organ": f"in the {settings.background.organ or 'organ'}",
+    }[g.site]
+    task = (
+        f"Detect a {' or '.join(g.shape)} of random contrast ({g.contrast_hu[0]:g} to {g.contrast_hu[1]:g} HU), {size} "
+        f"({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place ({place}) in "
+        f"{BACKGROUNDS[settings.background.kind]} "
     )
-    reference = "the noise-free" if s.reference == "noise-free" else "a full-dose"
-    size = "diameter" if g.shape == "disc" else "full width at half maximum"
-    return (
-        f"Detect a {g.shape} of random contrast ({g.contrast_hu[0]:g} to {g.contrast_hu[1]:g} HU), {size} "
-        f"({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place (±{g.position_mm:g} mm) in {background} "
-        "(signal and background known statistically). "
-        f"Fan beam, {s.n_views} views of {s.n_bins} bins, {s.i0 * s.dose_fraction:,.0f} photons a ray "
-        f"({s.dose_fraction:g} of full dose), filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the "
-        f"reference is {reference} reconstruction of the same object."
-    )
+    if h0.inserted:
+        other = f"{' or '.join(h0.shape)} ({h0.contrast_hu[0]:g} to {h0.contrast_hu[1]:g} HU, {h0.diameter_mm[0]:g} to "
+        task = task.replace("Detect", "Tell", 1).replace(" in ", f" from a {other}{h0.diameter_mm[1]:g} mm) in ", 1)
+    known = "(signal and background known statistically). "
+    if settings.background.kind == "paired":
+        return task + known + "The noisy image is the low-dose series, the reference the normal-dose one."
+    beam = {"flat": "Fan beam, flat detector", "curved": "Fan beam, curved detector", "parallel": "Parallel beam"}
+    dose = f"{s.dose_fraction:g} of full dose"
+    if s.exposure == "i0":
+        dose = f"{s.i0 * s.dose_fraction:,.0f} photons a ray ({dose})"
+    elif s.exposure == "mas":
+        dose = f"{s.mas * s.dose_fraction:g} mAs ({dose})"
+    else:
+        dose = f"{dose}, which is {s.noise_hu:g} HU in {s.noise_body_mm:g} mm of water"
+    energy = "" if s.energy == "mono" else f"{s.kvp} kV spectrum with water beam-hardening correction, "
+    how = f"filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the reference is "
+    if s.acquisition == "insertion":
+        how = f"the missing noise, filtered by {s.filter}, added to the image as it is; the reference is that image."
+    else:
+        how += (
+            f"{'the noise-free' if s.reference == 'noise-free' else 'a full-dose'} reconstruction of the same object."
+        )
+    return f"{task}{known}{beam[s.detector]}, {s.n_views} views a turn of {s.n_bins} bins, {energy}{dose}, {how}"
 
 
 def background_note(settings: Settings) -> str | None:
     """What limits the backgrounds, or None."""
-    if settings.background.kind == "torso":
+    if settings.background.kind not in ("series", "paired", "label-map"):
         return None
-    return (
-        "The series' own noise is part of these backgrounds and of the reference. What is kept apart between the "
+    noise = (
+        ""
+        if settings.background.kind == "label-map"
+        else ("The series' own noise is part of these backgrounds and of the reference. ")
+    )
+    return noise + (
+        "What is kept apart between the "
         "splits is the patient, or the slice of the only patient; then the slices are split in blocks of neighbours, "
         "which look alike at the blocks' edges. Trials that share a background are not independent, and the "
         "intervals do not know it."

@@ -230,7 +230,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of a tree of settings by dotted name."""
     items: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict) and key != "arguments":
+        if isinstance(value, dict) and key not in ("arguments", "organs"):
             items.update(_flat(value, f"{prefix}{key}."))
         else:
             items[prefix + key] = value

@@ -1,36 +1,137 @@
-"""Signals: what may have to be found, known statistically."""
+"""Signals: what may have to be found or told apart, known statistically."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPES = ("disc", "gaussian")
+from taskct.errors import UserError
+
+SHAPES = ("disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc")
+"""What a signal may look like; `taskct.tasks.shapes` says how each is drawn."""
+STRETCHED = ("gaussian", "nodule", "ellipsoid", "lobulated", "spiculated")
+"""Shapes that `aspect` stretches; the others have one of their own."""
+LOBED = ("lobulated", "spiculated")
+DIAMETER_LAWS = ("uniform", "log-uniform")
+_DEFAULTS = {
+    "shape": 0.0,
+    "x_mm": 0.0,
+    "y_mm": 0.0,
+    "margin_mm": 0.0,
+    "aspect": 1.0,
+    "angle_rad": 0.0,
+    "exponent": 0.0,
+    "n_lobes": 0.0,
+    "lobe_depth": 0.0,
+    "outline": -1.0,
+}
 
 
 @dataclass(frozen=True)
 class Signals:
-    """One signal a trial, centred relative to the trial's region."""
+    """One signal a trial, centred relative to the trial's region.
 
-    x_mm: NDArray[np.float32]
-    """Offset to the right of the region's centre, mm, `(n,)`."""
-    y_mm: NDArray[np.float32]
-    """Offset below the region's centre, mm, `(n,)`."""
-    diameter_mm: NDArray[np.float32]
-    """Diameter of a disc, full width at half maximum of a Gaussian, mm, `(n,)`."""
-    contrast_hu: NDArray[np.float32]
-    """Difference from the background at its peak, HU, `(n,)`."""
+    Together the columns are the whole truth: `taskct.tasks.shapes.render` draws the same signal from them again.
+    """
+
+    shape: NDArray[np.int64]
+    """Index into `SHAPES`, `(n,)`, as every column."""
+    x_mm: NDArray[np.float64]
+    """Offset to the right of the region's centre, mm."""
+    y_mm: NDArray[np.float64]
+    """Offset below the region's centre, mm."""
+    diameter_mm: NDArray[np.float64]
+    """Diameter of the circle of the same area, mm, positive; of a Gaussian at half its maximum."""
+    contrast_hu: NDArray[np.float64]
+    """Difference from the background at its peak, before the margin is blurred, HU."""
+    margin_mm: NDArray[np.float64]
+    """Standard deviation of the Gaussian that blurs it, mm; 0 is a sharp rim."""
+    aspect: NDArray[np.float64]
+    """Minor over major axis, in (0, 1]."""
+    angle_rad: NDArray[np.float64]
+    """Direction of the major axis (or of the first lobe), rad, from +x towards +y."""
+    exponent: NDArray[np.float64]
+    """Of a nodule's profile (1 − (r/R)²)^exponent, at least 0; otherwise 0."""
+    n_lobes: NDArray[np.int64]
+    """Lobes or spicules; otherwise 0."""
+    lobe_depth: NDArray[np.float64]
+    """Relative height of a lobe over the mean radius, or of a spicule over the core's; otherwise 0."""
+    outline: NDArray[np.int64]
+    """Number of the annotation in LIDC that gives the outline; otherwise −1."""
+
+    def __len__(self) -> int:
+        return len(self.diameter_mm)
+
+    def __getitem__(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice) -> "Signals":
+        return Signals(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """Give every column as float64, `(n,)`, to be saved with the trials."""
+        return {field.name: np.asarray(getattr(self, field.name), dtype=np.float64) for field in fields(self)}
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Build signals from saved columns.
+
+        Parameters
+        ----------
+        columns
+            By name; what else is in the table is ignored. A column that is missing, other than `diameter_mm` and
+            `contrast_hu`, is that of a sharp disc in the middle.
+
+        Returns
+        -------
+        The signals.
+
+        Examples
+        --------
+        >>> s = Signals.from_columns({"diameter_mm": np.array([6.0]), "contrast_hu": np.array([-20.0])})
+        >>> SHAPES[s.shape[0]], s.aspect.tolist()
+        ('disc', [1.0])
+        """
+        n = len(columns["diameter_mm"])
+        whole = ("shape", "n_lobes", "outline")
+        table = {
+            field.name: np.asarray(
+                columns[field.name] if field.name in columns else np.full(n, _DEFAULTS[field.name]),
+                dtype=np.int64 if field.name in whole else np.float64,
+            )
+            for field in fields(cls)
+        }
+        return cls(**table)  # type: ignore[arg-type]
+
+
+def merge(present: NDArray[np.bool_], h1: Signals, h0: Signals) -> Signals:
+    """Take H1's signal where `present`, H0's elsewhere; all have length `n`.
+
+    So that the truth of a trial is the signal that it holds: a round nodule under H0 and a spiculated one under H1.
+    """
+    a, b = h1.columns(), h0.columns()
+    return Signals.from_columns({name: np.where(present, a[name], b[name]) for name in a})
 
 
 def draw_signals(
     rng: np.random.Generator,
     n: int,
     *,
+    shapes: Sequence[str],
     contrast_hu: tuple[float, float],
     diameter_mm: tuple[float, float],
-    position_mm: float,
+    margin_mm: tuple[float, float] = (0.0, 0.0),
+    aspect: tuple[float, float] = (1.0, 1.0),
+    angle_deg: tuple[float, float] = (0.0, 360.0),
+    exponent: tuple[float, float] = (1.5, 1.5),
+    n_lobes: tuple[int, int] = (5, 8),
+    lobe_depth: tuple[float, float] = (0.2, 0.3),
+    diameter_law: str = "uniform",
+    outlines: NDArray[np.integer] | None = None,
 ) -> Signals:
-    """Draw signals whose position, size and contrast are independent and uniform.
+    """Draw signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
+
+    Every property is drawn on its own, uniformly between a lowest and a highest value; equal values give a signal
+    known exactly in that respect. What plays no part in a shape keeps its default in the truth.
 
     Parameters
     ----------
@@ -38,51 +139,79 @@ def draw_signals(
         Source of randomness.
     n
         Number of signals.
-    contrast_hu, diameter_mm
-        Lowest and highest value, HU and mm. Equal values give a signal known exactly in that respect.
-    position_mm
-        The centre lies in the square of ± this many mm about the region's centre.
+    shapes
+        From `SHAPES`; each signal has one of them, all equally likely.
+    contrast_hu, diameter_mm, margin_mm, aspect, exponent, n_lobes, lobe_depth
+        Lowest and highest value; see `Signals`.
+    angle_deg
+        Lowest and highest direction, degrees.
+    diameter_law
+        "uniform" or "log-uniform" (as many between 4 and 8 mm as between 8 and 16 mm).
+    outlines
+        Numbers of LIDC annotations to draw from, for the shape "lidc".
 
     Returns
     -------
     The signals.
 
+    Raises
+    ------
+    UserError
+        If a shape or law is unknown, or a range is reversed or outside what is possible.
+
     Examples
     --------
-    >>> s = draw_signals(np.random.default_rng(0), 3, contrast_hu=(10, 20), diameter_mm=(5, 5), position_mm=8)
-    >>> s.diameter_mm.tolist()
-    [5.0, 5.0, 5.0]
+    >>> s = draw_signals(
+    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), margin_mm=(1, 1)
+    ... )
+    >>> s.diameter_mm.tolist(), s.margin_mm.tolist()
+    ([5.0, 5.0, 5.0], [1.0, 1.0, 1.0])
     """
+    unknown = [name for name in shapes if name not in SHAPES]
+    if unknown or not shapes:
+        raise UserError(f"signal shape {unknown or 'list is empty'}: choose from {', '.join(SHAPES)}")
+    if diameter_law not in DIAMETER_LAWS:
+        raise UserError(f"signal diameter_law is {diameter_law!r}: choose one of {', '.join(DIAMETER_LAWS)}")
+    if "lidc" in shapes and (outlines is None or len(outlines) == 0):
+        raise UserError("the signal shape lidc needs outlines, and there are none: widen what is asked of LIDC")
+    _check("contrast_hu", contrast_hu, -np.inf, np.inf)
+    _check("diameter_mm", diameter_mm, np.nextafter(0.0, 1.0), np.inf)
+    _check("margin_mm", margin_mm, 0.0, np.inf)
+    _check("aspect", aspect, 0.05, 1.0)
+    _check("angle_deg", angle_deg, -np.inf, np.inf)
+    _check("exponent", exponent, 0.0, 20.0)
+    _check("n_lobes", n_lobes, 2, 16)
+    _check("lobe_depth", lobe_depth, 0.0, 0.9 if "lobulated" in shapes else 3.0)
 
-    def uniform(low: float, high: float) -> NDArray[np.float32]:
-        return rng.uniform(low, high, n).astype(np.float32)
+    shape = np.array([SHAPES.index(name) for name in shapes], dtype=np.int64)[rng.integers(len(shapes), size=n)]
 
-    return Signals(
-        x_mm=uniform(-position_mm, position_mm),
-        y_mm=uniform(-position_mm, position_mm),
-        diameter_mm=uniform(*diameter_mm),
-        contrast_hu=uniform(*contrast_hu),
-    )
+    def only(names: Sequence[str], drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
+        return np.where(np.isin(shape, [SHAPES.index(name) for name in names]), drawn, default)
+
+    if diameter_law == "uniform":
+        diameter = rng.uniform(*diameter_mm, n)
+    else:
+        diameter = np.clip(np.exp(rng.uniform(np.log(diameter_mm[0]), np.log(diameter_mm[1]), n)), *diameter_mm)
+    table: dict[str, NDArray[np.generic]] = {
+        "shape": shape,
+        "diameter_mm": diameter,
+        "contrast_hu": rng.uniform(*contrast_hu, n),
+        "margin_mm": rng.uniform(*margin_mm, n),
+        "aspect": only(STRETCHED, rng.uniform(*aspect, n), 1.0),
+        "angle_rad": np.radians(rng.uniform(*angle_deg, n)),
+        "exponent": only(["nodule"], rng.uniform(*exponent, n), 0.0),
+        "n_lobes": only(LOBED, rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
+        "lobe_depth": only(LOBED, rng.uniform(*lobe_depth, n), 0.0),
+    }
+    if outlines is not None and "lidc" in shapes:
+        table["outline"] = only(["lidc"], rng.choice(outlines, n), -1)
+    return Signals.from_columns(table)
 
 
-def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float) -> NDArray[np.bool_]:
-    """Mark the pixels whose centre lies within each signal's diameter, and the pixel that holds its centre.
-
-    Parameters
-    ----------
-    signals
-        `n` signals.
-    n_pixels, pixel_mm
-        The region's side in pixels and its pitch, mm.
-
-    Returns
-    -------
-    Mask, shape `(n, n_pixels, n_pixels)`.
-    """
-    axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * pixel_mm
-    dx = axis[None, None, :] - signals.x_mm[:, None, None]
-    dy = axis[None, :, None] - signals.y_mm[:, None, None]
-    inside: NDArray[np.bool_] = dx**2 + dy**2 <= (signals.diameter_mm[:, None, None] / 2.0) ** 2
-    # A signal smaller than a pixel may miss every pixel centre; a mean over its site still needs one.
-    holds_centre: NDArray[np.bool_] = (np.abs(dx) <= pixel_mm / 2.0) & (np.abs(dy) <= pixel_mm / 2.0)
-    return inside | holds_centre
+def _check(name: str, limits: tuple[float, float], lowest: float, highest: float) -> None:
+    low, high = limits
+    if not lowest <= low <= high <= highest or not np.isfinite([low, high]).all():
+        allowed = "finite values" if np.isinf(lowest) else f"values in [{lowest:g}, {highest:g}]"
+        if name == "diameter_mm":
+            allowed = "positive values"
+        raise UserError(f"signal {name} is [{low:g}, {high:g}]: give {allowed}, the lowest first")

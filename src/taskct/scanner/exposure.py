@@ -1,0 +1,242 @@
+"""How many photons a ray starts with: tube load, bowtie filter, tube-current modulation, or a noise wanted in HU."""
+
+import torch
+
+from taskct.errors import UserError
+from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.noise import STARVED, line_integral_variance
+from taskct.scanner.spectrum import Spectrum
+from taskct.units import MU_WATER_PER_MM
+
+STARVED_SHARE = 0.05  # of a pixel's variance; above it the first-order theory of its noise is not to be trusted
+
+
+def photons_per_ray(
+    mas: float,
+    spectrum: Spectrum,
+    *,
+    n_views: int,
+    source_detector_mm: float,
+    bin_mm: float,
+    row_mm: float,
+    efficiency: float = 0.8,
+) -> float:
+    """Estimate the noise-equivalent photons that one reading of a central detector bin gets without an object.
+
+    The tube's fluence at 1 m per mAs, shared among the views, thinned by the inverse square of the distance, times the
+    bin's area, its efficiency, and `Spectrum.counting_efficiency` (a detector that integrates energy is noisier than
+    one that counts). Approximate: tubes of one voltage and filtration differ by tens of per cent in output, and
+    `efficiency` (absorption and active area) is a round number; where it matters calibrate with `i0_for_noise`.
+
+    Parameters
+    ----------
+    mas
+        Tube current × time of one scan of all `n_views` views, mAs.
+    spectrum
+        Photons per mm² and mAs at 1 m, filters included.
+    n_views
+        Views that share the tube load.
+    source_detector_mm
+        Focus to detector, mm.
+    bin_mm, row_mm
+        Size of a bin on the detector across and along the axis, mm; `row_mm` of all rows that make up the slice.
+    efficiency
+        Share of the photons on the bin's area that is detected, in (0, 1].
+
+    Returns
+    -------
+    Photons.
+
+    Raises
+    ------
+    UserError
+        If a quantity is not positive, or the efficiency above 1.
+
+    Examples
+    --------
+    >>> from taskct.scanner.spectrum import tabulated_spectrum
+    >>> tube = tabulated_spectrum(120)
+    >>> photons = photons_per_ray(200, tube, n_views=984, source_detector_mm=1086, bin_mm=1.0, row_mm=1.0)
+    >>> f"{photons:.0e}"
+    '2e+05'
+    """
+    lengths = {"n_views": n_views, "source_detector_mm": source_detector_mm, "bin_mm": bin_mm, "row_mm": row_mm}
+    for name, value in {"mas": mas, **lengths}.items():
+        if not value > 0:
+            raise UserError(f"{name} is {value}: give a positive number")
+    if not 0 < efficiency <= 1:
+        raise UserError(f"efficiency is {efficiency}, not in (0, 1]")
+    fluence = float(spectrum.photons.sum()) * (1000.0 / source_detector_mm) ** 2
+    return mas / n_views * fluence * bin_mm * row_mm * efficiency * spectrum.counting_efficiency
+
+
+def bowtie_transmission(
+    geometry: ScanGeometry, *, diameter_mm: float, compensation: float = 0.5, mu_water: float = MU_WATER_PER_MM
+) -> torch.Tensor:
+    """Compute how a bowtie filter weakens every bin's rays, relative to the one through the isocentre.
+
+    The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than
+    the central one, times `compensation`, it passes in (water-equivalent) filter. At 0.5 and 300 mm rays beside the
+    body keep 1/22, about what measured body filters leave at the rim (a scanner's own shape is proprietary).
+
+    Parameters
+    ----------
+    geometry
+        The scan.
+    diameter_mm
+        Diameter of the cylinder, mm.
+    compensation
+        In [0, 1]: 0 is no filter, 1 makes the signal behind the cylinder the same in every bin.
+    mu_water
+        Linear attenuation of water, mm⁻¹.
+
+    Returns
+    -------
+    Transmission in (0, 1], shape `(n_bins,)`, float32; multiply `i0` by it.
+
+    Raises
+    ------
+    UserError
+        If the diameter is not positive or the compensation not in [0, 1].
+
+    References
+    ----------
+    .. [1] Whiting et al., "Measurement of bow tie profiles in CT scanners using a real-time dosimeter", Med. Phys. 41,
+       101915 (2014).
+    """
+    if not diameter_mm > 0 or not 0 <= compensation <= 1:
+        raise UserError(
+            "the bowtie needs a positive diameter and a compensation from 0 to 1, not "
+            f"{diameter_mm} mm and {compensation}"
+        )
+    offset = torch.from_numpy(geometry.ray_offset_mm)
+    chord = 2.0 * ((diameter_mm / 2.0) ** 2 - offset**2).clamp(min=0.0).sqrt()
+    return torch.exp(-mu_water * compensation * (diameter_mm - chord)).to(torch.float32)
+
+
+def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
+    """Modulate the tube current over the views by the object's attenuation.
+
+    The current goes as exp(`strength` × p), p the view's largest line integral: 0 is a constant current; ½, the square
+    root of the attenuation, gives the least noise at a given tube load; 1 makes the weakest signals of all views alike.
+
+    Parameters
+    ----------
+    line_integral
+        Noise-free line integrals, shape `(n, n_views, n_bins)`.
+    strength
+        In [0, 1].
+
+    Returns
+    -------
+    Current of every view relative to its scan's mean, shape `(n, n_views)`; multiply `i0` by it with a last axis added.
+
+    Raises
+    ------
+    UserError
+        If `strength` is not in [0, 1].
+
+    References
+    ----------
+    .. [1] Gies et al., "Dose reduction in CT by anatomically adapted tube current modulation. I. Simulation studies",
+       Med. Phys. 26, 2235 (1999).
+
+    Examples
+    --------
+    >>> tube_current(torch.tensor([[[0.0, 4.0], [0.0, 8.0]]]), strength=0.5)
+    tensor([[0.2384, 1.7616]])
+    """
+    if not 0 <= strength <= 1:
+        raise UserError(f"the strength of the tube-current modulation is {strength}, not in [0, 1]")
+    # A softmax over the views is exp(strength × p) over its sum, without overflow.
+    return torch.softmax(strength * line_integral.amax(dim=-1), dim=-1) * line_integral.shape[-2]
+
+
+def noise_hu(
+    weights: torch.Tensor,
+    line_integral: torch.Tensor,
+    *,
+    i0: float | torch.Tensor,
+    electronic_noise: float,
+    mu_water: float = MU_WATER_PER_MM,
+) -> float:
+    """Predict the noise of a reconstructed pixel: √(Σ weights² × variance of the line integral).
+
+    Parameters
+    ----------
+    weights
+        `FBP.pixel_weights` of the pixel, shape `(n_views, n_bins)`, mm⁻¹; times `WaterCorrection.slope` of the line
+        integral where they are corrected.
+    line_integral
+        Noise-free line integrals of the object, shape `(n_views, n_bins)`.
+    i0
+        Unattenuated photons, a number or a tensor that broadcasts to `(n_views, n_bins)`.
+    electronic_noise
+        Standard deviation of the readout noise in photon equivalents per ray.
+    mu_water
+        Linear attenuation of water, mm⁻¹.
+
+    Returns
+    -------
+    Standard deviation, HU.
+    """
+    p = line_integral.double()
+    variance = line_integral_variance(p, i0=i0, electronic_noise=electronic_noise)
+    return float((weights.double() ** 2 * variance).sum().sqrt()) * 1000.0 / mu_water
+
+
+def i0_for_noise(
+    target_hu: float,
+    weights: torch.Tensor,
+    line_integral: torch.Tensor,
+    *,
+    electronic_noise: float,
+    relative: float | torch.Tensor = 1.0,
+    mu_water: float = MU_WATER_PER_MM,
+) -> float:
+    """Find the unattenuated photons per ray that give a pixel the wanted noise.
+
+    With a water cylinder's line integrals (`project_discs`) this is the usual noise index; with those of a patient's
+    slice it calibrates the insertion of noise into a scan whose noise was measured.
+
+    Parameters
+    ----------
+    target_hu
+        Wanted standard deviation, HU.
+    weights, line_integral, electronic_noise, mu_water
+        As for `noise_hu`.
+    relative
+        What `i0` is multiplied by in every ray, bowtie × tube current, a number or a tensor that broadcasts to
+        `(n_views, n_bins)`.
+
+    Returns
+    -------
+    Photons: the pixel's noise is `target_hu` at `i0` = this × `relative`.
+
+    Raises
+    ------
+    UserError
+        If the target is not positive, or so high that starved rays, whose noise the theory does not describe, would
+        make up more than a twentieth of the variance.
+    """
+    if not target_hu > 0:
+        raise UserError(f"the wanted noise is {target_hu} HU: give a positive number")
+    # With N = i0·r and u = 1/i0 the variance is a·u + b·u²: a quadratic equation.
+    squared = weights.double() ** 2
+    reciprocal = torch.exp(line_integral.double()) / relative
+    wanted = (target_hu * mu_water / 1000.0) ** 2
+    a = float((squared * reciprocal).sum())
+    b = electronic_noise**2 * float((squared * reciprocal**2).sum())
+    i0: float = (a + (a * a + 4.0 * b * wanted) ** 0.5) / (2.0 * wanted)
+    variance = line_integral_variance(
+        line_integral.double(),
+        i0=i0 * torch.as_tensor(relative, device=weights.device),
+        electronic_noise=electronic_noise,
+    )
+    starved = float((squared * variance)[variance > STARVED**2].sum()) / wanted
+    if starved > STARVED_SHARE:
+        raise UserError(
+            f"a noise of {target_hu} HU would come from starved rays ({100 * starved:.0f} % of its variance): lower "
+            "the wanted noise, the electronic noise or the object's diameter"
+        )
+    return i0

@@ -1,0 +1,149 @@
+"""System matrices kept on disk, so that a matrix that takes seconds to build is built once.
+
+A matrix is one `.npy` file of 32-bit integers, written whole (a temporary file, fsync, rename) and named by a hash of
+all it depends on. It is loaded memory-mapped and copy-on-write, so worker processes share its pages. A file that is
+not exactly what was written is built anew; a disk that cannot be written to is gone without.
+
+The folder is `$XDG_CACHE_HOME/taskct`, by default `~/.cache/taskct`. The environment variable `TASKCT_CACHE` names
+another one, or switches the cache off with "off".
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+FORMAT = 1
+"""Part of every key: raise it whenever a matrix is stored, or computed, in another way."""
+MIN_BYTES = 2**25
+"""Smaller matrices are built faster than they are worth keeping (32 MiB: below half a second)."""
+MAX_BYTES = 8 * 2**30
+"""Bound on all files together; those not used for longest are removed first."""
+ABANDONED_S = 3600.0
+HEADER = 16  # digest (8 words), rows, columns, entries, unused, checksum (2 words), unused (2 words)
+
+
+def cache_folder() -> Path | None:
+    """Give the folder of the cache, or None if it is switched off or there is no home to keep it in."""
+    setting = os.environ.get("TASKCT_CACHE", "")
+    if setting.lower() == "off":
+        return None
+    if setting:
+        return Path(setting)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "taskct"
+    except RuntimeError:
+        return None
+
+
+def cached_matrix(key: Mapping[str, Any], build: Callable[[], sparse.csr_matrix]) -> sparse.csr_matrix:
+    """Load a matrix from the cache, or build and keep it.
+
+    Parameters
+    ----------
+    key
+        All that the matrix depends on, as JSON holds it.
+    build
+        Makes the matrix; float32 values and 32-bit indices.
+
+    Returns
+    -------
+    Matrix. Writing to its arrays never reaches the file.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return build()
+    text = json.dumps({"format": FORMAT, **key}, sort_keys=True, default=lambda number: number.item())  # NumPy scalars
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), dtype=np.int32)
+    path = folder / f"{digest.tobytes().hex()[:32]}.npy"
+    matrix = _load(path, digest)
+    if matrix is None:
+        matrix = build()
+        if matrix.nnz * 8 >= MIN_BYTES:
+            with suppress(OSError):  # a full or read-only disk: go on without
+                _save(path, digest, matrix)
+    return matrix
+
+
+def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
+    """Map a file, or None unless it is whole and ours."""
+    try:
+        # A plain read-only copy-on-write map; never a pickle.
+        words = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
+    except (OSError, ValueError, EOFError):
+        return None
+    if words.dtype != np.int32 or words.ndim != 1 or len(words) < HEADER or not np.array_equal(words[:8], digest):
+        return None
+    n_rows, n_columns, n_entries = (int(number) for number in words[8:11])
+    if min(n_rows, n_columns, n_entries) < 0 or len(words) != HEADER + n_rows + 1 + 2 * n_entries:
+        return None
+    pointer, indices, values = np.split(words[HEADER:], [n_rows + 1, n_rows + 1 + n_entries])
+    if not np.array_equal(words[12:14], _checksum(pointer, indices, values)):
+        return None
+    with suppress(OSError):
+        os.utime(path)  # the time of last use
+    return sparse.csr_matrix((values.view(np.float32), indices, pointer), shape=(n_rows, n_columns), copy=False)
+
+
+def _checksum(*parts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Add all words modulo 2⁶⁴, each part weighted by its place: as fast as reading, and enough against damage."""
+    with np.errstate(over="ignore"):
+        total = sum((2 * i + 1) * int(part.sum(dtype=np.int64)) for i, part in enumerate(parts))
+    return np.array([total % 2**64], dtype=np.uint64).view(np.int32)
+
+
+def _save(path: Path, digest: NDArray[np.int32], matrix: sparse.csr_matrix) -> None:
+    """Write a file whole, or raise OSError and leave nothing behind."""
+    parts = [np.ascontiguousarray(matrix.indptr, dtype=np.int32), np.ascontiguousarray(matrix.indices, dtype=np.int32)]
+    parts.append(np.ascontiguousarray(matrix.data, dtype=np.float32).view(np.int32))
+    header = np.zeros(HEADER, dtype=np.int32)
+    header[:8], header[8:11], header[12:14] = digest, [*matrix.shape, matrix.nnz], _checksum(*parts)
+    length = HEADER + sum(map(len, parts))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not _make_room(path.parent, 4 * length):
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": np.lib.format.dtype_to_descr(header.dtype), "fortran_order": False, "shape": (length,)}
+            )
+            for part in (header, *parts):
+                file.write(part.data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path, n_bytes: int) -> bool:
+    """Remove what was abandoned, then the least recently used matrices; False if there cannot be room."""
+    if n_bytes > MAX_BYTES:
+        return False
+    files = []
+    for path in folder.iterdir():
+        with suppress(OSError):
+            status = path.stat()
+            if path.suffix == ".tmp" and time.time() - status.st_mtime > ABANDONED_S:
+                path.unlink()
+            elif path.suffix == ".npy":
+                files.append((status.st_mtime, status.st_size, path))
+    total = n_bytes + sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= MAX_BYTES:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+    return total <= MAX_BYTES

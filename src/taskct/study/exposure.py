@@ -1,0 +1,148 @@
+"""The exposure of a study: photons per ray, energy, and how the low dose comes about."""
+
+from collections.abc import Callable
+
+import torch
+
+from taskct.config import Settings
+from taskct.scanner.analytic import project_ellipses
+from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, photons_per_ray, tube_current
+from taskct.scanner.fbp import FBP
+from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.kernels import KERNELS, Kernel
+from taskct.scanner.projector import Projector
+from taskct.scanner.spectrum import (
+    WaterCorrection,
+    polychromatic_line_integral,
+    split_water_bone,
+    tabulated_spectrum,
+)
+from taskct.units import MU_WATER_PER_MM, hu_to_mu
+
+Correction = Callable[[torch.Tensor], torch.Tensor]
+
+
+def kernel_of(settings: Settings) -> Kernel:
+    """The reconstruction kernel of a study."""
+    s = settings.scanner
+    return KERNELS.get(s.filter) or Kernel(s.filter, s.filter_cutoff)
+
+
+class Exposure:
+    """What a study's beam is: photons of every ray, and the spectrum if it has one.
+
+    Parameters
+    ----------
+    settings
+        The study.
+    geometry
+        Its scan.
+    device
+        Where to compute.
+
+    Attributes
+    ----------
+    correct
+        The water beam-hardening correction, or None for a single energy.
+
+    Raises
+    ------
+    UserError
+        If the wanted noise cannot be had.
+    """
+
+    def __init__(self, settings: Settings, geometry: ScanGeometry, device: torch.device | str) -> None:
+        s = settings.scanner
+        self.settings = settings
+        self.geometry = geometry
+        self.device = device
+        self.spectrum = tabulated_spectrum(s.kvp) if s.energy == "poly" else None
+        self.correct: Correction | None = None if self.spectrum is None else WaterCorrection(self.spectrum)
+        self.bowtie = torch.ones(geometry.n_bins, device=device)
+        if s.bowtie_mm is not None:
+            self.bowtie = bowtie_transmission(geometry, diameter_mm=s.bowtie_mm).to(device)
+        self.photons = self._photons()
+
+    def _photons(self) -> float:
+        """Photons of the central ray at full dose, before the tube current is modulated."""
+        s = self.settings.scanner
+        if s.exposure == "i0":
+            return s.i0
+        if s.exposure == "mas":
+            return photons_per_ray(
+                s.mas,
+                tabulated_spectrum(s.kvp),
+                n_views=self.geometry.n_views,
+                source_detector_mm=s.source_detector_mm,
+                bin_mm=s.bin_mm,
+                row_mm=max(s.slice_mm, 1.0) * s.source_detector_mm / s.source_isocenter_mm,
+            )
+        pixel = FBP(
+            self.geometry,
+            n_pixels=1,
+            pixel_mm=s.pixel_mm,
+            window=kernel_of(self.settings).window,
+            cutoff=kernel_of(self.settings).cutoff,
+            device=self.device,
+        )
+        half = s.noise_body_mm / 2.0
+        cylinder = project_ellipses(
+            self.geometry,
+            x_mm=[0.0],
+            y_mm=[0.0],
+            half_x_mm=[half],
+            half_y_mm=[half],
+            mu=[MU_WATER_PER_MM],
+            device=self.device,
+        )
+        weights = pixel.pixel_weights(0, 0)
+        if self.spectrum is not None:
+            cylinder = polychromatic_line_integral(cylinder / MU_WATER_PER_MM, None, self.spectrum)
+            weights = weights * WaterCorrection(self.spectrum).slope(cylinder[0])
+        return i0_for_noise(
+            s.noise_hu,
+            weights,
+            cylinder[0],
+            electronic_noise=s.electronic_noise,
+            relative=self.bowtie[None] * tube_current(cylinder, s.tube_modulation)[0, :, None],
+        )
+
+    def i0(self, line_integral: torch.Tensor) -> torch.Tensor:
+        """Photons of every ray at full dose, to be broadcast to the line integrals `(n, n_views, n_bins)`."""
+        current = tube_current(line_integral, self.settings.scanner.tube_modulation)
+        return self.photons * self.bowtie * current[..., None]
+
+    def project(
+        self, projector: Projector, image_hu: torch.Tensor, exact: torch.Tensor | None, total_hu: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """What lies in every ray: the line integral, or with a spectrum the paths through water and bone.
+
+        Parameters
+        ----------
+        projector
+            Of the object grid.
+        image_hu
+            The part of the objects on the grid, HU, `(n, n_pixels, n_pixels)`.
+        exact
+            Line integrals of what is not on the grid, `(n, n_views, n_bins)`, or None.
+        total_hu
+            The objects with everything drawn on the grid, HU.
+        """
+        if self.spectrum is None:
+            lines = projector.project(hu_to_mu(image_hu))
+            return [lines if exact is None else lines + exact]
+        # What is bone has to be told on the grid; the rest keeps its exact part.
+        water, bone = split_water_bone(total_hu)
+        bone_mm = projector.project(bone)
+        if exact is None:
+            return [projector.project(water), bone_mm]
+        on_grid = projector.project(total_hu / 1000.0 + 1.0)
+        sharp = (projector.project(hu_to_mu(image_hu)) + exact) / MU_WATER_PER_MM
+        return [projector.project(water) + sharp - on_grid, bone_mm]
+
+    def line_integral(self, paths: list[torch.Tensor], signal: torch.Tensor | None = None) -> torch.Tensor:
+        """Noise-free line integrals as measured, with a signal's line integrals added to the (water's) path."""
+        if self.spectrum is None:
+            return paths[0] if signal is None else paths[0] + signal
+        water_mm = paths[0] if signal is None else paths[0] + signal / MU_WATER_PER_MM
+        return polychromatic_line_integral(water_mm, paths[1], self.spectrum)

@@ -1,0 +1,314 @@
+"""Stochastic anatomy: ellipses of random place, size, turn and HU that lie within their parents and never overlap.
+
+An anatomy is a list of `Part`s, parents before children. Each part adds its HU less its parent's, so that the ellipses
+of `Drawn` project exactly; what a part adds in texture is kept on the object grid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
+from taskct.tasks.backgrounds.fields import Texture, check_fits
+
+AIR = "outside"
+MAX_TRIES = 60
+SHRINK = 0.97
+"""A part that does not fit is drawn again this much smaller."""
+GAP_MM = 0.5
+"""Kept between two parts, and between a part and its parent's rim, before the body is scaled, mm."""
+_RIM_POINTS = 40
+
+
+@dataclass(frozen=True)
+class Part:
+    """One ellipse of an anatomy, of a body of nominal size; lengths in mm."""
+
+    name: str
+    tissue: str
+    """Whose HU it has: a key of the anatomy's table. Parts of one tissue have the same HU in a draw."""
+    x: float
+    y: float
+    """Centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back."""
+    a: float
+    b: float
+    """Semi-axes along x and y before the turn."""
+    turn: float = 0.0
+    """Turn from +x towards +y, degrees."""
+    parent: str = "body"
+    """The part that it lies in."""
+    frame: str | None = None
+    """The part whose centre and axes `x`, `y` and `turn` are relative to; None: the body."""
+    shift: float = 0.0
+    """Largest random shift along x and along y; of the outline, the largest random change of both semi-axes alike."""
+    size: float = 0.0
+    """Largest random change of the semi-axes, each on its own, as a share."""
+    swing: float = 0.0
+    """Largest random change of the turn, degrees."""
+    chance: float = 1.0
+    """Probability that a body has it."""
+    rim: float = 0.0
+    """If above 0: concentric with its parent and as much smaller than it, on every side; `x` to `b` do not count."""
+    rim_range: float = 0.0
+    """Largest random change of `rim`, as a share."""
+    texture: float = 0.0
+    """The texture's standard deviation here, relative to the texture's own."""
+    lesions: bool = True
+    """Whether a lesion in the parent may lie here; False for a cavity."""
+
+
+def peer(part: Part, name: str, **changes: float | str) -> Part:
+    """A part like another, with another name and some changes."""
+    return replace(part, name=name, **changes)  # type: ignore[arg-type]
+
+
+def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple[float, float]) -> list[Part]:
+    """Ribs along a body's wall, and their mirror images.
+
+    Parameters
+    ----------
+    degrees
+        Where the ribs of the right side lie on the wall's ellipse, from −x (0) towards the back (90).
+    wall
+        The part in which they lie, concentric with the body.
+    depth
+        Of their centres below the wall's rim, mm.
+    half
+        Semi-axes of a rib along and across the wall, mm.
+    """
+    parts = []
+    for k, angle in enumerate(np.radians(degrees)):
+        x, y = -(wall.a - depth) * float(np.cos(angle)), (wall.b - depth) * float(np.sin(angle))
+        # Along the wall: at right angles to its gradient.
+        turn = float(np.degrees(np.arctan2(-x / wall.a**2, y / wall.b**2)))
+        for side, sign in (("right", 1.0), ("left", -1.0)):
+            rib = Part(f"{side} rib {k}", "bone", sign * x, y, *half, turn=sign * turn, parent=wall.name)
+            parts.append(replace(rib, shift=0.6, size=0.1, swing=4.0))
+    return parts
+
+
+class Anatomy:
+    """A distribution of bodies of ellipses, each a case of its own.
+
+    Parameters
+    ----------
+    parts
+        What a body is made of, parents before children; the first, `body`, is the outline.
+    tissues
+        Mean and standard deviation over cases of every tissue, HU.
+    organs
+        Names of the parts of every organ that a lesion may be placed in.
+    organ
+        One of them.
+    n_pixels, pixel_mm
+        The object grid: it carries the texture and the organ, the ellipses are exact.
+    width_mm
+        Smallest and largest width of the body, mm; all else grows with it.
+    texture
+        Drawn within the tissues in proportion to `Part.texture`; None: none.
+    first_case
+        Case number of object 0, so that splits never share one.
+
+    Raises
+    ------
+    UserError
+        If there is no such organ, or the largest body does not fit the grid.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: Sequence[Part],
+        tissues: dict[str, tuple[float, float]],
+        organs: dict[str, tuple[str, ...]],
+        organ: str,
+        n_pixels: int,
+        pixel_mm: float,
+        width_mm: tuple[float, float],
+        texture: Texture | None,
+        first_case: int,
+    ) -> None:
+        if organ not in organs:
+            raise UserError(f"no organ {organ!r} for the lesion here: choose one of {', '.join(organs)}")
+        if not 0 < width_mm[0] <= width_mm[1]:
+            raise UserError(
+                f"a body from {width_mm[0]:g} to {width_mm[1]:g} mm wide: give a smallest and a largest width"
+            )
+        check_fits(width_mm[1], n_pixels=n_pixels, pixel_mm=pixel_mm)
+        self.parts = tuple(parts)
+        self.tissues = tissues
+        self.members = organs[organ]
+        self.n_pixels = n_pixels
+        self.pixel_mm = pixel_mm
+        self.width_mm = width_mm
+        self.texture = texture
+        self.first_case = first_case
+
+    def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
+        """Draw a body for every number."""
+        n, names = len(index), [part.name for part in self.parts]
+        layout = draw_layout(rng, n, self.parts)
+        scale = (rng.uniform(*self.width_mm, n) / (2.0 * layout.a[:, 0]))[:, None]
+        level = {AIR: np.full(n, AIR_HU)} | {name: rng.normal(*hu, n) for name, hu in self.tissues.items()}
+        outside = [AIR] + [self.parts[names.index(part.parent)].tissue for part in self.parts[1:]]
+        add_hu = np.stack(
+            [level[part.tissue] - level[under] for part, under in zip(self.parts, outside, strict=True)], 1
+        )
+        ellipses = Ellipses(
+            x_mm=np.asarray(layout.x * scale, dtype=np.float32),
+            y_mm=np.asarray(layout.y * scale, dtype=np.float32),
+            half_x_mm=np.asarray(layout.a * scale, dtype=np.float32),
+            half_y_mm=np.asarray(layout.b * scale, dtype=np.float32),
+            angle_rad=np.asarray(layout.turn, dtype=np.float32),
+            add_hu=np.asarray(np.where(layout.present, add_hu, 0.0), dtype=np.float32),
+        )
+        image, organ = self._grid_parts(rng, ellipses, layout.present)
+        return Drawn(image_hu=image, case=self.first_case + index, organ=organ, ellipses=ellipses)
+
+    def _grid_parts(
+        self, rng: np.random.Generator, ellipses: Ellipses, present: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Air with the texture in it, HU, and where a lesion may lie, both `(n, n_pixels, n_pixels)`."""
+        n, names = len(present), [part.name for part in self.parts]
+        strength = np.zeros((n, self.n_pixels, self.n_pixels), dtype=np.float32)
+        organ = np.zeros(strength.shape, dtype=bool)
+        for i, part in enumerate(self.parts):
+            more = part.texture - (self.parts[names.index(part.parent)].texture if i else 0.0)
+            textured = self.texture is not None and more != 0.0
+            hole = part.parent in self.members and not part.lesions
+            if not (textured or hole or part.name in self.members):
+                continue
+            cover = ellipses.coverage(i, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+            if part.chance < 1.0:
+                cover *= present[:, i, None, None]
+            if part.name in self.members:
+                organ |= cover >= 1.0
+            if hole:
+                organ &= cover <= 0.0
+            if textured:
+                cover *= np.float32(more)
+                strength += cover
+        if self.texture is not None:
+            strength *= self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+        strength += np.float32(AIR_HU)
+        return strength, organ
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Parts of `n` bodies of nominal size; every array is `(n, n_parts)`, mm and radians."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    present: NDArray[np.bool_]
+
+
+def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layout:
+    """Place the parts of `n` bodies, each within its parent and clear of the parts placed before it there.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    n
+        Number of bodies.
+    parts
+        Parents before children.
+
+    Returns
+    -------
+    The layout. A part that does not fit is drawn again, 3 % smaller each time.
+
+    Raises
+    ------
+    ValueError
+        If one still does not fit after 60 tries: the anatomy has no room for it.
+    """
+    number = {part.name: i for i, part in enumerate(parts)}
+    columns = np.zeros((5, n, len(parts)))  # x, y, a, b, turn
+    rims = np.zeros((2, n, len(parts), _RIM_POINTS))
+    outline = parts[0]
+    fat = outline.shift * rng.uniform(-1.0, 1.0, n)
+    columns[2:4, :, 0] = outline.a + fat, outline.b + fat
+    for i, part in enumerate(parts[1:], start=1):
+        up = number.get(part.parent, 0)
+        # The first part is the outline; a rim lies within its parent by construction.
+        siblings = [j for j in range(1, i) if parts[j].parent == part.parent and _may_meet(part, parts[j])]
+        waiting = np.arange(n)
+        for attempt in range(MAX_TRIES):
+            frame = columns[:, waiting, number[part.frame] if part.frame else 0]
+            new = _draw_part(rng, part, columns[:, waiting, up], frame, SHRINK**attempt)
+            columns[:, waiting, i] = new
+            rims[:, waiting, i] = rim = _rim(new)
+            if part.rim > 0:
+                break
+            fits = ~_any_inside(rim, columns[:, waiting, up], -GAP_MM, outside=True)
+            for j in siblings:
+                fits &= ~_any_inside(rim, columns[:, waiting, j], GAP_MM)
+                fits &= ~_any_inside(rims[:, waiting, j], new, GAP_MM)
+            waiting = waiting[~fits]
+            if len(waiting) == 0:
+                break
+        else:
+            raise ValueError(f"part {part.name!r} does not fit in {part.parent!r}")
+    present = rng.random((n, len(parts))) < np.array([part.chance for part in parts])
+    for i, part in enumerate(parts[1:], start=1):  # what lies in a missing part is missing
+        present[:, i] &= present[:, number[part.parent]]
+    x, y, a, b, turn = columns
+    return Layout(x=x, y=y, a=a, b=b, turn=turn, present=present)
+
+
+def _draw_part(
+    rng: np.random.Generator, part: Part, parent: NDArray[np.float64], frame: NDArray[np.float64], shrink: float
+) -> NDArray[np.float64]:
+    """Columns x, y, a, b, turn of a part, `(5, n)`, before it is known to fit."""
+    n = parent.shape[1]
+    if part.rim > 0:
+        x, y, a, b, turn = parent
+        depth = part.rim * (1.0 + rng.uniform(-part.rim_range, part.rim_range, n))
+        return np.stack([x, y, a - depth, b - depth, turn])
+    u = part.x + part.shift * rng.uniform(-1.0, 1.0, n)
+    v = part.y + part.shift * rng.uniform(-1.0, 1.0, n)
+    a, b = (half * shrink * (1.0 + part.size * rng.uniform(-1.0, 1.0, n)) for half in (part.a, part.b))
+    turn = np.radians(part.turn + part.swing * rng.uniform(-1.0, 1.0, n))
+    if part.frame:
+        cos, sin = np.cos(frame[4]), np.sin(frame[4])
+        u, v = frame[0] + cos * u - sin * v, frame[1] + sin * u + cos * v
+        turn = turn + frame[4]
+    return np.stack([u, v, a, b, turn])
+
+
+def _may_meet(one: Part, other: Part) -> bool:
+    """Whether two siblings might overlap: False only if even their largest circles stay apart."""
+    if one.rim or other.rim or one.frame != other.frame:
+        return True
+    reach = sum(max(p.a, p.b) * (1.0 + p.size) + np.sqrt(2.0) * p.shift for p in (one, other))
+    return bool(np.hypot(one.x - other.x, one.y - other.y) <= reach + 2.0 * GAP_MM)
+
+
+_ANGLES = np.arange(_RIM_POINTS) * (2.0 * np.pi / _RIM_POINTS)
+
+
+def _rim(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points on the rims of ellipses `(5, n)`, `(2, n, _RIM_POINTS)`."""
+    x, y, a, b, turn = ellipse[:, :, None]
+    cos, sin = np.cos(turn), np.sin(turn)
+    along, across = a * np.cos(_ANGLES), b * np.sin(_ANGLES)
+    return np.stack([x + cos * along - sin * across, y + sin * along + cos * across])
+
+
+def _any_inside(
+    points: NDArray[np.float64], ellipse: NDArray[np.float64], gap_mm: float, *, outside: bool = False
+) -> NDArray[np.bool_]:
+    """Whether any of the points, `(2, n, n_points)`, lies in (or outside) an ellipse `(5, n)` grown by a gap."""
+    x, y, a, b, turn = ellipse[:, :, None]
+    dx, dy, cos, sin = points[0] - x, points[1] - y, np.cos(turn), np.sin(turn)
+    radius = ((cos * dx + sin * dy) / (a + gap_mm)) ** 2 + ((cos * dy - sin * dx) / (b + gap_mm)) ** 2
+    found: NDArray[np.bool_] = ((radius > 1.0) if outside else (radius < 1.0)).any(axis=1)
+    return found

@@ -1,0 +1,359 @@
+"""Shapes: how a signal looks in the plane, area-averaged over pixels.
+
+Every signal is defined in the continuous plane. A disc, sphere, ellipsoid, lobulated, spiculated or LIDC signal fills
+an outline evenly; a Gaussian and a nodule fall off from the middle. A Gaussian of `margin_mm` then blurs all of them
+alike. Along z a sphere and an ellipsoid end (see `slice_mm`); the others go on through the slice.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from taskct.errors import UserError
+from taskct.tasks.signals import SHAPES, Signals
+
+N_VERTICES = 256
+SPIKE_POWER = 12  # a spicule is cos(kθ/2)^12: a fifth of its share of the circle wide at half its height
+TAIL = 4.0  # standard deviations after which a Gaussian counts as nothing: 3e-4 of its peak
+FWHM = float(np.sqrt(8.0 * np.log(2.0)))  # of a Gaussian of unit standard deviation
+SIGNALS_PER_BATCH = 32  # bounds the memory: a batch of fine patches at a time
+
+Lidc = Mapping[int, NDArray[np.floating]]
+"""Outlines `(N_VERTICES, 2)` about their centroid by annotation number, of the area of a circle of diameter 1."""
+
+
+def _is(signals: Signals, *names: str) -> NDArray[np.bool_]:
+    return np.isin(signals.shape, [SHAPES.index(name) for name in names])
+
+
+def polygon_area(polygon: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Signed area of polygons `(…, n_vertices, 2)`: positive if they turn from +x towards +y."""
+    x, y = np.moveaxis(np.asarray(polygon, dtype=np.float64), -1, 0)
+    area: NDArray[np.float64] = 0.5 * (x * np.roll(y, -1, axis=-1) - np.roll(x, -1, axis=-1) * y).sum(axis=-1)
+    return area
+
+
+def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+    """Trace the rim of every signal about its own centre.
+
+    A lobulated one has r(θ) ∝ 1 + depth·cos kθ, a spiculated one a round core with k narrow spicules,
+    r(θ) ∝ 1 + depth·cos¹²(kθ/2). A Gaussian's rim is where it falls to half, a nodule's where it ends. All are scaled
+    to the area of a circle of `diameter_mm`, stretched to `aspect` and turned by `angle_rad`.
+
+    Parameters
+    ----------
+    signals
+        `n` signals.
+    lidc
+        The outlines that the signals of shape "lidc" name.
+
+    Returns
+    -------
+    Polygons, (x, y) in mm, shape `(n, N_VERTICES, 2)`.
+
+    Raises
+    ------
+    ValueError
+        If a LIDC outline is missing.
+    """
+    theta = np.arange(N_VERTICES) * (2.0 * np.pi / N_VERTICES)
+    k, depth = signals.n_lobes[:, None], signals.lobe_depth[:, None]
+    radius = np.ones((len(signals), N_VERTICES))
+    radius += np.where(_is(signals, "lobulated")[:, None], depth * np.cos(k * theta), 0.0)
+    radius += np.where(_is(signals, "spiculated")[:, None], depth * np.cos(k * theta / 2.0) ** SPIKE_POWER, 0.0)
+    polygon = radius[..., None] * np.stack([np.cos(theta), np.sin(theta)], axis=-1)
+    for i in np.flatnonzero(_is(signals, "lidc")):
+        if lidc is None or int(signals.outline[i]) not in lidc:
+            raise ValueError(f"the LIDC outline {signals.outline[i]} is not among those given")
+        polygon[i] = lidc[int(signals.outline[i])]
+    scale = np.sqrt(np.pi / 4.0 / np.abs(polygon_area(polygon))) * signals.diameter_mm
+    stretch = np.sqrt(signals.aspect)
+    x, y = polygon[..., 0] * (scale / stretch)[:, None], polygon[..., 1] * (scale * stretch)[:, None]
+    cos, sin = np.cos(signals.angle_rad)[:, None], np.sin(signals.angle_rad)[:, None]
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+
+
+def half_axes_mm(signals: Signals) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Semi-axes along `angle_rad` and across it, mm, each `(n,)`, of the ellipse of the same area and aspect."""
+    half, stretch = signals.diameter_mm / 2.0, np.sqrt(signals.aspect)
+    return half / stretch, half * stretch
+
+
+def rim_radius_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+    """Radius of the circle about the centre that holds the rim, mm, `(n,)`: what must fit into an organ."""
+    polygon = outlines_mm(signals, lidc=lidc)
+    radius: NDArray[np.float64] = np.hypot(polygon[..., 0], polygon[..., 1]).max(axis=1)
+    return radius
+
+
+def extent_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+    """Radius of the circle about the centre outside which nothing lies, mm, `(n,)`; Gaussian tails end at 4 σ."""
+    rim = rim_radius_mm(signals, lidc=lidc)
+    return rim * np.where(_is(signals, "gaussian"), TAIL * 2.0 / FWHM, 1.0) + TAIL * signals.margin_mm
+
+
+def patch_pixels(signals: Signals, *, pixel_mm: float, lidc: Lidc | None = None) -> int:
+    """Side in pixels of the smallest patch that holds any of the signals whole, its outermost pixels empty."""
+    return int(np.ceil(2.0 * extent_mm(signals, lidc=lidc).max(initial=0.0) / pixel_mm)) + 2
+
+
+def render(
+    signals: Signals,
+    *,
+    n_pixels: int,
+    pixel_mm: float,
+    slice_mm: float = 0.0,
+    placed: bool = False,
+    supersample: int = 3,
+    lidc: Lidc | None = None,
+) -> NDArray[np.float32]:
+    """Draw signals as area averages over the pixels of a patch.
+
+    What fills an outline is exact (of a polygon of `N_VERTICES` corners); a profile is sampled `supersample`² times a
+    pixel. A margin is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
+
+    Parameters
+    ----------
+    signals
+        `n` signals.
+    n_pixels, pixel_mm
+        The patch's side in pixels and its pitch, mm; `patch_pixels` holds a signal whole, less cuts it off.
+    slice_mm
+        Thickness of the slice, mm, through whose middle plane a sphere or an ellipsoid (as deep as its `diameter_mm`)
+        is cut, and over which it is averaged along z; 0 is the cut itself.
+    placed
+        Whether signals stand at (`x_mm`, `y_mm`) from the patch's middle, at their sub-pixel place, or in its middle.
+    supersample
+        Samples of a profile along a pixel's side.
+    lidc
+        The outlines that the signals of shape "lidc" name.
+
+    Returns
+    -------
+    Difference from the background, HU, shape `(n, n_pixels, n_pixels)`.
+
+    Examples
+    --------
+    >>> pixel = Signals.from_columns({"diameter_mm": np.array([1.0]), "contrast_hu": np.array([100.0])})
+    >>> [round(float(v), 1) for v in render(pixel, n_pixels=1, pixel_mm=2.0).ravel()]  # 100 · π/16
+    [19.6]
+    """
+    images = np.empty((len(signals), n_pixels, n_pixels), dtype=np.float32)
+    pad = int(np.ceil(TAIL * signals.margin_mm.max(initial=0.0) / pixel_mm))  # the blur reaches in from outside
+    side = n_pixels + 2 * pad
+    inside = slice(pad, pad + n_pixels)
+    solid = _is(signals, "sphere", "ellipsoid") if slice_mm > 0 else np.zeros(len(signals), dtype=bool)
+    profiled = _is(signals, "gaussian", "nodule") | solid
+    for start in range(0, len(signals), SIGNALS_PER_BATCH):
+        index = np.arange(start, min(start + SIGNALS_PER_BATCH, len(signals)))
+        unit = np.empty((len(index), side, side))
+        soft, even = profiled[index], ~profiled[index]
+        if soft.any():
+            unit[soft] = _profiles(signals[index[soft]], side, pixel_mm, slice_mm, placed, supersample)
+        if even.any():
+            unit[even] = _fillings(signals[index[even]], side, pixel_mm, placed, lidc)
+        blurred = _blur(unit, signals.margin_mm[index] / pixel_mm) if pad else unit
+        images[index] = signals.contrast_hu[index, None, None] * blurred[:, inside, inside]
+    return images
+
+
+def _center(signals: Signals, placed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return (signals.x_mm, signals.y_mm) if placed else (np.zeros(len(signals)), np.zeros(len(signals)))
+
+
+def _profiles(
+    signals: Signals, side: int, pixel_mm: float, slice_mm: float, placed: bool, samples: int
+) -> NDArray[np.float64]:
+    """Signals that depend on the radius in an ellipse alone, of unit contrast."""
+    fine = (np.arange(side * samples) - (side * samples - 1) / 2.0) * pixel_mm / samples
+    x, y = (c[:, None, None] for c in _center(signals, placed))
+    dx, dy = fine[None, None, :] - x, fine[None, :, None] - y
+    cos, sin = np.cos(signals.angle_rad)[:, None, None], np.sin(signals.angle_rad)[:, None, None]
+    half_x, half_y = (half[:, None, None] for half in half_axes_mm(signals))
+    square = ((dx * cos + dy * sin) / half_x) ** 2 + ((dy * cos - dx * sin) / half_y) ** 2
+    rest = np.maximum(1.0 - square, 0.0)
+    value = np.empty_like(square)
+    for name in ("gaussian", "nodule", "sphere", "ellipsoid"):
+        i = _is(signals, name)
+        if name == "gaussian":
+            value[i] = np.where(square[i] <= (TAIL * 2.0 / FWHM) ** 2, np.exp2(-square[i]), 0.0)
+        elif name == "nodule":
+            value[i] = np.where(rest[i] > 0, rest[i] ** signals.exponent[i, None, None], 0.0)
+        else:
+            depth = signals.diameter_mm[i, None, None] / slice_mm if slice_mm > 0 else 0.0
+            value[i] = np.minimum(depth * np.sqrt(rest[i]), 1.0)
+    mean: NDArray[np.float64] = value.reshape(-1, side, samples, side, samples).mean(axis=(2, 4))
+    return mean
+
+
+def _fillings(signals: Signals, side: int, pixel_mm: float, placed: bool, lidc: Lidc | None) -> NDArray[np.float64]:
+    """Signals that fill an outline evenly, of unit contrast: exact areas by pixel."""
+    polygon = outlines_mm(signals, lidc=lidc) + np.stack(_center(signals, placed), axis=-1)[:, None, :]
+    corner = (polygon / pixel_mm + side / 2.0).reshape(-1, 2)  # in pixels from the patch's edge
+    after = np.roll(polygon / pixel_mm + side / 2.0, -1, axis=1).reshape(-1, 2)
+    edge = np.concatenate([corner, after], axis=1)
+    owner = np.repeat(np.arange(len(signals)), N_VERTICES)
+    for axis in (0, 1):
+        edge, source = _split(edge, axis)
+        owner = owner[source]
+    x, y = (edge[:, 0] + edge[:, 2]) / 2.0, (edge[:, 1] + edge[:, 3]) / 2.0
+    inside = (y >= 0) & (y < side)
+    owner, row, x = owner[inside], y[inside].astype(np.int64), np.clip(x[inside], 0.0, side)
+    # Right of an edge the area changes by its height: in part in its own pixel, fully from the next one on.
+    height = (edge[inside, 1] - edge[inside, 3]) * np.sign(polygon_area(polygon))[owner]
+    column = x.astype(np.int64)
+    share = x - column
+    place = (owner * side + row) * (side + 2) + column
+    change = np.bincount(
+        np.concatenate([place, place + 1]),
+        weights=np.concatenate([height * (1.0 - share), height * share]),
+        minlength=len(signals) * side * (side + 2),
+    )
+    area = change.reshape(len(signals), side, side + 2).cumsum(axis=2)[..., :side]
+    filled: NDArray[np.float64] = np.clip(area, 0.0, 1.0)  # an outline that crosses itself counts once
+    return filled
+
+
+def _split(edge: NDArray[np.float64], axis: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Cut edges (x0, y0, x1, y1) at the whole numbers of one axis; also which edge each piece comes from."""
+    start, end = edge[:, axis], edge[:, axis + 2]
+    low, high = np.floor(np.minimum(start, end)), np.floor(np.maximum(start, end))
+    n_pieces = (high - low).astype(np.int64) + 1
+    source = np.repeat(np.arange(len(edge)), n_pieces)
+    number = np.arange(len(source)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    first, last = np.minimum(start, end)[source], np.maximum(start, end)[source]
+    span = np.where(last > first, last - first, 1.0)
+    begin = np.clip((low[source] + number - first) / span, 0.0, 1.0)
+    stop = np.where(number == n_pieces[source] - 1, 1.0, np.clip((low[source] + number + 1 - first) / span, 0.0, 1.0))
+    backward = (start > end)[source]
+    begin, stop = np.where(backward, 1.0 - stop, begin)[:, None], np.where(backward, 1.0 - begin, stop)[:, None]
+    p0, p1 = edge[source, :2], edge[source, 2:]
+    return np.concatenate([p0 + begin * (p1 - p0), p0 + stop * (p1 - p0)], axis=1), source
+
+
+def _crossings(
+    polygon: NDArray[np.float64], rows: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Where outlines cross rows: polygon, row, column, and by how much the winding number changes towards +x."""
+    after = np.roll(polygon, -1, axis=1)
+    below = polygon[:, :, None, 1] <= rows
+    crosses = below != np.roll(below, -1, axis=1)
+    owner, vertex, row = np.nonzero(crosses)
+    (x0, y0), (x1, y1) = polygon[owner, vertex].T, after[owner, vertex].T
+    column = x0 + (rows[row] - y0) * (x1 - x0) / (y1 - y0)
+    turn = np.where(y1 < y0, 1.0, -1.0) * np.sign(polygon_area(polygon))[owner]
+    return owner, row, column, turn
+
+
+def _blur(image: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Blur each image by a Gaussian of its own standard deviation, pixels, `(n,)`.
+
+    The kernel is a sampled Gaussian, or where that is narrower than a pixel e^{−σ²} I_k(σ²), the discrete Gaussian,
+    whose variance is σ² however small that is [1]_.
+
+    References
+    ----------
+    .. [1] Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12, 234 (1990).
+    """
+    steps, variance = np.arange(image.shape[-1]), (sigma**2)[:, None]
+    sampled = np.exp(-0.5 * steps**2 / np.maximum(variance, 1.0))
+    sampled /= 2.0 * sampled.sum(axis=1, keepdims=True) - 1.0
+    kernel = np.where(variance >= 1.0, sampled, special.ive(steps, variance))
+    matrix = kernel[:, np.abs(steps[:, None] - steps)]
+    blurred: NDArray[np.float64] = matrix @ image @ matrix
+    return blurred
+
+
+def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc | None = None) -> NDArray[np.bool_]:
+    """Mark the pixels whose centre lies within each signal's rim, and the pixel that holds its centre.
+
+    Parameters
+    ----------
+    signals
+        `n` signals.
+    n_pixels, pixel_mm
+        The region's side in pixels and its pitch, mm.
+    lidc
+        The outlines that the signals of shape "lidc" name.
+
+    Returns
+    -------
+    Mask, shape `(n, n_pixels, n_pixels)`.
+    """
+    site = np.zeros((len(signals), n_pixels, n_pixels), dtype=bool)
+    axis = np.arange(n_pixels, dtype=np.float64) + 0.5
+    for start in range(0, len(signals), SIGNALS_PER_BATCH):
+        part = signals[start : start + SIGNALS_PER_BATCH]
+        center = np.stack([part.x_mm, part.y_mm], axis=-1) / pixel_mm + n_pixels / 2.0
+        polygon = outlines_mm(part, lidc=lidc) / pixel_mm + center[:, None, :]
+        owner, row, column, turn = _crossings(polygon, axis)
+        winding = np.zeros((len(part), n_pixels, n_pixels + 1))
+        np.add.at(winding, (owner, row, np.clip(np.ceil(column - 0.5), 0, n_pixels).astype(np.int64)), turn)
+        # A signal smaller than a pixel may miss every pixel centre; a mean over its site still needs one.
+        near = np.abs(axis - center[..., None]) <= 0.5
+        inside = winding.cumsum(axis=2)[..., :n_pixels] > 0.5
+        site[start : start + len(part)] = inside | (near[:, 1, :, None] & near[:, 0, None, :])
+    return site
+
+
+def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> NDArray[np.float64]:
+    """Bound the contrast that is left after averaging over pixels and the slice and blurring the margin.
+
+    Parameters
+    ----------
+    signals
+        `n` signals.
+    pixel_mm, slice_mm
+        Pixel pitch and slice thickness, mm.
+
+    Returns
+    -------
+    The most that any pixel differs from the background, HU, shape `(n,)`, at least 0: what is spread over a pixel of
+    area A, or by a margin of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
+    """
+    mass = np.pi / 4.0 * signals.diameter_mm**2
+    mass = mass / np.where(_is(signals, "nodule"), signals.exponent + 1.0, 1.0)
+    mass = mass / np.where(_is(signals, "gaussian"), np.log(2.0), 1.0)
+    peak = np.ones(len(signals))
+    if slice_mm > 0:
+        thin = _is(signals, "sphere", "ellipsoid")
+        peak = np.where(thin, np.minimum(signals.diameter_mm / slice_mm, 1.0), peak)
+        mass = np.where(thin, mass * np.minimum(2.0 / 3.0 * signals.diameter_mm / slice_mm, 1.0), mass)
+    spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.margin_mm**2)
+    bound: NDArray[np.float64] = np.abs(signals.contrast_hu) * np.minimum(peak, mass / spread)
+    return bound
+
+
+def check_visible(
+    signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0, min_hu: float = 1.0, max_share: float = 0.1
+) -> None:
+    """Refuse a task whose signals vanish at this pixel size.
+
+    Parameters
+    ----------
+    signals
+        Those drawn.
+    pixel_mm, slice_mm
+        Pixel pitch and slice thickness, mm.
+    min_hu
+        A contrast below this has vanished, HU; the step of a CT image by default.
+    max_share
+        Share of the signals that may: a range of contrasts may well pass through 0.
+
+    Raises
+    ------
+    UserError
+        If more of them vanish.
+    """
+    bound = contrast_bound_hu(signals, pixel_mm=pixel_mm, slice_mm=slice_mm)
+    gone = bound < min_hu
+    if gone.mean() > max_share:
+        worst = int(np.argmin(np.where(gone, np.abs(signals.contrast_hu) * -1.0, np.inf)))
+        raise UserError(
+            f"{gone.mean():.0%} of the signals vanish at pixels of {pixel_mm:g} mm: one of "
+            f"{signals.contrast_hu[worst]:.3g} HU and {signals.diameter_mm[worst]:.3g} mm keeps at most "
+            f"{bound[worst]:.2g} HU, less than {min_hu:g} HU: raise signal.contrast_hu or signal.diameter_mm, or lower "
+            "signal.margin_mm or scanner.pixel_mm"
+        )
