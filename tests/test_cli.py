@@ -136,7 +136,7 @@ def test_a_narrow_terminal_shows_whole_numbers(study: Path, tmp_path: Path) -> N
         ("denoiser.network=unet", "denoiser.network 'unet' is unknown: use cnn"),
         ("denoiser.arguments.depth=3", "denoiser.arguments do not fit cnn"),
         ("training.trainable=decoder", "training.trainable 'decoder' leaves nothing to train"),
-        ("background.kind=dicom", "background.path is not set"),
+        ("background.kind=series", "background.path is not set"),
     ],
 )
 def test_a_wrong_setting(refused: Callable[..., str], study: Path, tmp_path: Path, override: str, message: str) -> None:
@@ -258,7 +258,7 @@ def cut_short(folder: Path) -> None:
     [
         (lambda folder: (folder / "notes.txt").write_text("no CT"), "no CT slice in 1 files"),
         (lambda folder: None, "no CT slice in 0 files"),
-        (lambda folder: folder.rmdir(), "is no folder: give the folder that holds a CT series"),
+        (lambda folder: folder.rmdir(), "does not exist; give a folder with a CT series"),
         (lambda folder: (folder / "a.dcm").write_bytes(MR.read_bytes()), "MR images and no CT"),
         (lambda folder: [ct(folder / "a"), ct(folder / "b", SeriesInstanceUID="1.2.3")], "2 series, of 1, 1 slices"),
         (cut_short, "a.dcm: cannot be read whole (cut short"),
@@ -271,11 +271,11 @@ def test_ct_that_cannot_be_used(
     folder = tmp_path / "ct"
     folder.mkdir()
     fill(folder)
-    args = ("run", study, "--out", tmp_path / "run", "--set", "background.kind=dicom", "--device", "cpu")
+    args = ("run", study, "--out", tmp_path / "run", "--set", "background.kind=series", "--device", "cpu")
     assert message in refused(*args, "--set", f"background.path={folder}")
     assert not (tmp_path / "run" / "trials").exists()
     # The mistake is mended in the same run folder: another folder is read, not refused as another study.
-    assert "elsewhere is no folder" in refused(*args, "--set", f"background.path={tmp_path / 'elsewhere'}")
+    assert "elsewhere: does not exist" in refused(*args, "--set", f"background.path={tmp_path / 'elsewhere'}")
 
 
 # --- denoise

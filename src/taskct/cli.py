@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -34,9 +35,13 @@ from taskct.config import (
 )
 from taskct.errors import UserError
 from taskct.report import write_report
+from taskct.report.preview import write_preview
+from taskct.scanner.presets import SCANNERS
 from taskct.study.checks import check_network
 from taskct.study.denoise import denoise_path
+from taskct.study.lower_dose import lower_dose
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
 from taskct.yaml_files import read_yaml
 
@@ -55,7 +60,11 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            kept = "nothing was written" if ctx.invoked_subcommand == "denoise" else "finished stages stay"
+            kept = (
+                "nothing was written"
+                if ctx.invoked_subcommand in ("denoise", "preview", "lower-dose")
+                else "finished stages stay"
+            )
             _fail(f"interrupted: {kept}; the same command goes on from there", INTERRUPTED)
         except UserError as error:
             _fail(str(error))
@@ -363,6 +372,74 @@ def denoise(
         opened = progress.open("denoise")
         written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def preview(
+    page: Annotated[Path, typer.Option("--out", metavar="PAGE", help="The page to write.")] = Path("preview.html"),
+    config: Config = None,
+    preset: Preset = None,
+    overrides: SetOption = None,
+    seed: Seed = None,
+    n_trials: Annotated[
+        int, typer.Option("--trials", metavar="N", min=1, max=50, help="Trials of each hypothesis to show.")
+    ] = 6,
+    device: Device = "auto",
+) -> None:
+    """Draw a page of trials with their truth, before anything is simulated or trained at length.
+
+    As in: taskct preview --preset demo --out preview.html
+    """
+    if config is None and preset is None:
+        raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
+    settings = _settings(config, preset, overrides, seed)
+    shown = make_preview(settings, n_trials=n_trials, device=resolve_device(device))
+    written = write_preview(page, **{field.name: getattr(shown, field.name) for field in fields(shown)})
+    out.print(f"Preview: {written}", highlight=False, soft_wrap=True)
+
+
+@app.command(name="lower-dose")
+def lower_dose_command(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the new series.", show_default=False)],
+    dose_fraction: Annotated[
+        float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
+    ],
+    noise_hu: Annotated[
+        float,
+        typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")
+    ] = "siemens-definition-as",
+    kernel: Annotated[
+        str, typer.Option("--kernel", metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
+    ] = "soft",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the noise.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Simulate a lower dose in an existing CT series by inserting the noise that is missing.
+
+    As in: taskct lower-dose CT_FOLDER OUT_FOLDER --dose-fraction 0.25 --noise-hu 12
+
+    The noise has the correlation of the kernel and follows the attenuation of every ray.
+    """
+    where = resolve_device(device)
+    with _progress() as progress:
+        written = lower_dose(
+            source,
+            target,
+            dose_fraction=dose_fraction,
+            noise_hu=noise_hu,
+            model=model,
+            kernel=kernel,
+            seed=seed,
+            device=where,
+            progress=progress.open("lower dose"),
+        )
+    out.print(f"Written: {written}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -65,8 +65,8 @@ def test_another_study_is_refused_by_the_setting_that_differs(run: RunFolder) ->
 
 def test_a_study_without_a_finished_stage_may_be_mended(tmp_path: Path) -> None:
     """A first attempt that failed, say on a folder without CT, does not block its correction."""
-    folder_of(tmp_path / "run", tiny_settings(background={"kind": "dicom", "path": "typo"}))
-    mended = tiny_settings(background={"kind": "dicom", "path": "right"})
+    folder_of(tmp_path / "run", tiny_settings(background={"kind": "series", "path": "typo"}))
+    mended = tiny_settings(background={"kind": "series", "path": "right"})
     folder_of(tmp_path / "run", mended)
     assert folder_of(tmp_path / "run").settings == mended
 

@@ -174,7 +174,7 @@ def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Se
             figure.colorbar(shown, cax=scale, label="difference (HU)")
             scale.yaxis.set_ticks_position("left")
             scale.yaxis.set_label_position("left")
-        _scale_bar(axes[0, 0], task.pixel_mm, examples.reference.shape[-2:])
+        scale_bar(axes[0, 0], task.pixel_mm, examples.reference.shape[-2:])
     return figure
 
 
@@ -186,7 +186,8 @@ def _circle(ax: Axes, examples: Examples, k: int, color: str) -> None:
         ax.add_patch(Circle((column, row), radius, fill=False, edgecolor=color, linewidth=1))
 
 
-def _scale_bar(ax: Axes, pixel_mm: float, shape: Sequence[int]) -> None:
+def scale_bar(ax: Axes, pixel_mm: float, shape: Sequence[int]) -> None:
+    """Draw a bar of a round length into an image of this pitch (mm) and shape (pixels)."""
     height, width = shape
     fits = [mm for mm in (1, 2, 5, 10, 20, 50, 100) if mm / pixel_mm <= 0.4 * width] or [1]
     length = fits[-1] / pixel_mm

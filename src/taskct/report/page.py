@@ -35,7 +35,7 @@ def write_report(run: Path) -> Path:
         If a file of the run is missing or broken.
     """
     page = render(load_run(run))
-    return _write_whole(run / "report.html", lambda file: file.write_text(page, encoding="utf-8"))
+    return write_whole(run / "report.html", lambda file: file.write_text(page, encoding="utf-8"))
 
 
 def tradeoff_png(run: Path, path: Path) -> Path:
@@ -58,7 +58,7 @@ def tradeoff_png(run: Path, path: Path) -> Path:
         If a file of the run is missing or broken.
     """
     figure = tradeoff_figure(load_run(run))
-    return _write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    return write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
 
 
 def render(run: Run) -> str:
@@ -99,7 +99,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Write beside the target and move it into place, so that a killed run leaves the old file as it was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -270,6 +270,3 @@ class FBP:
             filtered = self._system.project(image[part].to(torch.float32))
             sinogram[part] = filtered @ self._filter.T * self._redundancy
         return sinogram
-
-
-RegionFBP = FBP

@@ -78,9 +78,8 @@ def cached_matrix(key: Mapping[str, Any], build: Callable[[], sparse.csr_matrix]
 def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
     """Map a file, or None unless it is whole and ours."""
     try:
-        # A plain read-only copy-on-write map; never a pickle.
-        words = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
-    except (OSError, ValueError, EOFError):
+        words = np.asarray(np.lib.format.open_memmap(path, mode="c"))  # copy-on-write; refuses pickles
+    except (OSError, ValueError, EOFError, OverflowError):
         return None
     if words.dtype != np.int32 or words.ndim != 1 or len(words) < HEADER or not np.array_equal(words[:8], digest):
         return None
@@ -92,7 +91,10 @@ def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
         return None
     with suppress(OSError):
         os.utime(path)  # the time of last use
-    return sparse.csr_matrix((values.view(np.float32), indices, pointer), shape=(n_rows, n_columns), copy=False)
+    matrix = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)
+    # Not by the constructor, which copies an array that is less than half of the one it is a part of.
+    matrix.data, matrix.indices, matrix.indptr = values.view(np.float32), indices, pointer
+    return matrix
 
 
 def _checksum(*parts: NDArray[np.int32]) -> NDArray[np.int32]:

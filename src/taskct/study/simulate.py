@@ -24,6 +24,7 @@ Progress = Callable[[int, int, str], None]
 Chunk = tuple[str, int, int]
 """Split, first trial and number of trials."""
 
+TRIALS_PER_WORKER = 400  # a process takes seconds to start
 MAX_OUTSIDE = 0.01  # share of an object's attenuation beyond the field of view that is passed over in silence
 
 
@@ -116,7 +117,7 @@ def simulate_store(
     done, outside = total - sum(n for _, _, n in missing), 0.0
     if progress is not None:
         progress(done, total, "")
-    workers = max(min(workers, len(missing)), 1)
+    workers = max(min(workers, len(missing), (total - done) // TRIALS_PER_WORKER), 1)
     work = _alone(maker, store, missing) if workers == 1 else _shared(settings, device, store, missing, workers)
     for (name, _, n), part in work:
         done, outside = done + n, max(outside, part)

@@ -1,0 +1,135 @@
+"""A CT series as it would have been at a lower dose: the missing noise inserted slice by slice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from taskct.dicom import read_series, read_slice
+from taskct.dicom_write import write_series
+from taskct.errors import UserError
+from taskct.scanner.exposure import i0_for_noise, tube_current
+from taskct.scanner.fbp import FBP
+from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.insertion import insert_noise
+from taskct.scanner.kernels import KERNELS, WINDOWS, Kernel
+from taskct.scanner.presets import SCANNERS
+from taskct.scanner.projector import Projector
+from taskct.units import hu_to_mu
+
+Progress = Callable[[int, int, str], None]
+MAX_VIEWS = 600  # a turn of the model is thinned to at most so many: noise needs no more, and matrices stay small
+SLICES_AT_A_TIME = 4
+
+
+def lower_dose(
+    source: Path,
+    target: Path,
+    *,
+    dose_fraction: float,
+    noise_hu: float,
+    model: str = "siemens-definition-as",
+    kernel: str = "soft",
+    electronic_noise: float = 10.0,
+    tube_modulation: float = 0.5,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Insert the noise that a CT series lacks to be one at a fraction of its dose.
+
+    Parameters
+    ----------
+    source
+        A folder with one CT series, or a DICOM slice.
+    target
+        Folder for the new series; must not exist or be empty.
+    dose_fraction
+        In (0, 1).
+    noise_hu
+        Standard deviation of the noise that the series has in the middle of its middle slice, HU: measured in a
+        uniform organ there. It calibrates the photons.
+    model
+        Geometry of the scan, from `SCANNERS`; its views are thinned.
+    kernel
+        "soft", "sharp" or a window: what the series was reconstructed with, about.
+    electronic_noise
+        Standard deviation of the readout noise in photon equivalents per ray.
+    tube_modulation
+        Strength of the tube-current modulation within a turn, in [0, 1].
+    seed
+        Of the noise.
+    device
+        Where to compute.
+    progress
+        Called as (slices done, in all, nothing).
+
+    Returns
+    -------
+    `target`.
+
+    Raises
+    ------
+    UserError
+        If the series cannot be read or has pixels that are not square, the target exists, or a value is out of range.
+    """
+    if not 0.0 < dose_fraction < 1.0:
+        raise UserError(
+            f"the dose fraction is {dose_fraction:g}: give one in (0, 1), relative to the dose of the series"
+        )
+    if model not in SCANNERS:
+        raise UserError(f"no scanner model {model!r}: choose one of {', '.join(SCANNERS)}")
+    if kernel not in KERNELS and kernel not in WINDOWS:
+        raise UserError(f"no kernel {kernel!r}: choose one of {', '.join([*KERNELS, *WINDOWS])}")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists: choose another output, nothing is overwritten")
+    series = read_series(source) if source.is_dir() else read_slice(source)
+    n, height, width = series.image_hu.shape
+    if height != width or not np.isclose(*series.pixel_mm, rtol=1e-4):
+        raise UserError(
+            f"slices of {height} × {width} pixels of {series.pixel_mm[0]:g} × {series.pixel_mm[1]:g} mm: "
+            "give square slices with square pixels"
+        )
+    geometry = _thinned(model)
+    grid = {"n_pixels": width, "pixel_mm": series.pixel_mm[0], "device": device}
+    roll_off = KERNELS.get(kernel) or Kernel(kernel, 1.0)
+    projector = Projector(geometry, **grid)
+    fbp = FBP(geometry, **grid, window=roll_off.window, cutoff=roll_off.cutoff)
+    images = torch.from_numpy(series.image_hu)
+    middle = projector.project(hu_to_mu(images[n // 2 : n // 2 + 1].to(device)).clamp(min=0.0))
+    photons = i0_for_noise(
+        noise_hu,
+        fbp.pixel_weights(height // 2, width // 2),
+        middle[0],
+        electronic_noise=electronic_noise,
+        relative=tube_current(middle, tube_modulation)[0, :, None],
+    )
+    result = np.empty_like(series.image_hu)
+    for start in range(0, n, SLICES_AT_A_TIME):
+        part = slice(start, min(start + SLICES_AT_A_TIME, n))
+        image = images[part].to(device)
+        lines = projector.project(hu_to_mu(image).clamp(min=0.0))
+        noisy = insert_noise(
+            image,
+            projector,
+            fbp,
+            i0=photons * tube_current(lines, tube_modulation)[..., None],
+            dose_fraction=dose_fraction,
+            electronic_noise=electronic_noise,
+            seeds=[seed * 2**32 + k for k in range(part.start, part.stop)],
+        )
+        result[part] = noisy.cpu().numpy()
+        if progress is not None:
+            progress(part.stop, n, "")
+    result[series.padding] = series.image_hu[series.padding]
+    write_series(result, series, target, description=f"taskct dose fraction {dose_fraction:g}, simulated")
+    return target
+
+
+def _thinned(model: str) -> ScanGeometry:
+    """The scan of a model, with a divisor of its views that is a multiple of 4 and at most `MAX_VIEWS`."""
+    geometry = dict(SCANNERS[model].geometry)
+    views = geometry["views_per_turn"]
+    geometry["views_per_turn"] = max(n for n in range(4, MAX_VIEWS + 1, 4) if views % n == 0)
+    return ScanGeometry(**geometry)
