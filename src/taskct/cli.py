@@ -46,6 +46,7 @@ from taskct.study.stages import RunFolder, resolve_device
 from taskct.yaml_files import read_yaml
 
 MISTAKE, INTERRUPTED = 2, 130
+WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 out = Console()
@@ -60,11 +61,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            kept = (
-                "nothing was written"
-                if ctx.invoked_subcommand in ("denoise", "preview", "lower-dose")
-                else "finished stages stay"
-            )
+            kept = "nothing was written" if ctx.invoked_subcommand in WHOLE else "finished stages stay"
             _fail(f"interrupted: {kept}; the same command goes on from there", INTERRUPTED)
         except UserError as error:
             _fail(str(error))

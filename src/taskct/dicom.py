@@ -165,6 +165,17 @@ def read_slice(path: Path) -> CTSeries:
     return _load([_check_header(dataset, path, path.name)], float("nan"))
 
 
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Name the folder in refusals that name only files in it, for when there are several."""
+    try:
+        yield
+    except UserError as error:
+        if str(folder) in str(error):
+            raise
+        raise UserError(f"{folder}: {error}") from error
+
+
 def is_dicom(file: Path) -> bool:
     """Whether a file bears the DICOM mark."""
     with file.open("rb") as content:

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from taskct.dicom import CTSeries, is_dicom, read_series, tolerant
+from taskct.dicom import CTSeries, is_dicom, naming, read_series, tolerant
 from taskct.errors import UserError
 from taskct.volume import SAME_GRID, grid_distance_mm
 
@@ -57,9 +57,11 @@ def read_pair(low: Path, normal: Path, *, common_slices: bool = False) -> Pair:
         As :func:`~taskct.dicom.read_series`; if the two differ in patient, matrix, pixel or slice spacing or place, or
         do not have the same slices.
     """
-    return _match(
-        read_series(low, allow_gaps=common_slices), read_series(normal, allow_gaps=common_slices), low, common_slices
-    )
+    series = []
+    for folder in (Path(low), Path(normal)):
+        with naming(folder):
+            series.append(read_series(folder, allow_gaps=common_slices))
+    return _match(series[0], series[1], f"{Path(low).name} and {Path(normal).name}", common_slices)
 
 
 def read_paired(
@@ -204,9 +206,8 @@ def _drop_dose(name: str) -> str:
     return "".join(part for part in re.split("([A-Za-z]+)", name.lower()) if part not in _LOW | _NORMAL).strip("_- .^")
 
 
-def _match(low: CTSeries, normal: CTSeries, folder: Path, common_slices: bool) -> Pair:
+def _match(low: CTSeries, normal: CTSeries, name: str, common_slices: bool) -> Pair:
     """Check that two series show the same patient on the same grid, and pair their slices."""
-    name = f"{Path(folder).name} and its normal-dose series"
     # The Grand Challenge calls one patient L067_FD_3_1 and L067_QD_3_1.
     patients = [_drop_dose(_tag(one.paths[0], "PatientID")) for one in (low, normal)]
     if all(patients) and patients[0] != patients[1]:
@@ -247,9 +248,10 @@ def _take(series: CTSeries, index: NDArray[np.int64]) -> CTSeries:
     """Some of the slices of a series."""
     if len(index) == len(series.image_hu):
         return series
-    affine = series.affine.copy()
-    affine[:3, 3] += index[0] * affine[:3, 0]
-    affine[:3, 0] *= (index[-1] - index[0]) / (len(index) - 1) if len(index) > 1 else 1.0
+    affine, at = series.affine.copy(), series.position_mm
+    per_mm = affine[:3, 0] * (len(at) - 1) / (at[-1] - at[0])  # the step along the stack for one mm along the normal
+    affine[:3, 3] += per_mm * (at[index[0]] - at[0])
+    affine[:3, 0] = per_mm * ((at[index[-1]] - at[index[0]]) / (len(index) - 1) if len(index) > 1 else 1.0)
     return replace(
         series,
         image_hu=series.image_hu[index],

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from taskct.dicom import is_dicom, read_series
+from taskct.dicom import is_dicom, naming, read_series
 from taskct.errors import UserError
 from taskct.nifti import ENDINGS, read_label_map, read_label_volume, read_nifti
 from taskct.paired import Pair, find_pairs, read_paired
@@ -38,8 +38,12 @@ def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]
     """
     sources = _sources(Path(path))
     labels = [None] * len(sources) if organs_path is None else _label_files(Path(organs_path), sources)
-    volumes = [read_nifti(source) if source.is_file() else read_series(source) for source in sources]
-    return [_with_labels(volume, file) for volume, file in zip(volumes, labels, strict=True)]
+    volumes: list[Volume] = []
+    for source, file in zip(sources, labels, strict=True):
+        with naming(source):
+            volume = read_nifti(source) if source.is_file() else read_series(source)
+        volumes.append(_with_labels(volume, file))
+    return volumes
 
 
 def read_paired_volumes(

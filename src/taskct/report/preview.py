@@ -103,6 +103,10 @@ def write_preview(
     return write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
 
 
+def _cells(trials: Images, k: int) -> list[str]:
+    return [f"{trials.truth[name][k]:{form}}" for name, _, form in COLUMNS]
+
+
 def _objects(
     objects_hu: NDArray[np.float32], pixel_mm: float, field_of_view_mm: float, region_mm: NDArray[np.float64]
 ) -> Figure:
@@ -140,7 +144,7 @@ def _trials(
         for row, group, name in ((0, present, "H1"), (2, absent, "H0")):
             axes[row, 0].set_ylabel(f"{name}\nnoisy")
             axes[row + 1, 0].set_ylabel("reference")
-            for column, k in enumerate(group):
+            for column, k in enumerate(group.tolist()):
                 for offset, image in ((0, trials.noisy[k]), (1, trials.reference[k])):
                     ax = axes[row + offset, column]
                     ax.imshow(image, cmap="gray", vmin=low, vmax=high)

@@ -3,6 +3,7 @@
 import torch
 
 from taskct.errors import UserError
+from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.noise import STARVED, line_integral_variance
 from taskct.scanner.spectrum import Spectrum
@@ -150,6 +151,29 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
         raise UserError(f"the strength of the tube-current modulation is {strength}, not in [0, 1]")
     # A softmax over the views is exp(strength × p) over its sum, without overflow.
     return torch.softmax(strength * line_integral.amax(dim=-1), dim=-1) * line_integral.shape[-2]
+
+
+def middle_weights(fbp: FBP, *, side: int = 4) -> torch.Tensor:
+    """Give weights whose noise is that of the pixels in the middle of an image, in the mean of their variances.
+
+    One pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at
+    the isocentre itself it is the same in every view.
+
+    Parameters
+    ----------
+    fbp
+        The reconstruction; at least `side` pixels wide.
+    side
+        Pixels along a side of the middle part.
+
+    Returns
+    -------
+    Root of the mean squared `FBP.pixel_weights`, mm⁻¹, shape `(n_views, n_bins)`.
+    """
+    first = (fbp.n_pixels - side) // 2
+    pixels = [(row, column) for row in range(first, first + side) for column in range(first, first + side)]
+    mean = torch.stack([fbp.pixel_weights(*pixel).double() ** 2 for pixel in pixels]).mean(dim=0)
+    return mean.sqrt()
 
 
 def noise_hu(

@@ -6,7 +6,7 @@ import torch
 
 from taskct.config import Settings
 from taskct.scanner.analytic import project_ellipses
-from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, photons_per_ray, tube_current
+from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, middle_weights, photons_per_ray, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.kernels import KERNELS, Kernel
@@ -77,9 +77,9 @@ class Exposure:
                 bin_mm=s.bin_mm,
                 row_mm=max(s.slice_mm, 1.0) * s.source_detector_mm / s.source_isocenter_mm,
             )
-        pixel = FBP(
+        middle = FBP(
             self.geometry,
-            n_pixels=1,
+            n_pixels=4,
             pixel_mm=s.pixel_mm,
             window=kernel_of(self.settings).window,
             cutoff=kernel_of(self.settings).cutoff,
@@ -95,7 +95,7 @@ class Exposure:
             mu=[MU_WATER_PER_MM],
             device=self.device,
         )
-        weights = pixel.pixel_weights(0, 0)
+        weights = middle_weights(middle)
         if self.spectrum is not None:
             cylinder = polychromatic_line_integral(cylinder / MU_WATER_PER_MM, None, self.spectrum)
             weights = weights * WaterCorrection(self.spectrum).slope(cylinder[0])

@@ -16,7 +16,8 @@ from taskct.units import MU_WATER_PER_MM
 
 FLAT = ("disc", "sphere", "ellipsoid")
 SOLID = ("sphere", "ellipsoid")  # end along z, so a thick slice averages them
-PATCH_PIXELS_ACROSS = 48  # of the smallest signal's diameter
+PATCH_PIXELS_ACROSS = 16  # of the smallest signal's diameter, at least
+PATCH_PIXELS_PER_BIN = 4
 
 
 def lidc_of(settings: Settings) -> LidcNodules | None:
@@ -103,7 +104,9 @@ def project_signals(
     rest = np.flatnonzero(~np.logical_or.reduce(list(groups.values())))
     if len(rest):
         some, outlines = signals[rest], None if lidc is None else lidc.outline
-        pixel_mm = min(float(some.diameter_mm.min()) / PATCH_PIXELS_ACROSS, geometry.isocenter_bin_mm / 2.0)
+        pixel_mm = min(
+            float(some.diameter_mm.min()) / PATCH_PIXELS_ACROSS, geometry.isocenter_bin_mm / PATCH_PIXELS_PER_BIN
+        )
         patches = render(
             some,
             n_pixels=patch_pixels(some, pixel_mm=pixel_mm, lidc=outlines),

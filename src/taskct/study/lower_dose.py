@@ -9,7 +9,7 @@ import torch
 from taskct.dicom import read_series, read_slice
 from taskct.dicom_write import write_series
 from taskct.errors import UserError
-from taskct.scanner.exposure import i0_for_noise, tube_current
+from taskct.scanner.exposure import i0_for_noise, middle_weights, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.insertion import insert_noise
@@ -75,9 +75,7 @@ def lower_dose(
         If the series cannot be read or has pixels that are not square, the target exists, or a value is out of range.
     """
     if not 0.0 < dose_fraction < 1.0:
-        raise UserError(
-            f"the dose fraction is {dose_fraction:g}: give one in (0, 1), relative to the dose of the series"
-        )
+        raise UserError(f"the dose fraction is {dose_fraction:g}: give one in (0, 1), of the dose of the series")
     if model not in SCANNERS:
         raise UserError(f"no scanner model {model!r}: choose one of {', '.join(SCANNERS)}")
     if kernel not in KERNELS and kernel not in WINDOWS:
@@ -100,7 +98,7 @@ def lower_dose(
     middle = projector.project(hu_to_mu(images[n // 2 : n // 2 + 1].to(device)).clamp(min=0.0))
     photons = i0_for_noise(
         noise_hu,
-        fbp.pixel_weights(height // 2, width // 2),
+        middle_weights(fbp),
         middle[0],
         electronic_noise=electronic_noise,
         relative=tube_current(middle, tube_modulation)[0, :, None],

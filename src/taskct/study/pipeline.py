@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from taskct.config import Settings
+from taskct.config import ProfileSettings, Settings
 from taskct.errors import UserError
 from taskct.study.arms import CONTROL, MSE, Arm, arms_of
 from taskct.study.evaluate import ArmResult, Evaluator, evaluate_all
@@ -20,6 +20,7 @@ from taskct.study.results import (
     write_npz,
 )
 from taskct.study.simulate import simulate_store
+from taskct.study.sources import DEFAULT_ORGANS
 from taskct.study.stages import RunFolder, size_of
 from taskct.study.train import train_all
 from taskct.training.checkpoints import write_text
@@ -127,6 +128,12 @@ BACKGROUNDS = {
 }
 
 
+def _profile(profile: ProfileSettings) -> str:
+    """Shape and contrast of a signal in words."""
+    shapes = " or ".join(f"{'an' if shape[0] in 'aeiou' else 'a'} {shape}" for shape in profile.shape)
+    return f"{shapes} of random contrast ({profile.contrast_hu[0]:g} to {profile.contrast_hu[1]:g} HU)"
+
+
 def describe(settings: Settings) -> str:
     """The task in one paragraph."""
     g, s, h0 = settings.signal, settings.scanner, settings.absent_signal
@@ -135,16 +142,14 @@ def describe(settings: Settings) -> str:
         "square": f"±{g.position_mm:g} mm",
         "disc": f"within {g.position_mm:g} mm",
         "list": f"{len(g.sites_mm)} known",
-        "organ": f"in the {settings.background.organ or 'organ'}",
+        "organ": f"in the {settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, 'body')}",
     }[g.site]
-    task = (
-        f"Detect a {' or '.join(g.shape)} of random contrast ({g.contrast_hu[0]:g} to {g.contrast_hu[1]:g} HU), {size} "
-        f"({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place ({place}) in "
-        f"{BACKGROUNDS[settings.background.kind]} "
-    )
+    ground = BACKGROUNDS[settings.background.kind]
+    sought = f"{_profile(g)}, {size} ({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place ({place})"
+    task = f"Detect {sought} in {ground} "
     if h0.inserted:
-        other = f"{' or '.join(h0.shape)} ({h0.contrast_hu[0]:g} to {h0.contrast_hu[1]:g} HU, {h0.diameter_mm[0]:g} to "
-        task = task.replace("Detect", "Tell", 1).replace(" in ", f" from a {other}{h0.diameter_mm[1]:g} mm) in ", 1)
+        other = f"{_profile(h0)} and diameter ({h0.diameter_mm[0]:g} to {h0.diameter_mm[1]:g} mm)"
+        task = f"Tell {sought} from {other} in {ground} "
     known = "(signal and background known statistically). "
     if settings.background.kind == "paired":
         return task + known + "The noisy image is the low-dose series, the reference the normal-dose one."

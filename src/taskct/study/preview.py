@@ -76,7 +76,10 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     shown = np.concatenate([np.flatnonzero(present)[:n_trials], np.flatnonzero(~present)[:n_trials]])
     margin = settings.trials.margin_pixels
     some = select(trials, shown)
-    inserted = some.truth["inserted"] > 0
+    names = [
+        SHAPES[int(k)] if there else "none"
+        for k, there in zip(some.truth["shape"], some.truth["inserted"], strict=True)
+    ]
     objects = np.unique(scanned.owner)[:N_OBJECTS]
     first = [int(np.flatnonzero(scanned.owner == i)[0]) for i in objects]
     side_mm = settings.trials.region_pixels * settings.scanner.pixel_mm
@@ -94,9 +97,7 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
             truth=some.truth,
         ),
         numbers=shown,
-        shape=tuple(
-            SHAPES[int(k)] if there else "none" for k, there in zip(some.truth["shape"], inserted, strict=True)
-        ),
+        shape=tuple(names),
         all_truth=trials.truth,
         objects_hu=scanned.objects_hu[objects],
         object_pixel_mm=settings.scanner.object_pixel_mm,

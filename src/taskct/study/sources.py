@@ -29,6 +29,8 @@ from taskct.trials import SPLITS
 from taskct.volume import Volume
 from taskct.volumes import read_label_volumes, read_paired_volumes, read_volumes
 
+DEFAULT_ORGANS = {"abdomen": "liver", "thorax": "lungs"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -88,9 +90,9 @@ def _phantoms(settings: Settings, first_case: int) -> Background:
                 first_case=first_case,
             )
         case "abdomen":
-            return Abdomen(**grid, organ=b.organ or "liver", texture=power_law, first_case=first_case)
+            return Abdomen(**grid, organ=b.organ or DEFAULT_ORGANS["abdomen"], texture=power_law, first_case=first_case)
         case "thorax":
-            return Thorax(**grid, organ=b.organ or "lungs", texture=power_law, first_case=first_case)
+            return Thorax(**grid, organ=b.organ or DEFAULT_ORGANS["thorax"], texture=power_law, first_case=first_case)
     body: dict[str, Any] = {"mean_hu": b.mean_hu, "body_mm": (b.body_mm, b.body_mm), "first_case": first_case}
     if b.kind == "uniform":
         return Uniform(**grid, **body)

@@ -1,0 +1,244 @@
+"""The scanner of a study: every kind of background, signal and exposure, from settings to trials."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from taskct.config import make_settings
+from taskct.errors import UserError
+from taskct.study.pipeline import describe
+from taskct.study.simulate import simulate
+from taskct.study.sources import make_sources
+from taskct.tasks.shapes import render
+from taskct.tasks.signals import SHAPES, Signals
+from taskct.trials import SPLITS
+from test_dicom import save_series
+
+SMALL = {
+    "scanner": {"n_views": 120, "n_bins": 240, "bin_mm": 3.0, "object_pixels": 96, "object_pixel_mm": 4.0},
+    "trials": {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 24, "region_pixels": 32, "margin_pixels": 2},
+    "signal": {"position_mm": 4},
+}
+PLACES = {"region_count": 9, "region_step_mm": 20}
+
+
+def trials_of(*changes):
+    return simulate(make_settings(SMALL, *changes))["test"]
+
+
+@pytest.mark.parametrize("kind", ["abdomen", "thorax", "uniform", "lumpy", "clustered-lumpy", "power-law"])
+def test_every_phantom_gives_trials(kind):
+    mean = {"abdomen": (0, 200), "thorax": (-950, 100)}.get(kind, (0, 80))
+    background = {"kind": kind, "region_hu": [-1100, 3000]}
+    trials = trials_of({"background": background, "scanner": PLACES})
+    assert np.isfinite(trials.noisy).all()
+    assert mean[0] < trials.reference.mean() < mean[1]
+    assert len(np.unique(trials.truth["case"])) == 24
+    assert describe(make_settings(SMALL, {"background": background})).startswith("Detect a disc")
+
+
+def test_a_uniform_background_is_the_same_in_every_trial():
+    trials = trials_of({"background": {"kind": "uniform", "mean_hu": 40}})
+    absent = trials.reference[~trials.signal_present]
+    np.testing.assert_allclose(absent, absent[:1].repeat(len(absent), 0), atol=1e-3)
+    # Exact line integrals of a disc: within a HU of its mean everywhere, the more so with more views.
+    np.testing.assert_allclose(absent[0], 40.0, atol=1.0)
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "lidc"])
+def test_every_shape_stands_in_the_image_as_it_is_drawn(shape):
+    """The reconstruction of a signal is its rendering, blurred: the same mass at the same place."""
+    changed = {
+        "background": {"kind": "uniform"},
+        "signal": {"shape": shape, "contrast_hu": [100, 100], "diameter_mm": [10, 10], "position_mm": 3},
+        "scanner": {"n_views": 240, "slice_mm": 4, "filter": "hann"},
+    }
+    trials = trials_of(changed)
+    signals = Signals.from_columns(trials.truth)
+    ground = trials.reference[~trials.signal_present][0]
+    drawn = render(signals, n_pixels=36, pixel_mm=1.0, slice_mm=4.0, placed=True)
+    axis = np.arange(36) - 17.5
+    for k in np.flatnonzero(trials.signal_present):
+        found = trials.reference[k] - ground
+        assert found.sum() == pytest.approx(drawn[k].sum(), rel=0.03)
+        x, y = trials.truth["x_mm"][k], trials.truth["y_mm"][k]
+        found = found * (np.hypot(axis[None, :] - x, axis[:, None] - y) < 10)  # far streaks would weigh much
+        for along in (axis[None, :], axis[:, None]):
+            moment = [(image * along).sum() / image.sum() for image in (found, drawn[k])]
+            assert moment[0] == pytest.approx(moment[1], abs=0.15)  # mm
+
+
+def test_characterization_inserts_a_signal_under_both_hypotheses():
+    changed = {
+        "background": {"kind": "uniform"},
+        "signal": {"shape": "spiculated", "diameter_mm": [10, 10], "contrast_hu": [80, 80]},
+        "absent_signal": {"inserted": True, "shape": "disc", "diameter_mm": [6, 6], "contrast_hu": [50, 50]},
+    }
+    trials = trials_of(changed)
+    present = trials.signal_present
+    assert set(trials.truth["shape"][present]) == {SHAPES.index("spiculated")}
+    assert set(trials.truth["diameter_mm"][~present]) == {6.0}
+    assert (trials.truth["inserted"] == 1).all()
+    bare = trials_of({"background": {"kind": "uniform"}})
+    ground = bare.reference[~bare.signal_present][0]
+    added = (trials.reference - ground).sum(axis=(1, 2))
+    np.testing.assert_allclose(added[~present], 50 * np.pi * 9, rtol=0.05)
+    np.testing.assert_allclose(added[present], 80 * np.pi * 25, rtol=0.05)
+    assert describe(make_settings(SMALL, changed)).startswith("Tell a spiculated")
+
+
+@pytest.mark.parametrize("site", ["disc", "list"])
+def test_sites_follow_the_setting(site):
+    sites = [[3.0, -2.0], [-4.0, 0.0]]
+    trials = trials_of({"signal": {"site": site, "sites_mm": sites, "position_mm": 5}})
+    places = set(zip(trials.truth["x_mm"], trials.truth["y_mm"], strict=True))
+    if site == "list":
+        assert places == {tuple(place) for place in sites}
+    else:
+        assert all(np.hypot(*place) <= 5 for place in places)
+        assert len(places) == 24
+
+
+@pytest.mark.parametrize(("kind", "preset"), [("abdomen", "liver-metastasis"), ("thorax", "lung-nodule")])
+def test_presets_put_lesions_into_their_organ(kind, preset):
+    changed = {
+        "background": {"kind": kind, "region_hu": [-1100, 3000], "texture_hu": 0.0},
+        "signal": {"preset": preset, "site": "organ", "position_mm": 9},
+        "scanner": PLACES,
+        "trials": {"region_pixels": 40},
+    }
+    trials = trials_of(changed)
+    low, high = {"liver-metastasis": (60, 160), "lung-nodule": (-950, -750)}[preset]
+    x, y = (np.rint(trials.truth[name] + 17.5).astype(int) + 4 for name in ("x_mm", "y_mm"))
+    assert (np.abs(trials.truth["x_mm"]) <= 9 + 2).all()
+    # Where there is no lesion the organ's own HU lies at its site; vessels cross some.
+    there = trials.reference[np.arange(24), y, x][~trials.signal_present]
+    assert np.mean((there > low) & (there < high)) >= 0.7
+    assert make_settings(SMALL, changed).signal.diameter_mm != make_settings(SMALL).signal.diameter_mm
+
+
+def test_a_lesion_too_large_for_its_organ_is_one_clear_line():
+    with pytest.raises(UserError, match=r"reaches 60 mm .* fits into the organ of none .* radius of \d+.* mm: lower"):
+        trials_of(
+            {
+                "background": {"kind": "abdomen"},
+                "signal": {"site": "organ", "diameter_mm": [120, 120], "position_mm": 0},
+                "scanner": PLACES | {"object_pixels": 96},
+                "trials": {"region_pixels": 128},
+            }
+        )
+
+
+def test_a_contrast_that_vanishes_is_one_clear_line():
+    with pytest.raises(UserError, match=r"of the signals vanish at pixels of 1 mm: .* raise signal.contrast_hu"):
+        trials_of({"signal": {"diameter_mm": [0.1, 0.1]}})
+
+
+def test_site_organ_without_an_organ_is_one_clear_line():
+    with pytest.raises(UserError, match=r"set background.organ"):
+        trials_of({"signal": {"site": "organ"}})
+
+
+def noise_of(*changes):
+    trials = trials_of({"background": {"kind": "uniform", "body_mm": 300}, "trials": {"n_test": 48}}, *changes)
+    return float(np.std(trials.noisy - trials.reference))
+
+
+def test_a_noise_in_hu_is_what_the_images_have():
+    # Full dose, 48 trials of 36² correlated pixels, about 300 independent ones each: the standard deviation scatters
+    # by 0.6 %, so 4 % is more than six standard errors.
+    changed = {"exposure": "noise", "noise_hu": 12, "noise_body_mm": 300, "dose_fraction": 1, "electronic_noise": 0}
+    assert noise_of({"scanner": changed}) == pytest.approx(12, rel=0.04)
+    assert noise_of({"scanner": {**changed, "bowtie_mm": 300, "tube_modulation": 0.5}}) == pytest.approx(12, rel=0.04)
+    assert noise_of({"scanner": {**changed, "energy": "poly"}}) == pytest.approx(12, rel=0.04)
+
+
+def test_tube_load_sets_the_noise_by_its_root():
+    changed = {"exposure": "mas", "electronic_noise": 0, "dose_fraction": 1}
+    many, few = (noise_of({"scanner": {**changed, "mas": mas}}) for mas in (400, 100))
+    assert few / many == pytest.approx(2.0, rel=0.05)  # as above: 0.9 % of scatter
+
+
+def test_a_spectrum_with_its_correction_keeps_water_flat():
+    trials = trials_of({"background": {"kind": "uniform", "mean_hu": 0}, "scanner": {"energy": "poly"}})
+    absent = trials.reference[~trials.signal_present]
+    np.testing.assert_allclose(absent, 0.0, atol=2.0)
+
+
+@pytest.mark.parametrize(
+    "scanner",
+    [
+        {"detector": "curved", "bin_offset": 0.25},
+        {"detector": "curved", "scan": "short"},
+        {"detector": "parallel", "bin_mm": 1.6},
+        {"filter": "soft"},
+        {"filter": "hamming", "filter_cutoff": 0.8},
+    ],
+)
+def test_every_geometry_shows_the_same_object(scanner):
+    trials = trials_of({"background": {"kind": "uniform", "mean_hu": 40}, "scanner": scanner})
+    np.testing.assert_allclose(trials.reference[~trials.signal_present], 40.0, atol=1.5)
+
+
+def test_a_scanner_model_fills_what_is_not_given():
+    settings = make_settings(SMALL, {"scanner": {"model": "ge-lightspeed"}})
+    assert (settings.scanner.source_isocenter_mm, settings.scanner.detector) == (541.0, "curved")
+    assert settings.scanner.n_bins == 240  # given
+    with pytest.raises(UserError, match="ge-lightspeed"):
+        make_settings({"scanner": {"model": "ge"}})
+
+
+def test_noise_inserted_into_a_series_leaves_its_image_alone(tmp_path):
+    save_series(tmp_path / "ct", n=4)
+    changed = {
+        "background": {"kind": "series", "path": str(tmp_path / "ct"), "region_hu": [-2000, 4000], "shift_mm": 0},
+        "scanner": {"acquisition": "insertion", "electronic_noise": 0},
+    }
+    trials = trials_of(changed)
+    noise = trials.noisy - trials.reference
+    assert noise.std() > 0
+    quieter = trials_of(changed, {"scanner": {"dose_fraction": 0.5}})
+    # Missing variance: 1/d − 1 in units of the full dose's.
+    ratio = noise.std() / (quieter.noisy - quieter.reference).std()
+    assert ratio == pytest.approx(np.sqrt(3.0), rel=0.05)  # the noise is the same but for its size: exact in theory
+    with pytest.raises(UserError, match="insertion adds noise to real images"):
+        trials_of({"scanner": {"acquisition": "insertion"}})
+
+
+def test_a_label_map_is_filled_with_its_organs(tmp_path):
+    labels = np.zeros((80, 80, 6), dtype=np.uint8)
+    labels[10:70, 20:60] = 1
+    labels[30:50, 30:50] = 2
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([4.0, 4.0, 3.0, 1.0])), tmp_path / "map.nii.gz")
+    changed = {
+        "background": {
+            "kind": "label-map",
+            "path": str(tmp_path / "map.nii.gz"),
+            "organ": "2",
+            "organs": {"1": {"hu": 20}, "2": {"hu": 90}},
+            "shift_mm": 0,
+        },
+        "signal": {"site": "organ", "position_mm": 6},
+    }
+    trials = trials_of(changed)
+    middle = trials.reference[~trials.signal_present][:, 16:20, 16:20]
+    np.testing.assert_allclose(middle.mean(axis=(1, 2)), 90.0, atol=4.0)
+    assert set(SPLITS) == set(make_sources(make_settings(SMALL, changed)))
+
+
+def test_a_paired_series_is_noisy_and_reference(tmp_path):
+    for name, shift in (("full_3mm", 0), ("quarter_3mm", 7)):
+        stored = np.full((64, 64), 40 + shift, dtype=np.int16)
+        tags = {"RescaleSlope": 1, "RescaleIntercept": 0, "PixelSpacing": [4.0, 4.0]}
+        save_series(tmp_path / "L1" / name, n=4, stored=stored, SeriesInstanceUID=f"1.2.{shift + 1}", **tags)
+    changed = {
+        "background": {
+            "kind": "paired",
+            "path": str(tmp_path / "L1"),
+            "region_hu": [-2000, 4000],
+            "shift_mm": 0,
+        },
+        "signal": {"contrast_hu": [100, 100], "diameter_mm": [8, 8]},
+    }
+    trials = trials_of(changed)
+    np.testing.assert_allclose(trials.noisy - trials.reference, 7.0, atol=0.01)  # the lesion is in both
