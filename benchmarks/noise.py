@@ -50,7 +50,8 @@ def main():
 
         ours = seconds(lambda e=expected: draw_counts(e, electronic_noise=5.0, generator=generator), 20)
         print(
-            f"draw, {n_photons:g} photons: {ours / expected.numel() * 1e9:.1f} ns a ray; {seconds(exact, 20) / ours:.1f} × exact"
+            f"draw, {n_photons:g} photons: {ours / expected.numel() * 1e9:.1f} ns a ray; "
+            f"{seconds(exact, 20) / ours:.1f} × the exact draw's speed"
         )
     n = 64
     for arms in (False, True):
@@ -59,7 +60,8 @@ def main():
             settings = {"i0": 2.5e4, "electronic_noise": 5.0, "seeds": range(n), "starvation": starvation}
             took = seconds(lambda p=p, settings=settings: add_noise(p, **settings)) / n
             print(
-                f"add_noise, arms {arms}, {starvation}: {took * 1e3:.2f} ms a trial, 10,000 in {took * 1e4:.0f} s, {threads} threads"
+                f"add_noise, arms {arms}, {starvation}: {took * 1e3:.2f} ms a trial, "
+                f"10,000 in {took * 1e4:.0f} s, {threads} threads"
             )
     tube = tabulated_spectrum(120)
     chords = body(geometry, arms=True)

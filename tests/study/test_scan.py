@@ -140,7 +140,7 @@ def test_site_organ_without_an_organ_is_one_clear_line():
 
 
 def noise_of(*changes):
-    trials = trials_of({"background": {"kind": "uniform", "body_mm": 300}, "trials": {"n_test": 48}}, *changes)
+    trials = trials_of({"background": {"kind": "uniform", "mean_hu": 0, "body_mm": 300}, "trials": {"n_test": 48}}, *changes)
     return float(np.std(trials.noisy - trials.reference))
 
 

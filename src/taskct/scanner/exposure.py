@@ -153,7 +153,7 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
     return torch.softmax(strength * line_integral.amax(dim=-1), dim=-1) * line_integral.shape[-2]
 
 
-def middle_weights(fbp: FBP, *, side: int = 4) -> torch.Tensor:
+def middle_weights(fbp: FBP, *, roi_mm: float = 30.0, n_samples: int = 6) -> torch.Tensor:
     """Give weights whose noise is that of the pixels in the middle of an image, in the mean of their variances.
 
     One pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at
@@ -162,16 +162,17 @@ def middle_weights(fbp: FBP, *, side: int = 4) -> torch.Tensor:
     Parameters
     ----------
     fbp
-        The reconstruction; at least `side` pixels wide.
-    side
-        Pixels along a side of the middle part.
+        The reconstruction.
+    roi_mm, n_samples
+        Side of the square in the middle where the noise is meant, mm, and pixels sampled along it.
 
     Returns
     -------
     Root of the mean squared `FBP.pixel_weights`, mm⁻¹, shape `(n_views, n_bins)`.
     """
-    first = (fbp.n_pixels - side) // 2
-    pixels = [(row, column) for row in range(first, first + side) for column in range(first, first + side)]
+    half = min(roi_mm / fbp.pixel_mm, fbp.n_pixels - 1.0) / 2.0
+    index = (fbp.n_pixels - 1) / 2.0 + torch.linspace(-half, half, n_samples, dtype=torch.float64)
+    pixels = [(int(row), int(column)) for row in index.round() for column in index.round()]
     mean = torch.stack([fbp.pixel_weights(*pixel).double() ** 2 for pixel in pixels]).mean(dim=0)
     return mean.sqrt()
 

@@ -19,6 +19,8 @@ from taskct.scanner.spectrum import (
 )
 from taskct.units import MU_WATER_PER_MM, hu_to_mu
 
+NOISE_ROI_MM = 30.0  # where scanner.noise_hu is meant: a usual region of interest
+
 Correction = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -79,7 +81,7 @@ class Exposure:
             )
         middle = FBP(
             self.geometry,
-            n_pixels=4,
+            n_pixels=round(NOISE_ROI_MM / s.pixel_mm) + 1,
             pixel_mm=s.pixel_mm,
             window=kernel_of(self.settings).window,
             cutoff=kernel_of(self.settings).cutoff,
@@ -95,7 +97,7 @@ class Exposure:
             mu=[MU_WATER_PER_MM],
             device=self.device,
         )
-        weights = middle_weights(middle)
+        weights = middle_weights(middle, roi_mm=NOISE_ROI_MM)
         if self.spectrum is not None:
             cylinder = polychromatic_line_integral(cylinder / MU_WATER_PER_MM, None, self.spectrum)
             weights = weights * WaterCorrection(self.spectrum).slope(cylinder[0])
