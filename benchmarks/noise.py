@@ -10,11 +10,12 @@ import time
 import numpy as np
 import torch
 
+from taskct.scanner.analytic import project_ellipses
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.insertion import insert_noise
 from taskct.scanner.noise import STARVATION, add_noise, draw_counts
-from taskct.scanner.projector import Projector, project_discs
+from taskct.scanner.projector import Projector
 from taskct.scanner.spectrum import WaterCorrection, polychromatic_line_integral, tabulated_spectrum
 from taskct.units import MU_WATER_PER_MM
 
@@ -34,8 +35,8 @@ def body(geometry, *, arms):
     """Line integrals of a water cylinder, with or without arms, `(1, n_views, n_bins)`, and its chords in mm."""
     parts = [(0, 0, 290), (-190, 20, 75), (190, 20, 75)][: 3 if arms else 1]
     x, y, diameter = np.array(parts, dtype=float).T
-    chords = project_discs(geometry, x_mm=x, y_mm=y, diameter_mm=diameter, mu=np.ones(len(parts)))
-    return torch.from_numpy(chords.sum(axis=0, keepdims=True))
+    place = {"x_mm": x[None], "y_mm": y[None], "half_x_mm": diameter[None] / 2, "half_y_mm": diameter[None] / 2}
+    return project_ellipses(geometry, **place, mu=np.ones((1, len(parts))))
 
 
 def main():

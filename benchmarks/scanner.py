@@ -149,9 +149,7 @@ def main():
             common = ("--child", direction, "--threads", options.threads, "--out", out)
             built = child(sys.executable, *common, "--slices", 1, **settings)
             loaded = child(sys.executable, *common, "--slices", *options.slices, **settings)
-            print(
-                f"\n{direction}: matrix {loaded['matrix_gb']:.2f} GB; importing torch alone {loaded['before_gb']:.2f} GB"
-            )
+            print(f"\n{direction}: matrix {loaded['matrix_gb']:.2f} GB; torch alone {loaded['before_gb']:.2f} GB")
             for name, run in (("built and kept", built), ("from the cache", loaded)):
                 print(f"  first slice, matrix {name}: {run['first_s']:.2f} s, peak {run['peak_gb']:.2f} GB resident")
             print("  slices  s/slice  input and output, GB  peak, GB  peak less input and output")

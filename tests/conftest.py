@@ -1,11 +1,13 @@
 """Fixtures for every room's tests."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not put it there
+os.environ["TASKCT_CACHE"] = "off"  # no test leaves a matrix in the user's cache
 
 from real_ct import real_ct_or_skip
 

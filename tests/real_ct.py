@@ -24,7 +24,7 @@ LIVER = 5  # in LABELS
 
 
 def fetch_real_ct() -> Path:
-    """The folder with the 20 slices, in `$TASKCT_CACHE` or `~/.cache/taskct`; downloaded where it is missing.
+    """The folder with the 20 slices, in `$TASKCT_TEST_DATA` or `~/.cache/taskct`; downloaded where it is missing.
 
     Raises RuntimeError if it cannot be had.
     """
@@ -37,7 +37,7 @@ def fetch_real_chest() -> Path:
 
 
 def _fetch(part: str) -> Path:
-    cache = Path(os.environ.get("TASKCT_CACHE") or Path.home() / ".cache" / "taskct")
+    cache = Path(os.environ.get("TASKCT_TEST_DATA") or Path.home() / ".cache" / "taskct")
     folder = cache / "real-ct"
     if not (folder / part).exists():
         cache.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,11 @@ import torch
 from command_line import Call, call, refused, study
 from taskct import __version__
 from taskct.config import dotted_settings, make_settings
+from taskct.dicom import read_series
+from taskct.study.simulate import simulate
 from taskct.study.stages import RunFolder
 from taskct.yaml_files import read_yaml
+from test_dicom import save_series
 from tiny_study import files_of, tiny_run, tiny_settings
 
 __all__ = ["call", "refused", "study", "tiny_run"]  # fixtures
@@ -308,3 +311,68 @@ def test_denoise_refuses(refused: Callable[..., str], tiny_run: RunFolder, tmp_p
     ):
         assert message in refused("denoise", *args)
     assert not (tmp_path / "out").exists()
+
+
+# --- preview and lower dose
+
+
+def test_preview_is_a_page_of_trials_with_their_truth(call: Call, study: Path, tmp_path: Path) -> None:
+    page = tmp_path / "preview.html"
+    status, said, _ = call("preview", study, "--out", page, "--trials", "2", "--device", "cpu")
+    assert (status, said) == (0, f"Preview: {page}\n")
+    text = page.read_text()
+    settings = make_settings(read_yaml(study))
+    trials = simulate(settings)["test"]
+    shown = [*np.flatnonzero(trials.signal_present)[:2], *np.flatnonzero(~trials.signal_present)[:2]]
+    for k in shown:  # the very trials of the study
+        assert f"<td>{trials.truth['contrast_hu'][k]:+.0f}</td>" in text
+        assert f"<td>{trials.truth['x_mm'][k]:.1f}</td>" in text
+    assert text.count("<td>H1</td>") == text.count("<td>H0</td>") == 2
+    assert text.count("data:image") == 3
+    assert "http" not in re.sub(r"data:image[^\"]*", "", text)
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def square_series(folder: Path) -> Path:
+    axis = np.arange(64) - 31.5
+    disc = np.where(np.hypot(axis[None, :], axis[:, None]) < 26, 40, -1000).astype(np.int16)
+    tags = {"RescaleSlope": 1, "RescaleIntercept": 0, "PixelSpacing": [4.0, 4.0]}
+    return save_series(folder, n=6, stored=disc, **tags)
+
+
+def test_lower_dose_adds_the_missing_noise(call: Call, tmp_path: Path) -> None:
+    source, out = square_series(tmp_path / "ct"), tmp_path / "low"
+    status = call("lower-dose", source, out, "--dose-fraction", "0.25", "--noise-hu", "10", "--device", "cpu")[0]
+    assert status == 0
+    added = read_series(out).image_hu - read_series(source).image_hu
+    middle = added[:, 28:36, 28:36]
+    # √(1/0.25 − 1) · 10 HU; 6 slices of some 40 independent pixels scatter by 5 %: four standard errors, and the
+    # readout noise adds a little.
+    assert middle.std() == pytest.approx(np.sqrt(3) * 10, rel=0.2)
+    assert abs(middle.mean()) < 4
+    assert "simulated" in pydicom.dcmread(next(out.iterdir())).SeriesDescription
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dose-fraction", "1.5", "--noise-hu", "10"), "in (0, 1)"),
+        (("--dose-fraction", "0.5", "--noise-hu", "-1"), "wanted noise is -1"),
+        (("--dose-fraction", "0.5", "--noise-hu", "10", "--model", "x"), "choose one of ge-lightspeed"),
+        (("--dose-fraction", "0.5", "--noise-hu", "10", "--kernel", "x"), "choose one of soft"),
+    ],
+)
+def test_lower_dose_refuses(
+    refused: Callable[..., str], tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    source = square_series(tmp_path / "ct")
+    assert message in refused("lower-dose", source, tmp_path / "low", *options, "--device", "cpu")
+    assert not (tmp_path / "low").exists()
+
+
+def test_an_object_outside_the_field_of_view_is_a_note(call: Call, study: Path, tmp_path: Path) -> None:
+    narrow = ("--set", "scanner.n_bins=30", "--device", "cpu")
+    status, _, noted = call("simulate", study, "--out", tmp_path / "run", *narrow)
+    assert status == 0
+    assert "outside the field of view" in noted
+    assert noted.count("outside") == 1

@@ -125,10 +125,10 @@ def read_series(folder: Path, *, allow_gaps: bool = False, allow_tilt: bool = Fa
         sizes = ", ".join(str(len(group)) for group in series)
         found = f"{len(series)} series, of {sizes} slices, that differ in {_difference(series)}"
         raise UserError(f"{folder}: {found}; put one series per folder")
-    ordered, slice_mm = _order(series[0], Path(folder).name, allow_gaps)
+    ordered, slice_mm = _order(series[0], str(folder), allow_gaps)
     if not allow_tilt and len(ordered) > 1:
         position_mm = np.array([header.position for header in ordered])
-        check_upright(position_mm, layout_of(ordered[0].orientation).normal, Path(folder).name)
+        check_upright(position_mm, layout_of(ordered[0].orientation).normal, str(folder))
         tilted = max(ordered, key=lambda header: abs(header.gantry_tilt))
         if abs(tilted.gantry_tilt) > MAX_LEAN_DEGREES:
             raise UserError(f"{tilted.name}: gantry tilt of {abs(tilted.gantry_tilt):.0f}°, {leaning_is_mended()}")

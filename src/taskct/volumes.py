@@ -40,8 +40,11 @@ def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]
     labels = [None] * len(sources) if organs_path is None else _label_files(Path(organs_path), sources)
     volumes: list[Volume] = []
     for source, file in zip(sources, labels, strict=True):
-        with naming(source):
-            volume = read_nifti(source) if source.is_file() else read_series(source)
+        if source.is_file():
+            volume = read_nifti(source)
+        else:
+            with naming(source):
+                volume = read_series(source)
         volumes.append(_with_labels(volume, file))
     return volumes
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from discs import project_discs
 from taskct.scanner.acquire import acquire
 from taskct.scanner.exposure import bowtie_transmission, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
-from taskct.scanner.projector import project_discs
 from taskct.scanner.spectrum import WaterCorrection, polychromatic_line_integral, tabulated_spectrum
 from taskct.units import MU_WATER_PER_MM
 

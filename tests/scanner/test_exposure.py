@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from discs import project_discs
 from taskct.errors import UserError
 from taskct.scanner.acquire import acquire
 from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, noise_hu, photons_per_ray, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
-from taskct.scanner.projector import project_discs
 from taskct.scanner.spectrum import Spectrum, tabulated_spectrum
 from taskct.units import MU_WATER_PER_MM
 

@@ -297,7 +297,7 @@ def test_misuse_is_refused():
             fbp.pixel_weights(row, column)
     with pytest.raises(UserError, match=r"scanner\.filter.*hann"):
         FBP(COARSE, n_pixels=4, pixel_mm=1.0, window="hanning")
-    with pytest.raises(UserError, match=r"scanner\.cutoff"):
+    with pytest.raises(UserError, match=r"scanner\.filter_cutoff"):
         FBP(COARSE, n_pixels=4, pixel_mm=1.0, cutoff=0.0)
     with pytest.raises(UserError, match="entries"):
         FBP(COARSE, center_mm=(0.0, 1.0), n_pixels=4096, pixel_mm=0.01)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from discs import project_discs
 from taskct.scanner.acquire import acquire
 from taskct.scanner.exposure import bowtie_transmission, noise_hu, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.insertion import SLICES_AT_A_TIME, insert_noise, missing_noise
 from taskct.scanner.noise import line_integral_variance
-from taskct.scanner.projector import Projector, project_discs
+from taskct.scanner.projector import Projector
 from taskct.units import MU_WATER_PER_MM
 
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=184, bin_mm=2.4, views_per_turn=120)
@@ -63,8 +64,9 @@ def power_spectrum(noise):
 
 def test_power_spectrum_and_variance_are_those_of_a_scan_at_that_dose(grid, water, full_dose):
     # The band is where the power exceeds a tenth of its peak: here up to the image's Nyquist frequency. False-alarm
-    # rate: over 8 pairs of such runs at half as many trials, scaled, a ring's ratio had a standard error of 0.4 %, the lowest's of 0.85 % (about
-    # √(2/24000), 10 independent frequencies), around 1.005; 5 % is 5 of them, 4e-7. The variance's was 0.2 %.
+    # rate: over 8 pairs of runs at half as many trials a ring's ratio had, scaled to these, a standard error of 0.4 %,
+    # the lowest's 0.85 % (about √(2/24000), 10 independent frequencies), around 1.005: 5 % is 5 of them, 4e-7. The
+    # variance's was 0.2 %.
     noisy, reference = full_dose
     low, _ = simulate(water, grid[1], n=N_TRIALS, dose_fraction=0.1, first_seed=10_000)
     settings = SCAN | {"dose_fraction": 0.1, "seeds": range(20_000, 20_000 + N_TRIALS)}

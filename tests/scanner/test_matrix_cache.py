@@ -19,7 +19,7 @@ from taskct.scanner.matrix_cache import cache_folder, cached_matrix
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TASKCT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(matrix_cache, "MIN_BYTES", 0)
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "matrices"
 
 
 def matrix(seed=0, shape=(7, 9)):
@@ -50,9 +50,9 @@ def built(key, made):
     [
         ({"TASKCT_CACHE": "off"}, None),
         ({"TASKCT_CACHE": "OFF"}, None),
-        ({"TASKCT_CACHE": "/a/b"}, "/a/b"),
-        ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/taskct"),
-        ({"HOME": "/h"}, "/h/.cache/taskct"),
+        ({"TASKCT_CACHE": "/a/b"}, "/a/b/matrices"),
+        ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/taskct/matrices"),
+        ({"HOME": "/h"}, "/h/.cache/taskct/matrices"),
     ],
 )
 def test_where_it_lies(environment, expected, monkeypatch):
@@ -187,16 +187,29 @@ def test_a_matrix_larger_than_the_bound_is_not_kept_and_removes_none(folder, mon
     assert list(folder.iterdir()) == [path]
 
 
-def test_only_abandoned_temporary_files_are_swept(folder):
-    folder.mkdir()
-    old, young, other = folder / "old.tmp", folder / "young.tmp", folder / "notes.txt"
+def test_only_abandoned_temporary_files_of_ours_are_swept(folder):
+    folder.mkdir(parents=True)
+    old, young, other = folder / ("0" * 32 + "ab.tmp"), folder / ("1" * 32 + "cd.tmp"), folder / "notes.tmp"
     for path in (old, young, other):
         path.touch()
-    os.utime(old, (time.time() - 2 * matrix_cache.ABANDONED_S,) * 2)
+    for path in (old, other):
+        os.utime(path, (time.time() - 2 * matrix_cache.ABANDONED_S,) * 2)
     built({"a": 1}, matrix())
     assert not old.exists()
     assert young.exists()
     assert other.exists()
+
+
+def test_a_users_own_arrays_are_never_removed(folder, monkeypatch):
+    folder.mkdir(parents=True)
+    np.save(folder / "precious.npy", np.zeros(1000))
+    os.utime(folder / "precious.npy", (0, 0))
+    built({"a": 1}, matrix())
+    (path,) = set(folder.iterdir()) - {folder / "precious.npy"}
+    monkeypatch.setattr(matrix_cache, "MAX_BYTES", path.stat().st_size)
+    built({"a": 2}, matrix(0))
+    assert (folder / "precious.npy").exists()
+    assert not path.exists()
 
 
 def test_projector_and_fbp_are_the_same_from_the_cache(folder, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from discs import project_discs
 from taskct.scanner.exposure import bowtie_transmission, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
@@ -17,7 +18,6 @@ from taskct.scanner.noise import (
     line_integral_variance,
     take_logarithm,
 )
-from taskct.scanner.projector import project_discs
 from taskct.units import MU_WATER_PER_MM
 
 N_DRAWS = 160_000

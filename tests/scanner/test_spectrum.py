@@ -7,11 +7,11 @@ import pytest
 import torch
 import xraydb
 
+from discs import project_discs
 from taskct.errors import UserError
 from taskct.scanner.acquire import acquire
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
-from taskct.scanner.projector import project_discs
 from taskct.scanner.spectrum import (
     MATERIALS,
     Spectrum,

@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from taskct.config import make_settings
+from taskct.config import make_settings, read_preset
 from taskct.errors import UserError
 from taskct.study.pipeline import describe
 from taskct.study.simulate import simulate
@@ -140,7 +140,9 @@ def test_site_organ_without_an_organ_is_one_clear_line():
 
 
 def noise_of(*changes):
-    trials = trials_of({"background": {"kind": "uniform", "mean_hu": 0, "body_mm": 300}, "trials": {"n_test": 48}}, *changes)
+    trials = trials_of(
+        {"background": {"kind": "uniform", "mean_hu": 0, "body_mm": 300}, "trials": {"n_test": 48}}, *changes
+    )
     return float(np.std(trials.noisy - trials.reference))
 
 
@@ -242,3 +244,14 @@ def test_a_paired_series_is_noisy_and_reference(tmp_path):
     }
     trials = trials_of(changed)
     np.testing.assert_allclose(trials.noisy - trials.reference, 7.0, atol=0.01)  # the lesion is in both
+
+
+@pytest.mark.parametrize(("name", "noise_hu"), [("liver", 12), ("lung", 60)])
+def test_the_lesion_presets_give_trials_of_the_noise_they_name(name, noise_hu):
+    few = {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 24}
+    settings = make_settings(read_preset(name), {"trials": few, "scanner": {"n_views": 120}})
+    trials = simulate(settings)["test"]
+    noise = (trials.noisy - trials.reference).std()
+    # A quarter of the dose doubles it; bodies from 290 to 380 mm wide, of lung or of soft tissue, spread it widely.
+    assert 0.5 * noise_hu < noise < 6 * noise_hu
+    assert trials.signal_present.sum() == 12

@@ -221,7 +221,7 @@ def i0_for_noise(
 ) -> float:
     """Find the unattenuated photons per ray that give a pixel the wanted noise.
 
-    With a water cylinder's line integrals (`project_discs`) this is the usual noise index; with those of a patient's
+    With a water cylinder's line integrals (`project_ellipses`) this is the usual noise index; with those of a patient's
     slice it calibrates the insertion of noise into a scan whose noise was measured.
 
     Parameters

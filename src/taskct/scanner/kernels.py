@@ -59,7 +59,7 @@ def window_response(frequency: NDArray[np.floating], *, window: str, cutoff: flo
     if window not in WINDOWS:
         raise UserError(f"scanner.filter is {window!r}: choose one of {', '.join(WINDOWS)}")
     if not 0 < cutoff <= 1:
-        raise UserError(f"scanner.cutoff is {cutoff}: give a fraction of the Nyquist frequency in (0, 1]")
+        raise UserError(f"scanner.filter_cutoff is {cutoff}: give a fraction of the Nyquist frequency in (0, 1]")
     part = np.abs(frequency) / cutoff
     response = {
         "ram-lak": np.ones_like(part),

@@ -4,13 +4,14 @@ A matrix is one `.npy` file of 32-bit integers, written whole (a temporary file,
 all it depends on. It is loaded memory-mapped and copy-on-write, so worker processes share its pages. A file that is
 not exactly what was written is built anew; a disk that cannot be written to is gone without.
 
-The folder is `$XDG_CACHE_HOME/taskct`, by default `~/.cache/taskct`. The environment variable `TASKCT_CACHE` names
-another one, or switches the cache off with "off".
+The folder is `matrices` in `$XDG_CACHE_HOME/taskct`, by default in `~/.cache/taskct`. The environment variable
+`TASKCT_CACHE` names another one than that, or switches the cache off with "off".
 """
 
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,9 @@ MIN_BYTES = 2**25
 MAX_BYTES = 8 * 2**30
 """Bound on all files together; those not used for longest are removed first."""
 ABANDONED_S = 3600.0
+"""A temporary file older than this was left by a process that is gone, s."""
+OURS = re.compile(r"[0-9a-f]{32}\.npy|[0-9a-f]{32}.*\.tmp")
+"""Nothing else in the folder is ever removed."""
 HEADER = 16  # digest (8 words), rows, columns, entries, unused, checksum (2 words), unused (2 words)
 
 
@@ -38,10 +42,10 @@ def cache_folder() -> Path | None:
     if setting.lower() == "off":
         return None
     if setting:
-        return Path(setting)
+        return Path(setting) / "matrices"
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(base) if base else Path.home() / ".cache") / "taskct"
+        return (Path(base) if base else Path.home() / ".cache") / "taskct" / "matrices"
     except RuntimeError:
         return None
 
@@ -91,7 +95,7 @@ def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
         return None
     with suppress(OSError):
         os.utime(path)  # the time of last use
-    matrix = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)
+    matrix: sparse.csr_matrix = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)  # type: ignore[arg-type]
     # Not by the constructor, which copies an array that is less than half of the one it is a part of.
     matrix.data, matrix.indices, matrix.indptr = values.view(np.float32), indices, pointer
     return matrix
@@ -136,12 +140,14 @@ def _make_room(folder: Path, n_bytes: int) -> bool:
         return False
     files = []
     for path in folder.iterdir():
+        if not OURS.fullmatch(path.name):
+            continue
         with suppress(OSError):
             status = path.stat()
-            if path.suffix == ".tmp" and time.time() - status.st_mtime > ABANDONED_S:
-                path.unlink()
-            elif path.suffix == ".npy":
+            if path.suffix == ".npy":
                 files.append((status.st_mtime, status.st_size, path))
+            elif time.time() - status.st_mtime > ABANDONED_S:
+                path.unlink()
     total = n_bytes + sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
         if total <= MAX_BYTES:

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 
 from taskct.errors import UserError
@@ -176,73 +175,3 @@ class Projector:
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")
         return linear(sinogram, self._system.backproject, self._system.project)
-
-
-def _ray_distance(geometry: ScanGeometry, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Distance of each centre from every ray, mm, shape `(n, n_views, n_bins)`."""
-    source, direction = geometry.rays()
-    normal = np.stack([-direction[..., 1], direction[..., 0]])
-    # In double precision, then rounded: two terms of the size of the source's distance nearly cancel.
-    offset = (source[..., 0] * normal[0] + source[..., 1] * normal[1]).astype(np.float32)
-    normal_x, normal_y = normal.astype(np.float32)
-    x, y = (np.asarray(value, dtype=np.float32)[:, None, None] for value in (x_mm, y_mm))
-    distance: NDArray[np.float32] = x * normal_x + y * normal_y - offset
-    return distance
-
-
-def project_discs(
-    geometry: ScanGeometry,
-    *,
-    x_mm: NDArray[np.floating],
-    y_mm: NDArray[np.floating],
-    diameter_mm: NDArray[np.floating],
-    mu: NDArray[np.floating],
-) -> NDArray[np.float32]:
-    """Compute the exact line integrals of uniform discs, one a trial.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    x_mm, y_mm, diameter_mm
-        Centre and diameter, mm, shape `(n,)`.
-    mu
-        Linear attenuation (or its difference from what surrounds it), mm⁻¹, shape `(n,)`.
-
-    Returns
-    -------
-    Sinograms, shape `(n, n_views, n_bins)`.
-    """
-    distance = _ray_distance(geometry, x_mm, y_mm)
-    radius = np.asarray(diameter_mm, dtype=np.float32)[:, None, None] / 2.0
-    chord = 2.0 * np.sqrt(np.clip(radius**2 - distance**2, 0.0, None))
-    return np.asarray(np.asarray(mu, dtype=np.float32)[:, None, None] * chord, dtype=np.float32)
-
-
-def project_gaussians(
-    geometry: ScanGeometry,
-    *,
-    x_mm: NDArray[np.floating],
-    y_mm: NDArray[np.floating],
-    diameter_mm: NDArray[np.floating],
-    mu: NDArray[np.floating],
-) -> NDArray[np.float32]:
-    """Compute the exact line integrals of Gaussian blobs, one a trial.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    x_mm, y_mm, diameter_mm
-        Centre and full width at half maximum, mm, shape `(n,)`.
-    mu
-        Peak linear attenuation, mm⁻¹, shape `(n,)`.
-
-    Returns
-    -------
-    Sinograms, shape `(n, n_views, n_bins)`.
-    """
-    sigma = np.asarray(diameter_mm, dtype=np.float32)[:, None, None] / np.float32(np.sqrt(8.0 * np.log(2.0)))
-    peak = np.asarray(mu, dtype=np.float32)[:, None, None] * sigma * np.float32(np.sqrt(2.0 * np.pi))
-    distance = _ray_distance(geometry, x_mm, y_mm)
-    return np.asarray(peak * np.exp(-0.5 * (distance / sigma) ** 2), dtype=np.float32)
