@@ -85,8 +85,8 @@ def test_the_doses_by_series_description(tmp_path):
 def test_projections_and_files_that_are_no_dicom_are_left_out(tmp_path):
     save_dose(tmp_path / "1.0-Low Dose Images-1", 10)
     save_dose(tmp_path / "1.0-Full Dose Images-2", 20)
-    save_dose(tmp_path / "1.0-Full dose projections-3", 30)
-    save_dose(tmp_path / "1.0-Low dose projections-4", 30)
+    save_dose(tmp_path / "1.0-Full dose projections-3", 30, SeriesDescription="Full dose")
+    save_dose(tmp_path / "1.0-Low dose projections-4", 30, SeriesDescription="Low dose")
     (tmp_path / "low dose").mkdir()
     (tmp_path / "low dose" / "LICENSE").write_text("not DICOM")
     (pair,) = read_paired(tmp_path)

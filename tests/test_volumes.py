@@ -4,7 +4,7 @@ import pytest
 
 from real_ct import LABELS, LIVER
 from taskct.errors import UserError
-from taskct.volumes import read_paired_volumes, read_volumes
+from taskct.volumes import read_label_volumes, read_paired_volumes, read_volumes
 from test_dicom import save_series
 
 # The series of `save_series`: 3 slices of 4 × 6 pixels, 2 × 3 mm, every 2 mm, the first pixel at (−5, −7, 0) mm.
@@ -72,6 +72,23 @@ def test_what_is_no_volume(tmp_path):
     save_series(tmp_path / "mixed")
     with pytest.raises(UserError, match="NIfTI files beside DICOM files"):
         read_volumes(tmp_path / "mixed")
+
+
+def test_label_maps_that_stand_for_the_ct(tmp_path):
+    save_nifti(tmp_path / "maps" / "a.nii.gz")
+    save_nifti(tmp_path / "maps" / "b.nii", EXPECTED + np.uint8(1))
+    for number, volume in enumerate(read_label_volumes(tmp_path / "maps")):
+        np.testing.assert_array_equal(volume.labels, EXPECTED + number)
+        np.testing.assert_array_equal(volume.image_hu, volume.labels)
+        assert volume.pixel_mm == (2, 3)
+    with pytest.raises(UserError, match="whole numbers from 0 to 65535"):
+        read_label_volumes(save_ct(tmp_path / "ct.nii.gz"))
+
+
+def test_a_refused_nifti_file_is_named_once(tmp_path):
+    save_nifti(tmp_path / "a.nii.gz")
+    with pytest.raises(UserError, match=r"^a.nii.gz: values from 0 to 71 are not HU"):
+        read_volumes(tmp_path)
 
 
 def test_paired_series_with_organs(tmp_path):
