@@ -96,10 +96,17 @@ class BackgroundSettings(Section):
     organs: dict[str, OrganSettings] = setting({}, "label-map: by label number, how each organ reads; others are air")
     mean_hu: float = setting(40.0, "uniform and textures: mean of the body", "HU", ge=-1000, le=3000)
     body_mm: float = setting(280.0, "uniform and textures: diameter of the body", "mm", gt=0, le=1000)
-    texture_hu: float = setting(15.0, "clustered-lumpy, power-law: standard deviation", "HU", ge=0, le=500)
-    power_exponent: float = setting(3.0, "power-law: β of the noise power f^-β", "", ge=0, le=6)
-    lump_hu: float = setting(12.0, "torso, lumpy: standard deviation of the lumps' peak", "HU", ge=0, le=500)
-    mean_lumps: float = setting(300.0, "torso, lumpy: expected number of lumps", "", ge=0, le=5000)
+    width_mm: PositiveRange = setting((290.0, 370.0), "abdomen, thorax: smallest and largest width of the body", "mm")
+    texture_hu: float = setting(
+        15.0,
+        "abdomen, thorax, lumpy, clustered-lumpy, power-law: deviation of the texture",
+        "HU",
+        ge=0,
+        le=500,
+    )
+    power_exponent: float = setting(3.0, "abdomen, thorax, power-law: β of the noise power f^-β", "", ge=0, le=6)
+    lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
+    mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
     lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso, lumpy: size of a lump (standard deviation)", "mm")
     n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
     region_hu: Range = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")

@@ -79,6 +79,7 @@ def _phantoms(settings: Settings, first_case: int) -> Background:
     b = settings.background
     grid: dict[str, Any] = {"n_pixels": settings.scanner.object_pixels, "pixel_mm": settings.scanner.object_pixel_mm}
     power_law = PowerLaw(std_hu=b.texture_hu, exponent=b.power_exponent, longest_mm=60.0)
+    size: dict[str, Any] = {"width_mm": b.width_mm, "first_case": first_case}
     match b.kind:
         case "torso":
             return Torso(
@@ -90,9 +91,9 @@ def _phantoms(settings: Settings, first_case: int) -> Background:
                 first_case=first_case,
             )
         case "abdomen":
-            return Abdomen(**grid, organ=b.organ or DEFAULT_ORGANS["abdomen"], texture=power_law, first_case=first_case)
+            return Abdomen(**grid, organ=b.organ or DEFAULT_ORGANS["abdomen"], texture=power_law, **size)
         case "thorax":
-            return Thorax(**grid, organ=b.organ or DEFAULT_ORGANS["thorax"], texture=power_law, first_case=first_case)
+            return Thorax(**grid, organ=b.organ or DEFAULT_ORGANS["thorax"], texture=power_law, **size)
     body: dict[str, Any] = {"mean_hu": b.mean_hu, "body_mm": (b.body_mm, b.body_mm), "first_case": first_case}
     if b.kind == "uniform":
         return Uniform(**grid, **body)

@@ -212,5 +212,6 @@ def check_fits(width_mm: float, *, n_pixels: int, pixel_mm: float) -> None:
     if width_mm > side:
         raise UserError(
             f"the body is up to {width_mm:.0f} mm wide but the object grid only {side:.0f} mm ({n_pixels} pixels of "
-            f"{pixel_mm:g} mm): make the body smaller, or raise scanner.object_pixels or scanner.object_pixel_mm"
+            f"{pixel_mm:g} mm): lower background.width_mm or background.body_mm, "
+            "or raise scanner.object_pixels or scanner.object_pixel_mm"
         )
