@@ -79,6 +79,38 @@ def test_a_killed_simulation_goes_on_with_what_is_missing(whole, tmp_path):
     assert bytes_of(tmp_path / "run" / "trials") == bytes_of(whole)
 
 
+def children_of(pid: int) -> list[int]:
+    """Worker processes of a process, by Linux's own list."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(one) for one in listed if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+def test_a_worker_that_is_killed_is_one_clear_line(whole, tmp_path):
+    study = tiny_yaml(tmp_path / "many.yaml", **MANY)
+    command = [
+        sys.executable,
+        "-m",
+        "taskct",
+        "simulate",
+        str(study),
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+    ]
+    options = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
+    child = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)
+    started = time.monotonic()
+    while not (found := children_of(child.pid)) and child.poll() is None and time.monotonic() - started < 60:
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+    said = child.communicate(timeout=120)[1]
+    assert child.returncode == 2
+    assert said.splitlines()[-1].startswith("taskct: one of the 2 processes that simulate was killed")
+    subprocess.run([*command, "--workers", "1"], check=True, stdout=subprocess.DEVNULL, **options)
+    assert bytes_of(tmp_path / "run" / "trials") == bytes_of(whole)
+
+
 def test_only_missing_chunks_are_made(tmp_path, monkeypatch):
     settings, made = make_settings(TINY, MANY), []
     make = simulation.ChunkMaker.make

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 
 from taskct import __version__
 from taskct.config import Settings, make_settings
+from taskct.errors import UserError
 from taskct.study.chunks import ChunkMaker, concatenate
 from taskct.study.sources import Source, make_sources
 from taskct.trials import SPLITS, PartialStore, Trials, chunk_starts, write_chunk
@@ -166,6 +168,11 @@ def _shared(
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield waiting.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"one of the {workers} processes that simulate was killed, perhaps for want of memory: give the same "
+            "command with fewer --workers; it goes on with the chunks that are missing"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
