@@ -1,5 +1,6 @@
 """Chunks: the same bytes whoever makes them, and after any kill."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -26,6 +27,12 @@ def bytes_of(store: Path) -> dict[str, str]:
     return {str(file.relative_to(store)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+def simulate_command(folder: Path) -> list[str]:
+    """Simulate the study into `folder` / "run"."""
+    study = tiny_yaml(folder / "many.yaml", **MANY)
+    return [sys.executable, "-m", "taskct", "simulate", str(study), "--out", str(folder / "run"), "--device", "cpu"]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The store as one process makes it at a stretch."""
@@ -50,18 +57,7 @@ def test_the_store_holds_what_is_simulated_in_memory(whole):
 
 
 def test_a_killed_simulation_goes_on_with_what_is_missing(whole, tmp_path):
-    study = tiny_yaml(tmp_path / "many.yaml", **MANY)
-    command = [
-        sys.executable,
-        "-m",
-        "taskct",
-        "simulate",
-        str(study),
-        "--out",
-        str(tmp_path / "run"),
-        "--device",
-        "cpu",
-    ]
+    command = simulate_command(tmp_path)
     done = tmp_path / "run" / "trials.partial" / ".done"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen([*command, "--workers", "2"], env=environment, stdout=subprocess.DEVNULL)
@@ -81,23 +77,16 @@ def test_a_killed_simulation_goes_on_with_what_is_missing(whole, tmp_path):
 
 def children_of(pid: int) -> list[int]:
     """Worker processes of a process, by Linux's own list."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in listed if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    found = []
+    for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.append(int(one))
+    return found
 
 
 def test_a_worker_that_is_killed_is_one_clear_line(whole, tmp_path):
-    study = tiny_yaml(tmp_path / "many.yaml", **MANY)
-    command = [
-        sys.executable,
-        "-m",
-        "taskct",
-        "simulate",
-        str(study),
-        "--out",
-        str(tmp_path / "run"),
-        "--device",
-        "cpu",
-    ]
+    command = simulate_command(tmp_path)
     options = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
     child = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)
     started = time.monotonic()
