@@ -168,7 +168,7 @@ def _shared(
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield waiting.pop(future), future.result()
-    except (BrokenProcessPool, BrokenPipeError) as error:  # the latter if it was killed while it started
+    except BrokenProcessPool as error:
         raise UserError(
             f"one of the {workers} processes that simulate was killed, perhaps for want of memory: give the same "
             "command with fewer --workers; it goes on with the chunks that are missing"
