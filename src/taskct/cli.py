@@ -1,25 +1,17 @@
 """The command line: parse, call, print."""
 
-import errno
 import io
 import os
-import re
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
-from rich.table import Column, Table
-from rich.text import Text
-from typer.core import TyperGroup
+from rich.table import Table
 
 from taskct import __version__
 from taskct.config import (
@@ -43,55 +35,8 @@ from taskct.study.lower_dose import lower_dose
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
+from taskct.terminal import Commands, err, out, show_progress, show_warning
 from taskct.yaml_files import read_yaml
-
-MISTAKE, INTERRUPTED = 2, 130
-WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-out = Console()
-err = Console(stderr=True)
-
-
-class Commands(TyperGroup):
-    """The commands; what goes wrong by a user's or the machine's fault is one line on standard error."""
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            kept = "nothing was written" if ctx.invoked_subcommand in WHOLE else "finished stages stay"
-            _fail(f"interrupted: {kept}; the same command goes on from there", INTERRUPTED)
-        except UserError as error:
-            _fail(str(error))
-        except MemoryError as error:
-            _fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
-        except Exception as error:
-            if disk_is_full(error):
-                _fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
-            if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
-                _fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
-            raise
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that a disk is full; safetensors and NumPy do in words only."""
-    while error is not None:
-        number = error.errno if isinstance(error, OSError) else None
-        in_words = re.search(r"\(os error (\d+)\)", str(error))
-        if number in FULL or (in_words and int(in_words[1]) in FULL):
-            return True
-        if isinstance(error, OSError) and re.search(r"\d+ requested and \d+ written", str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _fail(message: str, status: int = MISTAKE) -> NoReturn:
-    err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(status)
-
 
 app = typer.Typer(
     name="taskct",
@@ -160,62 +105,6 @@ def _main(
     pass
 
 
-class TimeColumn(ProgressColumn):
-    """How long a stage will still take; once it is done, how long it took."""
-
-    def render(self, task: Task) -> Text:
-        """The time of one stage."""
-        seconds = task.finished_time if task.finished else task.time_remaining
-        if seconds is None:
-            return Text("-")
-        minutes, seconds = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-        return Text(f"in {clock}" if task.finished else f"{clock} left")
-
-
-class StageProgress:
-    """A bar for every stage in a terminal; elsewhere, as in a log, a line for every stage that is done."""
-
-    def __init__(self, bars: Progress | None) -> None:
-        self.bars = bars
-        self._title, self._start = "", 0.0
-
-    def open(self, title: str) -> Callable[[int, int, str], None]:
-        """Begin a stage, and so end the one before; call the result as (done, in all, detail)."""
-        if self.bars is None:
-            self.close()
-            self._title, self._start = title, time.perf_counter()
-            return lambda done, total, detail: None
-        bars, task = self.bars, self.bars.add_task(title, total=None, detail="")
-        return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
-
-    def close(self) -> None:
-        """End the last stage."""
-        if self._title:
-            wall = time.perf_counter() - self._start
-            err.print(f"{self._title}: {wall:.1f} s", highlight=False, markup=False, soft_wrap=True)
-            self._title = ""
-
-
-@contextmanager
-def _progress() -> Iterator[StageProgress]:
-    if not err.is_terminal:
-        stages = StageProgress(None)
-        yield stages
-        stages.close()
-        return
-    columns = (
-        TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)),
-        BarColumn(bar_width=30 if err.width >= 100 else 6),
-        TaskProgressColumn(table_column=Column(min_width=4)),
-        TimeColumn(table_column=Column(min_width=10)),
-        TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, min_width=14)),
-    )
-    with Progress(*columns, console=err, refresh_per_second=4) as bars:
-        yield StageProgress(bars)
-
-
 def _settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
@@ -265,7 +154,7 @@ def run(
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    with _progress() as progress:
+    with show_progress() as progress:
         simulate_stage(folder, progress.open, workers=_workers(workers, folder))
         train_stage(folder, progress.open)
         evaluate_stage(folder, progress.open)
@@ -288,7 +177,7 @@ def simulate(
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    with _progress() as progress:
+    with show_progress() as progress:
         done = simulate_stage(folder, progress.open, workers=_workers(workers, folder))
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
@@ -301,7 +190,7 @@ def train(run_folder: Run, device: Device = "auto") -> None:
     taskct evaluate RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    with _progress() as progress:
+    with show_progress() as progress:
         train_stage(folder, progress.open)
     out.print(f"Models: {folder.path / 'models'}", highlight=False, soft_wrap=True)
 
@@ -314,7 +203,7 @@ def evaluate(run_folder: Run, device: Device = "auto") -> None:
     report RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    with _progress() as progress:
+    with show_progress() as progress:
         done = evaluate_stage(folder, progress.open)
     out.print(
         f"Results: {folder.path / 'summary.json'}{'' if done else ' (done before)'}",
@@ -365,7 +254,7 @@ def denoise(
     With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
     """
     where = resolve_device(device)
-    with _progress() as progress:
+    with show_progress() as progress:
         opened = progress.open("denoise")
         written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
@@ -424,7 +313,7 @@ def lower_dose_command(
     The noise has the correlation of the kernel and follows the attenuation of every ray.
     """
     where = resolve_device(device)
-    with _progress() as progress:
+    with show_progress() as progress:
         written = lower_dose(
             source,
             target,
@@ -468,17 +357,12 @@ def config(
     (out if out.is_terminal else Console(width=170)).print(table)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning as one line that a user can act on."""
-    err.print(f"note: {' '.join(str(message).split())}", highlight=False, markup=False, soft_wrap=True)
-
-
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without λ shows ? and goes on
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     app(prog_name="taskct")
 
 

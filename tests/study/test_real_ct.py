@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from real_ct import LABELS
-from taskct.config import make_settings, read_yaml
+from taskct.config import make_settings
 from taskct.report import write_report
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.simulate import simulate
 from taskct.study.stages import RunFolder
 from taskct.trials import SPLITS, check_disjoint, read_trials
+from taskct.yaml_files import read_yaml
 
 SHORT = {
     "background": {"placements": 2},

@@ -1,0 +1,18 @@
+"""Validated study settings: the tree, its listing, and the way in from YAML."""
+
+from taskct.config.listing import dotted_settings, range_of, unit_of
+from taskct.config.read import make_settings, parse_overrides, preset_names, read_preset, to_yaml
+from taskct.config.tree import ProfileSettings, Settings
+
+__all__ = [
+    "ProfileSettings",
+    "Settings",
+    "dotted_settings",
+    "make_settings",
+    "parse_overrides",
+    "preset_names",
+    "range_of",
+    "read_preset",
+    "to_yaml",
+    "unit_of",
+]

@@ -1,0 +1,69 @@
+"""Every setting by its dotted name, with its unit and range in words."""
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from taskct.config.tree import Settings
+
+
+def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its dotted name."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from dotted_settings(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def unit_of(field: FieldInfo) -> str:
+    """The unit of a setting, or an empty string."""
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def range_of(field: FieldInfo) -> str:
+    """The allowed range of a setting in words, or an empty string.
+
+    Examples
+    --------
+    >>> from taskct.config.tree import ScannerSettings, TrainingSettings
+    >>> range_of(ScannerSettings.model_fields["n_views"]), range_of(TrainingSettings.model_fields["lambdas"])
+    ('[4, 4096], multiples of 4', 'each in [0, 1), at least 2')
+    """
+    options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
+    if options and all(isinstance(option, str) for option in options):
+        return " | ".join(options)
+    if options and get_origin(options[0]) is Literal:
+        return f"of {' | '.join(get_args(options[0]))}"
+    # The limits of a tuple's members, or of a value that may be null, stand in its annotation.
+    inner = [getattr(option, "__metadata__", ()) for option in options]
+    limits = [*field.metadata, *(inner[0] if inner and all(one == inner[0] for one in inner) else ())]
+    each = "each in " if get_origin(field.annotation) is tuple else ""
+    low, high, rest = "", "", []
+    for limit in limits:
+        match limit:
+            case Ge():
+                low = f"[{_short(limit.ge)}"
+            case Gt():
+                low = f"({_short(limit.gt)}"
+            case Le():
+                high = f"{_short(limit.le)}]"
+            case Lt():
+                high = f"{_short(limit.lt)})"
+            case MultipleOf():
+                rest.append(f"multiples of {limit.multiple_of}")
+            case MinLen() if field.annotation is not str:
+                rest.append(f"at least {limit.min_length}")
+            case MaxLen():
+                rest.append(f"1 to {limit.max_length} characters")
+    interval = [f"{each}{low or '(-∞'}, {high or '∞)'}"] if low or high else []
+    return ", ".join(interval + rest)
+
+
+def _short(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)

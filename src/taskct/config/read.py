@@ -1,0 +1,153 @@
+"""From YAML files, presets and `name=value` pairs to validated settings, and back."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from taskct.config.listing import dotted_settings, range_of, unit_of
+from taskct.config.tree import Settings
+from taskct.errors import UserError
+from taskct.yaml_files import parse_yaml, read_yaml
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    fields = dict(dotted_settings())
+    name = next((key for key in fields if where == key or where.startswith(key + ".")), None)
+    message = first["msg"].removeprefix("Value error, ")
+    if name is None:  # a section as a whole: the message names its settings
+        return message
+    allowed, unit = range_of(fields[name]), unit_of(fields[name])
+    hint = f" (allowed: {allowed} {unit}".rstrip() + ")" if allowed else f" (in {unit})" if unit else ""
+    member = "".join(f"[{part}]" for part in where[len(name) + 1 :].split(".") if part)
+    wrong = f"{name}{member} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{wrong}{hint}; `taskct config` explains it"
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `section.name=value` pairs into a nested mapping; values are read as YAML, and the last one counts.
+
+    Raises
+    ------
+    UserError
+        If a pair has no `=` or its value is not YAML.
+
+    Examples
+    --------
+    >>> parse_overrides(["scanner.dose_fraction=0.5", "training.lambdas=[0, 0.9]"])
+    {'scanner': {'dose_fraction': 0.5}, 'training': {'lambdas': [0, 0.9]}}
+    """
+    tree: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        path = name.strip().split(".")
+        if not equals or not all(path):
+            raise UserError(f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25")
+        try:
+            value = parse_yaml(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]") from error
+        branch = tree
+        for part in path[:-1]:
+            branch = branch.setdefault(part, {})
+            if not isinstance(branch, dict):
+                raise UserError(f"--set {pair!r}: {part} already has a value of its own")
+        branch[path[-1]] = value
+    return tree
+
+
+def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The tree without its empty sections, once every name is known."""
+    checked: dict[str, Any] = {}
+    for name, value in tree.items():
+        field = model.model_fields.get(str(name))
+        if field is None:
+            unknown = f"{prefix}{name}"
+            while isinstance(value, Mapping) and value:  # a section that is none: its first setting says more
+                last, value = next(iter(value.items()))
+                unknown += f".{last}"
+            near = _nearest(unknown)
+            hint = f"did you mean {near}? `taskct config` lists them all" if near else "`taskct config` lists them all"
+            raise UserError(f"unknown setting {unknown}: {hint}")
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            checked[name] = value
+        elif isinstance(value, Mapping):
+            checked[name] = _check_names(value, field.annotation, f"{prefix}{name}.")
+        elif value is not None:
+            raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
+    return checked
+
+
+def _nearest(name: str) -> str | None:
+    """The setting that was probably meant: by its dotted name, else by its last part alone."""
+    known = [key for key, _ in dotted_settings()]
+    by_end = {key.rpartition(".")[2]: key for key in reversed(known)}
+    last = name.rpartition(".")[2]
+    if last in by_end:  # the right name in the wrong section
+        return by_end[last]
+    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(last, by_end, n=1)
+    return by_end.get(near[0], near[0]) if near else None
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    if "network" in over and over["network"] != merged.get("network"):
+        merged.pop("arguments", None)  # they were another network's
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def make_settings(*trees: Mapping[str, Any]) -> Settings:
+    """Validate settings; later trees override earlier ones.
+
+    The keyword arguments of a network are merged too, unless the later tree names another network.
+
+    Raises
+    ------
+    UserError
+        One line that names the setting, what is wrong and the allowed range with its unit.
+
+    Examples
+    --------
+    >>> make_settings({"scanner": {"n_views": 360}}, {"scanner": {"dose_fraction": 0.5}}).scanner.n_views
+    360
+    """
+    merged: dict[str, Any] = {}
+    for tree in trees:
+        merged = _merge(merged, _check_names(tree, Settings))
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(_one_line(error)) from None
+
+
+def preset_names() -> list[str]:
+    """Names of the settings files that come with taskct."""
+    folder = resources.files("taskct") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Read one of the settings files that come with taskct.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if name not in preset_names():
+        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
+    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
+        return read_yaml(path)
+
+
+def to_yaml(settings: Settings) -> str:
+    """The resolved settings, defaults included, as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
