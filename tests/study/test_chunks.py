@@ -1,5 +1,6 @@
 """Chunks: the same bytes whoever makes them, and after any kill."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -71,6 +72,35 @@ def test_a_killed_simulation_goes_on_with_what_is_missing(whole, tmp_path):
     assert {file.name for file in done.glob("*.*")} == partly
     assert 0 < len(partly) < 10
     subprocess.run([*command, "--workers", "1"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert bytes_of(tmp_path / "run" / "trials") == bytes_of(whole)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Worker processes of a process, by Linux's own list."""
+    found = []
+    for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes():
+                found.append(int(one))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers as Linux lists them")
+def test_a_worker_that_is_killed_is_one_clear_line(whole, tmp_path):
+    command = simulate_command(tmp_path)
+    options = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
+    child = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, **options)
+    started = time.monotonic()
+    # Both have started, and both still import torch: nothing is done yet.
+    while len(found := workers_of(child.pid)) < 2 and child.poll() is None and time.monotonic() - started < 60:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(found[0], signal.SIGKILL)
+    said = child.communicate(timeout=120)[1]
+    assert child.returncode == 2
+    assert "\ntaskct: one of the 2 processes that simulate was killed" in "\n" + said
+    assert "Traceback" not in said.partition("taskct: one of")[0]
+    subprocess.run([*command, "--workers", "1"], check=True, stdout=subprocess.DEVNULL, **options)
     assert bytes_of(tmp_path / "run" / "trials") == bytes_of(whole)
 
 

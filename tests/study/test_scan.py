@@ -7,6 +7,7 @@ import pytest
 from taskct.config import make_settings, read_preset
 from taskct.errors import UserError
 from taskct.study.pipeline import describe
+from taskct.study.scan import Scanner
 from taskct.study.simulate import simulate
 from taskct.study.sources import make_sources
 from taskct.tasks.shapes import render
@@ -85,6 +86,44 @@ def test_characterization_inserts_a_signal_under_both_hypotheses():
     np.testing.assert_allclose(added[~present], 50 * np.pi * 9, rtol=0.05)
     np.testing.assert_allclose(added[present], 80 * np.pi * 25, rtol=0.05)
     assert describe(make_settings(SMALL, changed)).startswith("Tell a spiculated")
+
+
+@pytest.mark.parametrize("site", ["square", "organ"])
+def test_object_region_and_site_do_not_tell_the_hypothesis(site):
+    """Large under H1, small under H0: a large one fits fewer places of an organ, and the small one takes no others."""
+    changed = {
+        "background": {"kind": "abdomen"},
+        "signal": {"diameter_mm": [14, 14], "site": site, "position_mm": 9},
+        "absent_signal": {"inserted": True, "diameter_mm": [3, 3]},
+        "scanner": PLACES,
+    }
+    settings = make_settings(SMALL, changed)
+    draw, source = Scanner(settings, "cpu").draw, make_sources(settings)["test"]
+    present = np.arange(12) % 2 == 0
+    one, other = (
+        draw.scene(source, np.random.default_rng(3), np.arange(12), np.ones(12, dtype=int), p)
+        for p in (present, ~present)
+    )
+    np.testing.assert_array_equal(one.region, other.region)
+    np.testing.assert_array_equal(one.total_hu, other.total_hu)
+    for name in ("x_mm", "y_mm"):
+        np.testing.assert_array_equal(getattr(one.signals, name), getattr(other.signals, name))
+    assert set(one.signals.diameter_mm[present]) == {14.0}
+    assert set(other.signals.diameter_mm[present]) == {3.0}
+
+
+def test_phantoms_drawn_anew_keep_their_own_number():
+    """Where a region fits into few phantoms, the others are drawn again, and no case stands for two of them."""
+    changed = {
+        "background": {"kind": "abdomen", "region_hu": [-200, 200], "texture_hu": 0},
+        "trials": {"n_test": 96},
+    }
+    trials = trials_of(changed)
+    case = trials.truth["case"]
+    assert len(np.unique(case)) < 96  # some have no place even so, and lend their trials
+    for number in np.unique(case):
+        same = trials.reference[(case == number) & ~trials.signal_present]
+        np.testing.assert_array_equal(same, same[:1].repeat(len(same), 0))
 
 
 @pytest.mark.parametrize("site", ["disc", "list"])
@@ -205,6 +244,26 @@ def test_noise_inserted_into_a_series_leaves_its_image_alone(tmp_path):
     assert ratio == pytest.approx(np.sqrt(3.0), rel=0.05)  # the noise is the same but for its size: exact in theory
     with pytest.raises(UserError, match="insertion adds noise to real images"):
         trials_of({"scanner": {"acquisition": "insertion"}})
+
+
+@pytest.mark.parametrize("energy", ["mono", "poly"])
+def test_inserted_noise_is_what_a_scan_lacks(tmp_path, energy):
+    """A scan at dose d has the variance of the full dose over d; insertion adds 1 − d of it, corrected alike."""
+    axis = (np.arange(96) - 47.5) * 4
+    disc = np.where(np.hypot(axis[None, :], axis[:, None]) < 140, 20, -1000).astype(np.int16)
+    tags = {"RescaleSlope": 1, "RescaleIntercept": 0, "PixelSpacing": [4.0, 4.0]}
+    save_series(tmp_path / "ct", n=4, stored=disc, **tags)
+    changed = {
+        "background": {"kind": "series", "path": str(tmp_path / "ct"), "shift_mm": 0},
+        "scanner": {"electronic_noise": 0, "energy": energy, "dose_fraction": 0.25},
+        "trials": {"n_test": 64},
+    }
+    noise = {}
+    for acquisition in ("scan", "insertion"):
+        trials = trials_of(changed, {"scanner": {"acquisition": acquisition}})
+        noise[acquisition] = (trials.noisy - trials.reference).std()
+    # 64 trials of some 300 independent pixels: either scatters by 0.5 %, and 3 % is four standard errors of the ratio.
+    assert noise["insertion"] / noise["scan"] == pytest.approx(np.sqrt(0.75), rel=0.03)
 
 
 def test_a_label_map_is_filled_with_its_organs(tmp_path):

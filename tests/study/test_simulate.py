@@ -89,7 +89,7 @@ def test_places_keeps_regions_in_the_tissue():
     scanner = Scanner(make_settings(SMALL, {"scanner": {"region_count": 5, "region_step_mm": 60}}), "cpu")
     axis = (np.arange(64) - 31.5) * 5.2
     disc = np.hypot(axis[None, :], axis[:, None]) < 110
-    places = scanner.places(np.where(disc, 40.0, -1000.0).astype(np.float32))
+    places = scanner.draw.places(np.where(disc, 40.0, -1000.0).astype(np.float32))
     found = {scanner.regions[i].center_mm for i in places}
     # Regions of ±20 mm: those at 60 mm along one axis reach 82 mm, those at (60, 60) reach 113 mm.
     assert {(0.0, 0.0), (60.0, 0.0), (-60.0, 0.0), (0.0, 60.0), (0.0, -60.0)} <= found

@@ -323,6 +323,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _signals_fit_the_region(self) -> Self:
         position_mm, diameter_mm = self.signal.position_mm, max(self.signal.diameter_mm)
+        if self.absent_signal.inserted:
+            diameter_mm = max(diameter_mm, *self.absent_signal.diameter_mm)
         if self.signal.site == "list":
             position_mm = max(abs(offset) for site in self.signal.sites_mm for offset in site)
         reach_mm, half_mm = position_mm + diameter_mm / 2, self.trials.region_pixels * self.scanner.pixel_mm / 2

@@ -1,8 +1,11 @@
 """The exposure of a study: photons per ray, energy, and how the low dose comes about."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.scanner.analytic import project_ellipses
@@ -12,6 +15,7 @@ from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.kernels import KERNELS, Kernel
 from taskct.scanner.projector import Projector
 from taskct.scanner.spectrum import (
+    Spectrum,
     WaterCorrection,
     polychromatic_line_integral,
     split_water_bone,
@@ -28,6 +32,28 @@ def kernel_of(settings: Settings) -> Kernel:
     """The reconstruction kernel of a study."""
     s = settings.scanner
     return KERNELS.get(s.filter) or Kernel(s.filter, s.filter_cutoff)
+
+
+@dataclass(frozen=True)
+class Beam:
+    """What the rays meet in some objects; all tensors are `(n_objects, n_views, n_bins)`."""
+
+    paths: tuple[torch.Tensor, ...]
+    """The line integral; with a spectrum the thickness of water and of bone, mm."""
+    spectrum: Spectrum | None
+    correct: Correction | None
+    """The water beam-hardening correction, if there is a spectrum."""
+    i0: torch.Tensor
+    """Photons of every ray at full dose."""
+
+    def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor | None) -> torch.Tensor:
+        """Noise-free line integrals as measured in the objects `owner`, with those of signals added."""
+        index = torch.from_numpy(owner)
+        first = self.paths[0][index]
+        if self.spectrum is None:
+            return first if signal_lines is None else first + signal_lines
+        water_mm = first if signal_lines is None else first + signal_lines / MU_WATER_PER_MM
+        return polychromatic_line_integral(water_mm, self.paths[1][index], self.spectrum)
 
 
 class Exposure:
@@ -109,15 +135,12 @@ class Exposure:
             relative=self.bowtie[None] * tube_current(cylinder, s.tube_modulation)[0, :, None],
         )
 
-    def i0(self, line_integral: torch.Tensor) -> torch.Tensor:
-        """Photons of every ray at full dose, to be broadcast to the line integrals `(n, n_views, n_bins)`."""
-        current = tube_current(line_integral, self.settings.scanner.tube_modulation)
-        return self.photons * self.bowtie * current[..., None]
-
-    def project(
+    def beam(
         self, projector: Projector, image_hu: torch.Tensor, exact: torch.Tensor | None, total_hu: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """What lies in every ray: the line integral, or with a spectrum the paths through water and bone.
+    ) -> Beam:
+        """What the rays meet in some objects, and how many photons each starts with.
+
+        The tube current follows the object without its signal, so that it tells nothing of the hypothesis.
 
         Parameters
         ----------
@@ -130,21 +153,22 @@ class Exposure:
         total_hu
             The objects with everything drawn on the grid, HU.
         """
+        paths = self._paths(projector, image_hu, exact, total_hu)
+        background = Beam(paths, self.spectrum, self.correct, torch.ones(0))
+        lines = background.lines(np.arange(len(image_hu)), None)
+        current = tube_current(lines, self.settings.scanner.tube_modulation)
+        return replace(background, i0=self.photons * self.bowtie * current[..., None])
+
+    def _paths(
+        self, projector: Projector, image_hu: torch.Tensor, exact: torch.Tensor | None, total_hu: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         if self.spectrum is None:
             lines = projector.project(hu_to_mu(image_hu))
-            return [lines if exact is None else lines + exact]
+            return (lines if exact is None else lines + exact,)
         # What is bone has to be told on the grid; the rest keeps its exact part.
         water, bone = split_water_bone(total_hu)
-        bone_mm = projector.project(bone)
-        if exact is None:
-            return [projector.project(water), bone_mm]
-        on_grid = projector.project(total_hu / 1000.0 + 1.0)
-        sharp = (projector.project(hu_to_mu(image_hu)) + exact) / MU_WATER_PER_MM
-        return [projector.project(water) + sharp - on_grid, bone_mm]
-
-    def line_integral(self, paths: list[torch.Tensor], signal: torch.Tensor | None = None) -> torch.Tensor:
-        """Noise-free line integrals as measured, with a signal's line integrals added to the (water's) path."""
-        if self.spectrum is None:
-            return paths[0] if signal is None else paths[0] + signal
-        water_mm = paths[0] if signal is None else paths[0] + signal / MU_WATER_PER_MM
-        return polychromatic_line_integral(water_mm, paths[1], self.spectrum)
+        water_mm, bone_mm = projector.project(water), projector.project(bone)
+        if exact is not None:
+            sharp = (projector.project(hu_to_mu(image_hu)) + exact) / MU_WATER_PER_MM
+            water_mm = water_mm + sharp - projector.project(total_hu / 1000.0 + 1.0)
+        return water_mm, bone_mm

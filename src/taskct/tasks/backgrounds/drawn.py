@@ -1,7 +1,7 @@
 """What a background gives: objects in HU on a grid, exact ellipses to add to them, and where a lesion may lie."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,26 @@ class Drawn:
         if self.ellipses is None:
             return self.image_hu
         return self.image_hu + self.ellipses.raster(n_pixels=self.image_hu.shape[-1], pixel_mm=pixel_mm)
+
+    def replaced(self, where: NDArray[np.int64], others: "Drawn") -> "Drawn":
+        """Give the same objects, but for those at `where`, which are exchanged for `others` of the same background."""
+        ellipses = self.ellipses
+        if ellipses is not None and others.ellipses is not None:
+            ellipses = Ellipses(**_exchanged(ellipses, others.ellipses, where))
+        arrays = _exchanged(replace(self, ellipses=None), replace(others, ellipses=None), where)
+        return Drawn(**{**arrays, "ellipses": ellipses})
+
+
+def _exchanged(old: Any, new: Any, where: NDArray[np.int64]) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of arrays
+    """Columns of `old` with the rows at `where` from `new`; None where there is no such column."""
+    columns = {}
+    for field in fields(old):
+        column = getattr(old, field.name)
+        if column is not None:
+            column = column.copy()
+            column[where] = getattr(new, field.name)
+        columns[field.name] = column
+    return columns
 
 
 class Background(Protocol):
