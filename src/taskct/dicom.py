@@ -27,6 +27,26 @@ _GAP_TOLERANCE = 0.1  # how far one slice spacing may stray from the median, as 
 _SAME_MM = 0.01  # slices closer than this lie at one position
 
 _PATIENT_TAGS = ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID")
+_READ = (  # what is asked of a header
+    *_PATIENT_TAGS,
+    "PatientName",
+    "Modality",
+    "ImageType",
+    "SeriesInstanceUID",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "GantryDetectorTilt",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +232,8 @@ def read_header(path: Path, name: str) -> Dataset | None:
     """All but the pixels of a DICOM image; None for anything else."""
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        for keyword in _READ:  # pydicom decodes an element when it is asked for, and a file cut within one fails then
+            dataset.get(keyword)
     except InvalidDicomError as error:
         if path.suffix.lower() == ".dcm":
             raise _cut_short(name) from error
@@ -323,7 +345,7 @@ def _order(headers: list[_Header], folder: str, allow_gaps: bool) -> tuple[list[
         raise UserError(f"{pair}: two slices at one position; remove copies, put one phase per folder")
     if abs(gaps[odd] - slice_mm) > _GAP_TOLERANCE * slice_mm and not allow_gaps:
         others = f"the others {slice_mm:.2f} mm (±{_GAP_TOLERANCE:.0%})"
-        raise UserError(f"{pair}: {gaps[odd]:.2f} mm apart, {others}; add the missing slice or allow gaps")
+        raise UserError(f"{pair}: {gaps[odd]:.2f} mm apart, {others}; add the missing slices")
     return headers, slice_mm
 
 
