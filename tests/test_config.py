@@ -16,6 +16,7 @@ from taskct.config import (
     read_preset,
     to_yaml,
     unit_of,
+    without_effect,
 )
 from taskct.errors import UserError
 from taskct.yaml_files import read_yaml
@@ -215,8 +216,8 @@ def test_signals_must_fit_into_the_region() -> None:
     with pytest.raises(UserError) as caught:
         make_settings(tree, {"scanner": {"pixel_mm": 0.9}})
     assert str(caught.value) == (
-        "a signal may reach 16 mm from the region's centre (signal.position_mm 12 mm + half of signal.diameter_mm "
-        "8 mm); allowed: 14.4 mm (half of trials.region_pixels x scanner.pixel_mm)"
+        "a signal may reach 16 mm from the region's centre (its site 12 mm + radius of signal up to 4 mm); allowed: "
+        "14.4 mm (half of trials.region_pixels x scanner.pixel_mm)"
     )
 
 
@@ -289,3 +290,65 @@ def test_configs_are_valid(path: Path) -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().scanner.n_views = 8
+
+
+def test_a_long_spicule_counts_towards_a_signals_reach():
+    long = {"shape": "spiculated", "lobe_depth": [1, 1], "aspect": [0.25, 1]}
+    with pytest.raises(UserError, match=r"radius of absent_signal up to 24 mm"):  # 6 mm × 2 × √4
+        make_settings({"absent_signal": {"inserted": True, "diameter_mm": [12, 12], **long}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"scanner": {"acquisition": "insertion"}}, "background.kind must be series"),
+        (
+            {"background": {"kind": "series"}, "scanner": {"acquisition": "insertion", "dose_fraction": 1}},
+            "adds nothing",
+        ),
+        ({"background": {"kind": "paired"}, "scanner": {"reference": "normal-dose"}}, "the image itself"),
+        ({"scanner": {"filter": "soft", "filter_cutoff": 0.5}}, "a cutoff of its own"),
+    ],
+)
+def test_settings_that_contradict_each_other(changed, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"scanner": {"noise_hu": 50}}, ["scanner.noise_hu"]),
+        ({"background": {"kind": "paired"}, "scanner": {"dose_fraction": 0.5}}, ["scanner.dose_fraction"]),
+        ({"background": {"mean_hu": 500, "organ": "liver"}}, ["background.organ", "background.mean_hu"]),
+        (
+            {"signal": {"exponent": [2, 2]}, "absent_signal": {"shape": "nodule"}},
+            ["signal.exponent", "absent_signal.shape"],
+        ),
+        ({"signal": {"shape": "nodule", "exponent": [2, 2]}}, []),
+        ({}, []),
+    ],
+)
+def test_settings_without_effect_are_told(changed, named):
+    assert [line.split()[0] for line in without_effect(make_settings(changed))] == named
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_no_preset_sets_what_has_no_effect(name):
+    assert list(without_effect(make_settings(read_preset(name)))) == []
+
+
+def test_a_lesion_preset_wins_over_earlier_files_and_loses_to_its_own():
+    file = {"signal": {"contrast_hu": [30, 70]}, "scanner": {"n_bins": 640}}
+    settings = make_settings(file, {"signal": {"preset": "liver-metastasis"}, "scanner": {"model": "ge-lightspeed"}})
+    assert settings.signal.contrast_hu == (-68, -23)
+    assert settings.scanner.n_bins == 888
+    own = make_settings(file, {"signal": {"preset": "liver-metastasis", "contrast_hu": [-10, -5]}})
+    assert own.signal.contrast_hu == (-10, -5)
+    assert make_settings(yaml.safe_load(to_yaml(own))) == own
+
+
+def test_organs_go_by_number_or_name():
+    settings = make_settings({"background": {"organ": 5, "organs": {5: {"hu": 110}}}})
+    assert settings.background.organ == "5"
+    assert make_settings(yaml.safe_load(to_yaml(settings))) == settings

@@ -24,6 +24,7 @@ from taskct.config import (
     read_preset,
     to_yaml,
     unit_of,
+    without_effect,
 )
 from taskct.errors import UserError
 from taskct.report import write_report
@@ -35,7 +36,7 @@ from taskct.study.lower_dose import lower_dose
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import Commands, err, out, show_progress, show_warning
+from taskct.terminal import Commands, note, out, show_progress, show_warning
 from taskct.yaml_files import read_yaml
 
 app = typer.Typer(
@@ -112,6 +113,11 @@ def _settings(config: Path | None, preset: str | None, overrides: list[str] | No
     return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
 
 
+def _note_without_effect(settings: Settings) -> None:
+    for line in without_effect(settings):
+        note(line)
+
+
 def _open_study(
     path: Path, config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None, device: str
 ) -> RunFolder:
@@ -122,8 +128,8 @@ def _open_study(
     reach, margin = check_network(settings), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where)
     if reach > margin:
-        note = f"note: the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
-        err.print(f"{note}: padding touches the scored region", highlight=False, soft_wrap=True)
+        known = f"the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
+        note(f"{known}: padding touches the scored region")
     return folder
 
 
@@ -156,6 +162,7 @@ def run(
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with show_progress() as progress:
         simulate_stage(folder, progress.open, workers=_workers(workers, folder))
+        _note_without_effect(folder.settings)
         train_stage(folder, progress.open)
         evaluate_stage(folder, progress.open)
     _report(folder.path)
@@ -179,6 +186,7 @@ def simulate(
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
     with show_progress() as progress:
         done = simulate_stage(folder, progress.open, workers=_workers(workers, folder))
+        _note_without_effect(folder.settings)
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
 
@@ -279,7 +287,10 @@ def preview(
     if config is None and preset is None:
         raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
     settings = _settings(config, preset, overrides, seed)
+    if not page.parent.is_dir():
+        raise UserError(f"{page.parent} is no folder: choose another --out for the page")
     shown = make_preview(settings, n_trials=n_trials, device=resolve_device(device))
+    _note_without_effect(settings)
     written = write_preview(page, **{field.name: getattr(shown, field.name) for field in fields(shown)})
     out.print(f"Preview: {written}", highlight=False, soft_wrap=True)
 
@@ -310,7 +321,8 @@ def lower_dose_command(
 
     As in: taskct lower-dose CT_FOLDER OUT_FOLDER --dose-fraction 0.25 --noise-hu 12
 
-    The noise has the correlation of the kernel and follows the attenuation of every ray.
+    The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
+    where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
     """
     where = resolve_device(device)
     with show_progress() as progress:

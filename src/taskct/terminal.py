@@ -123,4 +123,9 @@ def show_progress() -> Iterator[StageProgress]:
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one line that a user can act on."""
-    err.print(f"note: {' '.join(str(message).split())}", highlight=False, markup=False, soft_wrap=True)
+    note(str(message))
+
+
+def note(text: str) -> None:
+    """Tell what a user should know, in one line on standard error."""
+    err.print(f"note: {' '.join(text.split())}", highlight=False, markup=False, soft_wrap=True)

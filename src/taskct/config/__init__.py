@@ -1,5 +1,6 @@
 """Validated study settings: the tree, its listing, and the way in from YAML."""
 
+from taskct.config.effects import without_effect
 from taskct.config.listing import dotted_settings, range_of, unit_of
 from taskct.config.read import make_settings, parse_overrides, preset_names, read_preset, to_yaml
 from taskct.config.tree import ProfileSettings, Settings
@@ -15,4 +16,5 @@ __all__ = [
     "read_preset",
     "to_yaml",
     "unit_of",
+    "without_effect",
 ]

@@ -38,6 +38,8 @@ def range_of(field: FieldInfo) -> str:
     options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
     if options and all(isinstance(option, str) for option in options):
         return " | ".join(options)
+    if options and all(isinstance(option, int) for option in options):
+        return " | ".join(map(str, options))
     if options and get_origin(options[0]) is Literal:
         return f"of {' | '.join(get_args(options[0]))}"
     # The limits of a tuple's members, or of a value that may be null, stand in its annotation.

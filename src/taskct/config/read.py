@@ -11,12 +11,16 @@ from pydantic import BaseModel, ValidationError
 from taskct.config.listing import dotted_settings, range_of, unit_of
 from taskct.config.tree import Settings
 from taskct.errors import UserError
+from taskct.scanner.presets import SCANNERS
+from taskct.tasks.lesions import LESIONS
 from taskct.yaml_files import parse_yaml, read_yaml
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "tuple_type":
+        first["msg"] = "Give a list in brackets, as [lowest, highest]"
     fields = dict(dotted_settings())
     name = next((key for key in fields if where == key or where.startswith(key + ".")), None)
     message = first["msg"].removeprefix("Value error, ")
@@ -104,10 +108,36 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _expanded(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree with what its lesion preset and its scanner model stand for; what it says itself beside them counts.
+
+    Done tree by tree, so that a preset on the command line wins over a file, and a file that names one over a default.
+    """
+    known = {
+        ("signal", "preset"): {name: _renamed(lesion.ranges, "shapes", "shape") for name, lesion in LESIONS.items()},
+        ("scanner", "model"): {
+            name: _renamed(scanner.geometry, "views_per_turn", "n_views") for name, scanner in SCANNERS.items()
+        },
+    }
+    for (section, name), values in known.items():
+        chosen = tree.get(section, {}).get(name)
+        if chosen is None:
+            continue
+        if chosen not in values:
+            raise UserError(f"no {section}.{name} {chosen!r}: choose one of {', '.join(values)}")
+        tree = {**tree, section: {**values[chosen], **tree[section]}}
+    return tree
+
+
+def _renamed(values: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {(new if name == old else name): value for name, value in values.items()}
+
+
 def make_settings(*trees: Mapping[str, Any]) -> Settings:
     """Validate settings; later trees override earlier ones.
 
-    The keyword arguments of a network are merged too, unless the later tree names another network.
+    The keyword arguments of a network are merged too, unless the later tree names another network. A lesion preset or
+    a scanner model sets what its own tree leaves open, and so wins over earlier trees.
 
     Raises
     ------
@@ -121,7 +151,7 @@ def make_settings(*trees: Mapping[str, Any]) -> Settings:
     """
     merged: dict[str, Any] = {}
     for tree in trees:
-        merged = _merge(merged, _check_names(tree, Settings))
+        merged = _merge(merged, _expanded(_check_names(tree, Settings)))
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

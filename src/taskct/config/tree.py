@@ -1,6 +1,5 @@
 """The settings of a study: one validated tree, each value with its unit, range and default."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -8,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
+from taskct.tasks.signals import LOBED, STRETCHED
 
 
 def setting(default: Any, text: str, unit: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field
@@ -21,19 +21,14 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _named(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+    """Let a label's number stand for its name."""
+    return str(value) if isinstance(value, int) else value
+
+
 def _listed(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
     """Let a single name stand for a list of one."""
     return (value,) if isinstance(value, str) else value
-
-
-def _filled(given: Any, name: str, known: Mapping[str, Mapping[str, Any]]) -> Any:  # noqa: ANN401
-    """Settings with those of a named preset where they are not given themselves."""
-    chosen = given.get(name) if isinstance(given, dict) else None
-    if chosen is None:
-        return given
-    if chosen not in known:
-        raise ValueError(f"no {name} {chosen!r}: choose one of {', '.join(known)}")
-    return {**known[chosen], **given}
 
 
 Positive = Annotated[float, Gt(0)]
@@ -83,10 +78,12 @@ class BackgroundSettings(Section):
         None, "label-map, series, paired: a folder with one DICOM series or one a sub-folder, or NIfTI (.nii, .nii.gz)"
     )
     organs_path: str | None = setting(None, "series, paired: organ labels on the same grid, NIfTI")
-    organ: str | None = setting(
-        None, "where a lesion may lie with signal.site=organ: a phantom's organ by name, or a label by number"
+    organ: Annotated[str | None, BeforeValidator(_named)] = setting(
+        None, "where a lesion may lie with signal.site=organ: by name, or the number of a label"
     )
-    organs: dict[str, OrganSettings] = setting({}, "label-map: by label number, how each organ reads; others are air")
+    organs: dict[int, OrganSettings] = setting(
+        {}, "label-map: how every label but 0 (air) reads, as {5: {hu: 110, std_hu: 10, texture_hu: 8}}"
+    )
     mean_hu: float = setting(40.0, "uniform and textures: mean of the body", "HU", ge=-1000, le=3000)
     body_mm: float = setting(280.0, "uniform and textures: diameter of the body", "mm", gt=0, le=1000)
     width_mm: PositiveRange = setting((290.0, 370.0), "abdomen, thorax: smallest and largest width of the body", "mm")
@@ -113,8 +110,10 @@ class ProfileSettings(Section):
     shape: Annotated[tuple[Shape, ...], BeforeValidator(_listed)] = setting(
         ("disc",), "one shape, or several of which each signal has one", "", min_length=1
     )
-    contrast_hu: Range = setting((30.0, 70.0), "lowest and highest difference from the background", "HU")
-    diameter_mm: PositiveRange = setting((4.0, 6.5), "lowest and highest size; a Gaussian's is its half width", "mm")
+    contrast_hu: Range = setting(
+        (30.0, 70.0), "lowest and highest difference from the background; equal for one value", "HU"
+    )
+    diameter_mm: PositiveRange = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
     diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
     margin_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
     aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(_ordered)] = setting(
@@ -124,14 +123,18 @@ class ProfileSettings(Section):
     exponent: Annotated[tuple[Exponent, Exponent], AfterValidator(_ordered)] = setting(
         (1.5, 1.5), "nodule: of the profile (1 - (r/R)²)^exponent"
     )
-    n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(_ordered)] = setting((5, 8), "lobes or spicules")
-    lobe_depth: NonNegativeRange = setting((0.2, 0.3), "their height relative to the radius")
+    n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(_ordered)] = setting(
+        (5, 8), "lobulated, spiculated: their number"
+    )
+    lobe_depth: NonNegativeRange = setting(
+        (0.2, 0.3), "lobulated, spiculated: height of lobes over radius; long spicules 0.5 to 1"
+    )
 
 
 class SignalSettings(ProfileSettings):
     """What may have to be found (H1)."""
 
-    preset: str | None = setting(None, f"shape, size and contrast of a lesion: {', '.join(LESIONS)}")
+    preset: str | None = setting(None, f"sets shape, size, contrast and margin of a lesion: {', '.join(LESIONS)}")
     site: Literal["square", "disc", "list", "organ"] = setting(
         "square", "where its centre lies: about the region's centre, at signal.sites_mm, or inside an organ"
     )
@@ -142,15 +145,12 @@ class SignalSettings(ProfileSettings):
         ((0.0, 0.0),), "list: offsets (x, y) from the region's centre; a single one is a fixed site", "mm", min_length=1
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-        """Take what is not given from the preset."""
-        presets = {
-            name: {("shape" if key == "shapes" else key): value for key, value in lesion.ranges.items()}
-            for name, lesion in LESIONS.items()
-        }
-        return _filled(given, "preset", presets)
+
+def _rim_mm(profile: ProfileSettings) -> float:
+    """How far a signal may reach from its middle, mm: lobes and a stretch make it longer than its mean radius."""
+    lobes = 1 + max(profile.lobe_depth) if set(profile.shape) & set(LOBED) else 1.0
+    stretch = min(profile.aspect) ** -0.5 if set(profile.shape) & set(STRETCHED) else 1.0
+    return max(profile.diameter_mm) / 2 * lobes * stretch
 
 
 class AbsentSignalSettings(ProfileSettings):
@@ -162,7 +162,7 @@ class AbsentSignalSettings(ProfileSettings):
 class ScannerSettings(Section):
     """How the object is imaged: a circular scan and filtered backprojection."""
 
-    model: str | None = setting(None, f"geometry of a real scanner: {', '.join(SCANNERS)}")
+    model: str | None = setting(None, f"sets detector, distances, bins, pitch, offset and views: {', '.join(SCANNERS)}")
     detector: Literal["flat", "curved", "parallel"] = setting("flat", "shape of the detector")
     source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
     source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")
@@ -173,21 +173,23 @@ class ScannerSettings(Section):
     scan: Literal["full", "short"] = setting("full", "a turn, or half a turn and the fan angle (Parker weights)")
     exposure: Literal["i0", "mas", "noise"] = setting("i0", "what sets the full dose: i0, mas, or noise_hu")
     i0: float = setting(8e5, "photons per ray without an object at full dose", "photons", gt=0, le=1e9)
-    mas: Positive = setting(200.0, "exposure=mas: tube current and time of a turn", "mAs")
+    mas: Positive = setting(200.0, "exposure=mas (needs energy=poly): tube current × time of a turn", "mAs")
     noise_hu: Positive = setting(
         10.0, "exposure=noise: standard deviation at full dose in the middle of a water cylinder", "HU"
     )
     noise_body_mm: Positive = setting(300.0, "exposure=noise: diameter of that cylinder", "mm")
     dose_fraction: float = setting(0.25, "dose relative to full dose", "", gt=0, le=1)
     electronic_noise: float = setting(10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4)
-    bowtie_mm: Positive | None = setting(None, "diameter of the water cylinder that a bowtie filter evens out", "mm")
+    bowtie_mm: Positive | None = setting(None, "bowtie that evens out half of a water cylinder of this diameter", "mm")
     tube_modulation: float = setting(0.0, "strength of the tube-current modulation", "", ge=0, le=1)
     energy: Literal["mono", "poly"] = setting("mono", "one energy, or a spectrum with water beam-hardening correction")
-    kvp: Literal[80, 100, 120, 140] = setting(120, "energy=poly, exposure=mas: tube voltage", "kV")
+    kvp: Literal[80, 100, 120, 140] = setting(120, "energy=poly: tube voltage", "kV")
     filter: Literal["ram-lak", "shepp-logan", "cosine", "hann", "hamming", "soft", "sharp"] = setting(
-        "hann", "ramp kernel"
+        "hann", "ramp kernel; soft is a Hann window up to 0.8, sharp a cosine"
     )
-    filter_cutoff: float = setting(1.0, "where the kernel ends, relative to the Nyquist frequency", "", gt=0, le=1)
+    filter_cutoff: float = setting(
+        1.0, "where it ends, over the bins' Nyquist frequency; not of soft, sharp", "", gt=0, le=1
+    )
     acquisition: Literal["scan", "insertion"] = setting(
         "scan", "simulate the whole scan, or only add the missing noise to the image as it is"
     )
@@ -195,19 +197,15 @@ class ScannerSettings(Section):
     object_pixels: int = setting(128, "side of the object grid", "pixels", ge=16, le=1024)
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
-    slice_mm: float = setting(0.0, "slice thickness, which averages a sphere", "mm", ge=0, le=50)
+    slice_mm: float = setting(
+        0.0,
+        "thickness that averages sphere and ellipsoid; exposure=mas counts at least 1 mm",
+        "mm",
+        ge=0,
+        le=50,
+    )
     region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=16)
     region_step_mm: Positive = setting(40.0, "distance between these places", "mm")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-        """Take what is not given from the model."""
-        models = {
-            name: {("n_views" if key == "views_per_turn" else key): value for key, value in scanner.geometry.items()}
-            for name, scanner in SCANNERS.items()
-        }
-        return _filled(given, "model", models)
 
 
 class TrialsSettings(Section):
@@ -321,15 +319,34 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        b, s = self.background, self.scanner
+        if s.acquisition == "insertion" and b.kind != "series":
+            raise ValueError("scanner.acquisition=insertion adds noise to real images: background.kind must be series")
+        if s.acquisition == "insertion" and s.dose_fraction == 1:
+            raise ValueError("insertion at scanner.dose_fraction=1 adds nothing: give less than 1")
+        if s.reference == "normal-dose" and (s.acquisition == "insertion" or b.kind == "paired"):
+            raise ValueError("the reference is the image itself here: leave scanner.reference at noise-free")
+        if s.exposure == "mas" and s.energy == "mono" and b.kind != "paired":
+            raise ValueError("scanner.exposure=mas counts the photons of a spectrum: set scanner.energy=poly")
+        if s.filter in ("soft", "sharp") and s.filter_cutoff != 1:
+            raise ValueError(f"scanner.filter={s.filter} has a cutoff of its own: leave scanner.filter_cutoff at 1")
+        return self
+
+    @model_validator(mode="after")
     def _signals_fit_the_region(self) -> Self:
-        position_mm, diameter_mm = self.signal.position_mm, max(self.signal.diameter_mm)
-        if self.absent_signal.inserted:
-            diameter_mm = max(diameter_mm, *self.absent_signal.diameter_mm)
+        position_mm = self.signal.position_mm
         if self.signal.site == "list":
             position_mm = max(abs(offset) for site in self.signal.sites_mm for offset in site)
-        reach_mm, half_mm = position_mm + diameter_mm / 2, self.trials.region_pixels * self.scanner.pixel_mm / 2
-        if reach_mm > half_mm:
-            own = f"(signal.position_mm {position_mm:g} mm + half of signal.diameter_mm {diameter_mm:g} mm)"
-            region = f"{half_mm:g} mm (half of trials.region_pixels x scanner.pixel_mm)"
-            raise ValueError(f"a signal may reach {reach_mm:g} mm from the region's centre {own}; allowed: {region}")
+        half_mm = self.trials.region_pixels * self.scanner.pixel_mm / 2
+        inserted = {"signal": self.signal} | (
+            {"absent_signal": self.absent_signal} if self.absent_signal.inserted else {}
+        )
+        for section, profile in inserted.items():
+            radius_mm = _rim_mm(profile)
+            if position_mm + radius_mm > half_mm:
+                own = f"(its site {position_mm:g} mm + radius of {section} up to {radius_mm:.4g} mm)"
+                region = f"{half_mm:g} mm (half of trials.region_pixels x scanner.pixel_mm)"
+                reach = f"a signal may reach {position_mm + radius_mm:.4g} mm from the region's centre"
+                raise ValueError(f"{reach} {own}; allowed: {region}")
         return self

@@ -1,0 +1,94 @@
+"""Settings that have no effect beside others, so that nobody is misled."""
+
+from collections.abc import Callable, Iterator
+
+from taskct.config.listing import dotted_settings
+from taskct.config.tree import Settings
+from taskct.tasks.signals import LOBED, STRETCHED
+
+Applies = Callable[[Settings], bool]
+
+FILES = ("series", "paired", "label-map")
+BODIES = ("uniform", "lumpy", "clustered-lumpy", "power-law")
+DOSE = (
+    "dose_fraction",
+    "exposure",
+    "electronic_noise",
+    "bowtie_mm",
+    "tube_modulation",
+    "energy",
+)
+
+
+def _kind(*kinds: str) -> Applies:
+    return lambda settings: settings.background.kind in kinds
+
+
+def _shape(section: str, *shapes: str) -> Applies:
+    return lambda settings: bool(set(getattr(settings, section).shape) & set(shapes))
+
+
+def _scanned(settings: Settings) -> bool:
+    return settings.background.kind != "paired"
+
+
+RULES: dict[str, tuple[Applies, str]] = {
+    **{f"scanner.{name}": (_scanned, "background.kind=paired, whose doses are given") for name in DOSE},
+    "scanner.i0": (lambda s: s.scanner.exposure == "i0" and _scanned(s), "this scanner.exposure"),
+    "scanner.mas": (lambda s: s.scanner.exposure == "mas" and _scanned(s), "this scanner.exposure"),
+    "scanner.noise_hu": (lambda s: s.scanner.exposure == "noise" and _scanned(s), "this scanner.exposure"),
+    "scanner.noise_body_mm": (lambda s: s.scanner.exposure == "noise" and _scanned(s), "this scanner.exposure"),
+    "scanner.kvp": (lambda s: s.scanner.energy == "poly" and _scanned(s), "scanner.energy=mono"),
+    "scanner.slice_mm": (
+        lambda s: s.scanner.exposure == "mas" or _shape("signal", "sphere", "ellipsoid")(s),
+        "these shapes: it averages a sphere and an ellipsoid",
+    ),
+    "scanner.region_step_mm": (lambda s: s.scanner.region_count > 1, "scanner.region_count=1"),
+    "background.path": (_kind(*FILES), "this background.kind"),
+    "background.organs_path": (_kind("series", "paired"), "this background.kind"),
+    "background.organ": (lambda s: s.signal.site == "organ", "this signal.site: set signal.site=organ"),
+    "background.organs": (_kind("label-map"), "this background.kind"),
+    "background.mean_hu": (_kind(*BODIES), "this background.kind"),
+    "background.body_mm": (_kind(*BODIES), "this background.kind"),
+    "background.width_mm": (_kind("abdomen", "thorax"), "this background.kind"),
+    "background.texture_hu": (_kind("abdomen", "thorax", *BODIES[1:]), "this background.kind"),
+    "background.power_exponent": (_kind("abdomen", "thorax", "power-law"), "this background.kind"),
+    "background.lump_hu": (_kind("torso"), "this background.kind"),
+    "background.mean_lumps": (_kind("torso"), "this background.kind"),
+    "background.lump_sigma_mm": (_kind("torso", "lumpy"), "this background.kind"),
+    "background.n_vessels": (_kind("torso"), "this background.kind"),
+    "background.shift_mm": (_kind(*FILES), "this background.kind"),
+    "background.placements": (_kind(*FILES), "this background.kind"),
+    "signal.sites_mm": (lambda s: s.signal.site == "list", "this signal.site: set signal.site=list"),
+    "signal.position_mm": (lambda s: s.signal.site != "list", "signal.site=list"),
+    **{
+        f"{section}.{name}": (_shape(section, *shapes), "these shapes")
+        for section in ("signal", "absent_signal")
+        for name, shapes in {
+            "aspect": STRETCHED,
+            "exponent": ("nodule",),
+            "n_lobes": LOBED,
+            "lobe_depth": LOBED,
+        }.items()
+    },
+}
+"""By setting: where it has an effect, and beside what it has none."""
+
+
+def without_effect(settings: Settings) -> Iterator[str]:
+    """One line for every setting that differs from its default and changes nothing.
+
+    Examples
+    --------
+    >>> list(without_effect(Settings.model_validate({"scanner": {"noise_hu": 50}})))
+    ['scanner.noise_hu has no effect with this scanner.exposure']
+    """
+    for name, field in dotted_settings():
+        section, _, key = name.rpartition(".")
+        held = getattr(settings, section) if section else settings
+        if getattr(held, key) == field.get_default():
+            continue
+        if section == "absent_signal" and not settings.absent_signal.inserted:
+            yield f"{name} has no effect with absent_signal.inserted=false"
+        elif name in RULES and not RULES[name][0](settings):
+            yield f"{name} has no effect with {RULES[name][1]}"
