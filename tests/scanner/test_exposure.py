@@ -124,3 +124,14 @@ def test_a_noise_that_only_starved_rays_could_give_is_refused():
         i0_for_noise(500.0, weights, p, electronic_noise=5.0)
     with pytest.raises(UserError, match="positive"):
         i0_for_noise(0.0, weights, p, electronic_noise=5.0)
+
+
+def test_a_detector_that_integrates_energy_counts_fewer_photons_by_its_swank_factor():
+    """(Σ nE)² / (Σ n · Σ nE²): the squared signal over its variance, per photon."""
+    spectrum = tabulated_spectrum(120)
+    n, energy = spectrum.photons, spectrum.energy_kev
+    swank = (n * energy).sum() ** 2 / (n.sum() * (n * energy**2).sum())
+    size = {"n_views": 984, "source_detector_mm": 1000.0, "bin_mm": 1.0, "row_mm": 2.0, "efficiency": 1.0}
+    photons = photons_per_ray(100, spectrum, **size)
+    assert photons == pytest.approx(100 / 984 * n.sum() * 2.0 * swank, rel=1e-6)
+    assert 0.8 < swank < 0.97

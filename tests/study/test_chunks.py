@@ -17,6 +17,7 @@ from taskct.study import simulate as simulation
 from taskct.study.chunks import plan_split
 from taskct.study.simulate import simulate, simulate_store
 from taskct.trials import SPLITS, read_trials
+from test_dicom import save_series
 from tiny_study import TINY, tiny_settings, tiny_yaml
 
 MANY = {"trials": {**TINY["trials"], "n_train": 700, "n_validation": 300, "n_fresh": 300, "n_test": 600}}
@@ -73,6 +74,21 @@ def test_a_killed_simulation_goes_on_with_what_is_missing(whole, tmp_path):
     assert 0 < len(partly) < 10
     subprocess.run([*command, "--workers", "1"], env=environment, check=True, stdout=subprocess.DEVNULL)
     assert bytes_of(tmp_path / "run" / "trials") == bytes_of(whole)
+
+
+def test_no_two_chunks_or_splits_share_their_randomness(whole):
+    """Noise of the same trial of two splits and of two chunks: 80,000 pixels, of which some 20,000 are independent."""
+    train, test = (read_trials(whole, name) for name in ("train", "test"))
+    noise = {name: trials.noisy - trials.reference for name, trials in (("train", train), ("test", test))}
+    pairs = [(noise["train"][:200], noise["test"][:200]), (noise["train"][:200], noise["train"][256:456])]
+    for one, other in pairs:
+        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.05  # seven standard errors
+    for column in ("x_mm", "diameter_mm", "contrast_hu"):
+        assert not np.array_equal(train.truth[column][:200], test.truth[column][:200])
+        assert not np.array_equal(train.truth[column][:200], train.truth[column][256:456])
+    assert 0.4 < train.signal_present[:256].mean() < 0.6  # each chunk has both
+    runs = np.diff(train.signal_present.astype(int)) != 0
+    assert 0.4 < runs.mean() < 0.6  # in random order: a period of two would give 1
 
 
 def workers_of(pid: int) -> list[int]:
@@ -137,6 +153,16 @@ def test_the_key_is_that_of_what_trials_depend_on():
     assert simulation.simulation_key(settings, "cpu") == simulation.simulation_key(
         make_settings(TINY, {"training": {"pretrain_epochs": 9}}), "cpu"
     )
+
+
+def test_the_key_changes_with_the_files_of_a_series(tmp_path):
+    save_series(tmp_path / "ct")
+    settings = tiny_settings(background={"kind": "series", "path": str(tmp_path / "ct")})
+    key = simulation.simulation_key(settings, "cpu")
+    assert simulation.simulation_key(settings, "cpu") == key
+    file = next(path for path in (tmp_path / "ct").iterdir())
+    file.write_bytes(file.read_bytes() + b"\0\0")
+    assert simulation.simulation_key(settings, "cpu") != key
 
 
 @pytest.mark.parametrize(("n_trials", "n_objects"), [(1000, 1000), (1000, 3), (7, 7), (4000, 56), (513, 2), (5, 1)])

@@ -107,7 +107,13 @@ def test_a_lesion_lies_in_the_liver_of_a_patient(real_ct, request, acquisition):
     changed = {
         "background": organs | {"region_hu": [-200, 300]},
         "signal": {"preset": "liver-metastasis", "site": "organ", "position_mm": 10, "diameter_mm": [9, 12]},
-        "scanner": {"acquisition": acquisition, "region_step_mm": 20},
+        "scanner": {
+            "acquisition": acquisition,
+            "region_step_mm": 20,
+            "object_pixels": 512,
+            "object_pixel_mm": 0.9765625,
+            "pixel_mm": 0.9765625,
+        },
         "trials": {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 40},
     }
     trials = simulate(make_settings(read_yaml(config), SHORT, changed))["test"]

@@ -87,10 +87,12 @@ def test_outlines_are_those_of_their_formulas():
     assert u.max() == pytest.approx(3 / np.sqrt(0.4), rel=2e-4)
     assert v.max() == pytest.approx(3 * np.sqrt(0.4), rel=2e-4)
 
-    # Area of r = R(1 + d cos kθ): πR²(1 + d²/2).
+    # Area of r = R(1 + d |cos kθ/2|): πR²(1 + 4d/π + d²/2).
     x, y = outlines_mm(one("lobulated", n_lobes=5, lobe_depth=0.3, angle_rad=0.2))[0].T
-    base = 3 / np.sqrt(1 + 0.3**2 / 2)
-    np.testing.assert_allclose(np.hypot(x, y), base * (1 + 0.3 * np.cos(5 * (np.arctan2(y, x) - 0.2))), rtol=5e-4)
+    base = 3 / np.sqrt(1 + 4 * 0.3 / np.pi + 0.3**2 / 2)
+    np.testing.assert_allclose(
+        np.hypot(x, y), base * (1 + 0.3 * np.abs(np.cos(2.5 * (np.arctan2(y, x) - 0.2)))), rtol=5e-4
+    )
 
     radius = np.hypot(*outlines_mm(one("spiculated", n_lobes=6, lobe_depth=0.8))[0].T)
     assert radius.max() / radius.min() == pytest.approx(1.8, rel=1e-3)
@@ -128,8 +130,8 @@ def test_a_slice_averages_a_ball_along_z():
 @pytest.mark.parametrize("margin", [0.1, 0.4, 1.2])
 def test_the_margin_is_a_gaussian_blur(margin):
     # Against scipy on a grid ten times as fine, where a sampled kernel is accurate.
-    signals = one("lobulated", n_lobes=5, lobe_depth=0.3, margin_mm=margin)
-    sharp = render(one("lobulated", n_lobes=5, lobe_depth=0.3), n_pixels=600, pixel_mm=0.025)[0]
+    signals = one("ellipsoid", aspect=0.6, angle_rad=0.4, margin_mm=margin)
+    sharp = render(one("ellipsoid", aspect=0.6, angle_rad=0.4), n_pixels=600, pixel_mm=0.025)[0]
     blurred = ndimage.gaussian_filter(sharp.astype(float), margin / 0.025, mode="constant")
     expected = blurred.reshape(60, 10, 60, 10).mean(axis=(1, 3))
     image = render(signals, n_pixels=60, pixel_mm=0.25)[0]

@@ -77,7 +77,7 @@ def write_preview(
     `path`.
     """
     pictures = {
-        "objects": encode(_objects(objects_hu, object_pixel_mm, field_of_view_mm, region_mm), "png"),
+        "objects": encode(_objects(objects_hu, object_pixel_mm, field_of_view_mm, region_mm, window_hu), "png"),
         "trials": encode(_trials(trials, numbers, shape, pixel_mm, window_hu), "png"),
         "truth": encode(_distributions(all_truth), "svg"),
     }
@@ -99,6 +99,8 @@ def write_preview(
         columns=["trial", "hypothesis", "shape", *(text for _, text, _ in COLUMNS)],
         rows=rows,
         pictures=pictures,
+        window=f"window centre {window_hu[0]:g} HU, width {window_hu[1]:g} HU",
+        some_without="none" in shape,
     )
     return write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
 
@@ -108,15 +110,20 @@ def _cells(trials: Images, k: int) -> list[str]:
 
 
 def _objects(
-    objects_hu: NDArray[np.float32], pixel_mm: float, field_of_view_mm: float, region_mm: NDArray[np.float64]
+    objects_hu: NDArray[np.float32],
+    pixel_mm: float,
+    field_of_view_mm: float,
+    region_mm: NDArray[np.float64],
+    window_hu: tuple[float, float],
 ) -> Figure:
+    low, high = window_hu[0] - window_hu[1] / 2.0, window_hu[0] + window_hu[1] / 2.0
     with style():
         figure = new_figure(3.3 * len(objects_hu), 3.3)
         half = objects_hu.shape[-1] * pixel_mm / 2.0
         for ax, image, (x, y, side) in zip(
             figure.subplots(1, len(objects_hu), squeeze=False)[0], objects_hu, region_mm, strict=True
         ):
-            ax.imshow(image, cmap="gray", vmin=-160, vmax=240, extent=(-half, half, half, -half))
+            ax.imshow(image, cmap="gray", vmin=low, vmax=high, extent=(-half, half, half, -half))
             box = (x - side / 2.0, y - side / 2.0)
             ax.add_patch(Rectangle(box, side, side, fill=False, edgecolor="#F0E442", linewidth=1.2))
             ax.add_patch(Circle((0, 0), field_of_view_mm / 2.0, fill=False, edgecolor=BLUE, linestyle="--"))

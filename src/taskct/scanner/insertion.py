@@ -1,6 +1,6 @@
 """A lower dose from an existing scan: the noise that is missing, added to the image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -97,7 +97,7 @@ def insert_noise(
     projector: Projector,
     fbp: FBP,
     *,
-    i0: float | torch.Tensor,
+    i0: float | torch.Tensor | Callable[[torch.Tensor], torch.Tensor],
     dose_fraction: float,
     electronic_noise: float,
     seeds: Sequence[int],
@@ -119,7 +119,8 @@ def insert_noise(
     projector, fbp
         Of one geometry and one grid.
     i0
-        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`.
+        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`, or
+        what gives one from the line integrals of some slices, such as a modulated tube current.
     dose_fraction, electronic_noise, seeds, starvation
         As for `missing_noise`.
     mu_water
@@ -143,9 +144,10 @@ def insert_noise(
     noisy = torch.empty_like(image_hu)
     for start in range(0, len(image_hu), SLICES_AT_A_TIME):
         part = slice(start, start + SLICES_AT_A_TIME)
+        lines = projector.project(hu_to_mu(image_hu[part], mu_water).clamp(min=0.0))
         noise = missing_noise(
-            projector.project(hu_to_mu(image_hu[part], mu_water).clamp(min=0.0)),
-            i0=i0[part] if per_slice else i0,  # type: ignore[index]
+            lines,
+            i0=i0(lines) if callable(i0) else i0[part] if per_slice else i0,  # type: ignore[index]
             dose_fraction=dose_fraction,
             electronic_noise=electronic_noise,
             seeds=seeds[part],

@@ -15,8 +15,10 @@ from taskct.tasks.lidc import LidcNodules, real_sizes
 from taskct.tasks.shapes import check_visible, rim_radius_mm
 from taskct.tasks.signals import Signals, draw_signals, merge
 from taskct.tasks.sites import draw_sites, draw_sites_in_mask
+from taskct.trials import SPLITS
 
-MAX_REDRAWS = 10
+MAX_REDRAWS, OTHERS = 20, 5
+N_LOOKED_AT = 1000  # signals of a hypothesis that must be visible
 MIN_TISSUE = 0.98  # share of a region within background.region_hu, so that a lesion never hangs in air
 
 
@@ -55,6 +57,17 @@ class Draw:
         self.half_mm = (t.region_pixels + 2 * t.margin_pixels) * s.pixel_mm / 2.0
         self.in_organ = settings.signal.site == "organ"
         self.lidc = lidc_of(settings)
+        # Once for the distributions: a batch of a few trials may well hold faint signals only.
+        rng = np.random.default_rng([settings.seed, N_LOOKED_AT])
+        for profile in self.profiles:
+            some = draw_profiles(rng, N_LOOKED_AT, profile, self.lidc)
+            check_visible(some, pixel_mm=s.pixel_mm, slice_mm=s.slice_mm)
+
+    @property
+    def profiles(self) -> list[ProfileSettings]:
+        """What is inserted: H1's signals, and H0's if it has some."""
+        h0 = self.settings.absent_signal
+        return [self.settings.signal, *([h0] if h0.inserted else [])]
 
     def scene(
         self,
@@ -86,7 +99,7 @@ class Draw:
         UserError
             If the region or the signals fit into none of the objects, or the signals vanish.
         """
-        signals, radius_mm = self._signals(rng, present)
+        signals, radius_mm = self._signals(rng, present, source.split)
         drawn, total_hu, places = self._objects(source, rng, index, float(radius_mm.max()))
         # An object without a place lends its trials to the next one that has some.
         usable = np.array([i for i, p in enumerate(places) if len(p)])
@@ -131,18 +144,14 @@ class Draw:
         near = np.abs(axis - self.centers_mm[places][..., None]) <= reach
         return np.asarray((near[:, 0, None, :] & near[:, 1, :, None]).any(axis=0))
 
-    def _signals(self, rng: np.random.Generator, present: NDArray[np.bool_]) -> tuple[Signals, NDArray[np.float64]]:
+    def _signals(
+        self, rng: np.random.Generator, present: NDArray[np.bool_], split: str
+    ) -> tuple[Signals, NDArray[np.float64]]:
         """Signals in the middle of their region, and the radius that fits those of both hypotheses, mm, `(n,)`."""
-        s, n = self.settings, len(present)
-        grid = {"pixel_mm": s.scanner.pixel_mm, "slice_mm": s.scanner.slice_mm}
-        signals = draw_profiles(rng, n, s.signal, self.lidc)
-        check_visible(signals, **grid)
-        radius_mm = self._rim_mm(signals)
-        if not s.absent_signal.inserted:
-            return signals, radius_mm
-        other = draw_profiles(rng, n, s.absent_signal, self.lidc)
-        check_visible(other, **grid)
-        return merge(present, signals, other), np.maximum(radius_mm, self._rim_mm(other))
+        lidc = None if self.lidc is None else of_split(self.lidc, split)
+        drawn = [draw_profiles(rng, len(present), profile, lidc) for profile in self.profiles]
+        radius_mm = np.max([self._rim_mm(signals) for signals in drawn], axis=0)
+        return (merge(present, *drawn) if len(drawn) > 1 else drawn[0]), radius_mm
 
     def _rim_mm(self, signals: Signals) -> NDArray[np.float64]:
         return rim_radius_mm(signals, lidc=None if self.lidc is None else self.lidc.outline)
@@ -152,19 +161,25 @@ class Draw:
     ) -> tuple[Drawn, NDArray[np.float32], list[NDArray[np.int64]]]:
         """Objects, their HU and the regions that fit each; one that none fits is drawn again.
 
-        A phantom is drawn anew under its own number; of images that are given, another one takes its place.
+        It keeps its own number, so that each is used equally often; of images that are given, another one takes the
+        place of one that did not fit in several placements.
         """
         pitch = self.settings.scanner.object_pixel_mm
         drawn = source.background.draw(rng, index)
         if self.in_organ and drawn.organ is None:
-            raise UserError("signal.site is organ but the background names none: set background.organ")
+            kind = self.settings.background.kind
+            raise UserError(
+                f"signal.site is organ, but the background {kind} has no organs: choose abdomen, thorax, or images "
+                "with labels"
+            )
         total_hu = drawn.total_hu(pitch)
         places: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)] * len(index)
         todo, deepest_mm = np.arange(len(index)), 0.0
         for attempt in range(MAX_REDRAWS):
             if attempt:
+                own = source.group_name == "phantoms" or attempt < MAX_REDRAWS - OTHERS
                 other = rng.integers(source.n_objects, size=len(todo))
-                again = source.background.draw(rng, index[todo] if source.group_name == "phantoms" else other)
+                again = source.background.draw(rng, index[todo] if own else other)
                 drawn = drawn.replaced(todo, again)
                 total_hu[todo] = again.total_hu(pitch)
             for i in todo:
@@ -227,12 +242,17 @@ class Draw:
         return region, x, y
 
 
+def of_split(lidc: LidcNodules, split: str) -> LidcNodules:
+    """A quarter of LIDC's patients, the same for every study: no nodule serves two splits."""
+    return lidc.chosen(lidc.patient % len(SPLITS) == SPLITS.index(split))
+
+
 def draw_profiles(rng: np.random.Generator, n: int, profile: ProfileSettings, lidc: LidcNodules | None) -> Signals:
     """Signals of a hypothesis, in the middle of their region."""
     outlines = None
     if lidc is not None and "lidc" in profile.shape:
         low, high = profile.diameter_mm
-        outlines = lidc.annotation[(lidc.diameter_mm >= low) & (lidc.diameter_mm <= high)]
+        outlines = lidc.chosen((lidc.diameter_mm >= low) & (lidc.diameter_mm <= high)).annotation
     signals = draw_signals(
         rng,
         n,

@@ -1,7 +1,7 @@
 """The exposure of a study: photons per ray, energy, and how the low dose comes about."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -46,14 +46,16 @@ class Beam:
     i0: torch.Tensor
     """Photons of every ray at full dose."""
 
-    def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor | None) -> torch.Tensor:
+    def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor) -> torch.Tensor:
         """Noise-free line integrals as measured in the objects `owner`, with those of signals added."""
-        index = torch.from_numpy(owner)
-        first = self.paths[0][index]
-        if self.spectrum is None:
-            return first if signal_lines is None else first + signal_lines
-        water_mm = first if signal_lines is None else first + signal_lines / MU_WATER_PER_MM
-        return polychromatic_line_integral(water_mm, self.paths[1][index], self.spectrum)
+        first, *rest = (path[torch.from_numpy(owner)] for path in self.paths)
+        added = signal_lines if self.spectrum is None else signal_lines / MU_WATER_PER_MM
+        return measured((first + added, *rest), self.spectrum)
+
+
+def measured(paths: tuple[torch.Tensor, ...], spectrum: Spectrum | None) -> torch.Tensor:
+    """Line integrals as measured, from what lies in the rays; see `Beam.paths`."""
+    return paths[0] if spectrum is None else polychromatic_line_integral(paths[0], paths[1], spectrum)
 
 
 class Exposure:
@@ -97,13 +99,15 @@ class Exposure:
         if s.exposure == "i0":
             return s.i0
         if s.exposure == "mas":
+            # Sizes on the detector; a parallel beam has its bins at the isocentre.
+            magnification = s.source_detector_mm / s.source_isocenter_mm
             return photons_per_ray(
                 s.mas,
                 tabulated_spectrum(s.kvp),
-                n_views=self.geometry.n_views,
+                n_views=self.geometry.views_per_turn,
                 source_detector_mm=s.source_detector_mm,
-                bin_mm=s.bin_mm,
-                row_mm=max(s.slice_mm, 1.0) * s.source_detector_mm / s.source_isocenter_mm,
+                bin_mm=self.geometry.isocenter_bin_mm * magnification,
+                row_mm=max(s.slice_mm, 1.0) * magnification,
             )
         middle = FBP(
             self.geometry,
@@ -154,10 +158,8 @@ class Exposure:
             The objects with everything drawn on the grid, HU.
         """
         paths = self._paths(projector, image_hu, exact, total_hu)
-        background = Beam(paths, self.spectrum, self.correct, torch.ones(0))
-        lines = background.lines(np.arange(len(image_hu)), None)
-        current = tube_current(lines, self.settings.scanner.tube_modulation)
-        return replace(background, i0=self.photons * self.bowtie * current[..., None])
+        current = tube_current(measured(paths, self.spectrum), self.settings.scanner.tube_modulation)
+        return Beam(paths, self.spectrum, self.correct, i0=self.photons * self.bowtie * current[..., None])
 
     def _paths(
         self, projector: Projector, image_hu: torch.Tensor, exact: torch.Tensor | None, total_hu: torch.Tensor

@@ -55,7 +55,7 @@ def lower_dose(
     kernel
         "soft", "sharp" or a window: what the series was reconstructed with, about.
     electronic_noise
-        Standard deviation of the readout noise in photon equivalents per ray.
+        Standard deviation of the readout noise in photon equivalents per ray of the model's own views.
     tube_modulation
         Strength of the tube-current modulation within a turn, in [0, 1].
     seed
@@ -90,6 +90,9 @@ def lower_dose(
             "give square slices with square pixels"
         )
     geometry = _thinned(model)
+    # A view stands for several: their photons add up, and so do the variances of their readouts.
+    merged = SCANNERS[model].geometry["views_per_turn"] / geometry.views_per_turn
+    readout = electronic_noise * merged**0.5
     grid = {"n_pixels": width, "pixel_mm": series.pixel_mm[0], "device": device}
     roll_off = KERNELS.get(kernel) or Kernel(kernel, 1.0)
     projector = Projector(geometry, **grid)
@@ -100,27 +103,24 @@ def lower_dose(
         noise_hu,
         middle_weights(fbp),
         middle[0],
-        electronic_noise=electronic_noise,
+        electronic_noise=readout,
         relative=tube_current(middle, tube_modulation)[0, :, None],
     )
     result = np.empty_like(series.image_hu)
     for start in range(0, n, SLICES_AT_A_TIME):
         part = slice(start, min(start + SLICES_AT_A_TIME, n))
-        image = images[part].to(device)
-        lines = projector.project(hu_to_mu(image).clamp(min=0.0))
         noisy = insert_noise(
-            image,
+            images[part].to(device),
             projector,
             fbp,
-            i0=photons * tube_current(lines, tube_modulation)[..., None],
+            i0=lambda lines: photons * tube_current(lines, tube_modulation)[..., None],
             dose_fraction=dose_fraction,
-            electronic_noise=electronic_noise,
+            electronic_noise=readout,
             seeds=[seed * 2**32 + k for k in range(part.start, part.stop)],
         )
         result[part] = noisy.cpu().numpy()
         if progress is not None:
             progress(part.stop, n, "")
-    result[series.padding] = series.image_hu[series.padding]
     write_series(result, series, target, description=f"taskct dose fraction {dose_fraction:g}, simulated")
     return target
 

@@ -128,32 +128,40 @@ BACKGROUNDS = {
 }
 
 
+def _values(pair: tuple[float, float]) -> str:
+    low, high = pair
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
 def _profile(profile: ProfileSettings) -> str:
-    """Shape and contrast of a signal in words."""
-    shapes = " or ".join(f"{'an' if shape[0] in 'aeiou' else 'a'} {shape}" for shape in profile.shape)
-    return f"{shapes} of random contrast ({profile.contrast_hu[0]:g} to {profile.contrast_hu[1]:g} HU)"
+    """Shape, contrast and size of a signal in words."""
+    nouns = {"ellipsoid": "an ellipsoid", "lobulated": "a lobulated", "lidc": "a real (LIDC)"}
+    shapes = " or ".join(nouns.get(shape, f"a {shape}") for shape in profile.shape)
+    noun = "" if profile.shape[-1] in ("disc", "sphere", "gaussian", "nodule", "ellipsoid") else " lesion"
+    size = "full width at half maximum" if profile.shape == ("gaussian",) else "diameter"
+    return f"{shapes}{noun} of {_values(profile.contrast_hu)} HU contrast and {_values(profile.diameter_mm)} mm {size}"
 
 
 def describe(settings: Settings) -> str:
     """The task in one paragraph."""
-    g, s, h0 = settings.signal, settings.scanner, settings.absent_signal
-    size = "full width at half maximum" if g.shape == ("gaussian",) else "diameter"
+    g, h0 = settings.signal, settings.absent_signal
     place = {
-        "square": f"±{g.position_mm:g} mm",
-        "disc": f"within {g.position_mm:g} mm",
-        "list": f"{len(g.sites_mm)} known",
-        "organ": f"in the {settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, 'body')}",
+        "square": f"within ±{g.position_mm:g} mm of the region's centre in x and y",
+        "disc": f"within {g.position_mm:g} mm of the region's centre",
+        "list": f"at {len(g.sites_mm)} known place{'s' if len(g.sites_mm) > 1 else ''}",
+        "organ": f"in the {settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, 'organ')}",
     }[g.site]
-    ground = BACKGROUNDS[settings.background.kind]
-    sought = f"{_profile(g)}, {size} ({g.diameter_mm[0]:g} to {g.diameter_mm[1]:g} mm) and place ({place})"
-    task = f"Detect {sought} in {ground} "
-    if h0.inserted:
-        other = f"{_profile(h0)} and diameter ({h0.diameter_mm[0]:g} to {h0.diameter_mm[1]:g} mm)"
-        task = f"Tell {sought} from {other} in {ground} "
-    known = "(signal and background known statistically). "
+    verb, other = ("Tell", f" from {_profile(h0)}") if h0.inserted else ("Detect", "")
+    task = f"{verb} {_profile(g)}{other}, {place}, in {BACKGROUNDS[settings.background.kind]} "
+    return f"{task}(signal and background known statistically). {_scan(settings)}"
+
+
+def _scan(settings: Settings) -> str:
+    """How the images come about, in words."""
+    s = settings.scanner
     if settings.background.kind == "paired":
-        return task + known + "The noisy image is the low-dose series, the reference the normal-dose one."
-    beam = {"flat": "Fan beam, flat detector", "curved": "Fan beam, curved detector", "parallel": "Parallel beam"}
+        return "The noisy image is the low-dose series, the reference the normal-dose one."
+    beam = {"flat": "fan beam, flat detector", "curved": "fan beam, curved detector", "parallel": "parallel beam"}
     dose = f"{s.dose_fraction:g} of full dose"
     if s.exposure == "i0":
         dose = f"{s.i0 * s.dose_fraction:,.0f} photons a ray ({dose})"
@@ -161,15 +169,26 @@ def describe(settings: Settings) -> str:
         dose = f"{s.mas * s.dose_fraction:g} mAs ({dose})"
     else:
         dose = f"{dose}, which is {s.noise_hu:g} HU in {s.noise_body_mm:g} mm of water"
-    energy = "" if s.energy == "mono" else f"{s.kvp} kV spectrum with water beam-hardening correction, "
-    how = f"filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the reference is "
+    parts = [
+        f"{s.model}: {beam[s.detector]}" if s.model else beam[s.detector].capitalize(),
+        "short scan" if s.scan == "short" else "full turn",
+        f"{s.n_views} views a turn of {s.n_bins} bins",
+        f"{s.kvp} kV spectrum with water beam-hardening correction" if s.energy == "poly" else "",
+        f"bowtie for {s.bowtie_mm:g} mm" if s.bowtie_mm else "",
+        f"tube current modulated ({s.tube_modulation:g})" if s.tube_modulation else "",
+        f"slices of {s.slice_mm:g} mm" if s.slice_mm else "",
+        dose,
+    ]
+    scan = ", ".join(part for part in parts if part)
     if s.acquisition == "insertion":
-        how = f"the missing noise, filtered by {s.filter}, added to the image as it is; the reference is that image."
-    else:
-        how += (
-            f"{'the noise-free' if s.reference == 'noise-free' else 'a full-dose'} reconstruction of the same object."
+        return (
+            f"{scan}: the noise that is missing, filtered by {s.filter}, is added to the image, which is the reference."
         )
-    return f"{task}{known}{beam[s.detector]}, {s.n_views} views a turn of {s.n_bins} bins, {energy}{dose}, {how}"
+    reference = "the noise-free" if s.reference == "noise-free" else "a full-dose"
+    return (
+        f"{scan}, filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the reference is {reference} "
+        "image of the same object."
+    )
 
 
 def background_note(settings: Settings) -> str | None:

@@ -48,7 +48,7 @@ class Preview:
 
 
 def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device | str = "cpu") -> Preview:
-    """Simulate the first trials of the test split, the very ones that the study would have.
+    """Simulate the first chunk of the test split, whose trials are the very ones that the study would have.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     scanned = maker.make(LOOK, 0, min(plan.chunk_trials, plan.n_trials))
     warn_outside(scanned.outside)
     trials, present = scanned.trials, scanned.trials.signal_present
-    shown = np.concatenate([np.flatnonzero(present)[:n_trials], np.flatnonzero(~present)[:n_trials]])
+    # Spread over the chunk: neighbours may show the same slice.
+    shown = np.concatenate([_spread(np.flatnonzero(group), n_trials) for group in (present, ~present)])
     margin = settings.trials.margin_pixels
     some = select(trials, shown)
     names = [
@@ -108,23 +109,36 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     )
 
 
+def _spread(index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """At most `n` of some numbers, evenly spread."""
+    chosen: NDArray[np.int64] = index[np.unique(np.linspace(0, len(index) - 1, min(n, len(index))).astype(int))]
+    return chosen
+
+
 def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, outside: float) -> tuple[tuple[str, str], ...]:
     """What the reader of a preview wants to know in numbers, measured on the chunk that is shown."""
     margin, geometry = settings.trials.margin_pixels, maker.scanner.geometry
     difference = crop(trials.noisy - trials.reference, margin)
     noise, contrast = float(difference.std()), np.abs(trials.truth["contrast_hu"])
     counts = ", ".join(f"{name} {plan.n_trials:,}" for name, plan in maker.plans.items())
-    objects = ", ".join(f"{name} {-(-plan.n_trials // plan.trials_per_object):,}" for name, plan in maker.plans.items())
+    images = ", ".join(f"{name} {source.n_images:,}" for name, source in maker.sources.items())
+    group = maker.sources[LOOK].group_name
+    images += f" {'slices' if group == 'patients' else group}, {group} kept apart"
     side = settings.trials.region_pixels + 2 * margin
+    scan: tuple[tuple[str, str], ...] = ()
+    if settings.background.kind != "paired":
+        scan = (
+            ("photons of the central ray at full dose", f"{maker.scanner.exposure.photons:,.0f}"),
+            ("field of view", f"{geometry.field_of_view_mm:.0f} mm, {outside:.1%} of the worst object outside"),
+            ("views measured", f"{geometry.n_views} of {geometry.views_per_turn} in a turn"),
+        )
     total = sum(plan.n_trials for plan in maker.plans.values())
     return (
         ("trials", counts),
-        ("objects", f"{objects} ({maker.sources[LOOK].group_name} kept apart)"),
+        ("distinct backgrounds", images),
         ("disk", f"{2 * 4 * side**2 * total / 1e6:,.0f} MB"),
         ("noise (noisy − reference)", f"{noise:.1f} HU, mean {difference.mean():+.2f} HU"),
-        ("contrast over noise", f"{contrast.min() / noise:.2f} to {contrast.max() / noise:.2f}"),
+        ("contrast as drawn, over noise", f"{contrast.min() / noise:.2f} to {contrast.max() / noise:.2f}"),
         ("reference in the regions", f"{crop(trials.reference, margin).mean():.0f} HU on average"),
-        ("photons of the central ray at full dose", f"{maker.scanner.exposure.photons:,.0f}"),
-        ("field of view", f"{geometry.field_of_view_mm:.0f} mm, {outside:.1%} of the worst object outside"),
-        ("views measured", f"{geometry.n_views} of {geometry.views_per_turn} in a turn"),
+        *scan,
     )

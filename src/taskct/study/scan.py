@@ -18,7 +18,8 @@ from taskct.scanner.projector import Projector
 from taskct.study.draw import Draw, Scene
 from taskct.study.exposure import Beam, Exposure, kernel_of
 from taskct.study.insert import project_objects, project_signals
-from taskct.study.sources import Source
+from taskct.study.sources import Source, shown_as_they_are
+from taskct.tasks.backgrounds import AIR_HU
 from taskct.tasks.signals import Signals
 from taskct.trials import Trials
 from taskct.units import MU_WATER_PER_MM
@@ -61,6 +62,7 @@ class Scanner:
         s = settings.scanner
         self.settings = settings
         self.device = device
+        self.as_they_are = shown_as_they_are(settings)
         self.geometry = make_geometry(settings)
         self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
         self.regions = self._regions()
@@ -75,6 +77,10 @@ class Scanner:
     def _regions(self) -> list[FBP]:
         s, t = self.settings.scanner, self.settings.trials
         axis = (np.arange(s.region_count) - (s.region_count - 1) / 2.0) * s.region_step_mm
+        side = t.region_pixels + 2 * t.margin_pixels
+        if self.as_they_are:  # pixels of the regions on pixels of the images
+            half = (s.object_pixels - side) % 2 / 2.0
+            axis = (np.round(axis / s.pixel_mm - half) + half) * s.pixel_mm
         kernel, regions = kernel_of(self.settings), []
         for y in axis:
             for x in axis:
@@ -82,7 +88,7 @@ class Scanner:
                     region = FBP(
                         self.geometry,
                         center_mm=(float(x), float(y)),
-                        n_pixels=t.region_pixels + 2 * t.margin_pixels,
+                        n_pixels=side,
                         pixel_mm=s.pixel_mm,
                         window=kernel.window,
                         cutoff=kernel.cutoff,
@@ -123,7 +129,8 @@ class Scanner:
             signal_present=present,
             truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
         )
-        return Scanned(trials, scene.total_hu, scene.owner, self._outside(scene.total_hu))
+        outside = 0.0 if scene.drawn.noisy_hu is not None else self._outside(scene.total_hu)
+        return Scanned(trials, scene.total_hu, scene.owner, outside)
 
     def _measure(self, scene: Scene, seeds: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Noisy and reference images of every trial, HU, `(n, side, side)`."""
@@ -144,6 +151,8 @@ class Scanner:
         ellipses = scene.drawn.ellipses
         exact = None if ellipses is None else project_objects(self.geometry, ellipses, self.device)
         image, total = (torch.from_numpy(array).to(self.device) for array in (scene.drawn.image_hu, scene.total_hu))
+        if self.as_they_are:  # noise may read less than air, but nothing attenuates less
+            image, total = image.clamp(min=AIR_HU), total.clamp(min=AIR_HU)
         return self.exposure.beam(self.projector, image, exact, total)
 
     def _images(
@@ -191,7 +200,7 @@ class Scanner:
         return lines
 
     def _crop(self, image_hu: NDArray[np.float32], region: FBP) -> torch.Tensor:
-        """Images on the object grid, interpolated linearly onto the pixels of a region."""
+        """Images on the object grid, cut out at the pixels of a region, which lie on those of the grid."""
         s = self.settings.scanner
         axis = (np.arange(region.n_pixels) - (region.n_pixels - 1) / 2.0) * region.pixel_mm
         x, y = ((axis + c) / s.object_pixel_mm + (s.object_pixels - 1) / 2.0 for c in region.center_mm)

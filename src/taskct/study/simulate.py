@@ -130,10 +130,17 @@ def simulate_store(
 
 
 def simulation_key(settings: Settings, device: torch.device | str) -> str:
-    """Hash of everything that a study's trials depend on."""
+    """Hash of everything that a study's trials depend on; of files their names, sizes and times of change."""
     sections = ("seed", "background", "signal", "absent_signal", "scanner", "trials")
     tree = settings.model_dump(mode="json", include=set(sections))
-    content = json.dumps([__version__, torch.device(device).type, tree], sort_keys=True)
+    files = [
+        [str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns]
+        for path in (settings.background.path, settings.background.organs_path)
+        if path is not None and (root := Path(path)).exists()
+        for file in (sorted(root.rglob("*")) if root.is_dir() else [root])
+        if file.is_file()
+    ]
+    content = json.dumps([__version__, torch.device(device).type, tree, files], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -142,7 +149,7 @@ def warn_outside(share: float) -> None:
     if share > MAX_OUTSIDE:
         warnings.warn(
             f"{share:.1%} of the attenuation of an object lies outside the field of view: images are too bright "
-            "towards the rim; raise scanner.n_bins or scanner.bin_mm, or lower background.shift_mm",
+            "towards the rim; raise scanner.n_bins or scanner.bin_mm, or make or shift the object less far",
             stacklevel=2,
         )
 

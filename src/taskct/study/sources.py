@@ -29,6 +29,7 @@ from taskct.trials import SPLITS
 from taskct.volume import Volume
 from taskct.volumes import read_label_volumes, read_paired_volumes, read_volumes
 
+SAME_PITCH = 1e-4  # relative; over 500 pixels a twentieth of one
 DEFAULT_ORGANS = {"abdomen": "liver", "thorax": "lungs"}
 
 
@@ -36,16 +37,42 @@ DEFAULT_ORGANS = {"abdomen": "liver", "thorax": "lungs"}
 class Source:
     """The backgrounds of one split."""
 
+    split: str
     background: Background
     n_objects: int
     """Objects to draw; the split's trials are shared out evenly among them."""
     group_name: str
     """What no two splits share: "phantoms", "slices" or "patients"."""
+    n_images: int
+    """Distinct phantoms or slices among the objects."""
 
 
 def trials_wanted(settings: Settings) -> dict[str, int]:
     """Trials to simulate, by split."""
     return {name: int(getattr(settings.trials, f"n_{name}")) for name in SPLITS}
+
+
+def shown_as_they_are(settings: Settings) -> bool:
+    """Whether the study's images are real ones, not scanned again: noise inserted into a series, or paired doses."""
+    return settings.background.kind == "paired" or settings.scanner.acquisition == "insertion"
+
+
+def check_pitch(pixel_mm: tuple[float, float], settings: Settings) -> None:
+    """Refuse grids onto which images that are kept as they are would have to be interpolated.
+
+    Raises
+    ------
+    UserError
+        If their pixels (row and column spacing, mm) are not square, or not those of the object and of the regions.
+    """
+    s, (row_mm, column_mm) = settings.scanner, pixel_mm
+    if not np.isclose(row_mm, column_mm, rtol=SAME_PITCH):
+        raise UserError(f"pixels of {row_mm:g} × {column_mm:g} mm: images that are kept as they are need square ones")
+    if not np.allclose([s.object_pixel_mm, s.pixel_mm], row_mm, rtol=SAME_PITCH):
+        raise UserError(
+            f"the images are kept as they are, so both grids must have their pixels: set scanner.object_pixel_mm and "
+            f"scanner.pixel_mm to {row_mm:.8g} mm (they are {s.object_pixel_mm:g} and {s.pixel_mm:g} mm)"
+        )
 
 
 def make_sources(settings: Settings) -> dict[str, Source]:
@@ -63,14 +90,10 @@ def make_sources(settings: Settings) -> dict[str, Source]:
     if b.kind in ("series", "paired", "label-map"):
         if b.path is None:
             raise UserError(f"background.kind is {b.kind} but background.path is not set: --set background.path=FOLDER")
-        if settings.scanner.acquisition == "insertion" and b.kind == "label-map":
-            raise UserError("scanner.acquisition=insertion adds noise to real images: background.kind must be series")
         return _stack_sources(settings, Path(b.path), wanted)
-    if settings.scanner.acquisition == "insertion":
-        raise UserError("scanner.acquisition=insertion adds noise to real images: background.kind must be series")
     first = np.concatenate([[0], np.cumsum(list(wanted.values()))])
     return {
-        name: Source(_phantoms(settings, int(start)), n, "phantoms")
+        name: Source(name, _phantoms(settings, int(start)), n, "phantoms", n)
         for start, (name, n) in zip(first, wanted.items(), strict=False)
     }
 
@@ -154,6 +177,8 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
         organ = organ_mask(stack.labels, [int(b.organ) if b.organ.isdecimal() else b.organ])
     elif settings.signal.site == "organ":
         raise UserError("signal.site is organ: say which by background.organ (a name or a label's number)")
+    if shown_as_they_are(settings):
+        check_pitch(stack.pixel_mm, settings)
     # Where the lesion lies in an organ, slices without it are of no use.
     useful = np.arange(len(stack.image_hu))
     if organ is not None and settings.signal.site == "organ":
@@ -175,7 +200,7 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
         }
         background: Background
         if b.kind == "label-map" and stack.labels is not None:
-            tissues = {int(k): Tissue(t.hu, t.std_hu, t.texture_hu) for k, t in b.organs.items()}
+            tissues = {k: Tissue(t.hu, t.std_hu, t.texture_hu) for k, t in b.organs.items()}
             number = None if b.organ is None else _label_number(b.organ)
             background = LabelMap(labels=stack.labels[chosen], tissues=tissues, organ=number, **grid)
         else:
@@ -183,10 +208,11 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
                 image_hu=stack.image_hu[chosen],
                 organ=None if organ is None else organ[chosen],
                 noisy_hu=None if stack.noisy_hu is None else stack.noisy_hu[chosen],
+                as_they_are=shown_as_they_are(settings),
                 **grid,
             )
         n_objects = min(len(chosen) * b.placements, wanted[name])
-        sources[name] = Source(background, n_objects, "patients" if patients else "slices")
+        sources[name] = Source(name, background, n_objects, "patients" if patients else "slices", len(chosen))
     return sources
 
 

