@@ -17,6 +17,18 @@ from taskct.errors import UserError
 _STORED_MAX, _STORED_PADDING = 32767, -32768  # of signed 16-bit pixels; images keep within ±32767
 
 
+def check_free(out: Path) -> None:
+    """Refuse a folder for a new series that something stands in.
+
+    Raises
+    ------
+    UserError
+        If `out` exists and is not an empty folder.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists and is not an empty folder; choose another or remove it")
+
+
 @tolerant()
 def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, description: str) -> list[Path]:
     """Write images derived from a series as a new series, whole or not at all.
@@ -52,8 +64,7 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     if not 1 <= len(description) <= 64 or "\\" in description or not description.isprintable():
         raise UserError("series description: must be 1 to 64 printable characters, no backslash; change it")
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists and is not an empty folder; choose another or remove it")
+    check_free(out)
     layout, series_uid, study_uid = layout_of(source.orientation), generate_uid(), generate_uid()
     partial = out.parent / f".{out.name}.{uuid.uuid4().hex}.partial"
     names = [f"slice_{number:04d}.dcm" for number in range(1, len(image_hu) + 1)]

@@ -227,7 +227,7 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
 
 
-def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401
+def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
     if not header["qform_code"] and not header["sform_code"]:
         raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
     if (unit := header.get_xyzt_units()[0]) not in ("mm", "unknown"):

@@ -38,7 +38,7 @@ class Commands(TyperGroup):
             _fail(str(error))
         except MemoryError as error:
             _fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
-        except Exception as error:
+        except Exception as error:  # a full disk shows in many ways; all else is raised again
             if disk_is_full(error):
                 _fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
             if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:

@@ -34,7 +34,7 @@ class Denoiser(nn.Module):
         super().__init__()
         if not scale_hu > 0:
             raise ValueError(f"scale_hu must be positive, not {scale_hu}")
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.register_buffer("offset_hu", torch.tensor(float(offset_hu)))
         self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
 

@@ -80,7 +80,7 @@ class LinearObserver(Observer):
     ) -> None:
         """Fit observers that differ in `path_parameter` alone; `images` and `signal_present` are checked."""
 
-    def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102
+    def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
         self._fit_together([self], *check_training(images, signal_present))
         return self
 
@@ -106,7 +106,7 @@ class LinearObserver(Observer):
         self._fit_together(observers, *check_training(images, signal_present))
         return observers
 
-    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102
+    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102 - as in Observer
         if not hasattr(self, "template_"):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
         images = check_images(images, self.template_.shape)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from taskct.dicom import read_series, read_slice
-from taskct.dicom_write import write_series
+from taskct.dicom_write import check_free, write_series
 from taskct.errors import UserError
 from taskct.scanner.exposure import i0_for_noise, middle_weights, tube_current
 from taskct.scanner.fbp import FBP
@@ -80,8 +80,7 @@ def lower_dose(
         raise UserError(f"no scanner model {model!r}: choose one of {', '.join(SCANNERS)}")
     if kernel not in KERNELS and kernel not in WINDOWS:
         raise UserError(f"no kernel {kernel!r}: choose one of {', '.join([*KERNELS, *WINDOWS])}")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists: choose another output, nothing is overwritten")
+    check_free(target)
     series = read_series(source) if source.is_dir() else read_slice(source)
     n, height, width = series.image_hu.shape
     if height != width or not np.isclose(*series.pixel_mm, rtol=1e-4):

@@ -128,6 +128,11 @@ BACKGROUNDS = {
 }
 
 
+def _organ(settings: Settings) -> str:
+    organ = settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, "organ")
+    return f"the organ labelled {organ}" if organ.isdecimal() else f"the {organ}"
+
+
 def _values(pair: tuple[float, float]) -> str:
     low, high = pair
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
@@ -149,7 +154,7 @@ def describe(settings: Settings) -> str:
         "square": f"within ±{g.position_mm:g} mm of the region's centre in x and y",
         "disc": f"within {g.position_mm:g} mm of the region's centre",
         "list": f"at {len(g.sites_mm)} known place{'s' if len(g.sites_mm) > 1 else ''}",
-        "organ": f"in the {settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, 'organ')}",
+        "organ": f"in {_organ(settings)}",
     }[g.site]
     verb, other = ("Tell", f" from {_profile(h0)}") if h0.inserted else ("Detect", "")
     task = f"{verb} {_profile(g)}{other}, {place}, in {BACKGROUNDS[settings.background.kind]} "
