@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.observers import OBSERVERS, LinearObserver, Observer, make_observer
+from taskct.observers import OBSERVERS, LinearObserver, Observer, PathObserver, make_observer
 
 NEEDED: dict[str, dict[str, Any]] = {"ho_eye": {"pixel_mm": 0.7, "internal_noise_hu": 5.0}}
 
@@ -103,7 +103,7 @@ def test_difference_of_statistics_is_the_template_times_the_difference(name, tri
 
 def test_path_equals_separate_fits(name, correlated, unseen):
     observer = make(name)
-    if not isinstance(observer, LinearObserver):
+    if not isinstance(observer, PathObserver):
         pytest.skip("no path")
     values = [0.01, 1.0, 0.1, 0.1]
     for n_trials in (40, 200):  # fewer and more trials than pixels

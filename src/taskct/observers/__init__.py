@@ -1,9 +1,10 @@
 """Numerical observers, one contract: hyper-parameters, `fit`, `test_statistic`."""
 
+from collections.abc import Callable
 from typing import Any
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, Observer
+from taskct.observers.base import LinearObserver, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.hotelling import Hotelling, HotellingEye
 from taskct.observers.slnn import SLNN, SLNNHead
 
@@ -14,11 +15,13 @@ __all__ = [
     "HotellingEye",
     "LinearObserver",
     "Observer",
+    "PathObserver",
     "SLNNHead",
+    "SmallSampleWarning",
     "make_observer",
 ]
 
-OBSERVERS: dict[str, type[Observer]] = {"slnn": SLNN, "ho": Hotelling, "ho_eye": HotellingEye}
+OBSERVERS: dict[str, Callable[..., Observer]] = {"slnn": SLNN, "ho": Hotelling, "ho_eye": HotellingEye}
 """Observers that are fitted afresh, by the name a study gives them."""
 
 
@@ -28,7 +31,7 @@ def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each 
     Parameters
     ----------
     name
-        A key of `OBSERVERS`.
+        A key of `OBSERVERS`; a hyphen does for an underscore.
     **kwargs
         Hyper-parameters of that observer.
 
@@ -42,9 +45,10 @@ def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each 
     >>> make_observer("ho", ridge=0.1).ridge
     0.1
     """
-    if name not in OBSERVERS:
+    key = name.replace("-", "_")
+    if key not in OBSERVERS:
         raise UserError(f"unknown observer {name!r}; known observers: {', '.join(sorted(OBSERVERS))}")
     try:
-        return OBSERVERS[name](**kwargs)
+        return OBSERVERS[key](**kwargs)
     except TypeError as error:
         raise UserError(f"observer {name!r}: {error}") from None

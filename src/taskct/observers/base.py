@@ -1,6 +1,7 @@
 """The contract of an observer, and the checks of what goes into one."""
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -68,10 +69,29 @@ class LinearObserver(Observer):
         Constant, of the unit of the test statistic.
     """
 
-    path_parameter: ClassVar[str]
-    """The hyper-parameter, the strength of the regularisation, that `fit_path` varies."""
     template_: NDArray[np.float64]
     offset_: float
+
+    @abstractmethod
+    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+        """Set `template_` and `offset_`; `images` and `signal_present` are checked."""
+
+    def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
+        self._learn(*check_training(images, signal_present))
+        return self
+
+    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102 - as in Observer
+        if not hasattr(self, "template_"):
+            raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
+        images = check_images(images, self.template_.shape)
+        return images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
+
+
+class PathObserver(LinearObserver):
+    """A linear observer with one strength of regularisation, which is chosen on validation trials."""
+
+    path_parameter: ClassVar[str]
+    """The hyper-parameter, the strength of the regularisation, that `fit_path` varies."""
 
     @classmethod
     @abstractmethod
@@ -80,9 +100,8 @@ class LinearObserver(Observer):
     ) -> None:
         """Fit observers that differ in `path_parameter` alone; `images` and `signal_present` are checked."""
 
-    def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
-        self._fit_together([self], *check_training(images, signal_present))
-        return self
+    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+        self._fit_together([self], images, signal_present)
 
     def fit_path(
         self, images: NDArray[np.floating], signal_present: NDArray[np.bool_], values: Sequence[float]
@@ -106,11 +125,38 @@ class LinearObserver(Observer):
         self._fit_together(observers, *check_training(images, signal_present))
         return observers
 
-    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102 - as in Observer
-        if not hasattr(self, "template_"):
-            raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
-        images = check_images(images, self.template_.shape)
-        return images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
+
+class SmallSampleWarning(UserWarning):
+    """An observer was fitted on so few trials that its AUC is lower than more trials would give."""
+
+
+def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: float) -> None:
+    """Warn when an observer has too few training trials for what it estimates.
+
+    Parameters
+    ----------
+    n_trials
+        Training trials of both classes.
+    n_weights
+        Channels or pixels whose covariance is estimated.
+    unit
+        "channels" or "pixels", for the message.
+    trials_per_weight
+        Trials wanted for each.
+
+    Warns
+    -----
+    SmallSampleWarning
+        If there are fewer.
+    """
+    wanted = int(np.ceil(trials_per_weight * n_weights))
+    if n_trials < wanted:
+        warnings.warn(
+            f"{n_trials} training trials for {n_weights} {unit}: the observer is still learning and its AUC too low; "
+            f"give {wanted} or more, or look at its learning curve",
+            SmallSampleWarning,
+            stacklevel=3,
+        )
 
 
 def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, check_at_least_0
+from taskct.observers.base import PathObserver, check_at_least_0
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 
 
-class Hotelling(LinearObserver):
+class Hotelling(PathObserver):
     """Regularised Hotelling observer (RHO).
 
     w = (K + ridge · tr(K)/p · I)⁻¹ Δs: K is the mean of the two classes' covariances, Δs the difference of
@@ -48,7 +48,7 @@ class Hotelling(LinearObserver):
             observer.offset_ = -float(template @ midpoint)
 
 
-class HotellingEye(LinearObserver):
+class HotellingEye(PathObserver):
     """Hotelling observer behind an eye: eye filter E, then white internal noise on every pixel.
 
     w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g

@@ -12,7 +12,7 @@ from scipy.special import expit
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, check_at_least_0, check_images
+from taskct.observers.base import PathObserver, check_at_least_0, check_images
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 
 _MAX_STEPS = 200
@@ -20,7 +20,7 @@ _TOLERANCE = 1e-7
 """Of the last Newton step, relative to the logits; what is left after it is of the order of its square."""
 
 
-class SLNN(LinearObserver):
+class SLNN(PathObserver):
     """Single-layer neural network fitted afresh: logistic regression with an L2 penalty.
 
     Minimises mean BCE + ½ · weight_decay · ‖w‖² over w and an unpenalised bias, with w acting on images less

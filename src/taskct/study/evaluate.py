@@ -11,7 +11,7 @@ from taskct.config import Settings
 from taskct.denoisers.denoiser import denoise
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.observers import LinearObserver, make_observer
+from taskct.observers import PathObserver, make_observer
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
 from taskct.study.insert import lidc_of
 from taskct.study.stages import RunFolder
@@ -48,7 +48,7 @@ class ArmResult:
     """The panel's trials, denoised, HU."""
 
 
-def candidates(settings: Settings, name: str) -> tuple[LinearObserver, list[float]]:
+def candidates(settings: Settings, name: str) -> tuple[PathObserver, list[float]]:
     """A fresh observer of a study and the regularizations to choose from."""
     o = settings.observers
     if name == "slnn":
@@ -65,9 +65,9 @@ def candidates(settings: Settings, name: str) -> tuple[LinearObserver, list[floa
     return _linear(make_observer(name, **eye)), list(o.ridges)
 
 
-def _linear(observer: object) -> LinearObserver:
-    if not isinstance(observer, LinearObserver):
-        raise TypeError(f"{type(observer).__name__} is not a LinearObserver")
+def _linear(observer: object) -> PathObserver:
+    if not isinstance(observer, PathObserver):
+        raise TypeError(f"{type(observer).__name__} is not a PathObserver")
     return observer
 
 
@@ -78,7 +78,7 @@ def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> flo
 
 def fit_fresh(
     settings: Settings, images: Images, splits: dict[str, Trials]
-) -> tuple[dict[str, LinearObserver], dict[str, float], dict[str, float]]:
+) -> tuple[dict[str, PathObserver], dict[str, float], dict[str, float]]:
     """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
 
     Returns
