@@ -1,0 +1,1 @@
+"""Multi-reader multi-case (MRMC) analysis of the area under the ROC curve."""
