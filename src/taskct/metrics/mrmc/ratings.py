@@ -20,7 +20,7 @@ class Ratings:
     """
 
     scores: NDArray[np.float64]
-    """Shape `(n_modalities, n_readers, n_cases)`; higher means signal present; NaN where a reader did not rate a case."""
+    """Shape `(n_modalities, n_readers, n_cases)`; higher means present; NaN where a reader did not rate a case."""
     signal_present: NDArray[np.bool_]
     """Truth of every case, shape `(n_cases,)`."""
     modalities: tuple[str, ...]
