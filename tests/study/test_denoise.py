@@ -15,7 +15,8 @@ from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise
 from taskct.dicom import read_series, read_slice
 from taskct.errors import UserError
-from taskct.study.denoise import denoise_path, load_model, read_npy, write_npy
+from taskct.image_stack import read_npy
+from taskct.study.denoise import denoise_path, load_model, write_npy
 from taskct.study.stages import RunFolder
 from taskct.training.checkpoints import load_weights, save_weights
 from taskct.trials import crop, read_trials

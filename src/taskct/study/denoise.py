@@ -1,6 +1,5 @@
 """Apply a trained denoiser to a user's images."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from taskct.denoisers.denoiser import Denoiser, denoise, make_network
 from taskct.dicom import read_series, read_slice
 from taskct.dicom_write import write_series
 from taskct.errors import UserError
+from taskct.image_stack import read_npy
 from taskct.study.arms import CONTROL, Arm
 from taskct.training.checkpoints import load_weights, read_card
 
@@ -121,32 +121,6 @@ def control_of(model: Path) -> Path:
             "alpha at 1"
         )
     return control
-
-
-def read_npy(path: Path) -> NDArray[np.float32]:
-    """Read HU from a `.npy` file; never a pickle.
-
-    Raises
-    ------
-    UserError
-        If it is no array of numbers of 2 or 3 dimensions, or a value is not finite.
-    """
-    try:
-        with path.open("rb") as file:
-            images = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
-    if not isinstance(images, np.ndarray):
-        raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
-    if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
-        raise UserError(
-            f"{path.name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
-        )
-    with np.errstate(over="ignore"):
-        image_hu = images.astype(np.float32)
-    if not np.isfinite(image_hu).all():
-        raise UserError(f"{path.name} holds values that are not finite: give HU")
-    return image_hu
 
 
 def write_npy(path: Path, images: NDArray[np.float32]) -> None:
