@@ -33,7 +33,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) 
     def fail(*args: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(taskct.cli, name, fail)
+    monkeypatch.setattr(taskct.cli.study, name, fail)
 
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_written(
 
 def test_ctrl_c(refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, "train_stage", KeyboardInterrupt())
-    monkeypatch.setattr(taskct.cli, "simulate_stage", lambda *args, **options: True)
+    monkeypatch.setattr(taskct.cli.study, "simulate_stage", lambda *args, **options: True)
     line = refused("run", study, "--out", tmp_path / "run", status=130)
     assert line == "taskct: interrupted: finished stages stay; the same command goes on from there"
 

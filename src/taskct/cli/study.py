@@ -1,9 +1,7 @@
-"""The command line: parse, call, print."""
+"""Commands on a study and its run folder: run, simulate, train, evaluate, report, preview, config."""
 
-import io
 import os
 import sys
-import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from taskct import __version__
+from taskct.cli.app import Config, Device, Out, Preset, Run, Seed, SetOption, Workers, app
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -29,81 +27,12 @@ from taskct.config import (
 from taskct.errors import UserError
 from taskct.report import write_report
 from taskct.report.preview import write_preview
-from taskct.scanner.presets import SCANNERS
 from taskct.study.checks import check_network
-from taskct.study.denoise import denoise_path
-from taskct.study.lower_dose import lower_dose
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import Commands, note, out, show_progress, show_warning
+from taskct.terminal import note, out, show_progress
 from taskct.yaml_files import read_yaml
-
-app = typer.Typer(
-    name="taskct",
-    cls=Commands,
-    help="Train low-dose CT denoisers so that what must be found survives, and measure whether it did.",
-    epilog="First try: taskct run --preset demo --out runs/demo; then open runs/demo/report.html.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-Device = Annotated[
-    str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable. `taskct config` lists them.",
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
-]
-Preset = Annotated[
-    str | None,
-    typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
-]
-Config = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
-    ),
-]
-Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
-    ),
-]
-Out = Annotated[
-    Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
-]
-
-
-Workers = Annotated[
-    int | None,
-    typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
-]
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        out.print(f"taskct {__version__}", highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    pass
 
 
 def _settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
@@ -230,45 +159,6 @@ def report(run_folder: Run) -> None:
 
 
 @app.command()
-def denoise(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.", show_default=False)
-    ],
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN",
-            help="A .npy file in HU, a DICOM slice, or a folder with one CT series.",
-            show_default=False,
-        ),
-    ],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .npy file, or a folder for DICOM.", show_default=False)
-    ],
-    alpha: Annotated[
-        float,
-        typer.Option(
-            "--alpha",
-            metavar="A",
-            help="Share of MODEL in a blend with the control beside it, lambda=0 of the same seed; 0 < A <= 1.",
-        ),
-    ] = 1.0,
-    device: Device = "auto",
-) -> None:
-    """Denoise a .npy file in HU, a DICOM slice or a CT series.
-
-    As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
-
-    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
-    """
-    where = resolve_device(device)
-    with show_progress() as progress:
-        opened = progress.open("denoise")
-        written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
-    out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
-
-
-@app.command()
 def preview(
     page: Annotated[Path, typer.Option("--out", metavar="PAGE", help="The page to write.")] = Path("preview.html"),
     config: Config = None,
@@ -293,51 +183,6 @@ def preview(
     _note_without_effect(settings)
     written = write_preview(page, **{field.name: getattr(shown, field.name) for field in fields(shown)})
     out.print(f"Preview: {written}", highlight=False, soft_wrap=True)
-
-
-@app.command(name="lower-dose")
-def lower_dose_command(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
-    ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the new series.", show_default=False)],
-    dose_fraction: Annotated[
-        float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
-    ],
-    noise_hu: Annotated[
-        float,
-        typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice."),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")
-    ] = "siemens-definition-as",
-    kernel: Annotated[
-        str, typer.Option("--kernel", metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
-    ] = "soft",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the noise.")] = 0,
-    device: Device = "auto",
-) -> None:
-    """Simulate a lower dose in an existing CT series by inserting the noise that is missing.
-
-    As in: taskct lower-dose CT_FOLDER OUT_FOLDER --dose-fraction 0.25 --noise-hu 12
-
-    The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
-    where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
-    """
-    where = resolve_device(device)
-    with show_progress() as progress:
-        written = lower_dose(
-            source,
-            target,
-            dose_fraction=dose_fraction,
-            noise_hu=noise_hu,
-            model=model,
-            kernel=kernel,
-            seed=seed,
-            device=where,
-            progress=progress.open("lower dose"),
-        )
-    out.print(f"Written: {written}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -367,16 +212,3 @@ def config(
         meaning = "; ".join(part for part in (field.description, range_of(field)) if part)
         table.add_row(name, escape(text), escape(meaning))
     (out if out.is_terminal else Console(width=170)).print(table)
-
-
-def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and status 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without λ shows ? and goes on
-    warnings.showwarning = show_warning
-    app(prog_name="taskct")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,76 @@
+"""The command line's root: the application, its version, and the options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskct import __version__
+from taskct.config import preset_names
+from taskct.terminal import Commands, out
+
+app = typer.Typer(
+    name="taskct",
+    cls=Commands,
+    help="Train low-dose CT denoisers so that what must be found survives, and measure whether it did.",
+    epilog="First try: taskct run --preset demo --out runs/demo; then open runs/demo/report.html.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Device = Annotated[
+    str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable. `taskct config` lists them.",
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
+    ),
+]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
+]
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"taskct {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass

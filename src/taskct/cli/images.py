@@ -1,0 +1,97 @@
+"""Commands on a user's images: denoise, lower-dose."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskct.cli.app import Device, app
+from taskct.scanner.presets import SCANNERS
+from taskct.study.denoise import denoise_path
+from taskct.study.lower_dose import lower_dose
+from taskct.study.stages import resolve_device
+from taskct.terminal import out, show_progress
+
+
+@app.command()
+def denoise(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.", show_default=False)
+    ],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="A .npy file in HU, a DICOM slice, or a folder with one CT series.",
+            show_default=False,
+        ),
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .npy file, or a folder for DICOM.", show_default=False)
+    ],
+    alpha: Annotated[
+        float,
+        typer.Option(
+            "--alpha",
+            metavar="A",
+            help="Share of MODEL in a blend with the control beside it, lambda=0 of the same seed; 0 < A <= 1.",
+        ),
+    ] = 1.0,
+    device: Device = "auto",
+) -> None:
+    """Denoise a .npy file in HU, a DICOM slice or a CT series.
+
+    As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
+
+    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
+    """
+    where = resolve_device(device)
+    with show_progress() as progress:
+        opened = progress.open("denoise")
+        written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
+    out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
+
+
+@app.command(name="lower-dose")
+def lower_dose_command(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the new series.", show_default=False)],
+    dose_fraction: Annotated[
+        float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
+    ],
+    noise_hu: Annotated[
+        float,
+        typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice."),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")
+    ] = "siemens-definition-as",
+    kernel: Annotated[
+        str, typer.Option("--kernel", metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
+    ] = "soft",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the noise.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Simulate a lower dose in an existing CT series by inserting the noise that is missing.
+
+    As in: taskct lower-dose CT_FOLDER OUT_FOLDER --dose-fraction 0.25 --noise-hu 12
+
+    The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
+    where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
+    """
+    where = resolve_device(device)
+    with show_progress() as progress:
+        written = lower_dose(
+            source,
+            target,
+            dose_fraction=dose_fraction,
+            noise_hu=noise_hu,
+            model=model,
+            kernel=kernel,
+            seed=seed,
+            device=where,
+            progress=progress.open("lower dose"),
+        )
+    out.print(f"Written: {written}", highlight=False, soft_wrap=True)
