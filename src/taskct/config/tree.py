@@ -1,6 +1,6 @@
 """The settings of a study: one validated tree, each value with its unit, range and default."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -274,6 +274,11 @@ class TrainingSettings(Section):
         return self
 
 
+FreshObserver = Literal[
+    "ho_lw", "cho_lg", "cho_gabor", "cho_sdog", "cho_ddog", "cho_pca", "cho_pls", "npw", "npwe", "cnn"
+]
+
+
 class ObserverSettings(Section):
     """The observers; each regularization is chosen on the validation trials, arm by arm."""
 
@@ -286,6 +291,15 @@ class ObserverSettings(Section):
     viewing_distance_mm: Positive = setting(1500.0, "from the eye to the display", "mm")
     magnification: Positive = setting(1.0, "size on the display over size in the object")
     internal_noise_hu: float = setting(3.0, "internal noise behind the eye, per pixel", "HU", ge=0, le=1000)
+    more: tuple[FreshObserver, ...] = setting(
+        (), "further observers fitted afresh, beside slnn, ho and ho_eye: " + ", ".join(get_args(FreshObserver)), ""
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.more)) < len(self.more):
+            raise ValueError(f"observers.more names an observer twice: {', '.join(self.more)}")
+        return self
 
 
 class EvaluationSettings(Section):

@@ -1,7 +1,8 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from taskct.config import Settings
 from taskct.denoisers.denoiser import denoise
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.observers import PathObserver, make_observer
+from taskct.observers import Observer, PathObserver, make_observer
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
 from taskct.study.insert import lidc_of
 from taskct.study.stages import RunFolder
@@ -25,6 +26,7 @@ Images = dict[str, NDArray[np.float32]]
 
 SPLITS_SEEN = ("validation", "fresh", "test")
 FRESH = ("slnn", "ho", "ho_eye")
+"""Observers that every study fits afresh; `observers.more` names others."""
 JOINT = "slnn_joint"
 
 
@@ -34,7 +36,7 @@ class ArmResult:
 
     arm: Arm
     scores: dict[str, NDArray[np.float64]]
-    """Test statistics by observer, `(n_test,)`; "slnn_joint" is the jointly trained one."""
+    """Test statistics by observer, `(n_test,)`, as they are listed; "slnn_joint", the jointly trained one, first."""
     quality: dict[str, NDArray[np.float64]]
     """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, `peak_disc_hu`, each `(n_test,)`."""
     regularization: dict[str, float]
@@ -48,27 +50,28 @@ class ArmResult:
     """The panel's trials, denoised, HU."""
 
 
-def candidates(settings: Settings, name: str) -> tuple[PathObserver, list[float]]:
-    """A fresh observer of a study and the regularizations to choose from."""
+def fresh_names(settings: Settings) -> tuple[str, ...]:
+    """The observers that a study fits afresh."""
+    return (*FRESH, *settings.observers.more)
+
+
+def candidates(settings: Settings, name: str, *, device: torch.device | str = "cpu") -> tuple[Observer, list[float]]:
+    """A fresh observer of a study and the regularizations to choose from; none for an observer that has no path."""
     o = settings.observers
-    if name == "slnn":
-        return _linear(make_observer(name)), list(o.weight_decays)
-    if name == "ho":
-        return _linear(make_observer(name)), list(o.ridges)
     eye = {
         "pixel_mm": settings.scanner.pixel_mm,
-        "internal_noise_hu": o.internal_noise_hu,
         "viewing_distance_mm": o.viewing_distance_mm,
         "magnification": o.magnification,
-        "seed": settings.seed,
     }
-    return _linear(make_observer(name, **eye)), list(o.ridges)
-
-
-def _linear(observer: object) -> PathObserver:
+    own: dict[str, dict[str, Any]] = {
+        "ho_eye": {**eye, "internal_noise_hu": o.internal_noise_hu, "seed": settings.seed},
+        "npwe": eye,
+        "cnn": {"seed": settings.seed, "device": device},
+    }
+    observer = make_observer(name, **own.get(name, {}))
     if not isinstance(observer, PathObserver):
-        raise TypeError(f"{type(observer).__name__} is not a PathObserver")
-    return observer
+        return observer, []
+    return observer, list(o.weight_decays if name == "slnn" else o.ridges)
 
 
 def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
@@ -77,24 +80,29 @@ def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> flo
 
 
 def fit_fresh(
-    settings: Settings, images: Images, splits: dict[str, Trials]
-) -> tuple[dict[str, PathObserver], dict[str, float], dict[str, float]]:
+    settings: Settings, images: Images, splits: dict[str, Trials], *, device: torch.device | str = "cpu"
+) -> tuple[dict[str, Observer], dict[str, float], dict[str, float]]:
     """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
 
     Returns
     -------
     observers, regularization, validation AUC
-        By observer.
+        By observer; an observer without a path has no regularization.
     """
-    observers, chosen, areas = {}, {}, {}
-    for name in FRESH:
-        template, values = candidates(settings, name)
-        path = template.fit_path(images["fresh"], splits["fresh"].signal_present, values)
-        found = [
-            split_auc(one.test_statistic(images["validation"]), splits["validation"].signal_present) for one in path
-        ]
+    observers: dict[str, Observer] = {}
+    chosen, areas = {}, {}
+    fresh, validation = splits["fresh"].signal_present, splits["validation"].signal_present
+    for name in fresh_names(settings):
+        observer, values = candidates(settings, name, device=device)
+        if isinstance(observer, PathObserver):
+            path: Sequence[Observer] = observer.fit_path(images["fresh"], fresh, values)
+        else:
+            path = [observer.fit(images["fresh"], fresh)]
+        found = [split_auc(one.test_statistic(images["validation"]), validation) for one in path]
         best = int(np.argmax(found))
-        observers[name], chosen[name], areas[name] = path[best], values[best], found[best]
+        observers[name], areas[name] = path[best], found[best]
+        if values:
+            chosen[name] = values[best]
     return observers, chosen, areas
 
 
@@ -169,8 +177,10 @@ class Evaluator:
     def evaluate(self, arm: Arm) -> ArmResult:
         """Observers and image quality of one arm."""
         images = self.images(arm)
-        observers, regularization, validation_auc = fit_fresh(self.settings, images, self.splits)
-        scores = {name: one.test_statistic(images["test"]) for name, one in observers.items()}
+        observers, regularization, validation_auc = fit_fresh(
+            self.settings, images, self.splits, device=self.run.device
+        )
+        scores = {}
         template = None
         if arm.trained:
             head = load_head(self.run, arm)
@@ -180,6 +190,7 @@ class Evaluator:
             joint = head.test_statistic(images["validation"], noise["validation"])
             validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
             template = head.template.detach().double().cpu().numpy()
+        scores |= {name: one.test_statistic(images["test"]) for name, one in observers.items()}
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
         test, reference = images["test"], self.reference["test"]

@@ -22,7 +22,6 @@ from taskct.study.evaluate import JOINT, ArmResult, false_signal
 from taskct.training.checkpoints import write_text
 from taskct.trials import Trials
 
-OBSERVERS = (JOINT, "slnn", "ho", "ho_eye")
 CONFIDENCE = 0.95
 """Of every interval."""
 
@@ -75,15 +74,13 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
             "seed": settings.seed,
         }
         observers = {}
-        for name in OBSERVERS:
-            if name in result.scores:
-                t = result.scores[name]
-                interval = delong_interval(t[present], t[~present], confidence=CONFIDENCE)
-                observers[name] = {
-                    "auc": interval.value,
-                    "ci_low": interval.ci_low,
-                    "ci_high": interval.ci_high,
-                }
+        for name, t in result.scores.items():
+            interval = delong_interval(t[present], t[~present], confidence=CONFIDENCE)
+            observers[name] = {
+                "auc": interval.value,
+                "ci_low": interval.ci_low,
+                "ci_high": interval.ci_high,
+            }
         arms.append(
             {
                 "name": arm.name,
@@ -101,8 +98,8 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         )
         for versus in _compared_with(result):
             other = by_name[(versus, arm.seed)]
-            for name in OBSERVERS:
-                if name not in result.scores or name not in other.scores:
+            for name in result.scores:
+                if name not in other.scores:
                     continue
                 t = np.stack([result.scores[name], other.scores[name]])
                 difference = paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
@@ -189,7 +186,7 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     if blend:
         blend = [control, *blend, mine[f"lambda={blend[0].arm.task_weight:g}"]]
     observers = {}
-    for name in OBSERVERS:
+    for name in sweep[0].scores:
         curves = None
         if blend and all(name in r.scores for r in blend):
             curves = _compare(blend, sweep, name, present, settings)
@@ -337,13 +334,10 @@ def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
     present = test.signal_present.astype(int).tolist()
     for r in results:
         weight = "" if r.arm.task_weight is None else f"{r.arm.task_weight:g}"
-        for name in OBSERVERS:
-            if name in r.scores:
-                observer, fitted = ("slnn", "joint") if name == JOINT else (name, "fresh")
-                head = (r.arm.name, weight, r.arm.seed, observer, fitted)
-                writer.writerows(
-                    (*head, i, present[i], f"{value:.9g}") for i, value in enumerate(r.scores[name].tolist())
-                )
+        for name, scores in r.scores.items():
+            observer, fitted = ("slnn", "joint") if name == JOINT else (name, "fresh")
+            head = (r.arm.name, weight, r.arm.seed, observer, fitted)
+            writer.writerows((*head, i, present[i], f"{value:.9g}") for i, value in enumerate(scores.tolist()))
     return out.getvalue()
 
 

@@ -60,7 +60,7 @@ def divide_trials(
         if min(n_present, len(part) - n_present) < 2:
             unit = "images" if cases is None else "cases"
             raise UserError(
-                f"{len(signal_present)} images of {n_cases} cases, {int(signal_present.sum())} of them with the signal, "
+                f"{len(signal_present)} images of {n_cases} cases, {int(signal_present.sum())} of them with a signal, "
                 f"are too few to be divided into {len(shares)} parts with 2 of each class: give more {unit}"
             )
     return parts
