@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+import numpy as np
+import plotille
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -22,6 +25,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 out = Console()
 err = Console(stderr=True)
+
+
+WIDE = 170  # columns of a table that goes to a file or a pipe
+
+
+def print_table(table: Table, title: str = "") -> None:
+    """Print a table, below its title, as wide as the terminal, or without folding where there is none."""
+    if title:
+        out.print(title, highlight=False, markup=False, soft_wrap=True)
+    (out if out.is_terminal else Console(width=WIDE)).print(table)
 
 
 class Commands(TyperGroup):
@@ -129,3 +142,26 @@ def show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def note(text: str) -> None:
     """Tell what a user should know, in one line on standard error."""
     err.print(f"note: {' '.join(text.split())}", highlight=False, markup=False, soft_wrap=True)
+
+
+def roc_picture(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> str:
+    """Draw ROC curves in text.
+
+    Parameters
+    ----------
+    curves
+        False-positive and true-positive fractions, by label.
+    """
+    figure = plotille.Figure()
+    figure.color_mode = "names"
+    figure.with_colors = out.is_terminal
+    figure.width, figure.height = 40, 20
+    figure.set_x_limits(0.0, 1.0)
+    figure.set_y_limits(0.0, 1.0)
+    figure.x_label, figure.y_label = "FPF", "TPF"
+    figure.register_label_formatter(float, lambda value, chars, delta, left=False: f"{value:.2f}".rjust(chars))
+    figure.plot([0.0, 1.0], [0.0, 1.0])
+    colors = ("green", "cyan", "magenta", "yellow", "blue", "red")
+    for index, (label, (fpf, tpf)) in enumerate(curves.items()):
+        figure.plot(fpf.tolist(), tpf.tolist(), lc=colors[index % len(colors)], label=label)
+    return str(figure.show(legend=False))

@@ -5,14 +5,20 @@ import pytest
 from scipy.stats import binom, chi2, kstest, multivariate_normal, norm
 from sklearn.metrics import roc_auc_score
 
+from taskct.errors import UserError
+from taskct.metrics.intervals import logit_interval
 from taskct.metrics.roc import (
     auc,
     delong_covariance,
+    delong_difference,
     delong_interval,
+    normal_difference,
     paired_delong,
     roc_curve,
+    structural_components,
     weighted_auc,
 )
+from taskct.metrics.scores import check_scores
 
 
 def draw(seed, n_methods=3, n_present=37, n_absent=52, decimals=None):
@@ -234,3 +240,42 @@ def test_wrong_shapes_are_refused():
     for function, arguments in [(delong_interval, (good[0], good[0])), (paired_delong, (good, good))]:
         with pytest.raises(ValueError, match="confidence"):
             function(*arguments, confidence=95)
+
+
+@pytest.mark.parametrize("decimals", [None, 0])
+def test_structural_components_are_means_of_the_kernel(decimals):
+    present, absent = draw(13, n_methods=2, decimals=decimals)
+    by_present, by_absent = structural_components(present, absent)
+    for method in range(2):
+        pairs = kernel(present[method], absent[method])
+        np.testing.assert_allclose(by_present[method], pairs.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(by_absent[method], pairs.mean(axis=0), rtol=1e-12)
+
+
+def test_difference_and_its_standard_error_make_the_paired_interval():
+    present, absent = draw(14, n_methods=2)
+    delta, std_error = delong_difference(present, absent)
+    contrast = np.array([1.0, -1.0])
+    assert std_error**2 == pytest.approx(contrast @ delong_covariance(present, absent) @ contrast, rel=1e-9)
+    assert normal_difference(delta, std_error, confidence=0.9) == paired_delong(present, absent, confidence=0.9)
+
+
+def test_logit_interval_is_symmetric_in_the_logit():
+    interval = logit_interval(0.8, 0.0016, n_pairs=1, confidence=0.9)
+    odds = [x / (1 - x) for x in (interval.ci_low, 0.8, interval.ci_high)]
+    assert odds[1] / odds[0] == pytest.approx(odds[2] / odds[1], rel=1e-9)
+    assert np.log(odds[2] / odds[1]) == pytest.approx(norm.ppf(0.95) * 0.04 / 0.16, rel=1e-9)
+    for area, variance, n_pairs in [(1.2, 0.1, 1), (0.5, -0.1, 1), (0.5, np.nan, 1), (1.0, 0.0, 0)]:
+        with pytest.raises(ValueError, match="out of range"):
+            logit_interval(area, variance, n_pairs=n_pairs)
+
+
+@pytest.mark.parametrize(("present", "absent", "message"), [*BAD_STATISTICS, (np.ones(3), np.ones(2), "all 5 trials")])
+def test_scores_that_decide_nothing_are_one_line_for_the_user(present, absent, message):
+    with pytest.raises(UserError, match=f"^npwe: .*{message}[^\n]*$"):
+        check_scores(present, absent, name="npwe")
+
+
+def test_scores_that_decide_something_pass():
+    check_scores(np.array([1.0, 1.0]), np.array([0.0, 0.0]), name="ho")
+    check_scores(np.array([1.0, 1.0]), np.array([1.0, 0.0]), name="ho")

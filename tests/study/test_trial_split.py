@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.study.trial_split import divide_trials
+from taskct.study.observe.trial_split import divide_trials
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.2, 0.2, 0.2, 0.4), (1.0,)])

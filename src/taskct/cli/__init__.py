@@ -4,11 +4,11 @@ import io
 import sys
 import warnings
 
-from taskct.cli import study, images
+from taskct.cli import study, images, observe, mrmc
 from taskct.cli.app import app
 from taskct.terminal import show_warning
 
-__all__ = ["app", "images", "main", "study"]
+__all__ = ["app", "images", "main", "mrmc", "observe", "study"]
 
 
 def main() -> None:

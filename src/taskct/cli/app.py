@@ -60,6 +60,9 @@ Workers = Annotated[
     typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Confidence = Annotated[float, typer.Option("--confidence", metavar="C", help="Coverage of every interval, in (0, 1).")]
+
 
 def _version(asked: bool) -> None:
     if asked:

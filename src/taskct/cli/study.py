@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,7 +30,7 @@ from taskct.study.checks import check_network
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import note, out, show_progress
+from taskct.terminal import note, out, print_table, show_progress
 from taskct.yaml_files import read_yaml
 
 
@@ -211,4 +210,4 @@ def config(
         text = "null" if value is None else f"{value} {unit_of(field)}".rstrip()
         meaning = "; ".join(part for part in (field.description, range_of(field)) if part)
         table.add_row(name, escape(text), escape(meaning))
-    (out if out.is_terminal else Console(width=170)).print(table)
+    print_table(table)

@@ -1,18 +1,30 @@
 """Numerical observers, one contract: hyper-parameters, `fit`, `test_statistic`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver, Observer, PathObserver, SmallSampleWarning
-from taskct.observers.hotelling import Hotelling, HotellingEye
+from taskct.observers.channelized import ChannelizedHotelling
+from taskct.observers.cnn import CNNObserver
+from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitWolf, HotellingSVD
+from taskct.observers.nonprewhitening import NPW, NPWE
+from taskct.observers.prewhitening import PWMF
 from taskct.observers.slnn import SLNN, SLNNHead
 
 __all__ = [
+    "NPW",
+    "NPWE",
     "OBSERVERS",
+    "PWMF",
     "SLNN",
+    "CNNObserver",
+    "ChannelizedHotelling",
     "Hotelling",
     "HotellingEye",
+    "HotellingLedoitWolf",
+    "HotellingSVD",
     "LinearObserver",
     "Observer",
     "PathObserver",
@@ -21,8 +33,24 @@ __all__ = [
     "make_observer",
 ]
 
-OBSERVERS: dict[str, Callable[..., Observer]] = {"slnn": SLNN, "ho": Hotelling, "ho_eye": HotellingEye}
-"""Observers that are fitted afresh, by the name a study gives them."""
+OBSERVERS: dict[str, Callable[..., Observer]] = {
+    "slnn": SLNN,
+    "ho": Hotelling,
+    "ho_lw": HotellingLedoitWolf,
+    "ho_svd": HotellingSVD,
+    "ho_eye": HotellingEye,
+    "cho_lg": partial(ChannelizedHotelling, channels="lg"),
+    "cho_gabor": partial(ChannelizedHotelling, channels="gabor"),
+    "cho_sdog": partial(ChannelizedHotelling, channels="sparse-dog"),
+    "cho_ddog": partial(ChannelizedHotelling, channels="dense-dog"),
+    "cho_pca": partial(ChannelizedHotelling, channels="pca"),
+    "cho_pls": partial(ChannelizedHotelling, channels="pls"),
+    "npw": NPW,
+    "npwe": NPWE,
+    "pwmf": PWMF,
+    "cnn": CNNObserver,
+}
+"""Observers that are fitted afresh, by the name that a study or a command gives them."""
 
 
 def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own

@@ -175,8 +175,10 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
 
     Raises
     ------
+    UserError
+        If a value is not finite.
     ValueError
-        If the shape is wrong or a value is not finite.
+        If the shape is wrong.
     """
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
@@ -186,7 +188,7 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
     checked = images.astype(np.float64)
     finite = np.isfinite(checked).all(axis=(1, 2))
     if not finite.all():
-        raise ValueError(f"{np.sum(~finite)} of {len(images)} images hold values that are not finite")
+        raise UserError(f"{np.sum(~finite)} of {len(images)} images hold values that are not finite")
     return checked
 
 
@@ -208,9 +210,10 @@ def check_training(
 
     Raises
     ------
+    UserError
+        If a value is not finite, a class has fewer than 2 trials, or all images are the same.
     ValueError
-        If shapes do not match, a value is not finite, the truth is not bool, a class has fewer than 2 trials,
-        or all images are the same.
+        If shapes do not match or the truth is not bool.
     """
     checked = check_images(images)
     signal_present = np.asarray(signal_present)
@@ -221,12 +224,12 @@ def check_training(
     n_present = int(signal_present.sum())
     n_absent = len(signal_present) - n_present
     if min(n_present, n_absent) < 2:
-        raise ValueError(
+        raise UserError(
             f"an observer needs at least 2 trials of each class to fit; there are {n_present} signal-present "
             f"and {n_absent} signal-absent"
         )
     if (checked == checked[0]).all():
-        raise ValueError("all training images are the same; there is nothing to learn from")
+        raise UserError("all training images are the same; there is nothing to learn from")
     return checked, signal_present
 
 

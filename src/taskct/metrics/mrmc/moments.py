@@ -1,0 +1,288 @@
+"""Sums of products of successes over readers and cases: all that the U-statistic variance needs, for any design."""
+
+from dataclasses import dataclass
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.metrics.mrmc.ratings import Ratings
+
+_TILE = 2**18  # pairs of cases at once: some megabytes, and the fastest on a modest machine
+
+
+@dataclass(frozen=True)
+class MomentSums:
+    """Sums over pairs of successes, one success from each of two modalities.
+
+    A success is 1 where a reader scores a signal-present case above a signal-absent one, ½ for a tie and 0
+    otherwise. Two successes share the reader, the present case, the absent case, or some of them. The last axis of
+    the sums runs over the eight ways, in the order of the moments M1 to M8 of Gallas (2006):
+
+    | | absent and present case shared | present only | absent only | neither |
+    |---|---|---|---|---|
+    | reader shared | M1 | M2 | M3 | M4 |
+    | reader free | M5 | M6 | M7 | M8 |
+
+    What is not shared is free here: it may be the same by chance. Sums are therefore those of the V-statistic;
+    `distinct` takes out what coincides.
+
+    References
+    ----------
+    .. [1] Gallas, Acad. Radiol. 13, 353 (2006).
+    .. [2] Gallas & Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed.
+    """
+
+    auc: NDArray[np.float64]
+    """AUC of each modality, pooled over all pairs of all readers, shape `(n_modalities,)`."""
+    reader_auc: NDArray[np.float64]
+    """AUC of each reader, NaN where a reader rated no pair, shape `(n_modalities, n_readers)`."""
+    by_present: NDArray[np.float64]
+    """Sum of a reader's successes with each present case, shape `(n_modalities, n_readers, n_present)`."""
+    by_absent: NDArray[np.float64]
+    """Sum of a reader's successes with each absent case, shape `(n_modalities, n_readers, n_absent)`."""
+    reader_products: NDArray[np.float64]
+    """Sums of products of each reader, for M1 to M4; shape `(n_modalities, n_modalities, n_readers, 4)`."""
+    reader_counts: NDArray[np.float64]
+    """How many products each of `reader_products` sums; the same shape."""
+    products: NDArray[np.float64]
+    """Sums of products, shape `(n_modalities, n_modalities, 8)`."""
+    crosses: NDArray[np.float64]
+    """The same, with each success of the second modality replaced by 1 where it was rated; not symmetric."""
+    counts: NDArray[np.float64]
+    """How many products each of `products` sums; the same shape."""
+
+
+def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of signal-present and of signal-absent cases.
+
+    Parameters
+    ----------
+    ratings
+        Scores of all cases.
+
+    Returns
+    -------
+    Shapes `(n_modalities, n_readers, n_present)` and `(n_modalities, n_readers, n_absent)`.
+    """
+    return ratings.scores[..., ratings.signal_present], ratings.scores[..., ~ratings.signal_present]
+
+
+def centred(sums: MomentSums) -> NDArray[np.float64]:
+    """Sums of products of successes less the AUC of their modality.
+
+    Parameters
+    ----------
+    sums
+        From `moment_sums`.
+
+    Returns
+    -------
+    Shape `(n_modalities, n_modalities, 8)`, in the place of `sums.products`.
+    """
+    crosses = sums.crosses * sums.auc[:, None]  # by the second modality's AUC
+    means = np.multiply.outer(sums.auc, sums.auc)[..., None]
+    return sums.products - crosses - crosses.transpose(1, 0, 2) + means * sums.counts
+
+
+def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over pairs in which what is not shared is different.
+
+    Parameters
+    ----------
+    sums
+        Sums in which it is free, shape `(..., 8)`, or `(..., 4)` for one reader.
+
+    Returns
+    -------
+    The same shape.
+
+    Examples
+    --------
+    One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of them, 12 of which share no case.
+
+    >>> distinct(np.array([6.0, 12.0, 18.0, 36.0]))
+    array([ 6.,  6., 12., 12.])
+    """
+    without = np.array([[1.0, 0.0], [-1.0, 1.0]])
+    matrix = np.kron(without, without)
+    return sums @ (np.kron(without, matrix) if sums.shape[-1] == 8 else matrix).T
+
+
+def moment_sums(ratings: Ratings) -> MomentSums:
+    """Sum products of successes over all readers and cases that were rated.
+
+    Parameters
+    ----------
+    ratings
+        Scores, with NaN for what was not rated.
+
+    Returns
+    -------
+    The sums. The time grows as readers × present × absent cases; memory does not.
+
+    Raises
+    ------
+    UserError
+        If a class of cases is empty, or no reader rated a present and an absent case in one of the modalities.
+
+    Examples
+    --------
+    >>> scores = np.array([[[0.0, 1.0, 2.0], [1.0, 0.0, 1.0]]])
+    >>> truth = np.array([False, False, True])
+    >>> moment_sums(Ratings(scores, truth, ("A",), ("Ann", "Bob"), ("1", "2", "3"))).reader_auc
+    array([[1.  , 0.75]])
+    """
+    present, absent = by_class(ratings)
+    if not present.shape[-1] or not absent.shape[-1]:
+        empty = "present" if not present.shape[-1] else "absent"
+        raise UserError(f"no signal-{empty} case: an ROC analysis needs cases of both classes")
+    rated_present, rated_absent = (~np.isnan(scores) for scores in (present, absent))
+    rated = _Marginals(
+        rated_present * rated_absent.sum(-1, dtype=np.float64, keepdims=True),
+        rated_absent * rated_present.sum(-1, dtype=np.float64, keepdims=True),
+    )
+    for name, n_pairs in zip(ratings.modalities, rated.total.sum(axis=1), strict=True):
+        if not n_pairs:
+            raise UserError(f"modality {name!r}: no reader rated a signal-present and a signal-absent case in it")
+    ranks = _ranks(present, absent)
+    wins = _Marginals((ranks.below + ranks.not_above.astype(np.float64)) / 2.0, ranks.beaten_by / 2.0)
+    same, pooled, pooled_rated = _sum_over_pairs(ranks, rated_present, rated_absent)
+    same_rated = _wins_where_both_rated(ranks, rated_present, rated_absent)
+    reader_products, products = _eight_sums(wins, wins, same, pooled)
+    shared = np.ones(())
+    for seen in (rated_present.astype(np.float64), rated_absent.astype(np.float64)):
+        shared = shared * np.einsum("ark,bsk->abrs", seen, seen)
+    reader_counts, counts = _eight_sums(rated, rated, np.einsum("abrr->abr", shared), shared.sum(axis=(2, 3)))
+    return MomentSums(
+        auc=wins.total.sum(axis=1) / rated.total.sum(axis=1),
+        reader_auc=np.divide(wins.total, rated.total, out=np.full_like(wins.total, np.nan), where=rated.total > 0),
+        by_present=wins.present,
+        by_absent=wins.absent,
+        reader_products=reader_products,
+        reader_counts=reader_counts,
+        products=products,
+        crosses=_eight_sums(wins, rated, same_rated, pooled_rated)[1],
+        counts=counts,
+    )
+
+
+@dataclass(frozen=True)
+class _Marginals:
+    """Sums of successes, or of ones where rated, over the cases of the other class."""
+
+    present: NDArray[np.float64]
+    """For each present case over the absent ones, shape `(n_modalities, n_readers, n_present)`."""
+    absent: NDArray[np.float64]
+    """For each absent case over the present ones, shape `(n_modalities, n_readers, n_absent)`."""
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Over all pairs, shape `(n_modalities, n_readers)`."""
+        return np.asarray(self.present.sum(axis=-1), dtype=np.float64)
+
+
+def _eight_sums(
+    x: _Marginals, y: _Marginals, same: NDArray[np.float64], pooled: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of products x·y in the eight ways: of each reader `(m, m, r, 4)`, and of all `(m, m, 8)`.
+
+    `same` is M1's of each reader, `pooled` is M5's; the others follow from the marginals.
+    """
+    by_reader = np.stack(
+        [
+            same,
+            np.einsum("arj,brj->abr", x.present, y.present),
+            np.einsum("ari,bri->abr", x.absent, y.absent),
+            np.einsum("ar,br->abr", x.total, y.total),
+        ],
+        axis=-1,
+    )
+    free = [
+        pooled,
+        x.present.sum(axis=1) @ y.present.sum(axis=1).T,
+        x.absent.sum(axis=1) @ y.absent.sum(axis=1).T,
+        np.multiply.outer(x.total.sum(axis=1), y.total.sum(axis=1)),
+    ]
+    return by_reader, np.concatenate([by_reader.sum(axis=2), np.stack(free, axis=-1)], axis=-1)
+
+
+@dataclass(frozen=True)
+class _Ranks:
+    """Where every score stands among the same reader's scores of the other class."""
+
+    place: NDArray[np.integer]
+    """Rank of an absent case among the absent, from 0; n_absent where not rated; `(m, r, n_absent)`."""
+    below: NDArray[np.integer]
+    """Absent cases below a present one; 0 where not rated; `(m, r, n_present)`."""
+    not_above: NDArray[np.integer]
+    """The same, ties included."""
+    beaten_by: NDArray[np.integer]
+    """Twice the present cases above an absent one, plus those that tie; `(m, r, n_absent)`."""
+
+
+def _ranks(present: NDArray[np.float64], absent: NDArray[np.float64]) -> _Ranks:
+    n_absent = absent.shape[-1]
+    kind = np.int16 if n_absent < 2**15 else np.int32
+    place, beaten_by = np.full(absent.shape, n_absent, dtype=kind), np.zeros(absent.shape, dtype=np.int64)
+    below, not_above = np.zeros(present.shape, dtype=kind), np.zeros(present.shape, dtype=kind)
+    for at in np.ndindex(absent.shape[:2]):
+        rated_absent, rated_present = (np.flatnonzero(~np.isnan(scores[at])) for scores in (absent, present))
+        order = rated_absent[np.argsort(absent[at][rated_absent])]
+        in_order, shown = absent[at][order], np.sort(present[at][rated_present])
+        place[at][order] = np.arange(len(order))
+        below[at][rated_present] = np.searchsorted(in_order, present[at][rated_present], side="left")
+        not_above[at][rated_present] = np.searchsorted(in_order, present[at][rated_present], side="right")
+        not_beaten = np.searchsorted(shown, in_order, side="left") + np.searchsorted(shown, in_order, side="right")
+        beaten_by[at][order] = 2 * len(shown) - not_beaten
+    return _Ranks(place, below, not_above, beaten_by)
+
+
+def _sum_over_pairs(
+    ranks: _Ranks, rated_present: NDArray[np.bool_], rated_absent: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What needs every pair of cases: for each two modalities the sums of products on one pair.
+
+    Of one reader's successes, `(m, m, r)`; of those of all readers, `(m, m)`; of these and ones where rated, `(m, m)`.
+    """
+    n_modalities, n_readers, n_present = ranks.below.shape
+    # A success is the mean of two layers of 0 and 1, below and not above; without ties they are the same.
+    layers = [ranks.below] if np.array_equal(ranks.below, ranks.not_above) else [ranks.below, ranks.not_above]
+    same = np.zeros((n_modalities, n_modalities, n_readers))
+    pooled, pooled_rated = (np.zeros((n_modalities, n_modalities)) for _ in range(2))
+    kind = np.int8 if len(layers) * n_readers < 2**7 else np.int32
+    n_rows = max(1, _TILE // n_present)
+    for start in range(0, rated_absent.shape[-1], n_rows):
+        rows = slice(start, start + n_rows)
+        total = np.zeros((n_modalities, rated_absent[0, 0, rows].size, n_present), dtype=kind)
+        for reader in range(n_readers):
+            place = ranks.place[:, reader, rows, None]
+            success = [place < layer[:, reader, None, :] for layer in layers]
+            for layer in success:
+                total += layer.view(np.int8)
+            for a, b in combinations_with_replacement(range(n_modalities), 2):
+                same[a, b, reader] += sum(np.count_nonzero(x[a] & y[b]) for x in success for y in success)
+        for b in range(n_modalities):
+            seen = rated_absent[b, :, rows].T.astype(np.float64) @ rated_present[b].astype(np.float64)
+            second = total[b].astype(np.float64)  # sums stay below 2^53, hence exact
+            for a in range(n_modalities):
+                first = total[a].astype(np.float64)
+                pooled[a, b] += np.vdot(first, second)
+                pooled_rated[a, b] += np.vdot(first, seen)
+    for a, b in combinations(range(n_modalities), 2):
+        same[b, a] = same[a, b]
+    return same / len(layers) ** 2, pooled / len(layers) ** 2, pooled_rated / len(layers)
+
+
+def _wins_where_both_rated(
+    ranks: _Ranks, rated_present: NDArray[np.bool_], rated_absent: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Sum of each reader's successes in one modality on the cases that they rated in another too, `(m, m, r)`."""
+    n_modalities, n_readers, _ = ranks.below.shape
+    wins = np.zeros((n_modalities, n_modalities, n_readers))
+    for a, b, r in np.ndindex(wins.shape):
+        places = np.sort(ranks.place[a, r, rated_absent[b, r]])
+        for layer in (ranks.below, ranks.not_above):
+            wins[a, b, r] += np.searchsorted(places, layer[a, r, rated_present[b, r]]).sum() / 2.0
+    return wins

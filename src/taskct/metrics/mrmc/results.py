@@ -1,0 +1,135 @@
+"""What the analysis of a reader study finds."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from taskct.metrics.mrmc.sizing import Components
+
+IntervalFrom = Literal["u-statistic", "centred u-statistic", "mle", "delong", "exact", "none"]
+
+
+@dataclass(frozen=True)
+class ModalityAUC:
+    """Reader-averaged AUC of a modality; no unit."""
+
+    auc: float
+    """Pooled over all pairs of a present and an absent case of all readers: readers weigh by their pairs."""
+    variance: float | None
+    """U-statistic variance over readers and cases, unbiased, as FDA's iMRMC has it; can be negative. None with one
+    reader."""
+    variance_centred: float | None
+    """The same from successes less the AUC; equal to `variance` unless readers rated unequal numbers of cases."""
+    variance_mle: float | None
+    """Its biased twin, never negative."""
+    df: float | None
+    """Degrees of freedom (BDG) of the interval; None for the normal distribution."""
+    df_hillis: float | None
+    """Hillis' degrees of freedom; None unless the study is fully crossed."""
+    ci_low: float
+    """Lower bound, symmetric in the logit of the AUC, so never below 0; NaN if there is no interval."""
+    ci_high: float
+    """Upper bound, likewise never above 1."""
+    ci_low_symmetric: float
+    """Lower bound of the plain interval, AUC ± t·√variance, as FDA's iMRMC prints it."""
+    ci_high_symmetric: float
+    """Its upper bound; can lie above 1."""
+    interval_variance: float
+    """The variance that the interval rests on."""
+    interval_from: IntervalFrom
+    """Which of the variances that is."""
+    components: Components | None
+    """Variance components per reader and case, unbiased; None with one reader."""
+    contributions: Components | None
+    """What each puts into `variance_centred`; they sum to it."""
+    moments: tuple[float, ...] | None
+    """M1 to M8, unbiased (Gallas 2006); None with one reader."""
+    coefficients: tuple[float, ...] | None
+    """c1 to c8: Σ cₖ·Mₖ is `variance`."""
+
+
+@dataclass(frozen=True)
+class DifferenceAUC:
+    """Difference of the reader-averaged AUCs of two modalities; no unit."""
+
+    first: str
+    """Modality."""
+    second: str
+    """Modality whose AUC is subtracted."""
+    auc: float
+    """First AUC minus second."""
+    variance: float | None
+    """As for a modality."""
+    variance_centred: float | None
+    """As for a modality."""
+    variance_mle: float | None
+    """As for a modality, but it can be negative where different cases were rated in the two modalities."""
+    df_bdg: float | None
+    """Degrees of freedom (BDG) of the interval and of the p value; None for the normal distribution."""
+    df_hillis: float | None
+    """Hillis' degrees of freedom; None unless the study is fully crossed."""
+    ci_low: float
+    """Lower bound, difference − t·√variance; NaN if there is no interval."""
+    ci_high: float
+    """Upper bound."""
+    p_value: float
+    """Two-sided, of no difference; NaN if there is no interval."""
+    interval_variance: float
+    """The variance that the interval and the p value rest on."""
+    interval_from: IntervalFrom
+    """Which of the variances that is."""
+    components: Components | None
+    """Of the difference, ready for `sizing.size_study`; None with one reader."""
+    contributions: Components | None
+    """What each puts into `variance_centred`; they sum to it."""
+
+
+@dataclass(frozen=True)
+class ReaderAUC:
+    """AUC of one reader in one modality, and what the choice of cases does to it; no unit."""
+
+    auc: float
+    """Empirical AUC; NaN if the reader rated no pair of a present and an absent case."""
+    variance: float
+    """U-statistic variance over cases, unbiased; NaN with fewer than 2 cases of a class."""
+    variance_delong: float
+    """DeLong's variance over cases, a little larger; NaN with fewer than 2 cases of a class."""
+
+
+@dataclass(frozen=True)
+class MRMCAnalysis:
+    """Analysis of a reader study."""
+
+    modalities: dict[str, ModalityAUC]
+    """By modality."""
+    differences: dict[str, DifferenceAUC]
+    """By pair of modalities, `A-B`."""
+    readers: dict[str, dict[str, ReaderAUC]]
+    """By reader, then modality."""
+    n_readers: int
+    """Readers."""
+    n_present: int
+    """Signal-present cases."""
+    n_absent: int
+    """Signal-absent cases."""
+    fully_crossed: bool
+    """Whether every reader rated every case in every modality."""
+    confidence: float
+    """Coverage wanted of the intervals."""
+    notes: tuple[str, ...]
+    """What a reader of the results must know: missing ratings, negative variances, a single reader."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as a plain dict, ready for JSON; what is not finite becomes None."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, numbers that are not finite as None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

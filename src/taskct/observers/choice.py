@@ -1,0 +1,242 @@
+"""Choose the strength of an observer's regularisation by its AUC on validation trials."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from taskct.errors import UserError
+from taskct.observers.base import PathObserver, SmallSampleWarning, check_at_least_0, check_training
+from taskct.observers.covariance import CovarianceObserver, Moments
+
+AnyPath = TypeVar("AnyPath", bound=PathObserver)
+
+RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Ridges to choose from, relative to the mean pixel variance."""
+WEIGHT_DECAYS = tuple(ridge / 4.0 for ridge in RIDGES)
+"""Weight decays of the SLNN to choose from; for a weak signal they regularise as `RIDGES` do."""
+RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+"""Ranks to choose from, as far as the trials have them."""
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[AnyPath]):
+    """An observer with the regularisation that its validation trials chose."""
+
+    observer: AnyPath
+    """Fitted; on all training trials where validation trials were held out from them."""
+    value: float
+    """Chosen value of the hyper-parameter that the observer's `path_parameter` names."""
+    validation_auc: dict[float, float]
+    """AUC on the validation trials by value; the chosen one's is too high, being the largest of several."""
+    at_edge: bool
+    """Whether the chosen value is the smallest or the largest offered, so that one beyond may do better."""
+
+
+def fit_chosen(
+    observer: AnyPath,
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    *,
+    validation: tuple[NDArray[np.floating], NDArray[np.bool_]] | None = None,
+    values: Sequence[float] | None = None,
+    validation_fraction: float = 0.25,
+    seed: int = 0,
+) -> Chosen[AnyPath]:
+    """Fit an observer with the regularisation of the highest AUC on validation trials.
+
+    Of values with the same AUC the strongest regularisation is taken. Where trials are held out, the observer is
+    fitted again on all training trials once the value is chosen.
+
+    Parameters
+    ----------
+    observer
+        What to fit; it is left as it was.
+    images, signal_present
+        Training trials, as for `Observer.fit`.
+    validation
+        Images and truth of validation trials. None holds some of the training trials out, at random; if several of
+        them come from one case, divide them yourself so that no case is on both sides.
+    values
+        Of the hyper-parameter that `path_parameter` names; None takes `default_values`.
+    validation_fraction
+        Share of each class that is held out, in (0, 1).
+    seed
+        Of the choice of trials held out.
+
+    Returns
+    -------
+    The fitted observer, and how it was chosen.
+
+    Raises
+    ------
+    UserError
+        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold one out
+        and fit on 2, or a value suits the observer ill.
+    ValueError
+        As for `Observer.fit` and `Observer.test_statistic`.
+
+    Examples
+    --------
+    >>> from taskct.observers import Hotelling
+    >>> rng = np.random.default_rng(0)
+    >>> signal_present = np.arange(400) % 2 == 0
+    >>> images = rng.normal(0.0, 20.0, (400, 8, 8))
+    >>> images[signal_present, 3:5, 3:5] += 15.0
+    >>> chosen = fit_chosen(Hotelling(), images, signal_present, values=[0.1, 1.0, 10.0])
+    >>> sorted(chosen.validation_auc)
+    [0.1, 1.0, 10.0]
+    """
+    checked, signal_present = check_training(images, signal_present)
+    if validation is not None:
+        _check_validation(validation[1], len(validation[0]))
+        held_out = np.zeros(len(checked), dtype=np.bool_)
+        fit_images, fit_present = checked, signal_present
+    else:
+        held_out = hold_out(signal_present, validation_fraction, seed=seed)
+        fit_images, fit_present = checked[~held_out], signal_present[~held_out]
+        validation = checked[held_out], signal_present[held_out]
+    if values is None:
+        values = default_values(observer, len(fit_images), checked[0].size)
+    path, moments = _fit_path(observer, fit_images, fit_present, values, quietly=bool(held_out.any()))
+    areas = [_auc(one.test_statistic(validation[0]), validation[1]) for one in path]
+    strengths = [-value if observer.path_parameter in WEAKER_WHEN_LARGER else value for value in values]
+    best = max(range(len(path)), key=lambda i: (areas[i], strengths[i]))
+    chosen = path[best]
+    if held_out.any():
+        _fit_again(chosen, moments, checked, signal_present, held_out)
+    return Chosen(
+        observer=chosen,
+        value=values[best],
+        validation_auc=dict(zip(values, areas, strict=True)),
+        at_edge=len(values) > 1 and values[best] in (min(values), max(values)),
+    )
+
+
+WEAKER_WHEN_LARGER = ("rank",)
+"""Hyper-parameters of which a larger value regularises less."""
+
+
+def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequence[float]:
+    """Values to choose an observer's regularisation from.
+
+    Parameters
+    ----------
+    observer
+        With a `path_parameter` of "ridge", "weight_decay" or "rank".
+    n_trials, n_pixels
+        Training trials that are fitted on, and pixels of an image; ranks above what they give are left out.
+
+    Raises
+    ------
+    ValueError
+        If the observer has another hyper-parameter, for which none are known.
+    """
+    if observer.path_parameter == "rank":
+        return [rank for rank in RANKS if rank <= min(n_trials - 2, n_pixels)]
+    known = {"ridge": RIDGES, "weight_decay": WEIGHT_DECAYS}
+    if observer.path_parameter not in known:
+        raise ValueError(f"no default values are known for {observer.path_parameter!r}; give values")
+    return known[observer.path_parameter]
+
+
+def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -> NDArray[np.bool_]:
+    """Draw the same share of each class at random.
+
+    Parameters
+    ----------
+    signal_present
+        Bool, shape `(n_trials,)`.
+    fraction
+        Share to hold out, in (0, 1), rounded to whole trials; at least 1 of each class is held out and 2 are left.
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    Which trials are held out, bool, shape `(n_trials,)`.
+
+    Raises
+    ------
+    UserError
+        If the fraction is out of range, or a class has fewer than 3 trials.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise UserError(f"validation_fraction is {fraction}; it must lie above 0 and below 1")
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(signal_present), dtype=np.bool_)
+    for members in (np.flatnonzero(signal_present), np.flatnonzero(~signal_present)):
+        if len(members) < 3:
+            raise UserError(
+                "to hold out validation trials takes at least 3 training trials of each class; give validation trials "
+                "or fit with a fixed value"
+            )
+        n_held_out = int(np.clip(round(fraction * len(members)), 1, len(members) - 2))
+        held_out[rng.choice(members, n_held_out, replace=False)] = True
+    return held_out
+
+
+def _fit_path(
+    observer: AnyPath,
+    images: NDArray[np.float64],
+    signal_present: NDArray[np.bool_],
+    values: Sequence[float],
+    *,
+    quietly: bool,
+) -> tuple[list[AnyPath], Moments | None]:
+    """One fitted copy for each value, and the moments they were fitted to if they need no more than that."""
+    if not len(values):
+        raise UserError("there is no value to choose from; give at least one")
+    path = [copy.copy(observer) for _ in values]
+    for one, value in zip(path, values, strict=True):
+        setattr(one, observer.path_parameter, check_at_least_0(observer.path_parameter, value))
+    moments = None
+    with warnings.catch_warnings():
+        if quietly:  # the fit on all trials warns
+            warnings.simplefilter("ignore", SmallSampleWarning)
+        if isinstance(observer, CovarianceObserver):
+            height, width = images.shape[1:]
+            moments = Moments.of(observer.pixels(images), signal_present)
+            observer.fit_moments(path, moments, (height, width))
+        else:
+            observer._fit_together(path, images, signal_present)
+    return path, moments
+
+
+def _fit_again(
+    observer: PathObserver,
+    moments: Moments | None,
+    images: NDArray[np.float64],
+    signal_present: NDArray[np.bool_],
+    held_out: NDArray[np.bool_],
+) -> None:
+    """Fit on all trials; the moments of those not held out are used again if they are a covariance."""
+    if isinstance(observer, CovarianceObserver) and moments is not None and moments.classes is not None:
+        height, width = images.shape[1:]
+        whole = moments.with_trials(observer.pixels(images[held_out]), signal_present[held_out])
+        observer.fit_moments([observer], whole, (height, width))
+    else:
+        observer._fit_together([observer], images, signal_present)
+
+
+def _check_validation(signal_present: NDArray[np.bool_], n_trials: int) -> None:
+    signal_present = np.asarray(signal_present)
+    if signal_present.dtype != np.bool_ or signal_present.shape != (n_trials,):
+        raise ValueError(
+            f"signal_present of the validation trials must be bool of shape ({n_trials},), "
+            f"not {signal_present.dtype} of shape {signal_present.shape}"
+        )
+    if signal_present.all() or not signal_present.any():
+        raise UserError("the validation trials are all of one class; give both signal-present and signal-absent")
+
+
+def _auc(statistic: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> float:
+    """Empirical AUC, ties counted as half: the Mann-Whitney statistic."""
+    n_present = int(np.sum(signal_present))
+    ranks = rankdata(statistic)[signal_present]
+    return float((ranks.mean() - (n_present + 1) / 2.0) / (len(statistic) - n_present))

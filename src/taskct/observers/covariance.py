@@ -1,0 +1,223 @@
+"""Means and covariance within two classes, estimated once for every template that is made from them."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from taskct.errors import UserError
+from taskct.observers.base import PathObserver
+
+Array = NDArray[np.float64]
+
+
+def check_noise(variance: float, largest: float) -> None:
+    """Refuse training trials that do not differ within their class.
+
+    Parameters
+    ----------
+    variance
+        Within the classes, of the unit of `largest` squared.
+    largest
+        Magnitude of the values, whose rounding is no noise.
+
+    Raises
+    ------
+    UserError
+        If the variance is no more than rounding.
+    """
+    if variance <= (16.0 * np.finfo(np.float64).eps * largest) ** 2:
+        raise UserError(
+            "the training trials of each class are all alike, so their noise is unknown; give trials that differ"
+        )
+
+
+@dataclass(frozen=True)
+class ClassScatter:
+    """Mean and scatter matrix of the trials of one class."""
+
+    n_trials: int
+    mean: Array
+    """Shape `(n_pixels,)`."""
+    scatter: Array
+    """Σ (g − mean)(g − mean)ᵀ, shape `(n_pixels, n_pixels)`."""
+
+    @classmethod
+    def of(cls, pixels: Array) -> Self:
+        """Of one class's trials, shape `(n_trials, n_pixels)`."""
+        mean = pixels.mean(axis=0)
+        residuals = pixels - mean
+        return cls(len(pixels), mean, residuals.T @ residuals)
+
+    def __add__(self, other: "ClassScatter") -> "ClassScatter":
+        """Of the trials of both; the shift between their means adds a matrix of rank 1."""
+        n_trials = self.n_trials + other.n_trials
+        shift = other.mean - self.mean
+        scatter = self.scatter + other.scatter
+        scatter += np.outer(self.n_trials * other.n_trials / n_trials * shift, shift)
+        return ClassScatter(n_trials, self.mean + other.n_trials / n_trials * shift, scatter)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a linear observer learns of two classes.
+
+    K is the mean of the two classes' unbiased covariances. With fewer trials than pixels it is kept as the
+    residuals Z, K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
+    """
+
+    n_trials: int
+    """Of both classes."""
+    difference: Array
+    """Δs, mean of signal-present less mean of signal-absent, shape `(n_pixels,)`."""
+    midpoint: Array
+    """Mean of the two class means, shape `(n_pixels,)`."""
+    gram: Array
+    """K, shape `(n_pixels, n_pixels)`; ZZᵀ, shape `(n_trials, n_trials)`, with fewer trials than pixels."""
+    residuals: Array | None
+    """Z, shape `(n_trials, n_pixels)`, or None where `gram` is K."""
+    classes: tuple[ClassScatter, ClassScatter] | None
+    """Signal-present and signal-absent, or None where `gram` is ZZᵀ."""
+
+    @classmethod
+    def of(cls, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+        """Of trials, shape `(n_trials, n_pixels)`, and their truth; at least 2 trials of each class."""
+        n_trials, n_pixels = pixels.shape
+        if n_trials >= n_pixels:
+            return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
+        residuals, means = np.empty_like(pixels), []
+        for members in (signal_present, ~signal_present):
+            rows = pixels[members]
+            means.append(rows.mean(axis=0))
+            residuals[members] = (rows - means[-1]) / np.sqrt(2.0 * (len(rows) - 1))
+        present, absent = means
+        return cls(n_trials, present - absent, (present + absent) / 2.0, residuals @ residuals.T, residuals, None)
+
+    @classmethod
+    def _of_classes(cls, present: ClassScatter, absent: ClassScatter) -> Self:
+        covariance = present.scatter / (2.0 * (present.n_trials - 1))
+        covariance += absent.scatter / (2.0 * (absent.n_trials - 1))
+        return cls(
+            present.n_trials + absent.n_trials,
+            present.mean - absent.mean,
+            (present.mean + absent.mean) / 2.0,
+            covariance,
+            None,
+            (present, absent),
+        )
+
+    def with_trials(self, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+        """Of these trials and more, at least 1 of each class; only where `classes` is not None."""
+        assert self.classes is not None
+        present, absent = self.classes
+        return self._of_classes(
+            present + ClassScatter.of(pixels[signal_present]), absent + ClassScatter.of(pixels[~signal_present])
+        )
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels, p."""
+        return len(self.difference)
+
+    @property
+    def pixel_variance(self) -> float:
+        """Mean variance of a pixel within the classes, tr(K)/p, HU²."""
+        return float(np.trace(self.gram)) / self.n_pixels
+
+    def check_noise(self) -> None:
+        """Raise a `UserError` if the trials do not differ within their class."""
+        check_noise(self.pixel_variance, float(np.abs(self.midpoint).max()))
+
+
+def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
+    """Solve (K + load · I) w = Δs for several loads, one Cholesky factor each.
+
+    Parameters
+    ----------
+    moments
+        K and Δs.
+    loads
+        Added to the diagonal, HU², each at least 0.
+
+    Returns
+    -------
+    Templates w, shape `(n_pixels,)` each. In the space of the trials (Woodbury):
+    w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load.
+
+    Raises
+    ------
+    UserError
+        If the matrix is singular: too few trials for so little regularisation.
+    """
+    difference, residuals = moments.difference, moments.residuals
+    rhs = difference if residuals is None else residuals @ difference
+    templates = []
+    for load in loads:
+        try:
+            if load == 0.0 and moments.n_trials - 2 < moments.n_pixels:
+                raise LinAlgError
+            matrix = moments.gram.T.copy(order="F")  # symmetric, so this is a plain copy in LAPACK's order
+            np.fill_diagonal(matrix, matrix.diagonal() + load)
+            solution = cho_solve(cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False), rhs)
+        except LinAlgError:
+            raise UserError(
+                f"the covariance of {moments.n_pixels} pixels from {moments.n_trials} trials is singular; "
+                "give a ridge above 0 or more trials"
+            ) from None
+        templates.append(solution if residuals is None else (difference - residuals.T @ solution) / load)
+    return templates
+
+
+def class_means(pixels: Array, signal_present: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Difference (present − absent) and midpoint of the class means, shape `(n_pixels,)` each."""
+    present, absent = pixels[signal_present].mean(axis=0), pixels[~signal_present].mean(axis=0)
+    return present - absent, (present + absent) / 2.0
+
+
+def within_class_variance(values: Array, signal_present: NDArray[np.bool_]) -> float:
+    """Variance within the classes, the mean of the two, over trials; the mean over pixels if there are several.
+
+    Parameters
+    ----------
+    values
+        Shape `(n_trials,)` or `(n_trials, n_pixels)`; at least 2 trials of each class.
+    signal_present
+        Bool, shape `(n_trials,)`.
+
+    Raises
+    ------
+    UserError
+        If it is no more than rounding.
+    """
+    of_class = [float(np.var(values[members], axis=0, ddof=1).mean()) for members in (signal_present, ~signal_present)]
+    variance = sum(of_class) / 2.0
+    check_noise(variance, float(np.abs(values).max()))
+    return variance
+
+
+class CovarianceObserver(PathObserver):
+    """A linear observer that needs no more of its training trials than their `Moments`."""
+
+    def _seen(self, images: Array) -> Array:
+        """Images as the observer sees them, shape `(n_trials, height, width)`."""
+        return images
+
+    def pixels(self, images: Array) -> Array:
+        """Pixels of checked images as the observer sees them, shape `(n_trials, n_pixels)`."""
+        return self._seen(images).reshape(len(images), -1)
+
+    @classmethod
+    @abstractmethod
+    def fit_moments(cls, observers: Sequence[Any], moments: Moments, shape: tuple[int, int]) -> None:
+        """Fit observers that differ in `path_parameter` alone to moments of images of a shape."""
+
+    @classmethod
+    def _fit_together(cls, observers: Sequence[Any], images: Array, signal_present: NDArray[np.bool_]) -> None:
+        if observers:
+            height, width = images.shape[1:]
+            moments = Moments.of(observers[0].pixels(images), signal_present)
+            cls.fit_moments(observers, moments, (height, width))

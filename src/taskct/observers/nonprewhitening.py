@@ -1,0 +1,166 @@
+"""Non-prewhitening observers: a matched filter that ignores the correlation of the noise, with and without an eye."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from taskct.errors import UserError
+from taskct.observers.base import LinearObserver, check_at_least_0
+from taskct.observers.covariance import class_means, within_class_variance
+from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+
+
+class NPW(LinearObserver):
+    """Non-prewhitening observer.
+
+    w = Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel within the classes. The division makes
+    the template one in 1/HU, that of `Hotelling` if the noise were white, and changes no AUC. The test statistic is
+    0 halfway between the class means.
+
+    Parameters
+    ----------
+    signal
+        Expected difference of the image between present and absent, HU, shape `(height, width)`; None takes the
+        difference of the class means of the training trials, whose noise then costs AUC.
+
+    References
+    ----------
+    .. [1] Wagner & Brown, Phys. Med. Biol. 30, 489 (1985).
+    """
+
+    def __init__(self, *, signal: ArrayLike | None = None) -> None:
+        self.signal = None if signal is None else check_signal(signal)
+
+    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+        pixels = images.reshape(len(images), -1)
+        signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
+        self.template_ = signal / within_class_variance(pixels, signal_present)
+        self.offset_ = -float(np.vdot(self.template_, midpoint))
+
+
+class NPWE(LinearObserver):
+    """Non-prewhitening observer behind an eye filter E, with internal noise.
+
+    w = EᵀE Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel of the filtered images within the
+    classes. Internal noise is drawn from N(0, (internal_noise · std)²) and added to the test statistic, where std
+    is the standard deviation of the noise-free test statistic within the classes of the training trials. It thus
+    divides d' by √(1 + internal_noise²), whatever the dose.
+
+    Parameters
+    ----------
+    pixel_mm, viewing_distance_mm, magnification
+        As for `taskct.observers.eye.eye_filter`, mm, mm and no unit. The eye's response is Burgess's:
+        ρ^1.3 exp(−c ρ²), ρ in cycles per degree, with its peak at 4 cycles per degree.
+    signal
+        As for `NPW`, before the eye.
+    internal_noise
+        Relative to the standard deviation of the test statistic, no unit, at least 0.
+    seed
+        Of the internal noise. It is drawn afresh from the seed by every call of `test_statistic`, so call that
+        once for all trials; trial i then meets the same noise in every arm of a study.
+
+    Attributes
+    ----------
+    template_
+        Effective template EᵀE Δs / σ² on the image before the eye, 1/HU, shape `(height, width)`.
+    internal_std_
+        Standard deviation of the internal noise in the test statistic.
+
+    References
+    ----------
+    .. [1] Burgess, J. Opt. Soc. Am. A 11, 1237 (1994).
+    .. [2] Zhang, Pham & Eckstein, Med. Phys. 34, 3312 (2007): noise in proportion to the test statistic's.
+    """
+
+    internal_std_: float
+
+    def __init__(
+        self,
+        *,
+        pixel_mm: float,
+        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
+        magnification: float = 1.0,
+        signal: ArrayLike | None = None,
+        internal_noise: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.pixel_mm = pixel_mm
+        self.viewing_distance_mm = viewing_distance_mm
+        self.magnification = magnification
+        self.signal = None if signal is None else check_signal(signal)
+        self.internal_noise = check_at_least_0("internal_noise", internal_noise)
+        self.seed = seed
+        self._seen(np.zeros((1, 1)))  # a wrong setting shows here, not after the images have been made
+
+    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        height, width = images.shape[-2:]
+        response = eye_filter(
+            (height, width),
+            pixel_mm=self.pixel_mm,
+            viewing_distance_mm=self.viewing_distance_mm,
+            magnification=self.magnification,
+        )
+        return apply_eye_filter(images, response).astype(np.float64, copy=False)
+
+    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+        signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
+        within_class_variance(
+            images.reshape(len(images), -1), signal_present
+        )  # what the eye leaves of none is rounding
+        seen = self._seen(images).reshape(len(images), -1)
+        template = self._seen(signal) / within_class_variance(seen, signal_present)
+        self.template_ = self._seen(template)  # E is symmetric
+        self.offset_ = -float(np.vdot(self.template_, midpoint))
+        variance = within_class_variance(seen @ template.ravel(), signal_present) if self.internal_noise else 0.0
+        self.internal_std_ = self.internal_noise * float(np.sqrt(variance))
+
+    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Test statistic of every trial, with the internal noise; see `Observer.test_statistic`."""
+        noise_free = super().test_statistic(images)
+        noise = np.random.default_rng(self.seed).standard_normal(len(noise_free))
+        return noise_free + self.internal_std_ * noise
+
+
+def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
+    """An expected signal as float64, once it is known to be an image that is finite and not 0 everywhere.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+    """
+    checked = np.asarray(signal, dtype=np.float64)
+    if checked.ndim != 2:
+        raise UserError(f"signal must be one image of shape (height, width), not {checked.shape}")
+    if not (np.isfinite(checked).all() and checked.any()):
+        raise UserError("signal must be finite and other than 0 in some pixel; give the expected difference in HU")
+    return checked
+
+
+def signal_and_midpoint(
+    signal: NDArray[np.float64] | None, images: NDArray[np.float64], signal_present: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Expected signal, the difference of the class means if it is not given, and the midpoint of the class means.
+
+    Parameters
+    ----------
+    signal
+        From `check_signal`, or None.
+    images, signal_present
+        Checked trials.
+
+    Returns
+    -------
+    Two images, HU, shape `(height, width)`.
+
+    Raises
+    ------
+    UserError
+        If the signal is of another shape than the images.
+    """
+    shape = images.shape[1:]
+    difference, midpoint = class_means(images.reshape(len(images), -1), signal_present)
+    if signal is None:
+        return difference.reshape(shape), midpoint.reshape(shape)
+    if signal.shape != shape:
+        raise UserError(f"signal is {signal.shape} but the images are {shape}; give a signal on their grid")
+    return signal, midpoint.reshape(shape)

@@ -1,0 +1,282 @@
+"""Read and write the ratings of a reader study: `.imrmc` files as FDA's iMRMC has them, and CSV."""
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from taskct.errors import UserError
+from taskct.metrics.mrmc.ratings import Ratings
+
+_BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
+_TRUTH_READERS, _TRUTH_MODALITIES = ("-1", "truth"), ("0", "truth")
+_TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+_COLUMNS = ("reader", "case", "modality", "signal_present", "score")
+
+
+def read_imrmc(path: Path) -> Ratings:
+    """Read an `.imrmc` file.
+
+    Free text comes first, then a line `BEGIN DATA:`, then one line for each rating, `reader,case,modality,score`, and
+    one for the truth of each case, whose reader is -1 and modality 0 (or both `truth`) and whose score is 1 (signal
+    present) or 0. Counts in the free text are passed over: what is there is counted.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Ratings; modalities, readers and cases in the order in which they first occur.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or a line is wrong, with its number; if a class of cases or all ratings are missing.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    begin = next((index for index, line in enumerate(lines) if _BEGIN.fullmatch(line)), None)
+    if begin is None:
+        raise UserError(f"{path}: no line `BEGIN DATA:`; put one before the rows reader,case,modality,score")
+    table = _Table(path)
+    for number, fields in _rows(path, lines[begin + 1 :], begin + 2):
+        if len(fields) != 4:
+            raise UserError(
+                f"{path}, line {number}: {len(fields)} fields; give 4 with commas between: reader,case,modality,score"
+            )
+        reader, case, modality, score = fields
+        if reader.lower() not in _TRUTH_READERS:
+            table.add_rating(number, reader, case, modality, score)
+        elif modality.lower() not in _TRUTH_MODALITIES:
+            raise UserError(
+                f"{path}, line {number}: reader {reader!r} stands for the truth, whose modality is 0 or truth, not "
+                f"{modality!r}"
+            )
+        else:
+            table.add_truth(number, case, score)
+    return table.ratings("give each case a line -1,CASE,0,TRUTH with 1 (signal present) or 0")
+
+
+def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
+    """Write an `.imrmc` file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; it is replaced if it exists.
+    ratings
+        What to write; missing ratings have no line. Scores keep every digit.
+    description
+        Free text for the top of the file.
+
+    Raises
+    ------
+    UserError
+        If a name or the description cannot be told apart from the format, or the file cannot be written.
+    """
+    _check_names(ratings)
+    if any(_BEGIN.fullmatch(line) for line in description.splitlines()):
+        raise UserError("the description holds a line `BEGIN DATA:`, where the data would seem to begin")
+    n_present = int(ratings.signal_present.sum())
+    header = [
+        *description.splitlines(),
+        f"NR: {len(ratings.readers)}",
+        f"N0: {len(ratings.cases) - n_present}",
+        f"N1: {n_present}",
+        f"NM: {len(ratings.modalities)}",
+        "BEGIN DATA:",
+    ]
+    truth = (f"-1,{case},0,{int(present)}" for case, present in zip(ratings.cases, ratings.signal_present, strict=True))
+    rows = (f"{reader},{case},{modality},{score!r}" for reader, case, modality, _, score in _each(ratings))
+    _write_whole(path, [*header, *truth, *rows])
+
+
+def read_ratings_csv(path: Path) -> Ratings:
+    """Read ratings from a CSV table.
+
+    Parameters
+    ----------
+    path
+        CSV with a header that names reader, case, modality, signal_present (1 or 0) and score; other columns are
+        passed over.
+
+    Returns
+    -------
+    Ratings; modalities, readers and cases in the order in which they first occur.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, a column is missing or a line is wrong, with its number; if a class of cases or all
+        ratings are missing.
+    """
+    path = Path(path)
+    rows = _rows(path, _lines(path), 1)
+    _, header = next(rows, (1, []))
+    missing = [column for column in _COLUMNS if header.count(column) != 1]
+    if missing:
+        raise UserError(f"{path}: the header must hold {missing[0]!r} once; give {','.join(_COLUMNS)}")
+    at = [header.index(column) for column in _COLUMNS]
+    table = _Table(path)
+    for number, fields in rows:
+        if len(fields) != len(header):
+            raise UserError(f"{path}, line {number}: {len(fields)} fields; the header has {len(header)}")
+        reader, case, modality, present, score = (fields[index] for index in at)
+        table.add_truth(number, case, present, again=True)
+        table.add_rating(number, reader, case, modality, score)
+    return table.ratings("give lines with signal_present 1 and with 0")
+
+
+def write_ratings_csv(path: Path, ratings: Ratings) -> None:
+    """Write ratings as a CSV table, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; it is replaced if it exists.
+    ratings
+        What to write; missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
+
+    Raises
+    ------
+    UserError
+        If a name holds a comma, a quotation mark or a line break, or the file cannot be written.
+    """
+    _check_names(ratings)
+    rows = (
+        f"{reader},{case},{modality},{int(present)},{score!r}"
+        for reader, case, modality, present, score in _each(ratings)
+    )
+    _write_whole(path, [",".join(_COLUMNS), *rows])
+
+
+@dataclass
+class _Table:
+    """Ratings and truth as they are read, line by line."""
+
+    path: Path
+    truth: dict[str, tuple[bool, int]] = field(default_factory=dict)
+    """Of each case, with the line that said so."""
+    scores: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict)
+    """By modality, reader and case, with the line."""
+
+    def add_truth(self, line: int, case: str, text: str, *, again: bool = False) -> None:
+        """Take the truth of a case; with `again` it may be repeated if it is the same."""
+        where = f"{self.path}, line {line}"
+        self._check_named(where, case=case)
+        present = _TRUTH.get(text.lower())
+        if present is None:
+            raise UserError(f"{where}: the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)")
+        if case in self.truth:
+            earlier, at = self.truth[case]
+            if not again:
+                raise UserError(f"{where}: the truth of case {case!r} stands on line {at} already; give it once")
+            if earlier != present:
+                raise UserError(f"{where}: case {case!r} has another signal_present than on line {at}")
+            return
+        self.truth[case] = (present, line)
+
+    def add_rating(self, line: int, reader: str, case: str, modality: str, text: str) -> None:
+        """Take a rating."""
+        where = f"{self.path}, line {line}"
+        self._check_named(where, reader=reader, case=case, modality=modality)
+        try:
+            score = float(text)
+        except ValueError:
+            score = math.nan
+        if not math.isfinite(score) or "_" in text:
+            raise UserError(f"{where}: the score is {text!r}; give a finite number with a decimal point")
+        key = (modality, reader, case)
+        if key in self.scores:
+            raise UserError(
+                f"{where}: reader {reader!r} rated case {case!r} in modality {modality!r} on line "
+                f"{self.scores[key][1]} already; give one rating"
+            )
+        self.scores[key] = (score, line)
+
+    def _check_named(self, where: str, **names: str) -> None:
+        for kind, name in names.items():
+            if not name:
+                raise UserError(f"{where}: the {kind} is empty; give it a name")
+
+    def ratings(self, advice: str) -> Ratings:
+        """All that was read; `advice` says how truth is given."""
+        if not self.scores:
+            raise UserError(f"{self.path}: no reader's rating in it; give lines with reader, case, modality and score")
+        for (_, _, case), (_, line) in self.scores.items():
+            if case not in self.truth:
+                raise UserError(f"{self.path}, line {line}: case {case!r} has no truth; {advice}")
+        for wanted in (True, False):
+            if all(present != wanted for present, _ in self.truth.values()):
+                kind = "present" if wanted else "absent"
+                raise UserError(f"{self.path}: no signal-{kind} case among {len(self.truth)}; {advice}")
+        modalities, readers = (tuple(dict.fromkeys(key[axis] for key in self.scores)) for axis in (0, 1))
+        index = [{name: at for at, name in enumerate(names)} for names in (modalities, readers, self.truth)]
+        scores = np.full([len(names) for names in index], np.nan)
+        for key, (score, _) in self.scores.items():
+            scores[tuple(place[name] for place, name in zip(index, key, strict=True))] = score
+        present = np.array([present for present, _ in self.truth.values()], dtype=np.bool_)
+        return Ratings(scores, present, modalities, readers, tuple(self.truth))
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of a text file; UTF-8 with or without a mark, else Latin-1, which old free text is often in."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a file of ratings") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _rows(path: Path, lines: list[str], first: int) -> Iterator[tuple[int, list[str]]]:
+    """Fields of each line that is not blank, with its number; the first of `lines` has the number `first`."""
+    reader = csv.reader(lines, skipinitialspace=True)
+    before = 0
+    for fields in reader:
+        if reader.line_num > before + 1:
+            raise UserError(f"{path}, line {first + before}: a quotation mark that is not closed; close it")
+        if any(text.strip() for text in fields):
+            yield first + before, [text.strip() for text in fields]
+        before = reader.line_num
+
+
+def _each(ratings: Ratings) -> Iterator[tuple[str, str, str, bool, float]]:
+    """Reader, case, modality, truth and score of every rating that there is."""
+    for m, r, c in np.argwhere(~np.isnan(ratings.scores)).tolist():
+        score = float(ratings.scores[m, r, c])
+        yield ratings.readers[r], ratings.cases[c], ratings.modalities[m], bool(ratings.signal_present[c]), score
+
+
+def _check_names(ratings: Ratings) -> None:
+    for kind, names in (("reader", ratings.readers), ("case", ratings.cases), ("modality", ratings.modalities)):
+        for name in names:
+            if not name or name != name.strip() or set(name) & set(',"') or len(name.splitlines()) != 1:
+                raise UserError(
+                    f"the {kind} {name!r} cannot be written: a name holds no comma, quotation mark or line break and "
+                    "neither begins nor ends with a space; rename it"
+                )
+            if kind == "reader" and name.lower() in _TRUTH_READERS:
+                raise UserError(f"the reader {name!r} cannot be written: in these files it stands for the truth")
+
+
+def _write_whole(path: Path, lines: Iterable[str]) -> None:
+    """Write to a file beside it, then replace."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror}); give a file in a folder that exists") from error

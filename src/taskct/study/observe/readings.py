@@ -1,0 +1,173 @@
+"""Train one observer on a user's images and let it read others."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.observers import ChannelizedHotelling, Observer, PathObserver, SmallSampleWarning, make_observer
+from taskct.observers.choice import fit_chosen
+from taskct.observers.scanning import Scanning
+from taskct.study.observe.task import Task
+from taskct.study.observe.trial_split import divide_trials
+
+VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
+_FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What observers with an eye, or with noise of their own, need to know."""
+
+    pixel_mm: float
+    """Pixel size, mm."""
+    viewing_distance_mm: float
+    """From the eye to the display, mm."""
+    magnification: float
+    """Size on the display over size in the object."""
+    internal_noise_hu: float
+    """Of `ho_eye`, per pixel, HU."""
+    internal_noise: float
+    """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one trained observer said of the test trials."""
+
+    statistic: NDArray[np.float64]
+    """Shape `(n_test,)`; in scanning mode the largest over the sites."""
+    found_px: NDArray[np.intp] | None
+    """Where it was reached, (row, column), shape `(n_test, 2)`; None unless scanning."""
+    regularization: dict[str, float]
+    """What was chosen on validation trials, by hyper-parameter."""
+    channel_matrix: NDArray[np.float64] | None
+    """Channels of a channelized observer without internal noise, if they are not learned from trials."""
+    notes: tuple[str, ...]
+    """What a reader of the result must know."""
+
+
+def build(name: str, eye: Eye, *, covariance: NDArray[np.float64] | None, seed: int, device: torch.device) -> Observer:
+    """Observer of a registered name with what it needs.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown, or the PWMF has no covariance.
+    """
+    sight = {
+        "pixel_mm": eye.pixel_mm,
+        "viewing_distance_mm": eye.viewing_distance_mm,
+        "magnification": eye.magnification,
+        "seed": seed,
+    }
+    key = name.replace("-", "_")
+    own: dict[str, dict[str, Any]] = {
+        "ho_eye": {**sight, "internal_noise_hu": eye.internal_noise_hu},
+        "npwe": {**sight, "internal_noise": eye.internal_noise},
+        "pwmf": {"covariance": covariance},
+        "cnn": {"seed": seed, "device": device},
+    }
+    if key == "pwmf" and covariance is None:
+        raise UserError("the observer pwmf needs --covariance, a .npy file of the images' covariance, (pixels, pixels)")
+    if key.startswith("cho_"):
+        own[key] = {"internal_noise": eye.internal_noise, "seed": seed}
+    return make_observer(name, **own.get(key, {}))
+
+
+def take_reading(
+    observer: Observer,
+    images: NDArray[np.float32],
+    task: Task,
+    *,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    seed: int,
+) -> Reading:
+    """Train an observer on some trials and let it read others.
+
+    Parameters
+    ----------
+    observer
+        What to train; it is left as it was.
+    images
+        All trials, shape `(n, height, width)`.
+    task
+        Their truth, and whether sites are given or searched.
+    train, test
+        Numbers of the trials.
+    seed
+        Of the choice of validation trials, and of internal noise.
+
+    Raises
+    ------
+    UserError
+        If the observer cannot be trained on these trials, or sees no difference between the test images.
+    """
+    notes: list[str] = []
+    regularization: dict[str, float] = {}
+    present, learn = task.signal_present[train], task.windows(images, train)
+    found = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if isinstance(observer, PathObserver):
+            observer, regularization, edge = _choose(observer, learn, present, task, train, seed)
+            notes += edge
+        if task.mode == "scanning":
+            scan = Scanning(observer, size_px=task.window_px or 1, seed=seed)
+            statistic, found = scan.fit(images[train], present, task.sites(train)).locate(images[test])
+            fitted = scan.observer_
+        else:
+            fitted = copy.deepcopy(observer).fit(learn, present)
+            statistic = fitted.test_statistic(task.windows(images, test))
+    if note := getattr(fitted, "note_", ""):
+        notes.append(note)
+    for warning in caught:
+        if issubclass(warning.category, SmallSampleWarning):
+            notes.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if np.ptp(statistic) == 0.0:
+        raise UserError(
+            "an observer gives the same test statistic to every test image: there is nothing that it could tell "
+            "apart; look at the images"
+        )
+    return Reading(statistic, found, regularization, _fixed_channels(fitted), tuple(dict.fromkeys(notes)))
+
+
+def _choose(
+    observer: PathObserver,
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    task: Task,
+    train: NDArray[np.int64],
+    seed: int,
+) -> tuple[PathObserver, dict[str, float], list[str]]:
+    """The observer with the regularization that validation trials chose, what was chosen, and notes."""
+    cases, name = task.truth.cases, observer.path_parameter
+    fewest = min(int(signal_present.sum()), int((~signal_present).sum()))
+    if fewest < _FEWEST_TO_CHOOSE:
+        given = f"{name} {getattr(observer, name):g}"
+        return observer, {}, [f"{fewest} training trials of a class are too few to choose from: {given} was taken"]
+    if cases is None:
+        chosen = fit_chosen(observer, images, signal_present, validation_fraction=VALIDATION_SHARE, seed=seed)
+    else:
+        shares = (1.0 - VALIDATION_SHARE, VALIDATION_SHARE)
+        fit, validate = divide_trials(signal_present, cases[train], shares=shares, seed=seed)
+        chosen = fit_chosen(
+            observer, images[fit], signal_present[fit], validation=(images[validate], signal_present[validate])
+        )
+    notes = [f"the chosen {name} {chosen.value:g} is at the end of the list"] if chosen.at_edge else []
+    return chosen.observer, {name: chosen.value}, notes
+
+
+def _fixed_channels(observer: Observer) -> NDArray[np.float64] | None:
+    """Channels that were not learned from the trials, of an observer without internal noise."""
+    if not isinstance(observer, ChannelizedHotelling) or observer.internal_noise > 0.0:
+        return None
+    return None if observer.channels in ("pca", "pls") else observer.channel_matrix_

@@ -1,0 +1,131 @@
+"""What observers can do on a user's images: the numbers, and how JSON has them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.metrics.roc import PairedDifference
+from taskct.observers.learning import LearningCurve
+from taskct.study.observe.readings import Reading
+
+IMAGES, VERSUS = "images", "versus"
+"""The two sets of images, as results name them."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What one observer can do on one set of images."""
+
+    auc: Interval
+    """Area under the ROC curve."""
+    method: str
+    """Where the interval comes from, and what it covers."""
+    d_a: Interval
+    """√2 Φ⁻¹ of the AUC and of its bounds."""
+    sensitivity: Interval
+    """At the specificity asked for; of the first training set."""
+    lroc_area: Interval | None
+    """Area under the LROC curve, scanning mode only; of the first training set."""
+    located: Interval | None
+    """Share of signal-present trials located within the radius, scanning mode only."""
+    gaussian_auc: Interval | None
+    """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
+    readings: tuple[Reading, ...]
+    """One for each training set."""
+
+
+@dataclass(frozen=True)
+class ObserverResult:
+    """An observer on the images, and on those that they are held against."""
+
+    name: str
+    """As it was asked for."""
+    images: Performance
+    """On the images."""
+    versus: Performance | None
+    """On the images they are compared with."""
+    difference: PairedDifference | None
+    """AUC on the images minus that on the others, on the same test trials."""
+    learning: LearningCurve | None
+    """AUC against training trials, on the images."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The results, and what they rest on."""
+
+    observers: tuple[ObserverResult, ...]
+    """In the order they were asked for."""
+    signal_present: NDArray[np.bool_]
+    """Truth of the test trials, shape `(n_test,)`."""
+    test: NDArray[np.int64]
+    """Numbers of the test trials, shape `(n_test,)`."""
+    about: dict[str, Any]
+    """Numbers of trials, mode, seed and settings, ready for JSON."""
+
+    def ratings(self, name: str) -> Ratings:
+        """Ratings of one observer: training sets are readers, sets of images modalities, trials cases."""
+        result = next(one for one in self.observers if one.name == name)
+        versus = None if result.versus is None else result.versus.readings
+        return make_ratings(result.images.readings, versus, self.signal_present, self.test)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as a plain dict, ready for JSON."""
+        return {"schema": 1, **self.about, "observers": {one.name: _observer_json(one) for one in self.observers}}
+
+
+def make_ratings(
+    readings: Sequence[Reading],
+    versus: Sequence[Reading] | None,
+    present: NDArray[np.bool_],
+    test: NDArray[np.int64],
+) -> Ratings:
+    """Training sets as readers; the second set of images, if there is one, as a second modality."""
+    both = [readings] if versus is None else [readings, versus]
+    return Ratings(
+        scores=np.stack([[reading.statistic for reading in one] for one in both]),
+        signal_present=present,
+        modalities=(IMAGES, VERSUS)[: len(both)],
+        readers=tuple(f"training set {i + 1}" for i in range(len(readings))),
+        cases=tuple(f"trial {number}" for number in test),
+    )
+
+
+def _observer_json(result: ObserverResult) -> dict[str, Any]:
+    content = _performance_json(result.images)
+    if result.versus is not None and result.difference is not None:
+        content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
+    if result.learning is not None:
+        curve = result.learning
+        content["learning_curve"] = {
+            "n_trials": curve.n_trials.tolist(),
+            "auc": curve.mean.tolist(),
+            "ci_low": curve.ci_low.tolist(),
+            "ci_high": curve.ci_high.tolist(),
+            "asymptote": None if curve.asymptote is None else asdict(curve.asymptote),
+            "small_sample": curve.small_sample,
+            "message": curve.message,
+        }
+    return content
+
+
+def _performance_json(performance: Performance) -> dict[str, Any]:
+    area = performance.auc
+    return {
+        "auc": area.value,
+        "ci_low": area.ci_low,
+        "ci_high": area.ci_high,
+        "method": performance.method,
+        "d_a": asdict(performance.d_a),
+        "sensitivity": asdict(performance.sensitivity),
+        "lroc_area": None if performance.lroc_area is None else asdict(performance.lroc_area),
+        "located": None if performance.located is None else asdict(performance.located),
+        "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
+        "regularization": [reading.regularization for reading in performance.readings],
+        "notes": list(dict.fromkeys(note for reading in performance.readings for note in reading.notes)),
+    }

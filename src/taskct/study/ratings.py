@@ -1,0 +1,82 @@
+"""Ratings for an MRMC analysis, from a file or from a run folder."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from taskct.errors import UserError
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.ratings_files import read_imrmc, read_ratings_csv
+
+SCORES = "scores.csv"
+
+
+def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
+    """Read ratings.
+
+    Parameters
+    ----------
+    source
+        An `.imrmc` file, a ratings CSV, or a run folder.
+    observer
+        For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to read, or the observer is missing, unknown or not asked for.
+    """
+    source = Path(source)
+    if source.is_dir():
+        return ratings_of_run(source, observer)
+    if observer is not None:
+        raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
+    if not source.exists():
+        raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
+    return read_ratings_csv(source) if source.suffix.lower() == ".csv" else read_imrmc(source)
+
+
+def ratings_of_run(run: Path, observer: str | None) -> Ratings:
+    """Test statistics of a run: arms are modalities, training seeds readers, test trials cases.
+
+    Parameters
+    ----------
+    run
+        A run folder with `scores.csv`.
+    observer
+        As for `read_ratings`.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or broken, or the observer is not in it.
+    """
+    path = run / SCORES
+    if not path.is_file():
+        raise UserError(f"{run} holds no {SCORES}: give a run folder that was evaluated, or a ratings file")
+    scores: dict[tuple[str, str, str], float] = {}
+    truth: dict[str, bool] = {}
+    known: dict[str, None] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                name = f"{row['observer']}_joint" if row["fitted"] == "joint" else row["observer"]
+                known[name] = None
+                if name == observer:
+                    scores[row["arm"], row["seed"], row["trial"]] = float(row["test_statistic"])
+                    truth[row["trial"]] = row["signal_present"] == "1"
+    except (KeyError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is broken ({error}): evaluate the run again") from error
+    if observer not in known:
+        asked = "say whose" if observer is None else f"there are none of {observer!r}"
+        raise UserError(f"{path} holds test statistics of {', '.join(known)}: {asked}, by --observer")
+    arms, seeds = (tuple(dict.fromkeys(key[i] for key in scores)) for i in (0, 1))
+    values = [[[scores.get((arm, seed, trial), np.nan) for trial in truth] for seed in seeds] for arm in arms]
+    return Ratings(
+        scores=np.array(values, dtype=np.float64),
+        signal_present=np.array(list(truth.values()), dtype=np.bool_),
+        modalities=arms,
+        readers=tuple(f"seed {seed}" for seed in seeds),
+        cases=tuple(truth),
+    )

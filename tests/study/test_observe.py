@@ -1,0 +1,217 @@
+"""Observers on a user's images: against the closed form of a task, and what each result rests on."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from taskct.errors import UserError
+from taskct.metrics.clustered import Clusters, paired_clustered
+from taskct.metrics.lroc import correct_localization, lroc_area
+from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.roc import auc, paired_delong
+from taskct.study.observe import Eye, Task, observe
+from taskct.truth_table import Truth
+
+EYE = Eye(pixel_mm=0.7, viewing_distance_mm=500.0, magnification=1.0, internal_noise_hu=3.0, internal_noise=0.0)
+SIDE, NOISE_HU = 12, 20.0
+AXIS = np.arange(SIDE) - (SIDE - 1) / 2
+BLOB = 14.0 * np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 8.0)
+IDEAL = float(norm.cdf(np.sqrt(np.sum(BLOB**2) / NOISE_HU**2 / 2.0)))  # white noise, signal known exactly
+
+
+def white(n, seed=0, **truth):
+    """Images of a blob in white noise, one half of them signal-present, and their truth."""
+    rng = np.random.default_rng(seed)
+    present = rng.permutation(np.arange(n) < n // 2)
+    images = rng.normal(40.0, NOISE_HU, (n, SIDE, SIDE)) + present[:, None, None] * BLOB
+    known = {"centres_px": None, "cases": None, "in_test": None} | truth
+    return images.astype(np.float32), Truth(present, **known)
+
+
+def wandering(n, seed=0, side=24):
+    """The same blob at a random site of a larger image."""
+    rng = np.random.default_rng(seed)
+    present = np.arange(n) % 2 == 0
+    centres = rng.integers(6, side - 6, size=(n, 2))
+    axis = np.arange(side)
+    distance2 = (axis[None, :, None] - centres[:, :1, None]) ** 2 + (axis[None, None, :] - centres[:, 1:, None]) ** 2
+    images = rng.normal(0.0, NOISE_HU, (n, side, side)) + present[:, None, None] * 28.0 * np.exp(-distance2 / 4.0)
+    return images.astype(np.float32), Truth(present, centres.astype(float), None, None)
+
+
+def test_a_matched_filter_reaches_the_ideal_auc_and_a_trained_observer_not_quite():
+    images, truth = white(4000)
+    covariance = NOISE_HU**2 * np.eye(SIDE**2)
+    found = observe(images, Task(truth), ["pwmf", "ho", "cho-lg"], eye=EYE, covariance=covariance)
+    pwmf, ho, cho = (one.images for one in found.observers)
+    # The AUC's standard error from 1,000 + 1,000 test trials is 0.007 at 0.87; 4 of them: 1 in 16,000. The template is
+    # learned from 2,000 trials and loses (p − 1)·4/n/SNR² = 0.09 of SNR², 0.02 of AUC.
+    assert pwmf.auc.value == pytest.approx(IDEAL - 0.01, abs=0.028 + 0.01)
+    assert 0.5 < ho.auc.value <= pwmf.auc.value + 0.028
+    assert pwmf.auc.ci_low < pwmf.auc.value < pwmf.auc.ci_high
+    assert pwmf.d_a.value == pytest.approx(np.sqrt(2.0) * norm.ppf(pwmf.auc.value))
+    assert cho.gaussian_auc is not None
+    assert cho.gaussian_auc.ci_low < cho.gaussian_auc.value < cho.gaussian_auc.ci_high
+    assert pwmf.gaussian_auc is None
+    assert found.about["train"] == {"present": 1000, "absent": 1000, "cases": None}
+    assert found.about["test"] == {"present": 1000, "absent": 1000, "cases": None}
+
+
+def test_an_observer_sees_no_test_trial():
+    # Images without any signal: whoever learned from its own test trials would find them apart.
+    images, truth = white(200, seed=3)
+    images -= (truth.signal_present[:, None, None] * BLOB).astype(np.float32)
+    for name in ("ho", "slnn", "cho-pls"):
+        area = observe(images, Task(truth), [name], eye=EYE).observers[0].images.auc.value
+        assert area == pytest.approx(0.5, abs=4 * 0.058)  # 4 standard errors of 50 + 50 trials
+
+
+def test_the_splits_of_the_truth_are_kept():
+    images, truth = white(120)
+    in_test = np.arange(120) < 40
+    found = observe(images, Task(white(120, in_test=in_test)[1]), ["npw"], eye=EYE)
+    np.testing.assert_array_equal(found.test, np.arange(40))
+    assert found.about["train"]["present"] == truth.signal_present[40:].sum()
+
+
+def test_versus_is_paired_trial_by_trial():
+    images, truth = white(400)
+    noisier = images + np.random.default_rng(5).normal(0, 30, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=noisier, eye=EYE)
+    one = found.observers[0]
+    assert one.versus is not None
+    t = np.stack([performance.readings[0].statistic for performance in (one.images, one.versus)])
+    present = found.signal_present
+    assert one.difference == paired_delong(t[:, present], t[:, ~present])
+    assert one.difference.delta_auc == pytest.approx(one.images.auc.value - one.versus.auc.value)
+    assert one.difference.ci_low > 0.0  # SNR halves: 0.87 against 0.74, five standard errors
+
+
+def test_cases_are_not_shared_and_widen_the_interval():
+    rng = np.random.default_rng(6)
+    cases = np.repeat(np.arange(40), 10)
+    images, plain = white(400)
+    # What a case's images share moves all their statistics together.
+    images = images + rng.normal(0, 6, 40)[cases][:, None, None].astype(np.float32) * (BLOB / BLOB.max())
+    truth = white(400, cases=cases)[1]
+    found = observe(images, Task(truth), ["npw"], versus=images[:, ::-1], eye=EYE)
+    assert len(set(cases[found.test])) == 20
+    one = found.observers[0]
+    assert one.images.method.startswith("clustered")
+    t = np.stack([performance.readings[0].statistic for performance in (one.images, one.versus)])
+    present = found.signal_present
+    clusters = Clusters.of(cases[found.test][present], cases[found.test][~present])
+    assert one.difference == paired_clustered(t[:, present], t[:, ~present], clusters)
+    assert plain.cases is None
+    # A regularization is chosen on cases that are not learned from; it works, and is named.
+    assert "ridge" in observe(images, Task(truth), ["ho"], eye=EYE).observers[0].images.readings[0].regularization
+
+
+def test_training_sets_are_readers():
+    images, truth = white(600)
+    found = observe(images, Task(truth), ["npw"], versus=images * 2.0, eye=EYE, n_training_sets=3, train_share=0.6)
+    one = found.observers[0]
+    ratings = found.ratings("npw")
+    assert ratings.scores.shape == (2, 3, 240)
+    analysis = analyze(ratings)
+    assert one.images.auc.value == pytest.approx(analysis.modalities["images"].auc)
+    assert one.images.auc.ci_low == analysis.modalities["images"].ci_low
+    assert one.images.method.startswith("MRMC")
+    # The three learned from trials of their own, so they do not agree.
+    assert np.ptp([auc(t[ratings.signal_present], t[~ratings.signal_present]) for t in ratings.scores[0]]) > 0.0
+    assert one.difference.delta_auc == pytest.approx(0.0, abs=1e-12)  # twice the image is the same to this observer
+
+
+def test_a_known_site_helps_and_a_search_finds_it():
+    images, truth = wandering(400)
+    whole = observe(images, Task(truth), ["npw"], eye=EYE).observers[0].images
+    centred = observe(images, Task(truth, "centred", 9), ["npw"], eye=EYE).observers[0].images
+    found = observe(images, Task(truth, "scanning", 9, 3.0), ["npw", "ho"], eye=EYE)
+    scanning = found.observers[0].images
+    assert centred.auc.value > scanning.auc.value > whole.auc.value + 0.1
+    reading, present = scanning.readings[0], found.signal_present
+    correct = correct_localization(
+        reading.found_px[present], truth.centres_px[found.test][present], radius_mm=3.0, pixel_mm=1.0
+    )
+    t = reading.statistic
+    assert scanning.lroc_area.value == pytest.approx(lroc_area(t[present], t[~present], correct))
+    assert scanning.located.value == pytest.approx(correct.mean())
+    assert scanning.located.value > 0.4  # by chance π 3²/16² = 0.11; 100 trials
+    assert scanning.lroc_area.value <= scanning.auc.value
+
+
+def test_five_images_of_a_class_are_said_to_be_too_few():
+    images, truth = white(10)
+    found = observe(images, Task(truth), ["ho", "slnn"], eye=EYE).observers
+    for one in found:
+        notes = " ".join(one.images.readings[0].notes)
+        assert "2 training trials of a class are too few to choose from" in notes
+    assert "4 training trials for 144 pixels" in " ".join(found[0].images.readings[0].notes)
+
+
+def test_a_learning_curve_on_request():
+    images, truth = white(1200)
+    curve = observe(images, Task(truth), ["cho-lg"], eye=EYE, learn=True).observers[0].learning
+    assert curve is not None
+    assert curve.n_trials[-1] == 600
+    assert curve.asymptote is not None
+    assert curve.asymptote.ci_low < IDEAL < curve.asymptote.ci_high + 0.02  # LG channels lose little on a blob
+
+
+def test_everything_is_json():
+    images, truth = white(200)
+    found = observe(images, Task(truth), ["cho-lg"], versus=images, eye=EYE)
+    content = json.loads(json.dumps(found.as_dict()))
+    mine = content["observers"]["cho-lg"]
+    assert {"auc", "ci_low", "ci_high", "method", "versus", "difference", "notes"} <= set(mine)
+
+
+def test_the_same_seed_gives_the_same_result():
+    images, truth = white(100)
+    first, second, other = (observe(images, Task(truth), ["ho"], eye=EYE, seed=seed).as_dict() for seed in (0, 0, 1))
+    assert first == second
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"mode": "scanning", "window_px": 5}, "row_px and column_px"),
+        ({"mode": "nowhere"}, "give whole, centred or scanning"),
+        ({"window_px": 5}, "no use in mode whole"),
+        ({"radius_px": 5.0}, "mode scanning alone"),
+    ],
+)
+def test_a_setting_that_does_not_fit_the_mode(task, message):
+    with pytest.raises(UserError, match=message):
+        Task(white(20)[1], **task)
+
+
+def test_wrong_input_is_one_line():
+    images, truth = white(40)
+    with pytest.raises(UserError, match="no signal-absent image among 40"):
+        Task(Truth(np.ones(40, dtype=bool), None, None, None))
+    for message, settings in (
+        ("each once", {"names": ["ho", "ho"]}),
+        ("known observers", {"names": ["hotelling"]}),
+        ("needs --covariance", {"names": ["pwmf"]}),
+        ("the same trials", {"versus": images[:39]}),
+        ("train_share is 1", {"train_share": 1.0}),
+        ("cho-lg: .*channels need at least", {"names": ["cho-lg"], "n_training_sets": 3}),
+        ("too few to be divided", {"n_training_sets": 10}),
+        ("0 training sets", {"n_training_sets": 0}),
+    ):
+        settings = {"names": ["npw"], **settings}
+        names = settings.pop("names")
+        with pytest.raises(UserError, match=message):
+            observe(images, Task(truth), names, eye=EYE, **settings)
+    with pytest.raises(UserError, match="clustered by case"):
+        observe(images, Task(white(40, cases=np.arange(40) // 2)[1]), ["npw"], eye=EYE, n_training_sets=2)
+    shared = white(40, cases=np.arange(40) // 20, in_test=np.arange(40) % 2 == 0)[1]
+    with pytest.raises(UserError, match="2 cases stand in both splits"):
+        observe(images, Task(shared), ["npw"], eye=EYE)
+    flat = np.full_like(images, 3.0)
+    with pytest.raises((UserError, ValueError), match="all training images are the same"):
+        observe(flat, Task(truth), ["npw"], eye=EYE)

@@ -1,0 +1,189 @@
+"""`taskct observe` and `taskct mrmc`: what they print and write, and what they refuse."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from command_line import call, refused
+from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.ratings_files import read_imrmc, write_imrmc, write_ratings_csv
+
+__all__ = ["call", "refused"]  # fixtures
+
+
+def lesions(path, n, contrast_hu, seed):
+    """A folder of `.npy` images of 16² pixels with a blob in noise."""
+    path.mkdir()
+    axis = np.arange(16) - 7.5
+    blob = contrast_hu * np.exp(-(axis[:, None] ** 2 + axis**2) / 8.0)
+    for i, noise in enumerate(np.random.default_rng(seed).normal(0, 20, (n, 16, 16))):
+        np.save(path / f"{i:03d}.npy", (noise + blob).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    return lesions(root / "lesion", 120, 12.0, seed=0), lesions(root / "plain", 120, 0.0, seed=1)
+
+
+def reader_study(path, *, missing=False, write=write_imrmc):
+    rng = np.random.default_rng(2)
+    present = np.arange(60) < 30
+    scores = (
+        rng.normal(size=(2, 4, 60))
+        + rng.normal(size=60)
+        + 1.2 * present
+        + 0.4 * present * np.array([1, 0])[:, None, None]
+    )
+    if missing:
+        scores[1, 2, 5] = np.nan
+    ratings = Ratings(scores, present, ("A", "B"), tuple("wxyz"), tuple(f"c{i}" for i in range(60)))
+    write(path, ratings)
+    return path
+
+
+def test_observe_prints_json_with_every_observer(call, folders):
+    present, absent = folders
+    code, out, err = call(
+        "observe", "--present", present, "--absent", absent, "--observers", "ho,cho-lg,npwe", "--json"
+    )
+    assert code == 0, err
+    content = json.loads(out)
+    assert list(content["observers"]) == ["ho", "cho-lg", "npwe"]
+    for found in content["observers"].values():
+        assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
+    assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
+    assert "the eye takes 0.7 mm; give --pixel-mm" in err
+    assert "note: ho: 120 training trials for 256 pixels" in err
+
+
+def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
+    present, absent = folders
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw,cho-lg", "--out", tmp_path / "o")
+    code, out, err = call(*args, "--versus", absent, "--versus", absent)
+    assert code == 0, err
+    assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
+    assert "(TPF)" in out
+    assert "if Gaussian: AUC" in out
+    files = {file.name for file in (tmp_path / "o").iterdir()}
+    assert files == {"observe.json", "roc.png", "scores.csv", "ratings_npw.imrmc", "ratings_cho-lg.imrmc"}
+    content = json.loads((tmp_path / "o" / "observe.json").read_text())
+    difference = content["observers"]["npw"]["difference"]
+    assert difference["ci_low"] > 0.0  # there is nothing to find in the images compared with
+    with Image.open(tmp_path / "o" / "roc.png") as picture:
+        assert picture.size[0] > 500
+    rows = (tmp_path / "o" / "scores.csv").read_text().splitlines()
+    assert rows[0] == "observer,images,training_set,trial,signal_present,test_statistic"
+    assert len(rows) == 1 + 2 * 2 * 120
+    ratings = read_imrmc(tmp_path / "o" / "ratings_npw.imrmc")
+    assert ratings.modalities == ("images", "versus")
+    assert not any(".npy" in case for case in ratings.cases)  # a file's name may name a patient
+
+
+def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
+    stack = np.stack([np.load(file) for folder in folders for file in sorted(folder.iterdir())])
+    np.save(tmp_path / "all.npy", stack)
+    lines = [f"{i},{int(i < 120)},8,8,{i // 4}" for i in range(240)]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("\n".join(["image,signal_present,row_px,column_px,case", *lines]))
+    args = ("observe", tmp_path / "all.npy", "--truth", truth, "--observers", "npw", "--json")
+    code, out, err = call(*args, "--mode", "scanning", "--window-px", 7, "--radius-px", 3)
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["test"]["cases"] == 30
+    assert content["radius_px"] == 3
+    found = content["observers"]["npw"]
+    assert found["method"].startswith("clustered")
+    assert found["lroc_area"]["value"] <= found["auc"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "give either --present and --absent, or IMAGES and --truth"),
+        (("--present", "P"), "give either"),
+        (("--present", "P", "--absent", "A", "--observers", "ho,hotteling"), "unknown observer 'hotteling'"),
+        (("--present", "P", "--absent", "A", "--observers", ","), "the observers are none"),
+        (("--present", "P", "--absent", "nowhere"), "nowhere: no such file or folder"),
+        (("--present", "P", "--absent", "A", "--versus", "P"), "1 times --versus: give it twice"),
+        (("--present", "P", "--absent", "A", "--mode", "centred"), "needs the site of every image"),
+        (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),
+        (("--present", "P", "--absent", "A", "--confidence", "95"), "confidence is 95"),
+        (("--present", "P", "--absent", "A", "--pixel-mm", "-1", "--observers", "npwe"), "pixel_mm .* is -1"),
+        (("--present", "P", "--absent", "A", "--out", "P"), "exists: choose another --out"),
+    ],
+)
+def test_observe_refuses_in_one_line(refused, folders, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    named = {"P": folders[0], "A": folders[1]}
+    line = refused("observe", *(named.get(arg, arg) for arg in args))
+    assert re.search(message, line), line
+
+
+def test_observe_refuses_images_of_two_sizes_and_constant_ones(refused, folders, tmp_path):
+    np.save(tmp_path / "small.npy", np.zeros((9, 8, 8)))
+    line = refused("observe", "--present", folders[0], "--absent", tmp_path / "small.npy")
+    assert "of 16 × 16 pixels" in line
+    assert "8 × 8: give images of one size" in line
+    np.save(tmp_path / "flat.npy", np.ones((20, 16, 16)))
+    line = refused(
+        "observe", "--present", tmp_path / "flat.npy", "--absent", tmp_path / "flat.npy", "--observers", "ho"
+    )
+    assert "ho: all training images are the same" in line
+
+
+def test_mrmc_json_has_the_agreed_keys_and_the_numbers_of_the_analysis(call, tmp_path):
+    path = reader_study(tmp_path / "study.imrmc")
+    code, out, err = call("mrmc", path, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert {"modalities", "differences", "readers"} <= set(content)
+    assert list(content["modalities"]) == ["A", "B"]
+    assert list(content["differences"]) == ["A-B"]
+    assert {"auc", "variance", "variance_mle", "df", "ci_low", "ci_high", "components"} <= set(
+        content["modalities"]["A"]
+    )
+    wanted = {"auc", "variance", "variance_mle", "df_bdg", "ci_low", "ci_high", "p_value", "components"}
+    assert wanted <= set(content["differences"]["A-B"])
+    found = analyze(read_imrmc(path))
+    assert content["differences"]["A-B"]["p_value"] == pytest.approx(found.differences["A-B"].p_value)
+    assert content["modalities"]["B"]["variance"] == pytest.approx(found.modalities["B"].variance)
+    assert set(content["readers"]) == set("wxyz")
+
+
+def test_mrmc_prints_tables_and_sizes_a_study(call, tmp_path):
+    path = reader_study(tmp_path / "study.csv", write=write_ratings_csv)
+    code, out, err = call("mrmc", path, "--detect", 0.05, "--power", 0.8)
+    assert code == 0, err
+    assert "4 readers, 30 cases with the signal, 30 without; fully crossed" in out
+    assert "cases to detect 0.05 with power 0.8" in out
+    content = json.loads(call("mrmc", path, "--detect", 0.05, "--json")[1])
+    sizes = content["sizes"]["A-B"]
+    assert all(one["power"] >= 0.8 for one in sizes)
+    assert sizes[0]["present"] >= sizes[-1]["present"]  # more readers, fewer cases
+
+
+def test_mrmc_takes_missing_ratings_and_says_so(call, tmp_path):
+    code, out, err = call("mrmc", reader_study(tmp_path / "study.imrmc", missing=True))
+    assert code == 0, err
+    assert "not fully crossed" in out
+    assert "note: " in err
+
+
+def test_mrmc_refuses_in_one_line(refused, tmp_path):
+    path = reader_study(tmp_path / "study.imrmc")
+    assert "no such file" in refused("mrmc", tmp_path / "nowhere.imrmc")
+    assert "(0.95, not 95)" in refused("mrmc", path, "--confidence", 95)
+    assert "--observer is for a run folder" in refused("mrmc", path, "--observer", "ho")
+    assert "holds no scores.csv" in refused("mrmc", tmp_path, "--observer", "ho")
+    text = path.read_text().splitlines()
+    row = next(i for i, line in enumerate(text) if line.startswith("w,"))
+    text[row] = "w,c0,A"
+    path.write_text("\n".join(text))
+    line = refused("mrmc", path)
+    assert f"line {row + 1}" in line

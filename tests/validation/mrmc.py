@@ -1,0 +1,115 @@
+"""MRMC statistics against the exact theory of the Roe–Metz model, over thousands of simulated studies."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kstest
+
+from taskct.metrics.mrmc.analysis import _many_readers, analyze
+from taskct.metrics.mrmc.moments import moment_sums
+from taskct.metrics.mrmc.roe_metz import RoeMetz, Structure
+from taskct.metrics.mrmc.sizing import Design
+from validation.check import Check
+
+N_STUDIES = 2000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of study: both modalities alike, so that the difference is null."""
+
+    structure: Structure
+    level: float
+    design: Design
+
+    @property
+    def name(self) -> str:
+        """What it is, in few words."""
+        d = self.design
+        groups = "fully crossed" if d.n_groups == 1 else f"split-plot in {d.n_groups} groups"
+        sizes = f"{d.n_readers} readers, {d.n_present} + {d.n_absent} cases"
+        return f"Roe–Metz {self.structure} {self.level}, {sizes}, {groups}"
+
+
+SETTINGS = (
+    Setting("HH", 0.855, Design(5, 50, 50)),
+    Setting("LL", 0.702, Design(5, 50, 50)),
+    Setting("HL", 0.855, Design(10, 30, 30)),
+    Setting("LH", 0.855, Design(10, 100, 100, n_groups=2)),
+    Setting("HH", 0.702, Design(12, 90, 60, n_groups=3)),
+)
+
+
+def checks() -> list[Check]:
+    """All claims of this area."""
+    found: list[Check] = []
+    for seed, setting in enumerate(SETTINGS):
+        found += _of_setting(setting, np.random.default_rng([4, seed]))
+    return found
+
+
+def _of_setting(setting: Setting, rng: np.random.Generator) -> list[Check]:
+    """Mean, variance, coverage and p values in one setting."""
+    model = RoeMetz.published(setting.structure, setting.level)
+    aucs, differences = _analyses(model, setting.design, rng)
+    truth = float(model.expected_auc()[0])
+    found = [_within("mean AUC", setting, aucs["value"], truth)]
+    for kind, results, true_value, second in (("AUC", aucs, truth, None), ("difference", differences, 0.0, 1)):
+        theory = model.auc_variance(setting.design, 0, second)
+        squared = (results["value"] - true_value) ** 2
+        unbiased = results["variance"] / theory
+        found += [
+            _within(f"variance of the {kind}, of simulated studies over theory", setting, squared / theory, 1.0),
+            _within(f"U-statistic variance of the {kind}, mean over theory", setting, unbiased, 1.0),
+            _biased_upward(kind, setting, results["variance_mle"] / theory),
+            _coverage(kind, setting, (results["ci_low"] <= true_value) & (true_value <= results["ci_high"])),
+        ]
+    uniform = float(kstest(differences["p_value"], "uniform").pvalue)
+    claim = f"Kolmogorov–Smirnov p of {N_STUDIES} p values of no difference being uniform: {setting.name}"
+    return [*found, Check(claim, 1e-4, 1.0, uniform, basis="false alarm 1e-4")]
+
+
+def _analyses(
+    model: RoeMetz, design: Design, rng: np.random.Generator
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """What the analysis says of the first AUC and of the difference, in every study."""
+    aucs, differences = [], []
+    for study in range(N_STUDIES):
+        ratings = model.simulate(rng, design)
+        # What `analyze` does, but for each reader's own results: those take three quarters of its time.
+        modalities, pairs = _many_readers(ratings, moment_sums(ratings), design.n_groups == 1, 0.95, [])
+        if study == 0 and (whole := analyze(ratings)) != replace(whole, modalities=modalities, differences=pairs):
+            raise AssertionError("`analyze` does not rest on `_many_readers` alone")
+        a, d = modalities["A"], pairs["A-B"]
+        aucs.append([a.auc, a.variance, a.variance_mle, a.ci_low, a.ci_high])
+        differences.append([d.auc, d.variance, d.variance_mle, d.ci_low, d.ci_high, d.p_value])
+    names = ("value", "variance", "variance_mle", "ci_low", "ci_high", "p_value")
+    return (
+        dict(zip(names, np.array(aucs, dtype=np.float64).T, strict=False)),
+        dict(zip(names, np.array(differences, dtype=np.float64).T, strict=True)),
+    )
+
+
+def _within(what: str, setting: Setting, values: NDArray[np.float64], expected: float) -> Check:
+    """The mean of one value a study, within 4 standard errors."""
+    margin = 4.0 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    claim = f"{what}: {setting.name}, {len(values)} studies"
+    low, high = expected - margin, expected + margin
+    return Check(claim, low, high, float(values.mean()), expected=expected, basis="4 standard errors")
+
+
+def _biased_upward(kind: str, setting: Setting, values: NDArray[np.float64]) -> Check:
+    """The mean of the biased variance exceeds the true one by more than chance."""
+    low = 1.0 + 4.0 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    claim = f"biased (MLE) variance of the {kind}, mean over theory, too large: {setting.name}, {len(values)} studies"
+    return Check(claim, low, math.inf, float(values.mean()), basis="1 and 4 standard errors")
+
+
+def _coverage(kind: str, setting: Setting, covered: NDArray[np.bool_]) -> Check:
+    """How often a 95 % interval holds the true value."""
+    claim = f"coverage of the 95 % interval of the {kind}: {setting.name}, {len(covered)} studies"
+    return Check(
+        claim, 0.935, 0.965, float(covered.mean()), expected=0.95, basis="required, over at least 2,000 studies"
+    )
