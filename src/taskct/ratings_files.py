@@ -168,42 +168,46 @@ class _Table:
 
     def add_truth(self, line: int, case: str, text: str, *, again: bool = False) -> None:
         """Take the truth of a case; with `again` it may be repeated if it is the same."""
-        where = f"{self.path}, line {line}"
-        self._check_named(where, case=case)
+        self._check_named(line, case=case)
         present = _TRUTH.get(text.lower())
         if present is None:
-            raise UserError(f"{where}: the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)")
+            raise self._error(line, f"the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)")
         if case in self.truth:
             earlier, at = self.truth[case]
             if not again:
-                raise UserError(f"{where}: the truth of case {case!r} stands on line {at} already; give it once")
+                raise self._error(line, f"the truth of case {case!r} stands on line {at} already; give it once")
             if earlier != present:
-                raise UserError(f"{where}: case {case!r} has another signal_present than on line {at}")
+                raise self._error(
+                    line, f"case {case!r} has another signal_present than on line {at}; give it one truth"
+                )
             return
         self.truth[case] = (present, line)
 
     def add_rating(self, line: int, reader: str, case: str, modality: str, text: str) -> None:
         """Take a rating."""
-        where = f"{self.path}, line {line}"
-        self._check_named(where, reader=reader, case=case, modality=modality)
+        self._check_named(line, reader=reader, case=case, modality=modality)
         try:
             score = float(text)
         except ValueError:
             score = math.nan
         if not math.isfinite(score) or "_" in text:
-            raise UserError(f"{where}: the score is {text!r}; give a finite number with a decimal point")
+            raise self._error(line, f"the score is {text!r}; give a finite number with a decimal point")
         key = (modality, reader, case)
         if key in self.scores:
-            raise UserError(
-                f"{where}: reader {reader!r} rated case {case!r} in modality {modality!r} on line "
-                f"{self.scores[key][1]} already; give one rating"
+            raise self._error(
+                line,
+                f"reader {reader!r} rated case {case!r} in modality {modality!r} on line {self.scores[key][1]} "
+                "already; give one rating",
             )
         self.scores[key] = (score, line)
 
-    def _check_named(self, where: str, **names: str) -> None:
+    def _check_named(self, line: int, **names: str) -> None:
         for kind, name in names.items():
             if not name:
-                raise UserError(f"{where}: the {kind} is empty; give it a name")
+                raise self._error(line, f"the {kind} is empty; give it a name")
+
+    def _error(self, line: int, message: str) -> UserError:
+        return UserError(f"{self.path}, line {line}: {message}")
 
     def ratings(self, advice: str) -> Ratings:
         """All that was read; `advice` says how truth is given."""

@@ -339,6 +339,24 @@ def test_readers_with_cases_of_their_own_have_a_variance_without_all_its_compone
     assert np.isnan(part.components.present)
 
 
+def test_modalities_that_share_nothing_add_their_variances():
+    scores = simulate(np.random.default_rng(9), n_readers=8, n_present=10, n_absent=10)
+    odd = np.arange(20) % 2 == 1
+    scores[0, :4], scores[1, 4:] = np.nan, np.nan
+    scores[0][:, odd], scores[1][:, ~odd] = np.nan, np.nan
+    result = analyze(study(scores, 10))
+    part, (one, two) = result.differences["A-B"], result.modalities.values()
+    assert part.variance == pytest.approx(one.variance + two.variance)
+    # Satterthwaite's, as two independent studies of 4 readers and 5 + 5 cases each.
+    uncertainty = 0.0
+    for m, (readers, cases) in enumerate(((slice(4, 8), ~odd), (slice(4), odd))):
+        cube = success_array(study(scores[[m]][:, readers][..., cases], 5), 0)
+        means = [cube.mean(axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+        uncertainty = uncertainty + np.array([x.var(ddof=1) / len(x) for x in means])
+    expected = part.variance**2 / (uncertainty**2 / [3.0, 4.0, 4.0]).sum()
+    assert part.df_bdg == pytest.approx(max(expected, 3.0))
+
+
 def test_as_dict_is_json_with_the_keys_promised():
     plain = analyze(draw("missing")).as_dict()
     again = json.loads(json.dumps(plain, allow_nan=False))

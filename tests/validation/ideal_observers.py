@@ -198,7 +198,7 @@ def _chain_checks():
     error = chains.log_likelihood_ratio - brute_force(images, signal, **TINY)
     weak_signal = 6.0 * blob(12, 1.5)
     weak_images, weak_present = draw_lumpy(300, 6, weak_signal, **WEAK)
-    weak = lumpy_log_likelihood_ratio(weak_images, weak_signal, n_steps=10_000, **WEAK).log_likelihood_ratio
+    weak = lumpy_log_likelihood_ratio(weak_images, weak_signal, n_steps=20_000, **WEAK).log_likelihood_ratio
     gaussian = lumpy_hotelling(weak_images, weak_signal, **WEAK)
     weak_auc, gaussian_auc = aucs(weak_present, weak, gaussian)
     strong_signal = 6.0 * blob(16, 2.0)

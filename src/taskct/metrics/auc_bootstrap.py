@@ -155,9 +155,9 @@ def bootstrap_difference(
 
     Notes
     -----
-    Over 1,000 binormal studies each at 30 to 100 trials a class and AUCs of 0.7 to 0.95, 95 % intervals covered 94
-    to 97 %, and 99 % for two AUCs of 0.95 on 30 trials, where most differences are one of a few values.
-    Percentiles covered 93 to 96 %.
+    Over 2,000 binormal studies each at 30, 50 and 100 trials a class and five pairs of AUCs from 0.7 to 0.95, 95 %
+    intervals covered 93.7 to 97.5 %, and 99 % for two AUCs of 0.95 on 30 trials, where most differences are one of a
+    few values. Percentiles of as many draws as trials covered 93 to 96 % (1,000 studies each).
 
     Examples
     --------

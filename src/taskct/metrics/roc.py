@@ -356,7 +356,7 @@ def structural_components(
 def _areas(present: NDArray[np.floating], absent: NDArray[np.floating]) -> NDArray[np.float64]:
     """AUC of each method, from counts: exact until the division."""
     twice_wins = [int(_twice_below(p, a).sum()) for p, a in zip(present, absent, strict=True)]
-    return np.array(twice_wins, dtype=np.float64) / (2 * present.shape[1] * absent.shape[1])
+    return np.asarray(np.array(twice_wins) / (2 * present.shape[1] * absent.shape[1]), dtype=np.float64)
 
 
 def _twice_below(t: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import math
 
+from taskct.metrics.comparisons import holm
 from taskct.report.labels import OBSERVERS
 from taskct.report.results import Paired, Run
 
@@ -9,26 +10,6 @@ LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""
 JOINT = next(iter(OBSERVERS))
 _MIN_BACKGROUNDS = 10
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm-adjusted p-values; NaN stays NaN and does not count.
-
-    References
-    ----------
-    .. [1] Holm, Scand. J. Stat. 6, 65 (1979).
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
 
 
 def p_values_hold(run: Run) -> bool:
@@ -51,7 +32,8 @@ def adjusted_over_table(run: Run) -> list[float]:
     def p_value(row: Paired) -> float:
         return math.nan if row.arm in same and row.observer != JOINT else row.p_value
 
-    return holm([p_value(row) for row in run.summary.paired])
+    adjusted: list[float] = holm([p_value(row) for row in run.summary.paired]).tolist()
+    return adjusted
 
 
 def gains_and_losses(run: Run) -> tuple[list[str], list[str], list[str]]:
@@ -62,7 +44,7 @@ def gains_and_losses(run: Run) -> tuple[list[str], list[str], list[str]]:
     """
     pairs = {o: run.comparison(run.choices.chosen_arm, run.tradeoff.control, o) for o in run.observers}
     found = {observer: pair for observer, pair in pairs.items() if pair is not None}
-    adjusted = dict(zip(found, holm([pair.p_value for pair in found.values()]), strict=True))
+    adjusted = dict(zip(found, holm([pair.p_value for pair in found.values()]).tolist(), strict=True))
     gains = [o for o, pair in found.items() if pair.delta_auc > 0 and adjusted[o] < LEVEL]
     losses = [o for o, pair in found.items() if pair.delta.sign < 0]
     return gains, losses, [o for o in found if o not in gains + losses]

@@ -1,7 +1,7 @@
 """What a run folder holds, as plain dataclasses; pydantic checks them when `load` reads the files."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -116,6 +116,24 @@ class NTest:
 
 
 @dataclass(frozen=True)
+class Retraining:
+    """Difference of two arms' AUC with training seeds and test trials as random effects (MRMC)."""
+
+    arm: str
+    versus: str
+    observer: str
+    n_seeds: int
+    delta_auc: FiniteFloat
+    """AUC(arm) − AUC(versus), mean over the seeds."""
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    """Two-sided, not adjusted; None where it cannot be said."""
+    df: float | None
+    """Degrees of freedom; None for the normal distribution."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """`summary.json`."""
 
@@ -124,6 +142,8 @@ class Summary:
     n_test: NTest
     arms: list[Arm]
     paired: list[Paired]
+    retraining: list[Retraining] = field(default_factory=list)
+    """Empty with a single training seed."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def paired_table(run: Run) -> Table:
         for (arm, versus, seed), by in cells.items()
     ]
     columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
-    caption = "Differences in AUC on the same test trials (paired DeLong) [95 % interval]. "
+    trials, groups = (found.get("test", 0) for found in (run.task.n_trials, run.task.n_backgrounds))
+    how = f"Obuchowski's variance, clustered by {run.task.group_name}" if groups < trials else "paired DeLong"
+    caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
         caption += f"p is not adjusted; in brackets it is adjusted (Holm) for the {n_family} comparisons that have one."
@@ -116,6 +118,28 @@ def paired_table(run: Run) -> Table:
             f"No p is shown: the test trials share only {run.task.n_backgrounds['test']} distinct "
             f"{run.task.group_name}, so they are not the independent trials that a p-value counts."
         )
+    return Table(caption, columns, rows)
+
+
+def retraining_table(run: Run) -> Table:
+    """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in run.summary.retraining:
+        p = NONE if row.p_value is None else _p_value(row.p_value)
+        low, high = (math.nan if bound is None else bound for bound in (row.ci_low, row.ci_high))
+        cell = f"{interval(Estimate(row.delta_auc, low, high), 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
+        cells.setdefault((row.arm, row.versus), {})[row.observer] = cell
+    rows = [
+        [arm_label(arm), arm_label(versus), *(by.get(o, NONE) for o in run.observers)]
+        for (arm, versus), by in cells.items()
+    ]
+    columns = ["Arm", "Versus", *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
+    n_seeds = max((row.n_seeds for row in run.summary.retraining), default=0)
+    caption = (
+        f"The same differences over {n_seeds} training seeds and the test trials at once: seeds are the readers of an "
+        "MRMC analysis (one-shot U-statistic), so the interval holds another training too [95 % interval]. p is not "
+        "adjusted."
+    )
     return Table(caption, columns, rows)
 
 

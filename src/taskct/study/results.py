@@ -15,15 +15,12 @@ from scipy.stats import binomtest
 
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval, bootstrap_interval
-from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
+from taskct.study.areas import CONFIDENCE, area_difference, area_interval, retraining
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE
 from taskct.study.evaluate import JOINT, ArmResult, false_signal
 from taskct.training.checkpoints import write_text
 from taskct.trials import Trials
-
-CONFIDENCE = 0.95
-"""Of every interval."""
 
 CHOICE_OBSERVER = "ho_eye"
 """Whose validation AUC chooses the working point: the fresh observer nearest to a reader."""
@@ -75,7 +72,7 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         }
         observers = {}
         for name, t in result.scores.items():
-            interval = delong_interval(t[present], t[~present], confidence=CONFIDENCE)
+            interval = area_interval(t, test)
             observers[name] = {
                 "auc": interval.value,
                 "ci_low": interval.ci_low,
@@ -102,7 +99,7 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                 if name not in other.scores:
                     continue
                 t = np.stack([result.scores[name], other.scores[name]])
-                difference = paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
+                difference = area_difference(t, test)
                 paired.append(
                     {
                         "arm": arm.name,
@@ -116,7 +113,15 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                     }
                 )
     n_test = {"present": int(present.sum()), "absent": int((~present).sum())}
-    return {"schema": 1, "study": settings.name, "n_test": n_test, "arms": arms, "paired": paired}
+    pairs = [(r.arm.name, versus) for r in results if r.arm.seed == results[0].arm.seed for versus in _compared_with(r)]
+    return {
+        "schema": 1,
+        "study": settings.name,
+        "n_test": n_test,
+        "arms": arms,
+        "paired": paired,
+        "retraining": retraining(results, pairs, test),
+    }
 
 
 def _compared_with(result: ArmResult) -> list[str]:
@@ -208,8 +213,8 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         ]
         base = mine[picked.arm.control]
         t = np.stack([picked.scores[name], base.scores[name]])
-        difference = paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
-        area = delong_interval(t[0, present], t[0, ~present], confidence=CONFIDENCE)
+        difference = area_difference(t, test)
+        area = area_interval(t[0], test)
         pair = np.stack([picked.quality["mse_hu2"], control.quality["mse_hu2"]], axis=1)
         ratio = bootstrap_interval(
             pair,

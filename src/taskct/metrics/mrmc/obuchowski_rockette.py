@@ -171,7 +171,8 @@ def obuchowski_rockette(
     -----
     Cov2 − Cov3, and Cov2 of a modality, count as 0 where negative. Intervals of AUCs are not cut at 1. On Van Dyke's
     data (2 modalities, 5 readers, 69 + 45 cases) all mean squares, covariances, components, degrees of freedom and
-    intervals of the three analyses equal those that the OR-DBM MRMC 2.51 program prints, in every digit.
+    intervals of the three analyses equalled those that the program OR-DBM MRMC 2.51 prints, in every digit
+    (jackknife; compared once, the data are not ours to ship).
 
     References
     ----------

@@ -144,8 +144,8 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
     cases, of (S²/n)²/(n − 1), where S² is the variance of the n means over all else. As FDA's iMRMC (R package,
     version 2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's
     share, n − 1 is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1
-    (Gaylor & Hopper). Ours differs from it in two ways: n − 1 is at least 1, and successes are centred, which
-    matters in uneven designs only.
+    (Gaylor & Hopper). Ours differs from it only in uneven designs and where modalities have readers or cases of
+    their own: successes are centred, what two modalities share weighs by its share, and n − 1 is at least 1.
 
     References
     ----------
@@ -161,14 +161,18 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
 
     variance, mle = float(combine(analysis.covariance_centred)), float(combine(analysis.covariance_mle))
     n_less_1 = np.maximum(np.round(1.0 / analysis.shares[used, used, :3] - 1.0).min(axis=0), 1.0)
-    uncertainty = float((combine(analysis.components_mle)[:3] ** 2 / n_less_1**3).sum())
+    shared, shared_mle = (
+        np.where(analysis.shares > 0.0, analysis.shares * components, 0.0)
+        for components in (analysis.components, analysis.components_mle)
+    )
+    scatter = combine(shared_mle)[:3] * (1.0 + 1.0 / n_less_1)  # S²/n of readers, present and absent cases
+    uncertainty = float((scatter**2 / n_less_1).sum())
 
     def df(value: float) -> float:
         if not value > 0.0:
             return float("nan")
         return max(value**2 / uncertainty, float(n_less_1.min())) if uncertainty > 0.0 else float("inf")
 
-    shared = np.where(analysis.shares > 0.0, analysis.shares * analysis.components, 0.0)
     return Contrast(
         estimate=float(signs @ analysis.auc[used]),
         variance=float(combine(analysis.covariance)),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.metrics.scores import check_scores
 from taskct.observers import ChannelizedHotelling, Observer, PathObserver, SmallSampleWarning, make_observer
 from taskct.observers.choice import fit_chosen
 from taskct.observers.scanning import Scanning
@@ -132,11 +133,8 @@ def take_reading(
             notes.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    if np.ptp(statistic) == 0.0:
-        raise UserError(
-            "an observer gives the same test statistic to every test image: there is nothing that it could tell "
-            "apart; look at the images"
-        )
+    read = task.signal_present[test]
+    check_scores(statistic[read], statistic[~read], name="this observer")
     return Reading(statistic, found, regularization, _fixed_channels(fitted), tuple(dict.fromkeys(notes)))
 
 
