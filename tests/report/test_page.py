@@ -234,3 +234,10 @@ def test_broken_run_leaves_the_old_report(make_run):
     with pytest.raises(UserError):
         write_report(run)
     assert (run / "report.html").read_text() == "old"
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_retraining_stands_on_the_page_of_several_seeds(make_run, n_seeds):
+    page = write_report(make_run(n_seeds=n_seeds)).read_text(encoding="utf-8")
+    assert ("The same differences over 2 training seeds" in page) == (n_seeds == 2)
+    assert ("+0.040 [+0.012, +0.068]" in page.replace("\N{NO-BREAK SPACE}", " ")) == (n_seeds == 2)

@@ -7,7 +7,8 @@ import numpy as np
 
 from taskct.report.comparisons import JOINT, gains_and_losses, p_values_hold
 from taskct.report.labels import arm_label, observer_label
-from taskct.report.results import Arm, Estimate, Run, WithinTolerance
+from taskct.report.results import Arm, Estimate, WithinTolerance
+from taskct.report.run import Run
 
 _FEW_BACKGROUNDS = 50
 

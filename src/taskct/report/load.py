@@ -19,13 +19,14 @@ from taskct.report.results import (
     Examples,
     FalseSignals,
     Provenance,
-    Run,
+    Retraining,
     Scores,
     SiteBias,
     Summary,
     Task,
     Tradeoff,
 )
+from taskct.report.run import Run
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def load_run(run: Path) -> Run:
         choices=_json(run, "choices.json", Choices),
         tradeoff=_json(run, "tradeoff.json", Tradeoff),
         false_signals=_json(run, "hallucination.json", FalseSignals),
+        retraining=_json(run, "retraining.json", Retraining),
         task=_json(run, "task.json", Task),
         examples=_examples(run),
         settings=_settings(run),

@@ -11,7 +11,7 @@ from taskct.report import figures, tables
 from taskct.report.headline import headline
 from taskct.report.labels import observer_label
 from taskct.report.load import load_run
-from taskct.report.results import Run
+from taskct.report.run import Run
 from taskct.report.tradeoff import tradeoff_figure
 
 _PANEL_TRIALS = 4  # of each class: enough to compare, few enough to print on a page
@@ -89,6 +89,7 @@ def render(run: Run) -> str:
         headline=headline(run),
         pictures=pictures,
         tables=tables,
+        label=observer_label,
         observers=[observer_label(observer) for observer in run.observers],
         control=run.arm(control).label,
         chosen=run.arm(chosen).label,

@@ -11,7 +11,8 @@ import numpy as np
 from taskct.report.comparisons import JOINT, adjusted_over_table, p_values_hold, same_denoiser
 from taskct.report.headline import interval, number, percent
 from taskct.report.labels import arm_label, observer_label
-from taskct.report.results import Estimate, Run
+from taskct.report.results import Estimate
+from taskct.report.run import Run
 
 NONE = "–"
 
@@ -124,7 +125,7 @@ def paired_table(run: Run) -> Table:
 def retraining_table(run: Run) -> Table:
     """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in run.summary.retraining:
+    for row in run.retraining.rows:
         p = NONE if row.p_value is None else _p_value(row.p_value)
         low, high = (math.nan if bound is None else bound for bound in (row.ci_low, row.ci_high))
         cell = f"{interval(Estimate(row.delta_auc, low, high), 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
@@ -134,7 +135,7 @@ def retraining_table(run: Run) -> Table:
         for (arm, versus), by in cells.items()
     ]
     columns = ["Arm", "Versus", *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
-    n_seeds = max((row.n_seeds for row in run.summary.retraining), default=0)
+    n_seeds = max((row.n_seeds for row in run.retraining.rows), default=0)
     caption = (
         f"The same differences over {n_seeds} training seeds and the test trials at once: seeds are the readers of an "
         "MRMC analysis (one-shot U-statistic), so the interval holds another training too [95 % interval]. p is not "

@@ -10,7 +10,8 @@ from matplotlib.patheffects import withStroke
 
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
-from taskct.report.results import Arm, Floats, Run
+from taskct.report.results import Arm, Floats
+from taskct.report.run import Run
 
 _HALO = withStroke(linewidth=2, foreground="white")
 

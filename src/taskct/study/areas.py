@@ -60,7 +60,7 @@ def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], t
 
     Returns
     -------
-    A row for each pair and observer, as `summary.json` has it; none with a single seed, or where test trials share
+    A row for each pair and observer, as `retraining.json` has it; none with a single seed, or where test trials share
     cases, which this analysis takes to be independent.
     """
     by_arm: dict[str, list[ArmResult]] = {}

@@ -1,5 +1,6 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from taskct.config import Settings
 from taskct.denoisers.denoiser import denoise
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.observers import Observer, PathObserver, make_observer
+from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
 from taskct.study.insert import lidc_of
 from taskct.study.stages import RunFolder
@@ -79,31 +80,46 @@ def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> flo
     return auc(statistic[present], statistic[~present])
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """Fresh observers of one arm, by name."""
+
+    observers: dict[str, Observer]
+    """Fitted."""
+    regularization: dict[str, float]
+    """Chosen on the validation split; none for an observer without a path."""
+    validation_auc: dict[str, float]
+    """On that split."""
+    notes: dict[str, str]
+    """What is to be known of an observer: that it has few trials."""
+
+
 def fit_fresh(
     settings: Settings, images: Images, splits: dict[str, Trials], *, device: torch.device | str = "cpu"
-) -> tuple[dict[str, Observer], dict[str, float], dict[str, float]]:
-    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
-
-    Returns
-    -------
-    observers, regularization, validation AUC
-        By observer; an observer without a path has no regularization.
-    """
+) -> Fresh:
+    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split."""
     observers: dict[str, Observer] = {}
-    chosen, areas = {}, {}
+    chosen, areas, notes = {}, {}, {}
     fresh, validation = splits["fresh"].signal_present, splits["validation"].signal_present
     for name in fresh_names(settings):
         observer, values = candidates(settings, name, device=device)
-        if isinstance(observer, PathObserver):
-            path: Sequence[Observer] = observer.fit_path(images["fresh"], fresh, values)
-        else:
-            path = [observer.fit(images["fresh"], fresh)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SmallSampleWarning)
+            if isinstance(observer, PathObserver):
+                path: Sequence[Observer] = observer.fit_path(images["fresh"], fresh, values)
+            else:
+                path = [observer.fit(images["fresh"], fresh)]
+        for warning in caught:
+            if issubclass(warning.category, SmallSampleWarning):
+                notes[name] = str(warning.message)
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         found = [split_auc(one.test_statistic(images["validation"]), validation) for one in path]
         best = int(np.argmax(found))
         observers[name], areas[name] = path[best], found[best]
         if values:
             chosen[name] = values[best]
-    return observers, chosen, areas
+    return Fresh(observers, chosen, areas, notes)
 
 
 def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
@@ -141,6 +157,7 @@ class Evaluator:
             pixel_mm=self.settings.scanner.pixel_mm,
         )
         self.examples = example_trials(self.settings, test)
+        self.observer_notes: dict[str, str] = {}
         self._cache: dict[str, Images] = {}
 
     def images(self, arm: Arm) -> Images:
@@ -177,9 +194,9 @@ class Evaluator:
     def evaluate(self, arm: Arm) -> ArmResult:
         """Observers and image quality of one arm."""
         images = self.images(arm)
-        observers, regularization, validation_auc = fit_fresh(
-            self.settings, images, self.splits, device=self.run.device
-        )
+        fresh = fit_fresh(self.settings, images, self.splits, device=self.run.device)
+        self.observer_notes |= fresh.notes
+        validation_auc = dict(fresh.validation_auc)
         scores = {}
         template = None
         if arm.trained:
@@ -190,7 +207,7 @@ class Evaluator:
             joint = head.test_statistic(images["validation"], noise["validation"])
             validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
             template = head.template.detach().double().cpu().numpy()
-        scores |= {name: one.test_statistic(images["test"]) for name, one in observers.items()}
+        scores |= {name: one.test_statistic(images["test"]) for name, one in fresh.observers.items()}
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
         test, reference = images["test"], self.reference["test"]
@@ -207,7 +224,7 @@ class Evaluator:
             arm=arm,
             scores=scores,
             quality=quality,
-            regularization=regularization,
+            regularization=fresh.regularization,
             validation_auc=validation_auc,
             validation_rmse_hu=float(np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))),
             template=template,

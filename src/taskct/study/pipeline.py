@@ -12,6 +12,7 @@ from taskct.study.evaluate import ArmResult, Evaluator, evaluate_all
 from taskct.study.results import (
     choose,
     hallucination,
+    over_seeds,
     quality_csv,
     scores_csv,
     summarize,
@@ -24,7 +25,7 @@ from taskct.study.sources import DEFAULT_ORGANS
 from taskct.study.stages import RunFolder, size_of
 from taskct.study.train import train_all
 from taskct.training.checkpoints import write_text
-from taskct.trials import SPLITS, Trials, read_group_name, read_trials
+from taskct.trials import SPLITS, read_group_name, read_trials
 
 Progress = Callable[[int, int, str], None]
 OpenProgress = Callable[[str], Progress]
@@ -37,6 +38,7 @@ RESULT_FILES = (
     "choices.json",
     "tradeoff.json",
     "hallucination.json",
+    "retraining.json",
     "task.json",
     "examples.npz",
 )
@@ -90,22 +92,24 @@ def write_results(run: RunFolder, evaluator: Evaluator, results: list[ArmResult]
     write_json(run.path / "choices.json", choices)
     write_json(run.path / "tradeoff.json", trade_off(results, test, settings))
     write_json(run.path / "hallucination.json", hallucination(results, test, settings))
-    write_json(run.path / "task.json", task_json(run, evaluator.splits))
+    write_json(run.path / "retraining.json", over_seeds(results, test))
+    write_json(run.path / "task.json", task_json(run, evaluator))
     write_npz(run.path / "examples.npz", examples(evaluator, results, str(choices["chosen_arm"])))
     write_json(run.path / "summary.json", summarize(results, test, settings))
 
 
-def task_json(run: RunFolder, splits: dict[str, Trials]) -> dict[str, Any]:
+def task_json(run: RunFolder, evaluator: Evaluator) -> dict[str, Any]:
     """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures."""
     settings = run.settings
     e = settings.evaluation
-    all_splits = {**splits, "train": read_trials(run.trials, "train")}
+    all_splits = {**evaluator.splits, "train": read_trials(run.trials, "train")}
     return {
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
         "group_name": read_group_name(run.trials),
         "background_note": background_note(settings),
+        "observer_notes": evaluator.observer_notes,
         "pixel_mm": settings.scanner.pixel_mm,
         "roi_px": settings.trials.region_pixels,
         "data_range_hu": e.data_range_hu,

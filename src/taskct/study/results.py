@@ -113,15 +113,14 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                     }
                 )
     n_test = {"present": int(present.sum()), "absent": int((~present).sum())}
-    pairs = [(r.arm.name, versus) for r in results if r.arm.seed == results[0].arm.seed for versus in _compared_with(r)]
-    return {
-        "schema": 1,
-        "study": settings.name,
-        "n_test": n_test,
-        "arms": arms,
-        "paired": paired,
-        "retraining": retraining(results, pairs, test),
-    }
+    return {"schema": 1, "study": settings.name, "n_test": n_test, "arms": arms, "paired": paired}
+
+
+def over_seeds(results: Sequence[ArmResult], test: Trials) -> dict[str, Any]:
+    """`retraining.json`: the paired differences with training seeds and test trials as random effects."""
+    first = [r for r in results if r.arm.seed == results[0].arm.seed]
+    pairs = [(r.arm.name, versus) for r in first for versus in _compared_with(r)]
+    return {"confidence": CONFIDENCE, "rows": retraining(results, pairs, test)}
 
 
 def _compared_with(result: ArmResult) -> list[str]:

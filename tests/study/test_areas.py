@@ -1,0 +1,77 @@
+"""AUCs of a study: clustered where trials share a background, and over training seeds."""
+
+import json
+
+import numpy as np
+import pytest
+
+from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.roc import delong_interval, paired_delong
+from taskct.study.areas import area_difference, area_interval, retraining
+from taskct.study.arms import Arm
+from taskct.study.evaluate import ArmResult
+from taskct.study.ratings import ratings_of_run
+from taskct.study.stages import RunFolder
+from taskct.trials import TRUTH, Trials
+from tiny_study import tiny_run
+
+__all__ = ["tiny_run"]  # a fixture
+
+N = 120
+PRESENT = np.arange(N) % 2 == 0
+RNG = np.random.default_rng(0)
+SCORES = RNG.normal(size=(2, N)) + RNG.normal(size=N) + PRESENT
+
+
+def test_of(cases):
+    image = np.zeros((N, 4, 4), dtype=np.float32)
+    return Trials(image, image, PRESENT, {key: np.zeros(N) for key in TRUTH} | {"case": np.asarray(cases, dtype=float)})
+
+
+test_of.__test__ = False
+
+
+def test_trials_of_their_own_cases_are_delongs():
+    test = test_of(np.arange(N))
+    assert area_interval(SCORES[0], test) == delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
+    assert area_difference(SCORES, test) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT])
+
+
+def test_trials_that_share_cases_are_clustered():
+    cases = np.arange(N) // 6
+    clusters = Clusters.of(cases[PRESENT], cases[~PRESENT])
+    test = test_of(cases)
+    wanted = clustered_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT], clusters)
+    assert area_interval(SCORES[0], test) == wanted
+    assert wanted != delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
+    assert area_difference(SCORES, test) == paired_clustered(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
+
+
+def arm_results(n_seeds):
+    found = []
+    for seed in range(n_seeds):
+        for name, gain in (("lambda=0", 0.0), ("lambda=0.9", 0.5)):
+            scores = {"ho": SCORES[0] + gain * PRESENT + 0.3 * RNG.normal(size=N)}
+            found.append(ArmResult(Arm(name, seed, 0.0), scores, {}, {}, {}, 1.0, None))
+    return found
+
+
+def test_seeds_are_the_readers():
+    results, pair = arm_results(3), [("lambda=0.9", "lambda=0")]
+    (row,) = retraining(results, pair, test_of(np.arange(N)))
+    assert row["n_seeds"] == 3
+    assert row["ci_low"] < row["delta_auc"] < row["ci_high"]
+    assert retraining(arm_results(1), pair, test_of(np.arange(N))) == []
+    assert retraining(results, pair, test_of(np.arange(N) // 2)) == []  # the analysis takes trials to be independent
+
+
+def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder):
+    rows = json.loads((tiny_run.path / "retraining.json").read_text())["rows"]
+    row = next(r for r in rows if (r["arm"], r["versus"], r["observer"]) == ("lambda=0.9", "lambda=0", "slnn_joint"))
+    ratings = ratings_of_run(tiny_run.path, "slnn_joint")
+    assert ratings.readers == ("seed 0", "seed 1")
+    found = analyze(ratings).differences["lambda=0-lambda=0.9"]
+    # scores.csv has nine digits, which may turn a tie of 40 trials.
+    assert row["delta_auc"] == pytest.approx(-found.auc, abs=1e-6)
+    assert row["ci_low"] == pytest.approx(-found.ci_high, abs=1e-4)
