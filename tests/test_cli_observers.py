@@ -65,11 +65,13 @@ def test_observe_prints_json_with_every_observer(call, folders):
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
     present, absent = folders
     args = ("observe", "--present", present, "--absent", absent, "--observers", "npw,cho-lg", "--out", tmp_path / "o")
-    code, out, err = call(*args, "--versus", absent, "--versus", absent)
+    code, out, err = call(*args, "--versus", absent, "--versus", absent, "--margin", 0.05)
     assert code == 0, err
     assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
     assert "(TPF)" in out
     assert "if Gaussian: AUC" in out
+    assert "npw: non-inferiority with margin 0.05 shown" in out
+    assert "npw: equivalence with margin 0.05 not shown" in out
     files = {file.name for file in (tmp_path / "o").iterdir()}
     assert files == {"observe.json", "roc.png", "scores.csv", "ratings_npw.imrmc", "ratings_cho-lg.imrmc"}
     content = json.loads((tmp_path / "o" / "observe.json").read_text())
@@ -162,7 +164,13 @@ def test_mrmc_prints_tables_and_sizes_a_study(call, tmp_path):
     assert code == 0, err
     assert "4 readers, 30 cases with the signal, 30 without; fully crossed" in out
     assert "cases to detect 0.05 with power 0.8" in out
-    content = json.loads(call("mrmc", path, "--detect", 0.05, "--json")[1])
+    content = json.loads(call("mrmc", path, "--detect", 0.05, "--margin", 0.3, "--json")[1])
+    difference = content["differences"]["A-B"]
+    assert difference["non-inferiority"]["ci_low"] == pytest.approx(difference["ci_low"])  # the same interval decides
+    assert difference["non-inferiority"]["shown"] == (difference["ci_low"] > -0.3)
+    assert difference["equivalence"]["shown"] == (difference["ci_low"] > -0.3 and difference["ci_high"] < 0.3)
+    assert difference["p_holm"] == pytest.approx(difference["p_value"])  # a single comparison
+    assert content["obuchowski_rockette"]["random_readers_random_cases"]["df_numerator"] == 1
     sizes = content["sizes"]["A-B"]
     assert all(one["power"] >= 0.8 for one in sizes)
     assert sizes[0]["present"] >= sizes[-1]["present"]  # more readers, fewer cases

@@ -40,6 +40,8 @@ SETTINGS = (
     Setting("LH", 0.855, Design(10, 100, 100, n_groups=2)),
     Setting("HH", 0.702, Design(12, 90, 60, n_groups=3)),
 )
+HARD = (Setting("HH", 0.961, Design(5, 50, 50)), Setting("LH", 0.961, Design(5, 50, 50)))
+"""Where the intervals fall short: an AUC near 1 and readers who differ much."""
 
 
 def checks() -> list[Check]:
@@ -47,6 +49,21 @@ def checks() -> list[Check]:
     found: list[Check] = []
     for seed, setting in enumerate(SETTINGS):
         found += _of_setting(setting, np.random.default_rng([4, seed]))
+    for seed, setting in enumerate(HARD):
+        found += _shortfall(setting, np.random.default_rng([5, seed]))
+    return found
+
+
+def _shortfall(setting: Setting, rng: np.random.Generator) -> list[Check]:
+    """Coverage where it need not meet what is required, so that it is known."""
+    model = RoeMetz.published(setting.structure, setting.level)
+    aucs, differences = _analyses(model, setting.design, rng)
+    truth = float(model.expected_auc()[0])
+    found = []
+    for kind, results, true_value in (("AUC", aucs, truth), ("difference", differences, 0.0)):
+        covered = (results["ci_low"] <= true_value) & (true_value <= results["ci_high"])
+        check = _coverage(kind, setting, covered)
+        found.append(replace(check, low=0.9, high=0.99, basis="reported as it is: 0.935 to 0.965 is not promised here"))
     return found
 
 

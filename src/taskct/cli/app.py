@@ -60,6 +60,15 @@ Workers = Annotated[
     typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
 ]
 
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="M",
+        help="Test non-inferiority and equivalence of each difference of AUCs with this margin, such as 0.05.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Confidence = Annotated[float, typer.Option("--confidence", metavar="C", help="Coverage of every interval, in (0, 1).")]
 

@@ -1,21 +1,24 @@
 """The command mrmc: reader studies."""
 
-from dataclasses import astuple
+import math
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from taskct.cli.app import Confidence, Json, app
-from taskct.cli.tables import interval_text, number_text, print_json
+from taskct.cli.app import Confidence, Json, Margin, app
+from taskct.cli.tables import interval_text, margin_text, number_text, print_json
 from taskct.errors import UserError
+from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
-from taskct.metrics.mrmc.results import MRMCAnalysis
+from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
+from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
 from taskct.study.ratings import read_ratings
-from taskct.terminal import note, print_table
+from taskct.terminal import note, out, print_table
 
 
 @app.command()
@@ -32,6 +35,7 @@ def mrmc(
         str | None,
         typer.Option("--observer", metavar="NAME", help="Of a run folder: whose test statistics.", show_default=False),
     ] = None,
+    margin: Margin = None,
     detect: Annotated[
         float | None,
         typer.Option(
@@ -56,78 +60,95 @@ def mrmc(
         raise UserError(f"--confidence is {confidence:g}; it must lie between 0 and 1 (0.95, not 95)")
     ratings = read_ratings(source, observer=observer)
     found = analyze(ratings, confidence=confidence)
-    sizes: dict[str, tuple[StudyPower, ...]] = {}
-    if detect is not None:
-        for pair, difference in found.differences.items():
-            if difference.components is None:
-                raise UserError("a study cannot be sized from one reader: the spread between readers is not known")
-            sizes[pair] = size_study(
-                difference.components,
-                detect,
-                n_readers=range(2, 21),
-                power=power,
-                absent_per_present=found.n_absent / found.n_present,
-            )
+    adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
+    margins = {} if margin is None else {pair: _margins(d, margin, confidence) for pair, d in found.differences.items()}
+    sizes = {} if detect is None else {pair: _sizes(found, d, detect, power) for pair, d in found.differences.items()}
+    crossed = len(ratings.readers) > 1 and found.fully_crossed and len(ratings.modalities) > 1
+    anova = obuchowski_rockette(ratings, confidence=confidence) if crossed else None
     if as_json:
         content = found.as_dict()
+        for pair, difference in content["differences"].items():
+            difference["p_holm"] = adjusted[pair]
+            difference |= {test.aim: asdict(test) for test in margins.get(pair, ())}
+        content["obuchowski_rockette"] = None
+        if anova is not None:
+            components = asdict(anova.dorfman_berbaum_metz)
+            content["obuchowski_rockette"] = {**asdict(anova), "dorfman_berbaum_metz": components}
         if sizes:
-            content["sizes"] = {
-                pair: [
-                    {
-                        "readers": one.design.n_readers,
-                        "present": one.design.n_present,
-                        "absent": one.design.n_absent,
-                        "power": one.power,
-                    }
-                    for one in table
-                ]
-                for pair, table in sizes.items()
-            }
+            content["sizes"] = {pair: [_size_json(size) for size in table] for pair, table in sizes.items()}
         print_json(content)
-    else:
-        _print_mrmc(found, sizes, detect, power)
-        for line in found.notes:
-            note(line)
+        return
+    _print_mrmc(found, adjusted)
+    for pair, tests in margins.items():
+        for test in tests:
+            out.print(f"{pair}: {margin_text(test)}", highlight=False, soft_wrap=True)
+    if anova is not None:
+        whole = anova.random_readers_random_cases
+        out.print(
+            f"Obuchowski-Rockette, random readers and cases: F = {number_text(whole.f_statistic)}, "
+            f"df = {number_text(whole.df_denominator)}, p = {number_text(whole.p_value)} (all modalities alike)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for pair, table in sizes.items():
+        needed = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in ("readers", "present", "absent", "power"):
+            needed.add_column(heading, justify="right")
+        for size in table:
+            d = size.design
+            needed.add_row(str(d.n_readers), str(d.n_present), str(d.n_absent), f"{size.power:.3f}")
+        print_table(needed, f"{pair}: cases to detect {detect:g} with power {power:g}")
+    for line in found.notes:
+        note(line)
 
 
-def _print_mrmc(
-    found: MRMCAnalysis, sizes: dict[str, tuple[StudyPower, ...]], detect: float | None, power: float
-) -> None:
+def _margins(difference: DifferenceAUC, margin: float, confidence: float) -> tuple[Comparison, ...]:
+    """Non-inferiority and equivalence at one-sided sizes whose interval is the one that is shown."""
+    if difference.interval_from == "none":
+        raise UserError("there is no interval of this difference, so a margin cannot be tested")
+    alpha, df = (1.0 - confidence) / 2.0, difference.df_bdg or math.inf
+    std_error = math.sqrt(difference.interval_variance)
+    return tuple(
+        test(difference.auc, std_error, margin=margin, alpha=alpha, df=df) for test in (noninferiority, equivalence)
+    )
+
+
+def _sizes(found: MRMCAnalysis, difference: DifferenceAUC, detect: float, power: float) -> tuple[StudyPower, ...]:
+    if difference.components is None:
+        raise UserError("a study cannot be sized from one reader: the spread between readers is not known")
+    ratio = found.n_absent / found.n_present
+    return size_study(difference.components, detect, n_readers=range(2, 21), power=power, absent_per_present=ratio)
+
+
+def _size_json(size: StudyPower) -> dict[str, float]:
+    d = size.design
+    return {"readers": d.n_readers, "present": d.n_present, "absent": d.n_absent, "power": size.power}
+
+
+def _print_mrmc(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
     design = "fully crossed" if found.fully_crossed else "not fully crossed"
     title = f"{found.n_readers} readers, {found.n_present} cases with the signal, {found.n_absent} without; {design}"
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("modality", no_wrap=True)
-    for heading in (f"AUC ({found.confidence:.0%})", "variance", "biased twin", "df", "p"):
+    for heading in (f"AUC ({found.confidence:.0%})", "variance", "biased twin", "df", "p", "p (Holm)"):
         table.add_column(heading, justify="right")
     for name, one in found.modalities.items():
         interval = interval_text(Interval(one.auc, one.ci_low, one.ci_high), 4)
-        table.add_row(name, interval, number_text(one.variance), number_text(one.variance_mle), number_text(one.df), "")
+        table.add_row(name, interval, *map(number_text, (one.variance, one.variance_mle, one.df)), "", "")
     for name, two in found.differences.items():
         interval = interval_text(Interval(two.auc, two.ci_low, two.ci_high), 4, sign=True)
-        cells = (
-            number_text(two.variance),
-            number_text(two.variance_mle),
-            number_text(two.df_bdg),
-            number_text(two.p_value),
-        )
-        table.add_row(name, interval, *cells)
+        numbers = (two.variance, two.variance_mle, two.df_bdg, two.p_value, adjusted[name])
+        table.add_row(name, interval, *map(number_text, numbers))
     print_table(table, title)
-    parts = Table(box=None, header_style="bold", pad_edge=False)
-    parts.add_column("", no_wrap=True)
     shown = {name: one.contributions for name, one in found.modalities.items() if one.contributions is not None}
     shown |= {name: one.contributions for name, one in found.differences.items() if one.contributions is not None}
-    if shown:
-        headings = ("readers", "present", "absent", "present × absent", "readers × present", "readers × absent", "rest")
-        for heading in headings:
-            parts.add_column(heading, justify="right")
-        for name, components in shown.items():
-            parts.add_row(name, *(number_text(value) for value in astuple(components)))
-        print_table(parts, "What puts how much into the variance")
-    for pair, table_of in sizes.items():
-        needed = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in ("readers", "present", "absent", "power"):
-            needed.add_column(heading, justify="right")
-        for size in table_of:
-            d = size.design
-            needed.add_row(str(d.n_readers), str(d.n_present), str(d.n_absent), f"{size.power:.3f}")
-        print_table(needed, f"{pair}: cases to detect {detect:g} with power {power:g}")
+    if not shown:
+        return
+    parts = Table(box=None, header_style="bold", pad_edge=False)
+    parts.add_column("", no_wrap=True)
+    headings = ("readers", "present", "absent", "present × absent", "readers × present", "readers × absent", "rest")
+    for heading in headings:
+        parts.add_column(heading, justify="right")
+    for name, components in shown.items():
+        parts.add_row(name, *(number_text(value) for value in astuple(components)))
+    print_table(parts, "What puts how much into the variance")

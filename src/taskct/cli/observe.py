@@ -8,8 +8,8 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from taskct.cli.app import Confidence, Device, Json, app
-from taskct.cli.tables import interval_text, print_json
+from taskct.cli.app import Confidence, Device, Json, Margin, app
+from taskct.cli.tables import interval_text, margin_text, print_json
 from taskct.errors import UserError
 from taskct.image_stack import read_images
 from taskct.metrics.intervals import Interval
@@ -113,6 +113,7 @@ def observe_command(
     internal_noise_hu: Annotated[
         float, typer.Option("--internal-noise-hu", metavar="HU", help="Of ho-eye, per pixel behind the eye.")
     ] = 3.0,
+    margin: Margin = None,
     covariance: Annotated[
         Path | None,
         typer.Option("--covariance", metavar="NPY", help="For pwmf: covariance, (pixels, pixels).", show_default=False),
@@ -174,6 +175,7 @@ def observe_command(
             train_share=train_share,
             n_training_sets=training_sets,
             learn=learning,
+            margin=margin,
             specificity=specificity,
             confidence=confidence,
             seed=seed,
@@ -210,9 +212,10 @@ def _print_observation(found: Observation) -> None:
         f"d_a ({percent})",
         f"sensitivity at {about['specificity']:g}",
         *(["LROC area", "located"] if scanning else []),
-        *(["AUC, versus", "difference", "p"] if compared else []),
+        *(["AUC, versus", "difference", "p", "p (Holm)"] if compared else []),
     ):
         table.add_column(heading, justify="right")
+    adjusted = found.p_holm()
     for one in found.observers:
         mine = one.images
         cells = [one.name, interval_text(mine.auc), interval_text(mine.d_a, 2), interval_text(mine.sensitivity, 2)]
@@ -221,7 +224,7 @@ def _print_observation(found: Observation) -> None:
         if one.versus is not None and one.difference is not None:
             delta = one.difference
             shown = interval_text(Interval(delta.delta_auc, delta.ci_low, delta.ci_high), sign=True)
-            cells += [interval_text(one.versus.auc), shown, f"{delta.p_value:.2g}"]
+            cells += [interval_text(one.versus.auc), shown, f"{delta.p_value:.2g}", f"{adjusted[one.name]:.2g}"]
         table.add_row(*cells)
     print_table(table, f"{title} (signal present + absent)")
     out.print(f"Intervals: {found.observers[0].images.method}.", highlight=False)
@@ -229,6 +232,8 @@ def _print_observation(found: Observation) -> None:
         if (gaussian := one.images.gaussian_auc) is not None:
             endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."
             out.print(endless, highlight=False, soft_wrap=True)
+        for test_of in one.comparisons:
+            out.print(f"{one.name}: {margin_text(test_of)}", highlight=False, soft_wrap=True)
         if one.learning is not None:
             out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
     out.print(roc_picture(_curves(found)), highlight=False, markup=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from taskct.metrics.comparisons import Comparison
 from taskct.metrics.intervals import Interval
 
 
@@ -27,9 +28,17 @@ def _finite(content: Any) -> Any:  # noqa: ANN401 - what JSON can hold
         return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_finite(value) for value in content]
+    if isinstance(content, np.ndarray):
+        return _finite(content.tolist())
     if isinstance(content, np.generic):
         content = content.item()
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def margin_text(test: Comparison) -> str:
+    """What a test with a margin found, in one line."""
+    shown = "shown" if test.shown else "not shown"
+    return f"{test.aim} with margin {test.margin:g} {shown}: p = {test.p_value:.2g} (one-sided alpha {test.alpha:g})"
 
 
 def number_text(value: float | None) -> str:

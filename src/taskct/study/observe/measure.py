@@ -1,6 +1,7 @@
 """Measure observers on a user's images: AUC with its interval, and what goes with it."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.linalg import orth
 
 from taskct.errors import UserError
-from taskct.metrics.clustered import clustered_interval, paired_clustered
+from taskct.metrics.clustered import clustered_difference, clustered_interval
+from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.intervals import Interval
 from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_interval
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
-from taskct.metrics.roc import PairedDifference, delong_interval, paired_delong
+from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference
 from taskct.observers import Observer
 from taskct.observers.learning import LearningCurve, learning_curve
 from taskct.study.observe.readings import Eye, Reading, build, take_reading
@@ -39,6 +41,7 @@ def observe(
     train_share: float = 0.5,
     n_training_sets: int = 1,
     learn: bool = False,
+    margin: float | None = None,
     specificity: float = 0.9,
     confidence: float = 0.95,
     seed: int = 0,
@@ -69,6 +72,8 @@ def observe(
         interval covers the choice of training trials as well as of test trials (MRMC).
     learn
         Whether to draw learning curves.
+    margin
+        Of tests of non-inferiority and equivalence against `versus`, above 0; None for none.
     specificity
         At which sensitivity is given, in (0, 1).
     confidence
@@ -98,6 +103,8 @@ def observe(
     for name, value in (("train_share", train_share), ("specificity", specificity), ("confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise UserError(f"{name} is {value:g}; it must lie between 0 and 1, both excluded")
+    if margin is not None and versus is None:
+        raise UserError("a margin is for a comparison: give the images to compare with, or leave it out")
     sets, test = _divide(task.truth, train_share, n_training_sets, seed)
     made = {name: build(name, eye, covariance=covariance, seed=seed, device=torch.device(device)) for name in names}
     stacks = [images] if versus is None else [images, versus]
@@ -131,8 +138,11 @@ def observe(
             curve = _curve(observer, chosen, images, task, np.concatenate(sets), test, confidence=confidence, seed=seed)
         mine, *others = performances
         other = others[0] if others else None
-        difference = None if other is None else _difference(mine, other, task, test, confidence)
-        results.append(ObserverResult(name, mine, other, difference, curve))
+        difference: PairedDifference | None = None
+        comparisons: tuple[Comparison, ...] = ()
+        if other is not None:
+            difference, comparisons = _difference(mine, other, task, test, margin=margin, confidence=confidence)
+        results.append(ObserverResult(name, mine, other, difference, comparisons, curve))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -232,18 +242,35 @@ def _performance(
 
 
 def _difference(
-    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], confidence: float
-) -> PairedDifference:
-    present = task.signal_present[test]
+    mine: Performance,
+    other: Performance,
+    task: Task,
+    test: NDArray[np.int64],
+    *,
+    margin: float | None,
+    confidence: float,
+) -> tuple[PairedDifference, tuple[Comparison, ...]]:
+    """Difference of AUCs with its interval, and the tests with a margin whose interval is the same."""
+    present, clusters = task.signal_present[test], task.clusters(test)
+    df = math.inf
     if len(mine.readings) > 1:
         ratings = make_ratings(mine.readings, other.readings, present, test)
         found = analyze(ratings, confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
-        return PairedDifference(found.auc, found.ci_low, found.ci_high, found.p_value)
-    t = np.stack([mine.readings[0].statistic, other.readings[0].statistic])
-    clusters = task.clusters(test)
-    if clusters is not None:
-        return paired_clustered(t[:, present], t[:, ~present], clusters, confidence=confidence)
-    return paired_delong(t[:, present], t[:, ~present], confidence=confidence)
+        difference = PairedDifference(found.auc, found.ci_low, found.ci_high, found.p_value)
+        std_error, df = math.sqrt(found.interval_variance), found.df_bdg or math.inf
+    else:
+        t = np.stack([mine.readings[0].statistic, other.readings[0].statistic])
+        both = t[:, present], t[:, ~present]
+        delta, std_error = delong_difference(*both) if clusters is None else clustered_difference(*both, clusters)
+        difference = normal_difference(delta, std_error, confidence=confidence)
+    if margin is None:
+        return difference, ()
+    alpha = (1.0 - confidence) / 2.0
+    tests = (
+        test_of(difference.delta_auc, std_error, margin=margin, alpha=alpha, df=df)
+        for test_of in (noninferiority, equivalence)
+    )
+    return difference, tuple(tests)
 
 
 def _gaussian_auc(reading: Reading, images: NDArray[np.floating], task: Task, confidence: float) -> Interval | None:

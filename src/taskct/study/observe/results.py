@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.metrics.comparisons import Comparison, holm
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import PairedDifference
@@ -51,6 +52,8 @@ class ObserverResult:
     """On the images they are compared with."""
     difference: PairedDifference | None
     """AUC on the images minus that on the others, on the same test trials."""
+    comparisons: tuple[Comparison, ...]
+    """Non-inferiority and equivalence, where a margin was given."""
     learning: LearningCurve | None
     """AUC against training trials, on the images."""
 
@@ -76,7 +79,15 @@ class Observation:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON."""
-        return {"schema": 1, **self.about, "observers": {one.name: _observer_json(one) for one in self.observers}}
+        observers = {one.name: _observer_json(one) for one in self.observers}
+        for name, p in self.p_holm().items():
+            observers[name]["difference"]["p_holm"] = p
+        return {"schema": 1, **self.about, "observers": observers}
+
+    def p_holm(self) -> dict[str, float]:
+        """Holm-adjusted p of each observer's difference, over the observers that have one."""
+        found = {one.name: one.difference.p_value for one in self.observers if one.difference is not None}
+        return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
 def make_ratings(
@@ -100,6 +111,7 @@ def _observer_json(result: ObserverResult) -> dict[str, Any]:
     content = _performance_json(result.images)
     if result.versus is not None and result.difference is not None:
         content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
+        content |= {test.aim: asdict(test) for test in result.comparisons}
     if result.learning is not None:
         curve = result.learning
         content["learning_curve"] = {
