@@ -6,10 +6,10 @@ The peer is the plain way: for every split the observer is fitted to the trainin
 images, channels made anew, the covariance inverted and the AUC counted over all pairs.
 """
 
-import time
 import warnings
 
 import numpy as np
+from timing import seconds
 
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.observers import SmallSampleWarning
@@ -23,17 +23,6 @@ KINDS = {
     "dense DoG": lambda: dense_dog(SHAPE),
     "Gabor": lambda: gabor(SHAPE),
 }
-
-
-def seconds(work, repeats=5):
-    """The fastest of a few runs after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def trials(n_trials):

@@ -13,21 +13,12 @@ import warnings
 
 import numpy as np
 import torch
+from timing import seconds
 from torch import nn
 
 from taskct.observers import SmallSampleWarning
 from taskct.observers.cnn import CNNObserver, Remainder
 from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
-
-
-def seconds(work, repeats=3):
-    """The fastest of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def multiplications(network, image):

@@ -6,12 +6,12 @@ The peer is scikit-learn's LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0
 forms the covariance of all pixels whatever the number of trials, so it is run once.
 """
 
-import time
 import warnings
 
 import numpy as np
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from timing import seconds
 
 from taskct.observers.base import SmallSampleWarning
 from taskct.observers.choice import RIDGES, fit_chosen
@@ -19,16 +19,6 @@ from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitW
 
 SIDE = 64
 EIGHT_RIDGES = RIDGES[4:]
-
-
-def seconds(work, repeats):
-    """The fastest of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def draw(n_trials):
@@ -47,7 +37,7 @@ def main():
     warnings.simplefilter("ignore", SmallSampleWarning)
     images, signal_present = draw(500)
     peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
-    took_peer = seconds(lambda: peer.fit(images.reshape(500, -1).astype(float), signal_present), 1)
+    took_peer = seconds(lambda: peer.fit(images.reshape(500, -1).astype(float), signal_present), 1, warm_up=False)
     print(f"500 trials: scikit-learn's LDA, one shrinkage, {took_peer:.2f} s")
     eye = HotellingEye(pixel_mm=0.7, internal_noise_hu=5.0)
     print(f"{SIDE}² pixels, {torch.get_num_threads()} threads")
@@ -69,7 +59,7 @@ def main():
         }
 
         for name, work in works.items():
-            took = seconds(work, 1 if n_trials > 2000 else 3)
+            took = seconds(work, 1 if n_trials > 2000 else 3, warm_up=n_trials <= 2000)
             print(
                 f"{n_trials} trials: {name}, {took:.3f} s; {took_peer / took:.1f} × the speed of scikit-learn with 500"
             )

@@ -5,27 +5,16 @@
 The peer is the same U-statistic the plain way: success matrices of all readers, present and absent cases.
 """
 
-import time
 import tracemalloc
 
 import numpy as np
+from timing import seconds
 
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.moments import moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.one_shot import one_shot
 from taskct.metrics.mrmc.ratings import Ratings
-
-
-def seconds(work, repeats=3):
-    """The fastest of a few runs after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def peak_mb(work):

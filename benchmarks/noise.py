@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import torch
+from timing import seconds
 
 from taskct.scanner.analytic import project_ellipses
 from taskct.scanner.fbp import FBP
@@ -18,17 +19,6 @@ from taskct.scanner.noise import STARVATION, add_noise, draw_counts
 from taskct.scanner.projector import Projector
 from taskct.scanner.spectrum import WaterCorrection, polychromatic_line_integral, tabulated_spectrum
 from taskct.units import MU_WATER_PER_MM
-
-
-def seconds(work, repeats=3):
-    """The fastest of a few runs after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def body(geometry, *, arms):

@@ -5,26 +5,14 @@
 The peers run beside: DeLong's own O(n²) form in numpy, scikit-learn's roc_auc_score.
 """
 
-import time
-
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from timing import seconds
 
 from taskct.metrics.auc_bootstrap import bootstrap_auc
 from taskct.metrics.clustered import Clusters, clustered_covariance
 from taskct.metrics.operating import partial_auc_interval
 from taskct.metrics.roc import auc, delong_covariance
-
-
-def seconds(work, repeats=3):
-    """The fastest of a few runs after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def scores(n, n_methods=5):

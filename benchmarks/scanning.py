@@ -5,27 +5,16 @@
 The peer of the scan is a loop over images of scipy.signal.correlate2d.
 """
 
-import time
 from itertools import pairwise
 
 import numpy as np
 from scipy.signal import correlate2d
+from timing import seconds
 
 from taskct.metrics.lroc import lroc_area, lroc_covariance
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.learning import expected_auc, learning_curve
 from taskct.observers.scanning import Scanning
-
-
-def seconds(work, repeats=3):
-    """The fastest of a few runs after a warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def growth(name, work, sizes, unit):

@@ -176,6 +176,18 @@ def test_mrmc_prints_tables_and_sizes_a_study(call, tmp_path):
     assert sizes[0]["present"] >= sizes[-1]["present"]  # more readers, fewer cases
 
 
+def test_mrmc_exports_ratings_that_say_the_same(call, refused, tmp_path):
+    path = reader_study(tmp_path / "study.imrmc", missing=True)
+    wanted = read_imrmc(path)
+    assert call("mrmc", path, "--export", tmp_path / "again.csv")[0] == 0
+    assert call("mrmc", tmp_path / "again.csv", "--export", tmp_path / "again.imrmc")[0] == 0
+    again = read_imrmc(tmp_path / "again.imrmc")
+    np.testing.assert_array_equal(again.scores, wanted.scores)
+    np.testing.assert_array_equal(again.signal_present, wanted.signal_present)
+    assert "exists: choose another file" in refused("mrmc", path, "--export", tmp_path / "again.csv")
+    assert "ends in .imrmc or .csv" in refused("mrmc", path, "--export", tmp_path / "again.txt")
+
+
 def test_mrmc_takes_missing_ratings_and_says_so(call, tmp_path):
     code, out, err = call("mrmc", reader_study(tmp_path / "study.imrmc", missing=True))
     assert code == 0, err

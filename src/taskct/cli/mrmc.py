@@ -17,7 +17,7 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
-from taskct.study.ratings import read_ratings
+from taskct.study.ratings import export_ratings, read_ratings
 from taskct.terminal import note, out, print_table
 
 
@@ -46,6 +46,15 @@ def mrmc(
         ),
     ] = None,
     power: Annotated[float, typer.Option("--power", metavar="P", help="Power wanted of that study.")] = 0.8,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Write the ratings to a new .imrmc or .csv file, for other programs.",
+            show_default=False,
+        ),
+    ] = None,
     confidence: Confidence = 0.95,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +68,8 @@ def mrmc(
     if not 0.0 < confidence < 1.0:
         raise UserError(f"--confidence is {confidence:g}; it must lie between 0 and 1 (0.95, not 95)")
     ratings = read_ratings(source, observer=observer)
+    if export is not None:
+        export_ratings(export, ratings)
     found = analyze(ratings, confidence=confidence)
     adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
     margins = {} if margin is None else {pair: _margins(d, margin, confidence) for pair, d in found.differences.items()}

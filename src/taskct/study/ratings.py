@@ -7,7 +7,7 @@ import numpy as np
 
 from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.ratings_files import read_imrmc, read_ratings_csv
+from taskct.ratings_files import read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 
 SCORES = "scores.csv"
 
@@ -35,6 +35,22 @@ def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
     if not source.exists():
         raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
     return read_ratings_csv(source) if source.suffix.lower() == ".csv" else read_imrmc(source)
+
+
+def export_ratings(target: Path, ratings: Ratings) -> None:
+    """Write ratings to a new `.imrmc` or `.csv` file.
+
+    Raises
+    ------
+    UserError
+        If the file exists, has another ending, or cannot be written.
+    """
+    kinds = {".imrmc": write_imrmc, ".csv": write_ratings_csv}
+    if target.suffix.lower() not in kinds:
+        raise UserError(f"{target}: ratings are written to a file that ends in .imrmc or .csv")
+    if target.exists():
+        raise UserError(f"{target} exists: choose another file, nothing is overwritten")
+    kinds[target.suffix.lower()](target, ratings)
 
 
 def ratings_of_run(run: Path, observer: str | None) -> Ratings:
