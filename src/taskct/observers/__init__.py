@@ -7,10 +7,15 @@ from typing import Any
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.channelized import ChannelizedHotelling
+from taskct.observers.choice import Chosen, fit_chosen
 from taskct.observers.cnn import CNNObserver
+from taskct.observers.crops import centred_crops
 from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitWolf, HotellingSVD
+from taskct.observers.learning import LearningCurve, expected_auc, learning_curve
+from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
 from taskct.observers.nonprewhitening import NPW, NPWE
 from taskct.observers.prewhitening import PWMF
+from taskct.observers.scanning import Scanning
 from taskct.observers.slnn import SLNN, SLNNHead
 
 __all__ = [
@@ -21,15 +26,23 @@ __all__ = [
     "SLNN",
     "CNNObserver",
     "ChannelizedHotelling",
+    "Chosen",
     "Hotelling",
     "HotellingEye",
     "HotellingLedoitWolf",
     "HotellingSVD",
+    "LearningCurve",
     "LinearObserver",
     "Observer",
     "PathObserver",
     "SLNNHead",
+    "Scanning",
     "SmallSampleWarning",
+    "centred_crops",
+    "expected_auc",
+    "fit_chosen",
+    "learning_curve",
+    "lumpy_log_likelihood_ratio",
     "make_observer",
 ]
 
