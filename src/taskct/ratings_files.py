@@ -13,7 +13,7 @@ from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
-_TRUTH_READERS, _TRUTH_MODALITIES = ("-1", "truth"), ("0", "truth")
+_TRUTH_READERS = ("-1", "truth")
 _TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
 
@@ -22,8 +22,9 @@ def read_imrmc(path: Path) -> Ratings:
     """Read an `.imrmc` file.
 
     Free text comes first, then a line `BEGIN DATA:`, then one line for each rating, `reader,case,modality,score`, and
-    one for the truth of each case, whose reader is -1 and modality 0 (or both `truth`) and whose score is 1 (signal
-    present) or 0. Counts in the free text are passed over: what is there is counted.
+    one for the truth of each case, whose reader is -1 (or `truth`), whose modality does not matter and whose score is 1
+    (signal present) or 0. Counts in the free text are passed over: what is there is counted. As in iMRMC, names
+    that differ in white space alone are the same: `reader 1` is `reader1`.
 
     Parameters
     ----------
@@ -44,20 +45,17 @@ def read_imrmc(path: Path) -> Ratings:
     begin = next((index for index, line in enumerate(lines) if _BEGIN.fullmatch(line)), None)
     if begin is None:
         raise UserError(f"{path}: no line `BEGIN DATA:`; put one before the rows reader,case,modality,score")
-    table = _Table(path)
+    table, spelling = _Table(path), dict[str, str]()
     for number, fields in _rows(path, lines[begin + 1 :], begin + 2):
         if len(fields) != 4:
             raise UserError(
                 f"{path}, line {number}: {len(fields)} fields; give 4 with commas between: reader,case,modality,score"
             )
-        reader, case, modality, score = fields
+        # Names that differ in white space alone are one; it keeps the spelling that came first.
+        reader, case, modality = (spelling.setdefault("".join(text.split()), text) for text in fields[:3])
+        score = fields[3]
         if reader.lower() not in _TRUTH_READERS:
             table.add_rating(number, reader, case, modality, score)
-        elif modality.lower() not in _TRUTH_MODALITIES:
-            raise UserError(
-                f"{path}, line {number}: reader {reader!r} stands for the truth, whose modality is 0 or truth, not "
-                f"{modality!r}"
-            )
         else:
             table.add_truth(number, case, score)
     return table.ratings("give each case a line -1,CASE,0,TRUTH with 1 (signal present) or 0")

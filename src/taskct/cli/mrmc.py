@@ -72,15 +72,31 @@ def mrmc(
         export_ratings(export, ratings)
     found = analyze(ratings, confidence=confidence)
     adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
-    margins = {} if margin is None else {pair: _margins(d, margin, confidence) for pair, d in found.differences.items()}
-    sizes = {} if detect is None else {pair: _sizes(found, d, detect, power) for pair, d in found.differences.items()}
+    notes = list(found.notes)
+    margins: dict[str, tuple[Comparison, ...]] = {}
+    sizes: dict[str, tuple[StudyPower, ...]] = {}
+    if (margin is not None or detect is not None) and not found.differences:
+        notes.append("there is one modality, so there is no difference to test with a margin or to size a study for")
+    for pair, difference in found.differences.items():
+        # What cannot be said of one pair is a note: the analysis of the others stands.
+        if margin is not None:
+            if found.spread(difference):
+                margins[pair] = _margins(difference, margin, confidence)
+            else:
+                notes.append(f"{pair}: a margin cannot be tested, since the variance of the difference is not known")
+        if detect is not None:
+            try:
+                sizes[pair] = _sizes(found, difference, detect, power)
+            except UserError as error:
+                notes.append(f"{pair}: {error}")
     crossed = len(ratings.readers) > 1 and found.fully_crossed and len(ratings.modalities) > 1
     anova = obuchowski_rockette(ratings, confidence=confidence) if crossed else None
     if as_json:
         content = found.as_dict()
-        for pair, difference in content["differences"].items():
-            difference["p_holm"] = adjusted[pair]
-            difference |= {test.aim: asdict(test) for test in margins.get(pair, ())}
+        content["notes"] = notes
+        for pair, plain in content["differences"].items():
+            plain["p_holm"] = adjusted[pair]
+            plain |= {test.aim: asdict(test) for test in margins.get(pair, ())}
         content["obuchowski_rockette"] = None
         if anova is not None:
             components = asdict(anova.dorfman_berbaum_metz)
@@ -109,14 +125,12 @@ def mrmc(
             d = size.design
             needed.add_row(str(d.n_readers), str(d.n_present), str(d.n_absent), f"{size.power:.3f}")
         print_table(needed, f"{pair}: cases to detect {detect:g} with power {power:g}")
-    for line in found.notes:
+    for line in notes:
         note(line)
 
 
 def _margins(difference: DifferenceAUC, margin: float, confidence: float) -> tuple[Comparison, ...]:
     """Non-inferiority and equivalence at one-sided sizes whose interval is the one that is shown."""
-    if difference.interval_from == "none":
-        raise UserError("there is no interval of this difference, so a margin cannot be tested")
     alpha, df = (1.0 - confidence) / 2.0, difference.df_bdg or math.inf
     std_error = math.sqrt(difference.interval_variance)
     return tuple(

@@ -162,8 +162,12 @@ def snr_t_interval(
 
 
 def _moments(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Difference of the means and both variances."""
+    """Difference of the means and both variances, of trials divided by their largest magnitude: no square overflows."""
     present, absent = (t.astype(np.float64) for t in check_trials(t_present, t_absent, ndim=1))
+    middle = float(present[0])
+    largest = max(float(np.abs(t - middle).max()) for t in (present, absent))
+    if largest > 0.0:
+        present, absent = ((t - middle) / largest for t in (present, absent))
     var_present, var_absent = float(present.var(ddof=1)), float(absent.var(ddof=1))
     if var_present + var_absent == 0.0:
         raise ValueError("the test statistic is constant in either class: snr_t has no variance to divide by")

@@ -1,6 +1,7 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +77,19 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
     known: dict[str, None] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            reader = csv.DictReader(file)
+            for row in reader:
                 name = f"{row['observer']}_joint" if row["fitted"] == "joint" else row["observer"]
                 known[name] = None
-                if name == observer:
-                    scores[row["arm"], row["seed"], row["trial"]] = float(row["test_statistic"])
-                    truth[row["trial"]] = row["signal_present"] == "1"
-    except (KeyError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is broken ({error}): evaluate the run again") from error
+                if name != observer:
+                    continue
+                key, present = (row["arm"], row["seed"], row["trial"]), {"1": True, "0": False}[row["signal_present"]]
+                value = float(row["test_statistic"])
+                if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
+                    raise ValueError("a test statistic that stands twice, is not finite, or has another truth")
+                scores[key] = value
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}, line {reader.line_num}: broken ({error}); evaluate the run again") from error
     if observer not in known:
         asked = "say whose" if observer is None else f"there are none of {observer!r}"
         raise UserError(f"{path} holds test statistics of {', '.join(known)}: {asked}, by --observer")

@@ -34,7 +34,9 @@ class OneShot:
     covariance_centred: NDArray[np.float64]
     """The same from successes less the AUC. Equal to `covariance` where every success has the same weight."""
     covariance_mle: NDArray[np.float64]
-    """Biased twin, from successes less the AUC: its variances are sums of squares."""
+    """Biased twin of `covariance`, as FDA's iMRMC has it."""
+    covariance_mle_centred: NDArray[np.float64]
+    """Biased twin of `covariance_centred`: its variances are sums of squares."""
     components: NDArray[np.float64]
     """Unbiased components, of successes less the AUC; last axis 7, in the order of the fields of `Components`."""
     components_mle: NDArray[np.float64]
@@ -93,7 +95,8 @@ def one_shot(sums: MomentSums) -> OneShot:
         coefficients=coefficients,
         covariance=_weighted(coefficients, moments),
         covariance_centred=_weighted(coefficients, of_centred),
-        covariance_mle=_weighted(coefficients, of_centred_mle),
+        covariance_mle=_weighted(coefficients, moments_mle),
+        covariance_mle_centred=_weighted(coefficients, of_centred_mle),
         components=_components(of_centred),
         components_mle=_components(of_centred_mle),
         shares=(sums.counts / sums.counts[..., 7:])[..., _ORDER],
@@ -111,6 +114,8 @@ class Contrast:
     variance_centred: float
     """The same from successes less the AUC: see `one_shot`."""
     variance_mle: float
+    """Biased twin of `variance`."""
+    variance_mle_centred: float
     """Biased twin of `variance_centred`."""
     components: Components
     """Unbiased, per reader and case; NaN where the design cannot tell one. They fit `sizing.size_study`."""
@@ -119,7 +124,7 @@ class Contrast:
     df: float
     """Degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive."""
     df_mle: float
-    """Degrees of freedom (BDG) of `variance_mle`; NaN unless it is positive."""
+    """Degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive."""
 
 
 def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contrast:
@@ -159,7 +164,7 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
     def combine(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.einsum("a,b,ab...->...", signs, signs, covariance[np.ix_(used, used)]))
 
-    variance, mle = float(combine(analysis.covariance_centred)), float(combine(analysis.covariance_mle))
+    variance, mle = float(combine(analysis.covariance_centred)), float(combine(analysis.covariance_mle_centred))
     n_less_1 = np.maximum(np.round(1.0 / analysis.shares[used, used, :3] - 1.0).min(axis=0), 1.0)
     shared, shared_mle = (
         np.where(analysis.shares > 0.0, analysis.shares * components, 0.0)
@@ -171,13 +176,15 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
     def df(value: float) -> float:
         if not value > 0.0:
             return float("nan")
-        return max(value**2 / uncertainty, float(n_less_1.min())) if uncertainty > 0.0 else float("inf")
+        least = float(n_less_1.min())  # also where no mean scatters, which so few readers and cases cannot prove
+        return max(value**2 / uncertainty, least) if uncertainty > 0.0 else least
 
     return Contrast(
         estimate=float(signs @ analysis.auc[used]),
         variance=float(combine(analysis.covariance)),
         variance_centred=variance,
-        variance_mle=mle,
+        variance_mle=float(combine(analysis.covariance_mle)),
+        variance_mle_centred=mle,
         components=Components(*combine(analysis.components).tolist()),
         contributions=Components(*combine(shared).tolist()),
         df=df(variance),

@@ -21,7 +21,9 @@ class ModalityAUC:
     variance_centred: float | None
     """The same from successes less the AUC; equal to `variance` unless readers rated unequal numbers of cases."""
     variance_mle: float | None
-    """Its biased twin, never negative."""
+    """Biased twin of `variance`, as FDA's iMRMC has it."""
+    variance_mle_centred: float | None
+    """Biased twin of `variance_centred`, never negative."""
     df: float | None
     """Degrees of freedom (BDG) of the interval; None for the normal distribution."""
     df_hillis: float | None
@@ -63,6 +65,8 @@ class DifferenceAUC:
     variance_centred: float | None
     """As for a modality."""
     variance_mle: float | None
+    """As for a modality."""
+    variance_mle_centred: float | None
     """As for a modality, but it can be negative where different cases were rated in the two modalities."""
     df_bdg: float | None
     """Degrees of freedom (BDG) of the interval and of the p value; None for the normal distribution."""
@@ -118,6 +122,11 @@ class MRMCAnalysis:
     """Coverage wanted of the intervals."""
     notes: tuple[str, ...]
     """What a reader of the results must know: missing ratings, negative variances, a single reader."""
+
+    def spread(self, difference: DifferenceAUC) -> bool:
+        """Whether the variance of a difference is known: not where it is 0 because an AUC is 0 or 1."""
+        areas = {self.modalities[name].auc for name in (difference.first, difference.second)}
+        return difference.interval_variance > 0.0 and not areas & {0.0, 1.0}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON; what is not finite becomes None."""
