@@ -139,6 +139,18 @@ def test_observe_refuses_images_of_two_sizes_and_constant_ones(refused, folders,
     assert "ho: all training images are the same" in line
 
 
+def test_versus_must_be_the_same_trials(call, refused, folders, tmp_path):
+    present, absent = folders
+    more = lesions(tmp_path / "more", 121, 12.0, seed=3)
+    fewer = lesions(tmp_path / "fewer", 119, 0.0, seed=4)
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw")
+    assert "not the same trials" in refused(*args, "--versus", more, "--versus", fewer)
+    for i, file in enumerate(sorted(more.iterdir())):
+        file.rename(more / f"other{i:03d}.npy")
+    (more / "other120.npy").unlink()
+    assert "called otherwise" in call(*args, "--versus", more, "--versus", absent)[2]
+
+
 def test_mrmc_json_has_the_agreed_keys_and_the_numbers_of_the_analysis(call, tmp_path):
     path = reader_study(tmp_path / "study.imrmc")
     code, out, err = call("mrmc", path, "--json")

@@ -45,6 +45,7 @@ def test_numbers_name_the_images_of_a_stack(tmp_path):
         ("image,signal_present\na.npy\n", "line 2: 2 fields expected"),
         ("image,signal_present\na.npy,1,2\n", "line 2: 2 fields expected"),
         ("image,signal_present,cases\na.npy,1,2\n", "called 'cases'; if it is 'case'"),
+        ("image,signal_present,case\na.npy,1,p\nb.npy,1,\nc.npy,0,q\n", "line 3: case is ''; give the name of a case"),
         ("image,signal_present,row_px\na.npy,1,2\n", "go together"),
         ("image,signal_present,image\na.npy,1,a.npy\n", "twice"),
         ("image,signal_present,row_px,column_px\na.npy,1,2,nan\nb.npy,1,2,3\nc.npy,1,2,3\n", "line 2: column_px is"),

@@ -4,13 +4,14 @@ import math
 
 import pytest
 
-from validation.page import AREAS, PAGE, checks_of, row, section
+from validation.page import AREAS, HEAD, PAGE, checks_of, row, section
 
 
 @pytest.mark.parametrize("area", AREAS)
 def test_every_claim_holds_and_stands_on_the_page(area):
     checks = checks_of(area)
     assert checks
+    assert PAGE.read_text(encoding="utf-8").startswith(HEAD)
     for check in checks:
         assert check.low < check.high, check
         assert check.passes, check
@@ -22,6 +23,7 @@ def test_every_claim_holds_and_stands_on_the_page(area):
         cells = [cell.strip() for cell in written.split("|")]
         assert cells[:4] == [cell.strip() for cell in row(check).split("|")][:4], rewrite
         # Another processor may round a sum otherwise and turn a rank: a hundredth of what is allowed.
+        assert cells[5] == check.basis, rewrite
         width = check.high - check.low
         strays = 0.01 * (width if math.isfinite(width) else 0.0) + 1e-3 * abs(check.measured)
         assert abs(float(cells[4]) - check.measured) <= strays, rewrite

@@ -98,6 +98,7 @@ def read_truth(path: Path, names: Sequence[str]) -> Truth:
         both = [column(name, _finite, "a finite number of pixels") for name in ("row_px", "column_px")]
         centres = np.array(both, dtype=np.float64).T
     if "case" in columns:
+        column("case", _named, "the name of a case")
         cases = np.unique([found[i]["case"] for i in range(len(names))], return_inverse=True)[1].astype(np.int64)
     if "split" in columns:
         split = {"train": False, "test": True}
@@ -116,6 +117,12 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{path}: a column stands twice in its header")
     if ("row_px" in columns) != ("column_px" in columns):
         raise UserError(f"{path}: row_px and column_px go together; give both or neither")
+
+
+def _named(text: str) -> float:
+    if not text:
+        raise ValueError
+    return len(text)
 
 
 def _finite(text: str) -> float:

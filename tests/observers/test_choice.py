@@ -130,3 +130,10 @@ def test_errors(correlated):
         fit_chosen(Hotelling(), images, signal_present, validation=(images[:, 1:], signal_present))
     with pytest.raises(ValueError, match="2 trials of each class"):
         fit_chosen(Hotelling(), images, np.zeros(100, dtype=bool))
+
+
+def test_ranks_end_where_the_images_end():
+    rng = np.random.default_rng(0)
+    images, signal_present = rng.normal(size=(300, 8, 8)), np.arange(300) % 2 == 0
+    images[:, :2] = 5.0  # 16 constant pixels leave a rank of 48
+    assert max(fit_chosen(HotellingSVD(), images, signal_present).validation_auc) <= 48

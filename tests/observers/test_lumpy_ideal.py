@@ -155,3 +155,13 @@ def test_bad_images():
         lumpy_log_likelihood_ratio(np.zeros((2, 8, 7)), np.ones((8, 8)), **TINY)
     with pytest.raises(ValueError, match="not finite"):
         lumpy_log_likelihood_ratio(np.full((2, 8, 8), np.nan), np.ones((8, 8)), **TINY)
+
+
+def test_a_short_burn_in_leaves_no_noise_of_its_own_in_the_samples(tiny):
+    # The noise falls step by step: once it fell in blocks, samples of short burn-ins were drawn at ten times the noise.
+    images, signal, long = tiny
+    short = lumpy_log_likelihood_ratio(images, signal, n_steps=4000, n_burn_in=250, **TINY)
+    error = np.sqrt(np.mean((short.log_likelihood_ratio - long.log_likelihood_ratio) ** 2))
+    assert error < 4.0 * np.sqrt(np.mean(short.std_error**2 + long.std_error**2))  # errors of one chain spread so far
+    with pytest.raises(UserError, match="n_burn_in is -1"):
+        lumpy_log_likelihood_ratio(images, signal, n_steps=1000, n_burn_in=-1, **TINY)

@@ -10,6 +10,8 @@ from taskct.observers.eye import apply_eye_filter, eye_filter
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.nonprewhitening import NPW, NPWE
 
+pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWarning")  # few trials on purpose
+
 
 def eye_matrix(shape, **settings):
     response = eye_filter(shape, **settings)

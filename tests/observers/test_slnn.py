@@ -12,6 +12,8 @@ from taskct.errors import UserError
 from taskct.observers import SLNN, SLNNHead
 from taskct.observers.eye import eye_filter
 
+pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWarning")  # few trials on purpose
+
 
 @pytest.mark.parametrize("n_trials", [40, 64, 65, 300])
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.1])

@@ -4,14 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 
 from taskct.errors import UserError
-from taskct.metrics.clustered import Clusters, paired_clustered
+from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.lroc import correct_localization, lroc_area
 from taskct.metrics.mrmc.analysis import analyze
-from taskct.metrics.roc import auc, paired_delong
+from taskct.metrics.operating import sensitivity_interval
+from taskct.metrics.roc import auc, delong_interval, paired_delong
 from taskct.study.observe import Eye, Task, observe
+from taskct.study.observe.readings import build
 from taskct.truth_table import Truth
 
 EYE = Eye(pixel_mm=0.7, viewing_distance_mm=500.0, magnification=1.0, internal_noise_hu=3.0, internal_noise=0.0)
@@ -91,12 +95,14 @@ def test_versus_is_paired_trial_by_trial():
 
 def test_cases_are_not_shared_and_widen_the_interval():
     rng = np.random.default_rng(6)
-    cases = np.repeat(np.arange(40), 10)
     images, plain = white(400)
+    cases = np.empty(400, dtype=int)
+    cases[plain.signal_present], cases[~plain.signal_present] = np.repeat(np.arange(40), 10).reshape(2, 200)
     # What a case's images share moves all their statistics together.
     images = images + rng.normal(0, 6, 40)[cases][:, None, None].astype(np.float32) * (BLOB / BLOB.max())
     truth = white(400, cases=cases)[1]
-    found = observe(images, Task(truth), ["npw"], versus=images[:, ::-1], eye=EYE)
+    other = images + rng.normal(0, 20, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=other, eye=EYE)
     assert len(set(cases[found.test])) == 20
     one = found.observers[0]
     assert one.images.method.startswith("clustered")
@@ -105,6 +111,11 @@ def test_cases_are_not_shared_and_widen_the_interval():
     clusters = Clusters.of(cases[found.test][present], cases[found.test][~present])
     assert one.difference == paired_clustered(t[:, present], t[:, ~present], clusters)
     assert plain.cases is None
+    assert one.images.auc == clustered_interval(t[0, present], t[0, ~present], clusters)
+    trial_by_trial = delong_interval(t[0, present], t[0, ~present])
+    assert one.images.auc.ci_high - one.images.auc.ci_low > 1.1 * (trial_by_trial.ci_high - trial_by_trial.ci_low)
+    wanted = sensitivity_interval(t[0, present], t[0, ~present], specificity=0.9, clusters=clusters, seed=0)
+    assert one.images.sensitivity == wanted
     # A regularization is chosen on cases that are not learned from; it works, and is named.
     assert "ridge" in observe(images, Task(truth), ["ho"], eye=EYE).observers[0].images.readings[0].regularization
 
@@ -162,9 +173,14 @@ def test_a_learning_curve_on_request():
 
 def test_everything_is_json():
     images, truth = white(200)
-    found = observe(images, Task(truth), ["cho-lg"], versus=images, eye=EYE)
+    found = observe(
+        images, Task(truth), ["cho-lg"], versus=images[:, ::-1] * truth.signal_present[:, None, None], eye=EYE
+    )
     content = json.loads(json.dumps(found.as_dict()))
-    mine = content["observers"]["cho-lg"]
+    mine, one = content["observers"]["cho-lg"], found.observers[0]
+    assert mine["auc"] == one.images.auc.value != one.versus.auc.value == mine["versus"]["auc"]
+    assert mine["d_a"]["value"] == one.images.d_a.value
+    assert mine["difference"]["p_holm"] == one.difference.p_value  # a single comparison
     assert {"auc", "ci_low", "ci_high", "method", "versus", "difference", "notes"} <= set(mine)
 
 
@@ -194,6 +210,7 @@ def test_wrong_input_is_one_line():
     with pytest.raises(UserError, match="no signal-absent image among 40"):
         Task(Truth(np.ones(40, dtype=bool), None, None, None))
     for message, settings in (
+        ("observe the other set with its own", {"names": ["pwmf"], "versus": images, "covariance": np.eye(SIDE**2)}),
         ("each once", {"names": ["ho", "ho"]}),
         ("known observers", {"names": ["hotelling"]}),
         ("needs --covariance", {"names": ["pwmf"]}),
@@ -215,3 +232,73 @@ def test_wrong_input_is_one_line():
     flat = np.full_like(images, 3.0)
     with pytest.raises((UserError, ValueError), match="all training images are the same"):
         observe(flat, Task(truth), ["npw"], eye=EYE)
+
+
+def test_the_exact_interval_is_of_fixed_channels_and_independent_trials_alone():
+    images, truth = white(300)
+    present = truth.signal_present
+    one = observe(images, Task(truth), ["cho-lg"], versus=images - images[::-1] / 2, eye=EYE)
+    for performance, stack in ((one.observers[0].images, images), (one.observers[0].versus, None)):
+        if stack is not None:
+            outputs = images.reshape(300, -1).astype(float) @ performance.readings[0].channel_matrix
+            wanted = exact_cho_interval(outputs[present], outputs[~present])
+            assert performance.gaussian_auc.value == pytest.approx(wanted.value, rel=1e-6)
+            assert performance.gaussian_auc.ci_low == pytest.approx(wanted.ci_low, rel=1e-6)
+    assert one.observers[0].versus.gaussian_auc != one.observers[0].images.gaussian_auc
+    noisy = Eye(0.7, 500.0, 1.0, 3.0, internal_noise=0.5)
+    assert observe(images, Task(truth), ["cho-lg"], eye=noisy).observers[0].images.gaussian_auc is None
+    assert observe(images, Task(truth), ["cho-pls"], eye=EYE).observers[0].images.gaussian_auc is None
+    clustered = white(300, cases=np.arange(300) // 3)[1]
+    assert observe(images, Task(clustered), ["cho-lg"], eye=EYE).observers[0].images.gaussian_auc is None
+
+
+def test_a_margin_is_tested_with_the_interval_that_is_shown():
+    images, truth = white(600)
+    noisier = images + np.random.default_rng(5).normal(0, 10, images.shape).astype(np.float32)
+    for n_sets in (1, 3):
+        found = observe(images, Task(truth), ["npw"], versus=noisier, eye=EYE, margin=0.1, n_training_sets=n_sets)
+        one = found.observers[0]
+        assert [test.aim for test in one.comparisons] == ["non-inferiority", "equivalence"]
+        for test in one.comparisons:
+            assert (test.ci_low, test.ci_high) == pytest.approx((one.difference.ci_low, one.difference.ci_high))
+            assert test.alpha == pytest.approx(0.025)
+        assert one.comparisons[0].shown == (one.difference.ci_low > -0.1)
+
+
+def test_a_margin_says_nothing_where_no_trial_is_missed():
+    images, truth = white(80)
+    easy = images + (truth.signal_present[:, None, None] * 20 * BLOB).astype(np.float32)
+    one = observe(easy, Task(truth), ["npw"], versus=2 * easy, eye=EYE, margin=0.05).observers[0]
+    assert one.comparisons == ()
+    assert any("the margin cannot be tested" in note for note in one.notes)
+
+
+def test_scanning_results_are_clustered_too():
+    images, truth = wandering(400)
+    cases = np.repeat(np.arange(40), 10)
+    known = Truth(truth.signal_present, truth.centres_px, cases, None)
+    mine = observe(images, Task(known, "scanning", 9), ["npw"], eye=EYE).observers[0].images
+    # The images of a case share nothing here, so the interval is about as wide as that of single trials, not equal.
+    assert mine.lroc_area.ci_low < mine.lroc_area.value < mine.lroc_area.ci_high
+    assert mine.located.ci_low < mine.located.value < mine.located.ci_high
+    assert mine.lroc_area.value <= mine.auc.value
+
+
+def test_cases_that_cannot_be_told_apart_are_one_line():
+    images, _ = white(40)
+    one_case = white(40, cases=np.where(np.arange(40) < 20, 0, np.arange(40)), in_test=np.arange(40) < 20)[1]
+    with pytest.raises(UserError, match="one case holds all test images"):
+        observe(images, Task(one_case), ["npw"], eye=EYE)
+    with pytest.raises(UserError, match="learning curve takes trials to be independent"):
+        observe(images, Task(white(40, cases=np.arange(40) // 2)[1]), ["npw"], eye=EYE, learn=True)
+
+
+def test_what_an_observer_is_told_reaches_it():
+    eye = Eye(pixel_mm=0.6, viewing_distance_mm=700.0, magnification=1.5, internal_noise_hu=4.0, internal_noise=0.25)
+    made = {name: build(name, eye, covariance=None, seed=3, device=torch.device("cpu")) for name in ("npwe", "ho-eye")}
+    for observer in made.values():
+        assert (observer.pixel_mm, observer.viewing_distance_mm, observer.magnification) == (0.6, 700.0, 1.5)
+        assert observer.seed == 3
+    assert made["npwe"].internal_noise == 0.25
+    assert made["ho-eye"].internal_noise_hu == 4.0
+    assert build("cho-lg", eye, covariance=None, seed=3, device=torch.device("cpu")).internal_noise == 0.25

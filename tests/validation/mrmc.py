@@ -23,11 +23,17 @@ class Setting:
     structure: Structure
     level: float
     design: Design
+    mu: tuple[float, ...] | None = None
+    """Separations of the modalities where they are not the configuration's own."""
 
     @property
     def name(self) -> str:
         """What it is, in few words."""
         d = self.design
+        if self.mu is not None:
+            apart = " and ".join(map(str, self.mu))
+            sizes = f"{d.n_readers} readers, {d.n_present} + {d.n_absent} cases"
+            return f"Roe–Metz {self.structure} {self.level} with separations {apart}, {sizes}"
         groups = "fully crossed" if d.n_groups == 1 else f"split-plot in {d.n_groups} groups"
         sizes = f"{d.n_readers} readers, {d.n_present} + {d.n_absent} cases"
         return f"Roe–Metz {self.structure} {self.level}, {sizes}, {groups}"
@@ -40,8 +46,13 @@ SETTINGS = (
     Setting("LH", 0.855, Design(10, 100, 100, n_groups=2)),
     Setting("HH", 0.702, Design(12, 90, 60, n_groups=3)),
 )
-HARD = (Setting("HH", 0.961, Design(5, 50, 50)), Setting("LH", 0.961, Design(5, 50, 50)))
-"""Where the intervals fall short: an AUC near 1 and readers who differ much."""
+HARD = (
+    Setting("HH", 0.961, Design(5, 50, 50)),
+    Setting("LH", 0.961, Design(5, 50, 50)),
+    Setting("HH", 0.855, Design(2, 50, 50)),
+    Setting("HH", 0.855, Design(5, 50, 50), mu=(2.2, 1.5)),
+)
+"""Where the intervals fall short: an AUC near 1 and readers who differ much, two readers, unequal AUCs."""
 
 
 def checks() -> list[Check]:
@@ -56,14 +67,22 @@ def checks() -> list[Check]:
 
 def _shortfall(setting: Setting, rng: np.random.Generator) -> list[Check]:
     """Coverage where it need not meet what is required, so that it is known."""
-    model = RoeMetz.published(setting.structure, setting.level)
+    model = RoeMetz.published(setting.structure, setting.level, mu=setting.mu)
     aucs, differences = _analyses(model, setting.design, rng)
-    truth = float(model.expected_auc()[0])
+    areas = model.expected_auc()
     found = []
-    for kind, results, true_value in (("AUC", aucs, truth), ("difference", differences, 0.0)):
+    for kind, results, true_value in (("AUC", aucs, areas[0]), ("difference", differences, areas[0] - areas[1])):
         covered = (results["ci_low"] <= true_value) & (true_value <= results["ci_high"])
         check = _coverage(kind, setting, covered)
-        found.append(replace(check, low=0.9, high=0.99, basis="reported as it is: 0.935 to 0.965 is not promised here"))
+        found.append(
+            replace(check, low=0.88, high=0.99, basis="reported as it is: 0.935 to 0.965 is not promised here")
+        )
+    if setting.mu is not None:
+        # The first is truly better by just the margin, so claiming that the second is not worse is an error.
+        too_high = float(np.mean(differences["ci_high"] < areas[0] - areas[1]))
+        claim = f"false claims of non-inferiority at its margin, size 0.025: {setting.name}, {N_STUDIES} studies"
+        basis = "reported as it is: the one-sided size is not promised where AUCs differ much"
+        found.append(Check(claim, 0.01, 0.06, too_high, expected=0.025, basis=basis))
     return found
 
 

@@ -20,6 +20,7 @@ REQUIRED = "required: 93.5 to 96.5 % over ≥ 2,000 studies"
 def checks() -> list[Check]:
     """Every line of this area; about half a minute on one thread."""
     return [
+        delong_twin(),
         *delong_coverage(),
         *paired_coverage(),
         *bootstrap_coverage(),
@@ -41,6 +42,19 @@ def covers(interval, truth):
 
 def coverage(claim, hits):
     return Check(f"{claim}; {N:,} studies", 0.935, 0.965, float(np.mean(hits)), 0.95, REQUIRED)
+
+
+def delong_twin():
+    """DeLong's covariance from every pair of trials, O(n²), against ours, with ties."""
+    rng = np.random.default_rng(0)
+    present, absent = (rng.normal(shift, 1.0, size=(3, n)).round(1) for shift, n in ((1.0, 150), (0.0, 230)))
+    wins = (present[:, :, None] > absent[:, None]) + 0.5 * (present[:, :, None] == absent[:, None])
+    twin = np.cov(wins.mean(axis=2)) / 150 + np.cov(wins.mean(axis=1)) / 230
+    worst = float(np.abs(delong_covariance(present, absent) / twin - 1.0).max())
+    claim = (
+        "DeLong covariance of 3 methods, 150 + 230 trials with ties: largest relative difference from its O(n²) twin"
+    )
+    return Check(claim, -1e-15, 1e-10, worst, 0.0, "rounding")
 
 
 def delong_coverage():

@@ -11,7 +11,7 @@ from rich.table import Table
 from taskct.cli.app import Confidence, Device, Json, Margin, app
 from taskct.cli.tables import interval_text, margin_text, print_json
 from taskct.errors import UserError
-from taskct.image_stack import read_images
+from taskct.image_stack import ImageStack, read_images
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 from taskct.observers import OBSERVERS
@@ -21,7 +21,7 @@ from taskct.study.observe import Eye, Mode, Observation, Task, observe
 from taskct.study.observe.files import read_covariance, two_folders, write_observation
 from taskct.study.stages import resolve_device
 from taskct.terminal import note, out, print_table, roc_picture, show_progress
-from taskct.truth_table import read_truth
+from taskct.truth_table import Truth, read_truth
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
@@ -145,8 +145,7 @@ def observe_command(
     if out_folder is not None and out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
     if images is not None and truth is not None and present is None and absent is None:
-        stack = read_images(images)
-        known = read_truth(truth, stack.names)
+        stack, known = _with_truth(images, truth)
         wanted = 1
     elif present is not None and absent is not None and images is None and truth is None:
         stack, known = two_folders(present, absent)
@@ -159,7 +158,11 @@ def observe_command(
             raise UserError(
                 f"{len(versus)} times --versus: give it {('once', 'twice, present and absent')[wanted - 1]}"
             )
-        other = read_images(versus[0]) if wanted == 1 else two_folders(*versus)[0]
+        other, theirs = two_folders(*versus) if truth is None else _with_truth(versus[0], truth)
+        if not np.array_equal(theirs.signal_present, known.signal_present):
+            raise UserError(
+                "the images of --versus are not the same trials: as many with and without the signal are wanted"
+            )
     names = [name.strip() for name in observers.split(",") if name.strip()]
     size = stack.pixel_mm if pixel_mm is None else pixel_mm
     guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
@@ -190,12 +193,19 @@ def observe_command(
         _print_observation(found)
         if out_folder is not None:
             out.print(f"Written: {out_folder}", highlight=False, soft_wrap=True)
+    if other is not None and other.names != stack.names:
+        note("the files of --versus are called otherwise: trials are paired in the order of their names")
     if guessed:
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
-    for line in dict.fromkeys(
-        f"{one.name}: {text}" for one in found.observers for reading in one.images.readings for text in reading.notes
-    ):
-        note(line)
+    for one in found.observers:
+        for line in one.notes:
+            note(f"{one.name}: {line}")
+
+
+def _with_truth(images: Path, truth: Path) -> tuple[ImageStack, Truth]:
+    """Images and what a table says of them."""
+    stack = read_images(images)
+    return stack, read_truth(truth, stack.names)
 
 
 def _print_observation(found: Observation) -> None:

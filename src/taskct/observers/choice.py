@@ -102,7 +102,8 @@ def fit_chosen(
         fit_images, fit_present = checked[~held_out], signal_present[~held_out]
         validation = checked[held_out], signal_present[held_out]
     if values is None:
-        values = default_values(observer, len(fit_images), checked[0].size)
+        n_varying = int(np.count_nonzero(np.ptp(fit_images, axis=0)))  # constant pixels add nothing to a rank
+        values = default_values(observer, len(fit_images), n_varying)
     path, moments = _fit_path(observer, fit_images, fit_present, values, quietly=bool(held_out.any()))
     areas = [_auc(one.test_statistic(validation[0]), validation[1]) for one in path]
     strengths = [-value if observer.path_parameter in WEAKER_WHEN_LARGER else value for value in values]
@@ -130,7 +131,7 @@ def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequ
     observer
         With a `path_parameter` of "ridge", "weight_decay" or "rank".
     n_trials, n_pixels
-        Training trials that are fitted on, and pixels of an image; ranks above what they give are left out.
+        Training trials that are fitted on, and pixels that vary among them; ranks above what they give are left out.
 
     Raises
     ------

@@ -260,7 +260,10 @@ class CNNObserver(Observer):
         std_error = float(gain.std(ddof=1)) / math.sqrt(len(gain))
         found = f"the network's validation BCE is {gain.mean():.4f} ± {std_error:.4f} below the linear start's"
         self.start_bce_ = self.validation_bce_ = float(start.mean())
-        if kept_state is None or gain.mean() <= _STD_ERRORS * std_error:
+        if kept_state is None:
+            self.note_ = "linear start alone: the network's validation BCE was never below the linear start's"
+            return
+        if gain.mean() <= _STD_ERRORS * std_error:
             self.note_ = f"linear start alone: {found}"
             return
         network.load_state_dict(kept_state)

@@ -139,6 +139,8 @@ def lumpy_log_likelihood_ratio(
     if n_steps < 1000:
         raise UserError(f"n_steps is {n_steps}; a chain needs at least 1000 steps")
     n_burn_in = n_steps // 4 if n_burn_in is None else n_burn_in
+    if n_burn_in < 0:
+        raise UserError(f"n_burn_in is {n_burn_in}; it must be at least 0")
 
     chains = _Chains(
         torch.from_numpy(data - level_hu - signal / 2.0).to(device),
@@ -156,10 +158,11 @@ def lumpy_log_likelihood_ratio(
     sums = torch.full((len(powers), N_BATCHES, len(data)), -math.inf, dtype=torch.float64, device=device)
     counts = np.zeros(N_BATCHES)
     total = n_burn_in + n_steps
+    chains.noise = noise_hu * (_FIRST_NOISE if n_burn_in > 0 else 1.0)
     for first in range(0, total, _BLOCK):
-        # Noise that falls to its value during burn-in lets lumps find their places.
-        chains.noise = noise_hu * max(1.0, _FIRST_NOISE ** (1.0 - 1.5 * first / max(n_burn_in, 1)))
         for step in chains.steps(first, min(first + _BLOCK, total)):
+            # Noise that falls to its value during burn-in lets lumps find their places; it is that of the next step.
+            chains.noise = noise_hu * max(1.0, _FIRST_NOISE ** (1.0 - 1.5 * (step + 1) / max(n_burn_in, 1)))
             if step < n_burn_in or step % _EVERY:
                 continue
             part = (step - n_burn_in) * N_BATCHES // n_steps

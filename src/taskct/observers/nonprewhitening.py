@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, check_at_least_0
+from taskct.observers.base import LinearObserver, check_at_least_0, warn_if_few
 from taskct.observers.covariance import class_means, within_class_variance
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 
@@ -33,6 +33,8 @@ class NPW(LinearObserver):
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
         pixels = images.reshape(len(images), -1)
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
+        if self.signal is None:
+            warn_if_few(len(images), images[0].size, "pixels", trials_per_weight=1.0)
         self.template_ = signal / within_class_variance(pixels, signal_present)
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
@@ -103,6 +105,8 @@ class NPWE(LinearObserver):
 
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
+        if self.signal is None:
+            warn_if_few(len(images), images[0].size, "pixels", trials_per_weight=1.0)
         within_class_variance(
             images.reshape(len(images), -1), signal_present
         )  # what the eye leaves of none is rounding

@@ -12,7 +12,7 @@ from scipy.special import expit
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, check_at_least_0, check_images
+from taskct.observers.base import PathObserver, check_at_least_0, check_images, warn_if_few
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 
 _MAX_STEPS = 200
@@ -55,6 +55,7 @@ class SLNN(PathObserver):
     ) -> None:
         if any(o.weight_decay == 0.0 for o in observers):
             raise UserError("weight_decay is 0; the SLNN needs it above 0, since trials can be separable")
+        warn_if_few(len(images), images[0].size, "pixels", trials_per_weight=1.0)
         pixels = images.reshape(len(images), -1)
         mean = pixels.mean(axis=0)
         scale = float(np.sqrt(np.mean((pixels - mean) ** 2)))

@@ -115,7 +115,8 @@ def fit_fresh(
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
         found = [split_auc(one.test_statistic(images["validation"]), validation) for one in path]
-        best = int(np.argmax(found))
+        # Of regularizations that do as well the strongest, as `fit_chosen` has it.
+        best = max(range(len(path)), key=lambda i: (found[i], values[i] if values else 0.0))
         observers[name], areas[name] = path[best], found[best]
         if values:
             chosen[name] = values[best]

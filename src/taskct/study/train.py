@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
@@ -12,7 +13,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.denoiser import Denoiser, denoise, make_network, receptive_radius
 from taskct.errors import UserError
-from taskct.observers import SLNN, SLNNHead
+from taskct.observers import SLNN, SLNNHead, SmallSampleWarning
 from taskct.observers.eye import apply_eye_filter
 from taskct.study.arms import MSE, Arm, arms_of
 from taskct.study.stages import RunFolder
@@ -222,7 +223,9 @@ def start_head(head: SLNNHead, images: np.ndarray, signal_present: np.ndarray, *
         seen = torch.from_numpy(images) - head.offset_hu
         if head.kind == "eye":
             seen = apply_eye_filter(seen, head.response)
-        slnn = SLNN(weight_decay=weight_decay).fit(seen.numpy(), signal_present)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)  # a start for joint training, no figure of the report
+            slnn = SLNN(weight_decay=weight_decay).fit(seen.numpy(), signal_present)
         template = torch.from_numpy(slnn.template_)
         head.weight.copy_(template * float(head.scale_hu) * math.sqrt(template.numel()))
         head.bias.fill_(slnn.offset_)

@@ -14,8 +14,8 @@ from taskct.metrics.clustered import clustered_difference, clustered_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
-from taskct.metrics.intervals import Interval
-from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_interval
+from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_interval, lroc_ratings
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference
@@ -103,6 +103,10 @@ def observe(
     for name, value in (("train_share", train_share), ("specificity", specificity), ("confidence", confidence)):
         if not 0.0 < value < 1.0:
             raise UserError(f"{name} is {value:g}; it must lie between 0 and 1, both excluded")
+    if versus is not None and "pwmf" in names:
+        raise UserError("pwmf has the covariance of one set of images: observe the other set with its own")
+    if learn and task.truth.cases is not None:
+        raise UserError("a learning curve takes trials to be independent, but the truth names cases: leave one out")
     if margin is not None and versus is None:
         raise UserError("a margin is for a comparison: give the images to compare with, or leave it out")
     sets, test = _divide(task.truth, train_share, n_training_sets, seed)
@@ -138,11 +142,16 @@ def observe(
             curve = _curve(observer, chosen, images, task, np.concatenate(sets), test, confidence=confidence, seed=seed)
         mine, *others = performances
         other = others[0] if others else None
+        notes = [note for one in performances for reading in one.readings for note in reading.notes]
         difference: PairedDifference | None = None
         comparisons: tuple[Comparison, ...] = ()
         if other is not None:
             difference, comparisons = _difference(mine, other, task, test, margin=margin, confidence=confidence)
-        results.append(ObserverResult(name, mine, other, difference, comparisons, curve))
+            if margin is not None and not comparisons:
+                notes.append("the margin cannot be tested: an AUC is 0 or 1, or the two sets rank the trials alike")
+        if curve is not None and task.mode == "scanning":
+            notes.append("the learning curve is that of the observer in windows around known sites")
+        results.append(ObserverResult(name, mine, other, difference, comparisons, tuple(dict.fromkeys(notes)), curve))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -178,6 +187,10 @@ def _divide(
     train, test = np.flatnonzero(~truth.in_test), np.flatnonzero(truth.in_test)
     if truth.cases is not None and (shared := set(truth.cases[train]) & set(truth.cases[test])):
         raise UserError(f"{len(shared)} cases stand in both splits of the truth table: a case is for one of them")
+    if truth.cases is not None:
+        for present in (True, False):
+            if len(np.unique(truth.cases[test][truth.signal_present[test] == present])) == 1:
+                raise UserError("one case holds all test images of a class: give two cases or more, or leave case out")
     for part, name in ((train, "train"), (test, "test")):
         n_present = int(truth.signal_present[part].sum())
         if min(n_present, len(part) - n_present) < 2:
@@ -225,8 +238,15 @@ def _performance(
             radius_mm=task.site_radius_px,
             pixel_mm=1.0,  # so all is in pixels
         )
-        lroc = lroc_interval(t_present, t_absent, correct, confidence=confidence)
-        located = correct_fraction(correct, confidence=confidence)
+        if clusters is None:
+            lroc = lroc_interval(t_present, t_absent, correct, confidence=confidence)
+            located = correct_fraction(correct, confidence=confidence)
+        else:
+            rated = lroc_ratings(t_present, t_absent, correct)
+            lroc = clustered_interval(rated, t_absent, clusters, confidence=confidence)
+            located = bootstrap_interval(
+                correct.astype(float), clusters=clusters.present, confidence=confidence, seed=0
+            )
     return Performance(
         auc=area,
         method=method,
@@ -263,8 +283,8 @@ def _difference(
         both = t[:, present], t[:, ~present]
         delta, std_error = delong_difference(*both) if clusters is None else clustered_difference(*both, clusters)
         difference = normal_difference(delta, std_error, confidence=confidence)
-    if margin is None:
-        return difference, ()
+    if margin is None or std_error == 0.0 or {mine.auc.value, other.auc.value} & {0.0, 1.0}:
+        return difference, ()  # trials that are too easy to err on say nothing of a margin
     alpha = (1.0 - confidence) / 2.0
     tests = (
         test_of(difference.delta_auc, std_error, margin=margin, alpha=alpha, df=df)

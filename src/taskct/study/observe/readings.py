@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.metrics.scores import check_scores
-from taskct.observers import ChannelizedHotelling, Observer, PathObserver, SmallSampleWarning, make_observer
+from taskct.observers import (
+    ChannelizedHotelling,
+    CNNObserver,
+    Observer,
+    PathObserver,
+    SmallSampleWarning,
+    make_observer,
+)
 from taskct.observers.choice import fit_chosen
 from taskct.observers.scanning import Scanning
 from taskct.study.observe.task import Task
@@ -128,6 +135,8 @@ def take_reading(
             statistic = fitted.test_statistic(task.windows(images, test))
     if note := getattr(fitted, "note_", ""):
         notes.append(note)
+    if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
+        notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
     for warning in caught:
         if issubclass(warning.category, SmallSampleWarning):
             notes.append(str(warning.message))
@@ -152,11 +161,24 @@ def _choose(
     if fewest < _FEWEST_TO_CHOOSE:
         given = f"{name} {getattr(observer, name):g}"
         return observer, {}, [f"{fewest} training trials of a class are too few to choose from: {given} was taken"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)  # the observer is fitted once more, on all trials
+        return _chosen(observer, images, signal_present, None if cases is None else cases[train], seed)
+
+
+def _chosen(
+    observer: PathObserver,
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    cases: NDArray[np.int64] | None,
+    seed: int,
+) -> tuple[PathObserver, dict[str, float], list[str]]:
+    name = observer.path_parameter
     if cases is None:
         chosen = fit_chosen(observer, images, signal_present, validation_fraction=VALIDATION_SHARE, seed=seed)
     else:
         shares = (1.0 - VALIDATION_SHARE, VALIDATION_SHARE)
-        fit, validate = divide_trials(signal_present, cases[train], shares=shares, seed=seed)
+        fit, validate = divide_trials(signal_present, cases, shares=shares, seed=seed)
         chosen = fit_chosen(
             observer, images[fit], signal_present[fit], validation=(images[validate], signal_present[validate])
         )

@@ -54,6 +54,8 @@ class ObserverResult:
     """AUC on the images minus that on the others, on the same test trials."""
     comparisons: tuple[Comparison, ...]
     """Non-inferiority and equivalence, where a margin was given."""
+    notes: tuple[str, ...]
+    """What a reader of the result must know."""
     learning: LearningCurve | None
     """AUC against training trials, on the images."""
 
@@ -108,7 +110,7 @@ def make_ratings(
 
 
 def _observer_json(result: ObserverResult) -> dict[str, Any]:
-    content = _performance_json(result.images)
+    content = {**_performance_json(result.images), "notes": list(result.notes)}
     if result.versus is not None and result.difference is not None:
         content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
         content |= {test.aim: asdict(test) for test in result.comparisons}
@@ -139,5 +141,4 @@ def _performance_json(performance: Performance) -> dict[str, Any]:
         "located": None if performance.located is None else asdict(performance.located),
         "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
         "regularization": [reading.regularization for reading in performance.readings],
-        "notes": list(dict.fromkeys(note for reading in performance.readings for note in reading.notes)),
     }
