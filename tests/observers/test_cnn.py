@@ -1,7 +1,10 @@
 """The CNN observer against ideal observers in closed form, and the laws of its fit."""
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
@@ -151,3 +154,20 @@ def test_progress_and_random_state(white):
 def test_settings(settings, message):
     with pytest.raises(UserError, match=message):
         CNNObserver(**settings)
+
+
+def test_the_logit_is_the_gain_times_the_linear_one_and_what_the_network_adds(variances):
+    observer, (images, _) = copy.deepcopy(variances[0]), variances[1]
+    linear = np.einsum("nij,ij->n", images[:50].astype(float), observer.template_) + observer.offset_
+    before = observer.test_statistic(images[:50])
+    with torch.no_grad():
+        observer.network_.gain += 1.0
+    np.testing.assert_allclose(observer.test_statistic(images[:50]) - before, linear, atol=1e-4)
+
+
+def test_the_logit_knows_how_often_signals_come():
+    # Three absent trials for each present one, and nothing to see: the mean logit is that of the prevalence.
+    rng = np.random.default_rng(7)
+    images, present = rng.normal(0.0, 20.0, (800, 8, 8)), np.arange(800) % 4 == 0
+    logit = CNNObserver(n_steps=100).fit(images, present).test_statistic(rng.normal(0.0, 20.0, (2_000, 8, 8)))
+    assert np.mean(1.0 / (1.0 + np.exp(-logit))) == pytest.approx(0.25, abs=0.05)

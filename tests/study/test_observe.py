@@ -14,7 +14,8 @@ from taskct.metrics.lroc import correct_localization, lroc_area
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import auc, delong_interval, paired_delong
-from taskct.study.observe import Eye, Task, observe
+from taskct.observers.choice import fit_chosen
+from taskct.study.observe import Eye, Task, observe, readings
 from taskct.study.observe.readings import build
 from taskct.truth_table import Truth
 
@@ -302,3 +303,26 @@ def test_what_an_observer_is_told_reaches_it():
     assert made["npwe"].internal_noise == 0.25
     assert made["ho-eye"].internal_noise_hu == 4.0
     assert build("cho-lg", eye, covariance=None, seed=3, device=torch.device("cpu")).internal_noise == 0.25
+
+
+def test_a_regularization_is_chosen_on_cases_that_were_not_learned_from(monkeypatch):
+    seen = []
+
+    def spy(observer, images, signal_present, *, validation=None, **settings):
+        seen.append((images, validation))
+        return fit_chosen(observer, images, signal_present, validation=validation, **settings)
+
+    monkeypatch.setattr(readings, "fit_chosen", spy)
+    cases = np.repeat(np.arange(40), 5)
+    images, _ = white(200)
+    observe(images, Task(white(200, cases=cases)[1]), ["ho"], eye=EYE)
+    ((fitted, (validated, _)),) = seen
+    case_of = {image.tobytes(): case for image, case in zip(images, cases, strict=True)}
+    assert not {case_of[i.tobytes()] for i in fitted} & {case_of[i.tobytes()] for i in validated}
+
+
+def test_a_learning_curve_is_tested_on_trials_of_its_own():
+    images, truth = white(400, seed=4)
+    images -= (truth.signal_present[:, None, None] * BLOB).astype(np.float32)  # nothing to find
+    curve = observe(images, Task(truth), ["cho-lg"], eye=EYE, learn=True).observers[0].learning
+    assert curve.mean[-1] == pytest.approx(0.5, abs=4 * 0.041)  # 4 standard errors of 100 + 100 trials
