@@ -326,3 +326,14 @@ def test_a_learning_curve_is_tested_on_trials_of_its_own():
     images -= (truth.signal_present[:, None, None] * BLOB).astype(np.float32)  # nothing to find
     curve = observe(images, Task(truth), ["cho-lg"], eye=EYE, learn=True).observers[0].learning
     assert curve.mean[-1] == pytest.approx(0.5, abs=4 * 0.041)  # 4 standard errors of 100 + 100 trials
+
+
+def test_an_auc_below_chance_is_said():
+    images, _ = white(200, in_test=np.arange(200) < 100)
+    truth = white(200, in_test=np.arange(200) < 100)[1]
+    images[:100] -= 2 * (truth.signal_present[:100, None, None] * BLOB).astype(
+        np.float32
+    )  # dark where it learned bright
+    one = observe(images, Task(truth), ["npw"], eye=EYE).observers[0]
+    assert one.images.auc.ci_high < 0.5
+    assert any("below chance" in note for note in one.notes)

@@ -274,3 +274,17 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path) -> Non
     assert files_of(broken / "trials") == trials
     stages = json.loads((broken / "provenance.json").read_text())["stages"]
     assert {name: stages[name] for name in done} == done  # not repeated: same wall time, same moment
+
+
+def test_further_observers_stand_beside_the_three(tmp_path: Path) -> None:
+    settings = tiny_settings(observers={"more": ["cho_lg", "npwe", "ho_lw"]})
+    run = run_study(tmp_path / "run", settings, report=True)
+    for arm in summary(run)["arms"]:
+        assert [name for name in arm["observers"] if name != "slnn_joint"] == [
+            "slnn", "ho", "ho_eye", "cho_lg", "npwe", "ho_lw",
+        ]  # fmt: skip
+    notes = json.loads((run.path / "task.json").read_text())["observer_notes"]
+    assert "40 training trials for 10 channels" in notes["cho_lg"]
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "fresh CHO, Laguerre–Gauss channels" in page
+    assert "40 training trials for 10 channels" in page

@@ -149,6 +149,11 @@ def observe(
             difference, comparisons = _difference(mine, other, task, test, margin=margin, confidence=confidence)
             if margin is not None and not comparisons:
                 notes.append("the margin cannot be tested: an AUC is 0 or 1, or the two sets rank the trials alike")
+        if mine.auc.ci_high < 0.5:
+            notes.append(
+                "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
+                "tested on"
+            )
         if curve is not None and task.mode == "scanning":
             notes.append("the learning curve is that of the observer in windows around known sites")
         results.append(ObserverResult(name, mine, other, difference, comparisons, tuple(dict.fromkeys(notes)), curve))
