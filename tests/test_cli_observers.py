@@ -115,6 +115,7 @@ def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
         (("--present", "P", "--absent", "A", "--versus", "P"), "1 times --versus: give it twice"),
         (("--present", "P", "--absent", "A", "--mode", "centred"), "needs the site of every image"),
         (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),
+        (("--present", "P", "--absent", "A", "--versus", "P", "--versus", "A", "--margin", "2"), "the margin is 2"),
         (("--present", "P", "--absent", "A", "--confidence", "95"), "confidence is 95"),
         (("--present", "P", "--absent", "A", "--pixel-mm", "-1", "--observers", "npwe"), "pixel_mm .* is -1"),
         (("--present", "P", "--absent", "A", "--out", "P"), "exists: choose another --out"),
@@ -211,6 +212,9 @@ def test_mrmc_refuses_in_one_line(refused, tmp_path):
     path = reader_study(tmp_path / "study.imrmc")
     assert "no such file" in refused("mrmc", tmp_path / "nowhere.imrmc")
     assert "(0.95, not 95)" in refused("mrmc", path, "--confidence", 95)
+    assert "--margin is -1; it must lie between 0 and 1" in refused("mrmc", path, "--margin", -1)
+    assert "--detect is 0; " in refused("mrmc", path, "--detect", 0)
+    assert "--power is 2; it must lie between 0.05 and 1" in refused("mrmc", path, "--detect", 0.1, "--power", 2)
     assert "--observer is for a run folder" in refused("mrmc", path, "--observer", "ho")
     assert "holds no scores.csv" in refused("mrmc", tmp_path, "--observer", "ho")
     text = path.read_text().splitlines()

@@ -67,6 +67,9 @@ def mrmc(
     """
     if not 0.0 < confidence < 1.0:
         raise UserError(f"--confidence is {confidence:g}; it must lie between 0 and 1 (0.95, not 95)")
+    for name, value, low in (("margin", margin, 0.0), ("detect", detect, -1.0), ("power", power, 0.05)):
+        if value is not None and (not low < value < 1.0 or value == 0.0):
+            raise UserError(f"--{name} is {value:g}; it must lie between {low:g} and 1, and not be 0")
     ratings = read_ratings(source, observer=observer)
     if export is not None:
         export_ratings(export, ratings)

@@ -109,6 +109,8 @@ def observe(
         raise UserError("a learning curve takes trials to be independent, but the truth names cases: leave one out")
     if margin is not None and versus is None:
         raise UserError("a margin is for a comparison: give the images to compare with, or leave it out")
+    if margin is not None and not 0.0 < margin < 1.0:
+        raise UserError(f"the margin is {margin:g}; it must lie between 0 and 1, such as 0.05")
     sets, test = _divide(task.truth, train_share, n_training_sets, seed)
     made = {name: build(name, eye, covariance=covariance, seed=seed, device=torch.device(device)) for name in names}
     stacks = [images] if versus is None else [images, versus]
