@@ -70,8 +70,9 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
     assert "(TPF)" in out
     assert "if Gaussian: AUC" in out
-    assert "npw: non-inferiority with margin 0.05 shown" in out
-    assert "npw: equivalence with margin 0.05 not shown" in out
+    assert "npw: the images not inferior to those of --versus within 0.05: shown" in out
+    assert "npw: the images equivalent to those of --versus within 0.05: not shown" in out
+    assert "AUC of the curves:  npw 0." in out
     files = {file.name for file in (tmp_path / "o").iterdir()}
     assert files == {"observe.json", "roc.png", "scores.csv", "ratings_npw.imrmc", "ratings_cho-lg.imrmc"}
     content = json.loads((tmp_path / "o" / "observe.json").read_text())
@@ -112,6 +113,7 @@ def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
         (("--present", "P", "--absent", "A", "--observers", "ho,hotteling"), "unknown observer 'hotteling'"),
         (("--present", "P", "--absent", "A", "--observers", ","), "the observers are none"),
         (("--present", "P", "--absent", "nowhere"), "nowhere: no such file or folder"),
+        (("P", "--truth", "nowhere.csv"), "nowhere.csv: no such file; give a CSV table"),
         (("--present", "P", "--absent", "A", "--versus", "P"), "1 times --versus: give it twice"),
         (("--present", "P", "--absent", "A", "--mode", "centred"), "needs the site of every image"),
         (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),

@@ -208,7 +208,7 @@ def _broken(name: str, what: str) -> Iterator[None]:
             yield
     except UserError:
         raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, KeyError, EOFError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, TypeError, SyntaxError, KeyError, EOFError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(f"{name} cannot be read as {what}: the file is broken or of another kind") from error

@@ -144,8 +144,8 @@ def note(text: str) -> None:
     err.print(f"note: {' '.join(text.split())}", highlight=False, markup=False, soft_wrap=True)
 
 
-def roc_picture(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> str:
-    """Draw ROC curves in text.
+def print_roc(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
+    """Draw ROC curves in text, with their labels below.
 
     Parameters
     ----------
@@ -162,6 +162,11 @@ def roc_picture(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]
     figure.register_label_formatter(float, lambda value, chars, delta, left=False: f"{value:.2f}".rjust(chars))
     figure.plot([0.0, 1.0], [0.0, 1.0])
     colors = ("green", "cyan", "magenta", "yellow", "blue", "red")
+    legend = Text()
     for index, (label, (fpf, tpf)) in enumerate(curves.items()):
-        figure.plot(fpf.tolist(), tpf.tolist(), lc=colors[index % len(colors)], label=label)
-    return str(figure.show(legend=False))
+        color = colors[index % len(colors)]
+        figure.plot(fpf.tolist(), tpf.tolist(), lc=color, label=label)
+        legend.append(f"  {label}", style=color)
+    # Drawn lines must not be folded, and their colours must not count as characters.
+    out.print(Text.from_ansi(str(figure.show(legend=False))), highlight=False, soft_wrap=True)
+    out.print(Text("AUC of the curves:").append_text(legend), highlight=False, soft_wrap=True)

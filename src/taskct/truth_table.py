@@ -52,6 +52,8 @@ def read_truth(path: Path, names: Sequence[str]) -> Truth:
         line no image.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a CSV table with the columns image,signal_present")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

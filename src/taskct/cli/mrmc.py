@@ -111,7 +111,9 @@ def mrmc(
     _print_mrmc(found, adjusted)
     for pair, tests in margins.items():
         for test in tests:
-            out.print(f"{pair}: {margin_text(test)}", highlight=False, soft_wrap=True)
+            difference = found.differences[pair]
+            line = margin_text(test, difference.first, difference.second)
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
     if anova is not None:
         whole = anova.random_readers_random_cases
         out.print(

@@ -20,7 +20,7 @@ from taskct.report.roc import draw_roc
 from taskct.study.observe import Eye, Mode, Observation, Task, observe
 from taskct.study.observe.files import read_covariance, two_folders, write_observation
 from taskct.study.stages import resolve_device
-from taskct.terminal import note, out, print_table, roc_picture, show_progress
+from taskct.terminal import note, out, print_roc, print_table, show_progress
 from taskct.truth_table import Truth, read_truth
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
@@ -243,10 +243,11 @@ def _print_observation(found: Observation) -> None:
             endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."
             out.print(endless, highlight=False, soft_wrap=True)
         for test_of in one.comparisons:
-            out.print(f"{one.name}: {margin_text(test_of)}", highlight=False, soft_wrap=True)
+            line = margin_text(test_of, "the images", "those of --versus")
+            out.print(f"{one.name}: {line}", highlight=False, soft_wrap=True)
         if one.learning is not None:
             out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
-    out.print(roc_picture(_curves(found)), highlight=False, markup=False)
+    print_roc(_curves(found))
 
 
 def _curves(found: Observation) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -35,10 +35,14 @@ def _finite(content: Any) -> Any:  # noqa: ANN401 - what JSON can hold
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def margin_text(test: Comparison) -> str:
-    """What a test with a margin found, in one line."""
+def margin_text(test: Comparison, first: str, second: str) -> str:
+    """What a test with a margin found of the first against the second, in one line."""
+    claim = "not inferior to" if test.aim == "non-inferiority" else "equivalent to"
     shown = "shown" if test.shown else "not shown"
-    return f"{test.aim} with margin {test.margin:g} {shown}: p = {test.p_value:.2g} (one-sided alpha {test.alpha:g})"
+    return (
+        f"{first} {claim} {second} within {test.margin:g}: {shown}, p = {test.p_value:.2g} "
+        f"({test.aim}, one-sided alpha {test.alpha:g})"
+    )
 
 
 def number_text(value: float | None) -> str:

@@ -49,7 +49,9 @@ class Task:
                 f"mode {self.mode} needs the site of every image: give a truth table with row_px and column_px"
             )
         elif self.window_px is None:
-            raise UserError(f"mode {self.mode} needs the side of the window around a site: give it in pixels")
+            raise UserError(
+                f"mode {self.mode} needs the side of the window around a site: give it in pixels (--window-px)"
+            )
         if self.radius_px is not None:
             if self.mode != "scanning":
                 raise UserError("a radius has a use in mode scanning alone: leave it out")
