@@ -59,7 +59,7 @@ class Observer(ABC):
 
 
 class LinearObserver(Observer):
-    """An observer whose test statistic is linear in the image: Σ `template_` · image + `offset_`.
+    """An observer whose test statistic is linear in the image: Σ `template_` · image + `offset_`, and internal noise.
 
     Attributes
     ----------
@@ -67,10 +67,16 @@ class LinearObserver(Observer):
         Weights, shape `(height, width)`. They act on the image in HU.
     offset_
         Constant, of the unit of the test statistic.
+    internal_std_
+        Standard deviation of the internal noise in the test statistic; 0 unless the observer has some. It is drawn
+        afresh from `seed` by every call of `test_statistic`, so call that once for all trials; trial i then meets the
+        same noise in every arm of a study.
     """
 
     template_: NDArray[np.float64]
     offset_: float
+    internal_std_: float = 0.0
+    seed: int = 0
 
     @abstractmethod
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
@@ -84,7 +90,10 @@ class LinearObserver(Observer):
         if not hasattr(self, "template_"):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
         images = check_images(images, self.template_.shape)
-        return images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
+        statistic = images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
+        if self.internal_std_ == 0.0:
+            return statistic
+        return statistic + self.internal_std_ * np.random.default_rng(self.seed).standard_normal(len(statistic))
 
 
 class PathObserver(LinearObserver):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
-from scipy.stats import rankdata
 
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver, check_at_least_0, check_images, warn_if_few
@@ -20,6 +19,7 @@ from taskct.observers.channels import (
     principal_components,
     sparse_dog,
 )
+from taskct.observers.rank_auc import rank_auc
 
 _FIXED: dict[str, Callable[..., NDArray[np.float64]]] = {
     "lg": laguerre_gauss,
@@ -89,7 +89,6 @@ class ChannelizedHotelling(LinearObserver):
     channel_matrix_: NDArray[np.float64]
     channel_template_: NDArray[np.float64]
     snr_: float
-    internal_std_: float
 
     def __init__(
         self,
@@ -159,12 +158,6 @@ class ChannelizedHotelling(LinearObserver):
         self.offset_ = -float(weights @ midpoint)
         self.snr_ = math.sqrt(float(weights @ difference))
         self.internal_std_ = self.internal_noise * self.snr_
-
-    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic of every trial, with the internal noise; see `Observer.test_statistic`."""
-        noise_free = super().test_statistic(images)
-        noise = np.random.default_rng(self.seed).standard_normal(len(noise_free))
-        return noise_free + self.internal_std_ * noise
 
 
 def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -264,9 +257,8 @@ def split_aucs(
         train = np.concatenate([present[: sizes[0]], absent[: sizes[1]]])
         weights, _, _ = _hotelling(outputs[train], signal_present[train])
         present, absent = present[sizes[0] :], absent[sizes[1] :]
-        ranks = rankdata(outputs[np.concatenate([present, absent])] @ weights)
-        wins = ranks[: len(present)].sum() - len(present) * (len(present) + 1) / 2
-        aucs[i] = wins / (len(present) * len(absent))
+        test = np.concatenate([present, absent])
+        aucs[i] = rank_auc(outputs[test] @ weights, signal_present[test])
     warn_if_few(sum(sizes), outputs.shape[1], "channels", trials_per_weight=_TRIALS_PER_CHANNEL)
     return aucs
 

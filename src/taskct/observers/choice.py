@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from taskct.errors import UserError
 from taskct.observers.base import PathObserver, SmallSampleWarning, check_at_least_0, check_training
 from taskct.observers.covariance import CovarianceObserver, Moments
+from taskct.observers.rank_auc import rank_auc
 
 AnyPath = TypeVar("AnyPath", bound=PathObserver)
 
@@ -105,7 +105,7 @@ def fit_chosen(
         n_varying = int(np.count_nonzero(np.ptp(fit_images, axis=0)))  # constant pixels add nothing to a rank
         values = default_values(observer, len(fit_images), n_varying)
     path, moments = _fit_path(observer, fit_images, fit_present, values, quietly=bool(held_out.any()))
-    areas = [_auc(one.test_statistic(validation[0]), validation[1]) for one in path]
+    areas = [rank_auc(one.test_statistic(validation[0]), validation[1]) for one in path]
     strengths = [-value if observer.path_parameter in WEAKER_WHEN_LARGER else value for value in values]
     best = max(range(len(path)), key=lambda i: (areas[i], strengths[i]))
     chosen = path[best]
@@ -234,10 +234,3 @@ def _check_validation(signal_present: NDArray[np.bool_], n_trials: int) -> None:
         )
     if signal_present.all() or not signal_present.any():
         raise UserError("the validation trials are all of one class; give both signal-present and signal-absent")
-
-
-def _auc(statistic: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> float:
-    """Empirical AUC, ties counted as half: the Mann-Whitney statistic."""
-    n_present = int(np.sum(signal_present))
-    ranks = rankdata(statistic)[signal_present]
-    return float((ranks.mean() - (n_present + 1) / 2.0) / (len(statistic) - n_present))

@@ -203,7 +203,6 @@ class HotellingEye(CovarianceObserver):
     """
 
     path_parameter: ClassVar[str] = "ridge"
-    internal_std_: float
 
     def __init__(
         self,
@@ -250,9 +249,3 @@ class HotellingEye(CovarianceObserver):
             observer.template_ = observer._seen(template.reshape(1, *shape))[0]  # E is symmetric
             observer.offset_ = -float(template @ moments.midpoint)
             observer.internal_std_ = observer.internal_noise_hu * float(np.linalg.norm(template))
-
-    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic of every trial, with the internal noise; see `Observer.test_statistic`."""
-        noise_free = super().test_statistic(images)
-        noise = np.random.default_rng(self.seed).standard_normal(len(noise_free))
-        return noise_free + self.internal_std_ * noise

@@ -73,8 +73,6 @@ class NPWE(LinearObserver):
     .. [2] Zhang, Pham & Eckstein, Med. Phys. 34, 3312 (2007): noise in proportion to the test statistic's.
     """
 
-    internal_std_: float
-
     def __init__(
         self,
         *,
@@ -116,12 +114,6 @@ class NPWE(LinearObserver):
         self.offset_ = -float(np.vdot(self.template_, midpoint))
         variance = within_class_variance(seen @ template.ravel(), signal_present) if self.internal_noise else 0.0
         self.internal_std_ = self.internal_noise * float(np.sqrt(variance))
-
-    def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic of every trial, with the internal noise; see `Observer.test_statistic`."""
-        noise_free = super().test_statistic(images)
-        noise = np.random.default_rng(self.seed).standard_normal(len(noise_free))
-        return noise_free + self.internal_std_ * noise
 
 
 def check_signal(signal: ArrayLike) -> NDArray[np.float64]:

@@ -163,15 +163,16 @@ class Scanning:
         sites = self.candidate_sites(checked.shape[1:])
         corners = sites - self.size_px // 2
         observer = self.observer_
-        internal_std = getattr(observer, "internal_std_", 0.0)
-        own_statistic = type(observer).test_statistic is not LinearObserver.test_statistic
-        if not isinstance(observer, LinearObserver) or (own_statistic and not hasattr(observer, "internal_std_")):
+        if (
+            not isinstance(observer, LinearObserver)
+            or type(observer).test_statistic is not LinearObserver.test_statistic
+        ):
             windows = sliding_window_view(checked, (self.size_px, self.size_px), axis=(1, 2))
             by_site = [observer.test_statistic(windows[:, row, column]) for row, column in corners]
             return np.stack(by_site, axis=1)
         statistics = _correlate(checked, observer.template_, corners) + observer.offset_
-        if internal_std > 0.0:
-            statistics += internal_std * np.random.default_rng(self.seed).standard_normal(statistics.shape)
+        if observer.internal_std_ > 0.0:
+            statistics += observer.internal_std_ * np.random.default_rng(self.seed).standard_normal(statistics.shape)
         return statistics
 
     def locate(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:

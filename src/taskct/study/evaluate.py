@@ -1,7 +1,7 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from taskct.denoisers.denoiser import denoise
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
+from taskct.observers.choice import fit_chosen
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
 from taskct.study.insert import lidc_of
 from taskct.study.stages import RunFolder
@@ -106,20 +107,18 @@ def fit_fresh(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SmallSampleWarning)
             if isinstance(observer, PathObserver):
-                path: Sequence[Observer] = observer.fit_path(images["fresh"], fresh, values)
+                held_out = images["validation"], validation
+                found = fit_chosen(observer, images["fresh"], fresh, validation=held_out, values=values)
+                observers[name], chosen[name] = found.observer, found.value
+                areas[name] = found.validation_auc[found.value]
             else:
-                path = [observer.fit(images["fresh"], fresh)]
+                observers[name] = observer.fit(images["fresh"], fresh)
+                areas[name] = split_auc(observer.test_statistic(images["validation"]), validation)
         for warning in caught:
             if issubclass(warning.category, SmallSampleWarning):
                 notes[name] = str(warning.message)
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        found = [split_auc(one.test_statistic(images["validation"]), validation) for one in path]
-        # Of regularizations that do as well the strongest, as `fit_chosen` has it.
-        best = max(range(len(path)), key=lambda i: (found[i], values[i] if values else 0.0))
-        observers[name], areas[name] = path[best], found[best]
-        if values:
-            chosen[name] = values[best]
     return Fresh(observers, chosen, areas, notes)
 
 

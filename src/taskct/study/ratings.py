@@ -26,9 +26,20 @@ def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
     Raises
     ------
     UserError
-        If there is nothing to read, or the observer is missing, unknown or not asked for.
+        If there is nothing to read, the observer is missing, unknown or not asked for, or all scores of a modality are
+        the same.
     """
-    source = Path(source)
+    ratings = _read(Path(source), observer)
+    for name, scores in zip(ratings.modalities, ratings.scores, strict=True):
+        if np.nanmin(scores) == np.nanmax(scores):
+            raise UserError(
+                f"{source}: every score in modality {name!r} is {np.nanmin(scores):g}, so nothing can be told apart; "
+                "look at the scores, or leave the modality out"
+            )
+    return ratings
+
+
+def _read(source: Path, observer: str | None) -> Ratings:
     if source.is_dir():
         return ratings_of_run(source, observer)
     if observer is not None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from taskct.config import Settings
+from taskct.json_values import json_values
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
 from taskct.study.areas import CONFIDENCE, area_difference, area_interval, retraining
@@ -373,14 +373,4 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all; a value that is not finite is written as null."""
-    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _finite(content: object) -> object:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content
+    write_text(path, json.dumps(json_values(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -93,6 +93,7 @@ def analyze(ratings: Ratings, *, confidence: float = 0.95) -> MRMCAnalysis:
     readers = _readers(ratings, sums)
     crossed = not bool(np.isnan(ratings.scores).any())
     notes = [] if crossed else [_missing_note(ratings)]
+    notes += _constant_notes(ratings)
     if len(ratings.readers) == 1:
         modalities, differences = _single_reader(ratings, confidence)
         notes.append(
@@ -336,6 +337,19 @@ def _readers(ratings: Ratings, sums: MomentSums) -> dict[str, dict[str, ReaderAU
             delong = float(delong_covariance(present[None], absent[None])[0, 0])
         result[ratings.readers[r]][ratings.modalities[m]] = ReaderAUC(area, variance, delong)
     return result
+
+
+def _constant_notes(ratings: Ratings) -> list[str]:
+    """Readers who gave all their cases of a modality the same score while others did not."""
+    notes = []
+    for m, modality in enumerate(ratings.modalities):
+        spreads = [
+            np.ptp(scores[~np.isnan(scores)]) if (~np.isnan(scores)).any() else 1.0 for scores in ratings.scores[m]
+        ]
+        constant = [reader for reader, spread in zip(ratings.readers, spreads, strict=True) if spread == 0.0]
+        if constant and len(constant) < len(ratings.readers):
+            notes.append(f"{modality}: reader {constant[0]!r} gave every case the same score, so tells nothing apart")
+    return notes
 
 
 def _missing_note(ratings: Ratings) -> str:

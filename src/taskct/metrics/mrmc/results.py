@@ -1,9 +1,9 @@
 """What the analysis of a reader study finds."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from taskct.json_values import json_values
 from taskct.metrics.mrmc.sizing import Components
 
 IntervalFrom = Literal["u-statistic", "centred u-statistic", "mle", "delong", "exact", "none"]
@@ -130,15 +130,4 @@ class MRMCAnalysis:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON; what is not finite becomes None."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
-
-
-def _plain(value: object) -> object:
-    """Tuples as lists, numbers that are not finite as None."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return {key: json_values(value) for key, value in asdict(self).items()}
