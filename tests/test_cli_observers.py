@@ -219,6 +219,10 @@ def test_mrmc_refuses_in_one_line(refused, tmp_path):
     assert "--power is 2; it must lie between 0.05 and 1" in refused("mrmc", path, "--detect", 0.1, "--power", 2)
     assert "--observer is for a run folder" in refused("mrmc", path, "--observer", "ho")
     assert "holds no scores.csv" in refused("mrmc", tmp_path, "--observer", "ho")
+    constant = read_imrmc(path)
+    constant.scores[1] = 3.0
+    write_imrmc(tmp_path / "constant.imrmc", constant)
+    assert "every score in modality 'B' is 3" in refused("mrmc", tmp_path / "constant.imrmc")
     text = path.read_text().splitlines()
     row = next(i for i, line in enumerate(text) if line.startswith("w,"))
     text[row] = "w,c0,A"

@@ -94,6 +94,13 @@ def test_a_perfect_reader_group_has_an_exact_bound(sign):
     assert json.loads(json.dumps(analysis.as_dict(), allow_nan=False))["modalities"]["m0"]["ci_low"] is None
 
 
+def test_a_reader_who_gives_one_score_is_named():
+    ratings = noisy(n=30)
+    assert not any("same score" in note for note in analyze(ratings).notes)
+    ratings.scores[1, 2] = 4.0
+    assert any(note.startswith("m1: reader 'r2' gave every case the same score") for note in analyze(ratings).notes)
+
+
 def test_two_readers_are_said_to_be_few():
     assert any("two readers" in note for note in analyze(noisy(n_readers=2)).notes)
     assert not any("two readers" in note for note in analyze(noisy(n_readers=3)).notes)
