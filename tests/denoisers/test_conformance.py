@@ -83,7 +83,7 @@ def test_every_network_learns(name: str) -> None:
     """One gradient step along every parameter: none is cut off."""
     denoiser = make(name).train()
     torch.manual_seed(1)
-    denoiser(draw(2, 16, 16)).square().mean().backward()  # type: ignore[no-untyped-call]
+    denoiser(draw(2, 16, 16)).square().mean().backward()  # type: ignore[no-untyped-call]  # untyped in torch
     assert [k for k, p in denoiser.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 

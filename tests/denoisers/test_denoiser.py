@@ -158,7 +158,7 @@ def test_a_margin_of_the_receptive_radius_hides_the_padding() -> None:
 def test_denoise_takes_any_array_of_numbers() -> None:
     images = np.arange(5 * 8 * 8.0).reshape(5, 8, 8)
     images.flags.writeable = False
-    result = denoise(Count(), images[::-2, ::-1], dtype="float32")  # type: ignore[arg-type]
+    result = denoise(Count(), images[::-2, ::-1], dtype="float32")  # type: ignore[arg-type]  # float64 on purpose
     np.testing.assert_array_equal(result, images[::-2, ::-1] + 1)
 
 

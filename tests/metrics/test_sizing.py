@@ -272,4 +272,4 @@ def test_pilots_find_the_components_of_the_model(design: Design) -> None:
 )
 def test_mistakes(keywords: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        size_study(PARTS, **{"delta": 0.08, "n_readers": [10], **keywords})  # type: ignore[arg-type]
+        size_study(PARTS, **{"delta": 0.08, "n_readers": [10], **keywords})  # type: ignore[arg-type]  # settings by name

@@ -81,7 +81,7 @@ def test_the_margin_is_never_trained_on() -> None:
 def head_of(kind: str = "pixel") -> SLNNHead:
     eye: dict[str, Any] = {"pixel_mm": 0.7, "internal_noise_hu": 5.0} if kind == "eye" else {}
     side = SIDE - 2
-    return SLNNHead((side, side), kind=kind, offset_hu=50.0, scale_hu=20.0, **eye)  # type: ignore[arg-type]
+    return SLNNHead((side, side), kind=kind, offset_hu=50.0, scale_hu=20.0, **eye)  # type: ignore[arg-type]  # settings by name
 
 
 @pytest.mark.parametrize("kind", ["pixel", "eye"])

@@ -1,13 +1,11 @@
 """How close the CNN observer and the Markov chains come to ideal observers that are known otherwise."""
 
-import warnings
-
 import numpy as np
 from scipy.stats import f as f_distribution
 from scipy.stats import norm
 
 from taskct.metrics.roc import auc, paired_delong
-from taskct.observers import Hotelling, SmallSampleWarning
+from taskct.observers import Hotelling
 from taskct.observers.cnn import CNNObserver
 from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
 from validation.check import Check
@@ -231,12 +229,3 @@ def _chain_checks():
             basis=f"no observer beats the ideal; p = {gain.p_value:.1g}, DeLong",
         ),
     ]
-
-
-if __name__ == "__main__":
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SmallSampleWarning)
-        for row in checks():
-            print(  # noqa: T201
-                "pass" if row.passes else "FAIL", f"{row.measured:.4f} [{row.low:.4f}, {row.high:.4f}]", row.claim
-            )

@@ -220,7 +220,7 @@ class CNNObserver(Observer):
         with torch.random.fork_rng(devices=cuda):
             torch.manual_seed(self.seed)
             network = Remainder((images.shape[1], images.shape[2]), self.n_channels).to(self.device)
-        mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGING))  # type: ignore[no-untyped-call]
+        mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_AVERAGING))  # type: ignore[no-untyped-call]  # untyped in torch
         optimizer = torch.optim.AdamW(network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=self.learning_rate, total_steps=self.n_steps, pct_start=0.25
@@ -236,7 +236,7 @@ class CNNObserver(Observer):
             logits = network.gain * t[batch] + network(x[batch])
             loss = F.binary_cross_entropy_with_logits(logits, y[batch])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
             optimizer.step()
             schedule.step()
             mean.update_parameters(network)

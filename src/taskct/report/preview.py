@@ -28,13 +28,13 @@ class Images(Protocol):
     """Trials: images in HU, `(n, height, width)`, and their truth."""
 
     @property
-    def noisy(self) -> NDArray[np.float32]: ...  # noqa: D102
+    def noisy(self) -> NDArray[np.float32]: ...  # noqa: D102 - as in Trials
     @property
-    def reference(self) -> NDArray[np.float32]: ...  # noqa: D102
+    def reference(self) -> NDArray[np.float32]: ...  # noqa: D102 - as in Trials
     @property
-    def signal_present(self) -> NDArray[np.bool_]: ...  # noqa: D102
+    def signal_present(self) -> NDArray[np.bool_]: ...  # noqa: D102 - as in Trials
     @property
-    def truth(self) -> dict[str, NDArray[np.float64]]: ...  # noqa: D102
+    def truth(self) -> dict[str, NDArray[np.float64]]: ...  # noqa: D102 - as in Trials
 
 
 def write_preview(

@@ -147,7 +147,7 @@ def insert_noise(
         lines = projector.project(hu_to_mu(image_hu[part], mu_water).clamp(min=0.0))
         noise = missing_noise(
             lines,
-            i0=i0(lines) if callable(i0) else i0[part] if per_slice else i0,  # type: ignore[index]
+            i0=i0(lines) if callable(i0) else i0[part] if per_slice else i0,  # type: ignore[index]  # an array
             dose_fraction=dose_fraction,
             electronic_noise=electronic_noise,
             seeds=seeds[part],

@@ -95,6 +95,7 @@ def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
         return None
     with suppress(OSError):
         os.utime(path)  # the time of last use
+    # An empty matrix of a shape, which the stubs do not know.
     matrix: sparse.csr_matrix = sparse.csr_matrix((n_rows, n_columns), dtype=np.float32)  # type: ignore[arg-type]
     # Not by the constructor, which copies an array that is less than half of the one it is a part of.
     matrix.data, matrix.indices, matrix.indptr = values.view(np.float32), indices, pointer

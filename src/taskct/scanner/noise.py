@@ -203,7 +203,7 @@ def add_noise(
             unattenuated * torch.exp(-sinogram), electronic_noise=electronic_noise, generator=generator
         )
         settings = {"i0": unattenuated[None], "electronic_noise": electronic_noise, "starvation": starvation}
-        return take_logarithm(counts[None], **settings)[0]  # type: ignore[arg-type]
+        return take_logarithm(counts[None], **settings)[0]  # type: ignore[arg-type]  # settings by name
 
     # A sinogram at a time stays in the cache, and drawing runs on one core a call; threads share the work.
     with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:

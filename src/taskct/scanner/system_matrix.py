@@ -74,19 +74,19 @@ class _Linear(torch.autograd.Function):
     """A linear map whose derivative is its adjoint; torch's own backward through a CSR product is far slower."""
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, apply: Map, adjoint: Map) -> torch.Tensor:  # noqa: ANN401
+    def forward(ctx: Any, values: torch.Tensor, apply: Map, adjoint: Map) -> torch.Tensor:  # noqa: ANN401 - torch's own context
         ctx.pair = (adjoint, apply)
         return apply(values)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401 - torch's own context
         adjoint, apply = ctx.pair
         return linear(gradients[0], adjoint, apply), None, None
 
 
 def linear(values: torch.Tensor, apply: Map, adjoint: Map) -> torch.Tensor:
     """Apply a linear map; the gradient is its adjoint, and so on to any order."""
-    mapped: torch.Tensor = _Linear.apply(values, apply, adjoint)  # type: ignore[no-untyped-call]
+    mapped: torch.Tensor = _Linear.apply(values, apply, adjoint)  # type: ignore[no-untyped-call]  # untyped in torch
     return mapped
 
 

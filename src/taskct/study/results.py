@@ -365,7 +365,7 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # arrays by name
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

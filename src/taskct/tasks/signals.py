@@ -100,7 +100,7 @@ class Signals:
             )
             for field in fields(cls)
         }
-        return cls(**table)  # type: ignore[arg-type]
+        return cls(**table)  # type: ignore[arg-type]  # columns by name
 
 
 def merge(present: NDArray[np.bool_], h1: Signals, h0: Signals) -> Signals:

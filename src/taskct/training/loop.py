@@ -160,7 +160,7 @@ def train(
                     where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
                     raise TrainingDiverged(f"{stage}: the loss is not finite in {where}; {advice}", last_good)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
                 optimizer.step()
                 schedule.step()
                 sum_mse += float(mse.detach())

@@ -62,7 +62,7 @@ class Part:
 
 def peer(part: Part, name: str, **changes: float | str | bool) -> Part:
     """A part like another, with another name and some changes."""
-    return replace(part, name=name, **changes)  # type: ignore[arg-type]
+    return replace(part, name=name, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple[float, float]) -> list[Part]:
