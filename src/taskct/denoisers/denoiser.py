@@ -1,7 +1,6 @@
 """The one form in which the rest of taskct sees a denoiser: HU in, HU out."""
 
 import contextlib
-import importlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,9 +9,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
+from taskct.denoisers.context import ContextCNN
+from taskct.denoisers.dncnn import DnCNN
+from taskct.denoisers.import_path import find_object
+from taskct.denoisers.redcnn import REDCNN
+from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
+from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError
 
-NETWORKS: dict[str, type[nn.Module]] = {"cnn": ResidualCNN}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "cnn": ResidualCNN,
+    "context": ContextCNN,
+    "dncnn": DnCNN,
+    "redcnn": REDCNN,
+    "unet": ResidualUNet,
+}
 """Networks by short name; any other module is named by its import path."""
 
 
@@ -65,67 +76,86 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     Raises
     ------
     UserError
-        If it cannot be imported, is no `torch.nn.Module` or refuses its arguments.
+        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`,
+        refuses its arguments, or has no parameters.
     """
     factory: object = NETWORKS.get(name)
     if factory is None:
-        module, _, attribute = name.rpartition(".")
-        if not module:
+        if "." not in name:
             known = ", ".join(NETWORKS)
             raise UserError(f"denoiser.network {name!r} is unknown: use {known}, or an import path like package.Class")
         try:
-            factory = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # importing runs code that may raise anything
-            raise UserError(
-                f"denoiser.network {name!r} cannot be imported ({error}): is its package installed, or its folder on "
-                "PYTHONPATH?"
-            ) from error
+            factory = find_object(name)
+        except ImportError as error:
+            raise UserError(f"denoiser.network {name!r} cannot be imported: {error}") from error
     # Checked before the call: a model card from elsewhere must not name any function it likes.
     if not (isinstance(factory, type) and issubclass(factory, nn.Module)):
-        raise UserError(f"denoiser.network {name!r} is not a torch.nn.Module: give the import path of a class")
+        kind = f"the class {factory.__name__}" if isinstance(factory, type) else f"of type {type(factory).__name__}"
+        raise UserError(
+            f"denoiser.network {name!r} is not a torch.nn.Module but {kind}: give the import path of a class of modules"
+        )
     try:
-        return factory(**kwargs)
-    except Exception as error:  # as above
-        raise UserError(f"denoiser.arguments do not fit {name}: {error}") from error
+        network = factory(**kwargs)
+    except Exception as error:  # a user's constructor may raise anything
+        message = " ".join(str(error).split())
+        raise UserError(f"denoiser.arguments do not fit {name}: {message}") from error
+    parameters = list(network.parameters())
+    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in parameters):
+        raise UserError(f"denoiser.network {name!r} has lazy layers: give every layer its number of channels")
+    if not any(parameter.numel() for parameter in parameters):
+        raise UserError(
+            f"denoiser.network {name!r} has no parameters, so there is nothing to train: choose a network with weights"
+        )
+    return network
 
 
-def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
-    """How far an output pixel reaches, found from the gradient of the middle pixel.
+def resolve_dtype(dtype: str, device: torch.device | str) -> str:
+    """The precision that "auto" stands for on a device.
 
     Parameters
     ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    n_pixels
-        Side of the probe image; a network that reaches further gives `n_pixels // 2`.
+    dtype
+        "auto", "bfloat16" or "float32".
+    device
+        Where the network runs.
 
     Returns
     -------
-    Pixels to each side.
-    """
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn((1, 1, n_pixels, n_pixels), generator=generator).requires_grad_()
-    middle = n_pixels // 2
-    was_training = network.training
-    network.eval()
-    (gradient,) = torch.autograd.grad(network(probe)[0, 0, middle, middle], probe)
-    network.train(was_training)
-    touched = gradient[0, 0].nonzero()
-    return int((touched - middle).abs().max()) if len(touched) else 0
-
-
-def autocast(device: torch.device | str, dtype: str) -> contextlib.AbstractContextManager[object]:
-    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32".
+    "bfloat16" or "float32": what was asked for; for "auto", bfloat16 where the device computes in it (a CPU with the
+    instructions that oneDNN needs, a CUDA device that says so), else float32. Elsewhere bfloat16 is emulated, at a
+    hundredth of the speed of float32.
 
     Raises
     ------
     ValueError
-        If `dtype` is neither.
+        If `dtype` is none of the three.
     """
-    if dtype == "float32":
+    if dtype not in ("auto", "bfloat16", "float32"):
+        raise ValueError(f"dtype is {dtype!r}; it must be 'auto', 'bfloat16' or 'float32'")
+    if dtype != "auto":
+        return dtype
+    kind = torch.device(device).type
+    if kind == "cpu":
+        # The operator is there only when torch was built with oneDNN.
+        there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # untyped in torch
+        fast = there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    elif kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
+
+
+def autocast(device: torch.device | str, dtype: str) -> contextlib.AbstractContextManager[object]:
+    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32", see `resolve_dtype`.
+
+    Raises
+    ------
+    ValueError
+        If `dtype` is none of "auto", "bfloat16" and "float32".
+    """
+    if resolve_dtype(dtype, device) == "float32":
         return contextlib.nullcontext()
-    if dtype != "bfloat16":
-        raise ValueError(f"dtype is {dtype!r}; it must be 'bfloat16' or 'float32'")
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
@@ -135,9 +165,11 @@ def denoise(
     images_hu: NDArray[np.float32],
     *,
     device: torch.device | str = "cpu",
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
     margin: int = 0,
     batch_size: int = 64,
+    tile: int | None = None,
+    reach: Reach | None = None,
 ) -> NDArray[np.float32]:
     """Run a denoiser over images.
 
@@ -148,11 +180,18 @@ def denoise(
     images_hu
         HU, shape `(n, height, width)`.
     device, dtype
-        Where and in what precision, "bfloat16" or "float32".
+        Where and in what precision: "bfloat16", "float32" or "auto", see `resolve_dtype`.
     margin
         Pixels to cut from each side of the result.
     batch_size
         Images at a time.
+    tile
+        Side of the pieces, pixels, in which slices are denoised when memory is short: each with a halo of the
+        denoiser's reach, so that the result is that of whole slices, to the rounding of its precision. None is whole
+        slices.
+    reach
+        The denoiser's, for tiles. None finds it, which takes some evaluations; see `find_reach` to do that once for
+        many calls.
 
     Returns
     -------
@@ -161,19 +200,31 @@ def denoise(
     Raises
     ------
     ValueError
-        If the shape is wrong or the margin leaves nothing.
+        If the shape is wrong, the margin leaves nothing or the tile is less than a pixel.
+    UserError
+        If the denoiser cannot be run in tiles exactly, see `find_reach`.
     """
+    if tile is not None and tile < 1:
+        raise ValueError(f"tile is {tile}; it must be at least 1 pixel, or None for whole slices")
     if images_hu.ndim != 3 or len(images_hu) == 0 or not 0 <= 2 * margin < min(images_hu.shape[1:]):
         raise ValueError(f"a margin of {margin} pixels leaves nothing of images of shape {images_hu.shape}")
     denoiser.eval()
+
+    def run(image_hu: torch.Tensor) -> torch.Tensor:
+        with autocast(device, dtype):
+            output: torch.Tensor = denoiser(image_hu.to(device))
+        return output.float()
+
+    if tile is not None and tile >= max(images_hu.shape[1:]):
+        tile = None  # one piece is the whole
+    if tile is not None and reach is None:
+        reach = find_reach(denoiser, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(device))
     parts = []
     for first in range(0, len(images_hu), batch_size):
         # A copy in C order: torch takes no array that is read-only or runs backwards.
-        batch = torch.from_numpy(np.array(images_hu[first : first + batch_size], dtype=np.float32, order="C")).to(
-            device
-        )
-        with autocast(device, dtype):
-            output = denoiser(batch)
+        batch = torch.from_numpy(np.array(images_hu[first : first + batch_size], dtype=np.float32, order="C"))
+        # With tiles, only a piece at a time is on the device.
+        output = run(batch) if tile is None or reach is None else run_in_tiles(run, batch, tile=tile, reach=reach)
         inner = output[:, margin:-margin, margin:-margin] if margin else output
-        parts.append(inner.float().cpu().numpy())
+        parts.append(inner.cpu().numpy())
     return np.concatenate(parts)
