@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
+from scipy.signal import convolve2d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, rmse_hu, site_bias_hu, ssim
 
@@ -75,6 +78,25 @@ def test_ssim_is_that_of_scikit_image(level_hu, data_range_hu):
     value = ssim(denoised, reference, data_range_hu=data_range_hu, low_hu=-160.0)
     np.testing.assert_allclose(value, expected, atol=1e-4)
     assert (value < 0.9995).all()
+
+
+@pytest.mark.parametrize("shape", [(24, 31), (11, 40)])
+def test_ssim_is_that_of_torchmetrics_border_included(shape):
+    denoised, reference = draw(5, *shape, noise_hu=30.0)
+    x, y = (torch.from_numpy((images + 160.0) / 400.0)[:, None].double() for images in (denoised, reference))
+    expected = structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
+    value = ssim(denoised, reference, data_range_hu=400.0, low_hu=-160.0)
+    np.testing.assert_allclose(value, expected.numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("diameter_px", [1.0, 2.9, 5.25, 8.0])
+def test_peak_disc_is_the_highest_of_a_convolution(diameter_px):
+    difference = np.random.default_rng(3).normal(size=(9, 17, 23))
+    reach = int(diameter_px // 2)
+    axis = np.arange(-reach, reach + 1)
+    disc = (np.hypot(axis[:, None], axis) <= diameter_px / 2.0).astype(float)
+    expected = [convolve2d(image, disc / disc.sum(), mode="valid").max() for image in difference]
+    np.testing.assert_allclose(peak_disc_hu(difference, diameter_px=diameter_px), expected, rtol=1e-12)
 
 
 def test_ssim_laws():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from taskct.errors import UserError
-from taskct.observers.base import SmallSampleWarning
+from taskct.observers.base import SmallSampleWarning, TrainingTrials
 from taskct.observers.choice import RANKS, RIDGES, WEIGHT_DECAYS, default_values, fit_chosen, hold_out
 from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingSVD
 from taskct.observers.slnn import SLNN
@@ -137,3 +137,21 @@ def test_ranks_end_where_the_images_end():
     images, signal_present = rng.normal(size=(300, 8, 8)), np.arange(300) % 2 == 0
     images[:, :2] = 5.0  # 16 constant pixels leave a rank of 48
     assert max(fit_chosen(HotellingSVD(), images, signal_present).validation_auc) <= 48
+
+
+@few
+@pytest.mark.parametrize("n_trials", [50, 300])  # fewer and more than pixels
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda o: type(o).__name__)
+def test_shared_trials_give_what_their_own_give(correlated, observer, n_trials):
+    images, signal_present = correlated.draw(n_trials, seed=11)
+    validation = correlated.draw(101, seed=12)
+    shared = TrainingTrials.of(images, signal_present)
+    fit_chosen(Hotelling(), shared, validation=validation, values=[0.3])  # leaves what it worked out
+    together = fit_chosen(observer, shared, validation=validation, values=[1, 3, 12])
+    alone = fit_chosen(observer, images, signal_present, validation=validation, values=[1, 3, 12])
+    assert (together.value, together.validation_auc) == (alone.value, alone.validation_auc)
+    np.testing.assert_allclose(together.observer.template_, alone.observer.template_, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="leave signal_present out"):
+        fit_chosen(observer, shared, signal_present)
+    with pytest.raises(ValueError, match="signal_present is missing"):
+        fit_chosen(observer, images)

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.image import structural_similarity_index_measure
+from scipy import ndimage
 
 _BATCH_PIXELS = 2**18  # 64 images of 64², one of 512²
-SSIM_WINDOW = 11  # pixels, of the Gaussian with σ = 1.5 pixels
+SSIM_WINDOW = 11  # pixels, of the Gaussian
+SSIM_SIGMA = 1.5  # pixels
 
 
 def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -50,8 +50,9 @@ def rmse_hu(mse_per_trial: NDArray[np.floating]) -> float:
     mse_per_trial
         From `mse_hu2`, HU², shape `(n,)`.
 
-    Returns ------- Square root of the mean, HU. It is the mean that is taken first: this is not the mean of
-    the trials' RMSEs.
+    Returns
+    -------
+    Square root of the mean, HU. It is the mean that is taken first: this is not the mean of the trials' RMSEs.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def ssim(
     data_range_hu: float,
     low_hu: float,
 ) -> NDArray[np.float64]:
-    """Structural similarity of each trial, by torchmetrics.
+    """Structural similarity of each trial.
 
     Parameters
     ----------
@@ -152,16 +153,47 @@ def ssim(
         raise ValueError(
             f"SSIM needs images of at least {SSIM_WINDOW} × {SSIM_WINDOW} pixels; they are {denoised.shape[1:]}"
         )
+    down, across = (_local_average(n) for n in denoised.shape[1:])
+
+    def average(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(down @ images @ across.T, dtype=np.float32)
+
+    c1, c2 = np.float32(0.01**2), np.float32(0.03**2)
     result = np.empty(len(denoised))
     for batch in _batches(denoised):
-        # Float32 is exact enough once the data range is [0, 1], and ten times faster than float64.
-        x, y = (
-            torch.from_numpy((images[batch].astype(np.float64) - low_hu) / data_range_hu).float()[:, None]
-            for images in (denoised, reference)
+        # Float32 is exact enough with the data range at [0, 1], and no mean in the squares.
+        (x, x_mean), (y, y_mean) = (
+            _about_mean(images[batch], low_hu, data_range_hu) for images in (denoised, reference)
         )
-        found = structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
-        result[batch] = torch.as_tensor(found).numpy()
+        x_local, y_local = average(x), average(y)
+        variances = (average(x * x + y * y) - x_local**2 - y_local**2).clip(min=0.0)
+        covariance = average(x * y) - x_local * y_local
+        x_local, y_local = x_local + x_mean, y_local + y_mean
+        product, squares = x_local * y_local, x_local**2 + y_local**2
+        index = (2.0 * product + c1) * (2.0 * covariance + c2) / ((squares + c1) * (variances + c2))
+        result[batch] = index.mean(axis=(1, 2), dtype=np.float64)
     return result
+
+
+def _about_mean(
+    images: NDArray[np.floating], low_hu: float, data_range_hu: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Images in units of the data range less their means, and those means, `(n, 1, 1)`."""
+    scaled = (images.astype(np.float64) - low_hu) / data_range_hu
+    mean = scaled.mean(axis=(1, 2), keepdims=True)
+    return (scaled - mean).astype(np.float32), mean.astype(np.float32)
+
+
+def _local_average(n: int) -> NDArray[np.float32]:
+    """Gaussian weights about every pixel of an axis, reflected at its ends, `(n, n)`; rows sum to 1.
+
+    As a matrix product, a filter of a few dozen pixels is several times as fast as a convolution.
+    """
+    offset = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+    weights = np.exp(-0.5 * (offset / SSIM_SIGMA) ** 2)
+    # "mirror" reflects about the middle of the outermost pixel.
+    matrix = ndimage.correlate1d(np.eye(n), weights / weights.sum(), axis=0, mode="mirror")
+    return np.asarray(matrix, dtype=np.float32)
 
 
 def site_bias_hu(
@@ -243,12 +275,21 @@ def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDA
     if diameter_px < 1 or 2 * reach + 1 > min(difference.shape[1:]):
         raise ValueError(f"a disc of {diameter_px} pixels does not fit into images of {difference.shape[1:]}")
     axis = np.arange(-reach, reach + 1)
-    disc = torch.from_numpy((np.hypot(axis[None, :], axis[:, None]) <= diameter_px / 2.0).astype(np.float64))
-    kernel = (disc / disc.sum())[None, None]
+    half_width = (np.hypot(axis[None, :], axis[:, None]) <= diameter_px / 2.0).sum(axis=1) // 2
+    n_pixels = int((2 * half_width + 1).sum())
+    height, width = (n - 2 * reach for n in difference.shape[1:])
     result = np.empty(len(difference))
     for batch in _batches(difference):
-        images = torch.from_numpy(difference[batch].astype(np.float64))[:, None]
-        result[batch] = torch.nn.functional.conv2d(images, kernel).amax(dim=(1, 2, 3)).numpy()
+        images = difference[batch].astype(np.float64)
+        # A disc is a run of pixels in each of its rows: sums of runs first, which rows of one width share.
+        runs = {0: images[:, :, reach : reach + width]}
+        for half in range(1, int(half_width.max()) + 1):
+            left, right = (images[:, :, reach + side : reach + side + width] for side in (-half, half))
+            runs[half] = runs[half - 1] + left + right
+        total = np.zeros((len(images), height, width))
+        for row, half in enumerate(half_width):
+            total += runs[int(half)][:, row : row + height]
+        result[batch] = total.max(axis=(1, 2)) / n_pixels
     return result
 
 

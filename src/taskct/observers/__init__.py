@@ -16,7 +16,8 @@ from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
 from taskct.observers.nonprewhitening import NPW, NPWE
 from taskct.observers.prewhitening import PWMF
 from taskct.observers.scanning import Scanning
-from taskct.observers.slnn import SLNN, SLNNHead
+from taskct.observers.slnn import SLNN
+from taskct.observers.slnn_head import GroupedHead, SLNNHead
 
 __all__ = [
     "NPW",
@@ -27,6 +28,7 @@ __all__ = [
     "CNNObserver",
     "ChannelizedHotelling",
     "Chosen",
+    "GroupedHead",
     "Hotelling",
     "HotellingEye",
     "HotellingLedoitWolf",

@@ -4,6 +4,8 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -89,11 +91,70 @@ class LinearObserver(Observer):
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102 - as in Observer
         if not hasattr(self, "template_"):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
-        images = check_images(images, self.template_.shape)
+        return self._statistic(check_images(images, self.template_.shape))
+
+    def _statistic(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Test statistic of images that are checked."""
         statistic = images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
         if self.internal_std_ == 0.0:
             return statistic
         return statistic + self.internal_std_ * np.random.default_rng(self.seed).standard_normal(len(statistic))
+
+
+_ROWS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTrials:
+    """Training trials that are checked, and what several observers need of them, worked out once.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).normal(size=(20, 4, 4))
+    >>> trials = TrainingTrials.of(images, np.arange(20) % 2 == 0)
+    >>> trials.gram is trials.gram
+    True
+    """
+
+    images: NDArray[np.float64]
+    """HU, `(n_trials, height, width)`."""
+    signal_present: NDArray[np.bool_]
+    """`(n_trials,)`."""
+
+    @classmethod
+    def of(cls, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
+        """Check images and their truth, see `check_training`."""
+        return cls(*check_training(images, signal_present))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def pixels(self) -> NDArray[np.float64]:
+        """Shape `(n_trials, n_pixels)`."""
+        return self.images.reshape(len(self.images), -1)
+
+    @cached_property
+    def class_means(self) -> NDArray[np.float64]:
+        """Mean of the signal-present and of the signal-absent trials, HU, `(2, n_pixels)`."""
+        return np.stack(
+            [self.pixels[of_class].mean(axis=0) for of_class in (self.signal_present, ~self.signal_present)]
+        )
+
+    @cached_property
+    def residuals(self) -> NDArray[np.float64]:
+        """Pixels less the mean of their class, HU, `(n_trials, n_pixels)`."""
+        of_class = np.where(self.signal_present, 0, 1)
+        residuals = np.empty_like(self.pixels)
+        for start in range(0, len(residuals), _ROWS):  # a few at a time stay in the cache
+            part = slice(start, start + _ROWS)
+            np.subtract(self.pixels[part], self.class_means[of_class[part]], out=residuals[part])
+        return residuals
+
+    @cached_property
+    def gram(self) -> NDArray[np.float64]:
+        """Inner products of the residuals, HU², `(n_trials, n_trials)`."""
+        return self.residuals @ self.residuals.T
 
 
 class PathObserver(LinearObserver):
@@ -104,13 +165,11 @@ class PathObserver(LinearObserver):
 
     @classmethod
     @abstractmethod
-    def _fit_together(
-        cls, observers: Sequence[Any], images: NDArray[np.float64], signal_present: NDArray[np.bool_]
-    ) -> None:
-        """Fit observers that differ in `path_parameter` alone; `images` and `signal_present` are checked."""
+    def _fit_together(cls, observers: Sequence[Any], trials: TrainingTrials) -> None:
+        """Fit observers that differ in `path_parameter` alone."""
 
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
-        self._fit_together([self], images, signal_present)
+        self._fit_together([self], TrainingTrials(images, signal_present))
 
     def fit_path(
         self, images: NDArray[np.floating], signal_present: NDArray[np.bool_], values: Sequence[float]
@@ -131,7 +190,7 @@ class PathObserver(LinearObserver):
         observers = [copy.copy(self) for _ in values]
         for observer, value in zip(observers, values, strict=True):
             setattr(observer, self.path_parameter, check_at_least_0(self.path_parameter, value))
-        self._fit_together(observers, *check_training(images, signal_present))
+        self._fit_together(observers, TrainingTrials.of(images, signal_present))
         return observers
 
 
@@ -237,7 +296,7 @@ def check_training(
             f"an observer needs at least 2 trials of each class to fit; there are {n_present} signal-present "
             f"and {n_absent} signal-absent"
         )
-    if (checked == checked[0]).all():
+    if all((image == checked[0]).all() for image in checked[1:]):  # ends at the first that differs
         raise UserError("all training images are the same; there is nothing to learn from")
     return checked, signal_present
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, SmallSampleWarning, check_at_least_0, check_training
+from taskct.observers.base import PathObserver, SmallSampleWarning, TrainingTrials, check_at_least_0, check_images
 from taskct.observers.covariance import CovarianceObserver, Moments
 from taskct.observers.rank_auc import rank_auc
 
@@ -40,8 +40,8 @@ class Chosen(Generic[AnyPath]):
 
 def fit_chosen(
     observer: AnyPath,
-    images: NDArray[np.floating],
-    signal_present: NDArray[np.bool_],
+    images: NDArray[np.floating] | TrainingTrials,
+    signal_present: NDArray[np.bool_] | None = None,
     *,
     validation: tuple[NDArray[np.floating], NDArray[np.bool_]] | None = None,
     values: Sequence[float] | None = None,
@@ -58,7 +58,8 @@ def fit_chosen(
     observer
         What to fit; it is left as it was.
     images, signal_present
-        Training trials, as for `Observer.fit`.
+        Training trials, as for `Observer.fit`; or `TrainingTrials` alone, so that observers that are fitted on the same
+        trials in turn share what they can.
     validation
         Images and truth of validation trials. None holds some of the training trials out, at random; if several of
         them come from one case, divide them yourself so that no case is on both sides.
@@ -92,31 +93,44 @@ def fit_chosen(
     >>> sorted(chosen.validation_auc)
     [0.1, 1.0, 10.0]
     """
-    checked, signal_present = check_training(images, signal_present)
+    trials = _training_trials(images, signal_present)
+    held_out = None
     if validation is not None:
         _check_validation(validation[1], len(validation[0]))
-        held_out = np.zeros(len(checked), dtype=np.bool_)
-        fit_images, fit_present = checked, signal_present
+        fit_trials = trials
+        unseen, truth = check_images(validation[0], trials.images.shape[1:]), validation[1]
     else:
-        held_out = hold_out(signal_present, validation_fraction, seed=seed)
-        fit_images, fit_present = checked[~held_out], signal_present[~held_out]
-        validation = checked[held_out], signal_present[held_out]
+        held_out = hold_out(trials.signal_present, validation_fraction, seed=seed)
+        fit_trials = TrainingTrials(trials.images[~held_out], trials.signal_present[~held_out])
+        unseen, truth = trials.images[held_out], trials.signal_present[held_out]
     if values is None:
-        n_varying = int(np.count_nonzero(np.ptp(fit_images, axis=0)))  # constant pixels add nothing to a rank
-        values = default_values(observer, len(fit_images), n_varying)
-    path, moments = _fit_path(observer, fit_images, fit_present, values, quietly=bool(held_out.any()))
-    areas = [rank_auc(one.test_statistic(validation[0]), validation[1]) for one in path]
+        n_varying = int(np.count_nonzero(np.ptp(fit_trials.images, axis=0)))  # constant pixels add nothing to a rank
+        values = default_values(observer, len(fit_trials), n_varying)
+    path, moments = _fit_path(observer, fit_trials, values, quietly=held_out is not None)
+    areas = [rank_auc(one._statistic(unseen), truth) for one in path]
     strengths = [-value if observer.path_parameter in WEAKER_WHEN_LARGER else value for value in values]
     best = max(range(len(path)), key=lambda i: (areas[i], strengths[i]))
     chosen = path[best]
-    if held_out.any():
-        _fit_again(chosen, moments, checked, signal_present, held_out)
+    if held_out is not None:
+        _fit_again(chosen, moments, trials, held_out)
     return Chosen(
         observer=chosen,
         value=values[best],
         validation_auc=dict(zip(values, areas, strict=True)),
         at_edge=len(values) > 1 and values[best] in (min(values), max(values)),
     )
+
+
+def _training_trials(
+    images: NDArray[np.floating] | TrainingTrials, signal_present: NDArray[np.bool_] | None
+) -> TrainingTrials:
+    if isinstance(images, TrainingTrials):
+        if signal_present is not None:
+            raise ValueError("TrainingTrials have their truth; leave signal_present out")
+        return images
+    if signal_present is None:
+        raise ValueError("signal_present is missing")
+    return TrainingTrials.of(images, signal_present)
 
 
 WEAKER_WHEN_LARGER = ("rank",)
@@ -183,12 +197,7 @@ def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -
 
 
 def _fit_path(
-    observer: AnyPath,
-    images: NDArray[np.float64],
-    signal_present: NDArray[np.bool_],
-    values: Sequence[float],
-    *,
-    quietly: bool,
+    observer: AnyPath, trials: TrainingTrials, values: Sequence[float], *, quietly: bool
 ) -> tuple[list[AnyPath], Moments | None]:
     """One fitted copy for each value, and the moments they were fitted to if they need no more than that."""
     if not len(values):
@@ -201,28 +210,24 @@ def _fit_path(
         if quietly:  # the fit on all trials warns
             warnings.simplefilter("ignore", SmallSampleWarning)
         if isinstance(observer, CovarianceObserver):
-            height, width = images.shape[1:]
-            moments = Moments.of(observer.pixels(images), signal_present)
+            height, width = trials.images.shape[1:]
+            moments = observer.moments(trials)
             observer.fit_moments(path, moments, (height, width))
         else:
-            observer._fit_together(path, images, signal_present)
+            observer._fit_together(path, trials)
     return path, moments
 
 
 def _fit_again(
-    observer: PathObserver,
-    moments: Moments | None,
-    images: NDArray[np.float64],
-    signal_present: NDArray[np.bool_],
-    held_out: NDArray[np.bool_],
+    observer: PathObserver, moments: Moments | None, trials: TrainingTrials, held_out: NDArray[np.bool_]
 ) -> None:
     """Fit on all trials; the moments of those not held out are used again if they are a covariance."""
     if isinstance(observer, CovarianceObserver) and moments is not None and moments.classes is not None:
-        height, width = images.shape[1:]
-        whole = moments.with_trials(observer.pixels(images[held_out]), signal_present[held_out])
+        height, width = trials.images.shape[1:]
+        whole = moments.with_trials(observer.pixels(trials.images[held_out]), trials.signal_present[held_out])
         observer.fit_moments([observer], whole, (height, width))
     else:
-        observer._fit_together([observer], images, signal_present)
+        observer._fit_together([observer], trials)
 
 
 def _check_validation(signal_present: NDArray[np.bool_], n_trials: int) -> None:

@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver
+from taskct.observers.base import PathObserver, TrainingTrials
+from taskct.observers.solve import solve_loaded
 
 Array = NDArray[np.float64]
 
@@ -89,13 +90,31 @@ class Moments:
         n_trials, n_pixels = pixels.shape
         if n_trials >= n_pixels:
             return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
-        residuals, means = np.empty_like(pixels), []
-        for members in (signal_present, ~signal_present):
-            rows = pixels[members]
-            means.append(rows.mean(axis=0))
-            residuals[members] = (rows - means[-1]) / np.sqrt(2.0 * (len(rows) - 1))
-        present, absent = means
-        return cls(n_trials, present - absent, (present + absent) / 2.0, residuals @ residuals.T, residuals, None)
+        return cls._of_residuals(TrainingTrials(pixels[:, None, :], signal_present))
+
+    @classmethod
+    def of_trials(cls, trials: TrainingTrials) -> Self:
+        """Of trials whose residuals and their Gram matrix other observers may have asked for."""
+        if len(trials) >= trials.images[0].size:
+            return cls.of(trials.pixels, trials.signal_present)
+        return cls._of_residuals(trials)
+
+    @classmethod
+    def _of_residuals(cls, trials: TrainingTrials) -> Self:
+        present, absent = trials.class_means
+        n_present = int(trials.signal_present.sum())
+        n_of_class = np.where(trials.signal_present, n_present, len(trials) - n_present)
+        scale = np.sqrt(1.0 / (2.0 * (n_of_class - 1)))
+        gram = trials.gram * scale
+        gram *= scale[:, None]
+        return cls(
+            len(trials),
+            present - absent,
+            (present + absent) / 2.0,
+            gram,
+            trials.residuals * scale[:, None],
+            None,
+        )
 
     @classmethod
     def _of_classes(cls, present: ClassScatter, absent: ClassScatter) -> Self:
@@ -134,7 +153,7 @@ class Moments:
 
 
 def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
-    """Solve (K + load · I) w = Δs for several loads, one Cholesky factor each.
+    """Solve (K + load · I) w = Δs for several loads.
 
     Parameters
     ----------
@@ -160,9 +179,7 @@ def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
         try:
             if load == 0.0 and moments.n_trials - 2 < moments.n_pixels:
                 raise LinAlgError
-            matrix = moments.gram.T.copy(order="F")  # symmetric, so this is a plain copy in LAPACK's order
-            np.fill_diagonal(matrix, matrix.diagonal() + load)
-            solution = cho_solve(cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False), rhs)
+            solution = solve_loaded(moments.gram, load, rhs)
         except LinAlgError:
             raise UserError(
                 f"the covariance of {moments.n_pixels} pixels from {moments.n_trials} trials is singular; "
@@ -202,13 +219,13 @@ def within_class_variance(values: Array, signal_present: NDArray[np.bool_]) -> f
 class CovarianceObserver(PathObserver):
     """A linear observer that needs no more of its training trials than their `Moments`."""
 
-    def _seen(self, images: Array) -> Array:
-        """Images as the observer sees them, shape `(n_trials, height, width)`."""
-        return images
-
     def pixels(self, images: Array) -> Array:
         """Pixels of checked images as the observer sees them, shape `(n_trials, n_pixels)`."""
-        return self._seen(images).reshape(len(images), -1)
+        return images.reshape(len(images), -1)
+
+    def moments(self, trials: TrainingTrials) -> Moments:
+        """Moments of trials as the observer sees them."""
+        return Moments.of_trials(trials)
 
     @classmethod
     @abstractmethod
@@ -216,8 +233,7 @@ class CovarianceObserver(PathObserver):
         """Fit observers that differ in `path_parameter` alone to moments of images of a shape."""
 
     @classmethod
-    def _fit_together(cls, observers: Sequence[Any], images: Array, signal_present: NDArray[np.bool_]) -> None:
+    def _fit_together(cls, observers: Sequence[Any], trials: TrainingTrials) -> None:
         if observers:
-            height, width = images.shape[1:]
-            moments = Moments.of(observers[0].pixels(images), signal_present)
-            cls.fit_moments(observers, moments, (height, width))
+            height, width = trials.images.shape[1:]
+            cls.fit_moments(observers, observers[0].moments(trials), (height, width))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, check_at_least_0, warn_if_few
+from taskct.observers.base import LinearObserver, TrainingTrials, check_at_least_0, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 
@@ -234,6 +234,12 @@ class HotellingEye(CovarianceObserver):
     def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
         height, width = images.shape[1:]
         return apply_eye_filter(images, self.response((height, width))).astype(np.float64, copy=False)
+
+    def pixels(self, images: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: D102 - as in CovarianceObserver
+        return self._seen(images).reshape(len(images), -1)
+
+    def moments(self, trials: TrainingTrials) -> Moments:  # noqa: D102 - as in CovarianceObserver
+        return Moments.of(self.pixels(trials.images), trials.signal_present)
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver

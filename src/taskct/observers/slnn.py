@@ -1,23 +1,23 @@
-"""The single-layer neural-network numerical observer (SLNN-NO), fitted afresh or as a head in training."""
+"""The single-layer neural-network numerical observer (SLNN-NO), fitted afresh; `slnn_head` has it as a head."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit
-from torch import nn
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, check_at_least_0, check_images, warn_if_few
-from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.observers.base import PathObserver, TrainingTrials, check_at_least_0, warn_if_few
+from taskct.observers.solve import FROM_SIZE, SingleFactor, conjugate_gradients
 
 _MAX_STEPS = 200
 _TOLERANCE = 1e-7
 """Of the last Newton step, relative to the logits; what is left after it is of the order of its square."""
+_STEP_TOLERANCE = 1e-3
+"""Of a step that conjugate gradients solve; what is left of the last one is this share of `_TOLERANCE`."""
 
 
 class SLNN(PathObserver):
@@ -50,20 +50,40 @@ class SLNN(PathObserver):
         self.weight_decay = check_at_least_0("weight_decay", weight_decay)
 
     @classmethod
-    def _fit_together(
-        cls, observers: Sequence["SLNN"], images: NDArray[np.float64], signal_present: NDArray[np.bool_]
-    ) -> None:
+    def _fit_together(cls, observers: Sequence["SLNN"], trials: TrainingTrials) -> None:
         if any(o.weight_decay == 0.0 for o in observers):
             raise UserError("weight_decay is 0; the SLNN needs it above 0, since trials can be separable")
-        warn_if_few(len(images), images[0].size, "pixels", trials_per_weight=1.0)
-        pixels = images.reshape(len(images), -1)
-        mean = pixels.mean(axis=0)
-        scale = float(np.sqrt(np.mean((pixels - mean) ** 2)))
-        solutions = logistic_path((pixels - mean) / scale, signal_present, [o.weight_decay for o in observers])
+        shape, n_trials, n_pixels = trials.images.shape[1:], len(trials), trials.images[0].size
+        warn_if_few(n_trials, n_pixels, "pixels", trials_per_weight=1.0)
+        weight_decays = [o.weight_decay for o in observers]
+        mean = trials.pixels.mean(axis=0)
+        if n_trials <= n_pixels:
+            gram = _centred_gram(trials, mean)
+            scale = math.sqrt(float(np.trace(gram)) / gram.shape[0] / n_pixels)
+            gram /= scale**2
+            solutions = [
+                ((coefficients @ trials.pixels - coefficients.sum() * mean) / scale, bias)
+                for coefficients, bias in _dual_path(gram, trials.signal_present, weight_decays)
+            ]
+        else:
+            centred = trials.pixels - mean
+            scale = float(np.sqrt(np.mean(centred**2)))
+            solutions = logistic_path(centred / scale, trials.signal_present, weight_decays)
         for observer, (weights, bias) in zip(observers, solutions, strict=True):
             template = weights / scale
-            observer.template_ = template.reshape(images.shape[1:])
+            observer.template_ = template.reshape(shape)
             observer.offset_ = bias - float(template @ mean)
+
+
+def _centred_gram(trials: TrainingTrials, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inner products of the trials less their mean, from those of the residuals about the class means."""
+    # A trial is its residual r and its class's shift s: ⟨r + s, r' + s'⟩ is ⟨r, r'⟩ and a matrix of rank 4.
+    in_class = np.stack([trials.signal_present, ~trials.signal_present]).astype(np.float64)
+    shift = trials.class_means - mean
+    cross = trials.residuals @ shift.T
+    gram = np.hstack([cross, in_class.T]) @ np.vstack([in_class, cross.T + shift @ shift.T @ in_class])
+    gram += trials.gram
+    return gram
 
 
 def logistic_path(
@@ -92,20 +112,37 @@ def logistic_path(
         If Newton's method does not converge.
     """
     n_trials, n_features = features.shape
-    dual = n_trials <= n_features
-    # With w = Xᵀa the logits are XXᵀa + b and ‖w‖² is aᵀXXᵀa, so only the Gram matrix is needed.
-    design = features @ features.T if dual else features
-    step = _dual_step if dual else _primal_step
+    if n_trials <= n_features:
+        path = _dual_path(features @ features.T, labels, weight_decays)
+        return [(features.T @ coefficients, bias) for coefficients, bias in path]
+    return _path(features, labels, weight_decays, dual=False)
+
+
+def _dual_path(
+    gram: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float]
+) -> list[tuple[NDArray[np.float64], float]]:
+    """As `logistic_path`, from the Gram matrix; coefficients a of w = Xᵀa, which sum to 0, and bias.
+
+    The logits are XXᵀa + b and ‖w‖² is aᵀXXᵀa, so nothing else is needed.
+    """
+    return _path(gram, labels, weight_decays, dual=True)
+
+
+def _path(
+    design: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float], *, dual: bool
+) -> list[tuple[NDArray[np.float64], float]]:
     coefficients, bias = np.zeros(design.shape[1]), 0.0
     solutions = {}
     for weight_decay in sorted(set(weight_decays), reverse=True):
+        step = _DualStep() if dual else _primal_step
         coefficients, bias = _newton(design, labels, weight_decay, dual, step, coefficients, bias)
-        solutions[weight_decay] = (features.T @ coefficients if dual else coefficients, bias)
+        solutions[weight_decay] = coefficients, bias
     return [solutions[weight_decay] for weight_decay in weight_decays]
 
 
 _Step = Callable[
-    [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float], tuple[NDArray[np.float64], float]
+    [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, NDArray[np.float64]],
+    tuple[NDArray[np.float64], float],
 ]
 
 
@@ -132,7 +169,7 @@ def _newton(
         probability = expit(logits)
         curvature = np.maximum(probability * (1.0 - probability), 1e-12)
         response = curvature * logits + labels - probability
-        target, target_bias = step(design, curvature, response, len(labels) * weight_decay)
+        target, target_bias = step(design, curvature, response, len(labels) * weight_decay, coefficients)
         fraction = 1.0
         while True:
             trial = coefficients + fraction * (target - coefficients)
@@ -150,10 +187,48 @@ def _newton(
     raise RuntimeError(f"the SLNN with weight_decay {weight_decay} did not converge in {_MAX_STEPS} steps; raise it")
 
 
+class _DualStep:
+    """Solve (G + load · W⁻¹) a = z − b with Σa = 0; W is the curvature, Wz the response.
+
+    The steps of one strength differ in W alone, and not by much: conjugate gradients solve them all with the factor
+    of the first one.
+    """
+
+    def __init__(self) -> None:
+        self._factor: SingleFactor | None = None
+        self._direct = False
+
+    def __call__(
+        self,
+        gram: NDArray[np.float64],
+        curvature: NDArray[np.float64],
+        response: NDArray[np.float64],
+        load: float,
+        start: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], float]:
+        if len(gram) >= FROM_SIZE and not self._direct:
+            diagonal = load / curvature
+            try:
+                if self._factor is None:
+                    self._factor = SingleFactor(gram, diagonal)
+            except LinAlgError:  # in single precision; double may yet do
+                self._direct = True
+                return _dual_step(gram, curvature, response, load)
+            residual = response / curvature - gram @ start - diagonal * start
+            change = conjugate_gradients(
+                gram, diagonal, residual, self._factor, tolerance=_STEP_TOLERANCE, centred=True
+            )
+            if change is not None:
+                bias = float(np.mean(residual - gram @ change - diagonal * change))
+                return start + change, bias
+            self._direct = True
+        return _dual_step(gram, curvature, response, load)
+
+
 def _dual_step(
     gram: NDArray[np.float64], curvature: NDArray[np.float64], response: NDArray[np.float64], load: float
 ) -> tuple[NDArray[np.float64], float]:
-    """Solve (G + load · W⁻¹) a = z − b with Σa = 0; W is the curvature, Wz the response."""
+    """Solve as `_DualStep` does, by a factor in double precision."""
     root = np.sqrt(curvature)
     matrix = root[:, None] * gram * root
     matrix.flat[:: len(matrix) + 1] += load
@@ -165,7 +240,11 @@ def _dual_step(
 
 
 def _primal_step(
-    features: NDArray[np.float64], curvature: NDArray[np.float64], response: NDArray[np.float64], load: float
+    features: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+    response: NDArray[np.float64],
+    load: float,
+    _start: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float]:
     """Solve (XᵀWX + load · I) w = XᵀWz for features centred with the weights W, and the bias with it."""
     mean = curvature @ features / curvature.sum()
@@ -175,169 +254,3 @@ def _primal_step(
     factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
     weights = cho_solve(factor, centred.T @ response)
     return weights, float(response.sum() / curvature.sum() - mean @ weights)
-
-
-class SLNNHead(nn.Module):
-    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region.
-
-    The logit is the test statistic. `kind="pixel"` is the paper's. `kind="eye"` puts an eye filter E and
-    white internal noise before the layer: in training mode the noise is drawn on every pixel; in evaluation
-    mode `forward` is free of noise and `test_statistic` adds it. The weights start at 0.
-
-    Inside, images are standardised and divided by √(number of pixels), so that a step of an optimiser moves
-    the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
-
-    Parameters
-    ----------
-    shape
-        Height and width of the region, pixels.
-    kind
-        `"pixel"` or `"eye"`.
-    offset_hu
-        Subtracted from every image, HU: one value or a mean image, shape `(height, width)`.
-    scale_hu
-        Typical standard deviation of the images around `offset_hu`, HU, above 0.
-    pixel_mm, viewing_distance_mm, magnification
-        Of the eye, as for `taskct.observers.eye.eye_filter`; `pixel_mm` is needed for `kind="eye"` alone.
-    internal_noise_hu
-        Standard deviation per pixel behind the eye, HU, at least 0; for `kind="eye"` alone.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range.
-
-    References
-    ----------
-    .. [1] Li, Li, Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303.
-
-    Examples
-    --------
-    >>> head = SLNNHead((8, 8), offset_hu=40.0, scale_hu=20.0)
-    >>> head(torch.full((3, 8, 8), 40.0)).shape
-    torch.Size([3])
-    """
-
-    offset_hu: torch.Tensor
-    scale_hu: torch.Tensor
-    internal_noise_hu: torch.Tensor
-    response: torch.Tensor
-
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        *,
-        kind: Literal["pixel", "eye"] = "pixel",
-        offset_hu: float | NDArray[np.floating] | torch.Tensor = 0.0,
-        scale_hu: float = 1.0,
-        pixel_mm: float | None = None,
-        internal_noise_hu: float = 0.0,
-        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
-        magnification: float = 1.0,
-    ) -> None:
-        super().__init__()
-        if kind not in ("pixel", "eye"):
-            raise UserError(f"kind of the SLNN head is {kind!r}; it must be 'pixel' or 'eye'")
-        if not 0.0 < scale_hu < float("inf"):
-            raise UserError(f"scale_hu is {scale_hu}; it must be finite and above 0 HU")
-        self.kind = kind
-        self.weight = nn.Parameter(torch.zeros(shape))
-        self.bias = nn.Parameter(torch.zeros(()))
-        offset = torch.as_tensor(offset_hu, dtype=torch.float32)
-        self.register_buffer("offset_hu", offset.expand(shape).clone())
-        self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
-        if kind == "eye":
-            if pixel_mm is None:
-                raise UserError("an SLNN head of kind 'eye' needs pixel_mm, the pixel size in mm")
-            response = eye_filter(
-                shape,
-                pixel_mm=pixel_mm,
-                viewing_distance_mm=viewing_distance_mm,
-                magnification=magnification,
-            )
-            noise = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
-            self.register_buffer("response", torch.as_tensor(response, dtype=torch.float32))
-            self.register_buffer("internal_noise_hu", torch.tensor(noise))
-        elif internal_noise_hu != 0.0:
-            raise UserError("internal_noise_hu is for an SLNN head of kind 'eye'; leave it at 0 for 'pixel'")
-
-    @property
-    def layer(self) -> torch.Tensor:
-        """Weights of the layer, behind the eye if there is one, 1/HU, shape `(height, width)`."""
-        return self.weight / (self.scale_hu * math.sqrt(self.weight.numel()))
-
-    @property
-    def template(self) -> torch.Tensor:
-        """Effective template on the image, 1/HU, shape `(height, width)`; E w behind an eye."""
-        return apply_eye_filter(self.layer, self.response) if self.kind == "eye" else self.layer
-
-    def forward(self, image_hu: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Logit of every trial.
-
-        Parameters
-        ----------
-        image_hu
-            Regions, HU, shape `(n_trials, height, width)`.
-        generator
-            Of the internal noise; needed in training mode behind an eye.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
-
-        Raises
-        ------
-        ValueError
-            If the shape does not match, or the generator is missing.
-        """
-        if image_hu.ndim != 3 or image_hu.shape[1:] != self.weight.shape:
-            raise ValueError(
-                f"the head takes images of shape (n_trials, {', '.join(map(str, self.weight.shape))}), "
-                f"not {tuple(image_hu.shape)}"
-            )
-        with torch.autocast(image_hu.device.type, enabled=False):  # the HU of a weak signal do not fit bfloat16
-            # E is symmetric: filtering the template once does for filtering every image.
-            centred = image_hu.float() - self.offset_hu
-            logits = centred.flatten(1) @ self.template.flatten() + self.bias
-            if self.kind == "eye" and self.training:
-                if generator is None:
-                    raise ValueError("an SLNN head behind an eye needs a generator for its noise in training")
-                noise = torch.randn(image_hu.shape, generator=generator, device=generator.device).to(logits)
-                logits = logits + self.internal_noise_hu * (noise.flatten(1) @ self.layer.flatten())
-        return logits
-
-    @torch.no_grad()
-    def test_statistic(
-        self, images: NDArray[np.floating] | torch.Tensor, generator: torch.Generator | None = None
-    ) -> NDArray[np.float64]:
-        """Test statistic of every trial, with internal noise behind an eye, whatever the mode.
-
-        Parameters
-        ----------
-        images
-            Regions, HU, shape `(n_trials, height, width)`.
-        generator
-            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed behind an eye. Seed it alike in
-            every arm of a study, so that trial i meets the same noise.
-
-        Returns
-        -------
-        Test statistic, float64, shape `(n_trials,)`.
-
-        Raises
-        ------
-        ValueError
-            If the shape does not match, a value is not finite, or the generator is missing.
-        """
-        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-        checked = torch.from_numpy(check_images(array, tuple(self.weight.shape)))
-        template = self.template.double().cpu()
-        offset = self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum()
-        statistic = checked.flatten(1) @ template.flatten() + offset
-        if self.kind == "eye":
-            if generator is None:
-                raise ValueError("an SLNN head behind an eye needs a generator for its internal noise")
-            noise = torch.randn(len(checked), generator=generator, device=generator.device).double().cpu()
-            statistic = statistic + (self.internal_noise_hu * self.layer.norm()).double().cpu() * noise
-        result: NDArray[np.float64] = statistic.numpy()
-        return result

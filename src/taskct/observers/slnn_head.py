@@ -1,0 +1,395 @@
+"""The SLNN-NO as a head that is trained jointly with a denoiser, alone or one for each of several tasks."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from taskct.errors import UserError
+from taskct.observers.base import check_at_least_0, check_images
+from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+
+
+class SLNNHead(nn.Module):
+    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region.
+
+    The logit is the test statistic. What the layer sees, and where the internal noise is, the `kind` says:
+
+    - `"pixel"`: every pixel, without noise; the paper's.
+    - `"eye"`: the pixels E f behind an eye filter E, with white noise on every one.
+    - `"channels"`: the outputs Uᵀf of a few channels, with the same noise on every one, so that the template is
+      in the span of U.
+
+    In training mode `forward` adds the noise; in evaluation mode it does not, and `test_statistic` does. The
+    weights start at 0.
+
+    Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser moves
+    the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the region, pixels.
+    kind
+        `"pixel"`, `"eye"` or `"channels"`.
+    offset_hu
+        Subtracted from every image, HU: one value or a mean image, shape `(height, width)`.
+    scale_hu
+        Typical standard deviation of the images around `offset_hu`, HU, above 0.
+    pixel_mm, viewing_distance_mm, magnification
+        Of the eye, as for `taskct.observers.eye.eye_filter`; `pixel_mm` is needed for `kind="eye"` alone.
+    channel_matrix
+        U, shape `(n_pixels, n_channels)`, from `taskct.observers.channels`; for `kind="channels"` alone. Each
+        channel is scaled to unit norm, so that the noise means the same in all of them.
+    internal_noise_hu
+        Standard deviation of the noise, HU, at least 0: per pixel behind an eye, per channel of unit norm; not for
+        `kind="pixel"`.
+
+    Raises
+    ------
+    UserError
+        If a setting is out of range.
+
+    References
+    ----------
+    .. [1] Li, Li, Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303.
+    .. [2] Barrett & Myers, Foundations of Image Science, Wiley (2004), ch. 14: channels and internal noise.
+
+    Examples
+    --------
+    >>> head = SLNNHead((8, 8), offset_hu=40.0, scale_hu=20.0)
+    >>> head(torch.full((3, 8, 8), 40.0)).shape
+    torch.Size([3])
+    """
+
+    offset_hu: torch.Tensor
+    scale_hu: torch.Tensor
+    internal_noise_hu: torch.Tensor
+    response: torch.Tensor
+    channel_matrix: torch.Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        kind: Literal["pixel", "eye", "channels"] = "pixel",
+        offset_hu: float | NDArray[np.floating] | torch.Tensor = 0.0,
+        scale_hu: float = 1.0,
+        pixel_mm: float | None = None,
+        channel_matrix: NDArray[np.floating] | None = None,
+        internal_noise_hu: float = 0.0,
+        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
+        magnification: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if kind not in ("pixel", "eye", "channels"):
+            raise UserError(f"kind of the SLNN head is {kind!r}; it must be 'pixel', 'eye' or 'channels'")
+        if not 0.0 < scale_hu < float("inf"):
+            raise UserError(f"scale_hu is {scale_hu}; it must be finite and above 0 HU")
+        if (channel_matrix is not None) != (kind == "channels"):
+            raise UserError("a channel_matrix is needed for an SLNN head of kind 'channels' and for no other")
+        self.kind = kind
+        self.shape = (int(shape[0]), int(shape[1]))
+        offset = torch.as_tensor(offset_hu, dtype=torch.float32)
+        self.register_buffer("offset_hu", offset.expand(self.shape).clone())
+        self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
+        weights: tuple[int, ...] = self.shape
+        if kind == "eye":
+            if pixel_mm is None:
+                raise UserError("an SLNN head of kind 'eye' needs pixel_mm, the pixel size in mm")
+            response = eye_filter(
+                self.shape,
+                pixel_mm=pixel_mm,
+                viewing_distance_mm=viewing_distance_mm,
+                magnification=magnification,
+            )
+            self.register_buffer("response", torch.as_tensor(response, dtype=torch.float32))
+        elif channel_matrix is not None:
+            matrix = unit_channels(channel_matrix, self.shape)
+            self.register_buffer("channel_matrix", torch.as_tensor(matrix, dtype=torch.float32))
+            weights = (matrix.shape[1],)
+        elif internal_noise_hu != 0.0:
+            raise UserError(
+                "internal_noise_hu is for an SLNN head of kind 'eye' or 'channels'; leave it at 0 for 'pixel'"
+            )
+        if kind != "pixel":
+            noise = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
+            self.register_buffer("internal_noise_hu", torch.tensor(noise))
+        self.weight = nn.Parameter(torch.zeros(weights))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    @property
+    def layer(self) -> torch.Tensor:
+        """Weights of the layer on what it sees, 1/HU, shape `(height, width)`, or `(n_channels,)` for channels."""
+        return self.weight / (self.scale_hu * math.sqrt(self.weight.numel()))
+
+    @property
+    def template(self) -> torch.Tensor:
+        """Effective template on the image, 1/HU, shape `(height, width)`: w, E w or U w."""
+        if self.kind == "eye":
+            return apply_eye_filter(self.layer, self.response)
+        if self.kind == "channels":
+            return (self.channel_matrix @ self.layer).reshape(self.shape)
+        return self.layer
+
+    def noise_shape(self, n_trials: int) -> tuple[int, ...] | None:
+        """Shape of the standard normal noise that `forward` takes for `n_trials` trials; None without noise."""
+        return None if self.kind == "pixel" else (n_trials, *self.weight.shape)
+
+    def seen(self, image_hu: torch.Tensor) -> torch.Tensor:
+        """What the layer sees of images less `offset_hu`, without noise, HU, shape `(n_trials, n_weights)`."""
+        centred = image_hu - self.offset_hu.to(image_hu)
+        if self.kind == "eye":
+            centred = apply_eye_filter(centred, self.response)
+        if self.kind == "channels":
+            return centred.flatten(1) @ self.channel_matrix.to(image_hu)
+        return centred.flatten(1)
+
+    def forward(
+        self,
+        image_hu: torch.Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logit of every trial.
+
+        Parameters
+        ----------
+        image_hu
+            Regions, HU, shape `(n_trials, height, width)`.
+        generator
+            Of the internal noise; this or `noise` is needed in training mode, but for a head that sees pixels.
+        noise
+            Standard normal values of the shape that `noise_shape` gives, in place of a draw; they are added in
+            evaluation mode too.
+
+        Returns
+        -------
+        Logits, float32, shape `(n_trials,)`; higher means signal present.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not match, or the generator is missing.
+        """
+        _check_shape(image_hu, self.shape)
+        noise = _internal_noise(self, len(image_hu), generator, noise, training=self.training)
+        with torch.autocast(image_hu.device.type, enabled=False):  # the HU of a weak signal do not fit bfloat16
+            # E is symmetric and U linear: applying them to the template once does for every image.
+            centred = image_hu.float() - self.offset_hu
+            logits = centred.flatten(1) @ self.template.flatten() + self.bias
+            if noise is not None:
+                logits = logits + self.internal_noise_hu * (noise.to(logits).flatten(1) @ self.layer.flatten())
+        return logits
+
+    @torch.no_grad()
+    def test_statistic(
+        self, images: NDArray[np.floating] | torch.Tensor, generator: torch.Generator | None = None
+    ) -> NDArray[np.float64]:
+        """Test statistic of every trial, with the internal noise if there is any, whatever the mode.
+
+        Parameters
+        ----------
+        images
+            Regions, HU, shape `(n_trials, height, width)`.
+        generator
+            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed
+            it alike in every arm of a study, so that trial i meets the same noise.
+
+        Returns
+        -------
+        Test statistic, float64, shape `(n_trials,)`.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not match, a value is not finite, or the generator is missing.
+        """
+        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
+        checked = torch.from_numpy(check_images(array, self.shape))
+        template = self.template.double().cpu()
+        offset = self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum()
+        statistic = checked.flatten(1) @ template.flatten() + offset
+        if self.kind != "pixel":
+            if generator is None:
+                raise ValueError(f"an SLNN head of kind '{self.kind}' needs a generator for its internal noise")
+            noise = torch.randn(len(checked), generator=generator, device=generator.device).double().cpu()
+            statistic = statistic + (self.internal_noise_hu * self.layer.norm()).double().cpu() * noise
+        result: NDArray[np.float64] = statistic.numpy()
+        return result
+
+
+class GroupedHead(nn.Module):
+    """Several SLNN heads at once, one for each task, site or region; each trial goes to the head of its group.
+
+    Every trial has its own template, picked by its group, so that a batch may mix the groups in any way.
+
+    Parameters
+    ----------
+    heads
+        One for each group, in the groups' order; of one kind, one shape and one number of weights. Their settings,
+        channels included, may differ.
+
+    Raises
+    ------
+    UserError
+        If there is none, or they do not fit together.
+
+    Examples
+    --------
+    >>> head = GroupedHead([SLNNHead((8, 8)), SLNNHead((8, 8))])
+    >>> head(torch.zeros(3, 8, 8), torch.tensor([0, 1, 1])).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, heads: Sequence[SLNNHead]) -> None:
+        super().__init__()
+        if len({(head.kind, head.shape, tuple(head.weight.shape)) for head in heads}) != 1:
+            raise UserError(
+                f"{len(heads)} heads do not work as one: give one or more of one kind, shape and number of channels"
+            )
+        self.heads = nn.ModuleList(heads)
+
+    @property
+    def members(self) -> list[SLNNHead]:
+        """The heads, in the order of the groups."""
+        return [cast(SLNNHead, head) for head in self.heads]
+
+    @property
+    def template(self) -> torch.Tensor:
+        """Effective templates on the image, 1/HU, shape `(n_groups, height, width)`."""
+        return torch.stack([head.template for head in self.members])
+
+    def noise_shape(self, n_trials: int) -> tuple[int, ...] | None:
+        """As `SLNNHead.noise_shape`; trials of all groups share it."""
+        return self.members[0].noise_shape(n_trials)
+
+    def forward(
+        self,
+        image_hu: torch.Tensor,
+        group: torch.Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logit of every trial, from the head of its group.
+
+        Parameters
+        ----------
+        image_hu, generator, noise
+            As for `SLNNHead.forward`.
+        group
+            Whole numbers in [0, n_groups), int64, shape `(n_trials,)`.
+
+        Returns
+        -------
+        Logits, float32, shape `(n_trials,)`; higher means signal present.
+
+        Raises
+        ------
+        ValueError
+            If a shape or type does not match, a group has no head, or the generator is missing.
+        """
+        members = self.members
+        _check_shape(image_hu, members[0].shape)
+        group = self.check_group(group, len(image_hu)).to(image_hu.device)
+        noise = _internal_noise(members[0], len(image_hu), generator, noise, training=self.training)
+        with torch.autocast(image_hu.device.type, enabled=False):
+            centred = image_hu.float() - torch.stack([head.offset_hu for head in members])[group]
+            bias = torch.stack([head.bias for head in members])
+            logits = (centred * self.template[group]).flatten(1).sum(dim=1) + bias[group]
+            if noise is not None:
+                layers = torch.stack([head.internal_noise_hu * head.layer for head in members])
+                logits = logits + (noise.to(logits) * layers[group]).flatten(1).sum(dim=1)
+        return logits
+
+    def test_statistic(
+        self,
+        images: NDArray[np.floating] | torch.Tensor,
+        group: NDArray[np.integer] | torch.Tensor,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[np.float64]:
+        """As `SLNNHead.test_statistic`, each trial from the head of its `group`; the groups draw in turn."""
+        groups = self.check_group(torch.as_tensor(group), len(images)).cpu().numpy()
+        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
+        statistic = np.empty(len(array))
+        for index, head in enumerate(self.members):
+            inside = groups == index
+            statistic[inside] = head.test_statistic(array[inside], generator)
+        return statistic
+
+    def check_group(self, group: torch.Tensor, n_trials: int) -> torch.Tensor:
+        """The groups of `n_trials` trials, once they are known to be right.
+
+        Raises
+        ------
+        ValueError
+            If the shape or type does not match, or a group has no head.
+        """
+        if group.shape != (n_trials,) or group.dtype != torch.int64:
+            raise ValueError(f"group must be int64 of shape ({n_trials},), not {group.dtype} {tuple(group.shape)}")
+        if n_trials and (int(group.min()) < 0 or int(group.max()) >= len(self.heads)):
+            raise ValueError(
+                f"groups run from {int(group.min())} to {int(group.max())}; {len(self.heads)} heads serve "
+                f"0 to {len(self.heads) - 1}"
+            )
+        return group
+
+
+def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """A channel matrix with channels of unit norm, once it is known to fit the region.
+
+    Parameters
+    ----------
+    channel_matrix
+        Shape `(n_pixels, n_channels)`.
+    shape
+        Height and width of the region, pixels.
+
+    Returns
+    -------
+    float64, same shape.
+
+    Raises
+    ------
+    UserError
+        If it does not fit, a value is not finite, or a channel is zero.
+    """
+    matrix = np.asarray(channel_matrix, dtype=np.float64)
+    if matrix.ndim != 2 or len(matrix) != math.prod(shape) or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
+        raise UserError(
+            f"a channel matrix of shape {matrix.shape} does not fit a region of {shape[0]} × {shape[1]} pixels; it "
+            f"must be finite and of shape ({math.prod(shape)}, n_channels)"
+        )
+    norm = np.linalg.norm(matrix, axis=0)
+    if not (norm > 0.0).all():
+        raise UserError(f"channel {int(np.argmin(norm))} is zero in every pixel of the region; leave it out")
+    return np.asarray(matrix / norm)
+
+
+def _check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:
+    if image_hu.ndim != 3 or tuple(image_hu.shape[1:]) != shape:
+        raise ValueError(
+            f"the head takes images of shape (n_trials, {shape[0]}, {shape[1]}), not {tuple(image_hu.shape)}"
+        )
+
+
+def _internal_noise(
+    head: SLNNHead, n_trials: int, generator: torch.Generator | None, noise: torch.Tensor | None, *, training: bool
+) -> torch.Tensor | None:
+    """The noise given or drawn, of the head's `noise_shape`; None where there is none."""
+    shape = head.noise_shape(n_trials)
+    if noise is not None:
+        if tuple(noise.shape) != shape:
+            raise ValueError(f"the head's internal noise has shape {shape}, not {tuple(noise.shape)}")
+        return noise
+    if shape is None or not training:
+        return None
+    if generator is None:
+        raise ValueError(f"an SLNN head of kind '{head.kind}' needs a generator for its noise in training, or noise")
+    return torch.randn(shape, generator=generator, device=generator.device)
