@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import zarr
+from zarr.codecs import BytesCodec, TransposeCodec
 
 from taskct import trials as store
 from taskct.errors import UserError
@@ -249,3 +252,80 @@ def test_more_columns_of_truth_than_the_ones_that_all_have(tmp_path):
     trials.truth["exponent"] = np.arange(len(trials), dtype=np.float64)
     write_trials(tmp_path / "trials", {"train": trials})
     assert_stored(tmp_path / "trials", {"train": trials})
+
+
+def test_images_are_mapped_and_not_copied(tmp_path):
+    path = tmp_path / "trials"
+    splits = {"train": some_trials(n=store.CHUNK_TRIALS + 3)}
+    write_trials(path, splits)
+    first, second = read_trials(path, "train"), read_trials(path, "train")
+    group = zarr.open_group(str(path), mode="r")["train"]
+    for name in store.IMAGES:
+        mapped = getattr(first, name)
+        assert isinstance(mapped, np.memmap)
+        assert np.shares_memory(torch.from_numpy(mapped).numpy(), mapped)  # a warning would fail this test
+        assert np.shares_memory(crop(mapped, 1), mapped)
+        np.testing.assert_array_equal(group[name][:], mapped)
+        assert group[name].chunks == mapped.shape
+        mapped[0] = -1.0  # neither another reader nor the store sees it
+        np.testing.assert_array_equal(getattr(second, name), getattr(splits["train"], name))
+    assert_stored(path, splits)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"chunks": (2, 6, 7)},
+        {"compressors": "auto"},
+        {"serializer": BytesCodec(endian="big")},
+        {"filters": [TransposeCodec(order=(2, 1, 0))]},
+    ],
+    ids=["chunks", "compressed", "other byte order", "other axis order"],
+)
+def test_images_that_do_not_lie_as_in_memory_are_read(tmp_path, layout):
+    path, trials = tmp_path / "trials", some_trials()
+    write_trials(path, {"train": trials})
+    group = zarr.open_group(str(path / "train"), mode="r+")
+    settings = {"shape": (5, 6, 7), "chunks": (5, 6, 7), "dtype": "<f4", "compressors": None} | layout
+    group.create_array("noisy", overwrite=True, **settings)[:] = trials.noisy
+    read = read_trials(path, "train")
+    assert not isinstance(read.noisy, np.memmap)
+    np.testing.assert_array_equal(read.noisy, trials.noisy)
+
+
+@pytest.mark.parametrize("left", [None, 0, 100])
+def test_a_file_that_is_not_whole_is_refused(tmp_path, left):
+    path = tmp_path / "trials"
+    write_trials(path, some_splits())
+    file = path / "test" / "reference" / "c" / "0" / "0" / "0"
+    if left is None:
+        file.unlink()
+    else:
+        os.truncate(file, left)
+    with pytest.raises(UserError, match=f"holds {left or 0} bytes and not {7 * 6 * 7 * 4}.*simulate the trials again"):
+        read_trials(path, "test")
+    assert len(read_trials(path, "train")) == 4
+
+
+WRITES_A_PART = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_trials import some_splits
+from taskct.trials import select, write_chunk
+
+for start in map(int, sys.argv[3:]):
+    trials = select(some_splits()["test"], slice(start, start + 2))
+    write_chunk(Path(sys.argv[2]), "test", start, trials)
+"""
+
+
+def test_several_processes_fill_one_file(tmp_path):
+    splits, partial = a_partial_store(tmp_path / "trials")
+    start = [sys.executable, "-c", WRITES_A_PART, str(Path(__file__).parent), str(partial.partial)]
+    writers = [subprocess.Popen([*start, *parts], env={**os.environ, "OMP_NUM_THREADS": "1"}) for parts in ("04", "62")]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert [name for name, _, _ in partial.missing() if name == "test"] == []
+    write_missing(splits, partial)
+    partial.finish()
+    assert_stored(tmp_path / "trials", splits)

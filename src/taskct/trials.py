@@ -1,7 +1,10 @@
-"""The trial store: image pairs, their truth and their split, in one Zarr group, written chunk by chunk.
+"""The trial store: image pairs, their truth and their split, in one Zarr group, written part by part.
 
-A store is filled beside its place, as `NAME.partial`, and takes that place when every chunk is written; a writer that
-was stopped goes on with the chunks that are missing.
+A store is filled beside its place, as `NAME.partial`, and takes that place when every part is written; a writer that
+was stopped goes on with the parts that are missing.
+
+The images of a split are one uncompressed Zarr chunk, that is one file which holds them as memory does. So they are
+read as a memory map, without a copy, and processes that read the same split share its pages.
 """
 
 import shutil
@@ -15,6 +18,7 @@ import zarr
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.mapped_zarr import n_bytes, plain_file, read_array, write_rows
 
 SPLITS = ("train", "validation", "fresh", "test")
 """Networks learn on train; every choice is made on validation; fresh observers learn on fresh; figures are test's."""
@@ -24,6 +28,9 @@ TRUTH = ("case", "region_x_mm", "region_y_mm", "x_mm", "y_mm", "diameter_mm", "c
 signal might have been."""
 
 CHUNK_TRIALS = 256
+"""Trials that are written at a time, and go on from there after a stop."""
+
+IMAGES = ("noisy", "reference")
 
 _DONE = ".done"  # in a store that is being filled: one empty file a chunk, and one when its arrays are there
 _CREATED = "created"
@@ -31,7 +38,7 @@ _CREATED = "created"
 
 @dataclass(frozen=True)
 class Trials:
-    """The trials of one split, in memory.
+    """The trials of one split, in memory or mapped from a store.
 
     Raises
     ------
@@ -141,16 +148,21 @@ class PartialStore:
         root = zarr.open_group(str(self.partial), mode="w", attributes=attributes)
         for name, (n, chunk) in sizes.items():
             group, chunk = root.create_group(name), max(min(chunk, n), 1)
-            for array in ("noisy", "reference"):
-                # Noise does not compress: storing it plain is faster and hardly larger.
-                group.create_array(
-                    array,
+            for array_name in IMAGES:
+                # Noise does not compress: storing it plain is faster, hardly larger, and can be mapped.
+                images = group.create_array(
+                    array_name,
                     shape=(n, *image_shape),
-                    chunks=(chunk, *image_shape),
+                    chunks=(max(n, 1), *image_shape),
                     dtype="float32",
                     compressors=None,
                     attributes={"unit": "HU"},
                 )
+                file = plain_file(self.partial / name / array_name, images)
+                if file is not None:  # of full size from the start, with holes, for parts to be written in any order
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    with file.open("wb") as made:
+                        made.truncate(n_bytes(images))
             group.create_array("signal_present", shape=(n,), chunks=(chunk,), dtype="bool")
             group.create_array(
                 "truth",
@@ -219,8 +231,9 @@ def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     group = _open(partial / split, "r+")
     part = slice(start, start + len(trials))
     names = list(group["truth"].attrs["columns"])
-    for name in ("noisy", "reference", "signal_present"):
-        group[name][part] = getattr(trials, name)
+    for name in IMAGES:
+        write_rows(partial / split / name, group[name], start, getattr(trials, name))
+    group["signal_present"][part] = trials.signal_present
     group["truth"][part] = np.stack([trials.truth[name] for name in names], axis=1)
     (partial / _DONE / f"{split}.{start}").touch()
 
@@ -273,7 +286,7 @@ def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
 
 
 def read_trials(path: Path, split: str) -> Trials:
-    """Read one split into memory.
+    """Read one split.
 
     Parameters
     ----------
@@ -284,21 +297,23 @@ def read_trials(path: Path, split: str) -> Trials:
 
     Returns
     -------
-    Its trials.
+    Its trials. The images are memory maps of the store's files, copied on write: to change them is allowed and does
+    not reach the store. Images of an earlier store, of several chunks, are read into memory.
 
     Raises
     ------
     UserError
-        If the store or the split is missing.
+        If the store or the split is missing, or a file is not whole.
     """
     store = _standing(path)
     if not (store / split).is_dir():
         raise UserError(f"no {split} trials in {path}: run `taskct simulate` on this run folder first")
     group = _open(store / split)
     table = np.asarray(group["truth"])
+    noisy, reference = (read_array(store / split / name, group[name]) for name in IMAGES)
     return Trials(
-        noisy=np.asarray(group["noisy"]),
-        reference=np.asarray(group["reference"]),
+        noisy=noisy,
+        reference=reference,
         signal_present=np.asarray(group["signal_present"]),
         truth={name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])},
     )

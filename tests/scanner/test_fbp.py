@@ -6,7 +6,7 @@ import torch
 
 from taskct.errors import UserError
 from taskct.scanner.analytic import project_ellipses
-from taskct.scanner.fbp import FBP, SLICES_PER_FILTER, parker_weights
+from taskct.scanner.fbp import FBP, SLICES_PER_FILTER, backprojection_matrix, parker_weights
 from taskct.scanner.geometry import DETECTORS, SCANS, ScanGeometry
 from taskct.scanner.kernels import WINDOWS, ramp_kernel
 from taskct.units import MU_WATER_PER_MM, mu_to_hu
@@ -301,3 +301,21 @@ def test_misuse_is_refused():
         FBP(COARSE, n_pixels=4, pixel_mm=1.0, cutoff=0.0)
     with pytest.raises(UserError, match="entries"):
         FBP(COARSE, center_mm=(0.0, 1.0), n_pixels=4096, pixel_mm=0.01)
+
+
+@pytest.mark.parametrize("center", [(0.0, 0.0), (60.0, -45.0), (-150.0, 0.0)])
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_the_bins_beside_the_shadow_of_a_region_change_nothing(detector, center):
+    geometry = ScanGeometry(595.0, 1085.6, 368, 1.0 if detector == "parallel" else 1.9, 240, detector=detector)
+    place = {"center_mm": center, "n_pixels": 12, "pixel_mm": 1.3}
+    region, whole = FBP(geometry, **place), FBP(geometry, n_pixels=64, pixel_mm=5.0)
+    assert region._filter.shape[1] < whole._filter.shape[1]
+    if center == (0.0, 0.0):  # 15.6 mm and their diagonal, at about one bin a millimetre
+        assert region._filter.shape[1] < 30
+    sinogram = random_sinograms(geometry, 2)
+    # The filter to all bins is the whole image's where that reaches; the rest of the shadow is none of the region's.
+    bins, filtered = whole._bins, np.zeros(sinogram.shape)
+    filtered[:, :, bins] = (sinogram @ whole._filter).numpy()
+    matrix = backprojection_matrix(geometry, **place, n_views=240)
+    expected = (matrix @ filtered.reshape(2, -1).T).T.reshape(2, 12, 12)
+    np.testing.assert_allclose(region.reconstruct(sinogram), expected, atol=1e-5 * np.abs(expected).max())

@@ -87,6 +87,18 @@ def backprojection_matrix(
     return sparse.csr_matrix((weights, indices, pointer.astype(np.int32)), shape=shape)
 
 
+def _narrowed(matrix: sparse.csr_matrix, n_bins: int, bins: slice) -> sparse.csr_matrix:
+    """A backprojection matrix of all bins as one of some, which hold all its entries."""
+    width = bins.stop - bins.start
+    if width == n_bins:
+        return matrix
+    view, column = np.divmod(matrix.indices, n_bins)
+    indices = (view * width + column - bins.start).astype(np.int32)
+    return sparse.csr_matrix(
+        (matrix.data, indices, matrix.indptr), shape=(matrix.shape[0], matrix.shape[1] // n_bins * width)
+    )
+
+
 def _shadows(
     geometry: ScanGeometry, x_mm: NDArray[np.floating], y_mm: float | np.floating, n_views: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
@@ -100,10 +112,11 @@ def _shadows(
 class FBP:
     """Filtered backprojection onto the pixels of one square image, batched and differentiable.
 
-    Filtering is a dense product with a Toeplitz matrix (faster than an FFT for rows of some hundred bins), the
-    weighted backprojection a sparse one. A centred image needs the matrix of a quarter of a turn only (at 512² pixels,
-    984 views and 900 bins 1.0 GB, and as much again once a gradient is asked for); one elsewhere that of all views.
-    Large matrices are kept on disk, see `taskct.scanner.matrix_cache`.
+    Filtering is a dense product with a Toeplitz matrix (faster than an FFT for rows of some hundred bins); only the
+    bins are worked out that the image casts its shadow on. The weighted backprojection is a sparse product. A centred
+    image needs the matrix of a quarter of a turn only (at 512² pixels, 984 views and 900 bins 1.0 GB, and as much again
+    once a gradient is asked for); one elsewhere that of all views. Large matrices are kept on disk, see
+    `taskct.scanner.matrix_cache`.
 
     As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air.
 
@@ -164,27 +177,41 @@ class FBP:
         place = {"n_pixels": n_pixels, "pixel_mm": pixel_mm, "n_views": held}
         key = {"matrix": "fbp", "geometry": asdict(geometry), "center_mm": list(center_mm), **place}
 
+        self._bins = self._shadow_bins(held)
+
         def to_pixels() -> sparse.csr_matrix:
-            return cached_matrix(
+            whole = cached_matrix(
                 key,
                 lambda: backprojection_matrix(
                     geometry, center_mm=center_mm, n_pixels=n_pixels, pixel_mm=pixel_mm, n_views=held
                 ),
             )
+            return _narrowed(whole, geometry.n_bins, self._bins)
 
+        bins = {"first_bin": self._bins.start, "last_bin": self._bins.stop - 1}
         self._system = SystemMatrix(
-            to_views=lambda: cached_matrix(key | {"transposed": True}, lambda: to_pixels().T.tocsr()),
+            to_views=lambda: cached_matrix(key | bins | {"transposed": True}, lambda: to_pixels().T.tocsr()),
             to_pixels=to_pixels,
             n_pixels=n_pixels,
             n_views=geometry.n_views,
-            n_bins=geometry.n_bins,
+            n_bins=self._bins.stop - self._bins.start,
             n_views_held=held,
             device=device,
         )
 
+    def _shadow_bins(self, n_views: int) -> slice:
+        """The bins that the image casts its shadow on in the first views: from corner to corner, for it is convex."""
+        reach = (self.n_pixels - 1) / 2.0 * self.pixel_mm
+        x, y = (center + reach * np.array([-1.0, 1.0]) for center in self.center_mm)
+        angle = np.arange(n_views) * self.geometry.step_rad
+        position = np.stack([self.geometry.shadow(x[:, None], np.asarray(row), angle)[0] for row in y])
+        n_bins = self.geometry.n_bins  # one more bin on either side, against rounding
+        low, high = int(np.floor(position.min())) - 1, int(np.floor(position.max())) + 3
+        return slice(min(max(low, 0), n_bins - 2), max(min(high, n_bins), 2))
+
     @cached_property
     def _filter(self) -> torch.Tensor:
-        """Cosine weight and ramp as one matrix, `(n_bins, n_bins)`, mm⁻¹, applied from the right."""
+        """Cosine weight and ramp as one matrix, `(n_bins, n_shadow_bins)`, mm⁻¹, applied from the right."""
         g = self.geometry
         kernel = self._kernel * g.bin_step
         if g.detector == "curved":
@@ -192,15 +219,20 @@ class FBP:
             kernel[1:] *= (angle / np.sin(angle)) ** 2
             kernel /= g.source_isocenter_mm
         matrix = np.cos(g.fan_rad)[:, None] * linalg.toeplitz(kernel)
-        return torch.from_numpy(matrix.astype(np.float32)).to(self.device)
+        if self._redundancy is None:
+            matrix = matrix * parker_weights(g)[0, 0]
+        return torch.from_numpy(np.ascontiguousarray(matrix[:, self._bins], dtype=np.float32)).to(self.device)
 
     @cached_property
-    def _redundancy(self) -> torch.Tensor:
-        """Weights of the rays, `(n_views, n_bins)`, or one number where all are alike."""
+    def _redundancy(self) -> torch.Tensor | None:
+        """Weights of the rays, `(n_views, n_bins)`; None where all are alike, and part of the filter."""
         weights = parker_weights(self.geometry)
         if np.ptp(weights) == 0:
-            weights = weights[:1, :1]
+            return None
         return torch.from_numpy(weights.astype(np.float32)).to(self.device)
+
+    def _weigh(self, sinogram: torch.Tensor) -> torch.Tensor:
+        return sinogram if self._redundancy is None else sinogram * self._redundancy
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
         """Reconstruct the image.
@@ -254,13 +286,14 @@ class FBP:
             low, fraction, weight = (part[0] for part in _shadows(g, np.array([[x]]), y, g.n_views))
             views = np.arange(g.n_views)
             filtered[views, low], filtered[views, low + 1] = weight * (1.0 - fraction), weight * fraction
-        return torch.from_numpy(filtered).to(self.device) @ self._filter.T * self._redundancy
+        shadow = torch.from_numpy(np.ascontiguousarray(filtered[:, self._bins])).to(self.device)
+        return self._weigh(shadow @ self._filter.T)
 
     def _reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
         image = sinogram.new_empty(len(sinogram), self.n_pixels, self.n_pixels)
         for start in range(0, len(sinogram), SLICES_PER_FILTER):
             part = slice(start, start + SLICES_PER_FILTER)
-            image[part] = self._system.backproject(sinogram[part].to(torch.float32) * self._redundancy @ self._filter)
+            image[part] = self._system.backproject(self._weigh(sinogram[part].to(torch.float32)) @ self._filter)
         return image
 
     def _adjoint(self, image: torch.Tensor) -> torch.Tensor:
@@ -268,5 +301,5 @@ class FBP:
         for start in range(0, len(image), SLICES_PER_FILTER):
             part = slice(start, start + SLICES_PER_FILTER)
             filtered = self._system.project(image[part].to(torch.float32))
-            sinogram[part] = filtered @ self._filter.T * self._redundancy
+            sinogram[part] = self._weigh(filtered @ self._filter.T)
         return sinogram

@@ -10,8 +10,10 @@ from scipy import sparse
 
 from taskct.errors import UserError
 
-COLUMNS_PER_PRODUCT = 16
-"""Measured on two cores: the fastest from 64² to 512² pixels."""
+COLUMNS_PER_PRODUCT = (16, 64)
+"""The more columns, the less often the matrix is read; measured on two cores from 64² to 512² pixels."""
+TABLE_BYTES = 2**23
+"""Of the columns together: what a processor's last cache holds beside the matrix that runs through it."""
 FEW_COLUMNS = 8
 """Up to so many columns MKL's sparse product is faster than a weighted sum of table rows."""
 COLUMNS_ON_GPU = 64
@@ -124,8 +126,10 @@ class SystemMatrix:
         self.n_pixels, self.n_views, self.n_bins, self.n_views_held = n_pixels, n_views, n_bins, n_views_held
         self.n_turns = -(-n_views // n_views_held)
         self.device = torch.device(device)
-        columns = COLUMNS_PER_PRODUCT if self.device.type == "cpu" else COLUMNS_ON_GPU
-        self.slices_per_product = max(columns // self.n_turns, 1)
+        rows = max(n_pixels**2, n_views_held * n_bins)
+        fewest, most = COLUMNS_PER_PRODUCT
+        columns = min(max(TABLE_BYTES // (4 * rows) // 16 * 16, fewest), most)
+        self.slices_per_product = max((columns if self.device.type == "cpu" else COLUMNS_ON_GPU) // self.n_turns, 1)
 
     @cached_property
     def to_views(self) -> torch.Tensor:
