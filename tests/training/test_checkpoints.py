@@ -84,7 +84,7 @@ def test_weights_of_another_network(saved: Path) -> None:
     deep = Denoiser(ResidualCNN(n_layers=4, n_channels=4), offset_hu=0.0, scale_hu=1.0)
     flat = Denoiser(ResidualCNN(n_layers=2, n_channels=4), offset_hu=0.0, scale_hu=1.0)
     for other in (wide, deep, flat):
-        with pytest.raises(UserError, match="do not fit denoiser") as caught:
+        with pytest.raises(UserError, match="weights of another network: for denoiser it") as caught:
             load_weights(saved, {"denoiser": other})
         assert "\n" not in str(caught.value)
 

@@ -10,13 +10,16 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
-from taskct.denoisers.denoiser import Denoiser, denoise
+from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.observers import SLNNHead
 from taskct.training.layers import freeze_all_but
 from taskct.training.loop import TrainingDiverged, batches, mean_squared_error, train
+from taskct.training.step import patch
+from taskct.training.tasks import SLNNTask
 from taskct.trials import TRUTH, Trials
 
 SIDE = 8
+NEEDS_BF16 = pytest.mark.skipif(resolve_dtype("auto", "cpu") != "bfloat16", reason="this CPU only emulates bfloat16")
 
 
 def trials_of(noisy: np.ndarray, reference: np.ndarray, present: np.ndarray) -> Trials:
@@ -52,7 +55,7 @@ def gain_denoiser() -> Denoiser:
     return Denoiser(Gain(), offset_hu=50.0, scale_hu=20.0)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=NEEDS_BF16)])
 def test_pretraining_reaches_the_wiener_gain(dtype: str) -> None:
     denoiser = gain_denoiser()
     history = train(denoiser, white(320), **settings(dtype=dtype))
@@ -65,7 +68,7 @@ def test_pretraining_reaches_the_wiener_gain(dtype: str) -> None:
     # Half the variance at best, 200 HU²; 12,800 pixels give it a s.d. of 1.3 %, so 6 % is 4 s.d. and more.
     assert mse == pytest.approx(200.0, rel=0.06)
     assert history[-1].rmse_hu < history[0].rmse_hu < math.sqrt(800.0)
-    assert all(math.isnan(epoch.bce) for epoch in history)
+    assert all(math.isnan(epoch.task) for epoch in history)
 
 
 def test_the_margin_is_never_trained_on() -> None:
@@ -90,7 +93,9 @@ def test_the_same_seed_trains_the_same(kind: str) -> None:
     for seed in (3, 3, 4):
         denoiser, head = gain_denoiser(), head_of(kind)
         torch.rand(seed)  # the global generator plays no part
-        history = train(denoiser, white(64), head=head, task_weight=0.5, **settings(seed=seed))
+        history = train(
+            denoiser, white(64), task=SLNNTask(head, training="joint"), task_weight=0.5, **settings(seed=seed)
+        )
         results.append(([*denoiser.parameters(), *head.parameters()], history))
     (first, a), (again, b), (other, _) = results
     assert all(torch.equal(p, q) for p, q in zip(first, again, strict=True))
@@ -104,7 +109,9 @@ def test_at_lambda_0_labels_reach_the_head_alone() -> None:
     trained = []
     for one in (data, turned):
         denoiser, head = gain_denoiser(), head_of()
-        train(denoiser, one, head=head, head_learning_rate=0.01, task_weight=0.0, **settings())
+        train(
+            denoiser, one, task=SLNNTask(head, training="joint"), task_learning_rate=0.01, task_weight=0.0, **settings()
+        )
         trained.append((list(denoiser.parameters()), head))
     assert all(torch.equal(p, q) for p, q in zip(trained[0][0], trained[1][0], strict=True))
     assert float((trained[0][1].weight - trained[1][1].weight).detach().abs().max()) > 1e-3
@@ -183,8 +190,7 @@ def test_any_number_of_steps(n_trials: int, n_epochs: int) -> None:
 
 @pytest.mark.parametrize(("n", "sizes"), [(5, [5]), (16, [16]), (50, [16, 16, 16])])
 def test_batches_are_full_and_take_nothing_twice(n: int, sizes: list[int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    epochs = [list(batches(n, 16, generator)) for _ in range(2)]
+    epochs = [list(batches(n, 16, seed=seed)) for seed in range(2)]
     for epoch in epochs:
         assert [len(index) for index in epoch] == sizes
         taken = torch.cat(epoch).tolist()
@@ -211,16 +217,16 @@ class Failing(nn.Module):
 def test_nan_stops_and_keeps_the_weights_of_the_epochs_start(n_good: int, epoch: int, step: int, joint: bool) -> None:
     network = Failing(n_good)
     denoiser = Denoiser(network, offset_hu=50.0, scale_hu=20.0)
-    head = head_of() if joint else None
+    task = SLNNTask(head_of(), training="joint") if joint else None
     with pytest.raises(TrainingDiverged) as caught:
-        train(denoiser, white(64), head=head, stage="stage X", **settings(learning_rate=0.01))
+        train(denoiser, white(64), task=task, stage="stage X", **settings(learning_rate=0.01))
     setting = "training.finetune_learning_rate" if joint else "training.learning_rate"
     assert str(caught.value) == (
         f"stage X: the loss is not finite in epoch {epoch}, step {step} of 4; lower {setting} (0.01)"
     )
     good = caught.value.last_good
     assert float(good["denoiser.network.gain"]) == network.seen[4 * (epoch - 1)]
-    assert ("head.weight" in good) == joint
+    assert ("task.head.weight" in good) == joint
     assert all(bool(torch.isfinite(value).all()) for value in good.values())
 
 
@@ -270,8 +276,8 @@ def test_a_jointly_trained_head_reaches_the_hotelling_observer() -> None:
     train(
         denoiser,
         trials_of(noisy, noisy, present),
-        head=head,
-        head_learning_rate=0.05,
+        task=SLNNTask(head, training="joint"),
+        task_learning_rate=0.05,
         task_weight=0.9,
         **settings(n_epochs=40, batch_size=250),
     )
@@ -283,3 +289,87 @@ def test_a_jointly_trained_head_reaches_the_hotelling_observer() -> None:
     assert 0.8 < ideal < 0.95
     assert untuned < ideal - 0.1  # so that the test can tell the two apart
     assert ideal - 0.006 < reached <= ideal + 1e-9
+
+
+def misleading() -> tuple[Trials, Trials]:
+    """Training lowers the gain to 0.5; on these validation trials, whose reference is the noisy image, 1 is best."""
+    other = white(64, seed=1)
+    return white(64), trials_of(other.noisy, other.noisy, other.signal_present)
+
+
+def trained_on_misleading(**changed: Any) -> tuple[float, list[float]]:
+    """RMSE on the validation trials in the end, and after every epoch."""
+    denoiser = gain_denoiser()
+    trials, validation = misleading()
+    history = train(denoiser, trials, validation=validation, **settings(**changed))
+    denoised = denoise(denoiser, validation.noisy, dtype="float32", margin=1)
+    rmse = math.sqrt(mean_squared_error(denoised, validation.reference[:, 1:-1, 1:-1]))
+    return rmse, [epoch.validation_rmse_hu for epoch in history]
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_epoch_on_validation_is_kept_if_asked_for(keep: str) -> None:
+    rmse, seen = trained_on_misleading(keep=keep)
+    assert seen.index(min(seen)) < 2
+    assert seen[-1] > 1.2 * min(seen)  # so that the test can tell the two apart
+    assert rmse == pytest.approx(min(seen) if keep == "best" else seen[-1], rel=1e-5)
+
+
+def test_patience_ends_a_training_that_gets_no_better() -> None:
+    _, whole = trained_on_misleading()
+    _, seen = trained_on_misleading(patience=2)
+    assert len(seen) == whole.index(min(whole)) + 1 + 2 < len(whole)
+    assert seen == whole[: len(seen)]
+
+
+def test_validation_trials_are_needed_to_choose_by() -> None:
+    for wrong in ({"keep": "best"}, {"patience": 1}):
+        with pytest.raises(ValueError, match="need validation trials"):
+            train(gain_denoiser(), white(16), **settings(**wrong))
+
+
+def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def record(self: torch.optim.AdamW, *arguments: Any, **keywords: Any) -> Any:
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
+        return step(self, *arguments, **keywords)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", record)
+    train(gain_denoiser(), white(64), **settings(n_epochs=1))
+    free, norms[:] = max(norms), []
+    train(gain_denoiser(), white(64), **settings(n_epochs=1, max_gradient_norm=free / 10))
+    assert max(norms) == pytest.approx(free / 10, rel=1e-3)
+
+
+def test_patches_are_squares_of_the_images_at_one_place() -> None:
+    images = torch.arange(2.0 * 7 * 9).reshape(2, 7, 9)
+    places = set()
+    for seed in range(200):
+        a, b = patch([images, -images], 4, seed=seed)
+        assert torch.equal(a, -b)
+        assert a.shape == (2, 4, 4)
+        top, left = divmod(int(a[0, 0, 0]), 9)
+        assert torch.equal(a, images[:, top : top + 4, left : left + 4])
+        places.add((top, left))
+    assert len(places) == 4 * 6  # every place: one is missed once in some 200 seedings of the test
+    (whole,) = patch([images], 20, seed=0)
+    assert torch.equal(whole, images)
+
+
+def test_a_training_on_patches_learns_the_same_gain() -> None:
+    denoiser = gain_denoiser()
+    train(denoiser, white(320), **settings(patch_pixels=6))
+    assert float(next(denoiser.parameters()).detach()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_task_needs_whole_regions() -> None:
+    with pytest.raises(ValueError, match="whole regions"):
+        train(gain_denoiser(), white(16), task=SLNNTask(head_of()), **settings(patch_pixels=6))
+
+
+def test_lambda_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
+        train(gain_denoiser(), white(16), **settings(task_weight=1.0))

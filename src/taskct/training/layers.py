@@ -1,5 +1,8 @@
 """Which layers of a network are fine-tuned, and in what mode."""
 
+import fnmatch
+import re
+
 from torch import nn
 
 from taskct.errors import UserError
@@ -13,7 +16,8 @@ def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
     network
         The network.
     trainable
-        "all"; "last:K" for the last K modules that own parameters; or a pattern that parameter names must contain.
+        "all"; "last:K" or "first:K" for the last or first K modules that own parameters; or a pattern of parameter
+        names, with * and ? as in file names, or a part of them.
 
     Returns
     -------
@@ -24,19 +28,27 @@ def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
     UserError
         If nothing is left to train.
     """
-    names = [name for name, _ in network.named_parameters()]
+    # What the network's own author froze stays frozen.
+    names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     if trainable == "all":
         chosen = set(names)
-    elif trainable.startswith("last:") and trainable[5:].isdigit():
-        last = set(owners[-int(trainable[5:]) :]) if int(trainable[5:]) else set()
-        chosen = {name for name in names if name.rpartition(".")[0] in last}
+    elif end := re.fullmatch(r"(first|last):(\d+)", trainable):
+        count = int(end[2])
+        if count > len(owners):
+            raise UserError(
+                f"training.trainable is {trainable}, and the network has {len(owners)} layers with parameters: give at "
+                "most that many, or all"
+            )
+        some = set(owners[:count] if end[1] == "first" else owners[max(len(owners) - count, 0) :])
+        chosen = {name for name in names if name.rpartition(".")[0] in some}
     else:
-        chosen = {name for name in names if trainable in name}
+        pattern = trainable if set(trainable) & set("*?[") else f"*{trainable}*"
+        chosen = {name for name in names if fnmatch.fnmatchcase(name, pattern)}
     if not chosen:
         raise UserError(
-            f"training.trainable {trainable!r} leaves nothing to train: use all, last:K, or a part of these names: "
-            f"{', '.join(names[:6])}…"
+            f"training.trainable {trainable!r} leaves nothing to train: use all, last:K, first:K, or a pattern of "
+            f"these names: {', '.join(names[:6])}{'…' if len(names) > 6 else ''}"
         )
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in chosen)

@@ -1,28 +1,50 @@
-"""The training loop: pretraining by MSE, joint fine-tuning by the hybrid loss."""
+"""The training loop: pretraining by MSE, joint fine-tuning with a task; killable at any moment."""
 
-import copy
+import hashlib
+import json
 import math
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from taskct.denoisers.denoiser import autocast
+from taskct.denoisers.denoiser import resolve_dtype
 from taskct.errors import UserError
-from taskct.observers.slnn import SLNNHead
+from taskct.seeds import derive_seed
+from taskct.training.compilation import compiled
 from taskct.training.layers import set_training_mode
-from taskct.training.losses import joint_loss
+from taskct.training.log import TrainingLog
+from taskct.training.parallel import make_fabric, share
+from taskct.training.state import (
+    load_state,
+    optimizer_tensors,
+    restore,
+    restore_optimizer,
+    save_state,
+    snapshot,
+)
+from taskct.training.step import Step, patch
+from taskct.training.tasks.base import TaskLoss
+from taskct.training.validation import task_noise, validate
 from taskct.trials import Trials
 
 Progress = Callable[[int, int, str], None]
 """Called as (images done, images in all, what the losses are)."""
 
+STATE_EVERY_S = 30.0
+"""Seconds between two states on the disk within an epoch."""
 
-class TrainingDiverged(UserError):  # noqa: N818 - it says what happened
+
+class TrainingFailed(UserError):  # noqa: N818 - it says what happened
+    """A training came to nothing; it is the arm's fault, and other arms go on."""
+
+
+class TrainingDiverged(TrainingFailed):
     """A loss or a weight was not finite; carries the last weights known to be good."""
 
     def __init__(self, message: str, last_good: dict[str, torch.Tensor]) -> None:
@@ -36,13 +58,34 @@ class Epoch:
 
     rmse_hu: float
     """Root of the mean squared error over the region, HU."""
-    bce: float
-    """Binary cross-entropy, nats; nan in pretraining."""
+    task: float
+    """The task's loss, 1 at chance for the SLNN; nan in pretraining."""
+    validation_rmse_hu: float = math.nan
+    """After the epoch, on validation trials; nan without them."""
+    validation_task: float = math.nan
+    validation_loss: float = math.nan
+    """(1−λ)·MSE/MSE_pre + λ·task there: what the best epoch is chosen by."""
 
 
-def batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+@dataclass
+class _Place:
+    """Where a training stands; with the weights and the optimizer's moments it is all there is to know.
+
+    Every random draw is derived from the seed and the step's number, so there is no other state of a generator.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    """Within the epoch."""
+    sum_mse: float = 0.0
+    sum_task: float = 0.0
+    best_loss: float = math.inf
+    best_epoch: int = -1
+
+
+def batches(n: int, batch_size: int, *, seed: int) -> Iterator[torch.Tensor]:
     """Indices of one shuffled epoch, full batches only (all of it if there are fewer than one batch)."""
-    order = torch.randperm(n, generator=generator)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     if n < batch_size:
         yield order
         return
@@ -59,17 +102,33 @@ def train(
     learning_rate: float,
     margin: int,
     seed: int,
-    head: SLNNHead | None = None,
-    head_learning_rate: float = 1e-3,
-    head_weight_decay: float = 0.0,
+    task: TaskLoss | None = None,
+    task_learning_rate: float = 1e-3,
+    task_weight_decay: float = 0.0,
     task_weight: float = 0.0,
     mse_pretrained: float = 1.0,
+    signal: torch.Tensor | None = None,
+    group: torch.Tensor | None = None,
+    patch_pixels: int | None = None,
+    max_gradient_norm: float | None = None,
+    validation: Trials | None = None,
+    validation_signal: torch.Tensor | None = None,
+    validation_group: torch.Tensor | None = None,
+    keep: Literal["last", "best"] = "last",
+    patience: int | None = None,
     device: torch.device | str = "cpu",
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
+    compile_network: bool = False,
+    state: Path | None = None,
+    identity: str = "",
+    log: TrainingLog | None = None,
     stage: str = "pretrain",
     progress: Progress | None = None,
 ) -> list[Epoch]:
     """Train a denoiser in place, with a one-cycle schedule.
+
+    Started by `torchrun`, every process calls it alike; each takes its share of every batch, and all end with the same
+    weights. Process 0 alone writes files.
 
     Parameters
     ----------
@@ -78,20 +137,43 @@ def train(
     trials
         Images with their margin.
     n_epochs, batch_size, learning_rate
-        Of Adam; the learning rate is the schedule's peak.
+        Of Adam; the batch is that of all processes together, the learning rate is the schedule's peak.
     margin
         Pixels cut from each side before any loss is taken.
     seed
-        Of the shuffling, of the head's internal noise and of what the network draws itself, as dropout does. The
-        global generators are left as they were.
-    head
-        None to pretrain by MSE; otherwise the observer to train jointly, see `joint_loss`.
-    head_learning_rate, head_weight_decay
-        Of the head.
+        Root of every draw: the order of the trials, patches, a task's internal noise and what the network draws itself,
+        as dropout does; each derived by name, see `derive_seed`. The global generators are left as they were.
+    task
+        None to train by MSE; otherwise what is trained jointly, see `TaskLoss`.
+    task_learning_rate, task_weight_decay
+        Of the task's own parameters.
     task_weight, mse_pretrained
-        λ and the normalization of the MSE, see `hybrid_loss`.
+        λ in [0, 1) and the normalization of the MSE, HU².
+    signal, group
+        Of every trial, for a task that needs them, see `TaskLoss`.
+    patch_pixels
+        Side of the squares, margin included, that are cut at random from the images of every batch; None takes them
+        whole. Without a task only.
+    max_gradient_norm
+        Gradients longer than this are shortened to it; None leaves them.
+    validation, validation_signal, validation_group
+        Trials to look at after every epoch; needed for `keep="best"` and `patience`.
+    keep
+        Which weights stand in the end: those after the last epoch, or after the one with the lowest validation loss.
+    patience
+        Epochs without a lower validation loss after which training ends; None never does.
     device, dtype
-        Where and in what precision, "bfloat16" or "float32".
+        Where and in what precision: "bfloat16", "float32" or "auto".
+    compile_network
+        Whether `torch.compile` makes the network's step; see `taskct.training.compilation`.
+    state
+        A file for the whole state of the training, written after every epoch and every `STATE_EVERY_S` seconds. If it
+        is there and of this very training, training goes on from it and ends with the same bits as if it had never
+        stopped. It stays: the caller removes it once the weights are saved.
+    identity
+        Stands for everything else that the training depends on: the trials and the task.
+    log
+        Gets every epoch's losses.
     stage
         Name used in messages.
     progress
@@ -106,88 +188,207 @@ def train(
     TrainingDiverged
         At the first loss that is not finite, or after an epoch that left weights that are not; the weights at the
         start of that epoch come with it.
+    UserError
+        If there are fewer trials in a batch than processes, or `state` is broken.
+    ValueError
+        If an argument is out of range, or validation trials are missing.
     """
-    generator = torch.Generator().manual_seed(seed)
-    noise_generator = torch.Generator(device=device).manual_seed(seed + 1)
-    noisy, reference = torch.from_numpy(trials.noisy), torch.from_numpy(trials.reference)
-    present = torch.from_numpy(trials.signal_present)
+    if not 0.0 <= task_weight < 1.0:
+        raise ValueError(f"task_weight is {task_weight}; it must lie in [0, 1)")
+    if validation is None and (keep == "best" or patience is not None):
+        raise ValueError("keep='best' and patience need validation trials")
+    if patch_pixels is not None and task is not None:
+        raise ValueError("a task needs whole regions: patch_pixels is for training by MSE alone")
+    device = torch.device(device)
+    dtype = resolve_dtype(dtype, device)
+    fabric = make_fabric(device, dtype)
+    device = fabric.device
     set_training_mode(denoiser.to(device))
-    groups: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
     modules: dict[str, nn.Module] = {"denoiser": denoiser}
+    groups: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
     peaks = [learning_rate]
-    if head is not None:
-        head.to(device).train()
-        modules["head"] = head
-        groups.append({"params": list(head.parameters()), "weight_decay": head_weight_decay})
-        peaks.append(head_learning_rate)
+    if task is not None:
+        modules["task"] = task.to(device).train()
+        own = [p for p in task.parameters() if p.requires_grad]
+        if own:
+            groups.append({"params": own, "weight_decay": task_weight_decay})
+            peaks.append(task_learning_rate)
     optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0)
     steps_per_epoch = max(len(trials) // batch_size, 1)
-    # OneCycleLR divides by zero when its warm-up has one step, or when nothing is left after it.
-    n_steps = max(steps_per_epoch * n_epochs, 3)
-    warm_up = max(0.2, 2.0 / n_steps)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps, pct_start=warm_up)
-    setting = "training.learning_rate" if head is None else "training.finetune_learning_rate"
-    advice = f"lower {setting} ({learning_rate:g})" + (" or use training.dtype=float32" if dtype == "bfloat16" else "")
-    history: list[Epoch] = []
-    n_seen, n_total = 0, n_epochs * steps_per_epoch * min(batch_size, len(trials))
-    # A network's own draws come from the global generators: seeded here, a resumed run equals an unbroken one.
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        for epoch in range(n_epochs):
-            last_good = snapshot(modules)
-            sum_mse, sum_bce = 0.0, 0.0
-            for step, index in enumerate(batches(len(trials), batch_size, generator)):
-                with autocast(device, dtype):
-                    output = denoiser(noisy[index].to(device))
-                denoised = crop(output.float(), margin)
-                target = crop(reference[index].to(device), margin)
-                if head is None:
-                    mse = F.mse_loss(denoised, target)
-                    # Divided by the target's variance the loss is near 1 for any window of HU.
-                    loss, bce = mse / mse_pretrained, torch.tensor(math.nan)
-                else:
-                    loss, mse, bce = joint_loss(
-                        denoised,
-                        target,
-                        present[index].to(device),
-                        head,
-                        task_weight=task_weight,
-                        mse_pretrained=mse_pretrained,
-                        generator=noise_generator,
-                    )
-                if not bool(torch.isfinite(loss)):
-                    where = f"epoch {epoch + 1}, step {step + 1} of {steps_per_epoch}"
-                    raise TrainingDiverged(f"{stage}: the loss is not finite in {where}; {advice}", last_good)
+    schedule = _one_cycle(optimizer, peaks, n_steps=steps_per_epoch * n_epochs)
+    step = Step(denoiser, task, margin=margin, mse_pretrained=mse_pretrained)
+    run_step, wrapped = fabric.setup(step, optimizer)
+
+    key = _key(
+        identity=identity,
+        n_trials=len(trials),
+        shape=trials.noisy.shape[1:],
+        n_epochs=n_epochs,
+        batch_size=batch_size,
+        peaks=peaks,
+        decay=task_weight_decay,
+        margin=margin,
+        seed=seed,
+        task=type(task).__name__,
+        task_weight=task_weight,
+        mse_pretrained=mse_pretrained,
+        patch=patch_pixels,
+        norm=max_gradient_norm,
+        keep=keep,
+        patience=patience,
+        dtype=dtype,
+        compiled=compile_network,
+        tensors={name: list(value.shape) for name, value in sorted(snapshot(modules).items())},
+        trained=sorted(name for name, p in step.named_parameters() if p.requires_grad),
+    )
+    place, history = _Place(), list[Epoch]()
+    start, best = snapshot(modules), snapshot(modules)
+    held = None if state is None or not fabric.is_global_zero else load_state(state)
+    held = fabric.broadcast(held)  # other processes may not see the disk, or see it late
+    if held is not None and held[1]["key"] == key:
+        tensors, content = held
+        restore(modules, tensors)
+        restore_optimizer(optimizer, tensors, content["groups"])
+        schedule.load_state_dict(content["schedule"])
+        place = _Place(**content["place"])
+        history = [Epoch(**{k: math.nan if v is None else v for k, v in epoch.items()}) for epoch in content["history"]]
+        start = {k.removeprefix("start."): v for k, v in tensors.items() if k.startswith("start.")}
+        best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
+    if log is not None and fabric.is_global_zero:
+        log.resume(place.epoch)
+
+    def save() -> None:
+        if state is None or not fabric.is_global_zero:
+            return
+        moments, parameter_groups = optimizer_tensors(optimizer)
+        tensors = snapshot(modules) | moments
+        tensors |= {f"start.{k}": v for k, v in start.items()} | {f"best.{k}": v for k, v in best.items()}
+        content = {
+            "key": key,
+            "groups": parameter_groups,
+            "schedule": schedule.state_dict(),
+            "place": asdict(place),
+            "history": [{k: v if math.isfinite(v) else None for k, v in asdict(e).items()} for e in history],
+        }
+        save_state(state, tensors, content)
+
+    def diverged(where: str, what: str) -> TrainingDiverged:
+        setting = "training.learning_rate" if task is None else "training.finetune_learning_rate"
+        advice = f"lower {setting} ({learning_rate:g})"
+        advice += " or use training.dtype=float32" if dtype == "bfloat16" else ""
+        return TrainingDiverged(f"{stage}: {what} {where}; {advice}", start)
+
+    noisy, reference = torch.from_numpy(trials.noisy), torch.from_numpy(trials.reference)
+    present = torch.from_numpy(trials.signal_present)
+    per_step = min(batch_size, len(trials))
+    n_total = n_epochs * steps_per_epoch * per_step
+    saved = time.monotonic()
+    # A network's own draws come from the global generators: seeded at every step, a resumed run equals an unbroken one.
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), compiled(denoiser, on=compile_network):
+        while place.epoch < n_epochs:
+            if patience is not None and place.epoch - 1 - place.best_epoch >= patience:
+                break
+            order = batches(len(trials), batch_size, seed=derive_seed(seed, "order", place.epoch))
+            for number, whole in enumerate(order):
+                if number < place.step:
+                    continue
+                at = place.epoch * steps_per_epoch + number
+                noise = task_noise(task, len(whole), seed=derive_seed(seed, "noise", at))
+                index = share(whole, rank=fabric.global_rank, world=fabric.world_size)
+                images = [noisy[index], reference[index]]
+                if patch_pixels is not None:
+                    images = patch(images, patch_pixels, seed=derive_seed(seed, "patch", at))
+                torch.manual_seed(derive_seed(seed, "network", at, fabric.global_rank))
+                loss, parts = run_step(
+                    images[0].to(device, non_blocking=True),
+                    images[1].to(device, non_blocking=True),
+                    present[index].to(device),
+                    task_weight=task_weight,
+                    noise=None if noise is None else _rows(noise, fabric.global_rank, len(index)).to(device),
+                    signal=None if signal is None else signal[index].to(device),
+                    group=None if group is None else group[index].to(device),
+                )
+                if fabric.world_size > 1:
+                    parts = fabric.all_reduce(parts, reduce_op="mean")
+                mse, value = parts.tolist()
+                # In every process alike, since the parts are everybody's.
+                if not (math.isfinite(mse) and (task is None or math.isfinite(value))):
+                    where = f"in epoch {place.epoch + 1}, step {number + 1} of {steps_per_epoch}"
+                    raise diverged(where, "the loss is not finite")
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-                optimizer.step()
+                fabric.backward(loss)
+                if max_gradient_norm is not None:
+                    fabric.clip_gradients(run_step, wrapped, max_norm=max_gradient_norm, error_if_nonfinite=False)
+                wrapped.step()
                 schedule.step()
-                sum_mse += float(mse.detach())
-                sum_bce += float(bce)
-                n_seen += len(index)
+                place.sum_mse += mse
+                place.sum_task += value
+                place.step = number + 1
                 if progress is not None:
-                    progress(n_seen, n_total, f"RMSE {math.sqrt(sum_mse / (step + 1)):.2f} HU")
+                    done = (at + 1) * per_step
+                    progress(done, n_total, f"RMSE {math.sqrt(place.sum_mse / place.step):.2f} HU")
+                if time.monotonic() - saved > STATE_EVERY_S:
+                    save()
+                    saved = time.monotonic()
+            if fabric.world_size > 1:  # running statistics are each process's own until the next step
+                for buffer in step.buffers():
+                    buffer.copy_(fabric.broadcast(buffer))
+            now = snapshot(modules)
             # The last step of an epoch may break the weights without a loss that tells.
-            if not all(bool(torch.isfinite(value).all()) for value in snapshot(modules).values()):
-                where = f"epoch {epoch + 1}, step {steps_per_epoch} of {steps_per_epoch}"
-                raise TrainingDiverged(f"{stage}: the weights are not finite after {where}; {advice}", last_good)
-            history.append(Epoch(rmse_hu=math.sqrt(sum_mse / steps_per_epoch), bce=sum_bce / steps_per_epoch))
+            if not all(bool(torch.isfinite(value).all()) for value in now.values()):
+                where = f"after epoch {place.epoch + 1}, step {steps_per_epoch} of {steps_per_epoch}"
+                raise diverged(where, "the weights are not finite")
+            seen = {}
+            if validation is not None:
+                seen = validate(
+                    step,
+                    validation,
+                    signal=validation_signal,
+                    group=validation_group,
+                    task_weight=task_weight,
+                    seed=seed,
+                    device=device,
+                    dtype=dtype,
+                )
+                seen = fabric.broadcast(seen)
+                set_training_mode(denoiser)
+                if task is not None:
+                    task.train()
+            epoch = Epoch(
+                rmse_hu=math.sqrt(place.sum_mse / steps_per_epoch), task=place.sum_task / steps_per_epoch, **seen
+            )
+            history.append(epoch)
+            if epoch.validation_loss < place.best_loss:
+                best, place.best_loss, place.best_epoch = now, epoch.validation_loss, place.epoch
+            start = now
+            place = _Place(place.epoch + 1, best_loss=place.best_loss, best_epoch=place.best_epoch)
+            if log is not None and fabric.is_global_zero:
+                log.write(place.epoch - 1, asdict(epoch))
+            save()
+            saved = time.monotonic()
+    if keep == "best" and place.best_epoch >= 0:
+        restore(modules, best)
+    fabric.barrier()
     return history
 
 
-def snapshot(modules: dict[str, nn.Module]) -> dict[str, torch.Tensor]:
-    """A copy of the modules' weights, keyed `module.name`."""
-    return {
-        f"{name}.{key}": copy.deepcopy(value.detach()).cpu()
-        for name, module in modules.items()
-        for key, value in module.state_dict().items()
-    }
+def _one_cycle(
+    optimizer: torch.optim.Optimizer, peaks: list[float], *, n_steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    # OneCycleLR divides by zero when its warm-up has one step, or when nothing is left after it.
+    n_steps = max(n_steps, 3)
+    warm_up = max(0.2, 2.0 / n_steps)
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps, pct_start=warm_up)
 
 
-def crop(images: torch.Tensor, margin: int) -> torch.Tensor:
-    """Cut `margin` pixels from each side, shape `(n, h, w)`."""
-    return images[:, margin:-margin, margin:-margin] if margin else images
+def _key(**what: object) -> str:
+    """Hash of what a training is, so that another one's state is not taken for its own."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _rows(noise: torch.Tensor, rank: int, n: int) -> torch.Tensor:
+    return noise[rank * n : (rank + 1) * n]
 
 
 def mean_squared_error(denoised: np.ndarray, reference: np.ndarray) -> float:

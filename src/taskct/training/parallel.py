@@ -1,0 +1,109 @@
+"""One process or several: device, precision and gradients averaged between processes, by Lightning Fabric."""
+
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from taskct.denoisers.denoiser import resolve_dtype
+from taskct.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def n_processes() -> int:
+    """How many processes train together; 1 unless `torchrun` started this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - whatever is to be agreed on
+    """What the first process has found, in every process that trains with it: what is on a disk may change meanwhile.
+
+    Parameters
+    ----------
+    value
+        Of this process; it must be plain data.
+    device
+        Where it trains.
+    """
+    if n_processes() == 1:
+        return value
+    return make_fabric(device, "float32").broadcast(value)
+
+
+def wait_for_all() -> None:
+    """Wait until every process that trains has come here, as for a file that the first of them writes."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def make_fabric(device: torch.device | str, dtype: str) -> "Fabric":
+    """What places modules, runs them in their precision and averages gradients.
+
+    Parameters
+    ----------
+    device
+        Where to train. Started by `torchrun`, each process takes the CUDA device of its own rank.
+    dtype
+        "bfloat16", "float32" or "auto", see `resolve_dtype`.
+
+    Returns
+    -------
+    A launched Fabric; with one process it does nothing but place and cast.
+    """
+    from lightning_fabric import Fabric  # here, since it takes seconds to import and only a training needs it
+
+    device = torch.device(device)
+    precision = "bf16-mixed" if resolve_dtype(dtype, device) == "bfloat16" else "32-true"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision every time
+    world = n_processes()
+    if world > 1:
+        per_node = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+        fabric = Fabric(
+            accelerator=device.type,
+            devices=per_node,
+            num_nodes=world // per_node,
+            strategy="ddp_find_unused_parameters_true",  # a network may hold what its forward never uses
+            precision=precision,  # type: ignore[arg-type]  # a literal in its signature
+        )
+    else:
+        devices = [device.index or 0] if device.type == "cuda" else 1
+        fabric = Fabric(accelerator=device.type, devices=devices, precision=precision)  # type: ignore[arg-type]  # as above
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning_fabric")  # advice on its own use
+        fabric.launch()
+    return fabric
+
+
+def share(index: torch.Tensor, *, rank: int, world: int) -> torch.Tensor:
+    """A process's share of a global batch; all shares have one size, so that the mean of their means is the batch's.
+
+    Parameters
+    ----------
+    index
+        The batch, shape `(n,)`; what does not divide by `world` at its end is left out.
+    rank, world
+        Which process of how many.
+
+    Raises
+    ------
+    UserError
+        If there are fewer trials than processes.
+
+    Examples
+    --------
+    >>> share(torch.arange(5), rank=1, world=2)
+    tensor([2, 3])
+    """
+    each = len(index) // world
+    if each == 0:
+        raise UserError(f"{world} processes share a batch of {len(index)}: raise training.batch_size, or use fewer")
+    return index[rank * each : (rank + 1) * each]

@@ -1,0 +1,65 @@
+"""A training of a second with all that has a state: moments, schedule, a head with noise, dropout, the best epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from taskct.denoisers.denoiser import Denoiser
+from taskct.observers import SLNNHead
+from taskct.training.loop import Epoch, train
+from taskct.training.tasks import SLNNTask
+from taskct.trials import TRUTH, Trials
+
+SIDE = 12
+
+
+def tiny_trials(n: int = 96, *, seed: int = 0) -> Trials:
+    rng = np.random.default_rng(seed)
+    reference = rng.normal(50.0, 20.0, (n, SIDE, SIDE))
+    present = np.arange(n) % 2 == 0
+    reference[present, 5:7, 5:7] += 15.0
+    noisy = reference + rng.normal(0.0, 20.0, reference.shape)
+    truth = {name: np.zeros(n) for name in TRUTH}
+    return Trials(noisy.astype(np.float32), reference.astype(np.float32), present, truth)
+
+
+def tiny_modules(*, dropout: float = 0.2) -> tuple[Denoiser, SLNNTask]:
+    torch.manual_seed(5)
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Dropout(dropout), nn.Conv2d(6, 1, 3, padding=1)
+    )
+    head = SLNNHead(
+        (SIDE - 2, SIDE - 2), kind="eye", pixel_mm=0.7, offset_hu=50.0, scale_hu=20.0, internal_noise_hu=2.0
+    )
+    return Denoiser(network, offset_hu=50.0, scale_hu=30.0), SLNNTask(head)
+
+
+def tiny_train(
+    state: Path | None, *, dropout: float = 0.2, **changed: Any
+) -> tuple[dict[str, torch.Tensor], list[Epoch]]:
+    """Weights and history of a training that goes on from `state`."""
+    denoiser, task = tiny_modules(dropout=dropout)
+    trials = tiny_trials()
+    start = torch.from_numpy(trials.noisy[:, 1:-1, 1:-1].copy())
+    task.start(start, start, torch.from_numpy(trials.signal_present), seed=0)
+    how: dict[str, Any] = {
+        "n_epochs": 5,
+        "batch_size": 8,
+        "learning_rate": 5e-3,
+        "margin": 1,
+        "seed": 3,
+        "task": task,
+        "task_learning_rate": 5e-3,
+        "task_weight": 0.5,
+        "mse_pretrained": 200.0,
+        "max_gradient_norm": 1.0,
+        "validation": tiny_trials(40, seed=1),
+        "keep": "best",
+        "dtype": "float32",
+    }
+    history = train(denoiser, trials, state=state, **{**how, **changed})
+    weights = {f"denoiser.{k}": v.contiguous() for k, v in denoiser.state_dict().items()}
+    return weights | {f"task.{k}": v.contiguous() for k, v in task.state_dict().items()}, history
