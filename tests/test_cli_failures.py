@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 import taskct.cli
 from command_line import Call, call, refused, study
+from taskct.errors import UserError
 from taskct.study.stages import RunFolder
 from tiny_study import files_of, tiny_yaml
 
@@ -40,18 +41,18 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) 
 def test_a_full_disk(
     refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    fail_with(monkeypatch, "simulate_stage", error)
+    fail_with(monkeypatch, "sweep", error)
     line = refused("run", study, "--out", tmp_path / "run")
     assert line.startswith("taskct: the disk is full, or a quota is: make room and give the same command")
     wrapped = RuntimeError("a library's own words")
     wrapped.__cause__ = error
-    fail_with(monkeypatch, "simulate_stage", wrapped)
+    fail_with(monkeypatch, "sweep", wrapped)
     assert refused("run", study, "--out", tmp_path / "run") == line
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), OSError("a bug"), KeyError("a bug")])
 def test_a_bug_is_not_hidden(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    fail_with(monkeypatch, "simulate_stage", error)
+    fail_with(monkeypatch, "sweep", error)
     monkeypatch.setattr(sys, "argv", ["taskct", "run", str(study), "--out", str(tmp_path / "run")])
     with pytest.raises(type(error), match="a bug"):
         taskct.cli.main()
@@ -73,7 +74,8 @@ def test_a_full_disk_for_real(tmp_path: Path) -> None:
     run = tmp_path / "run"
 
     def attempt(limit: int) -> list[str]:
-        command = [sys.executable, "-c", LIMITED, str(limit), "run", str(study), "--out", str(run), "--device", "cpu"]
+        command = [sys.executable, "-c", LIMITED, str(limit), "run", str(study), "--out", str(run)]
+        command += ["--device", "cpu", "--workers", "1"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         lines = done.stderr.splitlines()
@@ -94,7 +96,7 @@ def test_a_full_disk_for_real(tmp_path: Path) -> None:
 def test_out_of_memory(
     refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_with(monkeypatch, "simulate_stage", MemoryError("Unable to allocate 1. TiB"))
+    fail_with(monkeypatch, "sweep", MemoryError("Unable to allocate 1. TiB"))
     assert "out of memory (Unable to allocate 1. TiB)" in refused("run", study, "--out", tmp_path / "run")
 
 
@@ -114,8 +116,7 @@ def test_a_folder_that_cannot_be_written(
 
 
 def test_ctrl_c(refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_with(monkeypatch, "train_stage", KeyboardInterrupt())
-    monkeypatch.setattr(taskct.cli.study, "simulate_stage", lambda *args, **options: True)
+    fail_with(monkeypatch, "sweep", KeyboardInterrupt())
     line = refused("run", study, "--out", tmp_path / "run", status=130)
     assert line == "taskct: interrupted: finished stages stay; the same command goes on from there"
 
@@ -156,12 +157,12 @@ class Failing(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("n_good", "stage", "epoch", "step"), [(7, "pretrain", 3, 2), (12, "fine-tune lambda=0", 5, 1)]
+    ("n_good", "stage", "epoch", "step"), [(7, "pretrain mse", 3, 2), (12, "fine-tune lambda=0", 5, 1)]
 )
 def test_nan_in_training(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_good: int, stage: str, epoch: int, step: int
 ) -> None:
-    """It stops, says where, and keeps the last good weights; the stages before stay."""
+    """Each arm stops, says where, and keeps its last good weights; what does not build on it is done."""
     name = f"nan_{n_good}"
     (tmp_path / f"{name}.py").write_text(NAN)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -170,17 +171,24 @@ def test_nan_in_training(
         denoiser={"network": f"{name}.Failing", "arguments": {"n_good": n_good}},
         training={"pretrain_epochs": 4, "finetune_epochs": 8},
     )
-    code, _, err = call("run", study, "--out", tmp_path / "run", "--device", "cpu")
-    *before, last = err.splitlines()
+    code, _, err = call("run", study, "--out", tmp_path / "run", "--device", "cpu", "--workers", "1")
+    before = [line for line in err.splitlines() if not line.startswith("taskct: ")]
+    told = err.splitlines()[len(before) :]
     assert code == 2
+    assert len(told) == (1 if stage == "pretrain mse" else 4)  # every arm of this network
     where = f"taskct: {stage}, seed 0: the loss is not finite in epoch {epoch}, step {step} of 3; lower training."
-    assert last.startswith(where)
-    kept = Path(last.rpartition(" are in ")[2])
+    assert told[0].startswith(where)
+    kept = Path(told[0].rpartition(" are in ")[2].partition(";")[0])
     assert kept.suffixes[-2:] == [".last-good", ".safetensors"]
     assert kept.stat().st_size > 0
     done = [line.partition(":")[0] for line in before]
-    assert done == (["simulate"] if stage == "pretrain" else ["simulate", "pretrain seed=0"])
-    assert (tmp_path / "run" / "models" / "mse_seed=0.safetensors").exists() == (stage != "pretrain")
+    rest = (
+        ["evaluate low-dose"]
+        if stage == "pretrain mse"
+        else ["pretrain seed=0", "evaluate low-dose", "evaluate mse seed=0"]
+    )
+    assert done == ["simulate", *rest]
+    assert (tmp_path / "run" / "models" / "mse_seed=0.safetensors").exists() == (stage != "pretrain mse")
 
 
 COLLAPSED = """
@@ -198,35 +206,31 @@ class Collapsed(nn.Module):
 """
 
 
-@pytest.mark.parametrize(("value", "problem"), [(0.0, "has collapsed, its image is the same"), (1e39, "not finite")])
 def test_a_collapsed_denoiser(
-    refused_after: Callable[..., str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    value: float,
-    problem: str,
+    refused_after: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No traceback from an observer that finds nothing to see."""
     (tmp_path / "collapsed.py").write_text(COLLAPSED)
     monkeypatch.syspath_prepend(str(tmp_path))
-    network = {"network": "collapsed.Collapsed", "arguments": {"value": value}}
+    network = {"network": "collapsed.Collapsed", "arguments": {"value": 0.0}}
     study = tiny_yaml(tmp_path / "tiny.yaml", denoiser=network)
-    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu")
-    assert line.startswith("taskct: pretrain, seed 0: the denoiser")
-    assert problem in line
+    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu", "--workers", "1")
+    assert line.startswith("taskct: pretrain mse, seed 0: the denoiser has collapsed, its image is the same")
     assert "lower training.learning_rate (0.003) or change denoiser.network" in line
-    assert not list((tmp_path / "run").rglob("mse_seed=0.*"))
+    assert not (tmp_path / "run" / "models" / "mse_seed=0.json").exists()
 
 
 def test_a_head_that_cannot_be_started(
     refused_after: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object, **options: object) -> None:
-        raise RuntimeError("the SLNN did not converge")
+        raise UserError("the SLNN did not converge")
 
-    monkeypatch.setattr("taskct.study.train.start_head", fail)
-    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu")
-    assert line.startswith("taskct: fine-tune lambda=0, seed 0: the observer head cannot be started (the SLNN did not")
+    monkeypatch.setattr("taskct.training.tasks.SLNNTask.start", fail)
+    line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu", "--workers", "1")
+    assert line.startswith(
+        "taskct: fine-tune lambda=0.9 head=eye, seed 0: the task cannot be started: the SLNN did not"
+    )
     assert "training.pretrain_epochs" in line
 
 

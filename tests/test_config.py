@@ -277,8 +277,8 @@ def test_presets_are_valid(name: str) -> None:
 
 
 def test_the_presets_of_the_readme_are_there() -> None:
-    assert {"demo", "smoke"} <= set(preset_names())
-    with pytest.raises(UserError, match="choose one of demo"):
+    assert {"context", "demo", "smoke"} <= set(preset_names())
+    with pytest.raises(UserError, match="choose one of context, demo"):
         read_preset("dmo")
 
 

@@ -12,12 +12,13 @@ import plotille
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 from typer.core import TyperGroup
 
 from taskct.errors import UserError
+from taskct.training.parallel import is_first
 
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
@@ -46,16 +47,16 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             kept = "nothing was written" if ctx.invoked_subcommand in WHOLE else "finished stages stay"
-            _fail(f"interrupted: {kept}; the same command goes on from there", INTERRUPTED)
+            fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
         except UserError as error:
-            _fail(str(error))
+            fail(str(error))
         except MemoryError as error:
-            _fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
+            fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
         except Exception as error:  # a full disk shows in many ways; all else is raised again
             if disk_is_full(error):
-                _fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
+                fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
             if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
-                _fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
+                fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
             raise
 
 
@@ -72,8 +73,10 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _fail(message: str, status: int = MISTAKE) -> NoReturn:
-    err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
+def fail(*messages: str, status: int = MISTAKE) -> NoReturn:
+    """End the command with a line on standard error for each thing that went wrong."""
+    for message in messages:
+        err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(status)
 
 
@@ -92,36 +95,48 @@ class TimeColumn(ProgressColumn):
 
 
 class StageProgress:
-    """A bar for every stage in a terminal; elsewhere, as in a log, a line for every stage that is done."""
+    """A bar for every stage in a terminal, several at once; elsewhere, as in a log, a line for each that ends."""
 
-    def __init__(self, bars: Progress | None) -> None:
+    def __init__(self, bars: Progress | None, *, quiet: bool = False) -> None:
         self.bars = bars
-        self._title, self._start = "", 0.0
+        self.quiet = quiet
+        self._begun: dict[str, tuple[float, TaskID | None]] = {}
 
     def open(self, title: str) -> Callable[[int, int, str], None]:
-        """Begin a stage, and so end the one before; call the result as (done, in all, detail)."""
+        """Begin a stage; call the result as (done, in all, detail)."""
         if self.bars is None:
-            self.close()
-            self._title, self._start = title, time.perf_counter()
+            self._begun[title] = time.perf_counter(), None
             return lambda done, total, detail: None
-        bars, task = self.bars, self.bars.add_task(title, total=None, detail="")
+        bars = self.bars
+        ended = [task for task in bars.tasks if task.finished and task.visible]
+        # What does not fit on the screen is not drawn at all: let the bars that ended first make room.
+        for old in ended[: max(0, sum(task.visible for task in bars.tasks) + 2 - bars.console.height)]:
+            bars.update(old.id, visible=False)
+        task = bars.add_task(title, total=None, detail="")
+        self._begun[title] = time.perf_counter(), task
         return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
 
-    def close(self) -> None:
-        """End the last stage."""
-        if self._title:
-            wall = time.perf_counter() - self._start
-            err.print(f"{self._title}: {wall:.1f} s", highlight=False, markup=False, soft_wrap=True)
-            self._title = ""
+    def close(self, title: str, *, finished: bool = True) -> None:
+        """End a stage, finished or not."""
+        begun, task = self._begun.pop(title)
+        if self.bars is not None and task is not None:
+            if finished:
+                known = next(one for one in self.bars.tasks if one.id == task)
+                total = known.total or 1
+                self.bars.update(task, completed=total, total=total)
+            else:
+                self.bars.update(task, detail="failed")
+                self.bars.stop_task(task)
+        elif finished and not self.quiet:
+            wall = time.perf_counter() - begun
+            err.print(f"{title}: {wall:.1f} s", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
 def show_progress() -> Iterator[StageProgress]:
     """Show the progress of what is done within; see `StageProgress`."""
     if not err.is_terminal:
-        stages = StageProgress(None)
-        yield stages
-        stages.close()
+        yield StageProgress(None, quiet=not is_first())
         return
     columns = (
         TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)),

@@ -136,6 +136,7 @@ def write_run(folder, *, gain=True, n_seeds=1, study="liver lesions, low dose", 
     row = {"arm": "lambda=0.9", "versus": "lambda=0", "observer": "ho", "n_seeds": n_seeds, "delta_auc": 0.04}
     rows = [{**row, "ci_low": 0.012, "ci_high": 0.068, "p_value": 0.007, "df": 3.2}] if n_seeds > 1 else []
     _json(folder, "retraining", {"confidence": 0.95, "rows": rows})
+    _json(folder, "groups", {"rows": []})
     n_test = {"present": N_CLASS, "absent": N_CLASS}
     _json(folder, "summary", {"schema": 1, "study": study, "n_test": n_test, "arms": arms, "paired": paired})
     with (folder / "scores.csv").open("w", newline="") as file:

@@ -1,5 +1,6 @@
 """AUCs of a study: clustered where trials share a background, and over training seeds."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
-from taskct.study.areas import area_difference, area_interval, retraining
+from taskct.study.areas import area_difference, area_interval, by_group, retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
 from taskct.study.ratings import ratings_of_run
@@ -75,3 +76,21 @@ def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder)
     # scores.csv has nine digits, which may turn a tie of 40 trials.
     assert row["delta_auc"] == pytest.approx(-found.auc, abs=1e-6)
     assert row["ci_low"] == pytest.approx(-found.ci_high, abs=1e-4)
+
+
+def test_each_task_by_itself() -> None:
+    """A score that is perfect on one group and reversed on the other: AUC 1 and 0; a group of one class has no row."""
+    n = 12
+    group = np.arange(n) // 4
+    present = np.array([True, True, False, False] * 2 + [True] * 4)
+    t = np.where(present, 1.0, 0.0) * np.where(group == 0, 1.0, -1.0)
+    images = np.zeros((n, 2, 2), dtype=np.float32)
+    test = Trials(images, images, present, {name: np.arange(n, dtype=float) for name in TRUTH})
+    (first, *_) = arm_results(1)
+    result = dataclasses.replace(first, scores={"ho": t})
+    rows = by_group([result], group, ("a", "b", "c"), test)
+    assert [(row["group"], row["auc"], row["n_present"], row["n_absent"]) for row in rows] == [
+        ("a", 1.0, 2, 2),
+        ("b", 0.0, 2, 2),
+    ]
+    assert by_group([result], np.zeros(n, dtype=np.int64), ("all",), test) == []

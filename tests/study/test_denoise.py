@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
@@ -17,10 +18,11 @@ from taskct.dicom import read_series, read_slice
 from taskct.errors import UserError
 from taskct.image_stack import read_npy
 from taskct.study.denoise import denoise_path, load_model, write_npy
+from taskct.study.pipeline import simulate_stage, train_stage
 from taskct.study.stages import RunFolder
 from taskct.training.checkpoints import load_weights, save_weights
 from taskct.trials import crop, read_trials
-from tiny_study import tiny_run
+from tiny_study import tiny_run, tiny_settings
 
 __all__ = ["tiny_run"]  # a fixture
 
@@ -63,16 +65,18 @@ def test_npy(model: Path, tmp_path: Path, by_hand: Callable[[np.ndarray], np.nda
 
 @pytest.mark.parametrize("stem", ["lambda=0.9_seed=1", "lambda=0.9_head=eye_seed=1"])
 def test_a_blend_is_the_weighted_mean(tiny_run: RunFolder, tmp_path: Path, stem: str) -> None:
-    """Of the model's output and that of λ = 0 of the same training seed, with the study's own head."""
+    """Of the model's output and that of λ = 0 of the same training seed, with all else alike."""
     np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, (2, 20, 24)))
     out = {}
     for name, model, alpha in (
-        ("control", "lambda=0_seed=1", 1.0),
+        ("control", stem.replace("0.9", "0"), 1.0),
+        ("none", stem, 0.0),
         ("model", stem, 1.0),
         ("blend", stem, 0.3),
     ):
         path = tmp_path / f"{name}.npy"
         out[name] = np.load(denoise_path(tiny_run.weights(model), tmp_path / "in.npy", path, alpha=alpha))
+    np.testing.assert_allclose(out["none"], out["control"], atol=1e-4)
     np.testing.assert_allclose(out["blend"], 0.7 * out["control"] + 0.3 * out["model"], atol=1e-4)
     assert np.abs(out["model"] - out["control"]).max() > 1e-2  # so that the weights matter
 
@@ -85,8 +89,8 @@ def test_a_blend_says_so_in_the_header(model: Path, tmp_path: Path) -> None:
 
 def test_a_blend_that_cannot_be_made(model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.zeros((20, 20)))
-    for alpha in (0.0, -0.1, 1.01, float("nan")):
-        with pytest.raises(UserError, match=r"^alpha is .* in \(0, 1\]$"):
+    for alpha in (-0.1, 1.01, float("nan")):
+        with pytest.raises(UserError, match=r"^alpha is .* in \[0, 1\]$"):
             denoise_path(model, tmp_path / "in.npy", tmp_path / "out.npy", alpha=alpha)
     alone = tmp_path / model.name
     alone.write_bytes(model.read_bytes())
@@ -98,6 +102,53 @@ def test_a_blend_that_cannot_be_made(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="names no seed"):
         denoise_path(alone, tmp_path / "in.npy", tmp_path / "out.npy", alpha=0.5)
     assert not (tmp_path / "out.npy").exists()
+
+
+def test_a_blends_file_is_the_blend_with_a_dial(tiny_run: RunFolder, model: Path, tmp_path: Path) -> None:
+    """One file in place of two; its dial stands where the validation RMSE is 2 % above the control's, or at 1."""
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, (2, 20, 24)))
+    blend = model.with_name(model.stem + ".blend.safetensors")
+    card = json.loads(blend.with_suffix(".json").read_text())
+
+    def run(path: Path, alpha: float | None, name: str) -> np.ndarray:
+        result: np.ndarray = np.load(denoise_path(path, tmp_path / "in.npy", tmp_path / f"{name}.npy", alpha=alpha))
+        return result
+
+    np.testing.assert_allclose(run(blend, 0.3, "a"), run(model, 0.3, "b"), atol=1e-4)
+    np.testing.assert_allclose(run(blend, None, "c"), run(model, card["alpha"], "d"), atol=1e-4)
+    a, b, c = card["squared_error_hu2"]
+    validation = read_trials(tiny_run.trials, "validation")
+    np.save(tmp_path / "noisy.npy", validation.noisy)
+    for alpha in {0.0, card["alpha"], 1.0}:
+        images = np.load(denoise_path(blend, tmp_path / "noisy.npy", tmp_path / f"at {alpha}.npy", alpha=alpha))
+        mse = float(np.mean(np.square(crop(images, 2) - crop(validation.reference, 2), dtype=np.float64)))
+        assert mse == pytest.approx(a + b * alpha + c * alpha**2, rel=1e-5)
+    at_dial = (a + b * card["alpha"] + c * card["alpha"] ** 2) / a
+    assert at_dial == pytest.approx(1.02**2, rel=1e-3) or (card["alpha"] == 1.0 and at_dial <= 1.02**2)
+
+
+def test_layers_that_a_blend_shares_are_stored_once(tmp_path: Path) -> None:
+    settings = tiny_settings(training={"trainable": "last:1", "seeds": [0], "other_head_lambda": None})
+    run = RunFolder(tmp_path / "run", settings, device=torch.device("cpu"))
+    simulate_stage(run)
+    train_stage(run)
+    (path,) = (run.path / "models").glob("*.blend.safetensors")
+    keys = set(load_file(path))
+    assert {key for key in keys if key.startswith("task.")} == {
+        "task.network.layers.2.weight",
+        "task.network.layers.2.bias",
+    }
+    assert load_model(path)[0].shared  # and run once
+
+
+def test_tiles_change_nothing(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, (2, 50, 41)))
+    whole, tiled = (
+        np.load(denoise_path(model, tmp_path / "in.npy", tmp_path / f"{tile}.npy", tile=tile)) for tile in (None, 16)
+    )
+    np.testing.assert_allclose(tiled, whole, atol=1e-4)
+    with pytest.raises(UserError, match="tile is 8 pixels: give at least 16"):
+        denoise_path(model, tmp_path / "in.npy", tmp_path / "out.npy", tile=8)
 
 
 def test_it_is_what_was_evaluated(tiny_run: RunFolder, model: Path, tmp_path: Path) -> None:
@@ -239,7 +290,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         ({"network": "cnn", "arguments": {}}, "lacks dtype"),
         ({"network": "cnn", "arguments": [2], "dtype": "float32"}, "is broken"),
         ({"network": "cnn", "arguments": {}, "dtype": "int4"}, "is broken"),
-        ({"network": "cnn", "arguments": {"n_layers": 3}, "dtype": "float32"}, "do not fit denoiser"),
+        ({"network": "cnn", "arguments": {"n_layers": 3}, "dtype": "float32"}, "weights of another network"),
         ({"network": "os.system", "arguments": {"command": "exit"}, "dtype": "float32"}, "is not a torch.nn.Module"),
     ],
 )

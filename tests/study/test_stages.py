@@ -11,8 +11,9 @@ from taskct.config import Settings, to_yaml
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.checks import check_network
+from taskct.study.records import lock_folder, write_record
 from taskct.study.stages import RunFolder, differences, environment, resolve_device
-from tiny_study import tiny_settings
+from tiny_study import files_of, tiny_settings
 
 CPU = torch.device("cpu")
 
@@ -71,6 +72,23 @@ def test_a_study_without_a_finished_stage_may_be_mended(tmp_path: Path) -> None:
     assert folder_of(tmp_path / "run").settings == mended
 
 
+def test_a_folder_in_use_keeps_its_study(tmp_path: Path) -> None:
+    """Another process may not mend the study of one that has just begun, and may have it once that has ended."""
+    folder_of(tmp_path / "run", tiny_settings())
+    mended = tiny_settings(scanner={"dose_fraction": 0.5})
+    with lock_folder(tmp_path / "run"), pytest.raises(UserError, match="another taskct works in this folder"):
+        folder_of(tmp_path / "run", mended)
+    assert folder_of(tmp_path / "run").settings == tiny_settings()
+    folder_of(tmp_path / "run", mended)
+
+
+def test_reading_only_writes_nothing(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", tiny_settings(), device=CPU, read_only=True)
+    assert not run.provenance()["stages"]
+    assert run.free_bytes() > 0
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: None])
 def test_no_study_and_none_given(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "run")
@@ -110,22 +128,23 @@ def test_a_spoilt_study(run: RunFolder, spoil: Callable[[str], str], message: st
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"stages": []}', '{"stages": {"one": {}}}', '{"stages": {"one": 3}}']
+    "text", ["", "{", "[]", "{}", "3", '{"stage": "one"}', '{"stage": "one", "key": "a", "finished": 3}']
 )
-def test_a_spoilt_provenance(run: RunFolder, text: str) -> None:
-    (run.path / "provenance.json").write_text(text)
-    with pytest.raises(UserError, match=r"provenance\.json is broken: put back a copy, or delete it"):
+def test_a_spoilt_record(run: RunFolder, text: str) -> None:
+    file = run.path / "stages" / "one.json"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"one\.json is broken: put back a copy, or delete it"):
         run.is_done("one", [run.path / "one.txt"])
-    assert (run.path / "provenance.json").read_text() == text
-    (run.path / "provenance.json").unlink()
+    assert file.read_text() == text
+    file.unlink()
     assert not run.is_done("one", [run.path / "one.txt"])
 
 
 def test_a_finished_stage_is_not_repeated(run: RunFolder) -> None:
-    before = (run.path / "provenance.json").read_bytes()
+    before = files_of(run.path)
     assert not run.run_stage("one", lambda: pytest.fail("repeated"), [run.path / "one.txt"])
     assert not folder_of(run.path).run_stage("one", lambda: pytest.fail("repeated"), [run.path / "one.txt"])
-    assert (run.path / "provenance.json").read_bytes() == before
+    assert files_of(run.path) == before
 
 
 @pytest.mark.parametrize("left", [None, "", "don", "done and more"])
@@ -185,11 +204,10 @@ def test_what_a_stage_builds_on_must_be_current_all_the_way_down(tmp_path: Path,
         run.run_stage(name, writes(run.path / name), [run.path / name], before)
         before = [name]
     run.run_stage("evaluate", lambda: None, [], before)
-    known = run.provenance()
-    assert known["stages"]["finetune"]["depends_on"] == ["pretrain"]
-    known["stages"][stage]["key"] = "old"
-    known["stages"]["evaluate"]["key"] = "old"
-    (run.path / "provenance.json").write_text(json.dumps(known))
+    known = run.provenance()["stages"]
+    assert known["finetune"]["depends_on"] == ["pretrain"]
+    for name in (stage, "evaluate"):
+        write_record(run.path, name, {**known[name], "key": "old"})
     command = "simulate" if stage == "simulate" else "train"
     with pytest.raises(UserError, match=rf"the stage '{stage}' is out of date: .*`taskct {command}`"):
         run.run_stage("evaluate", lambda: pytest.fail("begun"), [], before)
@@ -212,7 +230,8 @@ def test_each_stage_tells_of_its_own_session(run: RunFolder, monkeypatch: pytest
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     later = RunFolder(run.path, None, device=torch.device("meta"))
     later.run_stage("two", lambda: None, [], ["one"])
-    known = later.provenance()
+    later.write_provenance()
+    known = json.loads((run.path / "provenance.json").read_text())
     one, two = known["stages"]["one"], known["stages"]["two"]
     assert (two["commit"], two["device"], two["n_threads"]) == ("0123456789ab", "meta", 77)
     assert (one["device"], one["n_threads"] == 77, one["commit"] == two["commit"]) == ("cpu", False, False)
@@ -242,6 +261,7 @@ def test_the_key_knows_the_settings(tmp_path: Path) -> None:
 
 
 def test_provenance_tells_how_to_run_it_again(run: RunFolder) -> None:
+    run.write_provenance()
     known = json.loads((run.path / "provenance.json").read_text())
     assert known["libraries"]["torch"] == torch.__version__
     assert known["seed"] == 0
@@ -299,7 +319,7 @@ def test_cuda_is_told_to_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_network_is_tried_first() -> None:
     assert check_network(tiny_settings(denoiser={"arguments": {"n_layers": 3}})) == 3
     for denoiser, message in (
-        ({"network": "torch.nn.Identity"}, "leaves nothing to train"),
+        ({"network": "torch.nn.Identity"}, "nothing to train"),
         ({"network": "torch.nn.Linear", "arguments": {"in_features": 3, "out_features": 3}}, "20 x 20 pixels"),
         ({"network": "torch.nn.Conv2d", "arguments": {"in_channels": 1, "out_channels": 1, "kernel_size": 3}}, "shape"),
     ):

@@ -57,7 +57,28 @@ Out = Annotated[
 
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=1, help="Processes that simulate; all cores by default, 1 on CUDA."),
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Processes at a time; one a core by default, one a GPU on CUDA."
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Threads of every stage; by default all of this machine, shared fairly, and 1 on a cluster.",
+        show_default=False,
+    ),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="dask://HOST:PORT",
+        help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
+        show_default=False,
+    ),
 ]
 
 Margin = Annotated[

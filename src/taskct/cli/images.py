@@ -30,13 +30,24 @@ def denoise(
         Path, typer.Argument(metavar="OUT", help="A .npy file, or a folder for DICOM.", show_default=False)
     ],
     alpha: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--alpha",
             metavar="A",
-            help="Share of MODEL in a blend with the control beside it, lambda=0 of the same seed; 0 < A <= 1.",
+            help="Share of the task in a blend, in [0, 1]: the dial of a .blend file, or MODEL with the control beside "
+            "it, lambda=0 of the same seed. Without it: as the .blend file says, and 1 for other models.",
+            show_default=False,
         ),
-    ] = 1.0,
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            "--tile",
+            metavar="N",
+            help="Denoise slices in pieces of N pixels, where memory is short; the result is the same.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Denoise a .npy file in HU, a DICOM slice or a CT series.
@@ -48,7 +59,7 @@ def denoise(
     where = resolve_device(device)
     with show_progress() as progress:
         opened = progress.open("denoise")
-        written = denoise_path(model, source, target, alpha=alpha, device=where, progress=opened)
+        written = denoise_path(model, source, target, alpha=alpha, tile=tile, device=where, progress=opened)
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
 
 

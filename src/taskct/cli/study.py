@@ -1,7 +1,7 @@
 """Commands on a study and its run folder: run, simulate, train, evaluate, report, preview, config."""
 
-import os
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from taskct.cli.app import Config, Device, Out, Preset, Run, Seed, SetOption, Workers, app
+from taskct.cli.app import Config, Device, ExecutorOption, Out, Preset, Run, Seed, SetOption, Threads, Workers, app
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -26,11 +26,13 @@ from taskct.config import (
 from taskct.errors import UserError
 from taskct.report import write_report
 from taskct.report.preview import write_preview
-from taskct.study.checks import check_network
-from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.study.checks import check_arms
+from taskct.study.dry_run import Estimate, plan_run
+from taskct.study.pipeline import Machine, Outcome, sweep
 from taskct.study.preview import make_preview
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import note, out, print_table, show_progress
+from taskct.terminal import fail, note, out, print_table, show_progress
+from taskct.training.parallel import is_first
 from taskct.yaml_files import read_yaml
 
 
@@ -47,23 +49,36 @@ def _note_without_effect(settings: Settings) -> None:
 
 
 def _open_study(
-    path: Path, config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None, device: str
+    path: Path,
+    config: Path | None,
+    preset: str | None,
+    overrides: list[str] | None,
+    seed: int | None,
+    device: str,
+    *,
+    read_only: bool = False,
 ) -> RunFolder:
     if config is None and preset is None:
         raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
     settings = _settings(config, preset, overrides, seed)
     where = resolve_device(device)
-    reach, margin = check_network(settings), settings.trials.margin_pixels
-    folder = RunFolder(path, settings, device=where)
+    reach, margin = check_arms(settings), settings.trials.margin_pixels
+    folder = RunFolder(path, settings, device=where, read_only=read_only)
     if reach > margin:
         known = f"the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
         note(f"{known}: padding touches the scored region")
     return folder
 
 
-def _workers(asked: int | None, folder: RunFolder) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or (1 if folder.device.type == "cuda" else cores)
+def _sweep(folder: RunFolder, parts: Sequence[str], machine: Machine) -> Outcome:
+    with show_progress() as progress:
+        return sweep(folder, parts, machine, show=progress)
+
+
+def _end(outcome: Outcome) -> None:
+    """A line and status 2 for what went wrong, once all else is done."""
+    if lines := outcome.lines():
+        fail(*lines)
 
 
 def _report(run: Path) -> None:
@@ -80,20 +95,64 @@ def run(
     seed: Seed = None,
     device: Device = "auto",
     workers: Workers = None,
+    threads: Threads = None,
+    executor: ExecutorOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
+    ] = False,
 ) -> None:
     """Do everything: simulate, train, evaluate, report.
 
-    Give a settings file or a preset, as in: taskct run --preset demo --out runs/demo
+    As in: taskct run --preset demo --out runs/demo
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
-    folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    with show_progress() as progress:
-        simulate_stage(folder, progress.open, workers=_workers(workers, folder))
+    machine = Machine(workers, threads, executor, device)
+    folder = _open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
+    if dry_run:
+        _print_plan(folder, plan_run(folder, machine))
         _note_without_effect(folder.settings)
-        train_stage(folder, progress.open)
-        evaluate_stage(folder, progress.open)
-    _report(folder.path)
+        return
+    _sweep(folder, ["simulate"], machine)
+    _note_without_effect(folder.settings)
+    outcome = _sweep(folder, ["train", "evaluate"], machine)
+    if "results" not in outcome.skipped:
+        _report(folder.path)
+    _end(outcome)
+
+
+def _print_plan(folder: RunFolder, plan: Estimate) -> None:
+    """Print a dry run's table and what it adds up to."""
+    table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
+    for row in plan.rows:
+        before = ", ".join(row.depends_on[:3]) + (f", … ({len(row.depends_on)})" if len(row.depends_on) > 3 else "")
+        table.add_row(
+            *(escape(text) for text in (row.stage, before or "–", "done" if row.done else "to do")),
+            "" if row.done else duration_text(row.seconds),
+            f"{row.n_bytes / 1e6:.1f} MB",
+        )
+    print_table(table)
+    n_done = sum(row.done for row in plan.rows)
+    summary = (
+        f"{n_done} of {len(plan.rows)} stages are done; the others take about {duration_text(plan.seconds)} {plan.by}"
+    )
+    out.print(summary, highlight=False, soft_wrap=True)
+    out.print(
+        f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for line in plan.how:
+        note(line)
+
+
+def duration_text(seconds: float) -> str:
+    """A time as a user plans with it, such as `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @app.command()
@@ -112,40 +171,50 @@ def simulate(
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    with show_progress() as progress:
-        done = simulate_stage(folder, progress.open, workers=_workers(workers, folder))
-        _note_without_effect(folder.settings)
+    done = "simulate" in _sweep(folder, ["simulate"], Machine(workers)).did
+    _note_without_effect(folder.settings)
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
 
 @app.command()
-def train(run_folder: Run, device: Device = "auto") -> None:
+def train(
+    run_folder: Run,
+    device: Device = "auto",
+    workers: Workers = None,
+    threads: Threads = None,
+    executor: ExecutorOption = None,
+) -> None:
     """Train the denoisers of a run folder.
 
     Pretrains one by mean squared error, then fine-tunes it with its observer for every training.lambdas. Next:
     taskct evaluate RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    with show_progress() as progress:
-        train_stage(folder, progress.open)
-    out.print(f"Models: {folder.path / 'models'}", highlight=False, soft_wrap=True)
+    outcome = _sweep(folder, ["train"], Machine(workers, threads, executor, device))
+    if is_first():  # of the processes that torchrun started
+        out.print(f"Models: {folder.path / 'models'}", highlight=False, soft_wrap=True)
+    _end(outcome)
 
 
 @app.command()
-def evaluate(run_folder: Run, device: Device = "auto") -> None:
+def evaluate(
+    run_folder: Run,
+    device: Device = "auto",
+    workers: Workers = None,
+    threads: Threads = None,
+    executor: ExecutorOption = None,
+) -> None:
     """Measure every denoiser of a run folder on the test trials.
 
     Writes scores.csv, quality.csv and summary.json: observers' AUC and image quality with intervals. Next: taskct
     report RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    with show_progress() as progress:
-        done = evaluate_stage(folder, progress.open)
-    out.print(
-        f"Results: {folder.path / 'summary.json'}{'' if done else ' (done before)'}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    outcome = _sweep(folder, ["evaluate"], Machine(workers, threads, executor, device))
+    if "results" not in outcome.skipped:
+        done = "" if "results" in outcome.did else " (done before)"
+        out.print(f"Results: {folder.path / 'summary.json'}{done}", highlight=False, soft_wrap=True)
+    _end(outcome)
 
 
 @app.command()

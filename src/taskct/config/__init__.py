@@ -2,7 +2,7 @@
 
 from taskct.config.effects import without_effect
 from taskct.config.listing import dotted_settings, range_of, unit_of
-from taskct.config.read import make_settings, parse_overrides, preset_names, read_preset, to_yaml
+from taskct.config.read import make_settings, parse_overrides, preset_names, read_preset, to_yaml, tree_of
 from taskct.config.tree import ProfileSettings, Settings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "range_of",
     "read_preset",
     "to_yaml",
+    "tree_of",
     "unit_of",
     "without_effect",
 ]

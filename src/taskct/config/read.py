@@ -65,6 +65,20 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     return tree
 
 
+def tree_of(name: str, value: object) -> dict[str, Any]:
+    """A tree that holds one setting, given by its dotted name.
+
+    Examples
+    --------
+    >>> tree_of("scanner.dose_fraction", 0.5)
+    {'scanner': {'dose_fraction': 0.5}}
+    """
+    tree: Any = value
+    for part in reversed(name.split(".")):
+        tree = {part: tree}
+    return dict(tree)
+
+
 def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     """The tree without its empty sections, once every name is known."""
     checked: dict[str, Any] = {}

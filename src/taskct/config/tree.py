@@ -220,10 +220,15 @@ class TrialsSettings(Section):
 
 
 class DenoiserSettings(Section):
-    """The network."""
+    """The network, and the classical filters beside it."""
 
-    network: str = setting("cnn", "cnn, or the import path of a torch.nn.Module such as package.Class")
+    network: str = setting(
+        "cnn", "cnn, context, dncnn, redcnn, unet, or the import path of a torch.nn.Module such as package.Class"
+    )
     arguments: dict[str, Any] = setting({}, "keyword arguments of its constructor")
+    classical: tuple[Literal["nlm", "tv", "bilateral"], ...] = setting(
+        (), "classical filters to compare with, tuned on the validation trials: nlm, tv, bilateral"
+    )
 
 
 class TrainingSettings(Section):
@@ -236,17 +241,48 @@ class TrainingSettings(Section):
     finetune_learning_rate: float = setting(1e-3, "peak learning rate of fine-tuning", "", gt=0, le=1)
     head_learning_rate: float = setting(1e-2, "peak learning rate of the observer head", "", gt=0, le=1)
     head_weight_decay: float = setting(0.0, "weight decay of the observer head", "", ge=0, le=100)
-    lambdas: tuple[TaskWeight, ...] = setting(
-        (0.0, 0.4, 0.7, 0.9, 0.95), "task weights λ; 0 is the control", "", min_length=2
+    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
+    loss: Literal["slnn", "observer-feature", "signal-promoter", "detectability"] = setting(
+        "slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival"
     )
-    head: Literal["pixel", "eye"] = setting("pixel", "what the head sees: every pixel (the paper's), or behind an eye")
-    other_head_lambda: TaskWeight | None = setting(0.9, "the λ > 0 for the other head, ≤ 0.9 by default; null for none")
+    head: Literal["pixel", "eye", "channels", "pixel+eye"] = setting(
+        "pixel", "loss=slnn: the head sees every pixel (the paper's), behind an eye, through channels; or two heads"
+    )
+    head_training: Literal["warm", "joint", "frozen"] = setting(
+        "warm", "loss=slnn: the head starts fitted and learns on, starts from 0, or is fitted and then kept"
+    )
+    head_channels: Literal["lg", "gabor", "sdog", "ddog"] = setting(
+        "lg", "head=channels or loss=detectability: which channels"
+    )
+    head_per: Literal["study", "region", "site", "shape"] = setting(
+        "study", "loss=slnn: one head for all trials, or one for every region, listed site or signal shape"
+    )
+    start: Literal["mse", "scratch"] = setting(
+        "mse", "fine-tune the pretrained network, or train from fresh weights for pretrain_epochs more"
+    )
+    other_head_lambda: TaskWeight | None = setting(0.7, "the λ > 0 for the other head, ≤ 0.9 by default; null for none")
     blend_lambda: TaskWeight | None = setting(
         0.95, "the λ > 0 whose denoiser is blended with the control, the largest by default; null for none"
     )
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
-    trainable: str = setting("all", "what is fine-tuned: all, last:K, or a part of a parameter's name")
-    dtype: Literal["bfloat16", "float32"] = setting("bfloat16", "precision of the network's layers")
+    trainable: str = setting("all", "what is fine-tuned: all, last:K, first:K, or a pattern of parameter names")
+    patch_pixels: int | None = setting(
+        None, "pretraining: side of random patches, margin included; null takes whole images", "pixels", ge=8, le=1024
+    )
+    max_gradient_norm: float | None = setting(None, "longer gradients are shortened to it; null leaves them", gt=0)
+    keep: Literal["last", "best"] = setting("last", "weights kept: after the last epoch, or the best on validation")
+    patience: int | None = setting(
+        None, "epochs without a better validation loss after which an arm stops; null never", "", ge=1
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = setting(
+        "auto", "precision of the network's layers; auto is bfloat16 where the machine computes in it"
+    )
+    compile: Literal["auto", "always", "never"] = setting(
+        "auto", "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
+    )
+    log_to: Literal["none", "tensorboard", "mlflow"] = setting(
+        "none", "beside the JSON lines of RUN/logs: none, tensorboard or mlflow (extras of those names)"
+    )
     seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", "", min_length=1)
 
     @model_validator(mode="before")
@@ -317,6 +353,18 @@ class EvaluationSettings(Section):
     n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
 
 
+NO_AXES = (
+    "denoiser.classical",
+    "training.lambdas",
+    "training.seeds",
+    "training.other_head_lambda",
+    "training.blend_lambda",
+    "training.blend_alphas",
+    "training.log_to",
+)
+"""Settings of denoiser and training that span the arms themselves, or change none of them."""
+
+
 class Settings(Section):
     """A whole study."""
 
@@ -331,6 +379,9 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    grid: dict[str, tuple[Any, ...]] = setting(
+        {}, "more values of settings of denoiser and training, by dotted name: every combination becomes arms"
+    )
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -345,6 +396,32 @@ class Settings(Section):
             raise ValueError("scanner.exposure=mas counts the photons of a spectrum: set scanner.energy=poly")
         if s.filter in ("soft", "sharp") and s.filter_cutoff != 1:
             raise ValueError(f"scanner.filter={s.filter} has a cutoff of its own: leave scanner.filter_cutoff at 1")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_hold_a_region(self) -> Self:
+        patch, margin = self.training.patch_pixels, self.trials.margin_pixels
+        if patch is not None and patch <= 2 * margin:
+            raise ValueError(
+                f"training.patch_pixels is {patch}: twice trials.margin_pixels ({margin}) is cut from it, so give at "
+                f"least {2 * margin + 8} pixels, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _grid_is_of_training(self) -> Self:
+        sections: dict[str, type[Section]] = {"denoiser": DenoiserSettings, "training": TrainingSettings}
+        for name, values in self.grid.items():
+            section, _, rest = name.partition(".")
+            first = rest.partition(".")[0]
+            known = sections.get(section)
+            if known is None or first not in known.model_fields or name in NO_AXES:
+                raise ValueError(
+                    f"grid.{name} is no axis of a study: use settings of denoiser and training by their dotted names, "
+                    f"but {', '.join(NO_AXES)}"
+                )
+            if not values:
+                raise ValueError(f"grid.{name} is empty: give a list of values")
         return self
 
     @model_validator(mode="after")

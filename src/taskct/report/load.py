@@ -17,7 +17,9 @@ from taskct.errors import UserError
 from taskct.report.results import (
     Choices,
     Examples,
+    Failures,
     FalseSignals,
+    Groups,
     Provenance,
     Retraining,
     Scores,
@@ -57,10 +59,13 @@ def load_run(run: Path) -> Run:
         tradeoff=_json(run, "tradeoff.json", Tradeoff),
         false_signals=_json(run, "hallucination.json", FalseSignals),
         retraining=_json(run, "retraining.json", Retraining),
+        groups=_json(run, "groups.json", Groups),
         task=_json(run, "task.json", Task),
         examples=_examples(run),
         settings=_settings(run),
         provenance=_json(run, "provenance.json", Provenance),
+        # Only there when a training went wrong.
+        failures=_json(run, "failures.json", Failures) if (run / "failures.json").exists() else Failures([], []),
     )
     _check_together(loaded)
     return loaded

@@ -152,6 +152,29 @@ class Retraining:
 
 
 @dataclass(frozen=True)
+class GroupRow:
+    """An observer's AUC on the test trials of one task, site or region."""
+
+    arm: str
+    seed: int
+    observer: str
+    group: str
+    n_present: int
+    n_absent: int
+    auc: FiniteFloat
+    ci_low: float | None
+    ci_high: float | None
+
+
+@dataclass(frozen=True)
+class Groups:
+    """`groups.json`."""
+
+    rows: list[GroupRow]
+    """None where all trials are of one task."""
+
+
+@dataclass(frozen=True)
 class Validation:
     """One arm on the validation trials, where choices are made."""
 
@@ -304,6 +327,31 @@ class Provenance:
     n_threads: int | None
     seed: int | list[int] | None
     stages: dict[str, Stage]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that went wrong."""
+
+    stage: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A stage that was left out."""
+
+    stage: str
+    because: str
+    """The stage that failed, and that it builds on."""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """`failures.json`: what is missing from the results, and why."""
+
+    failed: list[Failure]
+    skipped: list[Skipped]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A loaded run: its files together, and what the page asks of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from taskct.report.results import (
     Choices,
     Estimate,
     Examples,
+    Failures,
     FalseSignal,
     FalseSignals,
+    Groups,
     Paired,
     Provenance,
     Retraining,
@@ -37,11 +39,14 @@ class Run:
     tradeoff: Tradeoff
     false_signals: FalseSignals
     retraining: Retraining
+    groups: Groups
     task: Task
     examples: Examples
     settings: dict[str, Any]
     """`study.yaml`, nested."""
     provenance: Provenance
+    failures: Failures = field(default_factory=lambda: Failures([], []))
+    """Of training; none in most runs."""
 
     @property
     def seeds(self) -> list[int]:

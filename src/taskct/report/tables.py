@@ -122,6 +122,23 @@ def paired_table(run: Run) -> Table:
     return Table(caption, columns, rows)
 
 
+def group_table(run: Run) -> Table:
+    """Tabulate the AUC of every task, site or region by itself, for the quoted seed; no rows where there is one."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in run.groups.rows:
+        if row.seed == run.seed:
+            low, high = (math.nan if bound is None else bound for bound in (row.ci_low, row.ci_high))
+            cell = interval(Estimate(row.auc, low, high), 3)
+            cells.setdefault((row.arm, row.group), {})[row.observer] = cell
+    rows = [[arm_label(arm), group, *(by.get(o, NONE) for o in run.observers)] for (arm, group), by in cells.items()]
+    columns = ["Arm", "Task", *(f"AUC, {observer_label(o)}" for o in run.observers)]
+    caption = (
+        f"Each task by itself (seed {run.seed}): AUC on its test trials [95 % interval]. The joint head is the task's "
+        "own, the fresh observers are those fitted to all tasks together."
+    )
+    return Table(caption, columns, rows)
+
+
 def retraining_table(run: Run) -> Table:
     """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
     cells: dict[tuple[str, str], dict[str, str]] = {}

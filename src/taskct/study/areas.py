@@ -12,7 +12,7 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import PairedDifference, delong_interval, paired_delong
 from taskct.study.evaluate import ArmResult
-from taskct.trials import Trials
+from taskct.trials import Trials, select
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -36,6 +36,52 @@ def area_interval(t: NDArray[np.float64], test: Trials) -> Interval:
     if clusters is None:
         return delong_interval(t[present], t[~present], confidence=CONFIDENCE)
     return clustered_interval(t[present], t[~present], clusters, confidence=CONFIDENCE)
+
+
+def by_group(
+    results: Sequence[ArmResult], group: NDArray[np.int64], labels: Sequence[str], test: Trials
+) -> list[dict[str, Any]]:
+    """AUCs of every task, site or region by itself, where a denoiser serves several at once.
+
+    Parameters
+    ----------
+    results
+        Every arm and seed; the observers are those of all trials.
+    group
+        Index into `labels` of every test trial, `(n_test,)`.
+    labels
+        Of the groups.
+    test
+        The test trials.
+
+    Returns
+    -------
+    A row for each arm, seed, observer and group that holds both classes, as `groups.json` has it; none for one group.
+    """
+    rows: list[dict[str, Any]] = []
+    for index, label in enumerate(labels if len(labels) > 1 else ()):
+        inside = group == index
+        own = select(test, inside)
+        n_present, n_absent = int(own.signal_present.sum()), int((~own.signal_present).sum())
+        if min(n_present, n_absent) < 2:
+            continue
+        for result in results:
+            for observer, t in result.scores.items():
+                found = area_interval(t[inside], own)
+                rows.append(
+                    {
+                        "arm": result.arm.name,
+                        "seed": result.arm.seed,
+                        "observer": observer,
+                        "group": label,
+                        "n_present": n_present,
+                        "n_absent": n_absent,
+                        "auc": found.value,
+                        "ci_low": found.ci_low,
+                        "ci_high": found.ci_high,
+                    }
+                )
+    return rows
 
 
 def area_difference(t: NDArray[np.float64], test: Trials) -> PairedDifference:

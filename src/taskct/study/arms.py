@@ -1,12 +1,36 @@
-"""The arms of a study: which denoisers are compared, and by what name."""
+"""The arms of a study: which denoisers are compared, by what name, and which stage makes each."""
 
+import itertools
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from taskct.config import Settings
+from taskct.config import Settings, make_settings, tree_of
+from taskct.errors import UserError
 
 LOW_DOSE = "low-dose"
 MSE = "mse"
 CONTROL = "lambda=0"
+
+BLEND = ".blend"
+"""Appended to the file name of the λ arm that is blended with its control, in one file."""
+
+PRETRAINING = (
+    "pretrain_epochs",
+    "batch_size",
+    "learning_rate",
+    "patch_pixels",
+    "max_gradient_norm",
+    "keep",
+    "patience",
+    "dtype",
+    "compile",
+)
+"""Settings of `training` that the pretrained denoiser depends on; it depends on all of `denoiser`."""
+
+Overrides = tuple[tuple[str, Any], ...]
+"""Dotted names of settings and the values that a variant gives them."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +41,20 @@ class Arm:
     seed: int
     """Of the training."""
     task_weight: float | None = None
-    """λ; None for the low-dose images and the pretrained denoiser."""
+    """λ; None for the low-dose images, the pretrained denoiser and the classical filters."""
     alpha: float | None = None
     """Weight of the λ denoiser in a blend with the control; None if it is no blend."""
     head: str | None = None
-    """The observer head that was trained with it, "pixel" or "eye"."""
+    """The observer head that was trained with it: "pixel", "eye" or "channels"; None if its loss has none."""
+    overrides: Overrides = ()
+    """What its settings differ in from the study's."""
+    filter: str | None = None
+    """Name of a classical filter, or None."""
+
+    @property
+    def variant(self) -> str:
+        """How its names differ from those of the study's own settings, as " head=eye"; empty for those."""
+        return suffix(self.overrides)
 
     @property
     def trained(self) -> bool:
@@ -29,27 +62,170 @@ class Arm:
         return self.task_weight is not None and self.alpha is None
 
     @property
+    def pretrained(self) -> bool:
+        """Whether it is a denoiser trained by MSE alone."""
+        return self.name == MSE + self.variant
+
+    @property
     def file_stem(self) -> str:
         """File name of its weights."""
-        return f"{self.name} seed={self.seed}".replace(" ", "_")
+        return file_name(f"{self.name} seed={self.seed}")
 
     @property
     def control(self) -> str:
-        """Name of the fair control: λ = 0 with the same head."""
-        return CONTROL + (" head=" + self.name.partition(" head=")[2] if " head=" in self.name else "")
+        """Name of the fair control: λ = 0 with all else alike."""
+        return CONTROL + self.variant
+
+    @property
+    def start(self) -> "Arm":
+        """The pretrained denoiser that it was fine-tuned from."""
+        own = tuple((name, value) for name, value in self.overrides if of_pretraining(name))
+        return Arm(MSE + suffix(own), self.seed, overrides=own)
+
+    @property
+    def control_arm(self) -> "Arm":
+        """The fair control: λ = 0 with all else alike."""
+        return Arm(self.control, self.seed, 0.0, None, self.head, self.overrides)
+
+    @property
+    def parts(self) -> tuple["Arm", "Arm"]:
+        """Of a blend: the control and the λ denoiser."""
+        if self.alpha is None or self.task_weight is None:
+            raise ValueError(f"{self.name} is no blend")
+        name = f"lambda={self.task_weight:g}{self.variant}"
+        return self.control_arm, Arm(name, self.seed, self.task_weight, None, self.head, self.overrides)
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that makes its model; None where there is nothing to make."""
+        if self.pretrained:
+            return f"pretrain {self.name.removeprefix(MSE).strip()} seed={self.seed}".replace("  ", " ")
+        if self.filter is not None:
+            return f"tune {self.name} seed={self.seed}"
+        return f"finetune {self.name} seed={self.seed}" if self.trained else None
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """The stages that must be done before its own, or before it is evaluated if it has none."""
+        if self.alpha is not None:
+            return ("simulate", *(str(part.stage) for part in self.parts))
+        return ("simulate", str(self.start.stage)) if self.trained else ("simulate",)
+
+    def settings(self, study: Settings) -> Settings:
+        """The study's settings with what this arm has of its own."""
+        return override(study, self.overrides)
+
+
+def suffix(overrides: Overrides) -> str:
+    """What a variant's names end in.
+
+    Examples
+    --------
+    >>> suffix((("denoiser.arguments.n_layers", 9), ("training.trainable", "last:1")))
+    ' n_layers=9 trainable=last:1'
+    """
+    return "".join(f" {name.rpartition('.')[2]}={_short(value)}" for name, value in overrides)
+
+
+def _short(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(thawed(value))
+    return re.sub(r"\s+", "", text)
+
+
+def file_name(name: str) -> str:
+    """A name as files have it."""
+    return re.sub(r"[^\w=.,:+-]", "_", name)
+
+
+class FrozenDict(tuple[tuple[str, Any], ...]):
+    """A mapping of settings as a tuple of its items."""
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    if isinstance(value, dict):
+        return FrozenDict((key, _frozen(one)) for key, one in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def thawed(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """A value of an override as settings take it."""
+    if isinstance(value, FrozenDict):
+        return {key: thawed(one) for key, one in value}
+    return [thawed(one) for one in value] if isinstance(value, tuple) else value
+
+
+def of_pretraining(name: str) -> bool:
+    """Whether the pretrained denoiser depends on a setting, given by its dotted name."""
+    section, _, rest = name.partition(".")
+    return section == "denoiser" or (section == "training" and rest in PRETRAINING)
+
+
+def override(study: Settings, overrides: Overrides) -> Settings:
+    """Settings with some of them changed."""
+    if not overrides:
+        return study
+    return make_settings(study.model_dump(mode="json"), *(tree_of(name, thawed(value)) for name, value in overrides))
+
+
+def variants_of(settings: Settings) -> list[Overrides]:
+    """The study's own settings, as (), and every other point of its grid.
+
+    Raises
+    ------
+    UserError
+        If a setting of the grid is unknown or has a value that is not allowed.
+    """
+    grid: Mapping[str, tuple[Any, ...]] = settings.grid
+    points: list[Overrides] = [()]
+    for values in itertools.product(*grid.values()):
+        # Tuples, which can be compared and hashed, in place of lists and mappings.
+        chosen = tuple((name, _frozen(value)) for name, value in zip(grid, values, strict=True))
+        # What is as in the study is not said.
+        own = tuple((name, value) for name, value in chosen if override(settings, ((name, value),)) != settings)
+        if own not in points:
+            points.append(own)
+    names = [file_name(suffix(point)) for point in points]
+    if len(set(names)) != len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"two points of the grid have one name ({double.strip()}): leave one of their settings out")
+    return points
 
 
 def arms_of(settings: Settings) -> list[Arm]:
     """Every arm of a study, in the order of the report."""
     t = settings.training
-    other = "pixel" if t.head == "eye" else "eye"
+    other = "pixel" if t.head != "pixel" else "eye"
     arms = []
+    variants = variants_of(settings)
     for seed in t.seeds:
-        arms += [Arm(LOW_DOSE, seed), Arm(MSE, seed)]
-        arms += [Arm(f"lambda={w:g}", seed, w, None, t.head) for w in sorted(t.lambdas)]
-        if t.other_head_lambda is not None:
-            arms += [Arm(f"lambda={w:g} head={other}", seed, w, None, other) for w in (0.0, t.other_head_lambda)]
-        if t.blend_lambda is not None:
-            w = t.blend_lambda
-            arms += [Arm(f"lambda={w:g} alpha={a:g}", seed, w, a, t.head) for a in sorted(t.blend_alphas)]
+        arms.append(Arm(LOW_DOSE, seed))
+        arms += [Arm(name, seed, filter=name) for name in settings.denoiser.classical]
+        arms += _family(settings, seed, ())
+        if t.other_head_lambda is not None and t.loss == "slnn":
+            swapped: Overrides = (("training.head", other),)
+            arms += [_trained(w, seed, other, swapped) for w in (0.0, t.other_head_lambda)]
+        arms += _blends(settings, seed, ())
+        for own in variants[1:]:
+            arms += [arm for arm in _family(settings, seed, own) if arm not in arms]
+            arms += _blends(settings, seed, own)
     return arms
+
+
+def _trained(weight: float, seed: int, head: str | None, own: Overrides) -> Arm:
+    return Arm(f"lambda={weight:g}{suffix(own)}", seed, weight, None, head, own)
+
+
+def _family(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
+    """The pretrained denoiser and every λ of one variant."""
+    t = override(settings, own).training
+    head = t.head if t.loss == "slnn" else None
+    arms = [_trained(w, seed, head, own) for w in sorted(t.lambdas)]
+    return [arms[0].start, *arms]
+
+
+def _blends(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
+    t = override(settings, own).training
+    if t.blend_lambda is None:
+        return []
+    head, w = t.head if t.loss == "slnn" else None, t.blend_lambda
+    return [Arm(f"lambda={w:g} alpha={a:g}{suffix(own)}", seed, w, a, head, own) for a in sorted(t.blend_alphas)]

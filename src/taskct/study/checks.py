@@ -3,36 +3,47 @@
 import torch
 
 from taskct.config import Settings
-from taskct.denoisers.denoiser import Denoiser, make_network, receptive_radius
+from taskct.denoisers.checks import check_network_output
+from taskct.denoisers.denoiser import make_network
+from taskct.denoisers.reach import receptive_radius
 from taskct.errors import UserError
+from taskct.study.arms import arms_of
+from taskct.study.groups import group_labels
 from taskct.training.layers import freeze_all_but
 
 
-def check_network(settings: Settings) -> int:
-    """Build the network of a study and run it once on an image of the study's size.
+def check_arms(settings: Settings) -> int:
+    """Build the network of every variant of a study and run it once on an image of the study's size.
 
     Returns
     -------
-    How far an output pixel reaches, pixels to each side; at most half the image.
+    How far an output pixel reaches in the widest of them, pixels to each side; at most half the image.
 
     Raises
     ------
     UserError
-        If the network cannot be built, takes no such image, or `training.trainable` leaves nothing to train.
+        If a network cannot be built or takes no such image, `training.trainable` leaves nothing to train, or heads are
+        asked for that the study has no groups for.
     """
+    reach = 0
+    for own in dict.fromkeys(arm.overrides for arm in arms_of(settings)):
+        variant = next(arm for arm in arms_of(settings) if arm.overrides == own).settings(settings)
+        group_labels(variant)
+        reach = max(reach, check_network(variant))
+    return reach
+
+
+def check_network(settings: Settings) -> int:
+    """Build the network of a study and run it once on an image of the study's size; as `check_arms`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = make_network(settings.denoiser.network, settings.denoiser.arguments)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UserError(
+            f"denoiser.network {settings.denoiser.network!r} has frozen all its parameters, so nothing is left to "
+            "train: leave requires_grad on where it is to learn"
+        )
     freeze_all_but(network, settings.training.trainable)
     side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
-    try:
-        with torch.no_grad():
-            Denoiser(network, offset_hu=0.0, scale_hu=1.0).eval()(torch.zeros(2, side, side))
-        return receptive_radius(network, n_pixels=side)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"denoiser.network {settings.denoiser.network!r} fails on images of {side} x {side} pixels "
-            f"(trials.region_pixels and twice trials.margin_pixels): {error}"
-        ) from error
+    check_network_output(network, name=settings.denoiser.network, n_pixels=side)
+    return receptive_radius(network, n_pixels=side)

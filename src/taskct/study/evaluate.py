@@ -1,8 +1,10 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
+import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,46 +12,32 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.config import Settings
+from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
+from taskct.errors import UserError
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
+from taskct.observers.base import TrainingTrials
 from taskct.observers.choice import fit_chosen
-from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm, arms_of
+from taskct.observers.slnn_head import SLNNHead
+from taskct.seeds import derive_seed
+from taskct.study.arms import LOW_DOSE, Arm
+from taskct.study.evaluated import ArmResult, Images, named, read_images, write_npz, write_result
+from taskct.study.groups import group_of
 from taskct.study.insert import lidc_of
+from taskct.study.models import head_statistic, load_denoiser, load_head
 from taskct.study.stages import RunFolder
-from taskct.study.train import load_denoiser, load_head
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
 from taskct.trials import Trials, crop, read_trials
 
 Progress = Callable[[int, int, str], None]
-Images = dict[str, NDArray[np.float32]]
 
 SPLITS_SEEN = ("validation", "fresh", "test")
 FRESH = ("slnn", "ho", "ho_eye")
 """Observers that every study fits afresh; `observers.more` names others."""
 JOINT = "slnn_joint"
-
-
-@dataclass
-class ArmResult:
-    """What the test trials say of one arm."""
-
-    arm: Arm
-    scores: dict[str, NDArray[np.float64]]
-    """Test statistics by observer, `(n_test,)`, as they are listed; "slnn_joint", the jointly trained one, first."""
-    quality: dict[str, NDArray[np.float64]]
-    """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, `peak_disc_hu`, each `(n_test,)`."""
-    regularization: dict[str, float]
-    """Chosen on validation trials, by fresh observer."""
-    validation_auc: dict[str, float]
-    """By observer, on the validation trials."""
-    validation_rmse_hu: float
-    template: NDArray[np.float64] | None
-    """The joint SLNN-NO's, 1/HU, or None."""
-    examples: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
-    """The panel's trials, denoised, HU."""
 
 
 def fresh_names(settings: Settings) -> tuple[str, ...]:
@@ -102,13 +90,14 @@ def fit_fresh(
     observers: dict[str, Observer] = {}
     chosen, areas, notes = {}, {}, {}
     fresh, validation = splits["fresh"].signal_present, splits["validation"].signal_present
+    shared = TrainingTrials.of(images["fresh"], fresh)  # what several observers need of the same trials, once
     for name in fresh_names(settings):
         observer, values = candidates(settings, name, device=device)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SmallSampleWarning)
             if isinstance(observer, PathObserver):
                 held_out = images["validation"], validation
-                found = fit_chosen(observer, images["fresh"], fresh, validation=held_out, values=values)
+                found = fit_chosen(observer, shared, validation=held_out, values=values)
                 observers[name], chosen[name] = found.observer, found.value
                 areas[name] = found.validation_auc[found.value]
             else:
@@ -157,57 +146,70 @@ class Evaluator:
             pixel_mm=self.settings.scanner.pixel_mm,
         )
         self.examples = example_trials(self.settings, test)
-        self.observer_notes: dict[str, str] = {}
-        self._cache: dict[str, Images] = {}
 
     def images(self, arm: Arm) -> Images:
-        """The arm's images of every split, HU."""
+        """The arm's images of every split, HU.
+
+        Raises
+        ------
+        UserError
+            If what they come from is missing or broken.
+        """
         if arm.name == LOW_DOSE:
             return {name: crop(trials.noisy, self.margin) for name, trials in self.splits.items()}
-        if arm.alpha is not None and arm.task_weight is not None:
-            # The mean of two networks' outputs; nothing is trained.
-            control = self._denoised(Arm(CONTROL, arm.seed).file_stem)
-            task = self._denoised(Arm(f"lambda={arm.task_weight:g}", arm.seed).file_stem)
+        if arm.alpha is not None:
+            # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
+            control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
             a = np.float32(arm.alpha)
             return {name: (1 - a) * control[name] + a * task[name] for name in SPLITS_SEEN}
-        return self._denoised(arm.file_stem)
-
-    def _denoised(self, stem: str) -> Images:
-        if stem not in self._cache:
-            denoiser, card = load_denoiser(self.run, stem)
-            self._cache[stem] = {
-                name: denoise(
-                    denoiser,
-                    trials.noisy,
-                    device=self.run.device,
-                    dtype=str(card["dtype"]),
-                    margin=self.margin,
-                )
+        if arm.filter is not None:
+            strength = filter_parameters(self.run.card(arm.file_stem))
+            return {
+                name: crop(filter_images(arm.filter, trials.noisy, strength), self.margin)
                 for name, trials in self.splits.items()
             }
-        return self._cache[stem]
+        denoiser, card = load_denoiser(self.run, arm)
+        how: dict[str, Any] = {"device": self.run.device, "dtype": str(card["dtype"]), "margin": self.margin}
+        return {name: denoise(denoiser, trials.noisy, **how) for name, trials in self.splits.items()}
 
-    def forget(self, keep: set[str]) -> None:
-        """Free the images of denoisers that no later arm needs."""
-        self._cache = {stem: images for stem, images in self._cache.items() if stem in keep}
+    def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
+        group = group_of(arm.settings(self.settings), self.splits[split])
+        # The same internal noise in every arm, so that paired differences are those of the images.
+        seed = derive_seed(self.settings.seed, "evaluate", "internal noise", split)
+        return head_statistic(load_head(self.run, arm), images[split], group, seed=seed)
 
-    def evaluate(self, arm: Arm) -> ArmResult:
-        """Observers and image quality of one arm."""
-        images = self.images(arm)
+    def evaluate(self, arm: Arm, images: Images, *, progress: Progress | None = None) -> ArmResult:
+        """Observers and image quality of one arm.
+
+        Parameters
+        ----------
+        arm
+            What made the images.
+        images
+            From `images`.
+        progress
+            Called as (steps done, steps in all, what is next).
+        """
+
+        def tell(done: int, text: str) -> None:
+            if progress is not None:
+                progress(done, 3, text)
+
+        tell(0, "observers")
         fresh = fit_fresh(self.settings, images, self.splits, device=self.run.device)
-        self.observer_notes |= fresh.notes
+        tell(1, "test trials")
         validation_auc = dict(fresh.validation_auc)
         scores = {}
         template = None
-        if arm.trained:
-            head = load_head(self.run, arm)
-            # The same internal noise in every arm, so that paired differences are those of the images.
-            noise = {name: torch.Generator().manual_seed(self.settings.seed + i) for i, name in enumerate(SPLITS_SEEN)}
-            scores[JOINT] = head.test_statistic(images["test"], noise["test"])
-            joint = head.test_statistic(images["validation"], noise["validation"])
+        if arm.trained and arm.head is not None:
+            scores[JOINT] = self._joint(arm, images, "test")
+            joint = self._joint(arm, images, "validation")
             validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
-            template = head.template.detach().double().cpu().numpy()
+            head = load_head(self.run, arm)
+            if isinstance(head, SLNNHead):  # several heads have no one template to show
+                template = head.template.detach().double().cpu().numpy()
         scores |= {name: one.test_statistic(images["test"]) for name, one in fresh.observers.items()}
+        tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
         test, reference = images["test"], self.reference["test"]
@@ -220,6 +222,7 @@ class Evaluator:
             "site_bias_hu": site_bias_hu(test, reference, self.site),
             "peak_disc_hu": peak_disc_hu(sign * (test - reference), diameter_px=disc_px),
         }
+        tell(3, "")
         return ArmResult(
             arm=arm,
             scores=scores,
@@ -229,44 +232,52 @@ class Evaluator:
             validation_rmse_hu=float(np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))),
             template=template,
             examples=test[self.examples],
+            notes=fresh.notes,
         )
 
 
-def evaluate_all(run: RunFolder, *, progress: Progress | None = None) -> tuple[Evaluator, list[ArmResult]]:
-    """Evaluate every arm of a run.
+def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progress | None = None) -> None:
+    """Evaluate one arm and keep what was found, in `RUN/evaluated`.
 
     Parameters
     ----------
     run
-        A run folder with trials and trained arms.
+        A run folder with trials and the arm's model, or for a blend the images of its two parts.
+    arm
+        Of the study.
+    keep_images
+        Whether the arm's images are kept too, for blends.
     progress
-        Called as (steps done, steps in all, what is next): one step an arm, and one for the intervals.
+        Called as (steps done, steps in all, what is next).
 
     Raises
     ------
     UserError
-        If trials or weights are missing.
+        If trials, weights or images are missing or broken.
     """
-    evaluator = Evaluator(run)
-    arms = arms_of(run.settings)
-    results = []
-    for done, arm in enumerate(arms):
-        if progress is not None:
-            progress(done, len(arms) + 1, arm.name)
-        results.append(evaluator.evaluate(arm))
-        blended = {
-            stem
-            for later in arms[done + 1 :]
-            if later.alpha is not None
-            for stem in (
-                Arm(CONTROL, later.seed).file_stem,
-                Arm(f"lambda={later.task_weight:g}", later.seed).file_stem,
-            )
-        }
-        evaluator.forget(blended)
     if progress is not None:
-        progress(len(arms), len(arms) + 1, "intervals")
-    return evaluator, results
+        progress(0, 3, "images")
+    evaluator = Evaluator(run)
+    images = evaluator.images(arm)
+    place = run.evaluated(arm.file_stem)
+    if keep_images:
+        write_npz(named(place, ".images.npz"), dict(images), compress=False)
+    write_result(place, evaluator.evaluate(arm, images, progress=progress))
 
 
-__all__ = ["FRESH", "JOINT", "MSE", "ArmResult", "Evaluator", "evaluate_all"]
+def filter_parameters(card: Path) -> dict[str, Any]:
+    """What a classical filter was tuned to.
+
+    Raises
+    ------
+    UserError
+        If its card is missing or broken.
+    """
+    try:
+        parameters = dict(json.loads(card.read_text(encoding="utf-8"))["parameters"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct train` makes it anew") from error
+    return parameters
+
+
+__all__ = ["FRESH", "JOINT", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]

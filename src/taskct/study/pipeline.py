@@ -1,241 +1,423 @@
-"""The stages of a run, each one function on a run folder: simulate, train, evaluate."""
+"""The sweep: the stages of a study, or of a command, done by an executor in any order that their graph allows."""
 
-from collections.abc import Callable
-from typing import Any
+import json
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-import numpy as np
-
-from taskct.config import ProfileSettings, Settings
+from taskct import __version__
 from taskct.errors import UserError
-from taskct.study.arms import CONTROL, MSE, Arm, arms_of
-from taskct.study.evaluate import ArmResult, Evaluator, evaluate_all
-from taskct.study.results import (
-    choose,
-    hallucination,
-    over_seeds,
-    quality_csv,
-    scores_csv,
-    summarize,
-    trade_off,
-    write_json,
-    write_npz,
+from taskct.study.describe import background_note, describe
+from taskct.study.executors import (
+    Crew,
+    Machine,
+    dask_crew,
+    do_here,
+    do_stage,
+    local_crew,
+    n_workers,
+    read_progress,
 )
-from taskct.study.simulate import simulate_store
-from taskct.study.sources import DEFAULT_ORGANS
-from taskct.study.stages import RunFolder, size_of
-from taskct.study.train import train_all
-from taskct.training.checkpoints import write_text
-from taskct.trials import SPLITS, read_group_name, read_trials
+from taskct.study.graph import Stage, levels, part_of, share_threads
+from taskct.study.records import lock_folder, progress_path, read_failures, write_failures
+from taskct.study.results import quoted_seed
+from taskct.study.stages import RunFolder
+from taskct.study.work import Progress, ended
+from taskct.training.parallel import agree, is_first, n_processes
 
-Progress = Callable[[int, int, str], None]
-OpenProgress = Callable[[str], Progress]
-"""Opens the progress of a stage by its title; the result is called as (done, in all, detail)."""
+MAX_BREAKS = 3
+"""How often a stage is begun again because a process died while it ran."""
 
-RESULT_FILES = (
-    "summary.json",
-    "scores.csv",
-    "quality.csv",
-    "choices.json",
-    "tradeoff.json",
-    "hallucination.json",
-    "retraining.json",
-    "task.json",
-    "examples.npz",
-)
+POLL_S = 0.5
+
+ALONE = Machine()
+"""One stage at a time, in this process."""
 
 
-def simulate_stage(run: RunFolder, open_progress: OpenProgress | None = None, *, workers: int = 1) -> bool:
+class Show(Protocol):
+    """Shows the progress of several stages at once."""
+
+    def open(self, title: str) -> Progress:
+        """Begin a stage; the result is called as (done, in all, detail)."""
+
+    def close(self, title: str, *, finished: bool) -> None:
+        """End it."""
+
+
+@dataclass
+class Outcome:
+    """How a sweep ended."""
+
+    did: list[str] = field(default_factory=list)
+    """Stages that were done now, in the order in which they ended."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Trainings that went wrong, with the reason."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Stages that were left out, with the failed one that they build on; "" for results that have too little."""
+
+    def lines(self) -> list[str]:
+        """One line for every training that went wrong."""
+        found = []
+        for name, problem in self.failed.items():
+            n = sum(because == name for because in self.skipped.values())
+            left = (
+                f"; {n} stages that build on it were left out"
+                if n > 1
+                else "; its evaluation was left out"
+                if n
+                else ""
+            )
+            found.append(f"{problem}{left}")
+        return found
+
+    def check(self) -> None:
+        """Raise a `UserError` if a training went wrong."""
+        if self.failed:
+            raise UserError("; ".join(self.lines()))
+
+
+def simulate_stage(run: RunFolder, show: Show | None = None, *, workers: int | None = 1) -> bool:
     """Simulate the trials into `RUN/trials` by some processes; returns whether that was still to do."""
-    t = run.settings.trials
-    side = t.region_pixels + 2 * t.margin_pixels
-    needed = 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
-    there = size_of(run.trials.with_name("trials.partial")) or 0
-    if not run.is_done("simulate", [run.trials]) and run.free_bytes() + there < 1.2 * needed:
+    return "simulate" in sweep(run, ["simulate"], Machine(workers=workers), show=show).did
+
+
+def train_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> None:
+    """Pretrain and fine-tune every arm that is not trained yet, into `RUN/models`.
+
+    Raises
+    ------
+    UserError
+        If an arm's training went wrong, after all others have ended.
+    """
+    sweep(run, ["train"], machine, show=show).check()
+
+
+def evaluate_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> bool:
+    """Evaluate every arm and write the result files; returns whether that was still to do.
+
+    Raises
+    ------
+    UserError
+        If an arm's training had gone wrong, after the results of all others were written.
+    """
+    outcome = sweep(run, ["evaluate"], machine, show=show)
+    outcome.check()
+    return "results" in outcome.did
+
+
+def sweep(run: RunFolder, parts: Sequence[str], machine: Machine = ALONE, *, show: Show | None = None) -> Outcome:
+    """Do the stages of some commands that are not done yet.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    parts
+        Of `PARTS`: "simulate", "train", "evaluate".
+    machine
+        What may be used.
+    show
+        Shows the progress.
+
+    Returns
+    -------
+    What was done and what went wrong: a training that diverges ends its arm, not the sweep.
+
+    Raises
+    ------
+    UserError
+        If another process works in the folder, or a stage cannot be done for any other reason.
+    """
+    if n_processes() > 1 and set(parts) != {"train"}:
         raise UserError(
-            f"the trials need {needed / 1e6:.0f} MB but {run.path} has {run.free_bytes() / 1e6:.0f} MB free: "
-            "make room, or lower the numbers in trials"
+            f"{n_processes()} processes were started together (torchrun), which only train together: use them for "
+            "`taskct train`, and give the other commands by themselves"
         )
-
-    def work() -> None:
-        progress = None if open_progress is None else open_progress("simulate")
-        simulate_store(run.trials, run.settings, device=run.device, workers=workers, progress=progress)
-
-    return run.run_stage("simulate", work, [run.trials])
-
-
-def train_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> None:
-    """Pretrain and fine-tune every arm that is not trained yet, into `RUN/models`."""
-    train_all(run, progress=open_progress)
-
-
-def evaluate_stage(run: RunFolder, open_progress: OpenProgress | None = None) -> bool:
-    """Evaluate every arm and write the result files; returns whether that was still to do."""
-    names = [f"finetune {arm.name} seed={arm.seed}" for arm in arms_of(run.settings) if arm.trained]
-    depends_on = ["simulate", *(f"pretrain seed={seed}" for seed in run.settings.training.seeds), *names]
-
-    def work() -> None:
-        progress = None if open_progress is None else open_progress("evaluate")
-        evaluator, results = evaluate_all(run, progress=progress)
-        write_results(run, evaluator, results)
-        if progress is not None:
-            progress(len(results) + 1, len(results) + 1, "")
-
-    return run.run_stage("evaluate", work, [run.path / name for name in RESULT_FILES], depends_on)
-
-
-def write_results(run: RunFolder, evaluator: Evaluator, results: list[ArmResult]) -> None:
-    """Write every result file of a run."""
-    settings, test = run.settings, evaluator.splits["test"]
-    choices = choose(results, settings)
-    write_text(run.path / "scores.csv", scores_csv(results, test))
-    write_text(run.path / "quality.csv", quality_csv(results, test))
-    write_json(run.path / "choices.json", choices)
-    write_json(run.path / "tradeoff.json", trade_off(results, test, settings))
-    write_json(run.path / "hallucination.json", hallucination(results, test, settings))
-    write_json(run.path / "retraining.json", over_seeds(results, test))
-    write_json(run.path / "task.json", task_json(run, evaluator))
-    write_npz(run.path / "examples.npz", examples(evaluator, results, str(choices["chosen_arm"])))
-    write_json(run.path / "summary.json", summarize(results, test, settings))
+    stages = part_of(list(run.graph.values()), parts)
+    todo = [stage for stage in stages if not run.has(stage)]
+    if not todo:
+        if is_first():
+            _tell_provenance(run)
+            if "train" in parts:
+                write_failures(run.path, [], [])
+        return Outcome()
+    together = n_processes() > 1  # started by torchrun: every process does every stage, at the same time
+    with lock_folder(run.path) if is_first() else nullcontext():
+        run.check_unchanged()
+        n_threads = machine.threads
+        if machine.executor is not None:
+            crew, n_threads = dask_crew(machine.executor, machine.device or str(run.device)), n_threads or 1
+            share = dict.fromkeys(run.graph, n_threads)
+        else:
+            workers = 1 if together else n_workers(machine, run.device)
+            # Processes take seconds to start: no more of them than can ever work side by side.
+            level = levels(list(run.graph.values()))
+            widest = max(Counter(level[stage.name] for stage in todo).values())
+            crew = local_crew(run.device, min(workers, widest))
+            share = share_threads(list(run.graph.values()), workers=workers, n_threads=crew.n_threads or 1)
+            if n_threads is not None:
+                share, crew.n_threads = dict.fromkeys(run.graph, n_threads), None
+        simulators = machine.workers or (1 if run.device.type == "cuda" else n_workers(machine, run.device))
+        outcome = run_graph(run, stages, crew, n_threads=share, simulators=simulators, show=show)
+        if is_first():
+            _tell_provenance(run)
+            if "train" in parts:
+                write_failures(run.path, *_failures(run, outcome))
+    return outcome
 
 
-def task_json(run: RunFolder, evaluator: Evaluator) -> dict[str, Any]:
-    """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures."""
-    settings = run.settings
-    e = settings.evaluation
-    all_splits = {**evaluator.splits, "train": read_trials(run.trials, "train")}
-    return {
-        "description": describe(settings),
-        "n_trials": {name: len(all_splits[name]) for name in SPLITS},
-        "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
-        "group_name": read_group_name(run.trials),
-        "background_note": background_note(settings),
-        "observer_notes": evaluator.observer_notes,
-        "pixel_mm": settings.scanner.pixel_mm,
-        "roi_px": settings.trials.region_pixels,
-        "data_range_hu": e.data_range_hu,
-        "window_hu": list(e.window_hu),
-        "difference_window_hu": e.difference_window_hu,
-    }
+def _tell_provenance(run: RunFolder) -> None:
+    """Write `provenance.json` unless it tells of the very records that are there."""
+    file = run.path / "provenance.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))["stages"]
+    except (OSError, ValueError, KeyError, TypeError):
+        told = None
+    if told != run.provenance()["stages"]:
+        run.write_provenance()
 
 
-BACKGROUNDS = {
-    "torso": "a torso phantom that differs in every trial",
-    "abdomen": "an abdomen of ellipses that differs in every trial",
-    "thorax": "a thorax of ellipses that differs in every trial",
-    "uniform": "a uniform body",
-    "lumpy": "a body with a lumpy texture",
-    "clustered-lumpy": "a body with a clustered lumpy texture",
-    "power-law": "a body with a power-law texture",
-    "label-map": "slices of a label map with new HU and texture in every trial, mirrored and shifted at random",
-    "series": "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue",
-    "paired": "slices of real CT at two doses, mirrored and shifted at random, the region at a random place",
-}
+def _failures(run: RunFolder, outcome: Outcome) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def row(name: str, what: str, text: str) -> dict[str, Any]:
+        arm = run.graph[name].arm
+        return {
+            "stage": name,
+            "arm": None if arm is None else arm.name,
+            "seed": None if arm is None else arm.seed,
+            what: text,
+        }
+
+    failed = [row(name, "problem", problem) for name, problem in outcome.failed.items()]
+    return failed, [row(name, "because", because) for name, because in outcome.skipped.items() if because]
 
 
-def _organ(settings: Settings) -> str:
-    organ = settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, "organ")
-    return f"the organ labelled {organ}" if organ.isdecimal() else f"the {organ}"
+def run_graph(
+    run: RunFolder,
+    stages: Sequence[Stage],
+    crew: Crew,
+    *,
+    n_threads: dict[str, int],
+    simulators: int = 1,
+    show: Show | None = None,
+) -> Outcome:
+    """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
 
+    Parameters
+    ----------
+    run
+        The run folder.
+    stages
+        Some or all of its graph, each after those that it builds on. Of a stage outside, it is known to have failed
+        from `failures.json`, or it must be done.
+    crew
+        Who does them.
+    n_threads
+        Threads of each stage, by name.
+    simulators
+        Processes that simulate.
+    show
+        Shows the progress.
 
-def _values(pair: tuple[float, float]) -> str:
-    low, high = pair
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    Returns
+    -------
+    What was done and what went wrong. A stage whose training diverged takes those that build on it with it; the result
+    files are made of the rest.
 
-
-def _profile(profile: ProfileSettings) -> str:
-    """Shape, contrast and size of a signal in words."""
-    nouns = {"ellipsoid": "an ellipsoid", "lobulated": "a lobulated", "lidc": "a real (LIDC)"}
-    shapes = " or ".join(nouns.get(shape, f"a {shape}") for shape in profile.shape)
-    noun = "" if profile.shape[-1] in ("disc", "sphere", "gaussian", "nodule", "ellipsoid") else " lesion"
-    size = "full width at half maximum" if profile.shape == ("gaussian",) else "diameter"
-    return f"{shapes}{noun} of {_values(profile.contrast_hu)} HU contrast and {_values(profile.diameter_mm)} mm {size}"
-
-
-def describe(settings: Settings) -> str:
-    """The task in one paragraph."""
-    g, h0 = settings.signal, settings.absent_signal
-    place = {
-        "square": f"within ±{g.position_mm:g} mm of the region's centre in x and y",
-        "disc": f"within {g.position_mm:g} mm of the region's centre",
-        "list": f"at {len(g.sites_mm)} known place{'s' if len(g.sites_mm) > 1 else ''}",
-        "organ": f"in {_organ(settings)}",
-    }[g.site]
-    verb, other = ("Tell", f" from {_profile(h0)}") if h0.inserted else ("Detect", "")
-    task = f"{verb} {_profile(g)}{other}, {place}, in {BACKGROUNDS[settings.background.kind]} "
-    return f"{task}(signal and background known statistically). {_scan(settings)}"
-
-
-def _scan(settings: Settings) -> str:
-    """How the images come about, in words."""
-    s = settings.scanner
-    if settings.background.kind == "paired":
-        return "The noisy image is the low-dose series, the reference the normal-dose one."
-    beam = {"flat": "fan beam, flat detector", "curved": "fan beam, curved detector", "parallel": "parallel beam"}
-    dose = f"{s.dose_fraction:g} of full dose"
-    if s.exposure == "i0":
-        dose = f"{s.i0 * s.dose_fraction:,.0f} photons a ray ({dose})"
-    elif s.exposure == "mas":
-        dose = f"{s.mas * s.dose_fraction:g} mAs ({dose})"
-    else:
-        dose = f"{dose}, which is {s.noise_hu:g} HU in {s.noise_body_mm:g} mm of water"
-    parts = [
-        f"{s.model}: {beam[s.detector]}" if s.model else beam[s.detector].capitalize(),
-        "short scan" if s.scan == "short" else "full turn",
-        f"{s.n_views} views a turn of {s.n_bins} bins",
-        f"{s.kvp} kV spectrum with water beam-hardening correction" if s.energy == "poly" else "",
-        f"bowtie for {s.bowtie_mm:g} mm" if s.bowtie_mm else "",
-        f"tube current modulated ({s.tube_modulation:g})" if s.tube_modulation else "",
-        f"slices of {s.slice_mm:g} mm" if s.slice_mm else "",
-        dose,
-    ]
-    scan = ", ".join(part for part in parts if part)
-    if s.acquisition == "insertion":
-        return (
-            f"{scan}: the noise that is missing, filtered by {s.filter}, is added to the image, which is the reference."
-        )
-    reference = "the noise-free" if s.reference == "noise-free" else "a full-dose"
-    return (
-        f"{scan}, filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the reference is {reference} "
-        "image of the same object."
+    Raises
+    ------
+    UserError
+        If a stage cannot be done for any other reason; the others are ended, and go on from there the next time.
+    """
+    todo = {stage.name: stage for stage in stages}
+    failed_before = {name: why for name, why in read_failures(run.path).items() if name in run.graph}
+    outcome = Outcome(
+        failed={name: why for name, why in failed_before.items() if name not in todo and not run.has(run.graph[name])}
     )
+    for name, stage in run.graph.items():  # what an earlier training left out, too
+        root = next((outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)), None)
+        if root is not None and name not in todo and not run.has(stage):
+            outcome.skipped[name] = root
+    if n_processes() > 1:  # what is to do is found once, and done by all
+        for name in agree(_up_to_date(run, stages), run.device):
+            del todo[name]
+    at_work = _AtWork(run, crew, n_threads, simulators, show)
+    finished = False
+    try:
+        while todo or at_work.running:
+            full = False
+            for name, stage in list(todo.items()):
+                because = [outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)]
+                if because and stage.kind != "results":
+                    outcome.skipped[name] = because[0]
+                    del todo[name]
+                elif any(one in todo or one in at_work.names for one in stage.depends_on):
+                    continue
+                elif stage.kind == "results" and outcome.failed and not _can_compare(run):
+                    outcome.skipped[name] = ""
+                    del todo[name]
+                elif n_processes() == 1 and _has(run, stage):
+                    del todo[name]
+                elif not full and at_work.has_room(stage):
+                    at_work.begin(stage)
+                    del todo[name]
+                else:
+                    full = True  # the next in line gets what becomes free, however many threads it wants
+            for stage, answer in at_work.wait():
+                if answer is None:
+                    todo = {stage.name: stage, **todo}
+                elif answer["problem"] is not None:
+                    outcome.failed[stage.name] = answer["problem"]
+                elif answer["did"]:
+                    outcome.did.append(stage.name)
+        finished = True
+    finally:
+        crew.stop(finished)
+    return outcome
 
 
-def background_note(settings: Settings) -> str | None:
-    """What limits the backgrounds, or None."""
-    if settings.background.kind not in ("series", "paired", "label-map"):
-        return None
-    noise = (
-        ""
-        if settings.background.kind == "label-map"
-        else ("The series' own noise is part of these backgrounds and of the reference. ")
-    )
-    return noise + (
-        "What is kept apart between the "
-        "splits is the patient, or the slice of the only patient; then the slices are split in blocks of neighbours, "
-        "which look alike at the blocks' edges. Trials that share a background are not independent, and the "
-        "intervals do not know it."
-    )
+def _has(run: RunFolder, stage: Stage) -> bool:
+    """Whether a stage is done; the result files build on the evaluations that have ended."""
+    return run.has(stage, ("simulate", *ended(run)) if stage.kind == "results" else None)
 
 
-def examples(evaluator: Evaluator, results: list[ArmResult], chosen: str) -> dict[str, np.ndarray]:
-    """`examples.npz`: the panel's trials of the first seed, and the joint templates."""
-    settings, test, index = evaluator.settings, evaluator.splits["test"], evaluator.examples
-    middle = (settings.trials.region_pixels - 1) / 2.0
-    place = np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
-    place[~test.signal_present[index]] = np.nan
-    arrays: dict[str, np.ndarray] = {
-        "trial": index,
-        "signal_present": test.signal_present[index],
-        "center_px": place,
-        "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
-        "reference": evaluator.reference["test"][index],
-        "noisy": evaluator.images(Arm("low-dose", 0))["test"][index],
-    }
-    for r in results:
-        if r.arm.seed != settings.training.seeds[0]:
-            continue
-        if r.arm.name in (MSE, CONTROL, chosen):
-            arrays[f"denoised/{r.arm.name}"] = r.examples
-        if r.template is not None:
-            arrays[f"template/{r.arm.name}"] = r.template
-    return arrays
+def _up_to_date(run: RunFolder, stages: Sequence[Stage]) -> list[str]:
+    """Names of the stages that are done and build on none that is not."""
+    done: list[str] = []
+    inside = {stage.name for stage in stages}
+    for stage in stages:
+        if run.has(stage) and all(name in done or name not in inside for name in stage.depends_on):
+            done.append(stage.name)
+    return done
+
+
+def _is_lost(name: str, outcome: Outcome) -> bool:
+    return name in outcome.failed or name in outcome.skipped
+
+
+def _can_compare(run: RunFolder) -> bool:
+    """Whether what was evaluated is enough for a report."""
+    done = set(ended(run))
+    arms = [stage.arm for stage in run.graph.values() if stage.name in done and stage.arm is not None]
+    low_dose = [arm for arm in arms if "evaluate low-dose" in done and arm.name == "low-dose"]
+    try:
+        every_seed = [type(arm)(arm.name, seed) for arm in low_dose for seed in run.settings.training.seeds]
+        quoted_seed([*arms, *every_seed], run.settings)
+    except UserError:
+        return False
+    return True
+
+
+class _AtWork:
+    """The stages that are being done, and what they take."""
+
+    def __init__(
+        self, run: RunFolder, crew: Crew, n_threads: dict[str, int], simulators: int, show: Show | None
+    ) -> None:
+        self.run, self.crew, self.n_threads, self.simulators, self.show = run, crew, n_threads, simulators, show
+        self.running: dict[Future[dict[str, Any]], tuple[Stage, str]] = {}
+        self._free = None if crew.slots is None else list(crew.slots)
+        self._executor: Executor | None = None
+        self._breaks: Counter[str] = Counter()
+        self._shown: dict[str, Progress] = {}
+
+    @property
+    def names(self) -> set[str]:
+        """Of the stages that are being done."""
+        return {stage.name for stage, _ in self.running.values()}
+
+    def has_room(self, stage: Stage) -> bool:
+        """Whether another stage may begin now."""
+        if self._free is not None and not self._free:
+            return False
+        taken = sum(self.n_threads[name] for name in self.names)
+        return not taken or self.crew.n_threads is None or taken + self.n_threads[stage.name] <= self.crew.n_threads
+
+    def begin(self, stage: Stage) -> None:
+        """Have a stage done."""
+        slot = self.crew.device if self._free is None else self._free.pop(0)
+        if self.show is not None and stage.name not in self._shown:
+            self._shown[stage.name] = self.show.open(stage.name)
+        n_threads = self.n_threads[stage.name]
+        if self.crew.here or (stage.kind == "simulate" and self.crew.slots is not None):
+            # Simulation has processes of its own, started from this one.
+            progress = self._shown.get(stage.name)
+            done: Future[dict[str, Any]] = Future()
+            try:
+                done.set_result(do_here(self.run, stage.name, n_threads, workers=self.simulators, progress=progress))
+            except Exception as error:  # it is raised again where the result is asked for
+                done.set_exception(error)
+            self.running[done] = stage, slot
+            return
+        if self._executor is None:
+            self._executor = self.crew.start()
+        path = str(self.run.path.resolve())
+        try:
+            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads)
+        except BrokenExecutor as error:  # a process died between two stages
+            future = Future()
+            future.set_exception(error)
+        self.running[future] = stage, slot
+
+    def wait(self) -> list[tuple[Stage, dict[str, Any] | None]]:
+        """Those that have ended, with their answers; None for one whose process died, to be begun again."""
+        ended_now, _ = wait(self.running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        if not ended_now:
+            self.crew.check()
+        for stage, _ in self.running.values():
+            shown, known = self._shown.get(stage.name), read_progress(progress_path(self.run.path, stage.name))
+            if shown is not None and known is not None:
+                shown(*known)
+        answers: list[tuple[Stage, dict[str, Any] | None]] = []
+        for future in ended_now:
+            stage, slot = self.running.pop(future)
+            if self._free is not None:
+                self._free.append(slot)
+                self._free.sort(key=(self.crew.slots or []).index)
+            answers.append((stage, self._answer(future, stage)))
+        return answers
+
+    def _answer(self, future: Future[dict[str, Any]], stage: Stage) -> dict[str, Any] | None:
+        try:
+            answer = future.result()
+        except BrokenExecutor as error:
+            self._executor = None
+            self._breaks[stage.name] += 1
+            if self._breaks[stage.name] > MAX_BREAKS:
+                raise UserError(
+                    f"{stage.name}: a process was killed {MAX_BREAKS + 1} times while it ran, perhaps for want of "
+                    "memory: give the same command with fewer --workers; finished stages stay"
+                ) from error
+            return None
+        except BaseException as error:
+            if (why := self.crew.explain(error)) is None:
+                raise
+            raise UserError(f"{stage.name}: {why}; the same command goes on with what is not done") from error
+        for text in answer["notes"]:
+            warnings.warn(text, stacklevel=2)
+        if answer["version"] != __version__:
+            raise UserError(
+                f"{stage.name} was done by taskct {answer['version']}, and this is {__version__}: install one "
+                "version on all workers"
+            )
+        if self.show is not None:
+            self.show.close(stage.name, finished=answer["problem"] is None)
+            self._shown.pop(stage.name, None)
+        if answer["did"] and is_first():
+            self.run.write_provenance()
+        return answer
+
+
+__all__ = [
+    "Machine",
+    "Outcome",
+    "background_note",
+    "describe",
+    "evaluate_stage",
+    "simulate_stage",
+    "sweep",
+    "train_stage",
+]

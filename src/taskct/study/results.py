@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from taskct.config import Settings
+from taskct.errors import UserError
 from taskct.json_values import json_values
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
 from taskct.study.areas import CONFIDENCE, area_difference, area_interval, retraining
-from taskct.study.arms import CONTROL, LOW_DOSE, MSE
-from taskct.study.evaluate import JOINT, ArmResult, false_signal
+from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm
+from taskct.study.evaluate import JOINT, false_signal
+from taskct.study.evaluated import ArmResult
 from taskct.training.checkpoints import write_text
 from taskct.trials import Trials
 
@@ -94,7 +96,9 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
             }
         )
         for versus in _compared_with(result):
-            other = by_name[(versus, arm.seed)]
+            other = by_name.get((versus, arm.seed))
+            if other is None:  # its training failed
+                continue
             for name in result.scores:
                 if name not in other.scores:
                     continue
@@ -118,24 +122,48 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
 
 def over_seeds(results: Sequence[ArmResult], test: Trials) -> dict[str, Any]:
     """`retraining.json`: the paired differences with training seeds and test trials as random effects."""
-    first = [r for r in results if r.arm.seed == results[0].arm.seed]
-    pairs = [(r.arm.name, versus) for r in first for versus in _compared_with(r)]
-    return {"confidence": CONFIDENCE, "rows": retraining(results, pairs, test)}
+    pairs = dict.fromkeys((r.arm.name, versus) for r in results for versus in _compared_with(r))
+    rows = []
+    for pair in pairs:
+        seeds = [{r.arm.seed for r in results if r.arm.name == name} for name in pair]
+        both = [r for r in results if r.arm.name in pair and r.arm.seed in seeds[0] & seeds[1]]
+        if both:
+            rows += retraining(both, [pair], test)
+    return {"confidence": CONFIDENCE, "rows": rows}
 
 
 def _compared_with(result: ArmResult) -> list[str]:
     arm = result.arm
     if arm.name == LOW_DOSE:
         return []
-    if arm.name == MSE:
+    if arm.pretrained or arm.filter is not None:
         return [LOW_DOSE]
     return [LOW_DOSE] if arm.name == arm.control else [arm.control]
 
 
+def quoted_seed(arms: Sequence[Arm], settings: Settings) -> int:
+    """The training seed that text and figures quote: the first of which all that they need was trained.
+
+    Raises
+    ------
+    UserError
+        If no seed has a pretrained denoiser, a control and a λ > 0.
+    """
+    for seed in settings.training.seeds:
+        mine = [arm for arm in arms if arm.seed == seed]
+        task = [arm for arm in mine if arm.trained and arm.task_weight and not arm.variant]
+        if task and {LOW_DOSE, MSE, CONTROL} <= {arm.name for arm in mine}:
+            return seed
+    raise UserError(
+        "no training seed has a pretrained denoiser, a control (lambda=0) and a λ > 0 whose training ended well: there "
+        "is nothing to compare"
+    )
+
+
 def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
     """`choices.json`: everything that was chosen, all of it on the validation trials."""
-    seed = settings.training.seeds[0]
-    sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and " head=" not in r.arm.name]
+    seed = quoted_seed([r.arm for r in results], settings)
+    sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and not r.arm.variant]
     task = [r for r in sweep if r.arm.task_weight]
     control = next(r for r in sweep if not r.arm.task_weight)
     limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu
@@ -179,14 +207,14 @@ def _key(result: ArmResult) -> str:
 def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
     """`tradeoff.json`: the λ curve against the blend curve, and the best arm that keeps the control's RMSE.
 
-    The first training seed's; the arm is chosen on validation trials, its figures are the test trials'.
+    Those of the quoted seed; the arm is chosen on validation trials, its figures are the test trials'.
     """
     e, present = settings.evaluation, test.signal_present
-    seed = settings.training.seeds[0]
+    seed = quoted_seed([r.arm for r in results], settings)
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}
     control = mine[CONTROL]
-    sweep = [r for r in mine.values() if r.arm.trained and " head=" not in r.arm.name]
-    blend = [r for r in mine.values() if r.arm.alpha is not None]
+    sweep = [r for r in mine.values() if r.arm.trained and not r.arm.variant]
+    blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.variant]
     if blend:
         blend = [control, *blend, mine[f"lambda={blend[0].arm.task_weight:g}"]]
     observers = {}
@@ -199,14 +227,16 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
             for r in mine.values()
             if name in r.scores
             and r.arm.task_weight is not None
+            and r.arm.control in mine
             # Heads of two kinds are two observers: they are not ranked against each other.
-            and not (name == JOINT and " head=" in r.arm.name)
+            and not (name == JOINT and r.arm.head != control.arm.head)
         ]
         picked = candidates[
             best_within(
-                np.array([r.validation_rmse_hu for r in candidates]),
+                # Each against the control of its own kind.
+                np.array([r.validation_rmse_hu / mine[r.arm.control].validation_rmse_hu for r in candidates]),
                 np.array([r.validation_auc[name] for r in candidates]),
-                control_rmse=control.validation_rmse_hu,
+                control_rmse=1.0,
                 tolerance=e.tolerance,
             )
         ]
@@ -214,7 +244,7 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         t = np.stack([picked.scores[name], base.scores[name]])
         difference = area_difference(t, test)
         area = area_interval(t[0], test)
-        pair = np.stack([picked.quality["mse_hu2"], control.quality["mse_hu2"]], axis=1)
+        pair = np.stack([picked.quality["mse_hu2"], base.quality["mse_hu2"]], axis=1)
         ratio = bootstrap_interval(
             pair,
             lambda m: np.sqrt(m[:, 0] / m[:, 1]),
@@ -266,6 +296,8 @@ def _compare(
         confidence=CONFIDENCE,
         seed=settings.seed,
     )
+    if not found.ci_low <= found.delta_auc <= found.ci_high:
+        return None  # the range shared is so narrow that most resamples have none: nothing can be said
     better = "blend" if found.ci_low > 0 else "trained" if found.ci_high < 0 else "neither"
     delta = {"value": found.delta_auc, "ci_low": found.ci_low, "ci_high": found.ci_high}
     return {"better": better, "delta_auc": delta, "rmse_range_hu": [found.rmse_low_hu, found.rmse_high_hu]}
@@ -315,9 +347,9 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
     }
     arms = []
     for r in results:
-        mine, control = painted[r.arm.name, r.arm.seed], painted[CONTROL, r.arm.seed]
+        mine, control = painted[r.arm.name, r.arm.seed], painted.get((r.arm.control, r.arm.seed))
         delta = None
-        if r.arm.task_weight is not None and r.arm.name != CONTROL:
+        if control is not None and r.arm.task_weight is not None and r.arm.name != r.arm.control:
             delta = interval_json(bootstrap_interval(mine.astype(float) - control, **common))
         arms.append(
             {
@@ -358,17 +390,6 @@ def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
         for i, row in enumerate(zip(*columns, strict=True)):
             writer.writerow((r.arm.name, weight, r.arm.seed, i, present[i], *(f"{value:.7g}" for value in row)))
     return out.getvalue()
-
-
-def write_npz(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # arrays by name
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: object) -> None:

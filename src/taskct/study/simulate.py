@@ -3,9 +3,6 @@
 import hashlib
 import json
 import multiprocessing
-import os
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +16,7 @@ from taskct import __version__
 from taskct.config import Settings, make_settings
 from taskct.errors import UserError
 from taskct.study.chunks import ChunkMaker, concatenate
+from taskct.study.processes import as_worker
 from taskct.study.sources import Source, make_sources
 from taskct.trials import SPLITS, PartialStore, Trials, chunk_starts, write_chunk
 
@@ -190,18 +188,9 @@ _worker: tuple[ChunkMaker, Path] | None = None
 
 def _start_worker(tree: dict[str, Any], device: str, partial: str) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    as_worker()
     settings = make_settings(tree)
     _worker = ChunkMaker(settings, make_sources(settings), device), Path(partial)
-
-
-def _follow_parent() -> None:
-    """End with the parent, even if it was killed and could not say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _make_chunk(split: str, start: int, n: int) -> float:

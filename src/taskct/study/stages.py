@@ -1,6 +1,5 @@
 """The run folder: which study it holds, which stages are done, and where they came from."""
 
-import hashlib
 import json
 import platform
 import shutil
@@ -8,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import torch
 from taskct import __version__
 from taskct.config import Settings, make_settings, to_yaml
 from taskct.errors import UserError
+from taskct.study.graph import Stage, inputs_of, simulation_inputs, stage_key, stages_of
+from taskct.study.records import lock_folder, read_record, read_records, write_record
 from taskct.training.checkpoints import write_text
 from taskct.yaml_files import read_yaml
 
@@ -26,11 +28,14 @@ LIBRARIES = (
     "scipy",
     "zarr",
     "safetensors",
-    "torchmetrics",
+    "lightning-fabric",
     "pydicom",
     "matplotlib",
     "pydantic",
 )
+
+LEFTOVERS = (".partial", ".lock")
+"""Endings of what a start that was stopped may leave in a folder that holds nothing else."""
 
 
 class RunFolder:
@@ -44,15 +49,18 @@ class RunFolder:
         The study, or None to take the one that the folder holds.
     device
         Where the work is done.
+    read_only
+        Whether nothing is to be written, not even a new folder.
 
     Raises
     ------
     UserError
         If the folder holds another study with a finished stage, something else altogether, or no study while `settings`
-        is None; or if what it says of its study or its stages is broken.
+        is None; if what it says of its study or its stages is broken; or if another process works in it and its study
+        would have to be written.
     """
 
-    def __init__(self, path: Path, settings: Settings | None, *, device: torch.device) -> None:
+    def __init__(self, path: Path, settings: Settings | None, *, device: torch.device, read_only: bool = False) -> None:
         self.path = path
         self.device = device
         held = self._held()
@@ -63,7 +71,7 @@ class RunFolder:
             return
         self.settings = settings
         if held is None:
-            if path.exists() and (not path.is_dir() or any(entry.suffix != ".partial" for entry in path.iterdir())):
+            if path.exists() and (not path.is_dir() or any(one.suffix not in LEFTOVERS for one in path.iterdir())):
                 raise UserError(f"{path} exists and is not a run folder: choose another --out folder")
         elif different := differences(held, settings):
             # A first attempt that failed before its first stage was done leaves nothing worth keeping.
@@ -72,8 +80,11 @@ class RunFolder:
                 raise UserError(f"{path} holds another study ({different[0]}{more}): choose another --out folder")
         else:
             return
+        if read_only:
+            return
         path.mkdir(parents=True, exist_ok=True)
-        write_text(path / "study.yaml", to_yaml(settings))
+        with lock_folder(path):
+            write_text(path / "study.yaml", to_yaml(settings))
 
     def _held(self) -> Settings | None:
         """The study that the folder holds, if any."""
@@ -92,6 +103,16 @@ class RunFolder:
             )
         return settings
 
+    def check_unchanged(self) -> None:
+        """Raise a `UserError` if another process has put another study into the folder since it was opened."""
+        if self._held() != self.settings:
+            raise UserError(f"{self.path} was given another study by another taskct: choose another --out folder")
+
+    @cached_property
+    def graph(self) -> dict[str, Stage]:
+        """Every stage of the study by name, each after those that it builds on."""
+        return {stage.name: stage for stage in stages_of(self.settings)}
+
     @property
     def trials(self) -> Path:
         """The trial store."""
@@ -101,44 +122,69 @@ class RunFolder:
         """Weights of an arm."""
         return self.path / "models" / f"{stem}.safetensors"
 
+    def card(self, stem: str) -> Path:
+        """What a model is and how it came about."""
+        return self.path / "models" / f"{stem}.json"
+
+    def state(self, stem: str) -> Path:
+        """Where the training of an arm stands while it lasts, to go on from after a kill."""
+        return self.path / "training" / f"{stem}.safetensors"
+
+    def evaluated(self, stem: str) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.path / "evaluated" / stem
+
     def provenance(self) -> dict[str, Any]:
-        """What is known of how the folder came about.
+        """What is known of how the folder came about: the record of each finished stage, by name, under "stages".
 
         Raises
         ------
         UserError
-            If `provenance.json` is broken.
+            If a record is broken.
         """
-        file = self.path / "provenance.json"
-        if not file.is_file():
-            return {"stages": {}}
-        try:
-            known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            whole = all(isinstance(record["key"], str) for record in known["stages"].values())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            whole = False
-        if not whole:
-            raise UserError(f"{file} is broken: put back a copy, or delete it and every stage is done anew")
-        return known
+        return {"stages": read_records(self.path, list(self.graph))}
+
+    def write_provenance(self) -> None:
+        """Write `provenance.json`: the records of all stages, below version and machine of this session."""
+        content = {**environment(self.settings, self.device), **self.provenance()}
+        write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
         """Whether a stage has finished from the very inputs it would have now, and its outputs are all there."""
-        record = self.provenance()["stages"].get(name)
+        record = read_record(self.path, name)
         return (
             record is not None
             and record["key"] == self.key(name, depends_on)
             and record.get("bytes") == self._sizes(outputs)
         )
 
+    def has(self, stage: Stage, depends_on: Sequence[str] | None = None) -> bool:
+        """Whether a stage of the graph is done; `depends_on` where it builds on fewer than the graph says."""
+        outputs = [self.path / name for name in stage.outputs]
+        return self.is_done(stage.name, outputs, stage.depends_on if depends_on is None else depends_on)
+
     def _sizes(self, outputs: Sequence[Path]) -> dict[str, int | None]:
         return {output.relative_to(self.path).as_posix(): size_of(output) for output in outputs}
 
     def key(self, name: str, depends_on: Sequence[str] = ()) -> str:
-        """Hash of what a stage depends on: the settings, the version, and the stages before it."""
-        stages = self.provenance()["stages"]
-        before = [stages.get(stage, {}).get("finished", "") for stage in depends_on]
-        content = json.dumps([name, __version__, self.settings.model_dump(mode="json"), before], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        """Hash of what a stage depends on: its part of the settings, the version, and the stages before it."""
+        before = []
+        for stage in depends_on:
+            record = read_record(self.path, stage) or {"key": "", "finished": ""}
+            before.append((stage, record["key"], record["finished"]))
+        files = self._files() if name == "simulate" else ""
+        return stage_key(name, __version__, inputs_of(self.graph.get(name), self.settings), files, before)
+
+    def _files(self) -> str:
+        """State of the files that the trials come from; as recorded where they are not to be seen from here."""
+        paths = (self.settings.background.path, self.settings.background.organs_path)
+        if all(path is None or Path(path).exists() for path in paths):
+            return self._files_here
+        return str((read_record(self.path, "simulate") or {}).get("files", ""))
+
+    @cached_property
+    def _files_here(self) -> str:
+        return simulation_inputs(self.settings)
 
     def run_stage(
         self, name: str, work: Callable[[], None], outputs: Sequence[Path], depends_on: Sequence[str] = ()
@@ -169,32 +215,40 @@ class RunFolder:
         if self.is_done(name, outputs, depends_on):
             return False
         for stage in depends_on:
-            self._require(stage)
+            self.require(stage)
         start = time.perf_counter()
         work()
         wall = time.perf_counter() - start
-        now = environment(self.settings, self.device)
         record = {
             "key": self.key(name, depends_on),
             "wall_s": round(wall, 2),
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
             "depends_on": list(depends_on),
             "bytes": self._sizes(outputs),
-            # Stages may come from several sessions; the top level of the file tells of the last one only.
-            **{name: now[name] for name in ("commit", "device", "n_threads")},
+            "commit": commit(),
+            "device": str(self.device),
+            "n_threads": torch.get_num_threads(),
+            "host": platform.node(),
         }
-        known = self.provenance()
-        stages = {**known["stages"], name: record}
-        content = {**now, "stages": stages}
-        write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        if name == "simulate":
+            record["files"] = self._files()
+        write_record(self.path, name, record)
         return True
 
-    def _require(self, stage: str) -> None:
-        """Raise unless a stage, and what it was made from, is done and current."""
-        record = self.provenance()["stages"].get(stage, {})
+    def require(self, stage: str) -> None:
+        """Raise unless a stage, and what it was made from, is done and current.
+
+        Raises
+        ------
+        UserError
+            If it is not; the message names the command that does it.
+        """
+        record = read_record(self.path, stage) or {}
         before, sizes = record.get("depends_on", []), record.get("bytes", {})
         # A trial store that lost a chunk would read as zeros.
         changed = [name for name, size in sizes.items() if size_of(self.path / name) != size]
+        for earlier in before:
+            self.require(earlier)
         if not record:
             state = "is not done"
         elif record["key"] != self.key(stage, before):
@@ -202,15 +256,15 @@ class RunFolder:
         elif changed:
             state = f"is not whole any more ({changed[0]} has changed)"
         else:
-            for earlier in before:
-                self._require(earlier)
             return
-        command = "simulate" if stage == "simulate" else "train"
+        kind = self.graph[stage].kind if stage in self.graph else "finetune"
+        command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
         raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
 
     def free_bytes(self) -> int:
-        """Space left on the disk that holds the folder."""
-        return shutil.disk_usage(self.path).free
+        """Space left on the disk that holds the folder, or would."""
+        there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        return shutil.disk_usage(there).free
 
 
 def size_of(path: Path) -> int | None:

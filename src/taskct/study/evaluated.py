@@ -1,0 +1,120 @@
+"""What the evaluation of an arm found, in memory and on disk: arrays in .npz, the rest in .json, never a pickle."""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.study.arms import Arm
+from taskct.study.stages import RunFolder
+from taskct.training.checkpoints import whole_file, write_text
+
+Images = dict[str, NDArray[np.float32]]
+
+
+@dataclass
+class ArmResult:
+    """What the test trials say of one arm."""
+
+    arm: Arm
+    scores: dict[str, NDArray[np.float64]]
+    """Test statistics by observer, `(n_test,)`, as they are listed; "slnn_joint", the jointly trained one, first."""
+    quality: dict[str, NDArray[np.float64]]
+    """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, `peak_disc_hu`, each `(n_test,)`."""
+    regularization: dict[str, float]
+    """Chosen on validation trials, by fresh observer."""
+    validation_auc: dict[str, float]
+    """By observer, on the validation trials."""
+    validation_rmse_hu: float
+    template: NDArray[np.float64] | None
+    """The joint SLNN-NO's, 1/HU, or None."""
+    examples: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    """The panel's trials, denoised, HU."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What is to be known of a fresh observer, by name."""
+
+
+def named(place: Path, ending: str) -> Path:
+    """A path with something appended to its name, dots and all."""
+    return place.with_name(place.name + ending)
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool = True) -> None:
+    """Write arrays by name, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save: Callable[..., None] = np.savez_compressed if compress else np.savez
+    with whole_file(path) as partial, partial.open("wb") as file:
+        save(file, **arrays)
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays by name, as `write_npz` wrote them.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or broken.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error
+
+
+def read_images(place: Path) -> Images:
+    """The images that an arm's evaluation kept, HU, by split."""
+    return {name: array.astype(np.float32, copy=False) for name, array in read_npz(named(place, ".images.npz")).items()}
+
+
+def write_result(place: Path, result: ArmResult) -> None:
+    """Keep what the evaluation of an arm found: arrays in a .npz, the rest in a .json."""
+    arrays: dict[str, NDArray[Any]] = {f"scores/{name}": values for name, values in result.scores.items()}
+    arrays |= {f"quality/{name}": values for name, values in result.quality.items()}
+    arrays["examples"] = result.examples
+    if result.template is not None:
+        arrays["template"] = result.template
+    write_npz(named(place, ".npz"), arrays, compress=False)
+    content = {
+        "schema": 1,
+        "arm": result.arm.name,
+        "seed": result.arm.seed,
+        "regularization": result.regularization,
+        "validation_auc": result.validation_auc,
+        "validation_rmse_hu": result.validation_rmse_hu,
+        "notes": result.notes,
+    }
+    write_text(named(place, ".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_result(run: RunFolder, arm: Arm) -> ArmResult:
+    """What `evaluate_arm` found of an arm.
+
+    Raises
+    ------
+    UserError
+        If it is missing or broken.
+    """
+    place = run.evaluated(arm.file_stem)
+    arrays, card = read_npz(named(place, ".npz")), named(place, ".json")
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+        return ArmResult(
+            arm=arm,
+            scores={name.removeprefix("scores/"): a for name, a in arrays.items() if name.startswith("scores/")},
+            quality={name.removeprefix("quality/"): a for name, a in arrays.items() if name.startswith("quality/")},
+            regularization=content["regularization"],
+            validation_auc=content["validation_auc"],
+            validation_rmse_hu=content["validation_rmse_hu"],
+            template=arrays.get("template"),
+            examples=arrays["examples"],
+            notes=content["notes"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error

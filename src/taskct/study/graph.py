@@ -1,0 +1,219 @@
+"""The stages of a study and what each depends on: a pure function of the settings."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from taskct.config import Settings
+from taskct.study.arms import BLEND, LOW_DOSE, PRETRAINING, Arm, arms_of
+from taskct.study.simulate import simulation_key
+
+Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
+
+RESULT_FILES = (
+    "summary.json",
+    "scores.csv",
+    "quality.csv",
+    "choices.json",
+    "tradeoff.json",
+    "hallucination.json",
+    "retraining.json",
+    "groups.json",
+    "task.json",
+    "examples.npz",
+)
+
+PARTS: dict[str, tuple[Kind, ...]] = {
+    "simulate": ("simulate",),
+    "train": ("tune", "pretrain", "finetune", "blend"),
+    "evaluate": ("evaluate", "results"),
+}
+"""The kinds of stages that each command does."""
+
+GRID = ("lambdas", "seeds", "other_head_lambda", "blend_lambda", "blend_alphas", "log_to")
+"""Settings of `training` that say which arms there are, or what is told of them, and nothing of any one of them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a study, done whole or not at all."""
+
+    name: str
+    kind: Kind
+    arm: Arm | None
+    """What is trained or evaluated; None for the trials and the result files."""
+    depends_on: tuple[str, ...]
+    """Names of the stages that it builds on."""
+    outputs: tuple[str, ...]
+    """Files and folders that it leaves, relative to the run folder."""
+
+
+def stages_of(settings: Settings) -> list[Stage]:
+    """Every stage of a study, each after those that it builds on.
+
+    Trials are simulated once, each arm is trained and evaluated in a stage of its own, and the last stage puts the
+    results together. The low-dose images are the same for every training seed and evaluated once. A blend builds on
+    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice.
+
+    Examples
+    --------
+    >>> [stage.name for stage in stages_of(Settings())][:3]
+    ['simulate', 'pretrain seed=0', 'finetune lambda=0 seed=0']
+    """
+    arms = arms_of(settings)
+    stages = [Stage("simulate", "simulate", None, (), ("trials",))]
+    for kind in PARTS["train"]:
+        stages += [_training(arm) for arm in arms if arm.stage is not None and _kind(arm) == kind]
+    stages += [_blending(arm) for arm in _blended(arms)]
+    mixed = {part.file_stem for arm in arms if arm.alpha is not None for part in arm.parts}
+    evaluations = []
+    for arm in arms:
+        if arm.name == LOW_DOSE and arm.seed != arms[0].seed:
+            continue
+        depends_on: tuple[str, ...] = ("simulate",)
+        if arm.alpha is not None:
+            depends_on += tuple(evaluation_stage(part) for part in arm.parts)
+        elif arm.stage is not None:
+            depends_on += (arm.stage,)
+        ends = (".npz", ".json", ".images.npz") if arm.file_stem in mixed else (".npz", ".json")
+        outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
+        evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
+    # Blends last: their networks' evaluations come before them.
+    evaluations.sort(key=lambda stage: stage.arm is not None and stage.arm.alpha is not None)
+    every = ("simulate", *(stage.name for stage in evaluations))
+    return [*stages, *evaluations, Stage("results", "results", None, every, RESULT_FILES)]
+
+
+def _kind(arm: Arm) -> Kind:
+    return "pretrain" if arm.pretrained else "tune" if arm.filter is not None else "finetune"
+
+
+def _blended(arms: Sequence[Arm]) -> list[Arm]:
+    """The λ arms that are blended with their control, each once."""
+    return list(dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None))
+
+
+def _blending(arm: Arm) -> Stage:
+    files = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
+    name = f"blend {arm.name} seed={arm.seed}"
+    return Stage(name, "blend", arm, ("simulate", str(arm.control_arm.stage), str(arm.stage)), files)
+
+
+def _training(arm: Arm) -> Stage:
+    ends = (".json",) if arm.filter is not None else (".safetensors", ".json")
+    models = tuple(f"models/{arm.file_stem}{end}" for end in ends)
+    return Stage(str(arm.stage), _kind(arm), arm, arm.depends_on, models)
+
+
+def evaluation_stage(arm: Arm) -> str:
+    """Name of the stage that evaluates an arm."""
+    return "evaluate low-dose" if arm.name == LOW_DOSE else f"evaluate {arm.name} seed={arm.seed}"
+
+
+def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
+    """The stages of some commands, in order; see `PARTS`."""
+    kinds = {kind for part in parts for kind in PARTS[part]}
+    return [stage for stage in stages if stage.kind in kinds]
+
+
+def levels(stages: Sequence[Stage]) -> dict[str, int]:
+    """How many stages come before each at least, by name: the longest way from one that builds on none.
+
+    Parameters
+    ----------
+    stages
+        A graph, each stage after those that it builds on.
+    """
+    found: dict[str, int] = {}
+    for stage in stages:
+        found[stage.name] = 1 + max((found[name] for name in stage.depends_on), default=-1)
+    return found
+
+
+def share_threads(stages: Sequence[Stage], *, workers: int, n_threads: int) -> dict[str, int]:
+    """Threads of each stage: a function of graph and machine alone, never of what happens to run at the time.
+
+    How a sum is divided among threads shows in its last bits, so that timing must not decide it. Stages of one kind
+    and one level can run side by side and share the threads evenly; a stage that has no such sister has all of them.
+
+    Parameters
+    ----------
+    stages
+        The whole graph.
+    workers
+        Stages that may run at a time, at least 1.
+    n_threads
+        Threads in all, at least 1.
+
+    Examples
+    --------
+    >>> threads = share_threads(stages_of(Settings()), workers=4, n_threads=8)
+    >>> threads["pretrain seed=0"], threads["finetune lambda=0 seed=0"]
+    (8, 2)
+    """
+    level = levels(stages)
+    width = Counter((stage.kind, level[stage.name]) for stage in stages)
+    return {stage.name: max(1, n_threads // min(workers, width[stage.kind, level[stage.name]])) for stage in stages}
+
+
+def simulation_inputs(settings: Settings) -> str:
+    """What the trials depend on, as a hash: settings, and names, sizes and times of change of the files they name.
+
+    The device is left out: it changes the last bits of trials, not which trials they are.
+    """
+    return simulation_key(settings, "cpu")
+
+
+def inputs_of(stage: Stage | None, settings: Settings) -> dict[str, Any]:
+    """The settings that a stage reads itself, as JSON has them; all of them for None and for the result files.
+
+    What it has from the stages before it is theirs to name.
+    """
+    tree: dict[str, Any] = settings.model_dump(mode="json")
+    if stage is None or stage.kind == "results":
+        return tree
+    arm = None if stage.arm is None else asdict(stage.arm)
+    pixels = {"trials": tree["trials"], "pixel_mm": tree["scanner"]["pixel_mm"]}
+    if stage.kind == "simulate":
+        return {name: tree[name] for name in ("seed", "background", "signal", "absent_signal", "scanner", "trials")}
+    if stage.kind == "evaluate":
+        return {"arm": arm, **pixels, **{name: tree[name] for name in ("seed", "signal", "observers", "evaluation")}}
+    if stage.kind == "blend":
+        return {"arm": arm, **pixels, "tolerance": tree["evaluation"]["tolerance"]}
+    own = stage.arm.settings(settings).model_dump(mode="json") if stage.arm is not None else tree
+    training = {name: value for name, value in own["training"].items() if name not in GRID}
+    if stage.kind == "pretrain":
+        return {
+            "arm": arm,
+            **pixels,
+            "denoiser": own["denoiser"],
+            "training": {name: training[name] for name in PRETRAINING},
+        }
+    # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
+    eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}
+    return {"arm": arm, **pixels, "denoiser": own["denoiser"], "training": training, "eye": eye}
+
+
+def stage_key(
+    name: str, version: str, inputs: Mapping[str, Any], files: str, before: Sequence[tuple[str, str, str]]
+) -> str:
+    """Hash of all that a stage depends on.
+
+    Parameters
+    ----------
+    name
+        Of the stage.
+    version
+        Of taskct.
+    inputs
+        Settings, from `inputs_of`.
+    files
+        State of the files that the settings name, from `simulation_inputs`; empty where the stage reads none.
+    before
+        Name, key and moment of each stage that it builds on: a stage that was done anew may differ in its last bits.
+    """
+    content = json.dumps([name, version, inputs, files, [list(one) for one in before]], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

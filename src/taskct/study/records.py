@@ -1,0 +1,170 @@
+"""What is known of finished stages: a record for each, written whole, by whichever machine did it."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from taskct.errors import UserError
+from taskct.training.checkpoints import write_text
+
+FOLDER = "stages"
+FAILURES = "failures.json"
+FOLDER_LOCK = "run.lock"
+
+
+def file_name(stage: str) -> str:
+    """The start of the names of a stage's files.
+
+    Examples
+    --------
+    >>> file_name("finetune lambda=0.9 seed=0")
+    'finetune_lambda=0.9_seed=0'
+    """
+    return stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_")
+
+
+def record_path(run: Path, stage: str) -> Path:
+    """Where a stage's record stands."""
+    return run / FOLDER / f"{file_name(stage)}.json"
+
+
+def lock_path(run: Path, stage: str) -> Path:
+    """The lock that whoever does a stage holds; the system lets go of it when its holder dies."""
+    return run / FOLDER / f"{file_name(stage)}.lock"
+
+
+def progress_path(run: Path, stage: str) -> Path:
+    """Where a stage that is being done tells how far it is."""
+    return run / FOLDER / f"{file_name(stage)}.progress"
+
+
+def read_record(run: Path, stage: str) -> dict[str, Any] | None:
+    """The record of a stage; None if it has not finished.
+
+    Raises
+    ------
+    UserError
+        If it is broken.
+    """
+    file = record_path(run, stage)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    try:
+        record = json.loads(text)
+        whole = all(isinstance(record[name], str) for name in ("stage", "key", "finished"))
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{file} is broken: put back a copy, or delete it and the stage is done anew")
+    known: dict[str, Any] = record
+    return known
+
+
+def read_records(run: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Every record by the name of its stage: those of `order` first, then others by the moment they ended.
+
+    Raises
+    ------
+    UserError
+        If one is broken.
+    """
+    found = {}
+    for file in sorted((run / FOLDER).glob("*.json")):
+        stage = file.stem.replace("_", " ").replace("%5F", "_").replace("%2F", "/").replace("%25", "%")
+        if (record := read_record(run, stage)) is not None:
+            found[record["stage"]] = record
+    place = {name: index for index, name in enumerate(order)}
+    return dict(sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[1]["finished"])))
+
+
+def write_record(run: Path, stage: str, record: dict[str, Any]) -> None:
+    """Write a stage's record whole or not at all."""
+    write_text(record_path(run, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
+
+
+def log(run: Path, event: str, stage: str, **more: object) -> None:
+    """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and where.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    event
+        "start", "end" or "failed".
+    stage
+        Its name.
+    more
+        Whatever else is to be known.
+    """
+    line = {"time": round(time.time(), 3), "event": event, "stage": stage, "host": platform.node(), "pid": os.getpid()}
+    file = run / FOLDER / "log.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Appending is not atomic on a network file system.
+    with FileLock(file.with_suffix(".lock")), file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
+
+
+def lock_folder(run: Path) -> FileLock:
+    """Claim a run folder for this process; held until released or until the process ends, however it ends.
+
+    Raises
+    ------
+    UserError
+        If another process holds it.
+    """
+    lock = FileLock(run / FOLDER_LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(
+            f"{run}: another taskct works in this folder; wait until it ends or stop it, or choose another --out"
+        ) from None
+    return lock
+
+
+def read_failures(run: Path) -> dict[str, str]:
+    """What went wrong, by the name of the stage, in the last training; empty where nothing did.
+
+    Raises
+    ------
+    UserError
+        If the file is broken.
+    """
+    file = run / FAILURES
+    if not file.is_file():
+        return {}
+    try:
+        return {
+            str(row["stage"]): str(row["problem"]) for row in json.loads(file.read_text(encoding="utf-8"))["failed"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{file} is broken: delete it, and `taskct train` tries again what failed") from None
+
+
+def write_failures(run: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:
+    """Write `failures.json`, or remove it where nothing failed.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    failed
+        `stage`, `arm`, `seed` and `problem` of each.
+    skipped
+        `stage`, `arm`, `seed` and `because`, the stage that failed.
+    """
+    if not failed:
+        (run / FAILURES).unlink(missing_ok=True)
+        return
+    content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
+    write_text(run / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

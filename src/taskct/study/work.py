@@ -1,0 +1,209 @@
+"""What each stage of a run does, as a function on its run folder."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from taskct.config import Settings
+from taskct.errors import UserError
+from taskct.study.areas import by_group
+from taskct.study.arms import CONTROL, LOW_DOSE, MSE, arms_of
+from taskct.study.blends import save_blend
+from taskct.study.describe import background_note, describe
+from taskct.study.evaluate import evaluate_arm, example_trials
+from taskct.study.evaluated import ArmResult, read_result, write_npz
+from taskct.study.graph import Stage, evaluation_stage
+from taskct.study.groups import group_labels, group_of
+from taskct.study.results import (
+    choose,
+    hallucination,
+    over_seeds,
+    quality_csv,
+    quoted_seed,
+    scores_csv,
+    summarize,
+    trade_off,
+    write_json,
+)
+from taskct.study.simulate import simulate_store
+from taskct.study.stages import RunFolder, size_of
+from taskct.study.train import train_arm
+from taskct.training.checkpoints import write_text
+from taskct.trials import SPLITS, Trials, crop, read_group_name, read_trials
+
+Progress = Callable[[int, int, str], None]
+
+
+def work_of(run: RunFolder, stage: Stage, *, workers: int = 1, progress: Progress | None = None) -> None:
+    """Do a stage of the graph; whoever calls it sees that it is to be done and keeps its record.
+
+    Parameters
+    ----------
+    run
+        A run folder in which the stages that it builds on are done.
+    stage
+        Of `run.graph`.
+    workers
+        Processes that simulate.
+    progress
+        Called as (done, in all, detail).
+
+    Raises
+    ------
+    TrainingFailed
+        If a training came to nothing, as when a loss is not finite.
+    UserError
+        If something it needs is missing or cannot be used.
+    """
+    if stage.kind == "simulate":
+        check_space(run)
+        simulate_store(run.trials, run.settings, device=run.device, workers=workers, progress=progress)
+    elif stage.kind == "results":
+        write_results(run, progress=progress)
+    elif stage.arm is None:
+        raise ValueError(f"the stage {stage.name!r} has no arm")
+    elif stage.kind == "blend":
+        save_blend(run, stage.arm)
+    elif stage.kind == "evaluate":
+        keep_images = any(name.endswith(".images.npz") for name in stage.outputs)
+        evaluate_arm(run, stage.arm, keep_images=keep_images, progress=progress)
+    else:
+        train_arm(run, stage.arm, progress=progress)
+
+
+def trials_bytes(settings: Settings) -> int:
+    """Disk that the images of a study's trials take, bytes."""
+    t = settings.trials
+    side = t.region_pixels + 2 * t.margin_pixels
+    return 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
+
+
+def check_space(run: RunFolder) -> None:
+    """Raise a `UserError` if the disk has no room for the trials."""
+    needed = trials_bytes(run.settings)
+    there = size_of(run.trials.with_name("trials.partial")) or 0
+    if run.free_bytes() + there < 1.2 * needed:
+        raise UserError(
+            f"the trials need {needed / 1e6:.0f} MB but {run.path} has {run.free_bytes() / 1e6:.0f} MB free: "
+            "make room, or lower the numbers in trials"
+        )
+
+
+def ended(run: RunFolder) -> list[str]:
+    """Names of the evaluations that are done, in order: those that the result files are made of."""
+    return [stage.name for stage in run.graph.values() if stage.kind == "evaluate" and run.has(stage)]
+
+
+def collect(run: RunFolder) -> list[ArmResult]:
+    """What was found of every arm that was evaluated, in the report's order.
+
+    The low-dose images are the same for every training seed.
+    """
+    done, arms = set(ended(run)), arms_of(run.settings)
+    low_dose = next(arm for arm in arms if arm.name == LOW_DOSE)
+    results = []
+    for arm in arms:
+        if evaluation_stage(arm) in done:
+            found = read_result(run, low_dose if arm.name == LOW_DOSE else arm)
+            results.append(dataclasses.replace(found, arm=arm))
+    return results
+
+
+def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
+    """Write every result file of a run from what the evaluations of its arms found.
+
+    Parameters
+    ----------
+    run
+        A run folder with evaluated arms.
+    progress
+        Called as (files done, files in all, what is next).
+
+    Raises
+    ------
+    UserError
+        If what is there is too little to compare, or broken.
+    """
+    settings, test, results = run.settings, read_trials(run.trials, "test"), collect(run)
+    choices = choose(results, settings)
+    notes = {name: text for result in results for name, text in result.notes.items()}
+
+    def write(done: int, name: str, make: Callable[[], object]) -> None:
+        if progress is not None:
+            progress(done, 10, name)
+        content = make()
+        if isinstance(content, str):
+            write_text(run.path / name, content)
+        else:
+            write_json(run.path / name, content)
+
+    write(0, "scores.csv", lambda: scores_csv(results, test))
+    write(1, "quality.csv", lambda: quality_csv(results, test))
+    write(2, "choices.json", lambda: choices)
+    write(3, "tradeoff.json", lambda: trade_off(results, test, settings))
+    write(4, "hallucination.json", lambda: hallucination(results, test, settings))
+    write(5, "retraining.json", lambda: over_seeds(results, test))
+    labels = group_labels(settings)
+    write(6, "groups.json", lambda: {"rows": by_group(results, group_of(settings, test), labels, test)})
+    write(7, "task.json", lambda: task_json(run, test, notes))
+    write_npz(run.path / "examples.npz", examples(settings, test, results, str(choices["chosen_arm"])))
+    write(9, "summary.json", lambda: summarize(results, test, settings))
+    if progress is not None:
+        progress(10, 10, "")
+
+
+def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, Any]:
+    """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    test
+        Its test trials.
+    notes
+        What is to be known of a fresh observer, by name.
+    """
+    settings = run.settings
+    e = settings.evaluation
+    all_splits = {name: test if name == "test" else read_trials(run.trials, name) for name in SPLITS}
+    return {
+        "description": describe(settings),
+        "n_trials": {name: len(all_splits[name]) for name in SPLITS},
+        "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
+        "group_name": read_group_name(run.trials),
+        "background_note": background_note(settings),
+        "observer_notes": notes,
+        "pixel_mm": settings.scanner.pixel_mm,
+        "roi_px": settings.trials.region_pixels,
+        "data_range_hu": e.data_range_hu,
+        "window_hu": list(e.window_hu),
+        "difference_window_hu": e.difference_window_hu,
+    }
+
+
+def examples(settings: Settings, test: Trials, results: list[ArmResult], chosen: str) -> dict[str, np.ndarray]:
+    """`examples.npz`: the panel's trials of the quoted seed, and the joint templates."""
+    index, seed = example_trials(settings, test), quoted_seed([r.arm for r in results], settings)
+    middle = (settings.trials.region_pixels - 1) / 2.0
+    place = np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
+    place[~test.signal_present[index]] = np.nan
+    arrays: dict[str, np.ndarray] = {
+        "trial": index,
+        "signal_present": test.signal_present[index],
+        "center_px": place,
+        "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
+        "reference": crop(test.reference, settings.trials.margin_pixels)[index],
+    }
+    for r in results:
+        if r.arm.seed != seed:
+            continue
+        if r.arm.name == LOW_DOSE:
+            arrays["noisy"] = r.examples
+        if r.arm.name in (MSE, CONTROL, chosen):
+            arrays[f"denoised/{r.arm.name}"] = r.examples
+        if r.template is not None:
+            arrays[f"template/{r.arm.name}"] = r.template
+    return arrays

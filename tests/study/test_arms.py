@@ -1,0 +1,114 @@
+"""Which arms a study has, what they are called and what they start from."""
+
+import pytest
+
+from taskct.config import make_settings
+from taskct.errors import UserError
+from taskct.study.arms import Arm, arms_of, override, variants_of
+
+SMALL = {"training": {"lambdas": [0, 0.9], "blend_alphas": [0.2], "other_head_lambda": None}}
+
+
+def test_the_arms_of_a_plain_study() -> None:
+    arms = arms_of(make_settings(SMALL, {"training": {"seeds": [0, 3]}, "denoiser": {"classical": ["tv"]}}))
+    names = ["low-dose", "tv", "mse", "lambda=0", "lambda=0.9", "lambda=0.9 alpha=0.2"]
+    assert [(arm.name, arm.seed) for arm in arms] == [(name, seed) for seed in (0, 3) for name in names]
+    assert [arm.stage for arm in arms[:6]] == [
+        None,
+        "tune tv seed=0",
+        "pretrain seed=0",
+        "finetune lambda=0 seed=0",
+        "finetune lambda=0.9 seed=0",
+        None,
+    ]
+
+
+def test_every_combination_of_a_grid_is_a_variant_once() -> None:
+    grid = {"denoiser.arguments.n_layers": [5, 9], "training.trainable": ["all", "last:1"]}
+    settings = make_settings(SMALL, {"grid": grid, "denoiser": {"arguments": {"n_layers": 5}}})
+    variants = variants_of(settings)
+    assert variants[0] == ()
+    assert [dict(v) for v in variants[1:]] == [
+        {"training.trainable": "last:1"},
+        {"denoiser.arguments.n_layers": 9},
+        {"denoiser.arguments.n_layers": 9, "training.trainable": "last:1"},
+    ]
+    arms = arms_of(settings)
+    assert len({(arm.name, arm.seed) for arm in arms}) == len(arms) == len({arm.file_stem for arm in arms})
+    # What only concerns fine-tuning shares the pretrained denoiser; a depth of its own has one of its own.
+    assert [arm.name for arm in arms if arm.pretrained] == ["mse", "mse n_layers=9"]
+    deep = next(arm for arm in arms if arm.name == "lambda=0.9 n_layers=9 trainable=last:1")
+    assert deep.control == "lambda=0 n_layers=9 trainable=last:1"
+    assert deep.start.name == "mse n_layers=9"
+    assert deep.depends_on == ("simulate", "pretrain n_layers=9 seed=0")
+    t = deep.settings(settings)
+    assert (t.denoiser.arguments["n_layers"], t.training.trainable) == (9, "last:1")
+    blend = next(arm for arm in arms if arm.alpha and arm.variant == deep.variant)
+    assert blend.depends_on[1:] == (f"finetune {deep.control} seed=0", f"finetune {deep.name} seed=0")
+
+
+def test_the_other_head_is_a_variant_without_a_blend() -> None:
+    arms = arms_of(make_settings(SMALL, {"training": {"other_head_lambda": 0.9}}))
+    other = [arm for arm in arms if arm.variant == " head=eye"]
+    assert [arm.name for arm in other] == ["lambda=0 head=eye", "lambda=0.9 head=eye"]
+    assert {arm.head for arm in other} == {"eye"}
+    assert {arm.control for arm in other} == {"lambda=0 head=eye"}
+    assert {arm.start.name for arm in other} == {"mse"}
+
+
+def test_a_rival_loss_has_no_head() -> None:
+    arms = arms_of(make_settings(SMALL, {"grid": {"training.loss": ["detectability"]}}))
+    rival = [arm for arm in arms if arm.variant == " loss=detectability"]
+    assert [arm.name.partition(" loss")[0] for arm in rival] == ["lambda=0", "lambda=0.9", "lambda=0.9 alpha=0.2"]
+    assert {arm.head for arm in rival} == {None}
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"training.lambdas": [[0]]}, "grid.training.lambdas is no axis"),
+        ({"scanner.n_views": [60]}, "grid.scanner.n_views is no axis"),
+        ({"training.nothing": [1]}, "grid.training.nothing is no axis"),
+        ({"training.trainable": []}, "grid.training.trainable is empty"),
+    ],
+)
+def test_what_is_no_axis_is_refused(grid: dict[str, list[object]], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        make_settings(SMALL, {"grid": grid})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_value_that_is_not_allowed_is_refused_by_its_name() -> None:
+    settings = make_settings(SMALL, {"grid": {"training.batch_size": [0]}})
+    with pytest.raises(UserError, match=r"training\.batch_size is 0"):
+        arms_of(settings)
+
+
+def test_file_names_are_plain() -> None:
+    arm = Arm("lambda=0.9 network=my.net/x", 0)
+    assert arm.file_stem == "lambda=0.9_network=my.net_x_seed=0"
+
+
+def test_no_override_gives_the_study_itself() -> None:
+    settings = make_settings(SMALL)
+    assert override(settings, ()) is settings
+
+
+def test_a_grid_of_lists_and_mappings() -> None:
+    """Values that Python cannot hash: dilations, features of a network, whole sets of arguments."""
+    grid = {"denoiser.arguments.dilations": [[1, 1, 1], [1, 2, 1]], "denoiser.arguments": [{"n_layers": 3}]}
+    for name, values in grid.items():
+        settings = make_settings(SMALL, {"grid": {name: values}, "denoiser": {"arguments": {"n_layers": 3}}})
+        arms = arms_of(settings)
+        assert len(set(arms)) == len(arms)
+        asked = [arm.settings(settings).denoiser.arguments for arm in arms if arm.variant]
+        for arguments in asked:
+            assert arguments["n_layers"] == 3
+            if name.endswith("dilations"):
+                assert arguments["dilations"] in values
+
+
+def test_two_variants_that_would_share_files_are_refused() -> None:
+    settings = make_settings(SMALL, {"grid": {"training.trainable": ["*layers.4*", "?layers.4?"]}})
+    with pytest.raises(UserError, match="two points of the grid have one name"):
+        arms_of(settings)

@@ -1,0 +1,141 @@
+"""The graph of stages: what depends on what, which settings a stage's key knows, how threads are shared."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from taskct.study.dry_run import makespan, plan_run
+from taskct.study.executors import Machine
+from taskct.study.graph import levels, share_threads, simulation_inputs, stages_of
+from taskct.study.stages import RunFolder
+from tiny_study import tiny_run, tiny_settings
+
+__all__ = ["tiny_run"]  # a fixture
+
+CPU = torch.device("cpu")
+
+
+def graph_of(**sections: Any) -> dict[str, Any]:
+    return {stage.name: stage for stage in stages_of(tiny_settings(**sections))}
+
+
+def test_every_stage_comes_after_what_it_builds_on() -> None:
+    stages = graph_of(training={"seeds": [0, 1]})
+    seen: set[str] = set()
+    for name, stage in stages.items():
+        assert set(stage.depends_on) <= seen, name
+        seen.add(name)
+    outputs = [output for stage in stages.values() for output in stage.outputs]
+    assert len(set(outputs)) == len(outputs)
+    kinds = [stage.kind for stage in stages.values()]
+    # By hand: per seed one pretraining, λ of 0 and 0.9 for each of two heads; the low-dose images are evaluated once,
+    # and per seed the pretrained one, four fine-tuned ones and one blend.
+    assert [kinds.count(kind) for kind in ("simulate", "pretrain", "finetune", "evaluate", "results")] == [
+        1,
+        2,
+        8,
+        13,
+        1,
+    ]
+
+
+def test_a_blend_builds_on_the_images_of_its_two_networks() -> None:
+    stages = graph_of()
+    blend = stages["evaluate lambda=0.9 alpha=0.5 seed=0"]
+    assert blend.depends_on[1:] == ("evaluate lambda=0 seed=0", "evaluate lambda=0.9 seed=0")
+    kept = [name for name, stage in stages.items() if any(output.endswith(".images.npz") for output in stage.outputs)]
+    assert tuple(kept) == blend.depends_on[1:]
+    assert stages["results"].depends_on[0] == "simulate"
+    assert set(stages["results"].depends_on[1:]) == {name for name, one in stages.items() if one.kind == "evaluate"}
+
+
+def test_threads_follow_from_the_graph_alone() -> None:
+    stages = stages_of(tiny_settings(training={"seeds": [0, 1, 2]}))
+    share = share_threads(stages, workers=16, n_threads=16)
+    assert share["simulate"] == share["results"] == 16
+    assert {share[f"pretrain seed={seed}"] for seed in range(3)} == {5}  # three side by side
+    assert share["finetune lambda=0 seed=1"] == 1  # twelve
+    assert share_threads(stages, workers=2, n_threads=16)["finetune lambda=0 seed=1"] == 8
+    assert set(share_threads(stages, workers=64, n_threads=1).values()) == {1}
+    level = levels(stages)
+    assert level["simulate"] == 0
+    assert level["results"] == max(level.values())
+
+
+@pytest.mark.parametrize(
+    ("changed", "first"),
+    [
+        ({"scanner": {"i0": 9e5}}, "simulate"),
+        ({"seed": 1}, "simulate"),
+        ({"training": {"learning_rate": 1e-4}}, "pretrain seed=0"),
+        ({"denoiser": {"arguments": {"n_layers": 3}}}, "pretrain seed=0"),
+        ({"training": {"finetune_learning_rate": 1e-4}}, "finetune lambda=0 seed=0"),
+        ({"observers": {"internal_noise_hu": 5.0}}, "finetune lambda=0 seed=0"),
+        ({"observers": {"ridges": [1.0]}}, "evaluate low-dose"),
+        ({"evaluation": {"data_range_hu": 300.0}}, "evaluate low-dose"),
+        ({"name": "other"}, "results"),
+    ],
+)
+def test_a_key_knows_what_its_stage_depends_on_and_no_more(tmp_path: Path, changed: dict[str, Any], first: str) -> None:
+    """A changed setting changes the keys from one stage on; those before it keep theirs."""
+    sections = {**changed}
+    a = RunFolder(tmp_path / "a", tiny_settings(), device=CPU, read_only=True)
+    b = RunFolder(tmp_path / "b", tiny_settings(**sections), device=CPU, read_only=True)
+    differ = [name for name in a.graph if a.key(name) != b.key(name)]
+    assert differ[0] == first
+
+
+def test_another_arm_of_the_grid_leaves_the_keys_of_the_others(tmp_path: Path) -> None:
+    a = RunFolder(tmp_path / "a", tiny_settings(), device=CPU, read_only=True)
+    more = tiny_settings(training={"lambdas": [0, 0.5, 0.9], "other_head_lambda": 0.9, "seeds": [0, 1]})
+    b = RunFolder(tmp_path / "b", more, device=CPU, read_only=True)
+    assert set(a.graph) < set(b.graph)
+    assert [name for name in a.graph if a.key(name) != b.key(name)] == ["results"]
+
+
+def test_the_trials_key_knows_the_files_and_a_copy_elsewhere_keeps_it(tmp_path: Path) -> None:
+    ct = tmp_path / "ct"
+    ct.mkdir()
+    (ct / "a").write_text("slice")
+    settings = tiny_settings(background={"kind": "series", "path": str(ct)})
+    run = RunFolder(tmp_path / "run", settings, device=CPU)
+    run.run_stage("simulate", lambda: None, [])
+    before = simulation_inputs(settings)
+    (ct / "b").write_text("another")
+    assert simulation_inputs(settings) != before
+    assert not RunFolder(run.path, None, device=CPU).is_done("simulate", [])
+    for file in ct.iterdir():
+        file.unlink()
+    ct.rmdir()  # as on another machine, where the series is not
+    assert RunFolder(run.path, None, device=CPU).is_done("simulate", [])
+
+
+def test_a_plan_of_nothing_done_and_of_all_done(tiny_run: RunFolder, tmp_path: Path) -> None:
+    done = plan_run(tiny_run, Machine(workers=2))
+    assert all(row.done for row in done.rows)
+    assert done.seconds == done.bytes_to_write == 0
+    assert [row.stage for row in done.rows] == list(tiny_run.graph)
+    new = RunFolder(tmp_path / "new", tiny_settings(), device=CPU, read_only=True)
+    plan = plan_run(new, Machine(workers=2))
+    assert not any(row.done for row in plan.rows)
+    assert list(tmp_path.iterdir()) == []
+    assert plan.seconds >= max(row.seconds for row in plan.rows)
+    assert plan.seconds <= sum(row.seconds for row in plan.rows) + 1e-9
+    assert plan.how[0] == "time of simulate: from 64 trials made here"
+    # What a run wrote, within a factor of two for the large items.
+    by_name = {row.stage: row.n_bytes for row in done.rows}
+    records = tiny_run.provenance()["stages"]
+    for stage in ("simulate", "evaluate lambda=0 seed=0", "results"):
+        assert by_name[stage] == pytest.approx(sum(records[stage]["bytes"].values()), rel=1.0), stage
+
+
+def test_a_plan_takes_the_time_of_what_was_done_here(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", tiny_settings(training={"seeds": [0, 1]}), device=CPU)
+    first = run.graph["simulate"]
+    run.run_stage("simulate", lambda: (run.path / "trials").mkdir(), [run.path / "trials"])
+    assert run.has(first)
+    plan = plan_run(run, Machine(workers=1))
+    assert plan.rows[0].done
+    assert makespan(plan.rows, workers=1) == pytest.approx(sum(row.seconds for row in plan.rows))
