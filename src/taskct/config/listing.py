@@ -31,7 +31,8 @@ def range_of(field: FieldInfo) -> str:
 
     Examples
     --------
-    >>> from taskct.config.tree import ScannerSettings, TrainingSettings
+    >>> from taskct.config.tree import ScannerSettings
+    >>> from taskct.config.training import TrainingSettings
     >>> range_of(ScannerSettings.model_fields["n_views"]), range_of(TrainingSettings.model_fields["lambdas"])
     ('[4, 4096], multiples of 4', 'each in [0, 1), at least 2')
     """

@@ -2,53 +2,27 @@
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
+from taskct.config.fields import (
+    Aspect,
+    Exponent,
+    Lobes,
+    NonNegativeRange,
+    Positive,
+    PositiveRange,
+    Range,
+    Section,
+    Shape,
+    listed,
+    named,
+    ordered,
+    setting,
+)
+from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
 from taskct.tasks.signals import LOBED, STRETCHED
-
-
-def setting(default: Any, text: str, unit: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field
-    """A field with its description, unit and limits (`ge`, `gt`, `le`, `lt`, `min_length`)."""
-    return Field(default, description=text, json_schema_extra={"unit": unit}, **limits)
-
-
-def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"the lowest value comes first, not {list(pair)}")
-    return pair
-
-
-def _named(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-    """Let a label's number stand for its name."""
-    return str(value) if isinstance(value, int) else value
-
-
-def _listed(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-    """Let a single name stand for a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
-Positive = Annotated[float, Gt(0)]
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
-NonNegative = Annotated[float, Ge(0)]
-NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(_ordered)]
-Aspect = Annotated[float, Ge(0.05), Le(1)]
-Exponent = Annotated[float, Ge(0), Le(20)]
-Lobes = Annotated[int, Ge(2), Le(16)]
-Shape = Literal["disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc"]
-TaskWeight = Annotated[float, Ge(0), Lt(1), AfterValidator(lambda weight: weight + 0.0)]  # -0.0 becomes 0.0
-BlendWeight = Annotated[float, Gt(0), Lt(1)]
-TrainingSeed = Annotated[int, Ge(0), Lt(2**31)]
-
-
-class Section(BaseModel):
-    """A part of the tree; unknown names are refused and values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class OrganSettings(Section):
@@ -78,7 +52,7 @@ class BackgroundSettings(Section):
         None, "label-map, series, paired: a folder with one DICOM series or one a sub-folder, or NIfTI (.nii, .nii.gz)"
     )
     organs_path: str | None = setting(None, "series, paired: organ labels on the same grid, NIfTI")
-    organ: Annotated[str | None, BeforeValidator(_named)] = setting(
+    organ: Annotated[str | None, BeforeValidator(named)] = setting(
         None, "where a lesion may lie with signal.site=organ: by name, or the number of a label"
     )
     organs: dict[int, OrganSettings] = setting(
@@ -107,7 +81,7 @@ class BackgroundSettings(Section):
 class ProfileSettings(Section):
     """What a signal looks like; every range is drawn from uniformly and on its own."""
 
-    shape: Annotated[tuple[Shape, ...], BeforeValidator(_listed)] = setting(
+    shape: Annotated[tuple[Shape, ...], BeforeValidator(listed)] = setting(
         ("disc",), "one shape, or several of which each signal has one", "", min_length=1
     )
     contrast_hu: Range = setting(
@@ -116,14 +90,14 @@ class ProfileSettings(Section):
     diameter_mm: PositiveRange = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
     diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
     margin_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
-    aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(_ordered)] = setting(
+    aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(ordered)] = setting(
         (1.0, 1.0), "minor over major axis; gaussian, nodule, ellipsoid, lobulated, spiculated"
     )
     angle_deg: Range = setting((0.0, 360.0), "orientation", "degrees")
-    exponent: Annotated[tuple[Exponent, Exponent], AfterValidator(_ordered)] = setting(
+    exponent: Annotated[tuple[Exponent, Exponent], AfterValidator(ordered)] = setting(
         (1.5, 1.5), "nodule: of the profile (1 - (r/R)²)^exponent"
     )
-    n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(_ordered)] = setting(
+    n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(ordered)] = setting(
         (5, 8), "lobulated, spiculated: their number"
     )
     lobe_depth: NonNegativeRange = setting(
@@ -219,97 +193,6 @@ class TrialsSettings(Section):
     margin_pixels: int = setting(6, "margin that the denoiser sees around the region", "pixels", ge=0, le=256)
 
 
-class DenoiserSettings(Section):
-    """The network, and the classical filters beside it."""
-
-    network: str = setting(
-        "cnn", "cnn, context, dncnn, redcnn, unet, or the import path of a torch.nn.Module such as package.Class"
-    )
-    arguments: dict[str, Any] = setting({}, "keyword arguments of its constructor")
-    classical: tuple[Literal["nlm", "tv", "bilateral"], ...] = setting(
-        (), "classical filters to compare with, tuned on the validation trials: nlm, tv, bilateral"
-    )
-
-
-class TrainingSettings(Section):
-    """Pretraining by MSE, then joint fine-tuning for every λ."""
-
-    pretrain_epochs: int = setting(6, "epochs of pretraining", "", ge=1, le=10000)
-    finetune_epochs: int = setting(5, "epochs of fine-tuning, the same for every λ", "", ge=1, le=10000)
-    batch_size: int = setting(64, "trials in a step", "", ge=1, le=4096)
-    learning_rate: float = setting(3e-3, "peak learning rate of pretraining", "", gt=0, le=1)
-    finetune_learning_rate: float = setting(1e-3, "peak learning rate of fine-tuning", "", gt=0, le=1)
-    head_learning_rate: float = setting(1e-2, "peak learning rate of the observer head", "", gt=0, le=1)
-    head_weight_decay: float = setting(0.0, "weight decay of the observer head", "", ge=0, le=100)
-    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
-    loss: Literal["slnn", "observer-feature", "signal-promoter", "detectability"] = setting(
-        "slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival"
-    )
-    head: Literal["pixel", "eye", "channels", "pixel+eye"] = setting(
-        "pixel", "loss=slnn: the head sees every pixel (the paper's), behind an eye, through channels; or two heads"
-    )
-    head_training: Literal["warm", "joint", "frozen"] = setting(
-        "warm", "loss=slnn: the head starts fitted and learns on, starts from 0, or is fitted and then kept"
-    )
-    head_channels: Literal["lg", "gabor", "sdog", "ddog"] = setting(
-        "lg", "head=channels or loss=detectability: which channels"
-    )
-    head_per: Literal["study", "region", "site", "shape"] = setting(
-        "study", "loss=slnn: one head for all trials, or one for every region, listed site or signal shape"
-    )
-    start: Literal["mse", "scratch"] = setting(
-        "mse", "fine-tune the pretrained network, or train from fresh weights for pretrain_epochs more"
-    )
-    other_head_lambda: TaskWeight | None = setting(0.7, "the λ > 0 for the other head, ≤ 0.9 by default; null for none")
-    blend_lambda: TaskWeight | None = setting(
-        0.95, "the λ > 0 whose denoiser is blended with the control, the largest by default; null for none"
-    )
-    blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
-    trainable: str = setting("all", "what is fine-tuned: all, last:K, first:K, or a pattern of parameter names")
-    patch_pixels: int | None = setting(
-        None, "pretraining: side of random patches, margin included; null takes whole images", "pixels", ge=8, le=1024
-    )
-    max_gradient_norm: float | None = setting(None, "longer gradients are shortened to it; null leaves them", gt=0)
-    keep: Literal["last", "best"] = setting("last", "weights kept: after the last epoch, or the best on validation")
-    patience: int | None = setting(
-        None, "epochs without a better validation loss after which an arm stops; null never", "", ge=1
-    )
-    dtype: Literal["auto", "bfloat16", "float32"] = setting(
-        "auto", "precision of the network's layers; auto is bfloat16 where the machine computes in it"
-    )
-    compile: Literal["auto", "always", "never"] = setting(
-        "auto", "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
-    )
-    log_to: Literal["none", "tensorboard", "mlflow"] = setting(
-        "none", "beside the JSON lines of RUN/logs: none, tensorboard or mlflow (extras of those names)"
-    )
-    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", "", min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _follow_the_lambdas(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
-        """Let `lambdas` be changed alone: the blend and the other head take one of its values."""
-        lambdas = given.get("lambdas") if isinstance(given, dict) else None
-        if not (isinstance(lambdas, list | tuple) and lambdas and all(isinstance(w, int | float) for w in lambdas)):
-            return given
-        other = max((w for w in lambdas if 0 < w <= 0.9), default=max(lambdas))
-        return {"blend_lambda": max(lambdas), "other_head_lambda": other, **given}
-
-    @model_validator(mode="after")
-    def _arms_differ(self) -> Self:
-        for name, weights in (("lambdas", self.lambdas), ("blend_alphas", self.blend_alphas)):
-            if len({f"{w:g}" for w in weights}) != len(weights):
-                raise ValueError(f"training.{name} must differ in their first 6 digits, and {list(weights)} do not")
-        if 0.0 not in self.lambdas:
-            raise ValueError(f"training.lambdas must hold 0, the control, and {list(self.lambdas)} do not")
-        for name, weight in (("blend_lambda", self.blend_lambda), ("other_head_lambda", self.other_head_lambda)):
-            if weight is not None and (weight == 0 or weight not in self.lambdas):
-                raise ValueError(f"training.{name} is {weight:g}: give a λ > 0 of training.lambdas, or null")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")
-        return self
-
-
 FreshObserver = Literal[
     "ho_lw", "cho_lg", "cho_gabor", "cho_sdog", "cho_ddog", "cho_pca", "cho_pls", "npw", "npwe", "cnn"
 ]
@@ -351,18 +234,6 @@ class EvaluationSettings(Section):
     window_hu: tuple[float, Positive] = setting((60.0, 120.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
     n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
-
-
-NO_AXES = (
-    "denoiser.classical",
-    "training.lambdas",
-    "training.seeds",
-    "training.other_head_lambda",
-    "training.blend_lambda",
-    "training.blend_alphas",
-    "training.log_to",
-)
-"""Settings of denoiser and training that span the arms themselves, or change none of them."""
 
 
 class Settings(Section):
