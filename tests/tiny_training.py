@@ -26,11 +26,11 @@ def tiny_trials(n: int = 96, *, seed: int = 0) -> Trials:
     return Trials(noisy.astype(np.float32), reference.astype(np.float32), present, truth)
 
 
-def tiny_modules(*, dropout: float = 0.2) -> tuple[Denoiser, SLNNTask]:
+def tiny_modules(*, dropout: float = 0.2, norm: bool = False) -> tuple[Denoiser, SLNNTask]:
     torch.manual_seed(5)
-    network = nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Dropout(dropout), nn.Conv2d(6, 1, 3, padding=1)
-    )
+    first, last = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 1, 3, padding=1)
+    between = [nn.BatchNorm2d(6)] if norm else []
+    network = nn.Sequential(first, *between, nn.ReLU(), nn.Dropout(dropout), last)
     head = SLNNHead(
         (SIDE - 2, SIDE - 2), kind="eye", pixel_mm=0.7, offset_hu=50.0, scale_hu=20.0, internal_noise_hu=2.0
     )
@@ -38,10 +38,10 @@ def tiny_modules(*, dropout: float = 0.2) -> tuple[Denoiser, SLNNTask]:
 
 
 def tiny_train(
-    state: Path | None, *, dropout: float = 0.2, **changed: Any
+    state: Path | None, *, dropout: float = 0.2, norm: bool = False, **changed: Any
 ) -> tuple[dict[str, torch.Tensor], list[Epoch]]:
     """Weights and history of a training that goes on from `state`."""
-    denoiser, task = tiny_modules(dropout=dropout)
+    denoiser, task = tiny_modules(dropout=dropout, norm=norm)
     trials = tiny_trials()
     start = torch.from_numpy(trials.noisy[:, 1:-1, 1:-1].copy())
     task.start(start, start, torch.from_numpy(trials.signal_present), seed=0)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,40 +25,50 @@ from pathlib import Path
 from safetensors.torch import save_file
 sys.path.insert(0, sys.argv[1])
 from tiny_training import tiny_train
-weights, history = tiny_train(None, dropout=0.0)
+weights, history = tiny_train(None, dropout=0.0, **json.loads(sys.argv[3]))
 rank = os.environ["RANK"]
 save_file(weights, Path(sys.argv[2]) / f"{rank}.safetensors")
 (Path(sys.argv[2]) / f"{rank}.json").write_text(json.dumps([asdict(epoch) for epoch in history]))
 """
 
 
-def test_two_processes_find_the_losses_of_one(tmp_path: Path) -> None:
-    runner = tmp_path / "runner.py"
+def both_processes(folder: Path, **changed: Any) -> tuple[list[dict[str, torch.Tensor]], list[list[dict[str, float]]]]:
+    """Weights and history of each of two processes that train together. Dropout is left out: each draws its own."""
+    runner = folder / "runner.py"
     runner.write_text(RUNNER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     answer = subprocess.run(
-        [*command, str(runner), str(Path(__file__).parents[1]), str(tmp_path)],
+        [*command, str(runner), str(Path(__file__).parents[1]), str(folder), json.dumps(changed)],
         capture_output=True,
         text=True,
-        env=environment,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=240,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    # Dropout is left out: each process draws its own.
+    weights = [load_file(folder / f"{rank}.safetensors") for rank in (0, 1)]
+    return weights, [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_two_processes_find_the_losses_of_one(tmp_path: Path) -> None:
     expected, history = tiny_train(None, dropout=0.0)
-    both = [load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1)]
+    weights, losses = both_processes(tmp_path)
     for key, value in expected.items():
-        assert torch.equal(both[0][key], both[1][key]), key  # all processes end alike
+        assert torch.equal(weights[0][key], weights[1][key]), key  # all processes end alike
         # 60 steps of Adam on sums that were rounded in another order.
-        torch.testing.assert_close(both[0][key], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights[0][key], value, rtol=1e-3, atol=1e-5)
     for rank in (0, 1):
-        losses = json.loads((tmp_path / f"{rank}.json").read_text())
-        for found, epoch in zip(losses, history, strict=True):
+        for found, epoch in zip(losses[rank], history, strict=True):
             assert np.isclose(found["rmse_hu"], epoch.rmse_hu, rtol=1e-5)
             assert np.isclose(found["task"], epoch.task, rtol=1e-4)
             assert np.isclose(found["validation_loss"], epoch.validation_loss, rtol=1e-4)
+
+
+def test_processes_with_statistics_of_their_own_decide_as_one(tmp_path: Path) -> None:
+    """Batch normalization sees each process's share alone; which epoch is best and when to stop is one answer."""
+    weights, losses = both_processes(tmp_path, norm=True, n_epochs=12, patience=1)
+    assert losses[0] == losses[1]
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
 
 
 @pytest.mark.parametrize(("n", "world"), [(8, 2), (9, 2), (7, 3)])
