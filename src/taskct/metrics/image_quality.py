@@ -144,7 +144,7 @@ def ssim(
     Examples
     --------
     >>> image = np.arange(256.0).reshape(1, 16, 16)
-    >>> ssim(image, image, data_range_hu=1000.0, low_hu=0.0)
+    >>> ssim(image, image, data_range_hu=1000.0, low_hu=0.0).round(6)
     array([1.])
     """
     _check_range(data_range_hu)
