@@ -7,7 +7,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 .PHONY: demo test lint clean help
 
 help:
-	@echo "make demo   simulate, train, evaluate and report; then open runs/demo/report.html (7 to 10 minutes on two cores)"
+	@echo "make demo   simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
 	@echo "make test   run the tests"
 	@echo "make lint   style, types and the import contract"
 
