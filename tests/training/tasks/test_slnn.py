@@ -10,7 +10,6 @@ from taskct.errors import UserError
 from taskct.observers import SLNN, GroupedHead, SLNNHead
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.eye import apply_eye_filter
-from taskct.training.losses import joint_loss
 from taskct.training.tasks import SLNNTask, start_head
 
 pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWarning")  # few trials on purpose
@@ -61,18 +60,6 @@ def test_cross_entropy_in_numpy(kind, trials):
     expected = -np.where(present.numpy(), np.log2(probability), np.log2(1.0 - probability)).mean()
     assert float(value) == pytest.approx(expected, rel=1e-5)
     assert float(term.detach()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_is_the_joint_loss_without_its_mse(trials):
-    images, present = trials
-    head = head_of("pixel")
-    images.requires_grad_()
-    loss, _, bce = joint_loss(images, torch.zeros(60, 6, 6), present, head, task_weight=0.4, mse_pretrained=100.0)
-    term, value = SLNNTask(head).train()(images, torch.zeros(60, 6, 6), present, task_weight=0.4)
-    expected = torch.autograd.grad(loss - 0.6 * images.square().mean() / 100.0, [images, head.weight])
-    for found, wanted in zip(torch.autograd.grad(term, [images, head.weight]), expected, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-8)
-    assert float(value) == pytest.approx(float(bce) / math.log(2.0))
 
 
 def test_a_head_that_knows_nothing_is_at_1(trials):

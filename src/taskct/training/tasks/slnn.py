@@ -12,8 +12,8 @@ from taskct.errors import UserError
 from taskct.observers.base import check_training
 from taskct.observers.slnn import logistic_path
 from taskct.observers.slnn_head import GroupedHead, SLNNHead
-from taskct.training.losses import scale_gradient
 from taskct.training.tasks.base import TaskLoss, check_batch, check_trials
+from taskct.training.tasks.gradient import scale_gradient
 
 HEAD_START_WEIGHT_DECAY = 1.0
 """Strong enough that the start is no choice to tune: training goes on from there in every arm alike."""
