@@ -33,8 +33,9 @@ from taskct.study.executors import (
     do_stage,
     read_progress,
 )
-from taskct.study.pipeline import Outcome, evaluate_stage, run_graph, sweep
+from taskct.study.pipeline import evaluate_stage, sweep
 from taskct.study.records import lock_folder, read_failures
+from taskct.study.schedule import Outcome, run_graph
 from taskct.study.stages import RunFolder
 from taskct.training.loop import TrainingDiverged
 from tiny_study import files_of, tiny_run, tiny_settings, tiny_yaml

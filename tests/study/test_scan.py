@@ -9,7 +9,7 @@ import pytest
 
 from taskct.config import make_settings, read_preset
 from taskct.errors import UserError
-from taskct.study.pipeline import describe
+from taskct.study.describe import describe
 from taskct.study.scan import Scanner
 from taskct.study.simulate import simulate
 from taskct.study.sources import make_sources

@@ -28,8 +28,10 @@ from taskct.report import write_report
 from taskct.report.preview import write_preview
 from taskct.study.checks import check_arms
 from taskct.study.dry_run import Estimate, plan_run
-from taskct.study.pipeline import Machine, Outcome, sweep
+from taskct.study.executors import Machine
+from taskct.study.pipeline import sweep
 from taskct.study.preview import make_preview
+from taskct.study.schedule import Outcome
 from taskct.study.stages import RunFolder, resolve_device
 from taskct.terminal import fail, note, out, print_table, show_progress
 from taskct.training.parallel import is_first

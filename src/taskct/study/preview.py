@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.study.chunks import ChunkMaker
-from taskct.study.pipeline import background_note, describe
+from taskct.study.describe import background_note, describe
 from taskct.study.simulate import warn_outside
 from taskct.study.sources import make_sources
 from taskct.tasks.signals import SHAPES
