@@ -241,7 +241,7 @@ def train(
         tensors={name: list(value.shape) for name, value in sorted(snapshot(modules).items())},
         trained=sorted(name for name, p in step.named_parameters() if p.requires_grad),
     )
-    place, history = _Place(), list[Epoch]()
+    place, history, run_id = _Place(), list[Epoch](), None
     start, best = snapshot(modules), snapshot(modules)
     held = None if state is None or not fabric.is_global_zero else load_state(state)
     held = fabric.broadcast(held)  # other processes may not see the disk, or see it late
@@ -250,12 +250,12 @@ def train(
         restore(modules, tensors)
         restore_optimizer(optimizer, tensors, content["groups"])
         schedule.load_state_dict(content["schedule"])
-        place = _Place(**content["place"])
+        place, run_id = _Place(**content["place"]), content.get("run_id")
         history = [Epoch(**{k: math.nan if v is None else v for k, v in epoch.items()}) for epoch in content["history"]]
         start = {k.removeprefix("start."): v for k, v in tensors.items() if k.startswith("start.")}
         best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
     if log is not None and fabric.is_global_zero:
-        log.resume(place.epoch)
+        log.resume(place.epoch, run_id=run_id)
 
     def save() -> None:
         if state is None or not fabric.is_global_zero:
@@ -268,6 +268,7 @@ def train(
             "groups": parameter_groups,
             "schedule": schedule.state_dict(),
             "place": asdict(place),
+            "run_id": None if log is None else log.run_id,
             "history": [{k: v if math.isfinite(v) else None for k, v in asdict(e).items()} for e in history],
         }
         save_state(state, tensors, content)
