@@ -202,8 +202,8 @@ def check_extra(extra: Extra) -> None:
         uri = _tracking_uri(_import("mlflow", extra)) or "sqlite:"
         if uri.partition(":")[0].partition("+")[0] in DATABASES and importlib.util.find_spec("alembic") is None:
             raise UserError(
-                "training.log_to is mlflow, and the MLflow that is installed (mlflow-skinny?) lacks alembic to write to "
-                "a database: pip install 'taskct[mlflow]', or set MLFLOW_TRACKING_URI to a server (https://…)"
+                "training.log_to is mlflow, and the MLflow that is installed (mlflow-skinny?) lacks alembic to write "
+                "to a database: pip install 'taskct[mlflow]', or set MLFLOW_TRACKING_URI to a server (https://…)"
             )
 
 
