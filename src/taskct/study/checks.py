@@ -13,7 +13,7 @@ from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.groups import group_labels
-from taskct.study.models import network_dtype, twin
+from taskct.study.models import network_dtype, rounds_own_image, twin
 from taskct.training.layers import freeze_all_but
 from taskct.training.log import check_extra
 
@@ -80,13 +80,9 @@ def check_network(settings: Settings, device: torch.device | str = "cpu") -> Che
         notes += note_of_sizes(name=name, multiple=multiple, n_pixels=side)
         response = measure_response(padded, n_pixels=side if multiple is None else RESPONSE_PIXELS)
         notes += notes_of(response, name=name)
-        if dtype == "bfloat16" and network_dtype(_automatic(settings), torch.device(device)) == "float32":
+        if dtype == "bfloat16" and rounds_own_image(settings):
             notes.append(
                 f"denoiser.network {name!r} makes its image in bfloat16, which rounds the distance of every pixel from "
                 "the mean HU to 1 part in 256: training.dtype=auto runs it in float32"
             )
     return Checked(receptive_radius(padded, n_pixels=side), tuple(notes))
-
-
-def _automatic(settings: Settings) -> Settings:
-    return settings.model_copy(update={"training": settings.training.model_copy(update={"dtype": "auto"})})

@@ -67,12 +67,16 @@ def network_dtype(settings: Settings, device: torch.device) -> str:
 
     What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself.
     """
-    dtype, d, t = settings.training.dtype, settings.denoiser, settings.trials
+    dtype = settings.training.dtype
     found = resolve_dtype(dtype, device)
-    if dtype == "auto" and found == "bfloat16" and d.network not in NETWORKS:
-        side = t.region_pixels + 2 * t.margin_pixels
-        return "float32" if _rounds_image(d.network, json.dumps(d.arguments), side) else found
-    return found
+    return "float32" if dtype == "auto" and found == "bfloat16" and rounds_own_image(settings) else found
+
+
+def rounds_own_image(settings: Settings) -> bool:
+    """Whether bfloat16 would round the image of a study's network itself, see `rounds_image`."""
+    d, t = settings.denoiser, settings.trials
+    side = t.region_pixels + 2 * t.margin_pixels
+    return d.network not in NETWORKS and _rounds_image(d.network, json.dumps(d.arguments), side)
 
 
 def twin(name: str, arguments: Mapping[str, Any]) -> nn.Module:
