@@ -137,7 +137,7 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     Parameters
     ----------
     name
-        A key of `NETWORKS`, or an import path such as `monai.networks.nets.BasicUNet`.
+        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`.
     kwargs
         Keyword arguments of its constructor.
 
