@@ -67,6 +67,10 @@ def use(side: int = 28, **changed: object) -> Use:
         (Module(lambda x, t: fail(x, t) if t else x), "in training mode: it does take them in evaluation mode"),
         (Module(lambda x, t: x + x.reshape(1, 1, 28, 28)), "it takes one image at a time: make it take batches"),
         (
+            Module(lambda x, t: x.squeeze().permute(0, 2, 1)[:, None]),
+            "takes batches of images, but not one alone, as slices are denoised: give squeeze.. an axis; in its own ",
+        ),
+        (
             Module(lambda x, t: x.detach()),
             "no gradient of its output reaches .*: its forward runs under torch.no_grad, or detaches what it returns",
         ),

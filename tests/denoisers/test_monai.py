@@ -1,16 +1,21 @@
 """Networks of another library, by their import path; `pip install taskct[monai]` brings the library."""
 
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from taskct.config import make_settings, read_preset
 from taskct.denoisers.checks import Use, try_network
 from taskct.denoisers.denoiser import Denoiser, denoise, make_network, rounds_image
 from taskct.denoisers.response import measure_response, notes_of
 from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
+from taskct.study.checks import check_network
 
 BASIC, UNET = "monai.networks.nets.BasicUNet", "monai.networks.nets.UNet"
 IN_2D: dict[str, object] = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1}
@@ -42,7 +47,7 @@ def test_unets_without_normalization(name: str, multiple: int) -> None:
     try_network(network, Use(name, 42, multiple=multiple))
     assert notes_of(measure_response(Padded(network, multiple), n_pixels=128), name=name) == []
     images = np.random.default_rng(0).normal(50, 20, (1, 77, 131)).astype(np.float32)
-    denoiser = Denoiser(network, offset_hu=50.0, scale_hu=20.0, multiple=multiple)
+    denoiser = Denoiser(network, offset_hu=50.0, scale_hu=20.0, size_multiple=multiple)
     whole, tiled = (denoise(denoiser, images, dtype="float32", tile=tile) for tile in (None, 64))
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * float(np.abs(whole).max()))
 
@@ -76,6 +81,19 @@ def test_batch_normalization_can_be_tiled() -> None:
 def test_their_last_layer_makes_the_image() -> None:
     """So bfloat16 would round it."""
     assert rounds_image(make(BASIC, norm=None), n_pixels=40)
+
+
+def test_the_documented_example() -> None:
+    """Its very words: it trains on regions of the demo, and of it there is nothing to tell but the sizes it takes."""
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    name = re.findall(r"--set denoiser\.network=(monai\S+)", text)
+    arguments = re.findall(r"--set 'denoiser\.arguments=(\{.*norm: null\})'", text)
+    assert (len(name), len(arguments)) == (1, 1)
+    settings = make_settings(
+        read_preset("demo"), {"denoiser": {"network": name[0], "arguments": yaml.safe_load(arguments[0])}}
+    )
+    (line,) = check_network(settings).notes
+    assert "multiples of 4 pixels" in line
 
 
 def test_arguments_it_refuses() -> None:

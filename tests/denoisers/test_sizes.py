@@ -54,7 +54,7 @@ def halving(n_levels: int = 3, *, seed: int = 0, factor: int = 2) -> Halving:
 
 
 def of(network: nn.Module) -> Denoiser:
-    return Denoiser(network, offset_hu=40.0, scale_hu=30.0, multiple=find_multiple(network) or 1).eval()
+    return Denoiser(network, offset_hu=40.0, scale_hu=30.0, size_multiple=find_multiple(network) or 1).eval()
 
 
 def draw(*shape: int) -> np.ndarray:
@@ -203,5 +203,5 @@ def test_what_is_not_cropped() -> None:
 
 
 def test_a_multiple_that_is_none() -> None:
-    with pytest.raises(ValueError, match="multiple must be at least 1 pixel, not 0"):
-        Denoiser(ResidualCNN(n_layers=2), offset_hu=0.0, scale_hu=1.0, multiple=0)
+    with pytest.raises(ValueError, match="size_multiple must be at least 1 pixel, not 0"):
+        Denoiser(ResidualCNN(n_layers=2), offset_hu=0.0, scale_hu=1.0, size_multiple=0)

@@ -53,6 +53,8 @@ def try_network(network: nn.Module, use: Use) -> None:
     try:
         for training in (False, True):
             _check_pass(network.train(training), use, use.n_pixels, where)
+            if not training:
+                _check_pass(network, use, use.n_pixels, where, n_images=1)
         if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
             _check_pass(network, use, use.patch_pixels, where)
     finally:
@@ -84,11 +86,11 @@ def _restore(network: nn.Module, state: dict[str, torch.Tensor]) -> None:
                 now[key].copy_(value)
 
 
-def _check_pass(network: nn.Module, use: Use, side: int, where: str) -> None:
+def _check_pass(network: nn.Module, use: Use, side: int, where: str, *, n_images: int = 2) -> None:
     """One pass forward, and backward in training mode."""
     training = network.training
     mode = "training" if training else "evaluation"
-    probe = torch.randn((2, 1, side, side), generator=torch.Generator().manual_seed(0))
+    probe = torch.randn((n_images, 1, side, side), generator=torch.Generator().manual_seed(0))
     image = probe.clone().contiguous(memory_format=torch.channels_last)
     # Seeded, so that dropout does not move the generator of whoever calls.
     with torch.random.fork_rng(devices=[]):
@@ -99,6 +101,11 @@ def _check_pass(network: nn.Module, use: Use, side: int, where: str) -> None:
         except UserError:
             raise
         except Exception as error:  # a user's module may raise anything
+            if n_images == 1:
+                raise UserError(
+                    f"{where} takes batches of images, but not one alone, as slices are denoised: give squeeze() an "
+                    f"axis; in its own words: {own_words(error)}"
+                ) from error
             raise UserError(
                 f"{where} cannot take images of {side} x {side} pixels in {mode} mode: {_advice(network, side)}; in "
                 f"its own words: {own_words(error)}"

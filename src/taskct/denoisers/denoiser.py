@@ -40,27 +40,27 @@ class Denoiser(nn.Module):
         Maps `(n, 1, height, width)` to the same shape.
     offset_hu, scale_hu
         The network sees `(image − offset_hu) / scale_hu`. Both are part of the saved weights.
-    multiple
+    size_multiple
         Images whose sides are no multiples of this, pixels, are padded by reflection at the bottom and the right, and
         the result is cropped; see `find_multiple`. 1 leaves every image as it is. It stands in a model's card.
 
     Raises
     ------
     ValueError
-        If `scale_hu` is not above 0 or `multiple` is below 1.
+        If `scale_hu` is not above 0 or `size_multiple` is below 1.
     """
 
     offset_hu: torch.Tensor
     scale_hu: torch.Tensor
 
-    def __init__(self, network: nn.Module, *, offset_hu: float, scale_hu: float, multiple: int = 1) -> None:
+    def __init__(self, network: nn.Module, *, offset_hu: float, scale_hu: float, size_multiple: int = 1) -> None:
         super().__init__()
         if not scale_hu > 0:
             raise ValueError(f"scale_hu must be positive, not {scale_hu}")
-        if multiple < 1:
-            raise ValueError(f"multiple must be at least 1 pixel, not {multiple}")
+        if size_multiple < 1:
+            raise ValueError(f"size_multiple must be at least 1 pixel, not {size_multiple}")
         self.network = in_channels_last(network)
-        self.multiple = multiple
+        self.size_multiple = size_multiple
         self.register_buffer("offset_hu", torch.tensor(float(offset_hu)))
         self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
 
@@ -78,7 +78,7 @@ class Denoiser(nn.Module):
         )
         shape = scaled.shape  # a network may change its input in place
         try:
-            output = run_padded(self.network, scaled, self.multiple)
+            output = run_padded(self.network, scaled, self.size_multiple)
         except (UserError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a user's module may raise anything

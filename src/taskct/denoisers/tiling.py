@@ -84,7 +84,7 @@ def find_reach(denoiser: nn.Module, image_hu: torch.Tensor) -> Reach:
             f"is drawn at random; {advice}"
         )
     # What is padded to a multiple must start on one, so that only the image's own end is padded.
-    multiples = [m for part in denoiser.modules() if isinstance(m := getattr(part, "multiple", None), int)]
+    multiples = [m for part in denoiser.modules() if isinstance(m := getattr(part, "size_multiple", None), int)]
     alignment = math.lcm(measured, getattr(network, "alignment", 1), *multiples)
     return Reach(radius=radius, alignment=alignment)
 

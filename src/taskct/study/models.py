@@ -36,7 +36,7 @@ def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, see
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = make_network(name, arguments)
-    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, multiple=size_multiple(name, arguments))
+    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=size_multiple(name, arguments))
 
 
 def denoiser_of(card: Mapping[str, Any]) -> Denoiser:
@@ -54,7 +54,7 @@ def denoiser_of(card: Mapping[str, Any]) -> Denoiser:
         multiple = size_multiple(name, arguments)
     if type(multiple) is not int or multiple < 1:
         raise UserError(f"the model's card has {SIZE_MULTIPLE} {multiple!r}: it must be the card that taskct wrote")
-    return Denoiser(network, offset_hu=0.0, scale_hu=1.0, multiple=multiple)
+    return Denoiser(network, offset_hu=0.0, scale_hu=1.0, size_multiple=multiple)
 
 
 def size_multiple(name: str, arguments: Mapping[str, Any]) -> int:

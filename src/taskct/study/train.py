@@ -136,7 +136,7 @@ def pretrain(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
     advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
     check_images(denoised, stage=stage, advice=advice)
     mse = mean_squared_error(denoised, crop(validation.reference, margin))
-    view = Padded(denoiser.network.cpu(), denoiser.multiple)
+    view = Padded(denoiser.network.cpu(), denoiser.size_multiple)
     radius = receptive_radius(view, n_pixels=trials.noisy.shape[1])
     more = {"mse_validation_hu2": mse, "receptive_radius_pixels": radius}
     _save(run, arm, {"denoiser": denoiser}, _card(settings, arm, "pretrain", history, device=run.device, **more))
