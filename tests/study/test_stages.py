@@ -317,7 +317,7 @@ def test_cuda_is_told_to_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_network_is_tried_first() -> None:
-    assert check_network(tiny_settings(denoiser={"arguments": {"n_layers": 3}})) == 3
+    assert check_network(tiny_settings(denoiser={"arguments": {"n_layers": 3}})).reach == 3
     for denoiser, message in (
         ({"network": "torch.nn.Identity"}, "nothing to train"),
         ({"network": "torch.nn.Linear", "arguments": {"in_features": 3, "out_features": 3}}, "20 x 20 pixels"),

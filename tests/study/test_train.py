@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskct.config import make_settings
+from taskct.config import Settings, make_settings
 from taskct.denoisers.denoiser import denoise
+from taskct.errors import UserError
 from taskct.observers.slnn_head import GroupedHead
+from taskct.study import models
 from taskct.study.arms import Arm, arms_of
+from taskct.study.blends import blend_path, save_blend
+from taskct.study.checks import check_arms, check_network
+from taskct.study.denoise import denoise_path
+from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
 from taskct.study.models import channels, head_statistic, load_denoiser, load_head
 from taskct.study.pipeline import simulate_stage
 from taskct.study.stages import RunFolder
 from taskct.study.train import train_arm
+from taskct.training import loop
 from taskct.training.loop import TrainingDiverged, TrainingFailed
 from taskct.trials import crop, read_trials
 from tiny_study import TINY, tiny_settings
+from users_networks import import_networks
 
 CPU = torch.device("cpu")
 
@@ -201,3 +210,133 @@ def test_a_collapsed_denoiser_fails_its_arm(simulated: Path, tmp_path: Path) -> 
         with pytest.raises(TrainingFailed, match="collapsed, its image is the same for every trial"):
             train_arm(run, mse)
     assert not run.weights(mse.file_stem).exists()
+
+
+@pytest.fixture
+def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of a user's networks."""
+    return import_networks(tmp_path, monkeypatch)
+
+
+def test_a_network_of_some_sizes_is_padded_everywhere_alike(simulated: Path, tmp_path: Path, networks: str) -> None:
+    """Regions of 20 pixels for a network that takes multiples of 8: in training, evaluation, blends and `denoise`."""
+    run = run_with(simulated, tmp_path / "run", denoiser={"network": f"{networks}.Halving", "arguments": {}})
+    for arm in (trained(run, "lambda=0"), trained(run, "lambda=0.9")):
+        assert card_of(run, arm)["size_multiple"] == 8
+    save_blend(run, arm)
+    test = read_trials(run.trials, "test").noisy
+    evaluated = {name: Evaluator(run).images(one)["test"] for name, one in arms_by_name(run, "lambda=0", "lambda=0.9")}
+    np.save(tmp_path / "test.npy", test)
+    for alpha in (0.0, 0.25, 1.0):
+        expected = (1 - alpha) * evaluated["lambda=0"] + alpha * evaluated["lambda=0.9"]
+        for number, file in enumerate((run.weights(arm.file_stem), blend_path(run, arm))):
+            out = denoise_path(file, tmp_path / "test.npy", tmp_path / f"{alpha}{number}.npy", alpha=alpha)
+            np.testing.assert_allclose(crop(np.load(out), 2), expected, rtol=0, atol=1e-3)
+    slices = np.random.default_rng(0).normal(40.0, 30.0, (2, 33, 47)).astype(np.float32)
+    np.save(tmp_path / "odd.npy", slices)
+    whole, tiled = (
+        np.load(denoise_path(run.weights(arm.file_stem), tmp_path / "odd.npy", tmp_path / f"odd{tile}.npy", tile=tile))
+        for tile in (None, 16)
+    )
+    assert whole.shape == slices.shape
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-3)
+    # A model from before there was padding: its card says nothing of it.
+    card = card_of(run, arm)
+    del card["size_multiple"]
+    run.weights(arm.file_stem).with_suffix(".json").write_text(json.dumps(card))
+    again = np.load(denoise_path(run.weights(arm.file_stem), tmp_path / "odd.npy", tmp_path / "old.npy"))
+    np.testing.assert_array_equal(again, whole)
+
+
+def arms_by_name(run: RunFolder, *names: str) -> list[tuple[str, Arm]]:
+    return [(arm.name, arm) for arm in arms_of(run.settings) if arm.name in names]
+
+
+def test_an_old_weight_norm_is_trained_saved_and_blended(simulated: Path, tmp_path: Path, networks: str) -> None:
+    """Its weight is no parameter but computed before every pass; what is stored is what it is computed from."""
+    run = run_with(simulated, tmp_path / "run", denoiser={"network": f"{networks}.Normed", "arguments": {}})
+    check_network(run.settings)
+    arms = [trained(run, name) for name in ("lambda=0", "lambda=0.9")]
+    keys = load_file(run.weights(arms[1].file_stem))
+    assert {"denoiser.network.first.weight_g", "denoiser.network.first.weight_v"} < set(keys)
+    save_blend(run, arms[1])
+    np.save(tmp_path / "in.npy", read_trials(run.trials, "test").noisy)
+    out = [
+        np.load(denoise_path(file, tmp_path / "in.npy", tmp_path / f"{number}.npy", alpha=alpha))
+        for number, (file, alpha) in enumerate(
+            [(run.weights(arm.file_stem), 1.0) for arm in arms] + [(blend_path(run, arms[1]), 0.5)]
+        )
+    ]
+    np.testing.assert_allclose(out[2], 0.5 * out[0] + 0.5 * out[1], rtol=0, atol=1e-3)
+    assert np.abs(out[1] - out[0]).max() > 1e-3
+    assert np.isfinite(out[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "dtype", "expected"),
+    [
+        ("Plain", "auto", "float32"),
+        ("Plain", "bfloat16", "bfloat16"),
+        ("Halving", "auto", "bfloat16"),
+        ("cnn", "auto", "bfloat16"),
+    ],
+)
+def test_an_image_that_bfloat16_would_round_is_made_in_float32(
+    simulated: Path,
+    tmp_path: Path,
+    networks: str,
+    monkeypatch: pytest.MonkeyPatch,
+    network: str,
+    dtype: str,
+    expected: str,
+) -> None:
+    """A network whose last layer makes it, where the machine computes in bfloat16; not one that takes the noise off."""
+    monkeypatch.setattr(models, "resolve_dtype", lambda dtype, device: "bfloat16" if dtype == "auto" else dtype)
+    denoiser = {"network": network if network == "cnn" else f"{networks}.{network}", "arguments": {}}
+    run = run_with(
+        simulated,
+        tmp_path / "run",
+        training={**TINY["training"], "dtype": dtype, "pretrain_epochs": 1},
+        denoiser=denoiser,
+    )
+    notes = [line for line in check_network(run.settings).notes if "makes its image in bfloat16" in line]
+    assert len(notes) == (network == "Plain" and dtype == "bfloat16")
+    arm = next(arm for arm in arms_of(run.settings) if arm.pretrained)
+    seen: list[bool] = []
+    forward = loop.Step.forward
+
+    def spy(self: loop.Step, *images: torch.Tensor, **more: Any) -> Any:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(self, *images, **more)
+
+    monkeypatch.setattr(loop.Step, "forward", spy)
+    train_arm(run, arm)
+    assert set(seen) == {expected == "bfloat16"}
+    assert card_of(run, arm)["dtype"] == expected
+
+
+def test_networks_are_tried_before_anything_is_simulated(networks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(name: str, **training: Any) -> Settings:
+        return tiny_settings(denoiser={"network": f"{networks}.{name}", "arguments": {}}, training=training)
+
+    (sizes,) = check_arms(of("Halving")).notes
+    assert "multiples of 8 pixels" in sizes
+    assert [line.split(": ")[0].split("' ")[1] for line in check_arms(of("Standardised")).notes] == [
+        "does not respond to amplitude",
+        "does not respond to an offset",
+        "couples far pixels",
+    ]
+    assert check_arms(tiny_settings()).notes == ()
+    for name, message in (
+        ("Frozen", "no gradient of its output reaches the parameters that are to be trained"),
+        ("Counting", "keeps extra state of type dict"),
+        ("InPlace", "changes in place what its own gradient needs"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            check_arms(of(name))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"\(2, 1, 18, 18\) into \(2, 1, 16, 16\) in training mode"):
+        check_arms(of("Sampled", patch_pixels=18))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError, match=r"pip install 'taskct\[tensorboard\]'"):
+        check_arms(tiny_settings(training={"log_to": "tensorboard"}))

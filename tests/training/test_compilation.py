@@ -13,14 +13,16 @@ from taskct.training.compilation import MIN_STEPS, can_compile, compiled, pays
 @pytest.mark.skipif(not can_compile("cpu"), reason="no C++ compiler")
 def test_a_compiled_network_gives_the_same_images() -> None:
     torch.manual_seed(0)
-    denoiser = Denoiser(ResidualCNN(n_layers=2, n_channels=3), offset_hu=0.0, scale_hu=10.0)
+    denoiser = Denoiser(ResidualCNN(n_layers=2, n_channels=3), offset_hu=-900.0, scale_hu=10.0)
     names = list(denoiser.state_dict())
-    images = 10.0 * torch.randn(2, 8, 8)
+    images = -900.0 + 10.0 * torch.randn(2, 8, 8)
     with torch.no_grad():
         expected = denoiser(images)
         with compiled(denoiser, on=True):
             assert denoiser.network._compiled_call_impl is not None
-            torch.testing.assert_close(denoiser(images), expected, rtol=0, atol=1e-4)
+            torch.testing.assert_close(denoiser(images), expected, rtol=0, atol=1e-3)
+            with torch.autocast("cpu", dtype=torch.bfloat16):  # which has steps of 4 HU in lung
+                torch.testing.assert_close(denoiser(images), expected, rtol=0, atol=0.2)
             assert list(denoiser.state_dict()) == names
     assert denoiser.network._compiled_call_impl is None
 

@@ -1,16 +1,21 @@
 """A training killed at any moment ends with the very bits of one that was not."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from other_logs import shown_by_mlflow, shown_by_tensorboard
 from taskct.errors import UserError
 from taskct.training import loop
+from taskct.training.log import TrainingLog
 from taskct.training.state import load_state, save_state
 from tiny_training import tiny_train
 
@@ -88,6 +93,38 @@ def test_a_stop_at_any_step_changes_no_bit(tmp_path: Path, monkeypatch: pytest.M
     assert all(torch.equal(weights[key], value) for key, value in expected.items())
     assert again == history
     assert seen[0] == 8 * step  # the step that was stopped was not on the disk yet, all before it were
+
+
+@pytest.mark.parametrize("extra", ["tensorboard", "mlflow"])
+def test_a_resumed_training_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    """Stopped in epoch 3, with a state of epoch 1: epoch 2, which was logged, comes again with the same values."""
+    pytest.importorskip(extra, reason="an extra")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    state, early = tmp_path / "state.safetensors", tmp_path / "early.safetensors"
+
+    def stop(done: int, total: int, detail: str) -> None:
+        if done == 8 * 13:
+            shutil.copy(state, early)
+        if done == 8 * 30:
+            raise Stopped
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own
+        with pytest.raises(Stopped):
+            tiny_train(state, log=TrainingLog(tmp_path / "arm.jsonl", extra=extra), progress=stop)  # type: ignore[arg-type]  # one of its literals
+        early.replace(state)
+        log = TrainingLog(tmp_path / "arm.jsonl", extra=extra)  # type: ignore[arg-type]  # as above
+        _, history = tiny_train(state, log=log)
+        log.close()
+        if extra == "tensorboard":
+            seen = shown_by_tensorboard(tmp_path / "tensorboard" / "arm", "rmse_hu")
+        else:
+            (seen,) = shown_by_mlflow("rmse_hu")
+    assert [step for step, _ in seen] == list(range(5))
+    assert [value for _, value in seen] == pytest.approx([epoch.rmse_hu for epoch in history], rel=1e-6)
+    lines = (tmp_path / "arm.jsonl").read_text().splitlines()
+    assert [json.loads(line)["rmse_hu"] for line in lines] == [epoch.rmse_hu for epoch in history]
 
 
 def test_the_state_of_another_training_is_not_taken(tmp_path: Path) -> None:

@@ -64,10 +64,12 @@ def _open_study(
         raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
     settings = _settings(config, preset, overrides, seed)
     where = resolve_device(device)
-    reach, margin = check_arms(settings), settings.trials.margin_pixels
+    checked, margin = check_arms(settings, where), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where, read_only=read_only)
-    if reach > margin:
-        known = f"the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
+    for line in checked.notes:
+        note(line)
+    if checked.reach > margin:
+        known = f"the network reaches {checked.reach} pixels or more and trials.margin_pixels is {margin}"
         note(f"{known}: padding touches the scored region")
     return folder
 

@@ -1,58 +1,188 @@
-"""What a network must do before anything is trained with it."""
+"""What a network must do before anything is trained with it, found on images of Gaussian noise."""
 
-import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from taskct.denoisers.denoiser import autocast, in_channels_last, own_words
+from taskct.denoisers.sizes import quiet_evaluation, run_padded, takes
 from taskct.errors import UserError
 
+SIDES = (16, 32, 48, 64, 96, 128, 256)
+"""Sides that are tried to say which images a network takes, pixels."""
 
-def check_network_output(network: nn.Module, *, name: str, n_pixels: int) -> None:
-    """Run a network on two images of Gaussian noise, in evaluation and in training mode.
+
+@dataclass(frozen=True)
+class Use:
+    """How a study will use a network."""
+
+    name: str
+    """What the user calls it, for messages."""
+    n_pixels: int
+    """Side of the regions with their margin."""
+    patch_pixels: int | None = None
+    """Side of the patches that it is trained on too."""
+    multiple: int = 1
+    """To a multiple of what images are padded for it, pixels."""
+    dtype: str = "float32"
+    """Precision of its layers."""
+
+
+def try_network(network: nn.Module, use: Use) -> None:
+    """Run a network on two images of every size that a study has, and back where it is trained.
 
     Parameters
     ----------
     network
-        To map `(n, 1, height, width)` to the same shape. A copy is run: it keeps its weights and statistics.
-    name
-        What the user calls it, for messages.
-    n_pixels
-        Side of the images.
+        To map `(n, 1, height, width)` to the same shape, on the CPU. It keeps its weights, statistics and modes.
+    use
+        How the study will use it.
 
     Raises
     ------
     UserError
-        If it fails on them, changes their shape, or returns what is not a floating-point tensor of finite values.
+        If its state is not all tensors; if it fails, changes the shape of images, or returns what is not a
+        floating-point tensor of finite values; or if no finite gradient reaches what is to be trained. One line.
     """
-    probe = torch.randn((2, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0))
-    where = f"denoiser.network {name!r}"
-    for training in (False, True):
-        mode = "training" if training else "evaluation"
+    where = f"denoiser.network {use.name!r}"
+    before = _state(network, where)
+    modes = {module: module.training for module in network.modules()}
+    in_channels_last(network)
+    try:
+        for training in (False, True):
+            _check_pass(network.train(training), use, use.n_pixels, where)
+            if not training:
+                _check_pass(network, use, use.n_pixels, where, n_images=1)
+        if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
+            _check_pass(network, use, use.patch_pixels, where)
+    finally:
+        _restore(network, before)
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _state(network: nn.Module, where: str) -> dict[str, torch.Tensor]:
+    """A copy of the state; refuses what is no tensor."""
+    state = {}
+    for key, value in network.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            owner = key.rpartition(".")[0]
+            part = f"its part {owner!r}" if owner else "it"
+            raise UserError(
+                f"{where}: {part} keeps extra state of type {type(value).__name__} (get_extra_state), and a model's "
+                "file holds tensors alone, never a pickle: keep it in a buffer (register_buffer)"
+            )
+        state[key] = value.detach().clone()
+    return state
+
+
+def _restore(network: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    now = network.state_dict()
+    with torch.no_grad():
+        for key, value in state.items():
+            if key in now:
+                now[key].copy_(value)
+
+
+def _check_pass(network: nn.Module, use: Use, side: int, where: str, *, n_images: int = 2) -> None:
+    """One pass forward, and backward in training mode."""
+    training = network.training
+    mode = "training" if training else "evaluation"
+    probe = torch.randn((n_images, 1, side, side), generator=torch.Generator().manual_seed(0))
+    image = probe.clone().contiguous(memory_format=torch.channels_last)
+    # Seeded, so that dropout does not move the generator of whoever calls.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         try:
-            # Seeded, so that dropout does not move the generator of whoever calls.
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                output = copy.deepcopy(network).train(training)(probe.clone())
+            with torch.set_grad_enabled(training), autocast("cpu", use.dtype):
+                output = run_padded(network, image, use.multiple)
         except UserError:
             raise
         except Exception as error:  # a user's module may raise anything
-            message = " ".join(str(error).split())
+            if n_images == 1:
+                raise UserError(
+                    f"{where} takes batches of images, but not one alone, as slices are denoised: give squeeze() an "
+                    f"axis; in its own words: {own_words(error)}"
+                ) from error
             raise UserError(
-                f"{where} fails on images of {n_pixels} x {n_pixels} pixels in {mode} mode: "
-                f"{type(error).__name__}: {message}; are denoiser.arguments right?"
+                f"{where} cannot take images of {side} x {side} pixels in {mode} mode: {_advice(network, side)}; in "
+                f"its own words: {own_words(error)}"
             ) from error
-        if not isinstance(output, torch.Tensor) or output.shape != probe.shape:
-            found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        _check_output(output, probe, f"{where} ", mode)
+        if training:
+            _check_gradient(network, output, where)
+
+
+def _check_output(output: object, probe: torch.Tensor, where: str, mode: str) -> None:
+    if not isinstance(output, torch.Tensor) or output.shape != probe.shape:
+        found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise UserError(
+            f"{where}turned images of shape {tuple(probe.shape)} into {found} in {mode} mode: it must keep the "
+            "shape (n, 1, height, width)"
+        )
+    if not output.is_floating_point():
+        raise UserError(f"{where}returned {output.dtype} in {mode} mode: it must return floating-point images")
+    n_bad = int((~torch.isfinite(output)).sum())
+    if n_bad:
+        raise UserError(
+            f"{where}returned NaN or infinity in {n_bad} of {output.numel()} pixels of images of Gaussian noise "
+            f"(mean 0, s.d. 1) in {mode} mode: mend its layers or their initial weights"
+        )
+
+
+def _check_gradient(network: nn.Module, output: torch.Tensor, where: str) -> None:
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    if not named:
+        return
+    cut = f"{where}: no gradient of its output reaches the parameters that are to be trained: "
+    if not output.requires_grad:
+        raise UserError(cut + "its forward runs under torch.no_grad, or detaches what it returns")
+    try:
+        gradients = torch.autograd.grad(output.float().square().mean(), [p for _, p in named], allow_unused=True)
+    except Exception as error:  # a user's module may raise anything here as well
+        if "inplace operation" in str(error):
             raise UserError(
-                f"{where} turned images of shape {tuple(probe.shape)} into {found} in {mode} mode: it must keep the "
-                "shape (n, 1, height, width)"
-            )
-        if not output.is_floating_point():
-            raise UserError(f"{where} returned {output.dtype} in {mode} mode: it must return floating-point images")
-        n_bad = int((~torch.isfinite(output)).sum())
-        if n_bad:
+                f"{where} changes in place what its own gradient needs: make that operation one that returns a new "
+                f"tensor (inplace=False, x = x + …); in its own words: {own_words(error)}"
+            ) from error
+        raise UserError(
+            f"{where} has no gradient, so it cannot be trained; in its own words: {own_words(error)}"
+        ) from error
+    found = [(name, g) for (name, _), g in zip(named, gradients, strict=True) if g is not None]
+    if not found:
+        raise UserError(cut + f"its forward does not use them, as {named[0][0]}")
+    for name, gradient in found:
+        if not bool(torch.isfinite(gradient).all()):
             raise UserError(
-                f"{where} returned NaN or infinity in {n_bad} of {output.numel()} pixels of images of Gaussian noise "
-                f"(mean 0, s.d. 1) in {mode} mode: mend its layers or their initial weights"
+                f"{where}: the gradient of {name} is NaN or infinite on images of Gaussian noise (mean 0, s.d. 1): "
+                "mend its layers or their initial weights"
             )
+
+
+def _advice(network: nn.Module, side: int) -> str:
+    """What a network that fails does take, as far as a few tries show."""
+    with quiet_evaluation(network):
+        if _runs(network, (2, 1, side, side)):
+            return "it does take them in evaluation mode: mend its layers, or give larger regions"
+        for channels in (2, 3, 4):
+            if _runs(network, (2, channels, side, side)):
+                return f"it takes {channels} channels and CT has one: set its channels to 1 in denoiser.arguments"
+        if _runs(network, (1, 1, 32, 32, 32)):
+            return "it is made for volumes: make it one for 2 dimensions in denoiser.arguments"
+        if takes(network, side, side):
+            return "it takes one image at a time: make it take batches"
+        taken = [one for one in SIDES if takes(network, one, one)]
+    if taken:
+        sizes = ", ".join(f"{one} x {one}" for one in taken)
+        return f"it does take {sizes}: choose trials.region_pixels + 2 trials.margin_pixels to suit"
+    return "it must take (n, 1, height, width) and return the same shape"
+
+
+def _runs(network: nn.Module, shape: Sequence[int]) -> bool:
+    try:
+        network(torch.zeros(tuple(shape)))
+    except Exception:  # as above
+        return False
+    return True

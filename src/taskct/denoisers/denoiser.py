@@ -13,6 +13,7 @@ from taskct.denoisers.context import ContextCNN
 from taskct.denoisers.dncnn import DnCNN
 from taskct.denoisers.import_path import find_object
 from taskct.denoisers.redcnn import REDCNN
+from taskct.denoisers.sizes import quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError
@@ -26,6 +27,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 """Networks by short name; any other module is named by its import path."""
 
+LONGEST = 200
+"""Characters of a library's own message that are passed on."""
+
 
 class Denoiser(nn.Module):
     """A network with the scaling it needs inside, so that images cross in HU.
@@ -36,31 +40,95 @@ class Denoiser(nn.Module):
         Maps `(n, 1, height, width)` to the same shape.
     offset_hu, scale_hu
         The network sees `(image − offset_hu) / scale_hu`. Both are part of the saved weights.
+    size_multiple
+        Images whose sides are no multiples of this, pixels, are padded by reflection at the bottom and the right, and
+        the result is cropped; see `find_multiple`. 1 leaves every image as it is. It stands in a model's card.
+
+    Raises
+    ------
+    ValueError
+        If `scale_hu` is not above 0 or `size_multiple` is below 1.
     """
 
     offset_hu: torch.Tensor
     scale_hu: torch.Tensor
 
-    def __init__(self, network: nn.Module, *, offset_hu: float, scale_hu: float) -> None:
+    def __init__(self, network: nn.Module, *, offset_hu: float, scale_hu: float, size_multiple: int = 1) -> None:
         super().__init__()
         if not scale_hu > 0:
             raise ValueError(f"scale_hu must be positive, not {scale_hu}")
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        if size_multiple < 1:
+            raise ValueError(f"size_multiple must be at least 1 pixel, not {size_multiple}")
+        self.network = in_channels_last(network)
+        self.size_multiple = size_multiple
         self.register_buffer("offset_hu", torch.tensor(float(offset_hu)))
         self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
 
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
-        """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape."""
-        scaled = ((image_hu - self.offset_hu) / self.scale_hu)[:, None].contiguous(memory_format=torch.channels_last)
-        output = self.network(scaled)
-        if not isinstance(output, torch.Tensor) or output.shape != scaled.shape:
+        """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape.
+
+        Raises
+        ------
+        UserError
+            If the network fails on images of this size, or does not keep their shape.
+        """
+        # In float32 to the network and from it, under autocast too: bfloat16 has steps of 4 HU at -900 HU.
+        scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(
+            memory_format=torch.channels_last
+        )
+        shape = scaled.shape  # a network may change its input in place
+        try:
+            output = run_padded(self.network, scaled, self.size_multiple)
+        except (UserError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a user's module may raise anything
+            raise UserError(
+                f"the denoiser's network fails on images of {shape[2]} x {shape[3]} pixels: give images of a size that "
+                f"it takes, as that of its training regions; in its own words: {own_words(error)}"
+            ) from error
+        if not isinstance(output, torch.Tensor) or output.shape != shape:
             found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
             raise UserError(
-                f"the denoiser turned images of shape {tuple(scaled.shape)} into {found}: it must keep the shape "
+                f"the denoiser turned images of shape {tuple(shape)} into {found}: it must keep the shape "
                 "(n, 1, height, width)"
             )
         image: torch.Tensor = output[:, 0].float() * self.scale_hu + self.offset_hu
         return image
+
+
+def in_channels_last(network: nn.Module) -> nn.Module:
+    """A network with its weights in the order in which convolutions are fastest, in place; the same values."""
+    # Of weights of five dimensions, as of a convolution over volumes inside, torch refuses the whole module.
+    if all(tensor.dim() < 5 for tensor in (*network.parameters(), *network.buffers())):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return network
+
+
+def own_words(error: Exception) -> str:
+    """What a library says, on one line and not too long."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def rounds_image(network: nn.Module, *, n_pixels: int, multiple: int = 1) -> bool:
+    """Whether a network gives its image in bfloat16 where its layers run in it, with 8 bits for each pixel.
+
+    So does one whose last layer makes the image. One that takes the noise from its input, as taskct's own, gives
+    float32.
+
+    Parameters
+    ----------
+    network
+        On the CPU. Run in evaluation mode, and left as it was.
+    n_pixels, multiple
+        Side of the image, and as for `Denoiser`.
+    """
+    with quiet_evaluation(network), torch.autocast("cpu", dtype=torch.bfloat16):
+        try:
+            output = run_padded(network, torch.zeros((1, 1, n_pixels, n_pixels)), multiple)
+        except Exception:  # bfloat16 is not for it, or it is not for anything; the checks say what it is
+            return True
+    return not isinstance(output, torch.Tensor) or output.dtype != torch.float32
 
 
 def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
@@ -69,7 +137,7 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     Parameters
     ----------
     name
-        A key of `NETWORKS`, or an import path such as `monai.networks.nets.BasicUNet`.
+        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`.
     kwargs
         Keyword arguments of its constructor.
 

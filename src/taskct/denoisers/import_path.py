@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 def find_object(path: str) -> object:
-    """The object at a dotted path, such as `monai.networks.nets.BasicUNet`.
+    """The object at a dotted path, such as `monai.networks.nets.UNet`.
 
     Parameters
     ----------

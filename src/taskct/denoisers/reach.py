@@ -94,7 +94,7 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
         # A module that replaces NaNs, or takes a branch on them, still shows what it reaches by its gradient.
         with torch.enable_grad():
             leaf = probe.clone().requires_grad_()
-            output = network(leaf)[0, 0, middle, middle]
+            output = network(leaf * 1.0)[0, 0, middle, middle]  # a product, which it may change in place
             if output.requires_grad:
                 (gradient,) = torch.autograd.grad(output, leaf)
                 reaches += _extents(gradient[0, 0] != 0, middle)

@@ -83,7 +83,9 @@ def find_reach(denoiser: nn.Module, image_hu: torch.Tensor) -> Reach:
             "this denoiser cannot run in tiles: what it makes of a pixel depends on where that lies in the image, or "
             f"is drawn at random; {advice}"
         )
-    alignment = math.lcm(measured, getattr(network, "alignment", 1))
+    # What is padded to a multiple must start on one, so that only the image's own end is padded.
+    multiples = [m for part in denoiser.modules() if isinstance(m := getattr(part, "size_multiple", None), int)]
+    alignment = math.lcm(measured, getattr(network, "alignment", 1), *multiples)
     return Reach(radius=radius, alignment=alignment)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.blend import Blend
-from taskct.denoisers.denoiser import Denoiser, denoise, make_network
+from taskct.denoisers.denoiser import denoise
 from taskct.study.arms import BLEND, Arm
-from taskct.study.models import load_denoiser
+from taskct.study.models import SIZE_MULTIPLE, denoiser_of, load_denoiser
 from taskct.study.stages import RunFolder
 from taskct.training.checkpoints import load_tensors, load_weights, save_tensors
 from taskct.trials import crop, read_trials
@@ -58,8 +58,8 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
         "alpha_rule": f"RMSE on validation trials {tolerance:.0%} above the control's, or 1 if it never is",
         "squared_error_hu2": list(square),
     }
-    kept = ("schema", "seed", "network", "arguments", "dtype", "pixel_mm")
-    save_tensors(blend_path(run, arm), tensors, {**{name: card[name] for name in kept}, **more})
+    kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm")
+    save_tensors(blend_path(run, arm), tensors, {**{name: card[name] for name in kept if name in card}, **more})
 
 
 def squared_error(
@@ -103,7 +103,7 @@ def load_blend(path: Path, card: dict[str, Any]) -> Blend:
     tensors = load_tensors(path)
     parts: list[nn.Module] = []
     for name in ("control", "task"):
-        denoiser = Denoiser(make_network(str(card["network"]), card["arguments"]), offset_hu=0.0, scale_hu=1.0)
+        denoiser = denoiser_of(card)
         own = {k: v for k, v in tensors.items() if k.startswith("control.")} if name == "task" else {}
         shared = {f"task.{k.removeprefix('control.')}": v for k, v in own.items()}
         load_weights(path, {name: denoiser}, tensors={**shared, **tensors})

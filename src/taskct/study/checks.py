@@ -1,49 +1,88 @@
 """What can be known to fail before an hour of simulation, found in a second."""
 
+from dataclasses import dataclass
+
 import torch
 
 from taskct.config import Settings
-from taskct.denoisers.checks import check_network_output
-from taskct.denoisers.denoiser import make_network
+from taskct.denoisers.checks import Use, try_network
+from taskct.denoisers.denoiser import NETWORKS
 from taskct.denoisers.reach import receptive_radius
+from taskct.denoisers.response import measure_response, note_of_sizes, notes_of
+from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.groups import group_labels
+from taskct.study.models import network_dtype, rounds_own_image, twin
 from taskct.training.layers import freeze_all_but
+from taskct.training.log import check_extra
+
+RESPONSE_PIXELS = 128
+"""Side of the images on which a network's response is tried: its far side is 64 pixels away."""
 
 
-def check_arms(settings: Settings) -> int:
-    """Build the network of every variant of a study and run it once on an image of the study's size.
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a study's networks."""
 
-    Returns
-    -------
-    How far an output pixel reaches in the widest of them, pixels to each side; at most half the image.
+    reach: int
+    """How far an output pixel reaches in the widest of them, pixels to each side; at most half the image."""
+    notes: tuple[str, ...] = ()
+    """What a user must know of them, a line each."""
+
+
+def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checked:
+    """Build the network of every variant of a study and try it as the study will use it, on images of noise.
+
+    Parameters
+    ----------
+    settings
+        Of the study.
+    device
+        Where it will run, which decides the precision; the networks are tried on the CPU.
 
     Raises
     ------
     UserError
-        If a network cannot be built or takes no such image, `training.trainable` leaves nothing to train, or heads are
-        asked for that the study has no groups for.
+        If a network cannot be built, takes no image of a size that the study has, or cannot be trained;
+        `training.trainable` leaves nothing to train; heads are asked for that the study has no groups for; or the
+        package of `training.log_to` is missing.
     """
-    reach = 0
+    check_extra(settings.training.log_to)
+    found = []
     for own in dict.fromkeys(arm.overrides for arm in arms_of(settings)):
         variant = next(arm for arm in arms_of(settings) if arm.overrides == own).settings(settings)
         group_labels(variant)
-        reach = max(reach, check_network(variant))
-    return reach
+        found.append(check_network(variant, device))
+    notes = dict.fromkeys(line for one in found for line in one.notes)
+    return Checked(max((one.reach for one in found), default=0), tuple(notes))
 
 
-def check_network(settings: Settings) -> int:
-    """Build the network of a study and run it once on an image of the study's size; as `check_arms`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = make_network(settings.denoiser.network, settings.denoiser.arguments)
+def check_network(settings: Settings, device: torch.device | str = "cpu") -> Checked:
+    """Build the network of a study and try it; as `check_arms`."""
+    name, t = settings.denoiser.network, settings.training
+    network = twin(name, settings.denoiser.arguments)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError(
-            f"denoiser.network {settings.denoiser.network!r} has frozen all its parameters, so nothing is left to "
+            f"denoiser.network {name!r} has frozen all its parameters, so nothing is left to "
             "train: leave requires_grad on where it is to learn"
         )
-    freeze_all_but(network, settings.training.trainable)
+    freeze_all_but(network, t.trainable)
     side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
-    check_network_output(network, name=settings.denoiser.network, n_pixels=side)
-    return receptive_radius(network, n_pixels=side)
+    # Of taskct's own networks all this is known.
+    known = name in NETWORKS
+    multiple = 1 if known else find_multiple(network)
+    dtype = network_dtype(settings, torch.device(device))
+    use = Use(name, side, patch_pixels=t.patch_pixels, multiple=multiple or 1, dtype=dtype)
+    try_network(network, use)
+    padded, notes = Padded(network, use.multiple), list[str]()
+    if not known:
+        notes += note_of_sizes(name=name, multiple=multiple, n_pixels=side)
+        response = measure_response(padded, n_pixels=side if multiple is None else RESPONSE_PIXELS)
+        notes += notes_of(response, name=name)
+        if dtype == "bfloat16" and rounds_own_image(settings):
+            notes.append(
+                f"denoiser.network {name!r} makes its image in bfloat16, which rounds the distance of every pixel from "
+                "the mean HU to 1 part in 256: training.dtype=auto runs it in float32"
+            )
+    return Checked(receptive_radius(padded, n_pixels=side), tuple(notes))

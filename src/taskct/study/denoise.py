@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.blend import Blend
-from taskct.denoisers.denoiser import Denoiser, denoise, make_network
+from taskct.denoisers.denoiser import denoise
 from taskct.denoisers.tiling import find_reach
 from taskct.dicom import read_series, read_slice
 from taskct.dicom_write import write_series
@@ -19,6 +19,7 @@ from taskct.errors import UserError
 from taskct.image_stack import read_npy
 from taskct.study.arms import CONTROL, Arm
 from taskct.study.blends import load_blend
+from taskct.study.models import denoiser_of
 from taskct.training.checkpoints import load_weights, read_card
 
 Progress = Callable[[int, int, str], None]
@@ -53,7 +54,7 @@ def load_model(path: Path, *, alpha: float | None = None) -> tuple[nn.Module, st
         blend = load_blend(path, card)
         blend.alpha = blend.alpha if alpha is None else alpha
         return blend, str(card["dtype"])
-    denoiser = Denoiser(make_network(str(card["network"]), card["arguments"]), offset_hu=0.0, scale_hu=1.0)
+    denoiser = denoiser_of(card)
     load_weights(path, {"denoiser": denoiser})
     if alpha is None or alpha == 1.0:
         return denoiser, str(card["dtype"])

@@ -16,7 +16,7 @@ from taskct.study.chunks import ChunkMaker
 from taskct.study.evaluate import SPLITS_SEEN, fit_fresh, fresh_names
 from taskct.study.executors import Machine, n_workers, threads
 from taskct.study.graph import Kind, Stage, share_threads
-from taskct.study.models import build_denoiser
+from taskct.study.models import build_denoiser, network_dtype
 from taskct.study.sources import make_sources
 from taskct.study.stages import RunFolder
 from taskct.study.work import trials_bytes
@@ -231,7 +231,7 @@ def step_seconds(run: RunFolder, arm: Arm, *, n_threads: int) -> float:
     with threads(n_threads):
         for _ in range(4):
             start = time.perf_counter()
-            with autocast(run.device, settings.training.dtype):
+            with autocast(run.device, network_dtype(settings, run.device)):
                 loss = denoiser(image).float().square().mean()
             loss.backward()
             if run.device.type == "cuda":

@@ -1,15 +1,19 @@
 """Networks and observer heads as a study's settings say, and as a run folder keeps them."""
 
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from taskct.config import Settings
-from taskct.denoisers.denoiser import Denoiser, make_network
+from taskct.denoisers.denoiser import NETWORKS, Denoiser, make_network, resolve_dtype, rounds_image
+from taskct.denoisers.sizes import find_multiple
+from taskct.errors import UserError
 from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_dog
 from taskct.observers.slnn_head import GroupedHead, SLNNHead
 from taskct.study.arms import Arm
@@ -19,24 +23,85 @@ from taskct.training.checkpoints import load_weights, read_card
 
 Kind = Literal["pixel", "eye", "channels"]
 
+SIZE_MULTIPLE = "size_multiple"
+"""Key of a card: to a multiple of what the denoiser pads images, pixels."""
+
 LG_WIDTH = 1.5
 """Width of the Laguerre–Gauss channels over the signal's mean diameter: channel 0 then falls off as its rim does."""
 
 
 def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, seed: int) -> Denoiser:
     """A denoiser with freshly drawn weights."""
+    name, arguments = settings.denoiser.network, settings.denoiser.arguments
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = make_network(settings.denoiser.network, settings.denoiser.arguments)
-    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu)
+        network = make_network(name, arguments)
+    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=size_multiple(name, arguments))
+
+
+def denoiser_of(card: Mapping[str, Any]) -> Denoiser:
+    """A denoiser as a model's card says; its weights and its scaling are yet to be loaded.
+
+    Raises
+    ------
+    UserError
+        If the network cannot be built, or the card is broken.
+    """
+    name, arguments = str(card["network"]), card["arguments"]
+    network = make_network(name, arguments)
+    multiple = card.get(SIZE_MULTIPLE)
+    if multiple is None:  # a card from before there was padding
+        multiple = size_multiple(name, arguments)
+    if type(multiple) is not int or multiple < 1:
+        raise UserError(f"the model's card has {SIZE_MULTIPLE} {multiple!r}: it must be the card that taskct wrote")
+    return Denoiser(network, offset_hu=0.0, scale_hu=1.0, size_multiple=multiple)
+
+
+def size_multiple(name: str, arguments: Mapping[str, Any]) -> int:
+    """To a multiple of what images are padded for a network, pixels; 1 for one that takes any size, or but one size."""
+    return 1 if name in NETWORKS else _find_multiple(name, json.dumps(arguments))
+
+
+def network_dtype(settings: Settings, device: torch.device) -> str:
+    """The precision in which a study's network trains and runs: "bfloat16" or "float32".
+
+    What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself.
+    """
+    dtype = settings.training.dtype
+    found = resolve_dtype(dtype, device)
+    return "float32" if dtype == "auto" and found == "bfloat16" and rounds_own_image(settings) else found
+
+
+def rounds_own_image(settings: Settings) -> bool:
+    """Whether bfloat16 would round the image of a study's network itself, see `rounds_image`."""
+    d, t = settings.denoiser, settings.trials
+    side = t.region_pixels + 2 * t.margin_pixels
+    return d.network not in NETWORKS and _rounds_image(d.network, json.dumps(d.arguments), side)
+
+
+def twin(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """A network to try things on, which no training uses; the generators are left as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make_network(name, arguments)
+
+
+@functools.lru_cache
+def _find_multiple(name: str, arguments: str) -> int:
+    return find_multiple(twin(name, json.loads(arguments))) or 1
+
+
+@functools.lru_cache
+def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
+    network = twin(name, json.loads(arguments))
+    return rounds_image(network, n_pixels=n_pixels, multiple=_find_multiple(name, arguments))
 
 
 def load_denoiser(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
     """A trained denoiser of a run and its card."""
     path = run.weights(arm.file_stem)
     card = read_card(path)
-    network = make_network(str(card["network"]), card["arguments"])
-    denoiser = Denoiser(network, offset_hu=0.0, scale_hu=1.0)
+    denoiser = denoiser_of(card)
     load_weights(path, {"denoiser": denoiser})
     return denoiser.to(run.device), card
 

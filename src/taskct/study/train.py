@@ -12,21 +12,31 @@ from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images, tune
-from taskct.denoisers.denoiser import denoise, resolve_dtype
+from taskct.denoisers.denoiser import denoise
 from taskct.denoisers.reach import receptive_radius
+from taskct.denoisers.sizes import Padded
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
 from taskct.study.insert import lidc_of
-from taskct.study.models import build_denoiser, build_head, channels, head_kinds, load_denoiser
+from taskct.study.models import (
+    SIZE_MULTIPLE,
+    build_denoiser,
+    build_head,
+    channels,
+    head_kinds,
+    load_denoiser,
+    network_dtype,
+    size_multiple,
+)
 from taskct.study.stages import RunFolder
 from taskct.tasks.shapes import render
 from taskct.tasks.signals import Signals
 from taskct.training.checkpoints import save_weights, write_text
 from taskct.training.compilation import can_compile, pays
 from taskct.training.layers import freeze_all_but
-from taskct.training.log import TrainingLog
+from taskct.training.log import Ending, TrainingLog
 from taskct.training.loop import Epoch, TrainingDiverged, TrainingFailed, mean_squared_error, train
 from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.step import crop as crop_tensor
@@ -121,11 +131,13 @@ def pretrain(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
         stage=stage,
         progress=progress,
     )
-    denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=t.dtype, margin=margin)
+    dtype = network_dtype(settings, run.device)
+    denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=dtype, margin=margin)
     advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
     check_images(denoised, stage=stage, advice=advice)
     mse = mean_squared_error(denoised, crop(validation.reference, margin))
-    radius = receptive_radius(denoiser.network.cpu(), n_pixels=trials.noisy.shape[1])
+    view = Padded(denoiser.network.cpu(), denoiser.size_multiple)
+    radius = receptive_radius(view, n_pixels=trials.noisy.shape[1])
     more = {"mse_validation_hu2": mse, "receptive_radius_pixels": radius}
     _save(run, arm, {"denoiser": denoiser}, _card(settings, arm, "pretrain", history, device=run.device, **more))
 
@@ -145,7 +157,8 @@ def finetune(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
     root = derive_seed(arm.seed, "finetune")  # the same for every arm: they see the same trials in the same order
     denoiser, card = load_denoiser(run, arm.start)
     first = slice(0, START_TRIALS)
-    images = denoise(denoiser, trials.noisy[first], device=run.device, dtype=t.dtype, margin=margin)
+    dtype = network_dtype(settings, run.device)
+    images = denoise(denoiser, trials.noisy[first], device=run.device, dtype=dtype, margin=margin)
     advice = "pretrain longer (training.pretrain_epochs), with another training.learning_rate or denoiser.network"
     check_images(images, stage=stage, advice=advice)
     n_epochs, learning_rate = t.finetune_epochs, t.finetune_learning_rate
@@ -240,8 +253,8 @@ def _train(
     **how: Any,  # noqa: ANN401 - what else `train` takes
 ) -> list[Epoch]:
     """Run the loop with what every training of a study has in common."""
-    t = arm.settings(run.settings).training
-    dtype = resolve_dtype(t.dtype, run.device)
+    settings = arm.settings(run.settings)
+    t, dtype = settings.training, network_dtype(settings, run.device)
     n_steps = n_epochs * max(len(trials) // t.batch_size, 1)
     wanted = t.compile == "always" or (t.compile == "auto" and pays(n_steps=n_steps, device=run.device))
     if t.compile == "always" and not can_compile(run.device):
@@ -249,8 +262,9 @@ def _train(
             "training.compile is always but there is no compiler (C++, or Triton on CUDA): set it to auto or never"
         )
     log = TrainingLog(run.path / "logs" / f"{arm.file_stem}.jsonl", extra=t.log_to) if is_first() else None
+    ending: Ending = "KILLED"
     try:
-        return train(
+        history = train(
             modules["denoiser"],
             trials,
             n_epochs=n_epochs,
@@ -267,7 +281,9 @@ def _train(
             log=log,
             **how,
         )
+        ending = "FINISHED"
     except TrainingDiverged as error:
+        ending = "FAILED"
         if not is_first():
             raise
         path = _keep_last_good(run, arm, modules, error)
@@ -276,7 +292,8 @@ def _train(
         ) from None
     finally:
         if log is not None:
-            log.close()
+            log.close(ending)
+    return history
 
 
 def _card(
@@ -290,7 +307,8 @@ def _card(
         "seed": arm.seed,
         "network": settings.denoiser.network,
         "arguments": settings.denoiser.arguments,
-        "dtype": resolve_dtype(settings.training.dtype, device),
+        SIZE_MULTIPLE: size_multiple(settings.denoiser.network, settings.denoiser.arguments),
+        "dtype": network_dtype(settings, device),
         "pixel_mm": settings.scanner.pixel_mm,
         "epochs": epochs,
         **more,

@@ -1,14 +1,25 @@
 """The live log of a training: JSON lines always, TensorBoard or MLflow beside them."""
 
 import importlib
+import importlib.util
 import json
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
 from taskct.errors import UserError
 
 Extra = Literal["none", "tensorboard", "mlflow"]
+
+Ending = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a training ended, in MLflow's words."""
+
+EXPERIMENT = "taskct"
+"""MLflow's name of what the trainings are runs of."""
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Schemes of an MLFLOW_TRACKING_URI that is a database."""
 
 
 class TrainingLog:
@@ -24,49 +35,181 @@ class TrainingLog:
     Raises
     ------
     UserError
-        If the package of `extra` is not installed.
+        If the package of `extra` is not installed, or the place that MLflow is to write to cannot be used.
     """
 
     def __init__(self, path: Path, *, extra: Extra = "none") -> None:
+        check_extra(extra)
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._board: Any = None
-        self._mlflow: Any = None
+        self._other: _Other | None = None
         if extra == "tensorboard":
-            module = _import("torch.utils.tensorboard", extra)
-            self._board = module.SummaryWriter(str(path.parent / "tensorboard" / path.stem))
+            self._other = _Board(path)
         elif extra == "mlflow":
-            self._mlflow = _import("mlflow", extra)
-            if not self._mlflow.is_tracking_uri_set():
-                self._mlflow.set_tracking_uri(f"sqlite:///{(path.parent / 'mlflow.db').resolve()}")
-            self._mlflow.set_experiment("taskct")
-            self._mlflow.start_run(run_name=path.stem)
+            self._other = _MLflow(path)
 
-    def resume(self, epoch: int) -> None:
-        """Forget what stands there of this epoch, counted from 0, and later ones: they will come again."""
+    @property
+    def run_id(self) -> str | None:
+        """What MLflow calls this training once an epoch is logged; None without MLflow. It goes into the state."""
+        return None if self._other is None else self._other.run_id
+
+    def resume(self, epoch: int, *, run_id: str | None = None) -> None:
+        """Go on before an epoch, counted from 0: what stands there of it and later ones will come again.
+
+        Parameters
+        ----------
+        epoch
+            0 for a training that begins: all that stands there is of another one.
+        run_id
+            What `run_id` was when the state was written.
+        """
         if self.path.is_file():
             lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _epoch(line) < epoch]
             self.path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        if self._other is not None:
+            self._other.resume(epoch, run_id)
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
         """Add one epoch; a value that is not finite becomes null."""
         finite = {name: (value if math.isfinite(value) else None) for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **finite}) + "\n")
-        for name, value in finite.items():
-            if value is None:
-                continue
-            if self._board is not None:
-                self._board.add_scalar(name, value, epoch)
-            if self._mlflow is not None:
-                self._mlflow.log_metric(name, value, step=epoch)
+        if self._other is not None:
+            self._other.write(epoch, {name: value for name, value in finite.items() if value is not None})
 
-    def close(self) -> None:
+    def close(self, ending: Ending = "FINISHED") -> None:
         """End the log."""
-        if self._board is not None:
-            self._board.close()
-        if self._mlflow is not None:
-            self._mlflow.end_run()
+        if self._other is not None:
+            self._other.close(ending)
+
+
+class _Other(ABC):
+    """A log of another library."""
+
+    run_id: str | None
+
+    @abstractmethod
+    def resume(self, epoch: int, run_id: str | None) -> None: ...
+
+    @abstractmethod
+    def write(self, epoch: int, values: dict[str, float]) -> None: ...
+
+    @abstractmethod
+    def close(self, ending: Ending) -> None: ...
+
+
+class _Board(_Other):
+    """TensorBoard's events, in a folder of the training's name."""
+
+    run_id = None
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent / "tensorboard" / path.stem
+        self._first = 0
+        self._writer: Any = None
+
+    def resume(self, epoch: int, run_id: str | None) -> None:
+        self._first = epoch
+
+    def write(self, epoch: int, values: dict[str, float]) -> None:
+        if self._writer is None:
+            module = _import("torch.utils.tensorboard", "tensorboard")
+            # Readers drop what earlier files hold of this step and later ones.
+            purge = self._first if self._folder.is_dir() else None
+            self._writer = module.SummaryWriter(str(self._folder), purge_step=purge)
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()  # else a kill takes what was written in the last two minutes
+
+    def close(self, ending: Ending) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _MLflow(_Other):
+    """A run of the experiment `taskct`, begun with the first epoch; a resumed training goes on in its own run.
+
+    By a client of its own: nothing global is set, and the run does not name who ran it and where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mlflow = _import("mlflow", "mlflow")
+        self._name = path.stem
+        self._error: type[Exception] = mlflow.exceptions.MlflowException
+        self.run_id = None
+        self._known: set[tuple[str, int]] = set()  # names and epochs that the run has already
+        uri = _tracking_uri(mlflow) or f"sqlite:///{(path.parent / 'mlflow.db').resolve()}"
+        try:
+            self._client = mlflow.MlflowClient(uri)
+            self._experiment = self._find_experiment()
+        except Exception as error:  # MLflow raises errors of its own, of its database and of the network
+            raise UserError(
+                f"training.log_to is mlflow, and nothing can be logged to {uri}: set MLFLOW_TRACKING_URI to a server "
+                "(https://…) or a database (sqlite:///…), for files set MLFLOW_ALLOW_FILE_STORE=true as well, or leave "
+                f"it with training.log_to=none; in its own words: {' '.join(str(error).split())[:200]}"
+            ) from error
+
+    def _find_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(EXPERIMENT))
+            except self._error:  # another arm was faster
+                found = self._client.get_experiment_by_name(EXPERIMENT)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def resume(self, epoch: int, run_id: str | None) -> None:
+        if run_id is None:
+            return
+        try:
+            run = self._client.get_run(run_id)
+        except self._error:  # it is not there any more: what comes is a run of its own
+            return
+        if run.info.lifecycle_stage != "active":
+            return
+        self.run_id = run_id
+        self._client.update_run(run_id, status="RUNNING")
+        # MLflow keeps what it was told, and the same epoch gives the same values: they are not told twice.
+        self._known = {
+            (name, one.step) for name in run.data.metrics for one in self._client.get_metric_history(run_id, name)
+        }
+
+    def write(self, epoch: int, values: dict[str, float]) -> None:
+        if self.run_id is None:
+            self.run_id = str(self._client.create_run(self._experiment, run_name=self._name).info.run_id)
+        for name, value in values.items():
+            if (name, epoch) not in self._known:
+                self._client.log_metric(self.run_id, name, value, step=epoch)
+
+    def close(self, ending: Ending) -> None:
+        if self.run_id is not None:
+            self._client.set_terminated(self.run_id, status=ending)
+
+
+def check_extra(extra: Extra) -> None:
+    """Refuse a log whose package is not installed.
+
+    Raises
+    ------
+    UserError
+        If it is not, or is MLflow's small package where it is to write to a database.
+    """
+    if extra == "tensorboard":
+        _import("torch.utils.tensorboard", extra)
+    elif extra == "mlflow":
+        uri = _tracking_uri(_import("mlflow", extra)) or "sqlite:"
+        if uri.partition(":")[0].partition("+")[0] in DATABASES and importlib.util.find_spec("alembic") is None:
+            raise UserError(
+                "training.log_to is mlflow, and the MLflow that is installed (mlflow-skinny?) lacks alembic to write "
+                "to a database: pip install 'taskct[mlflow]', or set MLFLOW_TRACKING_URI to a server (https://…)"
+            )
+
+
+def _tracking_uri(mlflow: Any) -> str | None:  # noqa: ANN401 - an optional package
+    """Where the user wants runs to be; None if nothing says so."""
+    return str(mlflow.get_tracking_uri()) if mlflow.is_tracking_uri_set() else None
 
 
 def _epoch(line: str) -> float:

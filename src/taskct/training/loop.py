@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from taskct.denoisers.denoiser import resolve_dtype
+from taskct.denoisers.denoiser import autocast, resolve_dtype
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
 from taskct.training.compilation import compiled
@@ -201,7 +201,7 @@ def train(
         raise ValueError("a task needs whole regions: patch_pixels is for training by MSE alone")
     device = torch.device(device)
     dtype = resolve_dtype(dtype, device)
-    fabric = make_fabric(device, dtype)
+    fabric = make_fabric(device)
     device = fabric.device
     set_training_mode(denoiser.to(device))
     modules: dict[str, nn.Module] = {"denoiser": denoiser}
@@ -241,7 +241,7 @@ def train(
         tensors={name: list(value.shape) for name, value in sorted(snapshot(modules).items())},
         trained=sorted(name for name, p in step.named_parameters() if p.requires_grad),
     )
-    place, history = _Place(), list[Epoch]()
+    place, history, run_id = _Place(), list[Epoch](), None
     start, best = snapshot(modules), snapshot(modules)
     held = None if state is None or not fabric.is_global_zero else load_state(state)
     held = fabric.broadcast(held)  # other processes may not see the disk, or see it late
@@ -250,12 +250,12 @@ def train(
         restore(modules, tensors)
         restore_optimizer(optimizer, tensors, content["groups"])
         schedule.load_state_dict(content["schedule"])
-        place = _Place(**content["place"])
+        place, run_id = _Place(**content["place"]), content.get("run_id")
         history = [Epoch(**{k: math.nan if v is None else v for k, v in epoch.items()}) for epoch in content["history"]]
         start = {k.removeprefix("start."): v for k, v in tensors.items() if k.startswith("start.")}
         best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
     if log is not None and fabric.is_global_zero:
-        log.resume(place.epoch)
+        log.resume(place.epoch, run_id=run_id)
 
     def save() -> None:
         if state is None or not fabric.is_global_zero:
@@ -268,6 +268,7 @@ def train(
             "groups": parameter_groups,
             "schedule": schedule.state_dict(),
             "place": asdict(place),
+            "run_id": None if log is None else log.run_id,
             "history": [{k: v if math.isfinite(v) else None for k, v in asdict(e).items()} for e in history],
         }
         save_state(state, tensors, content)
@@ -300,15 +301,16 @@ def train(
                 if patch_pixels is not None:
                     images = patch(images, patch_pixels, seed=derive_seed(seed, "patch", at))
                 torch.manual_seed(derive_seed(seed, "network", at, fabric.global_rank))
-                loss, parts = run_step(
-                    images[0].to(device, non_blocking=True),
-                    images[1].to(device, non_blocking=True),
-                    present[index].to(device),
-                    task_weight=task_weight,
-                    noise=None if noise is None else _rows(noise, fabric.global_rank, len(index)).to(device),
-                    signal=None if signal is None else signal[index].to(device),
-                    group=None if group is None else group[index].to(device),
-                )
+                with autocast(device, dtype):  # of the layers alone: HU go in and come out in float32
+                    loss, parts = run_step(
+                        images[0].to(device, non_blocking=True),
+                        images[1].to(device, non_blocking=True),
+                        present[index].to(device),
+                        task_weight=task_weight,
+                        noise=None if noise is None else _rows(noise, fabric.global_rank, len(index)).to(device),
+                        signal=None if signal is None else signal[index].to(device),
+                        group=None if group is None else group[index].to(device),
+                    )
                 if fabric.world_size > 1:
                     parts = fabric.all_reduce(parts, reduce_op="mean")
                 mse, value = parts.tolist()

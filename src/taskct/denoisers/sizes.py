@@ -1,0 +1,131 @@
+"""Images of any size for networks that take only some: padded by reflection, and cropped."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+MAX_MULTIPLE = 64
+"""The coarsest sizes that are looked for in a network, pixels."""
+
+PROBE = 64
+"""Side of the images on which they are looked for, pixels, about."""
+
+
+def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Continue images by reflection, at the bottom and the right, to sides that are multiples of some pixels.
+
+    At the end alone, so that a network's grid starts with the image, whatever its size.
+
+    Parameters
+    ----------
+    image
+        Shape `(n, 1, height, width)`.
+    multiple
+        Pixels, at least 1.
+
+    Examples
+    --------
+    >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]] * 2]]), 4)[0, 0, 0]
+    tensor([1., 2., 3., 2.])
+    """
+    for axis in (-2, -1):
+        size = image.shape[axis]
+        if size % multiple:
+            # To and fro as often as it takes; a single row has only itself.
+            there = torch.arange(size - size % -multiple, device=image.device) % max(2 * (size - 1), 1)
+            image = image.index_select(axis, torch.minimum(there, 2 * (size - 1) - there) if size > 1 else there)
+    return image
+
+
+def run_padded(network: nn.Module, image: torch.Tensor, multiple: int) -> torch.Tensor:
+    """What a network makes of images that are padded to a multiple of some pixels, cropped to their size.
+
+    Parameters
+    ----------
+    network
+        Maps `(n, 1, height, width)` to the same shape.
+    image
+        Shape `(n, 1, height, width)`.
+    multiple
+        Pixels; 1 leaves the images as they are.
+
+    Returns
+    -------
+    What the network returns; cropped, if it has the shape of the padded images.
+    """
+    if multiple == 1:
+        whole: torch.Tensor = network(image)
+        return whole
+    padded = pad_to_multiple(image, multiple).contiguous(memory_format=torch.channels_last)
+    shape, (height, width) = padded.shape, image.shape[-2:]
+    output: torch.Tensor = network(padded)
+    return output[..., :height, :width] if isinstance(output, torch.Tensor) and output.shape == shape else output
+
+
+class Padded(nn.Module):
+    """A network that takes images of any size, as a `Denoiser` runs it; for measurements of its reach and response."""
+
+    def __init__(self, network: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.network, self.multiple = network, multiple
+        if isinstance(alignment := getattr(network, "alignment", None), int):
+            self.alignment = alignment
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """As the network's."""
+        return run_padded(self.network, image, self.multiple)
+
+
+@contextlib.contextmanager
+def quiet_evaluation(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, warnings or a trace in the generators; modules' modes come back."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        # Seeded, so that a network that draws does not move the generator of whoever calls.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def takes(network: nn.Module, height: int, width: int) -> bool:
+    """Whether a network maps an image of this size to one of the same, as it stands."""
+    image = torch.zeros((1, 1, height, width)).contiguous(memory_format=torch.channels_last)
+    try:
+        output = network(image)
+    except Exception:  # a user's module may raise anything
+        return False
+    return isinstance(output, torch.Tensor) and output.shape == (1, 1, height, width)
+
+
+def find_multiple(network: nn.Module) -> int | None:
+    """The least number of pixels whose multiples a network takes as sides of an image.
+
+    Parameters
+    ----------
+    network
+        Maps `(n, 1, height, width)` to the same shape, on the CPU. Run in evaluation mode, and left as it was.
+
+    Returns
+    -------
+    1 for a network that takes any size, though it may have a least one; 2, 4 or 8 for one that halves an image once,
+    twice or three times and does not say what to do with odd ones; up to `MAX_MULTIPLE`. None if there is no such
+    number, as for a network of one size.
+    """
+    powers = [1 << k for k in range(MAX_MULTIPLE.bit_length())]
+    others = [m for m in range(3, MAX_MULTIPLE + 1) if m not in powers]
+    with quiet_evaluation(network):
+        for multiple in powers + others:
+            # Two multiples in a row: a coarser grid has at most one of them.
+            one = -(-PROBE // multiple) * multiple
+            two = one + multiple
+            if takes(network, one, two) and takes(network, two, one):
+                return multiple
+    return None
