@@ -163,3 +163,14 @@ def test_p_values_take_the_whole_part_and_the_other_stands_beside(call, three):
     assert part["p_value_fractional"] == pytest.approx(2.0 * t.sf(abs(part["auc"]) / std_error, part["df_bdg"]))
     low = part["auc"] - t.isf(0.025, part["df_whole"]) * std_error
     assert (part["ci_low"], part["non-inferiority"]["ci_low"]) == pytest.approx((low, low))
+
+
+def test_trials_that_share_backgrounds_are_told(call, refused, run):
+    args = ("mrmc", run, "--observer", "ho")
+    task = {"n_trials": {"test": 80}, "n_backgrounds": {"test": 80}, "group_name": "phantoms"}
+    (run / "task.json").write_text(json.dumps(task))
+    assert "share" not in call(*args)[2]
+    (run / "task.json").write_text(json.dumps(task | {"n_backgrounds": {"test": 30}}))
+    assert "the 80 test trials of this run share 30 phantoms" in call(*args)[2]
+    (run / "task.json").write_text(json.dumps({"n_trials": {}}))
+    assert "task.json: broken" in refused(*args)

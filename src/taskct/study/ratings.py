@@ -1,6 +1,7 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
 import csv
+import json
 import math
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -12,7 +13,7 @@ from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 
-SCORES = "scores.csv"
+SCORES, TASK = "scores.csv", "task.json"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
 def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
     """Ratings and notes on their source."""
     if source.is_dir():
-        return ratings_of_run(source, observer), ()
+        return ratings_of_run(source, observer), _shared_note(source)
     if observer is not None:
         raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
     if not source.exists():
@@ -79,6 +80,25 @@ def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]
         return read_ratings_csv(source), ()
     ratings = read_imrmc(source)
     return ratings, header_notes(source, ratings)
+
+
+def _shared_note(run: Path) -> tuple[str, ...]:
+    """A note if test trials of a run share backgrounds, which an analysis of readers and cases does not know of."""
+    path = run / TASK
+    if not path.is_file():
+        return ()
+    try:
+        task = json.loads(path.read_text(encoding="utf-8"))
+        n_trials, n_backgrounds = (int(task[key]["test"]) for key in ("n_trials", "n_backgrounds"))
+        kind = str(task["group_name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: broken ({error}); evaluate the run again") from error
+    if n_backgrounds >= n_trials:
+        return ()
+    return (
+        f"the {n_trials} test trials of this run share {n_backgrounds} {kind}, but here they count as independent "
+        "cases: intervals can be much too narrow and p too small; the run's report knows which trials belong together",
+    )
 
 
 def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:

@@ -40,7 +40,7 @@ def only_rated(ratings: Ratings) -> tuple[Ratings, tuple[str, ...]]:
     rated = ~np.isnan(ratings.scores)
     if not rated.any():
         raise UserError("nobody rated anything in this study: give at least one rating")
-    of_modality, of_reader, of_case = (rated.any(axis=axes) for axes in ((1, 2), (0, 2), (0, 1)))
+    of_modality, of_reader, of_case = (np.atleast_1d(rated.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
     for present, kind in ((True, "present"), (False, "absent")):
         of_class = ratings.signal_present == present
         if of_class.any() and not of_case[of_class].any():
@@ -142,5 +142,5 @@ def _count(kind: str, chosen: NDArray[np.bool_]) -> str:
 
 def _some(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
     """The first few names."""
-    of = [repr(names[index]) for index in np.flatnonzero(chosen)]
+    of = [repr(names[index]) for index in np.flatnonzero(chosen).tolist()]
     return ", ".join(of[:_NAMED]) + (", …" if len(of) > _NAMED else "")
