@@ -20,7 +20,7 @@ from taskct.metrics.mrmc.sizing import Components, Design, design_df
 from validation.check import Check
 
 N_STUDIES = 1500
-NULL = "4 standard errors, and 0.01 since the F distribution is an approximation"
+NULL = "4 standard errors, and 0.01 since the distribution of the test is an approximation"
 
 
 @dataclass(frozen=True)
