@@ -5,7 +5,7 @@ import pytest
 
 from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.ratings_files import read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
+from taskct.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 
 ROWS = ["-1,c1,0,1", "-1,c2,0,0", "ann,c1,A,2.5", "ann,c2,A,-1e-3", "bob,c2,A,7"]
 
@@ -218,3 +218,21 @@ def test_names_that_differ_in_white_space_are_one_and_truth_has_any_modality(tmp
     ratings = read_imrmc(path)
     assert (ratings.readers, ratings.modalities, ratings.cases) == (("reader 1",), ("modality 1",), ("case 1", "case2"))
     np.testing.assert_array_equal(ratings.scores, [[[1.0, 0.0]]])
+
+
+def test_counts_at_the_top_are_held_against_the_data(tmp_path):
+    path = tmp_path / "study.imrmc"
+    write_imrmc(path, ratings())
+    assert header_notes(path, read_imrmc(path)) == ()
+    # As FDA's own files have it, ends of a table of Excel included.
+    header = "A study\nNR:4,,,\nN0: 2\nn1 : 4\nNM: 1 \nNR of the sites: 3\nBEGIN DATA:"
+    other = imrmc(tmp_path, ["-1,c3,0,0", *ROWS], header=header)
+    assert header_notes(other, read_imrmc(other)) == (
+        "the top of the file says NR: 4, but it holds 2 readers",
+        "the top of the file says N1: 4, but it holds 1 signal-present cases",
+    )
+    wordy = imrmc(tmp_path, [*ROWS, "ann,c1,B,1"], header="NM: two\nN0:\nBEGIN DATA:\n")
+    assert header_notes(wordy, read_imrmc(wordy)) == (
+        "the top of the file says NM: two, but it holds 2 modalities",
+        "the top of the file says N0: nothing, but it holds 1 signal-absent cases",
+    )

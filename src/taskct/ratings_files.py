@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
+_COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
 _TRUTH_READERS = ("-1", "truth")
 _TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
@@ -23,8 +25,9 @@ def read_imrmc(path: Path) -> Ratings:
 
     Free text comes first, then a line `BEGIN DATA:`, then one line for each rating, `reader,case,modality,score`, and
     one for the truth of each case, whose reader is -1 (or `truth`), whose modality does not matter and whose score is 1
-    (signal present) or 0. Counts in the free text are passed over: what is there is counted. As in iMRMC, names
-    that differ in white space alone are the same: `reader 1` is `reader1`.
+    (signal present) or 0. Counts in the free text (`NR: 5`) are passed over, since what is there is counted;
+    `header_notes` holds them against it. As in iMRMC, names that differ in white space alone are the same: `reader 1`
+    is `reader1`.
 
     Parameters
     ----------
@@ -59,6 +62,39 @@ def read_imrmc(path: Path) -> Ratings:
         else:
             table.add_truth(number, case, score)
     return table.ratings("give each case a line -1,CASE,0,TRUTH with 1 (signal present) or 0")
+
+
+def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
+    """Where the counts at the top of an `.imrmc` file disagree with what is below.
+
+    Parameters
+    ----------
+    path
+        The file.
+    ratings
+        What `read_imrmc` made of it.
+
+    Returns
+    -------
+    A note for each of NR (readers), N0 and N1 (signal-absent and -present cases, those that nobody rated too) and NM
+    (modalities) that is given and is not what was counted. The counted numbers are used.
+    """
+    n_present = int(ratings.signal_present.sum())
+    counted = {
+        "NR": (len(ratings.readers), "readers"),
+        "N0": (len(ratings.cases) - n_present, "signal-absent cases"),
+        "N1": (n_present, "signal-present cases"),
+        "NM": (len(ratings.modalities), "modalities"),
+    }
+    notes = []
+    for line in takewhile(lambda line: not _BEGIN.fullmatch(line), _lines(Path(path))):
+        if not (found := _COUNT.fullmatch(line)):
+            continue
+        name, given = found[1].upper(), found[2]
+        number, kind = counted[name]
+        if not (given.isascii() and given.isdigit() and int(given) == number):
+            notes.append(f"the top of the file says {name}: {given or 'nothing'}, but it holds {number} {kind}")
+    return tuple(notes)
 
 
 def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:

@@ -171,14 +171,17 @@ def test_degrees_of_freedom_and_interval_are_satterthwaite_and_student():
     part = result.differences["A-B"]
     assert part.df_bdg == pytest.approx(max(part.variance**2 / uncertainty, 3.0), rel=1e-9)
     one = result.modalities["A"]
-    half_width = t.ppf(0.95, one.df) * one.variance**0.5
+    assert (one.df_whole, part.df_whole) == (int(one.df), int(part.df_bdg))
+    half_width = t.ppf(0.95, one.df_whole) * one.variance**0.5
     assert (one.ci_low_symmetric, one.ci_high_symmetric) == pytest.approx((one.auc - half_width, one.auc + half_width))
     for bound, sign in ((one.ci_low, -1.0), (one.ci_high, 1.0)):
         assert logit(bound) == pytest.approx(logit(one.auc) + sign * half_width / (one.auc * (1.0 - one.auc)))
-    half_width = t.ppf(0.95, part.df_bdg) * part.variance**0.5
+    half_width = t.ppf(0.95, part.df_whole) * part.variance**0.5
     assert part.ci_low == pytest.approx(part.auc - half_width)
     assert part.ci_high == pytest.approx(part.auc + half_width)
-    assert part.p_value == pytest.approx(2.0 * t.sf(abs(part.auc) / part.variance**0.5, part.df_bdg))
+    statistic = abs(part.auc) / part.variance**0.5
+    assert part.p_value == pytest.approx(2.0 * t.sf(statistic, part.df_whole))
+    assert part.p_value_fractional == pytest.approx(2.0 * t.sf(statistic, part.df_bdg))
 
 
 def test_unbiased_variance_is_the_one_of_obuchowski_rockette_and_so_are_hillis_degrees_of_freedom():
@@ -240,6 +243,8 @@ def test_reader_variances_are_of_cases_alone():
             within = (residual**2).sum() / ((n_present - 1) * (n_absent - 1))
             assert found.auc == pytest.approx(kernel.mean())
             assert found.variance_delong == pytest.approx(delong)
+            interval = delong_interval(present, absent)
+            assert (found.ci_low, found.ci_high) == pytest.approx((interval.ci_low, interval.ci_high))
             # DeLong's counts what belongs to single pairs of cases twice, the U-statistic once.
             assert found.variance == pytest.approx(delong - within / (n_present * n_absent))
 
@@ -361,11 +366,11 @@ def test_modalities_that_share_nothing_add_their_variances():
 def test_as_dict_is_json_with_the_keys_promised():
     plain = analyze(draw("missing")).as_dict()
     again = json.loads(json.dumps(plain, allow_nan=False))
-    assert {"auc", "variance", "variance_mle", "df", "ci_low", "ci_high"} <= set(again["modalities"]["A"])
-    assert {"auc", "variance", "variance_mle", "df_bdg", "ci_low", "ci_high", "p_value"} <= set(
-        again["differences"]["A-B"]
-    )
-    assert {"auc", "variance"} <= set(again["readers"]["r0"]["A"])
+    assert {"auc", "variance", "variance_mle", "df", "df_whole", "ci_low", "ci_high"} <= set(again["modalities"]["A"])
+    wanted = {"auc", "variance", "variance_mle", "df_bdg", "df_whole", "ci_low", "ci_high", "p_value"}
+    assert wanted | {"p_value_fractional"} <= set(again["differences"]["A-B"])
+    assert {"auc", "variance", "ci_low", "ci_high"} <= set(again["readers"]["r0"]["A"])
+    assert again["n_unrated"] == 0
 
 
 @pytest.mark.parametrize(
@@ -373,9 +378,7 @@ def test_as_dict_is_json_with_the_keys_promised():
     [
         (lambda r: replace(r, signal_present=np.ones(12, dtype=bool)), "no signal-absent case"),
         (lambda r: replace(r, signal_present=np.zeros(12, dtype=bool)), "no signal-present case"),
-        (lambda r: replace(r, scores=np.where(np.arange(2)[:, None, None] == 1, np.nan, r.scores)), "modality 'B'"),
         (lambda r: study(r.scores[..., 5:], 1), "2 signal-present"),
-        (lambda r: study(np.where(np.arange(4)[:, None] > 0, np.nan, r.scores), 6), "2 readers"),
         (lambda r: study(r.scores[:, :1, 5:], 1), "2 each are needed"),
         (
             lambda r: study(np.where([[[True]], [[False]]], r.scores[:, :1], draw("missing").scores[:, :1]), 6),

@@ -67,7 +67,7 @@ def test_the_biased_twin_rests_on_its_own_degrees_of_freedom():
         for part in analysis.differences.values():
             if part.interval_from == "mle":
                 found += 1
-                half_width = t.isf(0.025, part.df_bdg) * math.sqrt(part.variance_mle_centred)
+                half_width = t.isf(0.025, part.df_whole or math.inf) * math.sqrt(part.variance_mle_centred)
                 assert part.ci_high - part.auc == pytest.approx(half_width)
                 assert part.df_bdg >= 2.0  # the least of readers and cases less 1, also where no mean scatters
     assert found > 5
@@ -148,7 +148,9 @@ def test_holm_over_three_modalities_in_the_command(call, tmp_path):
     for mine, part in zip(found, analysis.differences.values(), strict=True):
         assert (mine["ci_low"], mine["ci_high"]) == pytest.approx((part.ci_low, part.ci_high))
         std_error = math.sqrt(part.interval_variance)
-        assert mine["non-inferiority"]["p_value"] == pytest.approx(t.sf((part.auc + 0.2) / std_error, part.df_bdg))
+        df = part.df_whole or math.inf
+        assert mine["non-inferiority"]["p_value"] == pytest.approx(t.sf((part.auc + 0.2) / std_error, df))
+        assert mine["equivalence"]["ci_high"] == pytest.approx(part.ci_high)
         assert mine["non-inferiority"]["alpha"] == pytest.approx(0.1)
     whole = content["obuchowski_rockette"]["random_readers_random_cases"]
     assert whole["differences"]["m0-m1"]["ci_low"] == pytest.approx(
@@ -171,7 +173,7 @@ def test_a_pair_that_cannot_be_sized_or_tested_is_a_note(call, tmp_path):
     assert "equivalence" not in out  # two perfect modalities are too easy to tell anything
     assert "a margin cannot be tested" in err
     single = write(tmp_path, noisy(10, n_modalities=1))
-    assert "there is one modality" in call("mrmc", single, "--margin", 0.05)[2]
+    assert "no two modalities are compared" in call("mrmc", single, "--margin", 0.05)[2]
 
 
 def test_unequal_numbers_of_cases_are_sized_in_their_ratio(call, tmp_path):

@@ -102,6 +102,9 @@ def _of_setting(setting: Setting, rng: np.random.Generator) -> list[Check]:
             _biased_upward(kind, setting, results["variance_mle"] / theory),
             _coverage(kind, setting, (results["ci_low"] <= true_value) & (true_value <= results["ci_high"])),
         ]
+    # The modalities are alike, so an interval holds the truth exactly where the test of no difference does not reject.
+    check = _coverage("difference", setting, differences["p_value_fractional"] > 0.05)
+    found.append(replace(check, claim=f"the same with fractional degrees of freedom, {check.claim}"))
     uniform = float(kstest(differences["p_value"], "uniform").pvalue)
     claim = f"Kolmogorov–Smirnov p of {N_STUDIES} p values of no difference being uniform: {setting.name}"
     return [*found, Check(claim, 1e-4, 1.0, uniform, basis="false alarm 1e-4")]
@@ -115,13 +118,13 @@ def _analyses(
     for study in range(N_STUDIES):
         ratings = model.simulate(rng, design)
         # What `analyze` does, but for each reader's own results: those take three quarters of its time.
-        modalities, pairs = _many_readers(ratings, moment_sums(ratings), design.n_groups == 1, 0.95, [])
+        modalities, pairs = _many_readers(ratings, moment_sums(ratings), [(0, 1)], 0.95, [])
         if study == 0 and (whole := analyze(ratings)) != replace(whole, modalities=modalities, differences=pairs):
             raise AssertionError("`analyze` does not rest on `_many_readers` alone")
         a, d = modalities["A"], pairs["A-B"]
         aucs.append([a.auc, a.variance, a.variance_mle, a.ci_low, a.ci_high])
-        differences.append([d.auc, d.variance, d.variance_mle, d.ci_low, d.ci_high, d.p_value])
-    names = ("value", "variance", "variance_mle", "ci_low", "ci_high", "p_value")
+        differences.append([d.auc, d.variance, d.variance_mle, d.ci_low, d.ci_high, d.p_value, d.p_value_fractional])
+    names = ("value", "variance", "variance_mle", "ci_low", "ci_high", "p_value", "p_value_fractional")
     return (
         dict(zip(names, np.array(aucs, dtype=np.float64).T, strict=False)),
         dict(zip(names, np.array(differences, dtype=np.float64).T, strict=True)),

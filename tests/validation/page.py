@@ -20,6 +20,8 @@ AREAS = {
     "localization": "Detection with localization, and learning curves",
     "ideal_observers": "Approximations of the ideal observer",
     "mrmc": "Multi-reader multi-case analysis",
+    "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
+    "sizing": "Sizing of reader studies",
 }
 HEAD = """# Validation
 

@@ -1,20 +1,45 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
 import csv
+import json
 import math
+from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 
 from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.ratings_files import read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
+from taskct.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 
-SCORES = "scores.csv"
+SCORES, TASK = "scores.csv", "task.json"
 
 
-def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
-    """Read ratings.
+@dataclass(frozen=True)
+class ReaderStudy:
+    """What `taskct mrmc` analyses."""
+
+    ratings: Ratings
+    """The modalities that were chosen."""
+    pairs: tuple[tuple[str, str], ...]
+    """Modalities to compare, first minus second."""
+    notes: tuple[str, ...]
+    """What a reader of the results must know of the source."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Arms of a run, or modalities of a file, that are wanted; all where nothing is said."""
+
+    arms: tuple[str, ...] = ()
+    """Only these, and the ones of `versus`."""
+    versus: tuple[str, ...] = ()
+    """Compare with these alone: the arms, or all others where no arm is named."""
+
+
+def read_study(source: Path, *, observer: str | None = None, choice: Choice | None = None) -> ReaderStudy:
+    """Read ratings and choose what is compared.
 
     Parameters
     ----------
@@ -22,31 +47,76 @@ def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
         An `.imrmc` file, a ratings CSV, or a run folder.
     observer
         For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
+    choice
+        Arms of a run folder as `scores.csv` names them, or modalities of a file.
 
     Raises
     ------
     UserError
-        If there is nothing to read, the observer is missing, unknown or not asked for, or all scores of a modality are
-        the same.
+        If there is nothing to read, the observer or an arm is missing or unknown, an observer is not asked for, an arm
+        is to be compared with itself, or all scores of a modality are the same.
     """
-    ratings = _read(Path(source), observer)
+    source = Path(source)
+    whole, notes = _read(source, observer)
+    ratings, pairs = _choose(source, whole, choice or Choice())
     for name, scores in zip(ratings.modalities, ratings.scores, strict=True):
         if np.nanmin(scores) == np.nanmax(scores):
             raise UserError(
                 f"{source}: every score in modality {name!r} is {np.nanmin(scores):g}, so nothing can be told apart; "
-                "look at the scores, or leave the modality out"
+                "look at the scores, or leave the modality out by choosing others with --arm"
             )
-    return ratings
+    return ReaderStudy(ratings, pairs, notes)
 
 
-def _read(source: Path, observer: str | None) -> Ratings:
+def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
+    """Ratings and notes on their source."""
     if source.is_dir():
-        return ratings_of_run(source, observer)
+        return ratings_of_run(source, observer), _shared_note(source)
     if observer is not None:
         raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
     if not source.exists():
         raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
-    return read_ratings_csv(source) if source.suffix.lower() == ".csv" else read_imrmc(source)
+    if source.suffix.lower() == ".csv":
+        return read_ratings_csv(source), ()
+    ratings = read_imrmc(source)
+    return ratings, header_notes(source, ratings)
+
+
+def _shared_note(run: Path) -> tuple[str, ...]:
+    """A note if test trials of a run share backgrounds, which an analysis of readers and cases does not know of."""
+    path = run / TASK
+    if not path.is_file():
+        return ()
+    try:
+        task = json.loads(path.read_text(encoding="utf-8"))
+        n_trials, n_backgrounds = (int(task[key]["test"]) for key in ("n_trials", "n_backgrounds"))
+        kind = str(task["group_name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: broken ({error}); evaluate the run again") from error
+    if n_backgrounds >= n_trials:
+        return ()
+    return (
+        f"the {n_trials} test trials of this run share {n_backgrounds} {kind}, but here they count as independent "
+        "cases: intervals can be much too narrow and p too small; the run's report knows which trials belong together",
+    )
+
+
+def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:
+    """The modalities wanted, the arms first, and their pairs."""
+    for option, names in (("arm", choice.arms), ("versus", choice.versus)):
+        for name in names:
+            if name not in ratings.modalities:
+                raise UserError(
+                    f"--{option} {name}: {source} has no such arm; there are {', '.join(ratings.modalities)}"
+                )
+    if both := set(choice.arms) & set(choice.versus):
+        raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
+    versus = tuple(dict.fromkeys(choice.versus))
+    arms = tuple(dict.fromkeys(choice.arms or (name for name in ratings.modalities if name not in versus)))
+    if not arms:
+        raise UserError("every arm is named by --versus: name those to compare with them by --arm")
+    pairs = tuple(product(arms, versus) if versus else combinations(arms, 2))
+    return ratings.part(modalities=[ratings.modalities.index(name) for name in (*arms, *versus)]), pairs
 
 
 def export_ratings(target: Path, ratings: Ratings) -> None:
@@ -73,7 +143,7 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
     run
         A run folder with `scores.csv`.
     observer
-        As for `read_ratings`.
+        As for `read_study`.
 
     Raises
     ------
@@ -112,4 +182,5 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
         modalities=arms,
         readers=tuple(f"seed {seed}" for seed in seeds),
         cases=tuple(truth),
+        reader_kind="training seed",
     )

@@ -1,36 +1,46 @@
 """Analysis of a reader study: AUCs averaged over readers, their differences, intervals and p values."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from scipy.stats import t
 
 from taskct.errors import UserError
 from taskct.metrics.intervals import check_confidence
-from taskct.metrics.mrmc.moments import MomentSums, by_class, distinct, moment_sums
+from taskct.metrics.mrmc.basis import Basis, basis_of, even
+from taskct.metrics.mrmc.moments import MomentSums, by_class, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
-from taskct.metrics.mrmc.one_shot import Contrast, contrast, one_shot
+from taskct.metrics.mrmc.one_shot import contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.results import DifferenceAUC, IntervalFrom, ModalityAUC, MRMCAnalysis, ReaderAUC
+from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
+from taskct.metrics.mrmc.results import DifferenceAUC, ModalityAUC, MRMCAnalysis
+from taskct.metrics.mrmc.usable import analysable, only_rated
 from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong
 
-_NOTHING = 1e-14  # a variance below it is rounding; that of 10^6 cases is not
+Pairs = Sequence[tuple[int, int]]
 
 
-def analyze(ratings: Ratings, *, confidence: float = 0.95) -> MRMCAnalysis:
+def analyze(
+    ratings: Ratings, *, pairs: Sequence[tuple[str, str]] | None = None, confidence: float = 0.95
+) -> MRMCAnalysis:
     """Analyse a reader study of any design: fully crossed, split-plot, or with ratings missing.
 
     The variance over readers and cases is the U-statistic that FDA's iMRMC computes. Intervals and p values are of
-    Student's t with BDG degrees of freedom; the interval of an AUC is symmetric in its logit.
+    Student's t with the whole part of the BDG degrees of freedom, as iMRMC takes them; the interval of an AUC is
+    symmetric in its logit.
 
     Parameters
     ----------
     ratings
-        Scores; NaN where a reader did not rate a case.
+        Scores; NaN where a reader did not rate a case. Cases that nobody rated are left out and counted, and so are
+        readers and modalities without ratings. A modality that allows no variance over readers and cases, such as one
+        that a single reader of several rated, is named in a note, and the rest is analysed.
+    pairs
+        Modalities to compare, first minus second; every pair when left out.
     confidence
         Coverage wanted of the intervals, in (0, 1).
 
@@ -41,10 +51,9 @@ def analyze(ratings: Ratings, *, confidence: float = 0.95) -> MRMCAnalysis:
     Raises
     ------
     UserError
-        If a class of cases is empty, a modality was not rated, the design allows no variance, or two differences
-        would have one name.
+        If a class of cases is empty or unrated, no modality allows a variance, or two differences would have one name.
     ValueError
-        If `confidence` is out of range.
+        If `confidence` is out of range or a pair names no two modalities.
 
     Notes
     -----
@@ -62,13 +71,20 @@ def analyze(ratings: Ratings, *, confidence: float = 0.95) -> MRMCAnalysis:
     Where the variance of a difference is 0 the interval is a single point, and the p value is 1 without a difference,
     0 with one: the cases were too easy to tell anything.
 
-    iMRMC's intervals are symmetric, those of AUCs too, and it takes the normal distribution above 50 degrees of
-    freedom. In simulated studies by the model of Roe & Metz (1,500 each, 3 to 6 readers, 25 to 50 cases of each class,
-    AUC near 0.7 or 0.85) symmetric 95 % intervals of an AUC covered 91 to 95 %, those by the logit 94 to 96 %; near an
-    AUC of 0.96, and with much scatter between 5 readers, 88 and 92 %. Intervals of differences covered 95 to 97 % where
-    the modalities are alike. Where one AUC is well above the other they miss more often on the side of the lower one:
-    coverage 93 to 95 % (91 % between 0.96 and 0.99), and a one-sided test of size 0.025 may reach 0.03 to 0.05. Two
-    readers are too few: 88 to 95 %.
+    FDA's iMRMC (R package 2.1.2, Java program 4.0.3) computes p values and intervals with the whole part of the
+    degrees of freedom, and with the normal distribution above 50, and so it is here: `p_value`, all intervals, and what
+    is tested with a margin take `df_whole`. The degrees of freedom as estimated are in `df` and `df_bdg`, as iMRMC
+    prints them, and `p_value_fractional` takes those. (iMRMC's own example: 7.35 degrees of freedom, p = 0.4686 with 7
+    and 0.4674 with 7.35.) Coverage is the same either way, see docs/validation.md. iMRMC's program also rounds Hillis'
+    degrees of freedom down; `obuchowski_rockette` takes them as they are, as OR-DBM MRMC does, and `sizing` takes
+    expected ones, which are no whole number either.
+
+    iMRMC's intervals are symmetric, those of AUCs too. In simulated studies by the model of Roe & Metz (1,500 each, 3
+    to 6 readers, 25 to 50 cases of each class, AUC near 0.7 or 0.85) symmetric 95 % intervals of an AUC covered 91 to
+    95 %, those by the logit 94 to 96 %; near an AUC of 0.96, and with much scatter between 5 readers, 88 and 92 %.
+    Intervals of differences covered 95 to 97 % where the modalities are alike. Where one AUC is well above the other
+    they miss more often on the side of the lower one: coverage 93 to 95 % (91 % between 0.96 and 0.99), and a
+    one-sided test of size 0.025 may reach 0.03 to 0.05. Two readers are too few: 88 to 95 %.
 
     References
     ----------
@@ -86,80 +102,55 @@ def analyze(ratings: Ratings, *, confidence: float = 0.95) -> MRMCAnalysis:
     ('u-statistic', ())
     """
     check_confidence(confidence)
-    names = [f"{a}-{b}" for a, b in combinations(ratings.modalities, 2)]
-    if len(set(names)) < len(names):
-        raise UserError(f"two differences of modalities would both be called {_repeated(names)!r}: rename a modality")
-    sums = moment_sums(ratings)
-    readers = _readers(ratings, sums)
-    crossed = not bool(np.isnan(ratings.scores).any())
-    notes = [] if crossed else [_missing_note(ratings)]
-    notes += _constant_notes(ratings)
-    if len(ratings.readers) == 1:
-        modalities, differences = _single_reader(ratings, confidence)
-        notes.append(
-            "one reader: the variance between readers cannot be estimated. Variances, intervals and p values are of "
-            "the choice of cases alone (DeLong) and hold for this reader only"
+    rated, notes = only_rated(ratings)
+    kept, left_out = (rated, ()) if len(rated.readers) == 1 else analysable(rated)
+    of_kept = _pairs(ratings, kept, pairs)
+    found = [*notes, *left_out]
+    sums = moment_sums(kept)
+    crossed = not bool(np.isnan(kept.scores).any())
+    if not crossed:
+        found.append(_missing_note(kept))
+    found += constant_notes(kept)
+    kind = ratings.reader_kind
+    if len(kept.readers) == 1:
+        modalities, differences = _single_reader(kept, of_kept, confidence)
+        found.append(
+            f"one {kind}: the variance between {kind}s cannot be estimated. Variances, intervals and p values are of "
+            f"the choice of cases alone (DeLong) and hold for this {kind} only"
         )
     else:
-        if len(ratings.readers) == 2:
-            notes.append(
-                "two readers: their scatter is hardly known, and 95 % intervals covered only 88 to 95 % in simulated "
+        if len(kept.readers) == 2:
+            found.append(
+                f"two {kind}s: their scatter is hardly known, and 95 % intervals covered only 88 to 95 % in simulated "
                 "studies; have three or more"
             )
-        modalities, differences = _many_readers(ratings, sums, crossed, confidence, notes)
+        modalities, differences = _many_readers(kept, sums, of_kept, confidence, found)
     return MRMCAnalysis(
         modalities=modalities,
         differences=differences,
-        readers=readers,
-        n_readers=len(ratings.readers),
-        n_present=int(ratings.signal_present.sum()),
-        n_absent=int((~ratings.signal_present).sum()),
+        readers=reader_aucs(rated, sums if rated is kept else moment_sums(rated), confidence=confidence),
+        reader_kind=kind,
+        n_readers=len(kept.readers),
+        n_present=int(kept.signal_present.sum()),
+        n_absent=int((~kept.signal_present).sum()),
+        n_unrated=len(ratings.cases) - len(rated.cases),
         fully_crossed=crossed,
         confidence=confidence,
-        notes=tuple(notes),
+        notes=tuple(found),
     )
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """What an interval rests on."""
-
-    variance: float
-    df: float
-    kind: IntervalFrom
-
-    def half_width(self, confidence: float) -> float:
-        """Of a symmetric interval; NaN if there is none."""
-        return float(t.isf((1.0 - confidence) / 2.0, self.df)) * math.sqrt(self.variance)
-
-    @property
-    def df_or_none(self) -> float | None:
-        return self.df if math.isfinite(self.df) else None
-
-
-def _even(part: Contrast) -> bool:
-    """Whether every success has the same weight, so that centring changes nothing."""
-    return math.isclose(part.variance, part.variance_centred, rel_tol=1e-9, abs_tol=_NOTHING)
-
-
-def _basis(part: Contrast, name: str, notes: list[str]) -> _Basis:
-    """Choose the variance by the rule in `analyze`, and note what is not plain."""
-    if part.variance_centred > _NOTHING:
-        return _Basis(part.variance_centred, part.df, "u-statistic" if _even(part) else "centred u-statistic")
-    if part.variance_mle_centred > _NOTHING:
-        notes.append(
-            f"{name}: the unbiased variance is not positive ({part.variance_centred:.3g}), as happens with few readers "
-            f"and cases; the interval rests on its biased twin ({part.variance_mle_centred:.3g})"
-        )
-        return _Basis(part.variance_mle_centred, part.df_mle, "mle")
-    if part.variance_mle_centred < -_NOTHING:
-        notes.append(
-            f"{name}: both variances are negative, since different cases were rated in the two modalities: "
-            "there is no interval"
-        )
-        return _Basis(math.nan, math.inf, "none")
-    notes.append(f"{name}: the variance is 0, which says that these cases are too easy or too alike to tell")
-    return _Basis(0.0, math.inf, "u-statistic")
+def _pairs(ratings: Ratings, kept: Ratings, pairs: Sequence[tuple[str, str]] | None) -> Pairs:
+    """Numbers of the modalities to compare, among those that are kept."""
+    wanted = list(combinations(ratings.modalities, 2)) if pairs is None else list(pairs)
+    for a, b in wanted:
+        if a == b or not {a, b} <= set(ratings.modalities):
+            raise ValueError(f"({a!r}, {b!r}) are no two modalities of {ratings.modalities}")
+    names = [f"{a}-{b}" for a, b in wanted]
+    if len(set(names)) < len(names):
+        raise UserError(f"two differences of modalities would both be called {_repeated(names)!r}: rename a modality")
+    at = {name: index for index, name in enumerate(kept.modalities)}
+    return [(at[a], at[b]) for a, b in wanted if a in at and b in at]
 
 
 def _logit_bounds(area: float, half_width: float) -> tuple[float, float]:
@@ -174,24 +165,18 @@ def _perfect_bounds(area: float, n_independent: int, confidence: float) -> tuple
     return (1.0 - margin, 1.0) if area == 1.0 else (0.0, margin)
 
 
-def _p_value(difference: float, basis: _Basis) -> float:
-    """Two-sided, of no difference; NaN without an interval."""
-    if basis.variance == 0.0:
-        return float(difference == 0.0)
-    return 2.0 * float(t.sf(abs(difference) / math.sqrt(basis.variance), basis.df))
-
-
 def _many_readers(
-    ratings: Ratings, sums: MomentSums, crossed: bool, confidence: float, notes: list[str]
+    ratings: Ratings, sums: MomentSums, pairs: Pairs, confidence: float, notes: list[str]
 ) -> tuple[dict[str, ModalityAUC], dict[str, DifferenceAUC]]:
     """Results over readers and cases; what is not plain is added to `notes`."""
     shot = one_shot(sums)
+    crossed = not bool(np.isnan(ratings.scores).any())
     _, other = u_statistic_covariances(sums) if crossed else (None, None)
     n_cases = sums.by_present.shape[-1], sums.by_absent.shape[-1]
     modalities, differences, uneven = {}, {}, False
     for index, name in enumerate(ratings.modalities):
         part = contrast(shot, index)
-        basis = _basis(part, name, notes)
+        basis = basis_of(part, name, notes)
         half_width = basis.half_width(confidence)
         low, high = part.estimate - half_width, part.estimate + half_width
         if part.estimate not in (0.0, 1.0):
@@ -202,7 +187,7 @@ def _many_readers(
         else:
             basis = replace(basis, kind="none")
             ci_low = ci_high = math.nan
-        uneven |= not _even(part)
+        uneven |= not even(part)
         modalities[name] = ModalityAUC(
             auc=part.estimate,
             variance=part.variance,
@@ -210,6 +195,7 @@ def _many_readers(
             variance_mle=part.variance_mle,
             variance_mle_centred=part.variance_mle_centred,
             df=basis.df_or_none,
+            df_whole=basis.df_whole,
             df_hillis=None if other is None else _hillis(sums.reader_auc[index], other[index, index]),
             ci_low=ci_low,
             ci_high=ci_high,
@@ -222,12 +208,12 @@ def _many_readers(
             moments=tuple(shot.moments[index, index].tolist()),
             coefficients=tuple(shot.coefficients[index, index].tolist()),
         )
-    for a, b in combinations(range(len(ratings.modalities)), 2):
+    for a, b in pairs:
         first, second = ratings.modalities[a], ratings.modalities[b]
         name, part = f"{first}-{second}", contrast(shot, a, b)
-        basis = _basis(part, name, notes)
+        basis = basis_of(part, name, notes)
         half_width = basis.half_width(confidence)
-        uneven |= not _even(part)
+        uneven |= not even(part)
         df_hillis = None
         if other is not None:
             shared = other[a, a] + other[b, b] - other[a, b] - other[b, a]
@@ -241,10 +227,12 @@ def _many_readers(
             variance_mle=part.variance_mle,
             variance_mle_centred=part.variance_mle_centred,
             df_bdg=basis.df_or_none,
+            df_whole=basis.df_whole,
             df_hillis=df_hillis,
             ci_low=part.estimate - half_width,
             ci_high=part.estimate + half_width,
-            p_value=_p_value(part.estimate, basis),
+            p_value=basis.p_value(part.estimate),
+            p_value_fractional=basis.p_value(part.estimate, fractional=True),
             interval_variance=basis.variance,
             interval_from=basis.kind,
             components=part.components,
@@ -252,8 +240,9 @@ def _many_readers(
         )
     if uneven:
         notes.append(
-            "readers rated unequal numbers of cases: AUCs are pooled over all pairs of cases, so that readers weigh by "
-            "their pairs, and intervals rest on the centred variance, which scatters less than the plain one"
+            f"{ratings.reader_kind}s rated unequal numbers of cases: AUCs are pooled over all pairs of cases, so that "
+            f"{ratings.reader_kind}s weigh by their pairs, and intervals rest on the centred variance, which scatters "
+            "less than the plain one"
         )
     return modalities, differences
 
@@ -265,13 +254,15 @@ def _hillis(by_reader: NDArray[np.float64], shared: float) -> float | None:
     return df if math.isfinite(df) else None
 
 
-def _single_reader(ratings: Ratings, confidence: float) -> tuple[dict[str, ModalityAUC], dict[str, DifferenceAUC]]:
+def _single_reader(
+    ratings: Ratings, pairs: Pairs, confidence: float
+) -> tuple[dict[str, ModalityAUC], dict[str, DifferenceAUC]]:
     """Results of the choice of cases alone."""
     rated = ~np.isnan(ratings.scores[:, 0])
     if (rated != rated[0]).any():
         raise UserError(
-            "one reader who rated different cases in different modalities: give one modality, or leave out the "
-            "cases that were not rated in all"
+            f"one {ratings.reader_kind} who rated different cases in different modalities: give one modality, or leave "
+            "out the cases that were not rated in all"
         )
     present, absent = (scores[:, 0] for scores in by_class(ratings))
     present, absent = (scores[:, ~np.isnan(scores[0])] for scores in (present, absent))
@@ -287,6 +278,7 @@ def _single_reader(ratings: Ratings, confidence: float) -> tuple[dict[str, Modal
             "variance_centred",
             "variance_mle",
             "variance_mle_centred",
+            "df_whole",
             "df_hillis",
             "components",
             "contributions",
@@ -294,7 +286,7 @@ def _single_reader(ratings: Ratings, confidence: float) -> tuple[dict[str, Modal
     )
     for index, name in enumerate(ratings.modalities):
         interval = delong_interval(present[index], absent[index], confidence=confidence)
-        basis = _Basis(float(covariance[index, index]), math.inf, "delong")
+        basis = Basis(float(covariance[index, index]), math.inf, "delong")
         modalities[name] = ModalityAUC(
             auc=interval.value,
             **nothing,
@@ -308,7 +300,7 @@ def _single_reader(ratings: Ratings, confidence: float) -> tuple[dict[str, Modal
             moments=None,
             coefficients=None,
         )
-    for a, b in combinations(range(len(covariance)), 2):
+    for a, b in pairs:
         paired = paired_delong(present[[a, b]], absent[[a, b]], confidence=confidence)
         differences[f"{ratings.modalities[a]}-{ratings.modalities[b]}"] = DifferenceAUC(
             first=ratings.modalities[a],
@@ -319,47 +311,29 @@ def _single_reader(ratings: Ratings, confidence: float) -> tuple[dict[str, Modal
             ci_low=paired.ci_low,
             ci_high=paired.ci_high,
             p_value=paired.p_value,
+            p_value_fractional=paired.p_value,
             interval_variance=float(covariance[a, a] + covariance[b, b] - 2.0 * covariance[a, b]),
             interval_from="delong",
         )
     return modalities, differences
 
 
-def _readers(ratings: Ratings, sums: MomentSums) -> dict[str, dict[str, ReaderAUC]]:
-    """Every reader's AUC with the variance that the cases give it."""
-    result: dict[str, dict[str, ReaderAUC]] = {name: {} for name in ratings.readers}
-    for m, r in np.ndindex(sums.reader_auc.shape):
-        present, absent = (own[m, r][~np.isnan(own[m, r])] for own in by_class(ratings))
-        area, variance, delong = float(sums.reader_auc[m, r]), math.nan, math.nan
-        if min(len(present), len(absent)) >= 2:
-            products, counts = (distinct(x[m, m, r]) for x in (sums.reader_products, sums.reader_counts))
-            variance = area**2 - float(products[3] / counts[3])
-            delong = float(delong_covariance(present[None], absent[None])[0, 0])
-        result[ratings.readers[r]][ratings.modalities[m]] = ReaderAUC(area, variance, delong)
-    return result
-
-
-def _constant_notes(ratings: Ratings) -> list[str]:
-    """Readers who gave all their cases of a modality the same score while others did not."""
-    notes = []
-    for m, modality in enumerate(ratings.modalities):
-        spreads = [
-            np.ptp(scores[~np.isnan(scores)]) if (~np.isnan(scores)).any() else 1.0 for scores in ratings.scores[m]
-        ]
-        constant = [reader for reader, spread in zip(ratings.readers, spreads, strict=True) if spread == 0.0]
-        if constant and len(constant) < len(ratings.readers):
-            notes.append(f"{modality}: reader {constant[0]!r} gave every case the same score, so tells nothing apart")
-    return notes
-
-
 def _missing_note(ratings: Ratings) -> str:
-    """How many ratings are missing, and an example."""
-    missing = np.argwhere(np.isnan(ratings.scores))
-    modality, reader, case = missing[0]
-    return (
-        f"not fully crossed: {len(missing)} of {ratings.scores.size} ratings are missing, the first is that of case "
-        f"{ratings.cases[case]!r} by reader {ratings.readers[reader]!r} in modality {ratings.modalities[modality]!r}"
+    """How many ratings are missing, an example, and what was not rated at all in a modality."""
+    missing = np.isnan(ratings.scores)
+    modality, reader, case = np.argwhere(missing)[0]
+    text = (
+        f"not fully crossed: {missing.sum()} of {missing.size} ratings are missing, the first is that of case "
+        f"{ratings.cases[case]!r} by {ratings.reader_kind} {ratings.readers[reader]!r} in modality "
+        f"{ratings.modalities[modality]!r}"
     )
+    for name, of_modality in zip(ratings.modalities, missing, strict=True):
+        n_cases, n_readers = int(of_modality.all(axis=0).sum()), int(of_modality.all(axis=1).sum())
+        if n_cases:
+            text += f"; {n_cases} of {len(ratings.cases)} cases were rated by nobody in modality {name!r}"
+        if n_readers:
+            text += f"; {n_readers} of {len(ratings.readers)} {ratings.reader_kind}s rated nothing in modality {name!r}"
+    return text
 
 
 def _repeated(names: list[str]) -> str:

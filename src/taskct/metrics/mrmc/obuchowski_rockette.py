@@ -14,6 +14,7 @@ from taskct.errors import UserError
 from taskct.metrics.intervals import check_confidence
 from taskct.metrics.mrmc.moments import MomentSums, distinct, moment_sums
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.metrics.mrmc.usable import only_rated
 
 CovarianceMethod = Literal["delong", "jackknife", "u-statistic"]
 Population = Literal["readers and cases", "cases", "readers"]
@@ -85,7 +86,7 @@ class ObuchowskiRockette:
     reader_auc: NDArray[np.float64]
     """AUC of each reader in each modality, shape `(n_modalities, n_readers)`."""
     n_cases: int
-    """Cases of both classes."""
+    """Cases of both classes that were rated."""
     ms_t: float
     """Mean square of modalities."""
     ms_r: float
@@ -148,7 +149,8 @@ def obuchowski_rockette(
     Parameters
     ----------
     ratings
-        Scores of at least 2 readers, who rated every case in every modality.
+        Scores of at least 2 readers, who rated every case in every modality. Cases, readers and modalities without any
+        rating do not count.
     covariance
         How errors of the AUCs are estimated: by DeLong's method, by the jackknife that leaves out one case, or by the
         unbiased U-statistic, with which the variance of a difference of two modalities is the one-shot variance of
@@ -191,6 +193,7 @@ def obuchowski_rockette(
     ['A-B']
     """
     check_confidence(confidence)
+    ratings, _ = only_rated(ratings)
     _check_crossed(ratings)
     sums = moment_sums(ratings)
     if covariance == "u-statistic":

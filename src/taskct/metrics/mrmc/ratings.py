@@ -1,6 +1,7 @@
 """What readers said of cases in each modality: the one input of every MRMC analysis."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class Ratings:
     """Names of the readers."""
     cases: tuple[str, ...]
     """Names of the cases."""
+    reader_kind: str = "reader"
+    """What a reader is, for notes and tables: `reader`, or `training seed`."""
 
     def __post_init__(self) -> None:
         names = {"modalities": self.modalities, "readers": self.readers, "cases": self.cases}
@@ -45,3 +48,36 @@ class Ratings:
             raise ValueError(f"signal_present must be bool, not {self.signal_present.dtype}")
         if np.isinf(self.scores).any():
             raise ValueError("a score is infinite")
+
+    def part(
+        self,
+        *,
+        modalities: Sequence[int] | NDArray[np.integer] | None = None,
+        readers: Sequence[int] | NDArray[np.integer] | None = None,
+        cases: Sequence[int] | NDArray[np.integer] | None = None,
+    ) -> "Ratings":
+        """Some modalities, readers and cases, by their numbers and in that order; all of what is left out.
+
+        Examples
+        --------
+        >>> scores = np.arange(4.0).reshape(2, 1, 2)
+        >>> whole = Ratings(scores, np.array([True, False]), ("A", "B"), ("Ann",), ("1", "2"))
+        >>> whole.part(modalities=[1]).scores.tolist()
+        [[[2.0, 3.0]]]
+        """
+        names = (self.modalities, self.readers, self.cases)
+        kept = [
+            np.arange(len(group)) if chosen is None else np.asarray(chosen, dtype=np.intp)
+            for group, chosen in zip(names, (modalities, readers, cases), strict=True)
+        ]
+        of_modalities, of_readers, of_cases = (
+            tuple(group[i] for i in index) for group, index in zip(names, kept, strict=True)
+        )
+        return replace(
+            self,
+            scores=self.scores[np.ix_(*kept)],
+            signal_present=self.signal_present[kept[2]],
+            modalities=of_modalities,
+            readers=of_readers,
+            cases=of_cases,
+        )

@@ -25,7 +25,9 @@ class ModalityAUC:
     variance_mle_centred: float | None
     """Biased twin of `variance_centred`, never negative."""
     df: float | None
-    """Degrees of freedom (BDG) of the interval; None for the normal distribution."""
+    """Degrees of freedom (BDG) as estimated; None where there are none, as with a single reader."""
+    df_whole: int | None
+    """Their whole part, which the intervals take as FDA's iMRMC does; None for the normal distribution."""
     df_hillis: float | None
     """Hillis' degrees of freedom; None unless the study is fully crossed."""
     ci_low: float
@@ -69,7 +71,10 @@ class DifferenceAUC:
     variance_mle_centred: float | None
     """As for a modality, but it can be negative where different cases were rated in the two modalities."""
     df_bdg: float | None
-    """Degrees of freedom (BDG) of the interval and of the p value; None for the normal distribution."""
+    """Degrees of freedom (BDG) as estimated; None where there are none, as with a single reader."""
+    df_whole: int | None
+    """Their whole part, which the interval and the p value take as FDA's iMRMC does; None for the normal distribution,
+    which iMRMC takes above 50."""
     df_hillis: float | None
     """Hillis' degrees of freedom; None unless the study is fully crossed."""
     ci_low: float
@@ -77,7 +82,9 @@ class DifferenceAUC:
     ci_high: float
     """Upper bound."""
     p_value: float
-    """Two-sided, of no difference; NaN if there is no interval."""
+    """Two-sided, of no difference, with `df_whole`; NaN if there is no interval."""
+    p_value_fractional: float
+    """The same with the degrees of freedom as they were estimated; equal to `p_value` with a single reader."""
     interval_variance: float
     """The variance that the interval and the p value rest on."""
     interval_from: IntervalFrom
@@ -98,6 +105,10 @@ class ReaderAUC:
     """U-statistic variance over cases, unbiased; NaN with fewer than 2 cases of a class."""
     variance_delong: float
     """DeLong's variance over cases, a little larger; NaN with fewer than 2 cases of a class."""
+    ci_low: float
+    """Lower bound over cases, symmetric in the logit (DeLong's variance); NaN with fewer than 2 cases of a class."""
+    ci_high: float
+    """Upper bound."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +120,19 @@ class MRMCAnalysis:
     differences: dict[str, DifferenceAUC]
     """By pair of modalities, `A-B`."""
     readers: dict[str, dict[str, ReaderAUC]]
-    """By reader, then modality."""
+    """By reader, then modality; those of a modality that is left out of the averages too."""
+    reader_kind: str
+    """What a reader is: `reader`, or `training seed`."""
     n_readers: int
-    """Readers."""
+    """Readers whose ratings the averages rest on."""
     n_present: int
-    """Signal-present cases."""
+    """Signal-present cases, likewise."""
     n_absent: int
-    """Signal-absent cases."""
+    """Signal-absent cases, likewise."""
+    n_unrated: int
+    """Cases that nobody rated; they are left out."""
     fully_crossed: bool
-    """Whether every reader rated every case in every modality."""
+    """Whether every one of these readers rated every one of these cases in every modality."""
     confidence: float
     """Coverage wanted of the intervals."""
     notes: tuple[str, ...]

@@ -284,7 +284,7 @@ def _difference(
         ratings = make_ratings(mine.readings, other.readings, present, test)
         found = analyze(ratings, confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
         difference = PairedDifference(found.auc, found.ci_low, found.ci_high, found.p_value)
-        std_error, df = math.sqrt(found.interval_variance), found.df_bdg or math.inf
+        std_error, df = math.sqrt(found.interval_variance), found.df_whole or math.inf
     else:
         t = np.stack([mine.readings[0].statistic, other.readings[0].statistic])
         both = t[:, present], t[:, ~present]
