@@ -6,8 +6,11 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.study.arms import arms_of
+from taskct.study.choices import choose
 from taskct.study.evaluate import JOINT, ArmResult
-from taskct.study.results import choose, hallucination, summarize, trade_off, write_json
+from taskct.study.false_signals import hallucination
+from taskct.study.results import summarize, write_json
+from taskct.study.tradeoff import trade_off
 from taskct.trials import TRUTH, Trials
 
 SETTINGS = make_settings(
