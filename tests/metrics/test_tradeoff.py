@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.roc import delong_covariance
 from taskct.metrics.tradeoff import (
     auc_at_rmse,
@@ -135,6 +136,31 @@ def test_interval_covers_the_true_difference_when_rmse_varies_too():
     assert binom.ppf(1e-4, n_replicates, 0.91) <= covered <= binom.isf(1e-4, n_replicates, 0.98)
 
 
+def test_copies_of_a_trial_add_nothing():
+    rng = np.random.default_rng(12)
+    present = np.arange(60) % 2 == 0
+    scores = (
+        rng.normal(size=60) + 0.5 * rng.normal(size=(5, 60)) + np.array([[1.0], [1.2], [1.35], [1.0], [1.2]]) * present
+    )
+    mse = np.array([[1.0], [2.0], [4.0], [1.0], [4.0]]) * rng.chisquare(16, size=60) / 16
+    case = np.arange(60) // 3  # of both classes
+
+    def compared(copies):
+        t, error, there, label = (np.repeat(a, copies, axis=-1) for a in (scores, mse, present, case))
+        clusters = Clusters.of(label[there], label[~there])
+        curves = t[:3], error[:3], t[3:], error[3:]
+        found = compare_curves(*curves, there, clusters=clusters, n_bootstrap=100, seed=1)
+        falling = t[[2, 1, 0]]
+        rises = monotone_within_intervals(falling[:, there], falling[:, ~there], clusters=clusters)
+        return found.delta_auc, found.ci_low, found.ci_high, rises
+
+    assert compared(8) == pytest.approx(compared(1), rel=1e-9)
+    # Taken as single trials the copies would show a fall, and a surer difference.
+    t, there = np.repeat(scores, 8, axis=1), np.repeat(present, 8)
+    assert compared(8)[3]
+    assert not monotone_within_intervals(t[[2, 1, 0]][:, there], t[[2, 1, 0]][:, ~there])
+
+
 def test_curves_without_a_shared_range_are_refused():
     a, b = exact_curve([(1.0, 0.6), (2.0, 0.7)]), exact_curve([(2.5, 0.6), (3.0, 0.7)])
     with pytest.raises(ValueError, match=r"share no range of RMSE: 1 to 2 HU and 2\.5 to 3 HU"):
@@ -205,6 +231,10 @@ def test_misuse_is_refused():
         (lambda: compare_curves(*curve, *curve, np.ones_like(SIGNAL_PRESENT), seed=0), "at least 2"),
         (lambda: compare_curves(*curve, *curve, SIGNAL_PRESENT, seed=0, n_grid=1), "n_grid"),
         (lambda: compare_curves(*curve, *curve, SIGNAL_PRESENT, seed=0, confidence=1.0), "confidence"),
+        (
+            lambda: compare_curves(*curve, *curve, SIGNAL_PRESENT, seed=0, clusters=Clusters.of([0, 1], [0, 1])),
+            "clusters",
+        ),
         (lambda: auc_at_rmse(points, points[:1], 1.0), "shapes"),
         (lambda: auc_at_rmse(points, np.array([0.5, np.nan]), 1.0), "finite"),
         (lambda: best_within(points, points, control_rmse=1.0, tolerance=-0.1), "tolerance"),

@@ -181,7 +181,9 @@ def _write_false_signals(folder, arms):
         # 4.5 and 5.3 % paint a false signal with λ > 0 and without: the control's rate lies within the interval.
         delta = None if arm["lambda"] is None or arm["name"] == "lambda=0" else _estimate(-0.008, 0.02)
         rate = _estimate(0.045 if delta else 0.053, 0.015)
+        excess = delta and _estimate(-0.1, 0.2)
         row = {"arm": arm["name"], "seed": arm["seed"], "false_signal_rate": rate, "delta_to_control": delta}
+        row["excess_present_bias_hu"] = excess
         rows.append(row)
     content = {"disc_mm": 5.25, "threshold_hu": 30.0, "control": "lambda=0", "arms": rows}
     _json(folder, "hallucination", content)
@@ -232,7 +234,10 @@ def _write_rest(folder, n_backgrounds, n_seeds):
         "description": "Detection of a 6 mm lesion of −15 HU in a lumpy liver background, quarter dose.",
         "n_trials": {"train": 8000, "validation": 600, "fresh": 2000, "test": 2 * N_CLASS},
         "n_backgrounds": {"train": 1000, "validation": 100, "fresh": 300, "test": n_backgrounds},
-        "group_name": "slices",
+        "group_name": "slices", "resampling": {
+            "unit": "background" if 1 < n_backgrounds < 2 * N_CLASS else "trial",
+            "over_backgrounds": n_backgrounds > 1, "few": n_backgrounds < 50, "p_values": n_backgrounds >= 10,
+        },
         "background_note": None, "pixel_mm": 1.0, "roi_px": 48, "data_range_hu": 400,
         "window_hu": [50, 300], "difference_window_hu": 100,
     }  # fmt: skip

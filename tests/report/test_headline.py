@@ -87,16 +87,18 @@ def test_false_signals_beyond_the_control_are_a_warning(make_run, low, warned):
     assert (warning in _text(headline(load_run(run)))) is warned
 
 
-@pytest.mark.parametrize(("factor", "warned"), [(1.5, True), (-1.5, True), (0.5, False)])
-def test_larger_present_bias_is_a_warning(make_run, factor, warned):
+@pytest.mark.parametrize(("low", "warned"), [(0.02, True), (-0.02, False)])
+def test_larger_present_bias_is_a_warning(make_run, low, warned):
     run = make_run()
-    lines = [line.split(",") for line in (run / "quality.csv").read_text().splitlines()]
-    for cells in lines:
-        if cells[0] == "lambda=0.9" and cells[4] == "True":
-            cells[-1] = str(factor * float(cells[-1]))
-    (run / "quality.csv").write_text("\n".join(map(",".join, lines)))
-    warnings = headline(load_run(run)).warnings
-    assert any("overdrawn or wiped out" in warning for warning in warnings) is warned
+
+    def change(content):
+        for row in content["arms"]:
+            if row["arm"] == "lambda=0.9":
+                row["excess_present_bias_hu"] = {"value": 0.3, "ci_low": low, "ci_high": 0.58}
+
+    _edit(run, "hallucination.json", change)
+    text = _text(headline(load_run(run)))
+    assert ("by +0.30 [+0.02, +0.58] HU: signals are overdrawn or wiped out" in text) is warned
 
 
 def test_contrast_kept_is_quoted(run_folder):
@@ -148,8 +150,8 @@ def test_seed_of_the_choices_is_quoted(make_run):
 def test_group_is_named(make_run):
     answer = headline(load_run(make_run(n_backgrounds=5)))
     text = _text(answer)
-    assert "on 5 distinct backgrounds (slices)" in text
-    assert "share only 5 distinct slices" in text
+    assert "test trials on 5 distinct slices" in text
+    assert "show only 5 distinct slices" in text
     assert "This holds for these 5 slices only." in answer.verdict
 
 
@@ -175,8 +177,24 @@ def test_control_chosen(make_run):
 
 @pytest.mark.parametrize(("n", "warned"), [(49, True), (50, False)])
 def test_few_backgrounds_are_a_warning(make_run, n, warned):
-    warnings = headline(load_run(make_run(n_backgrounds=n))).warnings
-    assert any("treat trials as independent" in warning for warning in warnings) is warned
+    answer = headline(load_run(make_run(n_backgrounds=n)))
+    assert any("takes that into account" in warning for warning in answer.warnings) is warned
+    # It says so once, the same for few and many: the intervals know which trials share a slice.
+    assert "its unit is the whole slice" in answer.notes[0]
+    assert not any("as independent" in text for text in [*answer.warnings, *answer.notes])
+
+
+def test_a_single_background_is_said_to_be_one(make_run):
+    answer = headline(load_run(make_run(n_backgrounds=1)))
+    assert any("show only 1 distinct slice, too few to resample" in warning for warning in answer.warnings)
+    assert "takes trials as independent and holds for this slice only" in answer.notes[0]
+    assert "This holds for this slice only." in answer.verdict
+
+
+def test_backgrounds_of_ones_own_are_said_to_be_so(make_run):
+    answer = headline(load_run(make_run(n_backgrounds=300)))
+    assert "Each trial has a background of its own and is its unit." in answer.notes[0]
+    assert not answer.warnings
 
 
 def test_price_is_the_ratio_of_the_files(run_folder):

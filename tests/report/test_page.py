@@ -136,7 +136,7 @@ def test_p_values_need_backgrounds(make_run, n, shown):
     cells = [cell for row in page.rows for cell in row if " (Holm " in cell]
     assert cells
     assert all(cell.endswith("p – (Holm –)") for cell in cells) is not shown
-    assert (f"No p is shown: the test trials share only {n} distinct slices" in page.words) is not shown
+    assert (f"No p is shown: {n} distinct slices are too few" in page.words) is not shown
 
 
 def test_panel_shows_up_to_four_trials_of_each_class(make_run, monkeypatch):

@@ -13,6 +13,7 @@ from taskct.study.areas import area_difference, area_interval, by_group, retrain
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
 from taskct.study.ratings import ratings_of_run
+from taskct.study.resampling import unit_of
 from taskct.study.stages import RunFolder
 from taskct.trials import TRUTH, Trials
 from tiny_study import tiny_run
@@ -35,8 +36,8 @@ test_of.__test__ = False
 
 def test_trials_of_their_own_cases_are_delongs():
     test = test_of(np.arange(N))
-    assert area_interval(SCORES[0], test) == delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
-    assert area_difference(SCORES, test) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT])
+    assert area_interval(SCORES[0], unit_of(test)) == delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
+    assert area_difference(SCORES, unit_of(test)) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT])
 
 
 def test_trials_that_share_cases_are_clustered():
@@ -44,9 +45,9 @@ def test_trials_that_share_cases_are_clustered():
     clusters = Clusters.of(cases[PRESENT], cases[~PRESENT])
     test = test_of(cases)
     wanted = clustered_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT], clusters)
-    assert area_interval(SCORES[0], test) == wanted
+    assert area_interval(SCORES[0], unit_of(test)) == wanted
     assert wanted != delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
-    assert area_difference(SCORES, test) == paired_clustered(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
+    assert area_difference(SCORES, unit_of(test)) == paired_clustered(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
 
 
 def arm_results(n_seeds):
@@ -60,11 +61,10 @@ def arm_results(n_seeds):
 
 def test_seeds_are_the_readers():
     results, pair = arm_results(3), [("lambda=0.9", "lambda=0")]
-    (row,) = retraining(results, pair, test_of(np.arange(N)))
+    (row,) = retraining(results, pair, unit_of(test_of(np.arange(N))))
     assert row["n_seeds"] == 3
     assert row["ci_low"] < row["delta_auc"] < row["ci_high"]
-    assert retraining(arm_results(1), pair, test_of(np.arange(N))) == []
-    assert retraining(results, pair, test_of(np.arange(N) // 2)) == []  # the analysis takes trials to be independent
+    assert retraining(arm_results(1), pair, unit_of(test_of(np.arange(N)))) == []
 
 
 def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder):
@@ -88,9 +88,9 @@ def test_each_task_by_itself() -> None:
     test = Trials(images, images, present, {name: np.arange(n, dtype=float) for name in TRUTH})
     (first, *_) = arm_results(1)
     result = dataclasses.replace(first, scores={"ho": t})
-    rows = by_group([result], group, ("a", "b", "c"), test)
+    rows = by_group([result], group, ("a", "b", "c"), unit_of(test))
     assert [(row["group"], row["auc"], row["n_present"], row["n_absent"]) for row in rows] == [
         ("a", 1.0, 2, 2),
         ("b", 0.0, 2, 2),
     ]
-    assert by_group([result], np.zeros(n, dtype=np.int64), ("all",), test) == []
+    assert by_group([result], np.zeros(n, dtype=np.int64), ("all",), unit_of(test)) == []

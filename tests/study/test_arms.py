@@ -47,6 +47,24 @@ def test_every_combination_of_a_grid_is_a_variant_once() -> None:
     assert blend.depends_on[1:] == (f"finetune {deep.control} seed=0", f"finetune {deep.name} seed=0")
 
 
+def test_a_name_says_the_very_value() -> None:
+    """Neighbouring settings have names, stages and files of their own, and none reads as another value."""
+    near = {
+        "lambdas": [0, 0.7, 0.95, 0.9500001, 0.9999999],
+        "blend_lambda": 0.9999999,
+        "blend_alphas": [0.2, 0.2000001],
+    }
+    grid = {"training.max_gradient_norm": [0.5, 0.50000001]}
+    arms = arms_of(make_settings(SMALL, {"training": {**near, "max_gradient_norm": 0.5}, "grid": grid}))
+    names = [arm.name for arm in arms]
+    plain = ["mse", "lambda=0", "lambda=0.7", "lambda=0.95", "lambda=0.9500001", "lambda=0.9999999"]
+    assert names[1:9] == [*plain, "lambda=0.9999999 alpha=0.2", "lambda=0.9999999 alpha=0.2000001"]
+    assert names[9:11] == ["mse max_gradient_norm=0.50000001", "lambda=0 max_gradient_norm=0.50000001"]
+    for attribute in ("name", "file_stem"):
+        assert len({getattr(arm, attribute) for arm in arms}) == len(arms)
+    assert {part.name for arm in arms if arm.alpha for part in arm.parts} <= set(names)
+
+
 def test_the_other_head_is_a_variant_without_a_blend() -> None:
     arms = arms_of(make_settings(SMALL, {"training": {"other_head_lambda": 0.9}}))
     other = [arm for arm in arms if arm.variant == " head=eye"]

@@ -34,6 +34,12 @@ def test_a_head_for_every_region() -> None:
     assert group_of(settings, trials).tolist() == [0, 1, 2, 3]
 
 
+def test_sites_that_nearly_meet_have_names_of_their_own() -> None:
+    sites = [[5.0, 0.0], [5.0000001, 0.0]]
+    settings = make_settings({"signal": {"site": "list", "sites_mm": sites}, "training": {"head_per": "site"}})
+    assert group_labels(settings) == ("(5, 0) mm", "(5.0000001, 0) mm")
+
+
 def test_a_head_for_every_listed_site() -> None:
     sites = [[0.0, 0.0], [5.0, -5.0]]
     settings = make_settings({"signal": {"site": "list", "sites_mm": sites}, "training": {"head_per": "site"}})

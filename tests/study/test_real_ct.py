@@ -80,7 +80,8 @@ def test_the_report_says_how_many_backgrounds_stand_behind_it(run):
     assert task["n_backgrounds"]["test"] == n_test < 20
     page = " ".join(html.unescape((run.path / "report.html").read_text()).split())
     assert task["background_note"] in page
-    assert f"on {n_test} distinct backgrounds" in page
+    assert f"on {n_test} distinct slices" in page
+    assert "its unit is the whole slice" in page
 
 
 def test_no_identifier_of_the_series_reaches_the_run_folder(run, real_ct):

@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 
 from taskct.config import make_settings
+from taskct.study.areas import by_group
 from taskct.study.arms import arms_of
+from taskct.study.choices import choose
 from taskct.study.evaluate import JOINT, ArmResult
-from taskct.study.results import choose, hallucination, summarize, trade_off, write_json
+from taskct.study.false_signals import hallucination
+from taskct.study.resampling import Resampling, unit_of
+from taskct.study.results import over_seeds, scores_csv, summarize, write_json
+from taskct.study.tradeoff import trade_off
 from taskct.trials import TRUTH, Trials
 
 SETTINGS = make_settings(
@@ -129,6 +134,135 @@ def test_summary_pairs_every_arm_with_its_fair_control(results, test_trials):
         assert bias["absent_bias_hu"]["ci_low"] < bias["absent_bias_hu"]["value"] < bias["absent_bias_hu"]["ci_high"]
         # 200 standard normal biases a class, about 0 and −2: 0.4 is 5.6 standard errors.
         assert bias["present_bias_hu"]["value"] - bias["absent_bias_hu"]["value"] == pytest.approx(-2.0, abs=0.4)
+
+
+def copied(results, n_copies):
+    """Every trial of every arm several times over."""
+    found = copy.deepcopy(results)
+    for result in found:
+        for values in (result.scores, result.quality):
+            for name in values:
+                values[name] = np.repeat(values[name], n_copies)
+    return found
+
+
+def on_backgrounds(cases, n_copies=1):
+    """Test trials on these backgrounds, each several times over."""
+    image = np.zeros((N * n_copies, 4, 4), dtype=np.float32)
+    truth = {key: np.zeros(N * n_copies) for key in TRUTH} | {"case": np.repeat(cases, n_copies).astype(float)}
+    return Trials(image, image, np.repeat(np.arange(N) % 2 == 0, n_copies), truth)
+
+
+def intervals_of(content, where=""):
+    """Every interval in result files, by where it stands."""
+    if isinstance(content, dict):
+        if "ci_low" in content:
+            yield where, content["ci_high"] - content["ci_low"]
+        for key, value in content.items():
+            yield from intervals_of(value, f"{where}/{key}")
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from intervals_of(value, f"{where}/{number}")
+
+
+def test_copies_of_every_trial_narrow_no_interval(results):
+    """Trials of one background that are alike say as much as one: a law for every figure that a study has."""
+    n_copies = 5
+    group = np.arange(N) // 2 % 2
+
+    def files(results, test, group):
+        return {
+            "summary": summarize(results, test, SETTINGS),
+            "tradeoff": trade_off(results, test, SETTINGS),
+            "hallucination": hallucination(results, test, SETTINGS),
+            "groups": by_group(results, group, ("a", "b"), unit_of(test)),
+        }
+
+    single = dict(intervals_of(files(results, on_backgrounds(np.arange(N)), group)))
+    test = on_backgrounds(np.arange(N), n_copies)
+    clustered = dict(intervals_of(files(copied(results, n_copies), test, np.repeat(group, n_copies))))
+    assert single.keys() == clustered.keys()
+    assert {where.split("/")[1] for where in single} == {"summary", "tradeoff", "hallucination", "groups"}
+    assert len(single) > 200
+    for where, width in single.items():
+        # Single trials would give 1/√5 = 0.45. Two bootstraps of 200 resamples: 8 % each, 4.5 errors of their ratio.
+        assert clustered[where] == pytest.approx(width, rel=0.5, abs=1e-12), where
+    ratios = [clustered[where] / width for where, width in single.items() if width > 0]
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.05)
+
+
+def test_one_background_of_a_class_is_no_unit(results):
+    """With nothing to resample the trials are taken as single ones, and the study says so."""
+    cases = np.where(np.arange(N) % 2 == 0, 0, np.arange(N))
+    for own in (np.zeros(N), cases):
+        unit = unit_of(on_backgrounds(own))
+        assert unit.as_json() == {
+            "unit": "trial",
+            "over_backgrounds": False,
+            "few": len(np.unique(own)) < 50,
+            "p_values": False,
+        }
+    plain, alone = (summarize(results, on_backgrounds(own), SETTINGS) for own in (np.arange(N), np.zeros(N)))
+    assert plain == alone
+
+
+@pytest.mark.parametrize(("n_cases", "few", "p_values"), [(60, False, True), (20, True, True), (9, True, False)])
+def test_few_backgrounds_are_told(n_cases, few, p_values):
+    told = unit_of(on_backgrounds(np.arange(N) % n_cases // 2 * 2)).as_json()
+    assert told["unit"] == "background"
+    told = unit_of(on_backgrounds(np.arange(N) // 2 % n_cases)).as_json()
+    assert told == {"unit": "background", "over_backgrounds": True, "few": few, "p_values": p_values}
+
+
+def test_false_signals_that_two_arms_paint_alike_leave_room_for_a_difference(results):
+    shared, hits = on_backgrounds(np.arange(N) // 20), np.zeros(N, dtype=bool)
+    absent = ~shared.signal_present
+    found = Resampling.of(shared, SETTINGS).rate_difference(hits, hits, of=absent)
+    # 20 backgrounds: of such that differ in any trial, none was seen.
+    assert (found.value, found.ci_high) == pytest.approx((0.0, 1.0 - 0.025 ** (1 / 20)))
+    assert found.ci_low == -found.ci_high
+
+
+@pytest.mark.parametrize(
+    ("missing", "curves", "within", "monotone"),
+    [
+        (["lambda=0.5"], True, True, True),  # what is left is compared
+        (["lambda=0", "lambda=0 head=eye"], False, False, True),  # no control of either head
+        (["lambda=0.9"], False, True, True),  # no end of the blend
+        (["lambda=0.9 alpha=0.2"], True, True, True),
+        (["lambda=0", "lambda=0.5"], False, True, None),  # the other head has a control of its own
+        (None, False, False, None),  # nowhere
+    ],
+)
+def test_an_observer_that_could_not_be_fitted_to_an_arm_is_left_out_there(
+    results, test_trials, missing, curves, within, monotone
+):
+    holed = copy.deepcopy(results)
+    without = [r for r in holed if missing is None or r.arm.name in missing]
+    for result in without:
+        for values in (result.scores, result.validation_auc, result.regularization):
+            values.pop("ho_eye", None)
+    found = trade_off(holed, test_trials, SETTINGS)
+    whole = trade_off(results, test_trials, SETTINGS)["observers"]
+    assert {name: row for name, row in found["observers"].items() if name != "ho_eye"} == {
+        name: row for name, row in whole.items() if name != "ho_eye"
+    }
+    if missing is None:
+        assert "ho_eye" not in found["observers"]
+    else:
+        row = found["observers"]["ho_eye"]
+        assert (row["curves"] is not None, row["within_tolerance"] is not None) == (curves, within)
+        assert row["monotone"] is monotone
+    summary = summarize(holed, test_trials, SETTINGS)
+    gone = {r.arm.name for r in without}
+    assert {a["name"] for a in summary["arms"] if "ho_eye" not in a["observers"]} == gone
+    assert not [p for p in summary["paired"] if p["observer"] == "ho_eye" and gone & {p["arm"], p["versus"]}]
+    chosen = choose(holed, make_settings(SETTINGS.model_dump(), {"evaluation": {"chosen_price": 0.5}}))
+    task = {"lambda=0.5", "lambda=0.9"}
+    assert chosen["chosen_arm"] in (task - gone or task)
+    assert ("could not be fitted" in chosen["rule"]) is bool(task & gone)
+    assert over_seeds(holed, test_trials)["rows"] == []
+    assert "ho_eye" in scores_csv(holed, test_trials) or missing is None
 
 
 def test_json_is_strict_and_written_whole(tmp_path):

@@ -102,13 +102,13 @@ class TrainingSettings(Section):
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
         for name, weights in (("lambdas", self.lambdas), ("blend_alphas", self.blend_alphas)):
-            if len({f"{w:g}" for w in weights}) != len(weights):
-                raise ValueError(f"training.{name} must differ in their first 6 digits, and {list(weights)} do not")
+            if len(set(weights)) != len(weights):
+                raise ValueError(f"training.{name} must differ, and {list(weights)} do not")
         if 0.0 not in self.lambdas:
             raise ValueError(f"training.lambdas must hold 0, the control, and {list(self.lambdas)} do not")
         for name, weight in (("blend_lambda", self.blend_lambda), ("other_head_lambda", self.other_head_lambda)):
             if weight is not None and (weight == 0 or weight not in self.lambdas):
-                raise ValueError(f"training.{name} is {weight:g}: give a λ > 0 of training.lambdas, or null")
+                raise ValueError(f"training.{name} is {weight}: give a λ > 0 of training.lambdas, or null")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")
         return self

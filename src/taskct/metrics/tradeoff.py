@@ -4,6 +4,7 @@ A curve is a set of points (RMSE, AUC), one for each arm, all measured on the sa
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.special import ndtri
 
+from taskct.metrics.auc_bootstrap import resample_trials
+from taskct.metrics.clustered import Clusters, clustered_covariance
 from taskct.metrics.intervals import check_confidence, chunk_sizes, percentile_bounds, resample_counts
 from taskct.metrics.roc import auc, delong_covariance, weighted_auc
 
@@ -70,6 +73,7 @@ def compare_curves(
     b_mse: NDArray[np.floating],
     signal_present: NDArray[np.bool_],
     *,
+    clusters: Clusters | None = None,
     n_bootstrap: int = 1000,
     confidence: float = 0.95,
     seed: int,
@@ -88,6 +92,9 @@ def compare_curves(
         MSE of every arm and trial, HU², the shape of the scores.
     signal_present
         Truth of each trial, shape `(n_trials,)`.
+    clusters
+        Cluster (background, case) of every trial, in either class in the order of the trials; whole clusters are then
+        drawn, with their trials of both classes. Left out: trials, within each class.
     n_bootstrap
         Number of resamples, at least 2.
     confidence
@@ -106,14 +113,14 @@ def compare_curves(
     ------
     ValueError
         If the curves share no range of RMSE, a shape does not fit, a class has fewer than 2 trials, a value
-        is not finite, an MSE is negative, or a setting is out of range.
+        is not finite, an MSE is negative, the clusters are those of other trials, or a setting is out of range.
 
     Notes
     -----
-    A resample draws trials with replacement within each class, the same ones for all arms of both curves, and
-    moves RMSE and AUC together. The shared range stays that of the whole sample; where a resampled curve ends
-    short of it, the AUC of its last arm is held. The interval covers the choice of test trials, not another
-    training.
+    A resample draws trials with replacement within each class, or clusters as `resample_trials` does, the same ones
+    for all arms of both curves, and moves RMSE and AUC together. The shared range stays that of the whole sample;
+    where a resampled curve ends short of it, the AUC of its last arm is held. The interval covers the choice of test
+    trials, not another training.
     """
     present = np.asarray(signal_present)
     for name, scores, mse in (("a", a_scores, a_mse), ("b", b_scores, b_mse)):
@@ -134,15 +141,31 @@ def compare_curves(
     grid = np.linspace(low, high, n_grid)
     delta = float(_mean_difference(points, grid)[0])
 
-    rng = np.random.default_rng(seed)
     replicates = []
+    for weights in _resamples(present, clusters, n_bootstrap, seed):
+        points = [_weighted_points(scores, mse, present, weights) for scores, mse in curves]
+        replicates.append(_mean_difference(points, grid))
+    df = math.inf if clusters is None else clusters.n - 1
+    return CurveComparison(delta, *percentile_bounds(np.concatenate(replicates), confidence, df=df), low, high)
+
+
+def _resamples(
+    present: NDArray[np.bool_], clusters: Clusters | None, n_bootstrap: int, seed: int
+) -> Iterator[NDArray[np.float64]]:
+    """Weights of all trials, shape `(n_resamples, n_trials)`, in chunks of resamples."""
+    if clusters is not None:
+        clusters.check(int(present.sum()), int((~present).sum()))
+        for w_present, w_absent in resample_trials(clusters, n_bootstrap=n_bootstrap, seed=seed):
+            weights = np.empty((len(w_present), len(present)))
+            weights[:, present], weights[:, ~present] = w_present, w_absent
+            yield weights
+        return
+    rng = np.random.default_rng(seed)
     for chunk in chunk_sizes(n_bootstrap, len(present)):
         weights = np.empty((chunk, len(present)))
         for members in (present, ~present):
             weights[:, members] = resample_counts(rng, int(members.sum()), chunk)
-        points = [_weighted_points(scores, mse, present, weights) for scores, mse in curves]
-        replicates.append(_mean_difference(points, grid))
-    return CurveComparison(delta, *percentile_bounds(np.concatenate(replicates), confidence), low, high)
+        yield weights
 
 
 def best_within(
@@ -188,7 +211,11 @@ def best_within(
 
 
 def monotone_within_intervals(
-    t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, confidence: float = 0.95
+    t_present: NDArray[np.floating],
+    t_absent: NDArray[np.floating],
+    *,
+    clusters: Clusters | None = None,
+    confidence: float = 0.95,
 ) -> bool:
     """Whether the AUC never drops, beyond chance, from one arm to the next.
 
@@ -197,23 +224,26 @@ def monotone_within_intervals(
     t_present, t_absent
         Test statistics with the arms as rows in order of λ, shapes `(n_arms, n_present)` and `(n_arms,
         n_absent)`.
+    clusters
+        Cluster of every trial; the intervals are then Obuchowski's. Left out: every trial on its own, and DeLong's.
     confidence
         Of the interval of each successive difference, in (0, 1).
 
     Returns
     -------
-    True unless the paired DeLong interval of some difference AUC[i+1] − AUC[i] lies wholly below 0.
+    True unless the paired interval of some difference AUC[i+1] − AUC[i] lies wholly below 0.
 
     Raises
     ------
     ValueError
         If there are fewer than 2 arms, the number of arms differs, a class has fewer than 2 trials, a value
-        is not finite or `confidence` is out of range.
+        is not finite, the clusters are those of other trials or `confidence` is out of range.
 
-    Notes ----- Failing to show a drop is not showing a rise, and small samples pass easily: quote the
-    intervals beside it. The steps are not corrected for their number: where the AUC is truly flat over k
-    steps, False comes up by chance with probability of at most about k (1 − confidence) / 2. A slow decline
-    of many small steps can pass.
+    Notes
+    -----
+    Failing to show a drop is not showing a rise, and small samples pass easily: quote the intervals beside it. The
+    steps are not corrected for their number: where the AUC is truly flat over k steps, False comes up by chance with
+    probability of at most about k (1 − confidence) / 2. A slow decline of many small steps can pass.
 
     Examples
     --------
@@ -222,7 +252,11 @@ def monotone_within_intervals(
     True
     """
     check_confidence(confidence)
-    covariance = delong_covariance(t_present, t_absent)
+    covariance = (
+        delong_covariance(t_present, t_absent)
+        if clusters is None
+        else clustered_covariance(t_present, t_absent, clusters)
+    )
     if len(covariance) < 2:
         raise ValueError(f"an order needs at least 2 arms; there are {len(covariance)}")
     areas = np.array([auc(p, a) for p, a in zip(t_present, t_absent, strict=True)])

@@ -1,4 +1,4 @@
-"""What the paired comparisons may claim together: Holm's adjustment, and when p-values are shown at all."""
+"""What the paired comparisons may claim together: Holm's adjustment."""
 
 import math
 
@@ -10,13 +10,6 @@ from taskct.report.run import Run
 LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""
 JOINT = next(iter(OBSERVERS))
-_MIN_BACKGROUNDS = 10
-
-
-def p_values_hold(run: Run) -> bool:
-    """Whether the test trials lie on enough distinct backgrounds for p-values to mean something."""
-    n_backgrounds = run.task.n_backgrounds.get("test")
-    return n_backgrounds is None or n_backgrounds >= _MIN_BACKGROUNDS
 
 
 def same_denoiser(run: Run) -> list[str]:

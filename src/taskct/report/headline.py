@@ -3,14 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from taskct.report.comparisons import JOINT, gains_and_losses, p_values_hold
+from taskct.report.comparisons import JOINT, gains_and_losses
 from taskct.report.labels import arm_label, observer_label
+from taskct.report.resampling import few_warning, only_these, unit_note
 from taskct.report.results import Arm, Estimate, WithinTolerance
 from taskct.report.run import Run
-
-_FEW_BACKGROUNDS = 50
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:
@@ -28,11 +25,24 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
 def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
     """Write an estimate with its interval, which does not break across lines.
 
+    A bound of a difference (`signed`) that would read as 0 has further digits, since its sign decides.
+
     >>> interval(Estimate(0.02, -0.01, 0.05), 2, signed=True).replace("\N{NO-BREAK SPACE}", " ")
     '+0.02 [−0.01, +0.05]'
+    >>> interval(Estimate(0.02, 0.0004, 0.05), 3, signed=True).replace("\N{NO-BREAK SPACE}", " ")
+    '+0.020 [+0.0004, +0.050]'
     """
-    value, low, high = (number(v, digits, signed=signed) for v in (estimate.value, estimate.ci_low, estimate.ci_high))
-    return f"{value} [{low},\N{NO-BREAK SPACE}{high}]"
+    low, high = (
+        number(bound, _digits(bound, digits) if signed else digits, signed=signed)
+        for bound in (estimate.ci_low, estimate.ci_high)
+    )
+    return f"{number(estimate.value, digits, signed=signed)} [{low},\N{NO-BREAK SPACE}{high}]"
+
+
+def _digits(bound: float, digits: int) -> int:
+    """Digits after the point that tell a bound from 0; no more than three further ones."""
+    further = (n for n in range(digits, digits + 4) if float(f"{bound:.{n}f}") != 0)
+    return next(further, digits)
 
 
 def percent(share: Estimate) -> Estimate:
@@ -102,7 +112,7 @@ def _verdict(run: Run) -> str:
         return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
     gains, losses, unclear = ([observer_label(o) for o in part] for part in gains_and_losses(run))
     price = _price(run, chosen)
-    only = "" if p_values_hold(run) else f" This holds for these {run.task.n_backgrounds['test']} {_group(run)} only."
+    only = only_these(run)
     if not gains and not losses:
         return (
             f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
@@ -116,11 +126,6 @@ def _verdict(run: Run) -> str:
     if unclear:
         text += f", and shows no sure difference for the {listed(unclear)}"
     return f"{text}; the price is {price}.{only}"
-
-
-def _group(run: Run) -> str:
-    name = run.task.group_name
-    return name.removesuffix("s") if run.task.n_backgrounds.get("test") == 1 else name
 
 
 def _mse(run: Run) -> str:
@@ -244,14 +249,7 @@ def _ordered(run: Run) -> Sequence[str]:
 
 
 def _notes(run: Run) -> list[str]:
-    n_test = run.summary.n_test
-    n_backgrounds = run.task.n_backgrounds.get("test")
-    where = f" on {n_backgrounds} distinct backgrounds ({_group(run)})" if n_backgrounds is not None else ""
-    notes = [
-        f"Every interval (95 %) comes from the {n_test.present} signal-present and {n_test.absent} "
-        f"signal-absent test trials{where} of one trained model per seed. It does not cover what another "
-        "training would change."
-    ]
+    notes = [unit_note(run)]
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
     if len(run.seeds) > 1 and chosen != control:
         parts = []
@@ -272,13 +270,8 @@ def _notes(run: Run) -> list[str]:
 
 
 def _warnings(run: Run) -> list[str]:
-    warnings = []
-    n_backgrounds = run.task.n_backgrounds.get("test")
-    if n_backgrounds is not None and n_backgrounds < _FEW_BACKGROUNDS:
-        warnings.append(
-            f"The test trials share only {n_backgrounds} distinct {_group(run)}, yet the intervals treat "
-            f"trials as independent: over other {run.task.group_name} the numbers vary more than the intervals say."
-        )
+    few = few_warning(run)
+    warnings = [] if few is None else [few]
     gains, losses, unclear = gains_and_losses(run)
     if gains == [JOINT] and losses + unclear:
         warnings.append(
@@ -312,20 +305,15 @@ def _hallucinated(run: Run) -> list[str]:
             f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, the {control.label} "
             f"control in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
         )
-    if chosen.name != control.name and _larger_bias(run, chosen, control):
+    excess = painted.excess_present_bias_hu
+    if excess is not None and excess.sign > 0:
         biases = [interval(arm.hallucination.present_bias_hu, 2, signed=True) for arm in (chosen, control)]
         warnings.append(
             f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than the "
-            f"{control.label} control's, {biases[1]} HU: signals are overdrawn or wiped out."
+            f"{control.label} control's, {biases[1]} HU, by {interval(excess, 2, signed=True)} HU: "
+            "signals are overdrawn or wiped out."
         )
     return warnings
-
-
-def _larger_bias(run: Run, arm: Arm, control: Arm) -> bool:
-    """Whether the mean present bias is larger in size, beyond chance over the same trials."""
-    a, b = (run.site_bias[x.name, x.seed].present for x in (arm, control))
-    excess = np.sign(a.mean()) * a - np.sign(b.mean()) * b
-    return bool(excess.mean() > 1.96 * excess.std() / np.sqrt(len(excess)))
 
 
 def _at_edge(run: Run) -> list[str]:

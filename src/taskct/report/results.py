@@ -266,6 +266,8 @@ class FalseSignal:
     """Share of the signal-absent test trials, in [0, 1]."""
     delta_to_control: Estimate | None
     """Rate minus the control's."""
+    excess_present_bias_hu: Estimate | None
+    """Size of the mean bias at real signals minus that of the control's, HU."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,20 @@ class FalseSignals:
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """What every interval of the run resamples, as the study decided."""
+
+    unit: Literal["trial", "background"]
+    """A background where test trials share some."""
+    over_backgrounds: bool
+    """Whether the intervals hold for other backgrounds too."""
+    few: bool
+    """Whether the backgrounds are so few that intervals are somewhat too narrow."""
+    p_values: bool
+    """Whether they are enough for a p-value to mean something."""
+
+
+@dataclass(frozen=True)
 class Task:
     """`task.json`."""
 
@@ -291,6 +307,7 @@ class Task:
     """Distinct backgrounds per split."""
     group_name: Literal["phantoms", "slices", "patients"]
     """What `n_backgrounds` counts."""
+    resampling: Resampling
     background_note: str | None
     pixel_mm: Annotated[float, Field(gt=0)]
     roi_px: int

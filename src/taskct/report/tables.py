@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from taskct.report.comparisons import JOINT, adjusted_over_table, p_values_hold, same_denoiser
+from taskct.report.comparisons import JOINT, adjusted_over_table, same_denoiser
 from taskct.report.headline import interval, number, percent
 from taskct.report.labels import arm_label, observer_label
+from taskct.report.resampling import no_p
 from taskct.report.results import Estimate
 from taskct.report.run import Run
+from taskct.setting_text import setting_text
 
 NONE = "–"
 
@@ -36,6 +38,13 @@ def _seed(run: Run, seed: int) -> list[str]:
 
 def _or_none(estimate: Estimate | None, digits: int, *, signed: bool = False) -> str:
     return NONE if estimate is None else interval(estimate, digits, signed=signed)
+
+
+def _bounded(value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """A number with its interval, or alone where nothing can be said of it."""
+    if low is None or high is None:
+        return f"{number(value, 3, signed=signed)} [{NONE}]"
+    return interval(Estimate(value, low, high), 3, signed=signed)
 
 
 def key_table(run: Run) -> Table:
@@ -93,7 +102,7 @@ def arm_table(run: Run) -> Table:
 def paired_table(run: Run) -> Table:
     """Tabulate the paired differences, p-values plain and Holm-adjusted over the table."""
     paired = run.summary.paired
-    shown = p_values_hold(run)
+    shown = run.task.resampling.p_values
     adjusted = adjusted_over_table(run)
     cells: dict[tuple[str, str, int], dict[str, str]] = {}
     for row, p_holm in zip(paired, adjusted, strict=True):
@@ -106,8 +115,7 @@ def paired_table(run: Run) -> Table:
         for (arm, versus, seed), by in cells.items()
     ]
     columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
-    trials, groups = (found.get("test", 0) for found in (run.task.n_trials, run.task.n_backgrounds))
-    how = f"Obuchowski's variance, clustered by {run.task.group_name}" if groups < trials else "paired DeLong"
+    how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
     caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
@@ -115,10 +123,7 @@ def paired_table(run: Run) -> Table:
         if same_denoiser(run):
             caption += " A fresh observer on λ = 0 with the other head only repeats the control and is left out there."
     else:
-        caption += (
-            f"No p is shown: the test trials share only {run.task.n_backgrounds['test']} distinct "
-            f"{run.task.group_name}, so they are not the independent trials that a p-value counts."
-        )
+        caption += no_p(run)
     return Table(caption, columns, rows)
 
 
@@ -127,37 +132,37 @@ def group_table(run: Run) -> Table:
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in run.groups.rows:
         if row.seed == run.seed:
-            low, high = (math.nan if bound is None else bound for bound in (row.ci_low, row.ci_high))
-            cell = interval(Estimate(row.auc, low, high), 3)
+            cell = _bounded(row.auc, row.ci_low, row.ci_high)
             cells.setdefault((row.arm, row.group), {})[row.observer] = cell
     rows = [[arm_label(arm), group, *(by.get(o, NONE) for o in run.observers)] for (arm, group), by in cells.items()]
     columns = ["Arm", "Task", *(f"AUC, {observer_label(o)}" for o in run.observers)]
     caption = (
         f"Each task by itself (seed {run.seed}): AUC on its test trials [95 % interval]. The joint head is the task's "
-        "own, the fresh observers are those fitted to all tasks together."
+        "own, the fresh observers are those fitted to all tasks together. A task with one background of a class "
+        "has no interval."
     )
     return Table(caption, columns, rows)
 
 
 def retraining_table(run: Run) -> Table:
     """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
+    shown, unit = run.task.resampling.p_values, run.task.resampling.unit
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in run.retraining.rows:
-        p = NONE if row.p_value is None else _p_value(row.p_value)
-        low, high = (math.nan if bound is None else bound for bound in (row.ci_low, row.ci_high))
-        cell = f"{interval(Estimate(row.delta_auc, low, high), 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
+        p = _p_value(row.p_value) if shown and row.p_value is not None else NONE
+        cell = f"{_bounded(row.delta_auc, row.ci_low, row.ci_high, signed=True)} p\N{NO-BREAK SPACE}{p}"
         cells.setdefault((row.arm, row.versus), {})[row.observer] = cell
     rows = [
         [arm_label(arm), arm_label(versus), *(by.get(o, NONE) for o in run.observers)]
         for (arm, versus), by in cells.items()
     ]
     columns = ["Arm", "Versus", *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
+    how = {"background": "Obuchowski–Rockette, clustered covariance", "trial": "one-shot U-statistic"}[unit]
     n_seeds = max((row.n_seeds for row in run.retraining.rows), default=0)
     caption = (
         f"The same differences over {n_seeds} training seeds and the test trials at once: seeds are the readers of an "
-        "MRMC analysis (one-shot U-statistic), so the interval holds another training too [95 % interval]. p is not "
-        "adjusted."
-    )
+        f"MRMC analysis ({how}), so the interval holds another training too [95 % interval]. "
+    ) + ("p is not adjusted." if shown else no_p(run))
     return Table(caption, columns, rows)
 
 
@@ -333,4 +338,4 @@ def _plain(value: object) -> str:
         return NONE
     if isinstance(value, list):
         return ", ".join(map(_plain, value)) or NONE
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return setting_text(value) if isinstance(value, float) else str(value)

@@ -12,6 +12,7 @@ from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, 
 from taskct.report.labels import observer_label
 from taskct.report.results import Arm, Floats
 from taskct.report.run import Run
+from taskct.setting_text import setting_text
 
 _HALO = withStroke(linewidth=2, foreground="white")
 
@@ -98,7 +99,7 @@ def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[Arm], di
         start = [a for a in ends if a.lambda_ == 0]
         stop = [a for a in ends if a.lambda_ == key[0]]
         look = {"color": ORANGE, "marker": "s", "line": "--"}
-        series[f"blend of λ = {key[0]:g} with the control"] = (part, look, [*start, *part, *stop])
+        series[f"blend of λ = {setting_text(key[0])} with the control"] = (part, look, [*start, *part, *stop])
     for name in sorted({a.head or "no" for a in other}):
         part = [a for a in other if (a.head or "no") == name]
         look = {"color": GREEN, "marker": "D", "line": ":", "face": "none"}
@@ -121,7 +122,8 @@ def _points(arms: Sequence[Arm], observer: str, measure: str) -> tuple[Floats, F
 
 
 def _short(arm: Arm) -> str:
-    return f"α={arm.alpha:g}" if arm.alpha is not None else f"λ={arm.lambda_:g}"
+    symbol, value = ("α", arm.alpha) if arm.alpha is not None else ("λ", arm.lambda_ or 0.0)
+    return f"{symbol}={setting_text(value)}"
 
 
 _Box = tuple[float, float, float, float]

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskct.config import Settings, make_settings, tree_of
 from taskct.errors import UserError
+from taskct.setting_text import setting_text
 
 LOW_DOSE = "low-dose"
 MSE = "mse"
@@ -92,7 +93,7 @@ class Arm:
         """Of a blend: the control and the λ denoiser."""
         if self.alpha is None or self.task_weight is None:
             raise ValueError(f"{self.name} is no blend")
-        name = f"lambda={self.task_weight:g}{self.variant}"
+        name = f"lambda={setting_text(self.task_weight)}{self.variant}"
         return self.control_arm, Arm(name, self.seed, self.task_weight, None, self.head, self.overrides)
 
     @property
@@ -128,7 +129,7 @@ def suffix(overrides: Overrides) -> str:
 
 
 def _short(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(thawed(value))
+    text = setting_text(value) if isinstance(value, float) else str(thawed(value))
     return re.sub(r"\s+", "", text)
 
 
@@ -212,7 +213,7 @@ def arms_of(settings: Settings) -> list[Arm]:
 
 
 def _trained(weight: float, seed: int, head: str | None, own: Overrides) -> Arm:
-    return Arm(f"lambda={weight:g}{suffix(own)}", seed, weight, None, head, own)
+    return Arm(f"lambda={setting_text(weight)}{suffix(own)}", seed, weight, None, head, own)
 
 
 def _family(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
@@ -228,4 +229,5 @@ def _blends(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
     if t.blend_lambda is None:
         return []
     head, w = t.head if t.loss == "slnn" else None, t.blend_lambda
-    return [Arm(f"lambda={w:g} alpha={a:g}{suffix(own)}", seed, w, a, head, own) for a in sorted(t.blend_alphas)]
+    names = {a: f"lambda={setting_text(w)} alpha={setting_text(a)}{suffix(own)}" for a in sorted(t.blend_alphas)}
+    return [Arm(name, seed, w, a, head, own) for a, name in names.items()]

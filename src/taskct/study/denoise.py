@@ -17,6 +17,7 @@ from taskct.dicom import read_series, read_slice
 from taskct.dicom_write import write_series
 from taskct.errors import UserError
 from taskct.image_stack import read_npy
+from taskct.setting_text import setting_text
 from taskct.study.arms import CONTROL, Arm
 from taskct.study.blends import load_blend
 from taskct.study.models import denoiser_of
@@ -124,7 +125,7 @@ def denoise_path(
     result = run(series.image_hu)
     result[series.padding] = series.image_hu[series.padding]
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
-    blend = f" alpha={denoiser.alpha:g}" if isinstance(denoiser, Blend) else ""
+    blend = f" alpha={setting_text(denoiser.alpha)}" if isinstance(denoiser, Blend) else ""
     write_series(result, series, target, description=f"taskct {name}"[: 64 - len(blend)] + blend)
     return target
 

@@ -1,6 +1,7 @@
 """The task of a study in words, from its settings."""
 
 from taskct.config import ProfileSettings, Settings
+from taskct.setting_text import setting_text
 from taskct.study.sources import DEFAULT_ORGANS
 
 BACKGROUNDS = {
@@ -24,7 +25,7 @@ def _organ(settings: Settings) -> str:
 
 def _values(pair: tuple[float, float]) -> str:
     low, high = pair
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return setting_text(low) if low == high else f"{setting_text(low)} to {setting_text(high)}"
 
 
 def _profile(profile: ProfileSettings) -> str:
@@ -40,8 +41,8 @@ def describe(settings: Settings) -> str:
     """The task in one paragraph."""
     g, h0 = settings.signal, settings.absent_signal
     place = {
-        "square": f"within ±{g.position_mm:g} mm of the region's centre in x and y",
-        "disc": f"within {g.position_mm:g} mm of the region's centre",
+        "square": f"within ±{setting_text(g.position_mm)} mm of the region's centre in x and y",
+        "disc": f"within {setting_text(g.position_mm)} mm of the region's centre",
         "list": f"at {len(g.sites_mm)} known place{'s' if len(g.sites_mm) > 1 else ''}",
         "organ": f"in {_organ(settings)}",
     }[g.site]
@@ -56,21 +57,22 @@ def _scan(settings: Settings) -> str:
     if settings.background.kind == "paired":
         return "The noisy image is the low-dose series, the reference the normal-dose one."
     beam = {"flat": "fan beam, flat detector", "curved": "fan beam, curved detector", "parallel": "parallel beam"}
-    dose = f"{s.dose_fraction:g} of full dose"
+    dose = f"{setting_text(s.dose_fraction)} of full dose"
     if s.exposure == "i0":
-        dose = f"{s.i0 * s.dose_fraction:,.0f} photons a ray ({dose})"
+        photons = s.i0 * s.dose_fraction
+        dose = f"{f'{photons:,.0f}' if photons >= 10 else f'{photons:.2g}'} photons a ray ({dose})"
     elif s.exposure == "mas":
         dose = f"{s.mas * s.dose_fraction:g} mAs ({dose})"
     else:
-        dose = f"{dose}, which is {s.noise_hu:g} HU in {s.noise_body_mm:g} mm of water"
+        dose = f"{dose}, which is {setting_text(s.noise_hu)} HU in {setting_text(s.noise_body_mm)} mm of water"
     parts = [
         f"{s.model}: {beam[s.detector]}" if s.model else beam[s.detector].capitalize(),
         "short scan" if s.scan == "short" else "full turn",
         f"{s.n_views} views a turn of {s.n_bins} bins",
         f"{s.kvp} kV spectrum with water beam-hardening correction" if s.energy == "poly" else "",
-        f"bowtie for {s.bowtie_mm:g} mm" if s.bowtie_mm else "",
-        f"tube current modulated ({s.tube_modulation:g})" if s.tube_modulation else "",
-        f"slices of {s.slice_mm:g} mm" if s.slice_mm else "",
+        f"bowtie for {setting_text(s.bowtie_mm)} mm" if s.bowtie_mm else "",
+        f"tube current modulated ({setting_text(s.tube_modulation)})" if s.tube_modulation else "",
+        f"slices of {setting_text(s.slice_mm)} mm" if s.slice_mm else "",
         dose,
     ]
     scan = ", ".join(part for part in parts if part)
@@ -80,8 +82,8 @@ def _scan(settings: Settings) -> str:
         )
     reference = "the noise-free" if s.reference == "noise-free" else "a full-dose"
     return (
-        f"{scan}, filtered backprojection ({s.filter}) at {s.pixel_mm:g} mm pixels; the reference is {reference} "
-        "image of the same object."
+        f"{scan}, filtered backprojection ({s.filter}) at {setting_text(s.pixel_mm)} mm pixels; the reference is "
+        f"{reference} image of the same object."
     )
 
 
@@ -92,11 +94,9 @@ def background_note(settings: Settings) -> str | None:
     noise = (
         ""
         if settings.background.kind == "label-map"
-        else ("The series' own noise is part of these backgrounds and of the reference. ")
+        else "The series' own noise is part of these backgrounds and of the reference. "
     )
     return noise + (
-        "What is kept apart between the "
-        "splits is the patient, or the slice of the only patient; then the slices are split in blocks of neighbours, "
-        "which look alike at the blocks' edges. Trials that share a background are not independent, and the "
-        "intervals do not know it."
+        "What is kept apart between the splits is the patient, or the slice of the only patient; then the slices are "
+        "split in blocks of neighbours, which look alike at the blocks' edges."
     )

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.errors import UserError
+from taskct.setting_text import setting_text
 from taskct.tasks.signals import SHAPES
 from taskct.trials import Trials
 
@@ -27,7 +28,7 @@ def group_labels(settings: Settings) -> tuple[str, ...]:
     elif per == "shape":
         labels = tuple(dict.fromkeys(g.shape))
     elif g.site == "list":
-        labels = tuple(f"({x:g}, {y:g}) mm" for x, y in g.sites_mm)
+        labels = tuple(f"({setting_text(x)}, {setting_text(y)}) mm" for x, y in g.sites_mm)
     else:
         raise UserError(
             f"training.head_per is site but signal.site is {g.site}: a head per site needs signal.site=list"

@@ -16,6 +16,7 @@ from taskct.scanner.insertion import insert_noise
 from taskct.scanner.kernels import KERNELS, WINDOWS, Kernel
 from taskct.scanner.presets import SCANNERS
 from taskct.scanner.projector import Projector
+from taskct.setting_text import setting_text
 from taskct.units import hu_to_mu
 
 Progress = Callable[[int, int, str], None]
@@ -120,7 +121,7 @@ def lower_dose(
         result[part] = noisy.cpu().numpy()
         if progress is not None:
             progress(part.stop, n, "")
-    write_series(result, series, target, description=f"taskct dose fraction {dose_fraction:g}, simulated")
+    write_series(result, series, target, description=f"taskct dose fraction {setting_text(dose_fraction)}, simulated")
     return target
 
 

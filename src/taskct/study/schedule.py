@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from taskct import __version__
 from taskct.errors import UserError
+from taskct.study.choices import quoted_seed
 from taskct.study.executors import Crew, do_here, do_stage, read_progress
 from taskct.study.graph import Stage
 from taskct.study.records import progress_path, read_failures
-from taskct.study.results import quoted_seed
 from taskct.study.stages import RunFolder
 from taskct.study.work import Progress, ended
 from taskct.training.parallel import agree, is_first, n_processes

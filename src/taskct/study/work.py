@@ -11,24 +11,18 @@ from taskct.errors import UserError
 from taskct.study.areas import by_group
 from taskct.study.arms import CONTROL, LOW_DOSE, MSE, arms_of
 from taskct.study.blends import save_blend
+from taskct.study.choices import choose, quoted_seed
 from taskct.study.describe import background_note, describe
 from taskct.study.evaluate import evaluate_arm, example_trials
 from taskct.study.evaluated import ArmResult, read_result, write_npz
+from taskct.study.false_signals import hallucination
 from taskct.study.graph import Stage, evaluation_stage
 from taskct.study.groups import group_labels, group_of
-from taskct.study.results import (
-    choose,
-    hallucination,
-    over_seeds,
-    quality_csv,
-    quoted_seed,
-    scores_csv,
-    summarize,
-    trade_off,
-    write_json,
-)
+from taskct.study.resampling import unit_of
+from taskct.study.results import over_seeds, quality_csv, scores_csv, summarize, write_json
 from taskct.study.simulate import simulate_store
 from taskct.study.stages import RunFolder, size_of
+from taskct.study.tradeoff import trade_off
 from taskct.study.train import train_arm
 from taskct.training.checkpoints import write_text
 from taskct.trials import SPLITS, Trials, crop, read_group_name, read_trials
@@ -146,7 +140,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     write(4, "hallucination.json", lambda: hallucination(results, test, settings))
     write(5, "retraining.json", lambda: over_seeds(results, test))
     labels = group_labels(settings)
-    write(6, "groups.json", lambda: {"rows": by_group(results, group_of(settings, test), labels, test)})
+    write(6, "groups.json", lambda: {"rows": by_group(results, group_of(settings, test), labels, unit_of(test))})
     write(7, "task.json", lambda: task_json(run, test, notes))
     write_npz(run.path / "examples.npz", examples(settings, test, results, str(choices["chosen_arm"])))
     write(9, "summary.json", lambda: summarize(results, test, settings))
@@ -174,6 +168,7 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
         "group_name": read_group_name(run.trials),
+        "resampling": unit_of(test).as_json(),
         "background_note": background_note(settings),
         "observer_notes": notes,
         "pixel_mm": settings.scanner.pixel_mm,

@@ -11,6 +11,7 @@ from scipy.stats import chi2, t
 from scipy.stats import f as f_distribution
 
 from taskct.errors import UserError
+from taskct.metrics.clustered import Clusters, clustered_covariance
 from taskct.metrics.intervals import check_confidence
 from taskct.metrics.mrmc.moments import MomentSums, distinct, moment_sums
 from taskct.metrics.mrmc.ratings import Ratings
@@ -142,7 +143,11 @@ class ObuchowskiRockette:
 
 
 def obuchowski_rockette(
-    ratings: Ratings, *, covariance: CovarianceMethod = "delong", confidence: float = 0.95
+    ratings: Ratings,
+    *,
+    covariance: CovarianceMethod = "delong",
+    clusters: Clusters | None = None,
+    confidence: float = 0.95,
 ) -> ObuchowskiRockette:
     """Analyse a fully crossed study by Obuchowski and Rockette's method as revised by Hillis.
 
@@ -155,6 +160,9 @@ def obuchowski_rockette(
         How errors of the AUCs are estimated: by DeLong's method, by the jackknife that leaves out one case, or by the
         unbiased U-statistic, with which the variance of a difference of two modalities is the one-shot variance of
         `analyze`.
+    clusters
+        Cluster (patient, background) of every case of either class, where cases are not independent; the covariance is
+        then Obuchowski's, which is DeLong's where each case is a cluster of its own.
     confidence
         Coverage wanted of the intervals, in (0, 1).
 
@@ -167,7 +175,7 @@ def obuchowski_rockette(
     UserError
         If a rating is missing, there are fewer than 2 readers or a class has fewer than 2 cases.
     ValueError
-        If `confidence` is out of range.
+        If `confidence` is out of range, or clusters are given with another covariance than "delong" or for other cases.
 
     Notes
     -----
@@ -196,7 +204,11 @@ def obuchowski_rockette(
     ratings, _ = only_rated(ratings)
     _check_crossed(ratings)
     sums = moment_sums(ratings)
-    if covariance == "u-statistic":
+    if clusters is not None:
+        if covariance != "delong":
+            raise ValueError(f"the covariance {covariance!r} takes cases to be independent: leave clusters out")
+        same, other = _clustered_covariances(ratings, clusters)
+    elif covariance == "u-statistic":
         same, other = u_statistic_covariances(sums)
     else:
         same, other = _case_covariances(sums, covariance)
@@ -268,6 +280,21 @@ def _case_covariances(sums: MomentSums, method: CovarianceMethod) -> tuple[NDArr
             (sums.by_present, sums.by_absent), (n_absent, n_present), divisors, strict=True
         )
     )
+    return _means_over_readers(covariance, n_modalities, n_readers)
+
+
+def _clustered_covariances(ratings: Ratings, clusters: Clusters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `u_statistic_covariances`, by Obuchowski's method for clustered cases."""
+    n_modalities, n_readers, n_cases = ratings.scores.shape
+    scores, present = ratings.scores.reshape(n_modalities * n_readers, n_cases), ratings.signal_present
+    covariance = clustered_covariance(scores[:, present], scores[:, ~present], clusters)
+    return _means_over_readers(covariance, n_modalities, n_readers)
+
+
+def _means_over_readers(
+    covariance: NDArray[np.float64], n_modalities: int, n_readers: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means of a covariance of all AUCs over one reader with themselves, and over pairs of different ones."""
     by_pair = covariance.reshape(n_modalities, n_readers, n_modalities, n_readers)
     same = np.einsum("arbr->ab", by_pair)
     other = by_pair.sum(axis=(1, 3)) - same

@@ -1,0 +1,75 @@
+"""What the page says of the unit that every interval resamples; the study decided it, in `task.json`."""
+
+from taskct.report.run import Run
+
+
+def backgrounds(run: Run) -> str:
+    """Name what the test trials show, as in "30 distinct slices".
+
+    Parameters
+    ----------
+    run
+        A loaded run.
+    """
+    n, name = run.task.n_backgrounds["test"], run.task.group_name
+    return f"{n} distinct {name.removesuffix('s') if n == 1 else name}"
+
+
+def unit_note(run: Run) -> str:
+    """Say what the intervals come from: the one place of the page that says it in full."""
+    n_test, r, group = run.summary.n_test, run.task.resampling, run.task.group_name
+    trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
+    text = f"Every interval (95 %) comes from the {trials}, of one trained model per seed. "
+    if not r.over_backgrounds:
+        text += f"It takes trials as independent and holds for {_these(run)} only. "
+    elif r.unit == "background":
+        text += f"Trials that share a background are not independent: its unit is {_whole(run)}. "
+        if group == "slices":
+            text += "Slices of one patient stand for other slices of that patient, not for other patients. "
+    else:
+        text += "Each trial has a background of its own and is its unit. "
+    return f"{text}It does not cover what another training would change."
+
+
+def few_warning(run: Run) -> str | None:
+    """Warn where the backgrounds are few, or None."""
+    r = run.task.resampling
+    if not r.over_backgrounds:
+        return (
+            f"The test trials show only {backgrounds(run)}, too few to resample: over other {run.task.group_name} the "
+            "numbers vary more than the intervals say."
+        )
+    if r.few:
+        return (
+            f"The test trials show only {backgrounds(run)}. Every interval takes that into account (its unit is "
+            f"{_unit(run)}), but with so few it is still somewhat too narrow."
+        )
+    return None
+
+
+def only_these(run: Run) -> str:
+    """Limit a verdict to the backgrounds at hand where no p-value can be had; empty otherwise."""
+    return "" if run.task.resampling.p_values else f" This holds for {_these(run)} only."
+
+
+def no_p(run: Run) -> str:
+    """Say why no p-value is shown; empty where they are."""
+    r = run.task.resampling
+    if r.p_values:
+        return ""
+    if not r.over_backgrounds:
+        return f"No p is shown: it would speak of {_these(run)} only."
+    return f"No p is shown: {backgrounds(run)} are too few to know how much they differ, which a p-value rests on."
+
+
+def _unit(run: Run) -> str:
+    return _whole(run) if run.task.resampling.unit == "background" else "the trial, each on its own background"
+
+
+def _whole(run: Run) -> str:
+    return f"the whole {run.task.group_name.removesuffix('s')}"
+
+
+def _these(run: Run) -> str:
+    n, name = run.task.n_backgrounds["test"], run.task.group_name
+    return f"this {name.removesuffix('s')}" if n == 1 else f"these {n} {name}"

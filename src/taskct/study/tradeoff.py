@@ -1,0 +1,138 @@
+"""The λ curve of a study against its blend curve, and the best arm at almost no price."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.config import Settings
+from taskct.metrics.intervals import Interval
+from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
+from taskct.study.areas import area_difference, area_interval
+from taskct.study.arms import CONTROL
+from taskct.study.choices import quoted_seed
+from taskct.study.evaluate import JOINT
+from taskct.study.evaluated import ArmResult
+from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
+from taskct.trials import Trials
+
+
+def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
+    """`tradeoff.json`: the λ curve against the blend curve, and the best arm that keeps the control's RMSE.
+
+    Those of the quoted seed; the arm is chosen on validation trials, its figures are the test trials'. What an observer
+    that could not be fitted to some arm leaves out is None.
+
+    Parameters
+    ----------
+    results
+        Every arm.
+    test
+        The test trials.
+    settings
+        The study.
+    """
+    seed, resampling = quoted_seed([r.arm for r in results], settings), Resampling.of(test, settings)
+    mine = {r.arm.name: r for r in results if r.arm.seed == seed}
+    sweep = [r for r in mine.values() if r.arm.trained and not r.arm.variant]
+    blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.variant]
+    if blend:
+        blend = [mine[CONTROL], *blend, mine[blend[0].arm.parts[1].name]]
+    observers = {}
+    for name in dict.fromkeys(name for r in sweep for name in r.scores):
+        swept = [r for r in sweep if name in r.scores]
+        observers[name] = {
+            "curves": _curves(blend, swept, name, resampling),
+            "within_tolerance": _within_tolerance(mine, name, resampling, settings.evaluation.tolerance),
+            "monotone": _auc_rises(swept, name, resampling),
+        }
+    return {
+        "tolerance": settings.evaluation.tolerance,
+        "control": CONTROL,
+        "seed": seed,
+        "confidence": CONFIDENCE,
+        "rmse_monotone": _rmse_rises(sweep, resampling),
+        "observers": observers,
+    }
+
+
+def _curves(
+    blend: Sequence[ArmResult], swept: Sequence[ArmResult], name: str, resampling: Resampling
+) -> dict[str, Any] | None:
+    """The two curves of an observer compared; None without a blend and its ends, or a range of RMSE that both have."""
+    rated = [r for r in blend if name in r.scores]
+    # A blend has no jointly trained head: its ends alone are no curve.
+    if len(rated) < 3 or rated[0] is not blend[0] or rated[-1] is not blend[-1]:
+        return None
+    pair = rated, swept
+    scores = [np.stack([r.scores[name] for r in curve]) for curve in pair]
+    mse = [np.stack([_mse(r) for r in curve]) for curve in pair]
+    rmse = [np.sqrt(one.mean(axis=1)) for one in mse]
+    if max(r.min() for r in rmse) >= min(r.max() for r in rmse):
+        return None
+    unit = resampling.unit
+    found = compare_curves(scores[0], mse[0], scores[1], mse[1], unit.present, clusters=unit.clusters, **resampling.how)
+    if not found.ci_low <= found.delta_auc <= found.ci_high:
+        return None  # the range shared is so narrow that most resamples have none: nothing can be said
+    better = "blend" if found.ci_low > 0 else "trained" if found.ci_high < 0 else "neither"
+    delta = interval_json(Interval(found.delta_auc, found.ci_low, found.ci_high))
+    return {"better": better, "delta_auc": delta, "rmse_range_hu": [found.rmse_low_hu, found.rmse_high_hu]}
+
+
+def _within_tolerance(
+    mine: Mapping[str, ArmResult], name: str, resampling: Resampling, tolerance: float
+) -> dict[str, Any] | None:
+    """The arm with most AUC among those that keep the control's RMSE; None where no such arm has this observer."""
+    control = mine[CONTROL]
+    candidates = [
+        r
+        for r in mine.values()
+        if r.arm.task_weight is not None
+        and r.arm.control in mine
+        and name in r.scores
+        and name in r.validation_auc
+        and name in mine[r.arm.control].scores
+        # Heads of two kinds are two observers: they are not ranked against each other.
+        and not (name == JOINT and r.arm.head != control.arm.head)
+    ]
+    # Each against the control of its own kind.
+    price = np.array([r.validation_rmse_hu / mine[r.arm.control].validation_rmse_hu for r in candidates])
+    if not (price <= 1.0 + tolerance).any():
+        return None
+    areas = np.array([r.validation_auc[name] for r in candidates])
+    picked = candidates[best_within(price, areas, control_rmse=1.0, tolerance=tolerance)]
+    base = mine[picked.arm.control]
+    t = np.stack([picked.scores[name], base.scores[name]])
+    difference = area_difference(t, resampling.unit)
+    ratio = resampling.interval(np.stack([_mse(picked), _mse(base)], axis=1), lambda m: np.sqrt(m[:, 0] / m[:, 1]))
+    return {
+        "arm": picked.arm.name,
+        "rmse_ratio": interval_json(ratio),
+        "auc": interval_json(area_interval(t[0], resampling.unit)),
+        "delta_auc": interval_json(Interval(difference.delta_auc, difference.ci_low, difference.ci_high)),
+    }
+
+
+def _auc_rises(swept: Sequence[ArmResult], name: str, resampling: Resampling) -> bool | None:
+    """Whether an observer's AUC never falls, beyond chance, from one λ to the next; None with a single λ."""
+    if len(swept) < 2:
+        return None
+    unit, t = resampling.unit, np.stack([r.scores[name] for r in swept])
+    return monotone_within_intervals(
+        t[:, unit.present], t[:, ~unit.present], clusters=unit.clusters, confidence=CONFIDENCE
+    )
+
+
+def _rmse_rises(sweep: Sequence[ArmResult], resampling: Resampling) -> bool:
+    """Whether the RMSE never falls, beyond chance, from one λ to the next."""
+    for before, after in pairwise(sorted(sweep, key=lambda r: r.arm.task_weight or 0.0)):
+        pair = np.stack([_mse(after), _mse(before)], axis=1)
+        if resampling.interval(pair, lambda m: np.sqrt(m[:, 0]) - np.sqrt(m[:, 1])).ci_high < 0:
+            return False
+    return True
+
+
+def _mse(result: ArmResult) -> NDArray[np.float64]:
+    return result.quality["mse_hu2"]
