@@ -17,7 +17,8 @@ from taskct.metrics.roc import auc, delong_interval, paired_delong
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.choice import fit_chosen
 from taskct.observers.learning import expected_auc
-from taskct.study.observe import Eye, Task, observe, readings
+from taskct.study.observe import Eye, Plan, Task, readings
+from taskct.study.observe import observe as measure
 from taskct.study.observe.readings import build
 from taskct.truth_table import Truth
 
@@ -26,6 +27,11 @@ SIDE, NOISE_HU = 12, 20.0
 AXIS = np.arange(SIDE) - (SIDE - 1) / 2
 BLOB = 14.0 * np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 8.0)
 IDEAL = float(norm.cdf(np.sqrt(np.sum(BLOB**2) / NOISE_HU**2 / 2.0)))  # white noise, signal known exactly
+
+
+def observe(images, task, names, *, eye=EYE, versus=None, covariance=None, **plan):
+    """`taskct.study.observe.observe` with its plan spelled out."""
+    return measure(images, task, names, eye=eye, versus=versus, covariance=covariance, plan=Plan(**plan))
 
 
 def white(n, seed=0, **truth):

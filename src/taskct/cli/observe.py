@@ -17,7 +17,7 @@ from taskct.metrics.roc import roc_curve
 from taskct.observers import OBSERVERS
 from taskct.observers.eye import VIEWING_DISTANCE_MM
 from taskct.report.roc import draw_roc
-from taskct.study.observe import Eye, Mode, Observation, Task, observe
+from taskct.study.observe import Eye, Mode, Observation, Plan, Task, observe
 from taskct.study.observe.files import read_covariance, two_folders, write_observation
 from taskct.study.stages import resolve_device
 from taskct.terminal import note, out, print_roc, print_table, show_progress
@@ -167,6 +167,7 @@ def observe_command(
     size = stack.pixel_mm if pixel_mm is None else pixel_mm
     guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
+    plan = Plan(train_share, training_sets, learning, margin, specificity, confidence, seed)
     with show_progress() as progress:
         found = observe(
             stack.images,
@@ -175,13 +176,7 @@ def observe_command(
             versus=None if other is None else other.images,
             eye=eye,
             covariance=None if covariance is None else read_covariance(covariance),
-            train_share=train_share,
-            n_training_sets=training_sets,
-            learn=learning,
-            margin=margin,
-            specificity=specificity,
-            confidence=confidence,
-            seed=seed,
+            plan=plan,
             device=resolve_device(device),
             progress=progress.open("observe"),
         )
