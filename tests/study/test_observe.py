@@ -1,6 +1,7 @@
 """Observers on a user's images: against the closed form of a task, and what each result rests on."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -287,7 +288,7 @@ def test_a_margin_says_nothing_where_no_trial_is_missed():
     easy = images + (truth.signal_present[:, None, None] * 20 * BLOB).astype(np.float32)
     one = observe(easy, Task(truth), ["npw"], versus=2 * easy, eye=EYE, margin=0.05).observers[0]
     assert one.comparisons == ()
-    assert any("the margin cannot be tested" in note for note in one.notes)
+    assert any("no verdict on the margin: AUCs of 1.000 and 1.000" in note for note in one.notes)
 
 
 def test_scanning_results_are_clustered_too():
@@ -353,3 +354,38 @@ def test_an_auc_below_chance_is_said():
     one = observe(images, Task(truth), ["npw"], eye=EYE).observers[0]
     assert one.images.auc.ci_high < 0.5
     assert any("below chance" in note for note in one.notes)
+
+
+def test_six_test_images_give_an_interval_within_1_and_no_p():
+    images, truth = white(20, seed=7)
+    noisier = images + np.random.default_rng(5).normal(0, 200, images.shape).astype(np.float32)
+    for n_sets in (1, 2):
+        settings = {"train_share": 0.7, "n_training_sets": n_sets, "margin": 0.05}
+        found = observe(images, Task(truth), ["npw"], versus=noisier, **settings)
+        one = found.observers[0]
+        assert found.about["test"] == {"present": 3, "absent": 3, "cases": None}
+        assert -1.0 <= one.difference.ci_low <= one.difference.delta_auc <= one.difference.ci_high <= 1.0
+        assert math.isnan(one.difference.p_value)
+        assert one.comparisons == ()
+        assert any("no p: 3 + 3 test trials" in note and "no verdict" in note for note in one.notes)
+        assert math.isnan(found.p_holm()["npw"])
+
+
+def test_few_cases_have_no_p_however_many_images_they_hold():
+    cases = np.repeat(np.arange(20), 10)
+    images, truth = white(200, cases=cases)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    one = observe(images, Task(truth), ["npw"], versus=noisier, n_training_sets=1).observers[0]
+    assert math.isnan(one.difference.p_value)
+    assert any("no p: 10 test cases" in note for note in one.notes)
+
+
+def test_at_the_ceiling_a_margin_has_no_verdict():
+    images, truth = white(400, seed=8)
+    easy = images + (truth.signal_present[:, None, None] * 0.5 * BLOB).astype(np.float32)
+    other = easy + np.random.default_rng(1).normal(0, 4, images.shape).astype(np.float32)
+    one = observe(easy, Task(truth), ["npw"], versus=other, margin=0.05, n_training_sets=1).observers[0]
+    assert 0.98 < min(one.images.auc.value, one.versus.auc.value) < 1.0
+    assert one.comparisons == ()
+    assert any("both above 0.98" in note for note in one.notes)
+    assert not math.isnan(one.difference.p_value)

@@ -159,9 +159,8 @@ def _observed(name: str, observer: Observer, work: _Work) -> ObserverResult:
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
     if other is not None:
-        difference, comparisons = compare(mine, other, task, test, plan)
-        if plan.margin is not None and not comparisons:
-            notes.append("the margin cannot be tested: an AUC is 0 or 1, or the two sets rank the trials alike")
+        difference, comparisons, why = compare(mine, other, task, test, plan)
+        notes += why
     if mine.auc.ci_high < 0.5:
         notes.append(
             "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
