@@ -309,8 +309,8 @@ def why_no_margin(first: float, second: float) -> str | None:
     if min(first, second) <= CEILING:
         return None
     return (
-        f"AUCs of {first:.3f} and {second:.3f} are both above {CEILING}: these trials are too easy for a margin to prove "
-        "anything; take harder ones (a weaker signal, a lower dose)"
+        f"AUCs of {first:.3f} and {second:.3f} are both above {CEILING}: these trials are too easy for a margin to "
+        "prove anything; take harder ones (a weaker signal, a lower dose)"
     )
 
 

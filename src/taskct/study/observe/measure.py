@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observers import Observer
 from taskct.observers.learning import LearningCurve, learning_curve
+from taskct.study.observe.cases import join_copies
 from taskct.study.observe.comparison import compare
 from taskct.study.observe.division import counts, divide
 from taskct.study.observe.performance import perform
@@ -91,6 +92,8 @@ def observe(
         name: build(name, eye, covariance=covariance, seed=plan.seed, device=torch.device(device)) for name in names
     }
     stacks = (images,) if versus is None else (images, versus)
+    truth, notes = join_copies(stacks, task.truth)
+    task = replace(task, truth=truth)
     sets, test = divide(task.truth, plan.train_share, plan.n_training_sets, plan.seed)
     n_steps, done = len(made) * (len(stacks) * len(sets) + plan.learn), 0
 
@@ -116,7 +119,8 @@ def observe(
         "confidence": plan.confidence,
         "seed": plan.seed,
     }
-    return Observation(tuple(results), task.signal_present[test], test, about)
+    cases = test if truth.cases is None else truth.cases[test]
+    return Observation(tuple(results), task.signal_present[test], test, cases, tuple(notes), about)
 
 
 def _check(

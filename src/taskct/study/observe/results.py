@@ -70,6 +70,10 @@ class Observation:
     """Truth of the test trials, shape `(n_test,)`."""
     test: NDArray[np.int64]
     """Numbers of the test trials, shape `(n_test,)`."""
+    cases: NDArray[np.int64]
+    """Number of the case of each test trial, shape `(n_test,)`; that of the trial where each is a case of its own."""
+    notes: tuple[str, ...]
+    """What a reader of all results must know."""
     about: dict[str, Any]
     """Numbers of trials, mode, seed and settings, ready for JSON."""
 
@@ -84,7 +88,7 @@ class Observation:
         observers = {one.name: _observer_json(one) for one in self.observers}
         for name, p in self.p_holm().items():
             observers[name]["difference"]["p_holm"] = p
-        return {"schema": 1, **self.about, "observers": observers}
+        return {"schema": 1, **self.about, "notes": list(self.notes), "observers": observers}
 
     def p_holm(self) -> dict[str, float]:
         """Holm-adjusted p of each observer's difference, over the observers that have one."""
