@@ -62,7 +62,7 @@ def test_observe_prints_json_with_every_observer(call, folders):
         assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
     assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
     assert "the eye takes 0.7 mm; give --pixel-mm" in err
-    assert "note: ho: 120 training trials for 256 pixels" in err
+    assert "note: ho: 30 training trials for 256 pixels" in err  # four sets
 
 
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
@@ -87,7 +87,7 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
         assert picture.size[0] > 500
     rows = (tmp_path / "o" / "scores.csv").read_text().splitlines()
     assert rows[0] == "observer,images,training_set,trial,case,signal_present,test_statistic"
-    assert len(rows) == 1 + 2 * 2 * 120
+    assert len(rows) == 1 + 2 * 2 * 4 * 120  # observers, sets of images, training sets
     ratings = read_imrmc(tmp_path / "o" / "ratings_npw.imrmc")
     assert ratings.modalities == ("images", "versus")
     assert not any(".npy" in case for case in ratings.cases)  # a file's name may name a patient
@@ -297,7 +297,7 @@ def test_slices_of_one_scan_are_one_case(call, refused, tmp_path):
         scans(tmp_path / name, 24, signal=signal, seed=of, of=of)
         for of, (name, signal) in enumerate((("p", 20), ("a", 0)), 1)
     )
-    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw", "--json")
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw", "--training-sets", 1, "--json")
     by_series, by_acquisition, by_file = (
         json.loads(call(*args, *more)[1]) for more in ((), ("--case-from", "acquisition"), ("--case-from", "file"))
     )

@@ -13,9 +13,9 @@ from taskct.errors import UserError
 from taskct.observers import OBSERVERS
 from taskct.observers.eye import VIEWING_DISTANCE_MM
 from taskct.report.roc import draw_roc
-from taskct.study.observe import Eye, Mode, Plan, Task, observe
+from taskct.study.observe import Eye, Known, Mode, Plan, Task, observe
 from taskct.study.observe.cases import CaseFrom
-from taskct.study.observe.files import read_covariance, write_observation
+from taskct.study.observe.files import read_covariance, read_signal, write_observation
 from taskct.study.observe.inputs import Sources, read_inputs
 from taskct.study.observe.pairing import PairBy
 from taskct.study.stages import resolve_device
@@ -102,14 +102,17 @@ def observe_command(
         float, typer.Option("--train-share", metavar="S", help="Share of the trials that observers learn from.")
     ] = 0.5,
     training_sets: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--training-sets",
             metavar="K",
             min=1,
-            help="Divide these trials into K sets; K observers then count as readers (MRMC).",
+            max=100,
+            help="Divide these trials into K sets, so that intervals hold the training; by default 4 or 3 where the "
+            "trials allow, else 1.",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
     learning: Annotated[
         bool, typer.Option("--learning-curve", help="AUC against training trials, and where it leads.")
     ] = False,
@@ -138,6 +141,15 @@ def observe_command(
     covariance: Annotated[
         Path | None,
         typer.Option("--covariance", metavar="NPY", help="For pwmf: covariance, (pixels, pixels).", show_default=False),
+    ] = None,
+    signal: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--signal",
+            metavar="FILE",
+            help="For npw, npwe, pwmf: image of the known mean signal, HU; again for --versus, if it differs there.",
+            show_default=False,
+        ),
     ] = None,
     specificity: Annotated[
         float, typer.Option("--specificity", metavar="S", help="At which sensitivity is given, in (0, 1).")
@@ -178,7 +190,7 @@ def observe_command(
             names,
             versus=known.versus,
             eye=eye,
-            covariance=None if covariance is None else read_covariance(covariance),
+            known=_told(covariance, signal or []),
             plan=plan,
             device=resolve_device(device),
             progress=progress.open("observe"),
@@ -199,6 +211,14 @@ def observe_command(
     for one in found.observers:
         for line in one.notes:
             note(f"{one.name}: {line}")
+
+
+def _told(covariance: Path | None, signals: list[Path]) -> Known:
+    """What the files tell the observers."""
+    if len(signals) > 2:
+        raise UserError(f"{len(signals)} times --signal: give it once, or twice where it differs in --versus")
+    first, second, *_ = [*(read_signal(path) for path in signals), None, None]
+    return Known(None if covariance is None else read_covariance(covariance), first, second)
 
 
 def _site(text: str | None) -> tuple[float, float] | None:

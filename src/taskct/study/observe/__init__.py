@@ -2,8 +2,8 @@
 
 from taskct.study.observe.measure import observe
 from taskct.study.observe.plan import Plan
-from taskct.study.observe.readings import Eye
+from taskct.study.observe.readings import Eye, Known
 from taskct.study.observe.results import Observation
 from taskct.study.observe.task import Mode, Task
 
-__all__ = ["Eye", "Mode", "Observation", "Plan", "Task", "observe"]
+__all__ = ["Eye", "Known", "Mode", "Observation", "Plan", "Task", "observe"]

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.metrics.clustered import clustered_difference
+from taskct.metrics.clustered_readers import clustered_readers_difference
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import PairedDifference, delong_difference, normal_difference, within_possible
 from taskct.study.observe.plan import Plan
-from taskct.study.observe.results import IMAGES, VERSUS, Performance, make_ratings
+from taskct.study.observe.results import IMAGES, VERSUS, Performance, as_ratings
 from taskct.study.observe.task import Task
 
 
@@ -58,16 +59,18 @@ def _difference(
 ) -> tuple[PairedDifference, float, float]:
     """The difference, its standard error and the error's degrees of freedom."""
     present, clusters = task.signal_present[test], task.clusters(test)
-    if len(mine.readings) > 1:
-        ratings = make_ratings(mine.readings, other.readings, present, test)
-        found = analyze(ratings, confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
-        bounds = within_possible(found.ci_low, found.ci_high)
-        difference = PairedDifference(found.auc, *bounds, found.p_value)
-        return difference, math.sqrt(found.interval_variance), found.df_bdg or math.inf
-    t = np.stack([mine.readings[0].statistic, other.readings[0].statistic])
-    both = t[:, present], t[:, ~present]
-    delta, std_error = delong_difference(*both) if clusters is None else clustered_difference(*both, clusters)
-    return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
+    scores = np.stack([mine.statistics, other.statistics])
+    both = scores[:, :, present], scores[:, :, ~present]
+    if scores.shape[1] == 1:
+        one = both[0][:, 0], both[1][:, 0]
+        delta, std_error = delong_difference(*one) if clusters is None else clustered_difference(*one, clusters)
+        return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
+    if clusters is not None:
+        difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)
+        return difference, math.sqrt(mean.variance), mean.df
+    found = analyze(as_ratings(scores, present, test), confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
+    difference = PairedDifference(found.auc, *within_possible(found.ci_low, found.ci_high), found.p_value)
+    return difference, math.sqrt(found.interval_variance), found.df_bdg or math.inf
 
 
 def _too_few(task: Task, test: NDArray[np.int64]) -> str | None:

@@ -7,6 +7,38 @@ from taskct.errors import UserError
 from taskct.study.observe.trial_split import divide_trials
 from taskct.truth_table import Truth
 
+SETS = (4, 3)
+"""Training sets where the user names no number, the first that the trials allow. In simulated studies 95 % intervals
+over as many sets covered 93 to 96 % of the differences with 4 and 93 to 95 % with 3, but 91 to 94 % with 2; with 5 or 8
+they covered no better than with 4, and each set has fewer trials to learn from."""
+FEWEST_OF_A_SET = 10
+"""Training trials of each class, or cases that hold some, below which a set is not made: a regularization could hardly
+be chosen from fewer, and the observer that is measured would be a poor one."""
+
+
+def n_sets_allowed(truth: Truth, train_share: float) -> int:
+    """How many training sets the trials allow by default: 1 where they are too few for several.
+
+    Parameters
+    ----------
+    truth
+        Of every trial.
+    train_share
+        Of the trials (of the cases), where the truth names no split.
+
+    Examples
+    --------
+    >>> [n_sets_allowed(Truth(np.arange(2 * n) < n, None, None, None), 0.5) for n in (100, 60, 50)]
+    [4, 3, 1]
+    """
+    labels = np.arange(len(truth.signal_present)) if truth.cases is None else truth.cases
+    train = np.full(len(labels), True) if truth.in_test is None else ~truth.in_test
+    share = train_share if truth.in_test is None else 1.0
+    fewest = min(
+        int(share * len(np.unique(labels[train & (truth.signal_present == of_class)]))) for of_class in (True, False)
+    )
+    return next((n for n in SETS if fewest >= n * FEWEST_OF_A_SET), 1)
+
 
 def divide(
     truth: Truth, train_share: float, n_sets: int, seed: int
@@ -33,11 +65,6 @@ def divide(
     UserError
         If a class or its cases are too few, or a case stands on both sides of the split that the truth names.
     """
-    if truth.cases is not None and n_sets > 1:
-        raise UserError(
-            "several training sets (MRMC) need independent test trials, but the truth names cases: give one training "
-            "set, whose interval is clustered by case"
-        )
     if truth.in_test is None:
         shares = (*(train_share / n_sets,) * n_sets, 1.0 - train_share)
         *sets, test = divide_trials(truth.signal_present, truth.cases, shares=shares, seed=seed)
@@ -56,7 +83,10 @@ def divide(
                 f"the split {name} of the truth table has {n_present} signal-present and {len(part) - n_present} "
                 "signal-absent images: give 2 of each or more"
             )
-    parts = divide_trials(truth.signal_present[train], None, shares=(1.0 / n_sets,) * n_sets, seed=seed)
+    cases = None if truth.cases is None else truth.cases[train]
+    parts = [np.arange(len(train))]
+    if n_sets > 1:
+        parts = divide_trials(truth.signal_present[train], cases, shares=(1.0 / n_sets,) * n_sets, seed=seed)
     return [train[part] for part in parts], test
 
 

@@ -9,10 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.image_stack import read_images
+from taskct.observers.nonprewhitening import check_signal
 from taskct.ratings_files import write_imrmc
 from taskct.study.observe.results import IMAGES, VERSUS, Observation
 from taskct.study.results import write_json
 from taskct.training.checkpoints import write_text
+
+
+def read_signal(path: Path) -> NDArray[np.float64]:
+    """Read the mean signal from an image file, HU, shape `(height, width)`.
+
+    Raises
+    ------
+    UserError
+        As `read_images`; if the file holds several images.
+    """
+    images = read_images(path).images
+    if len(images) != 1:
+        raise UserError(f"{path.name} holds {len(images)} images: give the mean signal as one image, in HU")
+    return check_signal(images[0])
 
 
 def read_covariance(path: Path) -> NDArray[np.float64]:

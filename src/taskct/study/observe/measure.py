@@ -15,11 +15,12 @@ from taskct.observers import Observer
 from taskct.observers.learning import LearningCurve, learning_curve
 from taskct.study.observe.cases import join_copies
 from taskct.study.observe.comparison import compare
-from taskct.study.observe.division import counts, divide
+from taskct.study.observe.division import counts, divide, n_sets_allowed
 from taskct.study.observe.performance import perform
 from taskct.study.observe.plan import Plan
-from taskct.study.observe.readings import Eye, build, take_reading
-from taskct.study.observe.results import Observation, ObserverResult
+from taskct.study.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
+from taskct.study.observe.remarks import one_set_only, which_way
+from taskct.study.observe.results import Observation, ObserverResult, Performance
 from taskct.study.observe.task import Task
 
 Progress = Callable[[int, int, str], None]
@@ -38,7 +39,13 @@ class _Work:
 
     @property
     def train(self) -> NDArray[np.int64]:
-        return np.concatenate(self.sets)
+        return np.sort(np.concatenate(self.sets))
+
+    def n_learned(self, sets: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
+        """Trials of each class in a training set, on average."""
+        n_present = sum(int(self.task.signal_present[train].sum()) for train in sets)
+        n_all = sum(len(train) for train in sets)
+        return round(n_present / len(sets)), round((n_all - n_present) / len(sets))
 
 
 def observe(
@@ -49,7 +56,7 @@ def observe(
     eye: Eye,
     plan: Plan | None = None,
     versus: NDArray[np.float32] | None = None,
-    covariance: NDArray[np.float64] | None = None,
+    known: Known | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Observation:
@@ -70,8 +77,8 @@ def observe(
     versus
         The same trials imaged otherwise (denoised, at another dose), shape as `images`: observers are trained afresh on
         them, on the same trials, and the differences are paired.
-    covariance
-        Of the images, for the PWMF, shape `(n_pixels, n_pixels)`.
+    known
+        A covariance, a signal: what observers are told and need not learn.
     device
         Where networks are trained.
     progress
@@ -88,30 +95,39 @@ def observe(
     """
     plan = Plan() if plan is None else plan
     _check(images, task, names, plan, versus)
+    known = (known or Known()).seen(task, images.shape[1:])
+    if known.signal is not None and all(learns(name, known) for name in names):
+        raise UserError(
+            f"a signal is for {', '.join(KNOWN_SIGNAL)}, the others learn it: add one of these, or leave it out"
+        )
     made = {
-        name: build(name, eye, covariance=covariance, seed=plan.seed, device=torch.device(device)) for name in names
+        name: [
+            build(name, eye, known.of(versus), seed=plan.seed, device=torch.device(device)) for versus in (False, True)
+        ]
+        for name in names
     }
     stacks = (images,) if versus is None else (images, versus)
     truth, notes = join_copies(stacks, task.truth)
     task = replace(task, truth=truth)
-    sets, test = divide(task.truth, plan.train_share, plan.n_training_sets, plan.seed)
+    n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
+    sets, test = divide(truth, plan.train_share, n_sets, plan.seed)
     n_steps, done = len(made) * (len(stacks) * len(sets) + plan.learn), 0
 
     def step(detail: str) -> None:
         nonlocal done
         if progress is not None:
-            progress(done, n_steps, detail)
+            progress(min(done, n_steps), n_steps, detail)  # an observer that starts again counts twice
         done += 1
 
     work = _Work(stacks, task, sets, test, plan, step)
-    results = [_observed(name, observer, work) for name, observer in made.items()]
+    results = [_observed(name, both, learns(name, known), work) for name, both in made.items()]
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
         "image": {"height_px": images.shape[1], "width_px": images.shape[2], "pixel_mm": eye.pixel_mm},
         "train": counts(task.truth, work.train),
         "test": counts(task.truth, test),
-        "n_training_sets": plan.n_training_sets,
+        "n_training_sets": n_sets,
         "mode": task.mode,
         "window_px": task.window_px,
         "radius_px": task.site_radius_px if task.mode == "scanning" else None,
@@ -140,39 +156,68 @@ def _check(
         raise UserError("a margin is for a comparison: give the images to compare with, or leave it out")
 
 
-def _observed(name: str, observer: Observer, work: _Work) -> ObserverResult:
+def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, work: _Work) -> ObserverResult:
     """One observer on the images, and on those they are held against."""
     task, test, plan = work.task, work.test, work.plan
-    performances = []
-    for stack in work.stacks:
-        readings = []
-        for train in work.sets:
-            work.step(name)
-            try:
-                readings.append(take_reading(observer, stack, task, train=train, test=test, seed=plan.seed))
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from error
-        performances.append(perform(readings, stack, task, test, plan))
-    curve = None
-    if plan.learn:
-        work.step(f"{name}, learning curve")
-        curve = _curve(observer, performances[0].readings[0].regularization, work)
+    sets, notes = work.sets, []
+    if not learns_signal:  # one set is as good as several, and the larger the better for what is left to estimate
+        sets = [work.train]
+    try:
+        performances = _performances(name, observers, sets, work)
+    except UserError as error:
+        if plan.n_training_sets is not None or len(sets) == 1:
+            raise UserError(f"{name}: {error}") from error
+        sets = [work.train]
+        notes.append(
+            f"it cannot learn from one of {len(work.sets)} training sets ({error}), so it learned from all at once"
+        )
+        try:
+            performances = _performances(name, observers, sets, work)
+        except UserError as again:
+            raise UserError(f"{name}: {again}") from again
+    if not learns_signal:
+        told = "over test trials; it was told the signal, and nothing it learned changes its AUC"
+        kind = "DeLong" if task.truth.cases is None else "clustered by case"
+        performances = [replace(one, method=f"{kind}: {told}") for one in performances]
     mine, *others = performances
     other = others[0] if others else None
-    notes = [note for one in performances for reading in one.readings for note in reading.notes]
+    notes += [note for one in performances for reading in one.readings for note in reading.notes]
+    if learns_signal and len(sets) == 1 and plan.n_training_sets is None:
+        notes.append(one_set_only(work.n_learned(sets)))
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
     if other is not None:
         difference, comparisons, why = compare(mine, other, task, test, plan)
         notes += why
+        if learns_signal:
+            told = name.replace("-", "_") in KNOWN_SIGNAL
+            notes.append(which_way(work.stacks, task, work.train, work.n_learned(sets), told))
     if mine.auc.ci_high < 0.5:
         notes.append(
             "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
             "tested on"
         )
-    if curve is not None and task.mode == "scanning":
-        notes.append("the learning curve is that of the observer in windows around known sites")
+    curve = None
+    if plan.learn:
+        work.step(f"{name}, learning curve")
+        curve = _curve(observers[0], mine.readings[0].regularization, work)
+        if task.mode == "scanning":
+            notes.append("the learning curve is that of the observer in windows around known sites")
     return ObserverResult(name, mine, other, difference, comparisons, tuple(dict.fromkeys(notes)), curve)
+
+
+def _performances(
+    name: str, observers: Sequence[Observer], sets: Sequence[NDArray[np.int64]], work: _Work
+) -> list[Performance]:
+    """What the observer does on each set of images, trained afresh on each training set of it."""
+    performances = []
+    for observer, stack in zip(observers, work.stacks, strict=False):
+        readings = []
+        for train in sets:
+            work.step(name)
+            readings.append(take_reading(observer, stack, work.task, train=train, test=work.test, seed=work.plan.seed))
+        performances.append(perform(readings, stack, work.task, work.test, work.plan))
+    return performances
 
 
 def _curve(observer: Observer, regularization: dict[str, float], work: _Work) -> LearningCurve:

@@ -17,9 +17,10 @@ class Plan:
 
     train_share: float = 0.5
     """Of the trials (of the cases), in (0, 1), where the truth names no split."""
-    n_training_sets: int = 1
+    n_training_sets: int | None = None
     """Above 1, the training trials are divided into as many sets. Observers trained on each count as readers, and the
-    interval covers the choice of training trials as well as of test trials (MRMC)."""
+    interval covers the choice of training trials as well as of test trials (MRMC). None: 4, or 3, as far as each set
+    gets 10 trials of each class (of 10 cases, where trials are clustered), else 1, and a note says so."""
     learn: bool = False
     """Whether to draw learning curves."""
     margin: float | None = None
@@ -36,7 +37,7 @@ class Plan:
             value = getattr(self, name)
             if not 0.0 < value < 1.0:
                 raise UserError(f"{name} is {value:g}; it must lie between 0 and 1, both excluded")
-        if self.n_training_sets < 1:
+        if self.n_training_sets is not None and self.n_training_sets < 1:
             raise UserError(f"{self.n_training_sets} training sets; there must be at least 1")
         if self.margin is not None and not 0.0 < self.margin < 1.0:
             raise UserError(f"the margin is {self.margin:g}; it must lie between 0 and 1, such as 0.05")

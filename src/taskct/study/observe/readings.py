@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from taskct.observers import (
     make_observer,
 )
 from taskct.observers.choice import fit_chosen
+from taskct.observers.crops import centred_crops
 from taskct.observers.scanning import Scanning
 from taskct.study.observe.task import Task
 from taskct.study.observe.trial_split import divide_trials
@@ -45,6 +46,62 @@ class Eye:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What observers are told, and need not learn."""
+
+    covariance: NDArray[np.float64] | None = None
+    """Of the images, for the PWMF, HU², shape `(n_pixels, n_pixels)`."""
+    signal: NDArray[np.float64] | None = None
+    """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
+    versus_signal: NDArray[np.float64] | None = None
+    """The same in the images compared with; `signal` where it is None."""
+
+    def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
+        """The same with signals as the observers see them: in the window, where a whole image has its one site.
+
+        Parameters
+        ----------
+        task
+            Whose windows are seen.
+        shape
+            Of the images, (height, width).
+
+        Raises
+        ------
+        UserError
+            If a signal is of another shape than what is seen.
+        """
+        signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
+        return Known(self.covariance, *signals)
+
+    def of(self, versus: bool) -> "Known":
+        """What is known of one of the two sets of images."""
+        return replace(self, signal=self.versus_signal) if versus and self.versus_signal is not None else self
+
+
+def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    centres, side = task.truth.centres_px, task.window_px
+    wanted = tuple(shape) if side is None else (side, side)
+    if signal.shape == wanted:
+        return signal
+    if side is not None and centres is not None and signal.shape == tuple(shape) and (centres == centres[0]).all():
+        return np.asarray(centred_crops(signal[None], centres[:1], size_px=side)[0], dtype=np.float64)
+    raise UserError(
+        f"the signal is {' × '.join(map(str, signal.shape))} pixels, but observers see {wanted[0]} × {wanted[1]}: give "
+        "it as they see it, with the site where the window has its centre"
+    )
+
+
+KNOWN_SIGNAL = ("npw", "npwe", "pwmf")
+"""Observers that can be told the signal. With it they learn nothing that an AUC depends on."""
+
+
+def learns(name: str, known: Known) -> bool:
+    """Whether an observer's AUC depends on its training trials."""
+    return known.signal is None or name.replace("-", "_") not in KNOWN_SIGNAL
+
+
+@dataclass(frozen=True)
 class Reading:
     """What one trained observer said of the test trials."""
 
@@ -60,8 +117,8 @@ class Reading:
     """What a reader of the result must know."""
 
 
-def build(name: str, eye: Eye, *, covariance: NDArray[np.float64] | None, seed: int, device: torch.device) -> Observer:
-    """Observer of a registered name with what it needs.
+def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
+    """Observer of a registered name with what it needs, and what it is told.
 
     Raises
     ------
@@ -77,11 +134,12 @@ def build(name: str, eye: Eye, *, covariance: NDArray[np.float64] | None, seed: 
     key = name.replace("-", "_")
     own: dict[str, dict[str, Any]] = {
         "ho_eye": {**sight, "internal_noise_hu": eye.internal_noise_hu},
-        "npwe": {**sight, "internal_noise": eye.internal_noise},
-        "pwmf": {"covariance": covariance},
+        "npw": {"signal": known.signal},
+        "npwe": {**sight, "internal_noise": eye.internal_noise, "signal": known.signal},
+        "pwmf": {"covariance": known.covariance, "signal": known.signal},
         "cnn": {"seed": seed, "device": device},
     }
-    if key == "pwmf" and covariance is None:
+    if key == "pwmf" and known.covariance is None:
         raise UserError("the observer pwmf needs --covariance, a .npy file of the images' covariance, (pixels, pixels)")
     if key.startswith("cho_"):
         own[key] = {"internal_noise": eye.internal_noise, "seed": seed}

@@ -1,6 +1,5 @@
 """What observers can do on a user's images: the numbers, and how JSON has them."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +37,11 @@ class Performance:
     """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
     readings: tuple[Reading, ...]
     """One for each training set."""
+
+    @property
+    def statistics(self) -> NDArray[np.float64]:
+        """Test statistics of every training set, shape `(n_training_sets, n_test)`."""
+        return np.stack([reading.statistic for reading in self.readings])
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ class Observation:
     def ratings(self, name: str) -> Ratings:
         """Ratings of one observer: training sets are readers, sets of images modalities, trials cases."""
         result = next(one for one in self.observers if one.name == name)
-        versus = None if result.versus is None else result.versus.readings
-        return make_ratings(result.images.readings, versus, self.signal_present, self.test)
+        both = [result.images] if result.versus is None else [result.images, result.versus]
+        return as_ratings(np.stack([one.statistics for one in both]), self.signal_present, self.test)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON."""
@@ -96,20 +100,22 @@ class Observation:
         return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
-def make_ratings(
-    readings: Sequence[Reading],
-    versus: Sequence[Reading] | None,
-    present: NDArray[np.bool_],
-    test: NDArray[np.int64],
-) -> Ratings:
-    """Training sets as readers; the second set of images, if there is one, as a second modality."""
-    both = [readings] if versus is None else [readings, versus]
+def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
+    """Ratings of training sets as readers, and of sets of images as modalities.
+
+    Parameters
+    ----------
+    scores
+        Test statistics, shape `(n_sets_of_images, n_training_sets, n_trials)`.
+    present, trials
+        Truth and number of each trial, shape `(n_trials,)`.
+    """
     return Ratings(
-        scores=np.stack([[reading.statistic for reading in one] for one in both]),
+        scores=scores,
         signal_present=present,
-        modalities=(IMAGES, VERSUS)[: len(both)],
-        readers=tuple(f"training set {i + 1}" for i in range(len(readings))),
-        cases=tuple(f"trial {number}" for number in test),
+        modalities=(IMAGES, VERSUS)[: len(scores)],
+        readers=tuple(f"training set {i + 1}" for i in range(scores.shape[1])),
+        cases=tuple(f"trial {number}" for number in trials),
     )
 
 
