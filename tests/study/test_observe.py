@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 from taskct.errors import UserError
+from taskct.json_values import json_values
 from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.exact_cho import exact_cho_interval
@@ -19,7 +20,7 @@ from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import auc, delong_interval, paired_delong
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.choice import fit_chosen
-from taskct.observers.learning import expected_auc
+from taskct.observers.learning_law import expected_auc
 from taskct.study.observe import Eye, Known, Plan, Task, readings
 from taskct.study.observe import observe as measure
 from taskct.study.observe.readings import build
@@ -306,8 +307,6 @@ def test_cases_that_cannot_be_told_apart_are_one_line():
     one_case = white(40, cases=np.where(np.arange(40) < 20, 0, np.arange(40)), in_test=np.arange(40) < 20)[1]
     with pytest.raises(UserError, match="one case holds all test images"):
         observe(images, Task(one_case), ["npw"], eye=EYE)
-    with pytest.raises(UserError, match="learning curve takes trials to be independent"):
-        observe(images, Task(white(40, cases=np.arange(40) // 2)[1]), ["npw"], eye=EYE, learn=True)
 
 
 def test_what_an_observer_is_told_reaches_it():
@@ -472,3 +471,31 @@ def test_a_signal_is_shown_in_the_window_and_must_fit():
         observe(images, task, ["npw"], known=Known(signal=BLOB[:3, :3]))
     with pytest.raises(UserError, match="a signal is for npw, npwe, pwmf"):
         observe(images, Task(truth), ["ho"], known=Known(signal=BLOB))
+
+
+def test_learning_curves_of_both_sets_and_of_the_difference_with_cases():
+    cases = np.repeat(np.arange(80), 5)
+    images, truth = white(400, cases=cases)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=noisier, learn=True)
+    one = found.observers[0]
+    curves = one.learning_difference
+    np.testing.assert_allclose(curves.mean, curves.first.mean - curves.second.mean)
+    assert curves.n_trials[-1] == len(cases) - len(found.test)
+    # All training trials are drawn at the last size: every repeat is the observer that was measured.
+    assert curves.mean[-1] == pytest.approx(one.difference.delta_auc)
+    assert one.learning.mean[-1] == pytest.approx(one.images.auc.value)
+    assert curves.first is one.learning
+    content = json.loads(json.dumps(json_values(found.as_dict())))["observers"]["npw"]
+    assert content["difference"]["learning_curve"]["delta_auc"] == pytest.approx(curves.mean.tolist())
+    assert content["versus"]["learning_curve"]["auc"] == pytest.approx(curves.second.mean.tolist())
+
+
+def test_one_observer_fails_alone_and_is_named():
+    images, truth = white(40)
+    found = observe(images, Task(truth), ["cho-gabor", "npw"])
+    assert [one.name for one in found.observers] == ["npw"]
+    assert "need at least" in found.failed["cho-gabor"]
+    assert found.as_dict()["failed"] == found.failed
+    with pytest.raises(UserError, match=r"cho-gabor: .*; cho-sdog: "):
+        observe(*white(8)[:1], Task(white(8)[1]), ["cho-gabor", "cho-sdog"])

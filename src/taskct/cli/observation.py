@@ -67,6 +67,10 @@ def print_observation(found: Observation) -> None:
             out.print(f"{one.name}: {line}", highlight=False, soft_wrap=True)
         if one.learning is not None:
             out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
+        if one.learning_difference is not None:
+            theirs = one.learning_difference
+            out.print(f"{one.name}, versus: {theirs.second.message}", highlight=False, soft_wrap=True)
+            out.print(f"{one.name}: {theirs.message}", highlight=False, soft_wrap=True)
     print_roc(roc_curves(found))
 
 

@@ -208,6 +208,8 @@ def observe_command(
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     for line in found.notes:
         note(line)
+    for name, why in found.failed.items():
+        note(f"{name} has no result: {why}")
     for one in found.observers:
         for line in one.notes:
             note(f"{one.name}: {line}")

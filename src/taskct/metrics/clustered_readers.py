@@ -157,8 +157,7 @@ def clustered_readers_difference(
     check_confidence(confidence)
     n_readers = t_present.shape[1]
     first, second = slice(None, n_readers), slice(n_readers, None)
-    stacked = (scores.reshape(2 * n_readers, -1) for scores in (t_present, t_absent))
-    c = clustered_covariance(*stacked, clusters)
+    c = clustered_covariance(t_present.reshape(2 * n_readers, -1), t_absent.reshape(2 * n_readers, -1), clusters)
     areas = np.array(
         [[auc(p, a) for p, a in zip(*both, strict=True)] for both in zip(t_present, t_absent, strict=True)]
     )

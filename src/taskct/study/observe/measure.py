@@ -1,6 +1,6 @@
 """Measure observers on a user's images: AUC with its interval, and what goes with it."""
 
-import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,9 +12,9 @@ from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observers import Observer
-from taskct.observers.learning import LearningCurve, learning_curve
 from taskct.study.observe.cases import join_copies
 from taskct.study.observe.comparison import compare
+from taskct.study.observe.curves import learn
 from taskct.study.observe.division import counts, divide, n_sets_allowed
 from taskct.study.observe.performance import perform
 from taskct.study.observe.plan import Plan
@@ -86,12 +86,12 @@ def observe(
 
     Returns
     -------
-    The results of every observer.
+    The results of every observer; one that cannot be trained on these images fails alone, and is named.
 
     Raises
     ------
     UserError
-        If a name is unknown, a class too small, shapes differ, or a setting is out of range.
+        If a name is unknown, a class too small, shapes differ, a setting is out of range, or every observer fails.
     """
     plan = Plan() if plan is None else plan
     _check(images, task, names, plan, versus)
@@ -120,7 +120,14 @@ def observe(
         done += 1
 
     work = _Work(stacks, task, sets, test, plan, step)
-    results = [_observed(name, both, learns(name, known), work) for name, both in made.items()]
+    results, failed = [], {}
+    for name, both in made.items():
+        try:
+            results.append(_observed(name, both, learns(name, known), work))
+        except UserError as error:  # the others' results stay
+            failed[name] = str(error)
+    if not results:
+        raise UserError("; ".join(f"{name}: {why}" for name, why in failed.items()))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -136,7 +143,7 @@ def observe(
         "seed": plan.seed,
     }
     cases = test if truth.cases is None else truth.cases[test]
-    return Observation(tuple(results), task.signal_present[test], test, cases, tuple(notes), about)
+    return Observation(tuple(results), task.signal_present[test], test, cases, tuple(notes), failed, about)
 
 
 def _check(
@@ -150,8 +157,11 @@ def _check(
         )
     if versus is not None and "pwmf" in names:
         raise UserError("pwmf has the covariance of one set of images: observe the other set with its own")
-    if plan.learn and task.truth.cases is not None:
-        raise UserError("a learning curve takes trials to be independent, but the truth names cases: leave one out")
+    if task.radius_px is not None and task.radius_px > math.hypot(*images.shape[1:]):
+        raise UserError(
+            f"the radius is {task.radius_px:g} pixels, wider than the images; it must be above 0 and at most "
+            f"{math.hypot(*images.shape[1:]):.0f} pixels, their diagonal"
+        )
     if plan.margin is not None and versus is None:
         raise UserError("a margin is for a comparison: give the images to compare with, or leave it out")
 
@@ -166,23 +176,21 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         performances = _performances(name, observers, sets, work)
     except UserError as error:
         if plan.n_training_sets is not None or len(sets) == 1:
-            raise UserError(f"{name}: {error}") from error
+            raise
         sets = [work.train]
         notes.append(
-            f"it cannot learn from one of {len(work.sets)} training sets ({error}), so it learned from all at once"
+            f"it cannot learn from one of {len(work.sets)} training sets ({error}), so it learned from all at once and "
+            "its interval holds the choice of test trials alone"
         )
-        try:
-            performances = _performances(name, observers, sets, work)
-        except UserError as again:
-            raise UserError(f"{name}: {again}") from again
+        performances = _performances(name, observers, sets, work)
     if not learns_signal:
-        told = "over test trials; it was told the signal, and nothing it learned changes its AUC"
-        kind = "DeLong" if task.truth.cases is None else "clustered by case"
-        performances = [replace(one, method=f"{kind}: {told}") for one in performances]
+        kind = "DeLong: over test trials" if task.truth.cases is None else "clustered by case: over test cases"
+        told = f"{kind}; it was told the signal, and nothing it learned changes its AUC"
+        performances = [replace(one, method=told) for one in performances]
     mine, *others = performances
     other = others[0] if others else None
     notes += [note for one in performances for reading in one.readings for note in reading.notes]
-    if learns_signal and len(sets) == 1 and plan.n_training_sets is None:
+    if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
         notes.append(one_set_only(work.n_learned(sets)))
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
@@ -190,20 +198,21 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         difference, comparisons, why = compare(mine, other, task, test, plan)
         notes += why
         if learns_signal:
-            told = name.replace("-", "_") in KNOWN_SIGNAL
-            notes.append(which_way(work.stacks, task, work.train, work.n_learned(sets), told))
+            can_be_told = name.replace("-", "_") in KNOWN_SIGNAL
+            notes.append(which_way(work.stacks, task, work.train, work.n_learned(sets), can_be_told))
     if mine.auc.ci_high < 0.5:
         notes.append(
             "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
             "tested on"
         )
-    curve = None
+    curve, of_difference = None, None
     if plan.learn:
         work.step(f"{name}, learning curve")
-        curve = _curve(observers[0], mine.readings[0].regularization, work)
+        curve, of_difference = learn(observers, performances, work.stacks, task, (work.train, test), plan)
         if task.mode == "scanning":
             notes.append("the learning curve is that of the observer in windows around known sites")
-    return ObserverResult(name, mine, other, difference, comparisons, tuple(dict.fromkeys(notes)), curve)
+    noted = tuple(dict.fromkeys(notes))
+    return ObserverResult(name, mine, other, difference, comparisons, noted, curve, of_difference)
 
 
 def _performances(
@@ -218,21 +227,3 @@ def _performances(
             readings.append(take_reading(observer, stack, work.task, train=train, test=work.test, seed=work.plan.seed))
         performances.append(perform(readings, stack, work.task, work.test, work.plan))
     return performances
-
-
-def _curve(observer: Observer, regularization: dict[str, float], work: _Work) -> LearningCurve:
-    """Of an observer with the regularization that was chosen, in windows around the sites where it scans."""
-    observer = copy.copy(observer)
-    for name, value in regularization.items():
-        setattr(observer, name, value)
-    images, task, train, test = work.stacks[0], work.task, work.train, work.test
-    pool, unseen = task.windows(images, train), task.windows(images, test)
-    present = task.signal_present
-    return learning_curve(
-        observer,
-        pool,
-        present[train],
-        test=(unseen, present[test]),
-        confidence=work.plan.confidence,
-        seed=work.plan.seed,
-    )

@@ -29,9 +29,24 @@ VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; t
 _FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
 
 
+_RANGES = {
+    "pixel_mm": ("the pixel size", 0.01, 10.0, " mm"),
+    "viewing_distance_mm": ("from the eye to the display", 50.0, 10_000.0, " mm"),
+    "magnification": ("size on the display over size in the object", 0.05, 50.0, ""),
+    "internal_noise_hu": ("per pixel behind the eye", 0.0, 5000.0, " HU"),
+    "internal_noise": ("relative to the test statistic's standard deviation", 0.0, 100.0, ""),
+}
+
+
 @dataclass(frozen=True)
 class Eye:
-    """What observers with an eye, or with noise of their own, need to know."""
+    """What observers with an eye, or with noise of their own, need to know.
+
+    Raises
+    ------
+    UserError
+        If a number is outside what an eye, a display or a CT image can have.
+    """
 
     pixel_mm: float
     """Pixel size, mm."""
@@ -43,6 +58,12 @@ class Eye:
     """Of `ho_eye`, per pixel, HU."""
     internal_noise: float
     """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
+
+    def __post_init__(self) -> None:
+        for name, (what, low, high, unit) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} ({what}) is {value:g}{unit}; it must be {low:g} to {high:g}{unit}")
 
 
 @dataclass(frozen=True)

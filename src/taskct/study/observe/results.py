@@ -10,7 +10,7 @@ from taskct.metrics.comparisons import Comparison, holm
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import PairedDifference
-from taskct.observers.learning import LearningCurve
+from taskct.observers.learning import LearningCurve, LearningDifference
 from taskct.study.observe.readings import Reading
 
 IMAGES, VERSUS = "images", "versus"
@@ -62,6 +62,8 @@ class ObserverResult:
     """What a reader of the result must know."""
     learning: LearningCurve | None
     """AUC against training trials, on the images."""
+    learning_difference: LearningDifference | None
+    """The same of the difference, with the curves on both sets of images."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Observation:
     """Number of the case of each test trial, shape `(n_test,)`; that of the trial where each is a case of its own."""
     notes: tuple[str, ...]
     """What a reader of all results must know."""
+    failed: dict[str, str]
+    """Why an observer has no result, by its name."""
     about: dict[str, Any]
     """Numbers of trials, mode, seed and settings, ready for JSON."""
 
@@ -92,7 +96,7 @@ class Observation:
         observers = {one.name: _observer_json(one) for one in self.observers}
         for name, p in self.p_holm().items():
             observers[name]["difference"]["p_holm"] = p
-        return {"schema": 1, **self.about, "notes": list(self.notes), "observers": observers}
+        return {"schema": 1, **self.about, "notes": list(self.notes), "failed": self.failed, "observers": observers}
 
     def p_holm(self) -> dict[str, float]:
         """Holm-adjusted p of each observer's difference, over the observers that have one."""
@@ -123,19 +127,31 @@ def _observer_json(result: ObserverResult) -> dict[str, Any]:
     content = {**_performance_json(result.images), "notes": list(result.notes)}
     if result.versus is not None and result.difference is not None:
         content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
+        if (curves := result.learning_difference) is not None:
+            content["versus"]["learning_curve"] = _curve_json(curves.second)
+            content["difference"]["learning_curve"] = {
+                "n_trials": curves.n_trials.tolist(),
+                "delta_auc": curves.mean.tolist(),
+                "ci_low": curves.ci_low.tolist(),
+                "ci_high": curves.ci_high.tolist(),
+                "message": curves.message,
+            }
         content |= {test.aim: asdict(test) for test in result.comparisons}
     if result.learning is not None:
-        curve = result.learning
-        content["learning_curve"] = {
-            "n_trials": curve.n_trials.tolist(),
-            "auc": curve.mean.tolist(),
-            "ci_low": curve.ci_low.tolist(),
-            "ci_high": curve.ci_high.tolist(),
-            "asymptote": None if curve.asymptote is None else asdict(curve.asymptote),
-            "small_sample": curve.small_sample,
-            "message": curve.message,
-        }
+        content["learning_curve"] = _curve_json(result.learning)
     return content
+
+
+def _curve_json(curve: LearningCurve) -> dict[str, Any]:
+    return {
+        "n_trials": curve.n_trials.tolist(),
+        "auc": curve.mean.tolist(),
+        "ci_low": curve.ci_low.tolist(),
+        "ci_high": curve.ci_high.tolist(),
+        "asymptote": None if curve.asymptote is None else asdict(curve.asymptote),
+        "small_sample": curve.small_sample,
+        "message": curve.message,
+    }
 
 
 def _performance_json(performance: Performance) -> dict[str, Any]:
