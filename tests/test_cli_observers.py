@@ -1,7 +1,9 @@
 """`taskct observe` and `taskct mrmc`: what they print and write, and what they refuse."""
 
+import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from command_line import call, refused
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.ratings_files import read_imrmc, write_imrmc, write_ratings_csv
+from test_dicom import ct_slice, save
 
 __all__ = ["call", "refused"]  # fixtures
 
@@ -59,14 +62,16 @@ def test_observe_prints_json_with_every_observer(call, folders):
         assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
     assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
     assert "the eye takes 0.7 mm; give --pixel-mm" in err
-    assert "note: ho: 120 training trials for 256 pixels" in err
+    assert "note: ho: 30 training trials for 256 pixels" in err  # four sets
 
 
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
     present, absent = folders
     args = ("observe", "--present", present, "--absent", absent, "--observers", "npw,cho-lg", "--out", tmp_path / "o")
-    code, out, err = call(*args, "--versus", absent, "--versus", absent, "--margin", 0.05)
+    nothing = lesions(tmp_path / "nothing", 120, 0.0, seed=5)  # there is nothing to find in the images compared with
+    code, out, err = call(*args, "--versus", nothing, "--versus", absent, "--margin", 0.05)
     assert code == 0, err
+    assert "paired by names of files" in out
     assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
     assert "(TPF)" in out
     assert "if Gaussian: AUC" in out
@@ -77,12 +82,12 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     assert files == {"observe.json", "roc.png", "scores.csv", "ratings_npw.imrmc", "ratings_cho-lg.imrmc"}
     content = json.loads((tmp_path / "o" / "observe.json").read_text())
     difference = content["observers"]["npw"]["difference"]
-    assert difference["ci_low"] > 0.0  # there is nothing to find in the images compared with
+    assert difference["ci_low"] > 0.0
     with Image.open(tmp_path / "o" / "roc.png") as picture:
         assert picture.size[0] > 500
     rows = (tmp_path / "o" / "scores.csv").read_text().splitlines()
-    assert rows[0] == "observer,images,training_set,trial,signal_present,test_statistic"
-    assert len(rows) == 1 + 2 * 2 * 120
+    assert rows[0] == "observer,images,training_set,trial,case,signal_present,test_statistic"
+    assert len(rows) == 1 + 2 * 2 * 4 * 120  # observers, sets of images, training sets
     ratings = read_imrmc(tmp_path / "o" / "ratings_npw.imrmc")
     assert ratings.modalities == ("images", "versus")
     assert not any(".npy" in case for case in ratings.cases)  # a file's name may name a patient
@@ -119,7 +124,35 @@ def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
         (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),
         (("--present", "P", "--absent", "A", "--versus", "P", "--versus", "A", "--margin", "2"), "the margin is 2"),
         (("--present", "P", "--absent", "A", "--confidence", "95"), "confidence is 95"),
-        (("--present", "P", "--absent", "A", "--pixel-mm", "-1", "--observers", "npwe"), "pixel_mm .* is -1"),
+        (("--present", "P", "--absent", "A", "--pixel-mm", "-1"), "pixel_mm .* is -1 mm; it must be 0.01 to 10 mm"),
+        (
+            ("--present", "P", "--absent", "A", "--pixel-mm", "1e9"),
+            r"pixel_mm .* is 1e\+09 mm; it must be 0.01 to 10 mm",
+        ),
+        (("--present", "P", "--absent", "A", "--viewing-distance-mm", "1e9"), "must be 50 to 10000 mm"),
+        (("--present", "P", "--absent", "A", "--magnification", "0"), "must be 0.05 to 50"),
+        (("--present", "P", "--absent", "A", "--internal-noise-hu", "nan"), "must be 0 to 5000 HU"),
+        (("--present", "P", "--absent", "A", "--internal-noise", "inf"), "must be 0 to 100"),
+        (("--present", "P", "--absent", "A", "--confidence", "1e-9"), "must lie between 0.5 and 0.9999"),
+        (("--present", "P", "--absent", "A", "--pair-by", "name"), "give --versus, or leave it out"),
+        (("--present", "P", "--absent", "A", "--signal", "P"), "holds 120 images: give the mean signal as one"),
+        (
+            (
+                "--present",
+                "P",
+                "--absent",
+                "A",
+                "--site",
+                "7,7",
+                "--mode",
+                "scanning",
+                "--window-px",
+                "5",
+                "--radius-px",
+                "30",
+            ),
+            "30 pixels, wider than the images; it must be above 0 and at most 23 pixels",
+        ),
         (("--present", "P", "--absent", "A", "--out", "P"), "exists: choose another --out"),
     ],
 )
@@ -139,7 +172,7 @@ def test_observe_refuses_images_of_two_sizes_and_constant_ones(refused, folders,
     line = refused(
         "observe", "--present", tmp_path / "flat.npy", "--absent", tmp_path / "flat.npy", "--observers", "ho"
     )
-    assert "ho: all training images are the same" in line
+    assert "are the same to the last bit" in line
 
 
 def test_versus_must_be_the_same_trials(call, refused, folders, tmp_path):
@@ -148,10 +181,50 @@ def test_versus_must_be_the_same_trials(call, refused, folders, tmp_path):
     fewer = lesions(tmp_path / "fewer", 119, 0.0, seed=4)
     args = ("observe", "--present", present, "--absent", absent, "--observers", "npw")
     assert "not the same trials" in refused(*args, "--versus", more, "--versus", fewer)
-    for i, file in enumerate(sorted(more.iterdir())):
-        file.rename(more / f"other{i:03d}.npy")
-    (more / "other120.npy").unlink()
-    assert "called otherwise" in call(*args, "--versus", more, "--versus", absent)[2]
+
+
+def test_the_same_images_under_other_names_are_refused_or_paired_by_a_table(call, refused, folders, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for folder, prefix in zip(folders, ("lesion", "plain"), strict=True):
+        for file in sorted(folder.iterdir()):
+            shutil.copy(file, images / f"{prefix}{file.name}")
+    names = sorted(file.name for file in images.iterdir())
+    same, renamed = tmp_path / "same", tmp_path / "renamed"
+    new_names = dict(
+        zip(names, np.random.default_rng(0).permutation([f"{i}.npy" for i in range(len(names))]), strict=True)
+    )
+    for folder in (same, renamed):
+        folder.mkdir()
+    for name in names:
+        noisier = np.load(images / name) + np.random.default_rng(len(name)).normal(0, 10, (16, 16))
+        np.save(same / name, noisier)
+        np.save(renamed / new_names[name], noisier)
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    lines = [f"{name},{int(name.startswith('lesion'))}" for name in names]
+    old.write_text("\n".join(["image,signal_present", *lines]))
+    new.write_text("\n".join(["image,signal_present,versus", *(f"{o},{new_names[o.split(',')[0]]}" for o in lines)]))
+    args = ("observe", images, "--observers", "npw", "--json")
+    wanted, found = (
+        json.loads(call(*args, "--truth", table, "--versus", folder)[1])
+        for table, folder in ((old, same), (new, renamed))
+    )
+    assert found["observers"] == wanted["observers"]
+    assert found["paired_by"] == "the truth table"
+    assert "no image" in refused(*args, "--truth", old, "--versus", renamed)
+    args = ("observe", "--present", folders[0], "--absent", folders[1], "--observers", "npw")
+    halves = []
+    for prefix in ("lesion", "plain"):
+        half = tmp_path / f"renamed {prefix}"
+        half.mkdir()
+        for name in names:
+            if name.startswith(prefix):
+                shutil.copy(renamed / new_names[name], half)
+        halves += ["--versus", half]
+    assert "nothing tells which of the 120" in refused(*args, *halves)
+    code, out, _ = call(*args, *halves, "--pair-by", "name")
+    assert code == 0
+    assert "the order of the files' names" in out
 
 
 def test_mrmc_json_has_the_agreed_keys_and_the_numbers_of_the_analysis(call, tmp_path):
@@ -229,3 +302,62 @@ def test_mrmc_refuses_in_one_line(refused, tmp_path):
     path.write_text("\n".join(text))
     line = refused("mrmc", path)
     assert f"line {row + 1}" in line
+
+
+def scans(folder, n_scans, *, signal, seed, of):
+    """A DICOM folder a scan, three slices of 8² pixels each; what a scan's slices share is most of their noise."""
+    rng = np.random.default_rng(seed)
+    for scan in range(n_scans):
+        shared = rng.normal(0.0, 20.0, (8, 8))
+        for number in range(3):
+            hu = shared + rng.normal(0.0, 10.0, (8, 8))
+            hu[3:5, 3:5] += signal
+            dataset = ct_slice(z=2.5 * number, stored=(hu + 1024).round().astype(np.uint16), Rows=8, Columns=8)
+            dataset.PixelSpacing = [0.7, 0.7]
+            dataset.SeriesInstanceUID = f"1.2.{of}.{scan + 1}"
+            dataset.StudyInstanceUID, dataset.AcquisitionNumber = f"1.9.{of}.{scan // 2 + 1}", scan % 2 + 1
+            save(folder / f"scan{scan:02d}" / f"{number}.dcm", dataset)
+    return folder
+
+
+def test_slices_of_one_scan_are_one_case(call, refused, tmp_path):
+    present, absent = (
+        scans(tmp_path / name, 24, signal=signal, seed=of, of=of)
+        for of, (name, signal) in enumerate((("p", 20), ("a", 0)), 1)
+    )
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw", "--training-sets", 1, "--json")
+    by_series, by_acquisition, by_file = (
+        json.loads(call(*args, *more)[1]) for more in ((), ("--case-from", "acquisition"), ("--case-from", "file"))
+    )
+    assert by_series["cases"] == "a series is a case"
+    assert by_series["train"] == by_series["test"] == {"present": 36, "absent": 36, "cases": 24}
+    assert by_acquisition["test"]["cases"] == 24  # two acquisitions of a study are two
+    assert by_file["test"]["cases"] is None
+    # Slices that share most of their noise are hardly more than one: the interval of 36 + 36 trials is too narrow.
+    width = [one["observers"]["npw"]["ci_high"] - one["observers"]["npw"]["ci_low"] for one in (by_series, by_file)]
+    assert width[0] > 1.2 * width[1]
+    line = refused("observe", "--present", present / "scan00", "--absent", absent / "scan00", "--observers", "npw")
+    assert "3 images with the signal are of 1 case(s), since a series is a case" in line
+    assert "--case-from file" in line
+
+
+def test_scores_say_the_case_and_the_place(call, folders, tmp_path):
+    present, absent = folders
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "npw", "--site", "7.5,7.5")
+    code, _, err = call(*args, "--mode", "scanning", "--window-px", 6, "--radius-px", 2, "--out", tmp_path / "o")
+    assert code == 0, err
+    with (tmp_path / "o" / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    content = json.loads((tmp_path / "o" / "observe.json").read_text())
+    first = [row for row in rows if row["training_set"] == "1" and row["signal_present"] == "1"]
+    place = np.array([[float(row["row_px"]), float(row["column_px"])] for row in first])
+    located = np.mean(np.hypot(*(place - 7.5).T) <= 2.0)
+    assert content["observers"]["npw"]["located"]["value"] == pytest.approx(located)
+    assert all(row["case"] == row["trial"] for row in rows)
+
+
+def test_a_site_is_in_the_image(refused, folders):
+    args = ("observe", "--present", folders[0], "--absent", folders[1], "--mode", "centred", "--window-px", 4, "--site")
+    assert "--site is 16,3; it must lie in the image: rows 0 to 15" in refused(*args, "16,3")
+    assert "give the row and the column" in refused(*args, "3")
+    assert "must lie in the image" in refused(*args, "nan,3")

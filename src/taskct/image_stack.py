@@ -14,6 +14,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from taskct.dicom import is_dicom, read_slice
 from taskct.errors import UserError
+from taskct.image_origin import Origin, origins_of, read_scan
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
 KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
@@ -30,6 +31,8 @@ class ImageStack:
     """Of each image: its file's name relative to the folder, and its number in a file that holds several."""
     pixel_mm: float | None
     """Pixel size, mm, where the files tell it and it is the same for all and in both directions; else None."""
+    origins: tuple[Origin, ...]
+    """Of each image: what tells the case it belongs to, and its counterpart among other images."""
 
 
 def read_images(path: Path) -> ImageStack:
@@ -62,6 +65,7 @@ def read_images(path: Path) -> ImageStack:
         sources, names = [path], [path.name]
     parts: list[NDArray[np.float32]] = []
     labels: list[str] = []
+    origins: list[Origin] = []
     pixels: set[float | None] = set()
     for source, name in zip(sources, names, strict=True):
         stack, pixel_mm = _read(source, name)
@@ -74,8 +78,10 @@ def read_images(path: Path) -> ImageStack:
             raise UserError(f"{name}: {np.sum(~finite)} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
+        origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
         pixels.add(pixel_mm)
-    return ImageStack(np.concatenate(parts), tuple(labels), pixels.pop() if len(pixels) == 1 else None)
+    pixel_mm = pixels.pop() if len(pixels) == 1 else None
+    return ImageStack(np.concatenate(parts), tuple(labels), pixel_mm, tuple(origins))
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:

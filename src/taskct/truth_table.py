@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from taskct.errors import UserError
 
 _TRUE, _FALSE = ("1", "true", "yes", "present"), ("0", "false", "no", "absent")
-_KNOWN = ("image", "signal_present", "row_px", "column_px", "case", "split")
+_KNOWN = ("image", "versus", "signal_present", "row_px", "column_px", "case", "split")
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,11 @@ class Truth:
     """Number of the patient or phantom, shape `(n,)`; or None where every image is a case of its own."""
     in_test: NDArray[np.bool_] | None
     """Which images to test on, shape `(n,)`; or None where that is left to chance."""
+    rows: NDArray[np.int64] | None = None
+    """Row of the table that each image stands on, from 0, shape `(n,)`; or None without a table."""
 
 
-def read_truth(path: Path, names: Sequence[str]) -> Truth:
+def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Truth:
     """Read a truth table.
 
     Parameters
@@ -37,9 +39,12 @@ def read_truth(path: Path, names: Sequence[str]) -> Truth:
     path
         CSV with a header. `image` (a file's name relative to the folder of the images, or the number from 0 of an image
         in a stack) and `signal_present` (1 or 0) must be there; `row_px` with `column_px`, `case`, and `split` (train
-        or test) may be. Other columns are passed over.
+        or test) may be. `versus` names the counterpart of an image among those that it is compared with, if that is
+        called otherwise. Other columns are passed over.
     names
         Of the images, from `taskct.image_stack.read_images`.
+    versus
+        Whether these are the images compared with, named in the column `versus` if there is one.
 
     Returns
     -------
@@ -63,22 +68,24 @@ def read_truth(path: Path, names: Sequence[str]) -> Truth:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV text; give a table with the columns image,signal_present") from error
     _check_columns(path, columns)
+    naming = "versus" if versus and "versus" in columns else "image"
     of_name = {name: index for index, name in enumerate(names)}
     # A stack is one file, so its images have numbers; a number is only looked up where no file is called like it.
     of_number = {str(index): index for index in range(len(names))}
     found: dict[int, dict[str, str]] = {}
     lines: dict[int, int] = {}
-    for line, row in rows:
+    place: dict[int, int] = {}
+    for number, (line, row) in enumerate(rows):
         if None in row or None in row.values():
             raise UserError(f"{path}, line {line}: {len(columns)} fields expected, as in the header")
         cells = {column: value.strip() for column, value in row.items()}
-        name = cells["image"]
+        name = cells[naming]
         index = of_name.get(name, of_number.get(name))
         if index is None:
             raise UserError(f"{path}, line {line}: no image {name!r}; the first image is {names[0]!r}")
         if index in found:
             raise UserError(f"{path}, line {line}: image {name!r} stands on line {lines[index]} already")
-        found[index], lines[index] = cells, line
+        found[index], lines[index], place[index] = cells, line, number
     missing = [name for index, name in enumerate(names) if index not in found]
     if missing:
         raise UserError(f"{path}: {len(missing)} of {len(names)} images have no line, the first is {missing[0]!r}")
@@ -105,7 +112,8 @@ def read_truth(path: Path, names: Sequence[str]) -> Truth:
     if "split" in columns:
         split = {"train": False, "test": True}
         in_test = np.array(column("split", lambda text: split[text.lower()], "train or test"), dtype=np.bool_)
-    return Truth(np.array(present, dtype=np.bool_), centres, cases, in_test)
+    order = np.array([place[index] for index in range(len(names))], dtype=np.int64)
+    return Truth(np.array(present, dtype=np.bool_), centres, cases, in_test, order)
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:

@@ -8,7 +8,15 @@ import pytest
 from scipy.stats import norm, ttest_1samp
 
 from taskct.errors import UserError
-from taskct.metrics.comparisons import compare_aucs, equivalence, holm, noninferiority, superiority
+from taskct.metrics.comparisons import (
+    compare_aucs,
+    equivalence,
+    holm,
+    noninferiority,
+    superiority,
+    why_no_margin,
+    why_no_test,
+)
 from taskct.metrics.roc import delong_difference, paired_delong
 
 
@@ -124,3 +132,32 @@ def test_misuse_is_one_clear_line():
     for aim, margin in [("superiority", 0.1), ("equivalence", None), ("non-inferiority", 2.0)]:
         with pytest.raises(UserError, match="margin"):
             compare_aucs(*scores, aim, margin=margin)
+
+
+def test_bounds_of_a_difference_of_areas_stay_within_1():
+    for test in (superiority(0.778, 0.249, limit=1.0), equivalence(-0.9, 0.2, margin=0.05, limit=1.0)):
+        assert -1.0 <= test.ci_low <= test.delta <= test.ci_high <= 1.0
+    assert superiority(0.778, 0.249, limit=1.0).ci_high == 1.0
+    assert superiority(0.778, 0.249).ci_high > 1.0  # a difference in another unit has no such limit
+    # A value within is rejected by the cut interval exactly where the whole one rejects it.
+    cut, whole = (noninferiority(0.9, 0.3, margin=0.05, limit=limit) for limit in (1.0, math.inf))
+    assert (cut.ci_low, cut.p_value, cut.shown) == (whole.ci_low, whole.p_value, whole.shown)
+
+
+def test_few_trials_or_cases_are_no_test():
+    assert "3 + 3 test trials" in why_no_test(3, 3)
+    assert "9 + 100" in why_no_test(9, 100)
+    assert why_no_test(10, 10) is None
+    assert "cases" in why_no_test(12, 9, 21)
+    assert "19 test cases" in why_no_test(12, 12, 19)
+    assert why_no_test(20, 20, 20) is None
+
+
+def test_at_the_ceiling_no_margin_is_shown():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(2, 2, 60))
+    present, absent = noise[0] + 4.0, noise[1]  # AUC 0.998
+    assert why_no_margin(0.985, 0.981)
+    assert why_no_margin(0.98, 0.999) is None
+    with pytest.raises(UserError, match="too easy for a margin"):
+        compare_aucs(present, absent, "equivalence", margin=0.05)

@@ -279,3 +279,16 @@ def test_scores_that_decide_nothing_are_one_line_for_the_user(present, absent, m
 def test_scores_that_decide_something_pass():
     check_scores(np.array([1.0, 1.0]), np.array([0.0, 0.0]), name="ho")
     check_scores(np.array([1.0, 1.0]), np.array([1.0, 0.0]), name="ho")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_interval_of_a_difference_passes_1(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    shift = np.array([[rng.choice([0.0, 3.0])], [rng.choice([0.0, -3.0])]])
+    present, absent = rng.normal(size=(2, n)) + shift, rng.normal(size=(2, n))
+    delta, std_error = delong_difference(present, absent)
+    found = paired_delong(present, absent)
+    assert -1.0 <= found.ci_low <= found.delta_auc <= found.ci_high <= 1.0
+    whole = delta - 1.959963984540054 * std_error, delta + 1.959963984540054 * std_error
+    assert (found.ci_low, found.ci_high) == pytest.approx((max(whole[0], -1.0), min(whole[1], 1.0)))

@@ -5,10 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from taskct.errors import UserError
-from taskct.metrics.roc import auc, delong_interval
+from taskct.metrics.clustered import Clusters, clustered_covariance, clustered_interval
+from taskct.metrics.roc import auc, delong_covariance, delong_interval, paired_delong, structural_components
 from taskct.observers import Hotelling, LinearObserver, SmallSampleWarning
 from taskct.observers.channelized import ChannelizedHotelling
-from taskct.observers.learning import expected_auc, learning_curve
+from taskct.observers.learning import learning_curve, learning_difference
+from taskct.observers.learning_law import expected_auc
+from taskct.observers.learning_trials import LabelledTrials
 
 
 class FixedTemplate(LinearObserver):
@@ -236,3 +239,91 @@ def test_bad_input(white):
         learning_curve(Hotelling(), images[:6], signal_present[:6], seed=0)
     with pytest.raises(ValueError, match="not finite"):
         learning_curve(Hotelling(), images, signal_present, test=(test[0] * np.nan, test[1]), seed=0)
+
+
+def in_cases(rng, n_cases, per_case, n_pixels, snr):
+    """As `draw`, but half the noise is that of the case, which holds trials of one class."""
+    present = np.arange(n_cases) % 2 == 0
+    shared = rng.normal(size=(n_cases, n_pixels, 1))
+    cases = np.repeat(np.arange(n_cases), per_case)
+    images = (shared[cases] + rng.normal(size=(len(cases), n_pixels, 1))) / np.sqrt(2.0)
+    images[present[cases], 0] += snr
+    return LabelledTrials(images, present[cases], cases)
+
+
+def test_whole_cases_are_drawn_with_their_share_of_each_class():
+    rng = np.random.default_rng(0)
+    pool = in_cases(rng, 40, 5, 2, 1.0)
+    for n in (20, 50, 100, 200):
+        drawn = pool.draw(rng, n)
+        counts = np.bincount(pool.cases[drawn], minlength=40)
+        assert set(counts) <= {0, 5}
+        assert drawn.sum() == n
+        assert pool.signal_present[drawn].mean() == 0.5
+    assert pool.independent_share == pytest.approx(0.2)
+    assert LabelledTrials(pool.images, pool.signal_present).independent_share == 1.0
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_covariance_by_cases_is_that_of_the_clustered_analysis(both):
+    rng = np.random.default_rng(1)
+    trials = in_cases(rng, 30, 4, 1, 1.0)
+    if both:
+        trials = LabelledTrials(trials.images, rng.permutation(trials.signal_present), trials.cases)
+    t = rng.normal(size=(3, 120)) + rng.normal(size=(3, 30))[:, trials.cases]
+    p, a = trials.signal_present, ~trials.signal_present
+    found = trials.covariance(*structural_components(t[:, p], t[:, a]))
+    wanted = clustered_covariance(t[:, p], t[:, a], Clusters.of(trials.cases[p], trials.cases[a]))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    single = LabelledTrials(trials.images, trials.signal_present)
+    np.testing.assert_allclose(
+        single.covariance(*structural_components(t[:, p], t[:, a])), delong_covariance(t[:, p], t[:, a]), rtol=1e-12
+    )
+
+
+def test_where_nothing_is_learned_the_curve_with_cases_has_the_clustered_interval():
+    rng = np.random.default_rng(3)
+    pool, test = in_cases(rng, 20, 4, 2, 1.0), in_cases(rng, 40, 6, 2, 1.0)
+    curve = learning_curve(FixedTemplate(), pool.images, pool.signal_present, cases=pool.cases, test=test, seed=0)
+    t, p = test.images[:, 0, 0], test.signal_present
+    wanted = clustered_interval(t[p], t[~p], Clusters.of(test.cases[p], test.cases[~p]))
+    np.testing.assert_allclose(curve.mean, wanted.value)
+    np.testing.assert_allclose(curve.ci_low, wanted.ci_low, rtol=1e-9)
+    np.testing.assert_allclose(curve.ci_high, wanted.ci_high, rtol=1e-9)
+    assert (np.diff(curve.n_trials) > 0).all()
+
+
+def test_a_difference_has_both_curves_and_the_paired_interval():
+    rng = np.random.default_rng(4)
+    pool, test = (LabelledTrials(*draw(rng, n, 3, 1.0)) for n in (60, 200))
+    pools = [pool, LabelledTrials(pool.images + rng.normal(size=pool.images.shape), pool.signal_present)]
+    tests = [test, LabelledTrials(test.images + rng.normal(size=test.images.shape), test.signal_present)]
+    found = learning_difference([FixedTemplate()] * 2, pools, tests, seed=0)
+    p = test.signal_present
+    t = np.stack([one.images[:, 0, 0] for one in tests])
+    wanted = paired_delong(t[:, p], t[:, ~p])
+    np.testing.assert_allclose(found.mean, wanted.delta_auc)
+    np.testing.assert_allclose(found.ci_low, wanted.ci_low)
+    np.testing.assert_allclose(found.ci_high, wanted.ci_high)
+    np.testing.assert_allclose(found.first.mean - found.second.mean, found.mean)
+    alone = learning_curve(FixedTemplate(), *draw(rng, 60, 3, 1.0), test=test, seed=0)
+    np.testing.assert_allclose(found.first.ci_low, alone.ci_low)
+
+
+def test_a_difference_of_learned_observers_moves_as_theory_says():
+    # White noise of 1 and of 2: what is learned costs the noisier images more, so the difference falls with training.
+    rng = np.random.default_rng(5)
+    p, snr = 10, 2.0
+    pool, test = (LabelledTrials(*draw(rng, n, p, snr)) for n in (400, 6000))
+    noisier = [
+        LabelledTrials(one.images + rng.normal(size=one.images.shape) * np.sqrt(3.0), one.signal_present)
+        for one in (pool, test)
+    ]
+    found = learning_difference(
+        [Hotelling(ridge=0.0)] * 2, [pool, noisier[0]], [test, noisier[1]], sizes=[24, 100, 400], seed=1
+    )
+    wanted = [expected_auc(snr, n, p) - expected_auc(snr / 2.0, n, p) for n in (24, 100, 400)]
+    error = (found.ci_high - found.ci_low) / 3.92
+    assert (np.abs(found.mean - wanted) < 4 * error).all()  # 1 in 5,000
+    assert (found.ci_low >= -1.0).all()
+    assert "with 24 training trials" in found.message

@@ -1,14 +1,18 @@
 """Observers on a user's images: against the closed form of a task, and what each result rests on."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 from taskct.errors import UserError
+from taskct.json_values import json_values
 from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.lroc import correct_localization, lroc_area
 from taskct.metrics.mrmc.analysis import analyze
@@ -16,8 +20,9 @@ from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import auc, delong_interval, paired_delong
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.choice import fit_chosen
-from taskct.observers.learning import expected_auc
-from taskct.study.observe import Eye, Task, observe, readings
+from taskct.observers.learning_law import expected_auc
+from taskct.study.observe import Eye, Known, Plan, Task, readings
+from taskct.study.observe import observe as measure
 from taskct.study.observe.readings import build
 from taskct.truth_table import Truth
 
@@ -26,6 +31,11 @@ SIDE, NOISE_HU = 12, 20.0
 AXIS = np.arange(SIDE) - (SIDE - 1) / 2
 BLOB = 14.0 * np.exp(-(AXIS[:, None] ** 2 + AXIS**2) / 8.0)
 IDEAL = float(norm.cdf(np.sqrt(np.sum(BLOB**2) / NOISE_HU**2 / 2.0)))  # white noise, signal known exactly
+
+
+def observe(images, task, names, *, eye=EYE, versus=None, known=None, **plan):
+    """`taskct.study.observe.observe` with its plan spelled out."""
+    return measure(images, task, names, eye=eye, versus=versus, known=known, plan=Plan(**{"n_training_sets": 1} | plan))
 
 
 def white(n, seed=0, **truth):
@@ -51,7 +61,7 @@ def wandering(n, seed=0, side=24):
 def test_a_matched_filter_reaches_the_ideal_auc_and_a_trained_observer_not_quite():
     images, truth = white(4000)
     covariance = NOISE_HU**2 * np.eye(SIDE**2)
-    found = observe(images, Task(truth), ["pwmf", "ho", "cho-lg"], eye=EYE, covariance=covariance)
+    found = observe(images, Task(truth), ["pwmf", "ho", "cho-lg"], eye=EYE, known=Known(covariance))
     pwmf, ho, cho = (one.images for one in found.observers)
     # The template is the signal and noise of 4σ²/2,000 a pixel: on average wᵀs = sᵀs, wᵀw = sᵀs + 144 · 4σ²/2,000.
     energy, noise = np.sum(BLOB**2), SIDE**2 * 4 * NOISE_HU**2 / 2000
@@ -221,7 +231,7 @@ def test_wrong_input_is_one_line():
     with pytest.raises(UserError, match="no signal-absent image among 40"):
         Task(Truth(np.ones(40, dtype=bool), None, None, None))
     for message, settings in (
-        ("observe the other set with its own", {"names": ["pwmf"], "versus": images, "covariance": np.eye(SIDE**2)}),
+        ("observe the other set with its own", {"names": ["pwmf"], "versus": images, "known": Known(np.eye(SIDE**2))}),
         ("each once", {"names": ["ho", "ho"]}),
         ("known observers", {"names": ["hotelling"]}),
         ("needs --covariance", {"names": ["pwmf"]}),
@@ -235,14 +245,11 @@ def test_wrong_input_is_one_line():
         names = settings.pop("names")
         with pytest.raises(UserError, match=message):
             observe(images, Task(truth), names, eye=EYE, **settings)
-    with pytest.raises(UserError, match="clustered by case"):
-        observe(images, Task(white(40, cases=np.arange(40) // 2)[1]), ["npw"], eye=EYE, n_training_sets=2)
     shared = white(40, cases=np.arange(40) // 20, in_test=np.arange(40) % 2 == 0)[1]
     with pytest.raises(UserError, match="2 cases stand in both splits"):
         observe(images, Task(shared), ["npw"], eye=EYE)
-    flat = np.full_like(images, 3.0)
-    with pytest.raises((UserError, ValueError), match="all training images are the same"):
-        observe(flat, Task(truth), ["npw"], eye=EYE)
+    with pytest.raises(UserError, match=r"numbers \d+ and \d+ of the images are the same to the last bit"):
+        observe(np.full_like(images, 3.0), Task(truth), ["npw"], eye=EYE)
 
 
 def test_the_exact_interval_is_of_fixed_channels_and_independent_trials_alone():
@@ -281,7 +288,7 @@ def test_a_margin_says_nothing_where_no_trial_is_missed():
     easy = images + (truth.signal_present[:, None, None] * 20 * BLOB).astype(np.float32)
     one = observe(easy, Task(truth), ["npw"], versus=2 * easy, eye=EYE, margin=0.05).observers[0]
     assert one.comparisons == ()
-    assert any("the margin cannot be tested" in note for note in one.notes)
+    assert any("no verdict on the margin: AUCs of 1.000 and 1.000" in note for note in one.notes)
 
 
 def test_scanning_results_are_clustered_too():
@@ -300,19 +307,17 @@ def test_cases_that_cannot_be_told_apart_are_one_line():
     one_case = white(40, cases=np.where(np.arange(40) < 20, 0, np.arange(40)), in_test=np.arange(40) < 20)[1]
     with pytest.raises(UserError, match="one case holds all test images"):
         observe(images, Task(one_case), ["npw"], eye=EYE)
-    with pytest.raises(UserError, match="learning curve takes trials to be independent"):
-        observe(images, Task(white(40, cases=np.arange(40) // 2)[1]), ["npw"], eye=EYE, learn=True)
 
 
 def test_what_an_observer_is_told_reaches_it():
     eye = Eye(pixel_mm=0.6, viewing_distance_mm=700.0, magnification=1.5, internal_noise_hu=4.0, internal_noise=0.25)
-    made = {name: build(name, eye, covariance=None, seed=3, device=torch.device("cpu")) for name in ("npwe", "ho-eye")}
+    made = {name: build(name, eye, Known(), seed=3, device=torch.device("cpu")) for name in ("npwe", "ho-eye")}
     for observer in made.values():
         assert (observer.pixel_mm, observer.viewing_distance_mm, observer.magnification) == (0.6, 700.0, 1.5)
         assert observer.seed == 3
     assert made["npwe"].internal_noise == 0.25
     assert made["ho-eye"].internal_noise_hu == 4.0
-    assert build("cho-lg", eye, covariance=None, seed=3, device=torch.device("cpu")).internal_noise == 0.25
+    assert build("cho-lg", eye, Known(), seed=3, device=torch.device("cpu")).internal_noise == 0.25
 
 
 def test_a_regularization_is_chosen_on_cases_that_were_not_learned_from(monkeypatch):
@@ -347,3 +352,150 @@ def test_an_auc_below_chance_is_said():
     one = observe(images, Task(truth), ["npw"], eye=EYE).observers[0]
     assert one.images.auc.ci_high < 0.5
     assert any("below chance" in note for note in one.notes)
+
+
+def test_six_test_images_give_an_interval_within_1_and_no_p():
+    images, truth = white(20, seed=7)
+    noisier = images + np.random.default_rng(5).normal(0, 200, images.shape).astype(np.float32)
+    for n_sets in (1, 2):
+        settings = {"train_share": 0.7, "n_training_sets": n_sets, "margin": 0.05}
+        found = observe(images, Task(truth), ["npw"], versus=noisier, **settings)
+        one = found.observers[0]
+        assert found.about["test"] == {"present": 3, "absent": 3, "cases": None}
+        assert -1.0 <= one.difference.ci_low <= one.difference.delta_auc <= one.difference.ci_high <= 1.0
+        assert math.isnan(one.difference.p_value)
+        assert one.comparisons == ()
+        assert any("no p: 3 + 3 test trials" in note and "no verdict" in note for note in one.notes)
+        assert math.isnan(found.p_holm()["npw"])
+
+
+def test_few_cases_have_no_p_however_many_images_they_hold():
+    cases = np.repeat(np.arange(20), 10)
+    images, truth = white(200, cases=cases)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    one = observe(images, Task(truth), ["npw"], versus=noisier, n_training_sets=1).observers[0]
+    assert math.isnan(one.difference.p_value)
+    assert any("no p: 10 test cases" in note for note in one.notes)
+
+
+def test_at_the_ceiling_a_margin_has_no_verdict():
+    images, truth = white(400, seed=8)
+    easy = images + (truth.signal_present[:, None, None] * 0.5 * BLOB).astype(np.float32)
+    other = easy + np.random.default_rng(1).normal(0, 4, images.shape).astype(np.float32)
+    one = observe(easy, Task(truth), ["npw"], versus=other, margin=0.05, n_training_sets=1).observers[0]
+    assert 0.98 < min(one.images.auc.value, one.versus.auc.value) < 1.0
+    assert one.comparisons == ()
+    assert any("both above 0.98" in note for note in one.notes)
+    assert not math.isnan(one.difference.p_value)
+
+
+def test_by_default_the_interval_of_a_learned_observer_holds_its_training():
+    images, truth = white(400)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=noisier, n_training_sets=None)
+    one = found.observers[0]
+    assert found.about["n_training_sets"] == 4
+    assert one.images.method == "MRMC: over test trials and training sets"
+    analysis = analyze(found.ratings("npw"))
+    assert one.images.auc.value == analysis.modalities["images"].auc
+    assert one.difference.p_value == analysis.differences["images-versus"].p_value
+    few = white(60)
+    one = observe(few[0], Task(few[1]), ["npw"], n_training_sets=None).observers[0]
+    assert len(one.images.readings) == 1
+    assert any("holds the choice of test trials alone: 15 + 15 training trials" in note for note in one.notes)
+
+
+def test_an_observer_that_cannot_learn_from_a_part_learns_from_all_and_says_so():
+    images, truth = white(200)
+    one = observe(images, Task(truth), ["cho-gabor"], n_training_sets=None).observers[0]
+    assert len(one.images.readings) == 1
+    assert any("cannot learn from one of 4 training sets" in note for note in one.notes)
+    with pytest.raises(UserError, match=r"cho-gabor: .*need at least"):
+        observe(images, Task(truth), ["cho-gabor"], n_training_sets=4)
+
+
+def test_training_sets_of_cases_are_analysed_by_case():
+    cases = np.repeat(np.arange(120), 5)  # both classes in a case
+    images, truth = white(600, cases=cases)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=noisier, n_training_sets=None, margin=0.3)
+    one = found.observers[0]
+    assert found.about["n_training_sets"] == 4
+    assert one.images.method.startswith("Obuchowski–Rockette, clustered by case")
+    scores, present = found.ratings("npw").scores, found.signal_present
+    clusters = Clusters.of(cases[found.test][present], cases[found.test][~present])
+    both = scores[:, :, present], scores[:, :, ~present]
+    assert one.images.auc == clustered_readers_interval(both[0][0], both[1][0], clusters)
+    assert one.difference == clustered_readers_difference(*both, clusters)[0]
+    assert (one.comparisons[0].ci_low, one.comparisons[0].ci_high) == pytest.approx(
+        (one.difference.ci_low, one.difference.ci_high)
+    )
+
+
+def test_a_known_signal_is_not_learned_and_favours_no_images():
+    # White noise, and the same images smoothed: to the filter matched to each, smoothing changes AUC by a closed form.
+    images, _ = white(1600, seed=11)
+    smooth = gaussian_filter(images, (0, 1.0, 1.0), mode="wrap").astype(np.float32)
+    seen = gaussian_filter(BLOB, 1.0, mode="wrap")
+    impulse = np.zeros((SIDE, SIDE))
+    impulse[0, 0] = 1.0
+    kernel = np.fft.rfft2(gaussian_filter(impulse, 1.0, mode="wrap"))
+    again = np.fft.irfft2(np.fft.rfft2(seen) * np.conj(kernel), s=seen.shape)  # what noise meets: the template smoothed
+    wanted = norm.cdf(np.sum(BLOB**2) / np.linalg.norm(BLOB) / NOISE_HU / np.sqrt(2)) - norm.cdf(
+        np.sum(seen**2) / np.linalg.norm(again) / NOISE_HU / np.sqrt(2)
+    )
+    few = white(1600, seed=11, in_test=np.random.default_rng(0).random(1600) > 0.05)[1]  # 40 + 40 to learn from
+    told, learned = (
+        observe(images, Task(few), ["npw"], versus=smooth, known=known, n_training_sets=None).observers[0]
+        for known in (Known(signal=BLOB, versus_signal=seen), None)
+    )
+    error = (told.difference.ci_high - told.difference.ci_low) / 3.92
+    assert told.difference.delta_auc == pytest.approx(wanted, abs=4 * error)  # 1 in 16,000
+    assert len(told.images.readings) == 1
+    assert told.images.method.startswith("DeLong: over test trials; it was told the signal")
+    assert told.images.auc.value == pytest.approx(IDEAL, abs=4 * 0.012)
+    # Learned from few, white noise costs the sharp images much and the smooth ones little.
+    assert learned.difference.delta_auc < told.difference.delta_auc - 0.03
+    assert any("errs in favour of the smoother, here those of --versus; give --signal" in n for n in learned.notes)
+    assert not any("errs in favour" in note for note in told.notes)
+
+
+def test_a_signal_is_shown_in_the_window_and_must_fit():
+    images, _ = white(200)
+    truth = white(200, centres_px=np.tile([5.0, 6.0], (200, 1)))[1]
+    task = Task(truth, "centred", 5)
+    whole = observe(images, task, ["npw"], known=Known(signal=BLOB)).observers[0]
+    cropped = observe(images, task, ["npw"], known=Known(signal=BLOB[3:8, 4:9])).observers[0]
+    assert whole.images.auc == cropped.images.auc
+    with pytest.raises(UserError, match="the signal is 3 × 3 pixels, but observers see 5 × 5"):
+        observe(images, task, ["npw"], known=Known(signal=BLOB[:3, :3]))
+    with pytest.raises(UserError, match="a signal is for npw, npwe, pwmf"):
+        observe(images, Task(truth), ["ho"], known=Known(signal=BLOB))
+
+
+def test_learning_curves_of_both_sets_and_of_the_difference_with_cases():
+    cases = np.repeat(np.arange(80), 5)
+    images, truth = white(400, cases=cases)
+    noisier = images + np.random.default_rng(5).normal(0, 20, images.shape).astype(np.float32)
+    found = observe(images, Task(truth), ["npw"], versus=noisier, learn=True)
+    one = found.observers[0]
+    curves = one.learning_difference
+    np.testing.assert_allclose(curves.mean, curves.first.mean - curves.second.mean)
+    assert curves.n_trials[-1] == len(cases) - len(found.test)
+    # All training trials are drawn at the last size: every repeat is the observer that was measured.
+    assert curves.mean[-1] == pytest.approx(one.difference.delta_auc)
+    assert one.learning.mean[-1] == pytest.approx(one.images.auc.value)
+    assert curves.first is one.learning
+    content = json.loads(json.dumps(json_values(found.as_dict())))["observers"]["npw"]
+    assert content["difference"]["learning_curve"]["delta_auc"] == pytest.approx(curves.mean.tolist())
+    assert content["versus"]["learning_curve"]["auc"] == pytest.approx(curves.second.mean.tolist())
+
+
+def test_one_observer_fails_alone_and_is_named():
+    images, truth = white(40)
+    found = observe(images, Task(truth), ["cho-gabor", "npw"])
+    assert [one.name for one in found.observers] == ["npw"]
+    assert "need at least" in found.failed["cho-gabor"]
+    assert found.as_dict()["failed"] == found.failed
+    with pytest.raises(UserError, match=r"cho-gabor: .*; cho-sdog: "):
+        observe(*white(8)[:1], Task(white(8)[1]), ["cho-gabor", "cho-sdog"])

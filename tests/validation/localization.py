@@ -9,7 +9,8 @@ from scipy.stats import binom, norm
 from taskct.metrics.lroc import correct_localization, lroc_area, lroc_interval
 from taskct.metrics.roc import auc
 from taskct.observers.hotelling import Hotelling
-from taskct.observers.learning import expected_auc, learning_curve
+from taskct.observers.learning import learning_curve
+from taskct.observers.learning_law import expected_auc
 from taskct.observers.prewhitening import PWMF
 from taskct.observers.scanning import Scanning
 from validation.check import Check

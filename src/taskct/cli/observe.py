@@ -1,27 +1,25 @@
 """The command observe: numerical observers on a user's images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
-from rich.table import Table
 
 from taskct.cli.app import Confidence, Device, Json, Margin, app
-from taskct.cli.tables import interval_text, margin_text, print_json
+from taskct.cli.observation import print_observation, roc_curves
+from taskct.cli.tables import print_json
 from taskct.errors import UserError
-from taskct.image_stack import ImageStack, read_images
-from taskct.metrics.intervals import Interval
-from taskct.metrics.roc import roc_curve
 from taskct.observers import OBSERVERS
 from taskct.observers.eye import VIEWING_DISTANCE_MM
 from taskct.report.roc import draw_roc
-from taskct.study.observe import Eye, Mode, Observation, Task, observe
-from taskct.study.observe.files import read_covariance, two_folders, write_observation
+from taskct.study.observe import Eye, Known, Mode, Plan, Task, observe
+from taskct.study.observe.cases import CaseFrom
+from taskct.study.observe.files import read_covariance, read_signal, write_observation
+from taskct.study.observe.inputs import Sources, read_inputs
+from taskct.study.observe.pairing import PairBy
 from taskct.study.stages import resolve_device
-from taskct.terminal import note, out, print_roc, print_table, show_progress
-from taskct.truth_table import Truth, read_truth
+from taskct.terminal import note, out, show_progress
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
@@ -56,6 +54,23 @@ def observe_command(
             show_default=False,
         ),
     ] = None,
+    case_from: Annotated[
+        CaseFrom | None,
+        typer.Option(
+            "--case-from",
+            metavar="WHAT",
+            help="What makes images one case: series (default; or a sub-folder), acquisition, or file for none.",
+            show_default=False,
+        ),
+    ] = None,
+    pair_by: Annotated[
+        PairBy,
+        typer.Option(
+            "--pair-by",
+            metavar="HOW",
+            help="Of --versus: auto (truth table, header, equal names, else refused) or name (order of names).",
+        ),
+    ] = "auto",
     observers: Annotated[
         str,
         typer.Option(
@@ -73,6 +88,12 @@ def observe_command(
     window_px: Annotated[
         int | None, typer.Option("--window-px", metavar="N", min=1, help="Side of the window around a site, pixels.")
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            "--site", metavar="ROW,COL", help="The one site of the signal in all images, pixels.", show_default=False
+        ),
+    ] = None,
     radius_px: Annotated[
         float | None,
         typer.Option("--radius-px", metavar="R", help="Located within, pixels; half the window by default."),
@@ -81,14 +102,17 @@ def observe_command(
         float, typer.Option("--train-share", metavar="S", help="Share of the trials that observers learn from.")
     ] = 0.5,
     training_sets: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--training-sets",
             metavar="K",
             min=1,
-            help="Divide these trials into K sets; K observers then count as readers (MRMC).",
+            max=100,
+            help="Divide these trials into K sets, so that intervals hold the training; by default 4 or 3 where the "
+            "trials allow, else 1.",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
     learning: Annotated[
         bool, typer.Option("--learning-curve", help="AUC against training trials, and where it leads.")
     ] = False,
@@ -118,6 +142,15 @@ def observe_command(
         Path | None,
         typer.Option("--covariance", metavar="NPY", help="For pwmf: covariance, (pixels, pixels).", show_default=False),
     ] = None,
+    signal: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--signal",
+            metavar="FILE",
+            help="For npw, npwe, pwmf: image of the known mean signal, HU; again for --versus, if it differs there.",
+            show_default=False,
+        ),
+    ] = None,
     specificity: Annotated[
         float, typer.Option("--specificity", metavar="S", help="At which sensitivity is given, in (0, 1).")
     ] = 0.9,
@@ -144,120 +177,58 @@ def observe_command(
     """
     if out_folder is not None and out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
-    if images is not None and truth is not None and present is None and absent is None:
-        stack, known = _with_truth(images, truth)
-        wanted = 1
-    elif present is not None and absent is not None and images is None and truth is None:
-        stack, known = two_folders(present, absent)
-        wanted = 2
-    else:
-        raise UserError("give either --present and --absent, or IMAGES and --truth")
-    other = None
-    if versus:
-        if len(versus) != wanted:
-            raise UserError(
-                f"{len(versus)} times --versus: give it {('once', 'twice, present and absent')[wanted - 1]}"
-            )
-        other, theirs = two_folders(*versus) if truth is None else _with_truth(versus[0], truth)
-        if not np.array_equal(theirs.signal_present, known.signal_present):
-            raise UserError(
-                "the images of --versus are not the same trials: as many with and without the signal are wanted"
-            )
+    known = read_inputs(Sources(images, truth, present, absent, tuple(versus or ()), case_from, pair_by, _site(site)))
     names = [name.strip() for name in observers.split(",") if name.strip()]
-    size = stack.pixel_mm if pixel_mm is None else pixel_mm
+    size = known.pixel_mm if pixel_mm is None else pixel_mm
     guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
+    plan = Plan(train_share, training_sets, learning, margin, specificity, confidence, seed)
     with show_progress() as progress:
         found = observe(
-            stack.images,
-            Task(known, mode, window_px, radius_px),
+            known.images,
+            Task(known.truth, mode, window_px, radius_px),
             names,
-            versus=None if other is None else other.images,
+            versus=known.versus,
             eye=eye,
-            covariance=None if covariance is None else read_covariance(covariance),
-            train_share=train_share,
-            n_training_sets=training_sets,
-            learn=learning,
-            margin=margin,
-            specificity=specificity,
-            confidence=confidence,
-            seed=seed,
+            known=_told(covariance, signal or []),
+            plan=plan,
             device=resolve_device(device),
             progress=progress.open("observe"),
         )
+    found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired})
     if out_folder is not None:
-        write_observation(out_folder, found, roc_png=draw_roc(_curves(found)))
+        write_observation(out_folder, found, roc_png=draw_roc(roc_curves(found)))
     if as_json:
         print_json(found.as_dict())
     else:
-        _print_observation(found)
+        print_observation(found)
         if out_folder is not None:
             out.print(f"Written: {out_folder}", highlight=False, soft_wrap=True)
-    if other is not None and other.names != stack.names:
-        note("the files of --versus are called otherwise: trials are paired in the order of their names")
     if guessed:
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
+    for line in found.notes:
+        note(line)
+    for name, why in found.failed.items():
+        note(f"{name} has no result: {why}")
     for one in found.observers:
         for line in one.notes:
             note(f"{one.name}: {line}")
 
 
-def _with_truth(images: Path, truth: Path) -> tuple[ImageStack, Truth]:
-    """Images and what a table says of them."""
-    stack = read_images(images)
-    return stack, read_truth(truth, stack.names)
+def _told(covariance: Path | None, signals: list[Path]) -> Known:
+    """What the files tell the observers."""
+    if len(signals) > 2:
+        raise UserError(f"{len(signals)} times --signal: give it once, or twice where it differs in --versus")
+    first, second, *_ = [*(read_signal(path) for path in signals), None, None]
+    return Known(None if covariance is None else read_covariance(covariance), first, second)
 
 
-def _print_observation(found: Observation) -> None:
-    about = found.about
-    train, test = about["train"], about["test"]
-    title = f"Trained on {train['present']} + {train['absent']} trials, tested on {test['present']} + {test['absent']}"
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    percent = f"{about['confidence']:.0%}"
-    compared = any(one.versus is not None for one in found.observers)
-    scanning = about["mode"] == "scanning"
-    table.add_column("observer", no_wrap=True)
-    for heading in (
-        f"AUC ({percent})",
-        f"d_a ({percent})",
-        f"sensitivity at {about['specificity']:g}",
-        *(["LROC area", "located"] if scanning else []),
-        *(["AUC, versus", "difference", "p", "p (Holm)"] if compared else []),
-    ):
-        table.add_column(heading, justify="right")
-    adjusted = found.p_holm()
-    for one in found.observers:
-        mine = one.images
-        cells = [one.name, interval_text(mine.auc), interval_text(mine.d_a, 2), interval_text(mine.sensitivity, 2)]
-        if scanning and mine.lroc_area is not None and mine.located is not None:
-            cells += [interval_text(mine.lroc_area), interval_text(mine.located, 2)]
-        if one.versus is not None and one.difference is not None:
-            delta = one.difference
-            shown = interval_text(Interval(delta.delta_auc, delta.ci_low, delta.ci_high), sign=True)
-            cells += [interval_text(one.versus.auc), shown, f"{delta.p_value:.2g}", f"{adjusted[one.name]:.2g}"]
-        table.add_row(*cells)
-    print_table(table, f"{title} (signal present + absent)")
-    out.print(f"Intervals: {found.observers[0].images.method}.", highlight=False)
-    for one in found.observers:
-        if (gaussian := one.images.gaussian_auc) is not None:
-            endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."
-            out.print(endless, highlight=False, soft_wrap=True)
-        for test_of in one.comparisons:
-            line = margin_text(test_of, "the images", "those of --versus")
-            out.print(f"{one.name}: {line}", highlight=False, soft_wrap=True)
-        if one.learning is not None:
-            out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
-    print_roc(_curves(found))
-
-
-def _curves(found: Observation) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """ROC curves of the first training set, by observer and AUC."""
-    present = found.signal_present
-    curves = {}
-    for one in found.observers:
-        for label, performance in ((one.name, one.images), (f"{one.name}, versus", one.versus)):
-            if performance is not None:
-                statistic = performance.readings[0].statistic
-                named = f"{label} {performance.auc.value:.3f}"
-                curves[named] = roc_curve(statistic[present], statistic[~present])
-    return curves
+def _site(text: str | None) -> tuple[float, float] | None:
+    """Row and column from text such as `31.5,32`."""
+    if text is None:
+        return None
+    try:
+        row, column = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--site is {text!r}; give the row and the column in pixels, such as 31.5,32") from None
+    return row, column

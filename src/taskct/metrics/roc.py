@@ -18,11 +18,11 @@ class PairedDifference:
     delta_auc: float
     """AUC of the first method minus that of the second, in [−1, 1]."""
     ci_low: float
-    """Lower bound of the difference."""
+    """Lower bound of the difference, in [−1, 1]."""
     ci_high: float
-    """Upper bound of the difference."""
+    """Upper bound of the difference, in [−1, 1]."""
     p_value: float
-    """Two-sided, of no difference."""
+    """Two-sided, of no difference; NaN where the trials are too few for a test."""
 
 
 def auc(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> float:
@@ -310,6 +310,10 @@ def normal_difference(delta_auc: float, std_error: float, *, confidence: float =
     ValueError
         If `confidence` is out of range.
 
+    Notes
+    -----
+    Bounds are cut at −1 and 1, see `within_possible`.
+
     Examples
     --------
     >>> normal_difference(0.1, 0.05).ci_low > 0.0
@@ -318,7 +322,32 @@ def normal_difference(delta_auc: float, std_error: float, *, confidence: float =
     check_confidence(confidence)
     half_width = -float(ndtri((1.0 - confidence) / 2.0)) * std_error
     p_value = 2.0 * float(ndtr(-abs(delta_auc) / std_error)) if std_error > 0.0 else float(delta_auc == 0.0)
-    return PairedDifference(delta_auc, delta_auc - half_width, delta_auc + half_width, p_value)
+    return PairedDifference(delta_auc, *within_possible(delta_auc - half_width, delta_auc + half_width), p_value)
+
+
+def within_possible(low: float, high: float, *, limit: float = 1.0) -> tuple[float, float]:
+    """Cut the interval of a difference at what the difference can be.
+
+    A difference of two areas cannot pass ±1, so what an interval holds beyond was never a candidate: cutting it off
+    changes neither the coverage nor any test of a value within. It does not mend an interval that is too narrow.
+
+    Parameters
+    ----------
+    low, high
+        Bounds, in the unit of the difference; NaN stays NaN.
+    limit
+        Largest possible difference, above 0; 1 for areas, infinite for what has no limit.
+
+    Returns
+    -------
+    Bounds in [−limit, limit].
+
+    Examples
+    --------
+    >>> within_possible(0.291, 1.265)
+    (0.291, 1.0)
+    """
+    return float(np.clip(low, -limit, limit)), float(np.clip(high, -limit, limit))
 
 
 def structural_components(

@@ -11,7 +11,9 @@ from taskct.observers.choice import Chosen, fit_chosen
 from taskct.observers.cnn import CNNObserver
 from taskct.observers.crops import centred_crops
 from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitWolf, HotellingSVD
-from taskct.observers.learning import LearningCurve, expected_auc, learning_curve
+from taskct.observers.learning import LearningCurve, LearningDifference, learning_curve, learning_difference
+from taskct.observers.learning_law import expected_auc
+from taskct.observers.learning_trials import LabelledTrials
 from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
 from taskct.observers.nonprewhitening import NPW, NPWE
 from taskct.observers.prewhitening import PWMF
@@ -33,7 +35,9 @@ __all__ = [
     "HotellingEye",
     "HotellingLedoitWolf",
     "HotellingSVD",
+    "LabelledTrials",
     "LearningCurve",
+    "LearningDifference",
     "LinearObserver",
     "Observer",
     "PathObserver",
@@ -44,6 +48,7 @@ __all__ = [
     "expected_auc",
     "fit_chosen",
     "learning_curve",
+    "learning_difference",
     "lumpy_log_likelihood_ratio",
     "make_observer",
 ]

@@ -1,4 +1,4 @@
-"""What `taskct observe` reads and writes beside the images."""
+"""What `taskct observe` reads beside the images, and what it writes."""
 
 import csv
 import io
@@ -9,37 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.image_stack import ImageStack, read_images
+from taskct.image_stack import read_images
+from taskct.observers.nonprewhitening import check_signal
 from taskct.ratings_files import write_imrmc
 from taskct.study.observe.results import IMAGES, VERSUS, Observation
 from taskct.study.results import write_json
 from taskct.training.checkpoints import write_text
-from taskct.truth_table import Truth
 
 
-def two_folders(present: Path, absent: Path) -> tuple[ImageStack, Truth]:
-    """Images with the signal, then those without it, and their truth.
+def read_signal(path: Path) -> NDArray[np.float64]:
+    """Read the mean signal from an image file, HU, shape `(height, width)`.
 
     Raises
     ------
     UserError
-        As `read_images`; if the two differ in the size of their images.
+        As `read_images`; if the file holds several images.
     """
-    with_signal, without = read_images(present), read_images(absent)
-    sizes = [stack.images.shape[1:] for stack in (with_signal, without)]
-    if sizes[0] != sizes[1]:
-        raise UserError(
-            f"{present} has images of {sizes[0][0]} × {sizes[0][1]} pixels and {absent} of {sizes[1][0]} × "
-            f"{sizes[1][1]}: give images of one size"
-        )
-    signal_present = np.arange(len(with_signal.images) + len(without.images)) < len(with_signal.images)
-    pixels = {with_signal.pixel_mm, without.pixel_mm}
-    stack = ImageStack(
-        np.concatenate([with_signal.images, without.images]),
-        (*with_signal.names, *without.names),
-        pixels.pop() if len(pixels) == 1 else None,
-    )
-    return stack, Truth(signal_present, None, None, None)
+    images = read_images(path).images
+    if len(images) != 1:
+        raise UserError(f"{path.name} holds {len(images)} images: give the mean signal as one image, in HU")
+    return check_signal(images[0])
 
 
 def read_covariance(path: Path) -> NDArray[np.float64]:
@@ -83,14 +72,19 @@ def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> No
 
 
 def _scores_csv(found: Observation) -> str:
+    scanning = found.about["mode"] == "scanning"
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["observer", "images", "training_set", "trial", "signal_present", "test_statistic"])
-    present = found.signal_present.astype(int).tolist()
+    site = ["row_px", "column_px"] if scanning else []
+    writer.writerow(["observer", "images", "training_set", "trial", "case", "signal_present", "test_statistic", *site])
+    trials = list(
+        zip(found.test.tolist(), found.cases.tolist(), found.signal_present.astype(int).tolist(), strict=True)
+    )
     for one in found.observers:
         sets = {IMAGES: one.images} | ({} if one.versus is None else {VERSUS: one.versus})
         for name, performance in sets.items():
             for number, reading in enumerate(performance.readings, start=1):
-                rows = zip(found.test.tolist(), present, reading.statistic.tolist(), strict=True)
-                writer.writerows((one.name, name, number, trial, truth, f"{t:.9g}") for trial, truth, t in rows)
+                places = [()] * len(trials) if reading.found_px is None else reading.found_px.tolist()
+                rows = zip(trials, reading.statistic.tolist(), places, strict=True)
+                writer.writerows((one.name, name, number, *trial, f"{t:.9g}", *place) for trial, t, place in rows)
     return out.getvalue()

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from taskct.observers import (
     make_observer,
 )
 from taskct.observers.choice import fit_chosen
+from taskct.observers.crops import centred_crops
 from taskct.observers.scanning import Scanning
 from taskct.study.observe.task import Task
 from taskct.study.observe.trial_split import divide_trials
@@ -28,9 +29,24 @@ VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; t
 _FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
 
 
+_RANGES = {
+    "pixel_mm": ("the pixel size", 0.01, 10.0, " mm"),
+    "viewing_distance_mm": ("from the eye to the display", 50.0, 10_000.0, " mm"),
+    "magnification": ("size on the display over size in the object", 0.05, 50.0, ""),
+    "internal_noise_hu": ("per pixel behind the eye", 0.0, 5000.0, " HU"),
+    "internal_noise": ("relative to the test statistic's standard deviation", 0.0, 100.0, ""),
+}
+
+
 @dataclass(frozen=True)
 class Eye:
-    """What observers with an eye, or with noise of their own, need to know."""
+    """What observers with an eye, or with noise of their own, need to know.
+
+    Raises
+    ------
+    UserError
+        If a number is outside what an eye, a display or a CT image can have.
+    """
 
     pixel_mm: float
     """Pixel size, mm."""
@@ -42,6 +58,68 @@ class Eye:
     """Of `ho_eye`, per pixel, HU."""
     internal_noise: float
     """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
+
+    def __post_init__(self) -> None:
+        for name, (what, low, high, unit) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} ({what}) is {value:g}{unit}; it must be {low:g} to {high:g}{unit}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What observers are told, and need not learn."""
+
+    covariance: NDArray[np.float64] | None = None
+    """Of the images, for the PWMF, HU², shape `(n_pixels, n_pixels)`."""
+    signal: NDArray[np.float64] | None = None
+    """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
+    versus_signal: NDArray[np.float64] | None = None
+    """The same in the images compared with; `signal` where it is None."""
+
+    def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
+        """The same with signals as the observers see them: in the window, where a whole image has its one site.
+
+        Parameters
+        ----------
+        task
+            Whose windows are seen.
+        shape
+            Of the images, (height, width).
+
+        Raises
+        ------
+        UserError
+            If a signal is of another shape than what is seen.
+        """
+        signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
+        return Known(self.covariance, *signals)
+
+    def of(self, versus: bool) -> "Known":
+        """What is known of one of the two sets of images."""
+        return replace(self, signal=self.versus_signal) if versus and self.versus_signal is not None else self
+
+
+def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    centres, side = task.truth.centres_px, task.window_px
+    wanted = tuple(shape) if side is None else (side, side)
+    if signal.shape == wanted:
+        return signal
+    if side is not None and centres is not None and signal.shape == tuple(shape) and (centres == centres[0]).all():
+        return np.asarray(centred_crops(signal[None], centres[:1], size_px=side)[0], dtype=np.float64)
+    raise UserError(
+        f"the signal is {' × '.join(map(str, signal.shape))} pixels, but observers see {wanted[0]} × {wanted[1]}: give "
+        "it as they see it, with the site where the window has its centre"
+    )
+
+
+KNOWN_SIGNAL = ("npw", "npwe", "pwmf")
+"""Observers that can be told the signal. With it they learn nothing that an AUC depends on."""
+
+
+def learns(name: str, known: Known) -> bool:
+    """Whether an observer's AUC depends on its training trials."""
+    return known.signal is None or name.replace("-", "_") not in KNOWN_SIGNAL
 
 
 @dataclass(frozen=True)
@@ -60,8 +138,8 @@ class Reading:
     """What a reader of the result must know."""
 
 
-def build(name: str, eye: Eye, *, covariance: NDArray[np.float64] | None, seed: int, device: torch.device) -> Observer:
-    """Observer of a registered name with what it needs.
+def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
+    """Observer of a registered name with what it needs, and what it is told.
 
     Raises
     ------
@@ -77,11 +155,12 @@ def build(name: str, eye: Eye, *, covariance: NDArray[np.float64] | None, seed: 
     key = name.replace("-", "_")
     own: dict[str, dict[str, Any]] = {
         "ho_eye": {**sight, "internal_noise_hu": eye.internal_noise_hu},
-        "npwe": {**sight, "internal_noise": eye.internal_noise},
-        "pwmf": {"covariance": covariance},
+        "npw": {"signal": known.signal},
+        "npwe": {**sight, "internal_noise": eye.internal_noise, "signal": known.signal},
+        "pwmf": {"covariance": known.covariance, "signal": known.signal},
         "cnn": {"seed": seed, "device": device},
     }
-    if key == "pwmf" and covariance is None:
+    if key == "pwmf" and known.covariance is None:
         raise UserError("the observer pwmf needs --covariance, a .npy file of the images' covariance, (pixels, pixels)")
     if key.startswith("cho_"):
         own[key] = {"internal_noise": eye.internal_noise, "seed": seed}

@@ -34,7 +34,7 @@ def divide_trials(
     Raises
     ------
     UserError
-        If a part has fewer than 2 trials of a class.
+        If a part has fewer than 2 trials, or trials of fewer than 2 cases, of a class.
 
     Examples
     --------
@@ -55,12 +55,14 @@ def divide_trials(
         place = (np.arange(len(members)) + 0.5) / max(len(members), 1)
         part_of_case[members] = np.searchsorted(bounds[1:-1], place, side="right")
     parts = [np.flatnonzero(part_of_case[labels] == part) for part in range(len(shares))]
-    for part in parts:
-        n_present = int(signal_present[part].sum())
-        if min(n_present, len(part) - n_present) < 2:
-            unit = "images" if cases is None else "cases"
-            raise UserError(
-                f"{len(signal_present)} images of {n_cases} cases, {int(signal_present.sum())} of them with a signal, "
-                f"are too few to be divided into {len(shares)} parts with 2 of each class: give more {unit}"
-            )
+    fewest = min(
+        len(np.unique(labels[part][signal_present[part] == of_class])) for part in parts for of_class in (True, False)
+    )
+    if fewest < 2:
+        units = "images" if cases is None else "cases, or say otherwise what a case is"
+        found = f"{len(signal_present)} images" + ("" if cases is None else f" of {n_cases} cases")
+        raise UserError(
+            f"{found}, {int(signal_present.sum())} of them with a signal, are too few to be divided into {len(shares)} "
+            f"parts with 2 {'images' if cases is None else 'cases'} of each class: give more {units}"
+        )
     return parts

@@ -1,0 +1,101 @@
+"""How the terminal shows what observers found: narrow tables, then a line for each thing said."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from taskct.cli.tables import interval_text, margin_text
+from taskct.metrics.intervals import Interval
+from taskct.metrics.roc import roc_curve
+from taskct.study.observe import Observation
+from taskct.terminal import out, print_roc, print_table
+
+
+def print_observation(found: Observation) -> None:
+    """Print the results; every table fits into 80 columns."""
+    about = found.about
+    train, test = about["train"], about["test"]
+    percent = f"{about['confidence']:.0%}"
+    title = f"Trained on {train['present']} + {train['absent']} trials, tested on {test['present']} + {test['absent']}"
+    if test["cases"] is not None:
+        title += f", of {train['cases']} and {test['cases']} cases"
+    performances = [(one.name, one.images) for one in found.observers]
+    _print_table(
+        f"{title} (signal present + absent)",
+        [f"AUC ({percent})", f"d_a ({percent})", f"sensitivity at {about['specificity']:g}"],
+        [[n, interval_text(p.auc), interval_text(p.d_a, 2), interval_text(p.sensitivity, 2)] for n, p in performances],
+    )
+    located = [(n, p.lroc_area, p.located) for n, p in performances if p.lroc_area is not None]
+    if located:
+        _print_table(
+            f"Found within {about['radius_px']:g} pixels",
+            ["LROC area", "located"],
+            [[n, interval_text(area), "" if one is None else interval_text(one, 2)] for n, area, one in located],
+        )
+    adjusted = found.p_holm()
+    compared = [(o.name, o.versus, o.difference) for o in found.observers if o.versus and o.difference]
+    if compared:
+        _print_table(
+            f"Against --versus, paired by {about['paired_by']}" if about.get("paired_by") else "Against --versus",
+            ["AUC, versus", "difference", "p", "p (Holm)"],
+            [
+                [
+                    name,
+                    interval_text(other.auc),
+                    interval_text(Interval(delta.delta_auc, delta.ci_low, delta.ci_high), sign=True),
+                    _p_text(delta.p_value),
+                    _p_text(adjusted[name]),
+                ]
+                for name, other, delta in compared
+            ],
+        )
+    for method in dict.fromkeys(p.method for _, p in performances):
+        names = [n for n, p in performances if p.method == method]
+        of = "" if len(names) == len(performances) else f" of {', '.join(names)}"
+        out.print(f"Intervals{of}: {method}.", highlight=False, soft_wrap=True)
+    if about.get("cases"):
+        out.print(f"Cases: {about['cases']}.", highlight=False, soft_wrap=True)
+    for one in found.observers:
+        if (gaussian := one.images.gaussian_auc) is not None:
+            endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."
+            out.print(endless, highlight=False, soft_wrap=True)
+        for test_of in one.comparisons:
+            line = margin_text(test_of, "the images", "those of --versus")
+            out.print(f"{one.name}: {line}", highlight=False, soft_wrap=True)
+        if one.learning is not None:
+            out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
+        if one.learning_difference is not None:
+            theirs = one.learning_difference
+            out.print(f"{one.name}, versus: {theirs.second.message}", highlight=False, soft_wrap=True)
+            out.print(f"{one.name}: {theirs.message}", highlight=False, soft_wrap=True)
+    print_roc(roc_curves(found))
+
+
+def roc_curves(found: Observation) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """ROC curves of the first training set, by observer and AUC."""
+    present = found.signal_present
+    curves = {}
+    for one in found.observers:
+        for label, performance in ((one.name, one.images), (f"{one.name}, versus", one.versus)):
+            if performance is not None:
+                statistic = performance.readings[0].statistic
+                named = f"{label} {performance.auc.value:.3f}"
+                curves[named] = roc_curve(statistic[present], statistic[~present])
+    return curves
+
+
+def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("observer", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    print_table(table, title)
+
+
+def _p_text(p_value: float) -> str:
+    return "–" if math.isnan(p_value) else f"{p_value:.2g}"

@@ -1,0 +1,55 @@
+"""What a reader of a result must be told: which way it errs, and what its interval leaves out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.observers.covariance import within_class_variance
+from taskct.study.observe.division import FEWEST_OF_A_SET, SETS
+from taskct.study.observe.task import Task
+
+_ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
+
+
+def which_way(
+    stacks: Sequence[NDArray[np.float32]], task: Task, trials: NDArray[np.int64], n_learned: tuple[int, int], told: bool
+) -> str:
+    """Which way the difference of a learned observer errs.
+
+    Parameters
+    ----------
+    stacks
+        The images, and those they are held against.
+    task
+        Their truth, and what observers see of them.
+    trials
+        Whose noise is compared.
+    n_learned
+        Trials of each class that an observer learned from.
+    told
+        Whether the signal could have been told to this observer.
+    """
+    noise = [
+        within_class_variance(seen.reshape(len(seen), -1).astype(np.float64), task.signal_present[trials])
+        for seen in (task.windows(stack, trials) for stack in stacks)
+    ]
+    here = ""
+    if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
+        here = ", here " + ("the images" if noise[0] < noise[1] else "those of --versus")
+    advice = (
+        "give --signal if the mean signal is known" if told else "more training trials lessen it (--learning-curve)"
+    )
+    return (
+        f"learned from {n_learned[0]} + {n_learned[1]} trials a set: what noise does to its template costs the noisier "
+        f"images more AUC than the smoother ones, so the difference errs in favour of the smoother{here}; {advice}"
+    )
+
+
+def one_set_only(n_learned: tuple[int, int]) -> str:
+    """That the interval of a learned observer does not hold its training."""
+    return (
+        f"its interval holds the choice of test trials alone: {n_learned[0]} + {n_learned[1]} training trials are too "
+        f"few for {SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do "
+        "otherwise"
+    )
