@@ -24,11 +24,33 @@ PAGE = ROOT / "docs" / "pythons.md"
 OLDEST = 11  # 3.11, as pyproject.toml says
 RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}  # uv's words
 EXTRAS = ("dev", "spectrum")
-QUICK = ("tests/test_start.py",)
-"""Every kind of file and every library that taskct reads and computes with; not whole studies, nor simulated coverage."""
+QUICK = (
+    "tests/test_start.py",
+    "tests/test_config.py",
+    "tests/test_mapped_zarr.py",
+    "tests/test_trials.py",
+    "tests/test_dicom.py",
+    "tests/test_nifti.py",
+    "tests/test_image_stack.py",
+    "tests/test_cli_observers.py",
+    "tests/denoisers",
+)
+"""What meets each library once; not whole studies, and nothing that is simulated thousands of times."""
+CHOSEN = ("-m", "not slow", "-k", "not (killed or several_processes)")
+"""Of their tests: none that starts a dozen processes."""
 SHOWN = ("torch", "numpy", "scipy", "zarr", "pydantic", "typer", "scikit-image", "pydicom", "lightning-fabric")
 OLD_WITH_NEW = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning")
 """For the lowest set: its releases are older than what they stand on, which says that some calls will go."""
+
+
+HEAD = """# Pythons
+
+`make pythons` writes this page, before every release: the smoke study (`taskct run --preset smoke`) and the quick tests
+on every Python found, with taskct installed as a wheel. *newest* is what pip takes today; *lowest* are the lowest
+releases that `pyproject.toml` allows and that have a wheel for that Python, on the newest of what they stand on.
+Quick are the tests in {quick} that are not marked slow and do not start a dozen processes. CI runs all tests, on one
+Python with the newest dependencies.
+"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +125,7 @@ def try_one(uv: str, version: str, python: Path, dependencies: str, folder: Path
     study = subprocess.run(smoke, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     report = folder / "tests.xml"
     report.unlink(missing_ok=True)
-    quick = [str(here), "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", f"--junitxml={report}", *QUICK]
+    quick = [str(here), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *CHOSEN, *QUICK]
     quick += OLD_WITH_NEW if dependencies == "lowest" else ()
     tests = subprocess.run(quick, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     (folder / "log.txt").write_text(study.stdout + study.stderr + tests.stdout + tests.stderr)
@@ -141,24 +163,30 @@ def failures(report: Path) -> tuple[str, ...]:
 def page(results: list[Result]) -> str:
     """The page of results."""
     ordered = sorted(results, key=lambda one: ([int(part) for part in one.python.split(".")], one.dependencies))
+    names = " | ".join(SHOWN)
     lines = [
-        "# Pythons",
-        "",
-        "`make pythons` writes this page, before every release: the smoke study (`taskct run --preset smoke`) and the quick",
-        "tests with taskct installed as a wheel, on every Python found. *newest*: what pip takes today; *lowest*: the lowest",
-        "releases that `pyproject.toml` allows and that have a wheel for that Python, on the newest of what they stand on.",
-        f"The quick tests are those not marked slow in {', '.join(f'`{path}`' for path in QUICK)};",
-        "CI runs all tests with the newest dependencies of one Python.",
-        "",
-        f"| Python | dependencies | smoke study | quick tests | CPU, s | day | {' | '.join(SHOWN)} |",
+        HEAD.format(quick=", ".join(f"`{path}`" for path in QUICK)),
+        f"| Python | dependencies | smoke study | quick tests | CPU, s | day | {names} |",
         f"|---|---|---|---|---|---|{'---|' * len(SHOWN)}",
     ]
     for one in ordered:
-        cells = [one.python, one.dependencies, one.smoke, one.tests, f"{one.cpu_s:.0f}", one.date, *one.versions.values()]
+        cells = [
+            one.python,
+            one.dependencies,
+            one.smoke,
+            one.tests,
+            f"{one.cpu_s:.0f}",
+            one.date,
+            *one.versions.values(),
+        ]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     if any(one.failed for one in ordered):
         lines += ["", "## What failed", ""]
-        lines += [f"- {one.python}, {one.dependencies}: {', '.join(f'`{name}`' for name in one.failed)}" for one in ordered if one.failed]
+        lines += [
+            f"- {one.python}, {one.dependencies}: {', '.join(f'`{name}`' for name in one.failed)}"
+            for one in ordered
+            if one.failed
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -172,12 +200,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="3.12", help="Of these Pythons; repeatable.")
     parser.add_argument("--dependencies", action="append", choices=RESOLUTIONS, help="Of these sets; repeatable.")
-    parser.add_argument("--folder", type=Path, help="Where to work; results of before stay on the page. Else a new one.")
+    parser.add_argument(
+        "--folder", type=Path, help="Where to work; results of before stay on the page. Else a new one."
+    )
     asked = parser.parse_args()
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if uv is None:
         parser.error("uv is missing: pip install uv")
-    pythons = {version: python for version, python in find_pythons().items() if not asked.only or version.rpartition(".")[0] in asked.only}
+    pythons = {
+        version: python
+        for version, python in find_pythons().items()
+        if not asked.only or version.rpartition(".")[0] in asked.only
+    }
     if not pythons:
         parser.error("no such Python is found on PATH or in pyenv")
     with tempfile.TemporaryDirectory(prefix="taskct-pythons-") as temporary:
@@ -188,7 +222,9 @@ def main() -> int:
                 name = f"{version}-{dependencies}"
                 one = try_one(uv, version, python, dependencies, folder / name)
                 (folder / f"{name}.json").write_text(json.dumps(asdict(one)))
-                sys.stdout.write(f"{version} {dependencies}: smoke study {one.smoke}; {one.tests}; {one.cpu_s:.0f} s of CPU\n")
+                sys.stdout.write(
+                    f"{version} {dependencies}: smoke study {one.smoke}; {one.tests}; {one.cpu_s:.0f} s of CPU\n"
+                )
                 sys.stdout.writelines(f"  {test}\n" for test in one.failed)
                 sys.stdout.flush()
                 shutil.rmtree(folder / name / "venv")
