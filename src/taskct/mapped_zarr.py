@@ -30,13 +30,14 @@ def plain_file(folder: Path, array: Any) -> Path | None:  # noqa: ANN401 - zarr'
 
 def _byte_order(codec: BytesCodec) -> str | None:
     """Of the file, "little" or "big", or None where the codec does not say; not that of the array's dtype."""
-    endian: Any = codec.endian
-    return getattr(endian, "value", endian)  # zarr 3.1 has a member of an enumeration, 3.4 a plain string
+    # zarr 3.1 has a member of an enumeration there, 3.4 a plain string.
+    return None if codec.endian is None else str(getattr(codec.endian, "value", codec.endian))
 
 
 def _stored_dtype(array: Any) -> np.dtype[Any]:  # noqa: ANN401 - zarr's members are untyped unions
     """The dtype of a plain file: this machine's byte order, whichever the array has in memory."""
-    return np.dtype(array.dtype).newbyteorder("=")
+    stored: np.dtype[Any] = array.dtype.newbyteorder("=")
+    return stored
 
 
 def n_bytes(array: Any) -> int:  # noqa: ANN401 - zarr's members are untyped unions
