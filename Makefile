@@ -1,15 +1,18 @@
 # Each target makes its own .venv and installs what it needs; Python >= 3.11 and make are enough.
 PYTHON ?= python3
+# On Linux, PyPI's torch brings CUDA (5 GB). The CPU build (0.8 GB), where its index can be reached:
+#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo
+TORCH_INDEX ?=
 BIN = .venv/bin
-# torch comes first and pinned: a loose range may pull a CUDA build of several gigabytes.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint clean help
+.PHONY: demo test lint pythons clean help
 
 help:
-	@echo "make demo   simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
-	@echo "make test   run the tests"
-	@echo "make lint   style, types and the import contract"
+	@echo "make demo     simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
+	@echo "make test     run the tests"
+	@echo "make lint     style, types and the import contract"
+	@echo "make pythons  the smoke study and the quick tests on every Python >= 3.11 found, with the newest and the lowest dependencies"
 
 demo: .venv/.installed
 	$(BIN)/taskct run --preset demo --out runs/demo
@@ -23,13 +26,19 @@ lint: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Before every release, not in CI: torch comes anew for each Python. Writes docs/pythons.md.
+pythons: .venv/.created
+	$(INSTALL) uv
+	$(BIN)/python tests/pythons.py $(ARGS)
+
 .venv/.created:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taskct needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	touch $@
 
+# torch comes first, alone: its CPU builds have an index of their own, which holds nothing else that is wanted.
 .venv/.installed: .venv/.created pyproject.toml constraints.txt
-	$(INSTALL) torch
+	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(INSTALL) -e .
 	touch $@
 

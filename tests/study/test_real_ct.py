@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from real_ct import LABELS
-from taskct.config import make_settings
+from taskct.config import make_settings, read_preset
 from taskct.report import write_report
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
 from taskct.study.simulate import simulate
 from taskct.study.stages import RunFolder
 from taskct.trials import SPLITS, check_disjoint, read_trials
-from taskct.yaml_files import read_yaml
 
 SHORT = {
     "background": {"placements": 2},
@@ -49,9 +48,8 @@ SHORT = {
 
 
 @pytest.fixture(scope="module")
-def run(real_ct, tmp_path_factory, request):
-    config = request.config.rootpath / "configs" / "real-ct.yaml"
-    settings = make_settings(read_yaml(config), SHORT, {"background": {"path": str(real_ct)}})
+def run(real_ct, tmp_path_factory):
+    settings = make_settings(read_preset("real-ct"), SHORT, {"background": {"path": str(real_ct)}})
     folder = RunFolder(tmp_path_factory.mktemp("real") / "run", settings, device=torch.device("cpu"))
     simulate_stage(folder)
     train_stage(folder)
@@ -102,8 +100,7 @@ def test_no_identifier_of_the_series_reaches_the_run_folder(run, real_ct):
 
 
 @pytest.mark.parametrize("acquisition", ["scan", "insertion"])
-def test_a_lesion_lies_in_the_liver_of_a_patient(real_ct, request, acquisition):
-    config = request.config.rootpath / "configs" / "real-ct.yaml"
+def test_a_lesion_lies_in_the_liver_of_a_patient(real_ct, acquisition):
     organs = {"path": str(real_ct), "organs_path": str(real_ct.parent / LABELS), "organ": "liver", "shift_mm": 5}
     changed = {
         "background": organs | {"region_hu": [-200, 300]},
@@ -117,7 +114,7 @@ def test_a_lesion_lies_in_the_liver_of_a_patient(real_ct, request, acquisition):
         },
         "trials": {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 40},
     }
-    trials = simulate(make_settings(read_yaml(config), SHORT, changed))["test"]
+    trials = simulate(make_settings(read_preset("real-ct"), SHORT, changed))["test"]
     middle = (trials.reference.shape[-1] - 1) / 2
     axis = np.arange(trials.reference.shape[-1]) - middle
     at_site = []

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from taskct.cli.app import Confidence, Device, Json, Margin, app
+from taskct.cli.app import app
 from taskct.cli.observation import print_observation, roc_curves
+from taskct.cli.options import Confidence, Device, Json, Margin
 from taskct.cli.tables import print_json
 from taskct.errors import UserError
 from taskct.observers import OBSERVERS

@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from taskct.errors import UserError
+from taskct.training.ranks import n_processes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-def n_processes() -> int:
-    """How many processes train together; 1 unless `torchrun` started this one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes files."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - whatever is to be agreed on
