@@ -23,6 +23,13 @@ from taskct.training.parallel import is_first
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAY_NOT = "choose a place where you may read and write"
+ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR), MAY_NOT),
+    errno.ENAMETOOLONG: "the file system takes no name so long: choose a shorter path",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or give fewer --workers",
+}
+"""What to do when the machine says no, by the number of its error."""
 
 out = Console()
 err = Console(stderr=True)
@@ -56,7 +63,8 @@ class Commands(TyperGroup):
             if disk_is_full(error):
                 fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
             if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
-                fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
+                advice = ADVICE.get(error.errno or 0, "mend that and give the same command; finished stages stay")
+                fail(f"{error.filename}: {error.strerror}; {advice}")
             raise
 
 

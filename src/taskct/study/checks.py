@@ -26,10 +26,14 @@ def check_arms(settings: Settings) -> int:
         asked for that the study has no groups for.
     """
     reach = 0
-    for own in dict.fromkeys(arm.overrides for arm in arms_of(settings)):
-        variant = next(arm for arm in arms_of(settings) if arm.overrides == own).settings(settings)
+    tried: set[str] = set()
+    for arm in {arm.overrides: arm for arm in arms_of(settings)}.values():
+        variant = arm.settings(settings)
         group_labels(variant)
-        reach = max(reach, check_network(variant))
+        what = f"{variant.denoiser.model_dump_json()} {variant.training.trainable}"
+        if what not in tried:  # a sweep has few networks and many settings of their training
+            tried.add(what)
+            reach = max(reach, check_network(variant))
     return reach
 
 
