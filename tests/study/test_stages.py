@@ -337,9 +337,7 @@ def test_no_file_of_a_run_names_the_machine(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(socket, "gethostname", lambda: name)
     run = run_study(tmp_path / "run", tiny_settings(), report=True)
     found = files_of(run.path)
-    assert {"stages/log.jsonl", "stages/results.json", "provenance.json", "report.html", "run.lock"} <= set(
-        found
-    )
+    assert {"stages/log.jsonl", "stages/results.json", "provenance.json", "report.html", "run.lock"} <= set(found)
     assert not [file for file, data in found.items() if name.encode() in data or name in file]
     # Nor does a record that an earlier taskct wrote tell it on.
     write_record(run.path, "results", {**run.provenance()["stages"]["results"], "host": name})

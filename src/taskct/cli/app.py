@@ -7,7 +7,7 @@ import typer
 
 from taskct import __version__
 from taskct.config import preset_names
-from taskct.terminal import Commands, out
+from taskct.terminal import Commands, ProgressMode, out
 
 app = typer.Typer(
     name="taskct",
@@ -77,6 +77,16 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="dask://HOST:PORT",
         help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
+        show_default=False,
+    ),
+]
+
+ProgressOption = Annotated[
+    ProgressMode | None,
+    typer.Option(
+        "--progress",
+        help="Bars, a line at least once a minute and for every stage that ends, or nothing; by default bars in a "
+        "terminal and lines elsewhere.",
         show_default=False,
     ),
 ]

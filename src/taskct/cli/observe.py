@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from taskct.cli.app import Confidence, Device, Json, Margin, app
+from taskct.cli.app import Confidence, Device, Json, Margin, ProgressOption, app
 from taskct.cli.tables import interval_text, margin_text, print_json
 from taskct.errors import UserError
 from taskct.image_stack import ImageStack, read_images
@@ -134,6 +134,7 @@ def observe_command(
     ] = None,
     as_json: Json = False,
     device: Device = "auto",
+    progress: ProgressOption = None,
 ) -> None:
     """Measure how well numerical observers find a signal in your images.
 
@@ -167,7 +168,7 @@ def observe_command(
     size = stack.pixel_mm if pixel_mm is None else pixel_mm
     guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
-    with show_progress() as progress:
+    with show_progress(progress) as show:
         found = observe(
             stack.images,
             Task(known, mode, window_px, radius_px),
@@ -183,7 +184,7 @@ def observe_command(
             confidence=confidence,
             seed=seed,
             device=resolve_device(device),
-            progress=progress.open("observe"),
+            progress=show.open("observe"),
         )
     if out_folder is not None:
         write_observation(out_folder, found, roc_png=draw_roc(_curves(found)))

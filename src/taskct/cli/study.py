@@ -10,7 +10,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from taskct.cli.app import Config, Device, ExecutorOption, Out, Preset, Run, Seed, SetOption, Threads, Workers, app
+from taskct.cli.app import (
+    Config,
+    Device,
+    ExecutorOption,
+    Out,
+    Preset,
+    ProgressOption,
+    Run,
+    Seed,
+    SetOption,
+    Threads,
+    Workers,
+    app,
+)
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -26,6 +39,7 @@ from taskct.config import (
 from taskct.errors import UserError
 from taskct.report import write_report
 from taskct.report.preview import write_preview
+from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.dry_run import Estimate, plan_run
 from taskct.study.executors import Machine
@@ -33,7 +47,7 @@ from taskct.study.pipeline import sweep
 from taskct.study.preview import make_preview
 from taskct.study.schedule import Outcome
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import fail, note, out, print_table, show_progress
+from taskct.terminal import ProgressMode, fail, note, out, print_table, show_progress
 from taskct.training.parallel import is_first
 from taskct.yaml_files import read_yaml
 
@@ -42,6 +56,8 @@ def _settings(config: Path | None, preset: str | None, overrides: list[str] | No
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
+    if config is not None and not base:
+        note(f"{config} holds no settings: all are those of the demo, unless --set changes them")
     return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
 
 
@@ -60,8 +76,13 @@ def _open_study(
     *,
     read_only: bool = False,
 ) -> RunFolder:
+    if config is None and preset is None and (path / "study.yaml").is_file():
+        config = path / "study.yaml"  # the study that the folder holds, with what --set changes
     if config is None and preset is None:
-        raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
+        raise UserError(
+            f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
+            "of a run"
+        )
     settings = _settings(config, preset, overrides, seed)
     where = resolve_device(device)
     reach, margin = check_arms(settings), settings.trials.margin_pixels
@@ -69,12 +90,26 @@ def _open_study(
     if reach > margin:
         known = f"the network reaches {reach} pixels or more and trials.margin_pixels is {margin}"
         note(f"{known}: padding touches the scored region")
+    if folder.change is not None:
+        _note_change(folder.change)
     return folder
 
 
-def _sweep(folder: RunFolder, parts: Sequence[str], machine: Machine) -> Outcome:
-    with show_progress() as progress:
-        return sweep(folder, parts, machine, show=progress)
+def _note_change(change: Change) -> None:
+    """Tell what other settings come to in the folder of a study that was begun."""
+    note(f"the study of this folder changes: {change.differences}; what else is done there stays")
+    if change.more:
+        note(f"in addition to do: {counted(change.more)}")
+    if anew := [kind for kind in change.anew if kind != "results"]:
+        note(f"to do anew: {counted(anew)}")
+    if change.left_out:
+        names = ", ".join(change.left_out[:4]) + (", …" if len(change.left_out) > 4 else "")
+        note(f"no more part of the study, and left as they are: {names}")
+
+
+def _sweep(folder: RunFolder, parts: Sequence[str], machine: Machine, progress: ProgressMode | None = None) -> Outcome:
+    with show_progress(progress) as show:
+        return sweep(folder, parts, machine, show=show)
 
 
 def _end(outcome: Outcome) -> None:
@@ -99,8 +134,12 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
+    ] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="With --dry-run: a line for each kind of stage instead of each stage.")
     ] = False,
 ) -> None:
     """Do everything: simulate, train, evaluate, report.
@@ -109,22 +148,38 @@ def run(
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
+    if summary and not dry_run:
+        raise UserError("--summary is of a plan: give it with --dry-run")
     machine = Machine(workers, threads, executor, device)
     folder = _open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
     if dry_run:
-        _print_plan(folder, plan_run(folder, machine))
+        plan = plan_run(folder, machine)
+        print_table(_kinds_table(plan) if summary else _stages_table(plan))
+        _print_total(folder, plan)
         _note_without_effect(folder.settings)
         return
-    _sweep(folder, ["simulate"], machine)
+    _sweep(folder, ["simulate"], machine, progress)
     _note_without_effect(folder.settings)
-    outcome = _sweep(folder, ["train", "evaluate"], machine)
+    outcome = _sweep(folder, ["train", "evaluate"], machine, progress)
     if "results" not in outcome.skipped:
         _report(folder.path)
     _end(outcome)
 
 
-def _print_plan(folder: RunFolder, plan: Estimate) -> None:
-    """Print a dry run's table and what it adds up to."""
+def _kinds_table(plan: Estimate) -> Table:
+    """A dry run by kind of stage."""
+    table = Table("kind", "stages", "done", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    for kind in plan.kinds:
+        todo = kind.n_done < kind.n_stages
+        time = duration_text(kind.seconds) if todo else ""
+        table.add_row(
+            kind.kind, str(kind.n_stages), str(kind.n_done), time, f"{kind.n_bytes / 1e6:.1f} MB" if todo else ""
+        )
+    return table
+
+
+def _stages_table(plan: Estimate) -> Table:
+    """A dry run stage by stage."""
     table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[1].overflow = "fold"
@@ -135,7 +190,11 @@ def _print_plan(folder: RunFolder, plan: Estimate) -> None:
             "" if row.done else duration_text(row.seconds),
             f"{row.n_bytes / 1e6:.1f} MB",
         )
-    print_table(table)
+    return table
+
+
+def _print_total(folder: RunFolder, plan: Estimate) -> None:
+    """Print what a dry run adds up to, and how it was estimated."""
     n_done = sum(row.done for row in plan.rows)
     summary = (
         f"{n_done} of {len(plan.rows)} stages are done; the others take about {duration_text(plan.seconds)} {plan.by}"
@@ -166,6 +225,7 @@ def simulate(
     seed: Seed = None,
     device: Device = "auto",
     workers: Workers = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Begin a run folder with the trials of a study.
 
@@ -173,7 +233,7 @@ def simulate(
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    done = "simulate" in _sweep(folder, ["simulate"], Machine(workers)).did
+    done = "simulate" in _sweep(folder, ["simulate"], Machine(workers), progress).did
     _note_without_effect(folder.settings)
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
@@ -185,6 +245,7 @@ def train(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Train the denoisers of a run folder.
 
@@ -192,7 +253,7 @@ def train(
     taskct evaluate RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    outcome = _sweep(folder, ["train"], Machine(workers, threads, executor, device))
+    outcome = _sweep(folder, ["train"], Machine(workers, threads, executor, device), progress)
     if is_first():  # of the processes that torchrun started
         out.print(f"Models: {folder.path / 'models'}", highlight=False, soft_wrap=True)
     _end(outcome)
@@ -205,6 +266,7 @@ def evaluate(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Measure every denoiser of a run folder on the test trials.
 
@@ -212,7 +274,7 @@ def evaluate(
     report RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    outcome = _sweep(folder, ["evaluate"], Machine(workers, threads, executor, device))
+    outcome = _sweep(folder, ["evaluate"], Machine(workers, threads, executor, device), progress)
     if "results" not in outcome.skipped:
         done = "" if "results" in outcome.did else " (done before)"
         out.print(f"Results: {folder.path / 'summary.json'}{done}", highlight=False, soft_wrap=True)
