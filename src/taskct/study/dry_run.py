@@ -228,15 +228,15 @@ class _Timing:
         """How long stages of a kind took in this folder over what was expected; of all kinds where none has ended."""
         if kind not in self._factors:
             took = self._recorded.get(kind, [])
-            who = f"{len(took)} of them" if took else ""
+            who = f"the {len(took)} that ended in this folder"
             if not took and kind not in ("simulate", "tune"):
                 took = [one for own, several in self._recorded.items() if own != "simulate" for one in several]
-                who = f"the {len(took)} stages that ended"
+                who = f"the {len(took)} stages that ended in this folder"
             expected = sum(self._alone(stage, n_threads) for stage, _, n_threads in took)
             seconds = sum(wall for _, wall, _ in took)
             self._factors[kind] = seconds / expected if took and expected > 0 and seconds > 0 else 1.0
             if took:
-                self._tell(kind, f"times {self._factors[kind]:.2g}, since {who} took that much here")
+                self._tell(kind, f"times {self._factors[kind]:.2g}, as {who} took")
         return self._factors[kind]
 
     def _alone(self, stage: Stage, n_threads: int) -> float:
