@@ -16,9 +16,9 @@ from taskct.trials import TRUTH, Trials
 SIDE = 12
 
 
-def tiny_trials(n: int = 96, *, seed: int = 0) -> Trials:
+def tiny_trials(n: int = 96, *, seed: int = 0, level_hu: float = 50.0) -> Trials:
     rng = np.random.default_rng(seed)
-    reference = rng.normal(50.0, 20.0, (n, SIDE, SIDE))
+    reference = rng.normal(level_hu, 20.0, (n, SIDE, SIDE))
     present = np.arange(n) % 2 == 0
     reference[present, 5:7, 5:7] += 15.0
     noisy = reference + rng.normal(0.0, 20.0, reference.shape)
@@ -26,23 +26,25 @@ def tiny_trials(n: int = 96, *, seed: int = 0) -> Trials:
     return Trials(noisy.astype(np.float32), reference.astype(np.float32), present, truth)
 
 
-def tiny_modules(*, dropout: float = 0.2, norm: bool = False) -> tuple[Denoiser, SLNNTask]:
+def head_at(level_hu: float, side: int) -> SLNNHead:
+    """A head with internal noise for regions around a level of HU."""
+    return SLNNHead((side, side), kind="eye", pixel_mm=0.7, offset_hu=level_hu, scale_hu=20.0, internal_noise_hu=2.0)
+
+
+def tiny_modules(*, dropout: float = 0.2, norm: bool = False, level_hu: float = 50.0) -> tuple[Denoiser, SLNNTask]:
     torch.manual_seed(5)
     first, last = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 1, 3, padding=1)
     between = [nn.BatchNorm2d(6)] if norm else []
     network = nn.Sequential(first, *between, nn.ReLU(), nn.Dropout(dropout), last)
-    head = SLNNHead(
-        (SIDE - 2, SIDE - 2), kind="eye", pixel_mm=0.7, offset_hu=50.0, scale_hu=20.0, internal_noise_hu=2.0
-    )
-    return Denoiser(network, offset_hu=50.0, scale_hu=30.0), SLNNTask(head)
+    return Denoiser(network, offset_hu=level_hu, scale_hu=30.0), SLNNTask(head_at(level_hu, SIDE - 2))
 
 
 def tiny_train(
-    state: Path | None, *, dropout: float = 0.2, norm: bool = False, **changed: Any
+    state: Path | None, *, dropout: float = 0.2, norm: bool = False, level_hu: float = 50.0, **changed: Any
 ) -> tuple[dict[str, torch.Tensor], list[Epoch]]:
     """Weights and history of a training that goes on from `state`."""
-    denoiser, task = tiny_modules(dropout=dropout, norm=norm)
-    trials = tiny_trials()
+    denoiser, task = tiny_modules(dropout=dropout, norm=norm, level_hu=level_hu)
+    trials = tiny_trials(level_hu=level_hu)
     start = torch.from_numpy(trials.noisy[:, 1:-1, 1:-1].copy())
     task.start(start, start, torch.from_numpy(trials.signal_present), seed=0)
     how: dict[str, Any] = {
@@ -56,7 +58,7 @@ def tiny_train(
         "task_weight": 0.5,
         "mse_pretrained": 200.0,
         "max_gradient_norm": 1.0,
-        "validation": tiny_trials(40, seed=1),
+        "validation": tiny_trials(40, seed=1, level_hu=level_hu),
         "keep": "best",
         "dtype": "float32",
     }

@@ -23,10 +23,20 @@ def plain_file(folder: Path, array: Any) -> Path | None:  # noqa: ANN401 - zarr'
     # Any other codec (a transposition, a compressor, shards) leaves more than plain bytes in C order.
     if len(metadata.codecs) != 1 or not isinstance(metadata.codecs[0], BytesCodec):
         return None
-    endian = metadata.codecs[0].endian
-    if array.dtype.itemsize > 1 and (endian is None or endian.value != sys.byteorder):
+    if array.dtype.itemsize > 1 and _byte_order(metadata.codecs[0]) != sys.byteorder:
         return None
     return folder / str(metadata.encode_chunk_key((0,) * n_dims))
+
+
+def _byte_order(codec: BytesCodec) -> str | None:
+    """Of the file, "little" or "big", or None where the codec does not say; not that of the array's dtype."""
+    endian: Any = codec.endian
+    return getattr(endian, "value", endian)  # zarr 3.1 has a member of an enumeration, 3.4 a plain string
+
+
+def _stored_dtype(array: Any) -> np.dtype[Any]:  # noqa: ANN401 - zarr's members are untyped unions
+    """The dtype of a plain file: this machine's byte order, whichever the array has in memory."""
+    return np.dtype(array.dtype).newbyteorder("=")
 
 
 def n_bytes(array: Any) -> int:  # noqa: ANN401 - zarr's members are untyped unions
@@ -41,7 +51,7 @@ def write_rows(folder: Path, array: Any, start: int, images: NDArray[np.float32]
         array[start : start + len(images)] = images
         return
     # Written, not mapped: on a full disk a write fails with a message, a store into a mapped hole kills the process.
-    rows = np.ascontiguousarray(images, dtype=array.dtype)
+    rows = np.ascontiguousarray(images, dtype=_stored_dtype(array))
     with file.open("r+b") as opened:
         opened.seek(start * math.prod(array.shape[1:]) * rows.itemsize)
         opened.write(rows.data)
@@ -69,5 +79,5 @@ def read_array(folder: Path, array: Any) -> NDArray[np.float32]:  # noqa: ANN401
     found = file.stat().st_size if file.is_file() else 0
     if found != wanted:
         raise UserError(f"{file} holds {found} bytes and not {wanted}: it is not whole; simulate the trials again")
-    mapped: NDArray[np.float32] = np.memmap(file, dtype=array.dtype, mode="c", shape=array.shape)
+    mapped: NDArray[np.float32] = np.memmap(file, dtype=_stored_dtype(array), mode="c", shape=array.shape)
     return mapped

@@ -18,10 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
-from typer.core import TyperGroup
 
 from taskct.errors import UserError
-from taskct.training.parallel import is_first
+from taskct.training.ranks import is_first
 
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
@@ -70,42 +69,36 @@ def print_table(table: Table, title: str = "") -> None:
     (out if out.is_terminal else Output(width=WIDE)).print(table)
 
 
-class Commands(TyperGroup):
-    """The commands; what goes wrong by a user's or the machine's fault is one line on standard error."""
+def explain(error: BaseException, command: str | None) -> None:
+    """End the command with one line where a user or the machine is at fault; for all else there is none.
 
-    def make_context(self, *args: Any, **more: Any) -> Any:  # noqa: ANN401 - as typer has it
-        """Read the command line's own options."""
-        try:
-            return super().make_context(*args, **more)
-        except UsageError as error:
-            _misused(error)
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            _misused(error)
-        except KeyboardInterrupt:
-            kept = "nothing was written" if ctx.invoked_subcommand in WHOLE else "finished stages stay"
-            fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
-        except UserError as error:
-            fail(str(error))
-        except MemoryError as error:
-            fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
-        except Exception as error:  # a full disk shows in many ways; all else is raised again
-            if disk_is_full(error):
-                fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
-            if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
-                advice = ADVICE.get(error.errno or 0, "mend that and give the same command; finished stages stay")
-                fail(f"{error.filename}: {error.strerror}; {advice}")
-            raise
+    Parameters
+    ----------
+    error
+        What the command ended with.
+    command
+        Its name.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        kept = "nothing was written" if command in WHOLE else "finished stages stay"
+        fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
+    if isinstance(error, UsageError):
+        _misused(error)
+    if isinstance(error, UserError):
+        fail(str(error))
+    if isinstance(error, MemoryError):
+        fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
+    if disk_is_full(error):  # it shows in many ways
+        fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
+    if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
+        advice = ADVICE.get(error.errno or 0, "mend that and give the same command; finished stages stay")
+        fail(f"{error.filename}: {error.strerror}; {advice}")
 
 
-def _misused(error: Any) -> NoReturn:  # noqa: ANN401 - a UsageError
-    """End the command with a line that says what it does not take; without arguments at all, its help is shown."""
+def _misused(error: Any) -> None:  # noqa: ANN401 - a UsageError
+    """End the command with a line that says what it does not take, unless its help is to be shown."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        raise error
+        return
     context = error.ctx
     message = str(error.format_message()).replace("Value error, ", "").rstrip(".?").replace("'. Did", "': did")
     path = "taskct" if context is None else str(context.command_path)

@@ -4,11 +4,9 @@ import io
 import sys
 import warnings
 
-from taskct.cli import study, images, observe, mrmc
 from taskct.cli.app import app
-from taskct.terminal import show_warning
 
-__all__ = ["app", "images", "main", "mrmc", "observe", "study"]
+__all__ = ["app", "main"]
 
 
 def main() -> None:
@@ -16,5 +14,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without λ shows ? and goes on
-    warnings.showwarning = show_warning
+    warnings.showwarning = _show_warning
     app(prog_name="taskct")
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    from taskct.terminal import show_warning  # here, since most commands warn of nothing
+
+    show_warning(message)

@@ -1,13 +1,78 @@
-"""The command line's root: the application, its version, and the options that several commands share."""
+"""The command line's root: its version, and its commands, each imported when it is first needed.
 
-from pathlib import Path
-from typing import Annotated
+`taskct --version` and `taskct --help` import none of them, and so nothing that computes.
+"""
+
+import importlib
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from taskct import __version__
-from taskct.config import preset_names
-from taskct.terminal import Commands, ProgressMode, out
+
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What the command line cannot be read as; typer has it from click, or from a copy of click of its own."""
+
+COMMANDS = {
+    "run": ("study", "Do everything: simulate, train, evaluate, report."),
+    "simulate": ("study", "Begin a run folder with the trials of a study."),
+    "train": ("study", "Train the denoisers of a run folder."),
+    "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
+    "report": ("study", "Write report.html from the results of a run folder."),
+    "preview": ("study", "Draw a page of trials with their truth, before anything is simulated or trained at length."),
+    "config": ("study", "Print settings with their value, unit, range and meaning."),
+    "denoise": ("images", "Denoise a .npy file in HU, a DICOM slice or a CT series."),
+    "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),
+    "observe": ("observe", "Measure how well numerical observers find a signal in your images."),
+    "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
+}
+"""By name, in the order of `taskct --help`: the module of `taskct.cli` that holds the command, and its line there."""
+
+
+class LazyCommand(TyperCommand):
+    """A command that is known by its name and line until it is called."""
+
+    def __init__(self, name: str, module: str, line: str) -> None:
+        super().__init__(name, help=line)
+        self.module = module
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Import the command's module, and let the command itself parse its arguments."""
+        importlib.import_module(f"taskct.cli.{self.module}")
+        known = typer.main.get_group(app).commands
+        return known[str(self.name)].make_context(info_name, args, parent, **extra)
+
+
+class Commands(TyperGroup):
+    """The commands; what goes wrong by a user's or the machine's fault is one line on standard error."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - as typer has them
+        super().__init__(**settings)
+        lazy = {name: LazyCommand(name, module, line) for name, (module, line) in COMMANDS.items()}
+        self.commands = {**lazy, **self.commands}  # those that are imported are in place, in the order of --help
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Read the options that stand before the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except USAGE_ERROR as error:
+            if type(error).__name__ != "NoArgsIsHelpError":
+                from taskct.terminal import explain  # here, as below
+
+                explain(error, None)
+            raise
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, Exception) as error:
+            from taskct.terminal import explain  # here, as what a command imports is not for --version and --help
+
+            explain(error, ctx.invoked_subcommand)
+            raise
+
 
 app = typer.Typer(
     name="taskct",
@@ -20,93 +85,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Device = Annotated[
-    str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable. `taskct config` lists them.",
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
-]
-Preset = Annotated[
-    str | None,
-    typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
-]
-Config = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
-    ),
-]
-Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
-    ),
-]
-Out = Annotated[
-    Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
-]
-
-
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", metavar="N", min=1, help="Processes at a time; one a core by default, one a GPU on CUDA."
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        help="Threads of every stage; by default all of this machine, shared fairly, and 1 on a cluster.",
-        show_default=False,
-    ),
-]
-ExecutorOption = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        metavar="dask://HOST:PORT",
-        help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
-        show_default=False,
-    ),
-]
-
-ProgressOption = Annotated[
-    ProgressMode | None,
-    typer.Option(
-        "--progress",
-        help="Bars, a line at least once a minute and for every stage that ends, or nothing; by default bars in a "
-        "terminal and lines elsewhere.",
-        show_default=False,
-    ),
-]
-
-Margin = Annotated[
-    float | None,
-    typer.Option(
-        "--margin",
-        metavar="M",
-        help="Test non-inferiority and equivalence of each difference of AUCs with this margin, such as 0.05.",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Confidence = Annotated[float, typer.Option("--confidence", metavar="C", help="Coverage of every interval, in (0, 1).")]
-
 
 def _version(asked: bool) -> None:
     if asked:
-        out.print(f"taskct {__version__}", highlight=False)
+        typer.echo(f"taskct {__version__}")
         raise typer.Exit
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from taskct.cli.app import Device, ProgressOption, app
+from taskct.cli.app import app
+from taskct.cli.options import Device, ProgressOption
 from taskct.scanner.presets import SCANNERS
 from taskct.study.denoise import denoise_path
 from taskct.study.lower_dose import lower_dose

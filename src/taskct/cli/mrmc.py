@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from taskct.cli.app import Confidence, Json, Margin, app
+from taskct.cli.app import app
+from taskct.cli.options import Confidence, Json, Margin
 from taskct.cli.tables import interval_text, margin_text, number_text, print_json
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority

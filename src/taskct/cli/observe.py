@@ -8,7 +8,8 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from taskct.cli.app import Confidence, Device, Json, Margin, ProgressOption, app
+from taskct.cli.app import app
+from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
 from taskct.cli.tables import interval_text, margin_text, print_json
 from taskct.errors import UserError
 from taskct.image_stack import ImageStack, read_images

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from taskct.cli.app import (
+from taskct.cli.app import app
+from taskct.cli.options import (
     Config,
     Device,
     ExecutorOption,
@@ -22,7 +23,6 @@ from taskct.cli.app import (
     SetOption,
     Threads,
     Workers,
-    app,
 )
 from taskct.config import (
     Settings,
@@ -50,7 +50,7 @@ from taskct.study.preview import make_preview
 from taskct.study.schedule import Outcome
 from taskct.study.stages import RunFolder, resolve_device
 from taskct.terminal import ProgressMode, fail, note, out, print_table, show_progress
-from taskct.training.parallel import is_first
+from taskct.training.ranks import is_first
 from taskct.yaml_files import read_yaml
 
 

@@ -32,7 +32,7 @@ from taskct.study.records import lock_path, log, progress_path
 from taskct.study.stages import RunFolder, resolve_device
 from taskct.study.work import Progress, ended, work_of
 from taskct.training.loop import TrainingFailed
-from taskct.training.parallel import is_first, n_processes
+from taskct.training.ranks import is_first, n_processes
 
 P = ParamSpec("P")
 T = TypeVar("T")

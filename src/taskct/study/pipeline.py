@@ -12,7 +12,7 @@ from taskct.study.graph import levels, part_of, share_threads
 from taskct.study.records import lock_folder, write_failures
 from taskct.study.schedule import Outcome, Show, run_graph
 from taskct.study.stages import RunFolder
-from taskct.training.parallel import is_first, n_processes
+from taskct.training.ranks import is_first, n_processes
 
 ALONE = Machine()
 """One stage at a time, in this process."""

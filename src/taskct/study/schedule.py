@@ -15,7 +15,8 @@ from taskct.study.records import progress_path, read_failures
 from taskct.study.results import quoted_seed
 from taskct.study.stages import RunFolder
 from taskct.study.work import Progress, ended
-from taskct.training.parallel import agree, is_first, n_processes
+from taskct.training.parallel import agree
+from taskct.training.ranks import is_first, n_processes
 
 MAX_BREAKS = 3
 """How often a stage is begun again because a process died while it ran."""

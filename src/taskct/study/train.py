@@ -28,7 +28,8 @@ from taskct.training.compilation import can_compile, pays
 from taskct.training.layers import freeze_all_but
 from taskct.training.log import TrainingLog
 from taskct.training.loop import Epoch, TrainingDiverged, TrainingFailed, mean_squared_error, train
-from taskct.training.parallel import is_first, wait_for_all
+from taskct.training.parallel import wait_for_all
+from taskct.training.ranks import is_first
 from taskct.training.step import crop as crop_tensor
 from taskct.training.tasks import TASKS, DetectabilityTask, SeveralTasks, SLNNTask, TaskLoss
 from taskct.trials import Trials, crop, read_trials

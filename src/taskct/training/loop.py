@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from taskct.denoisers.denoiser import resolve_dtype
+from taskct.denoisers.denoiser import autocast, resolve_dtype
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
 from taskct.training.compilation import compiled
@@ -201,7 +201,7 @@ def train(
         raise ValueError("a task needs whole regions: patch_pixels is for training by MSE alone")
     device = torch.device(device)
     dtype = resolve_dtype(dtype, device)
-    fabric = make_fabric(device, dtype)
+    fabric = make_fabric(device)
     device = fabric.device
     set_training_mode(denoiser.to(device))
     modules: dict[str, nn.Module] = {"denoiser": denoiser}
@@ -300,15 +300,16 @@ def train(
                 if patch_pixels is not None:
                     images = patch(images, patch_pixels, seed=derive_seed(seed, "patch", at))
                 torch.manual_seed(derive_seed(seed, "network", at, fabric.global_rank))
-                loss, parts = run_step(
-                    images[0].to(device, non_blocking=True),
-                    images[1].to(device, non_blocking=True),
-                    present[index].to(device),
-                    task_weight=task_weight,
-                    noise=None if noise is None else _rows(noise, fabric.global_rank, len(index)).to(device),
-                    signal=None if signal is None else signal[index].to(device),
-                    group=None if group is None else group[index].to(device),
-                )
+                with autocast(device, dtype):  # of the layers alone: HU go in and come out in float32
+                    loss, parts = run_step(
+                        images[0].to(device, non_blocking=True),
+                        images[1].to(device, non_blocking=True),
+                        present[index].to(device),
+                        task_weight=task_weight,
+                        noise=None if noise is None else _rows(noise, fabric.global_rank, len(index)).to(device),
+                        signal=None if signal is None else signal[index].to(device),
+                        group=None if group is None else group[index].to(device),
+                    )
                 if fabric.world_size > 1:
                     parts = fabric.all_reduce(parts, reduce_op="mean")
                 mse, value = parts.tolist()

@@ -1,4 +1,4 @@
-"""One process or several: device, precision and gradients averaged between processes, by Lightning Fabric."""
+"""One process or several: device and gradients averaged between processes, by Lightning Fabric."""
 
 import logging
 import os
@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from taskct.denoisers.denoiser import resolve_dtype
 from taskct.errors import UserError
+from taskct.training.ranks import n_processes
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-
-def n_processes() -> int:
-    """How many processes train together; 1 unless `torchrun` started this one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes files."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - whatever is to be agreed on
@@ -36,7 +26,7 @@ def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - what
     """
     if n_processes() == 1:
         return value
-    return make_fabric(device, "float32").broadcast(value)
+    return make_fabric(device).broadcast(value)
 
 
 def wait_for_all() -> None:
@@ -45,24 +35,26 @@ def wait_for_all() -> None:
         torch.distributed.barrier()
 
 
-def make_fabric(device: torch.device | str, dtype: str) -> "Fabric":
-    """What places modules, runs them in their precision and averages gradients.
+def make_fabric(device: torch.device | str) -> "Fabric":
+    """What places modules and averages gradients.
 
     Parameters
     ----------
     device
         Where to train. Started by `torchrun`, each process takes the CUDA device of its own rank.
-    dtype
-        "bfloat16", "float32" or "auto", see `resolve_dtype`.
 
     Returns
     -------
-    A launched Fabric; with one process it does nothing but place and cast.
+    A launched Fabric; with one process it does nothing but place.
+
+    Notes
+    -----
+    It works in float32, and a step runs in our own `autocast`: told of bfloat16, Fabric rounds all that goes into the
+    wrapped module, references in HU included, and −900 HU keep steps of 4 HU.
     """
     from lightning_fabric import Fabric  # here, since it takes seconds to import and only a training needs it
 
     device = torch.device(device)
-    precision = "bf16-mixed" if resolve_dtype(dtype, device) == "bfloat16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision every time
     world = n_processes()
     if world > 1:
@@ -72,11 +64,11 @@ def make_fabric(device: torch.device | str, dtype: str) -> "Fabric":
             devices=per_node,
             num_nodes=world // per_node,
             strategy="ddp_find_unused_parameters_true",  # a network may hold what its forward never uses
-            precision=precision,  # type: ignore[arg-type]  # a literal in its signature
+            precision="32-true",
         )
     else:
         devices = [device.index or 0] if device.type == "cuda" else 1
-        fabric = Fabric(accelerator=device.type, devices=devices, precision=precision)  # type: ignore[arg-type]  # as above
+        fabric = Fabric(accelerator=device.type, devices=devices, precision="32-true")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning_fabric")  # advice on its own use
         fabric.launch()
