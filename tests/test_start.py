@@ -93,5 +93,5 @@ def test_every_command_is_in_the_table():
 def test_a_mistyped_command_is_told_the_nearest():
     done = python("-m", "taskct", "trian")
     assert done.returncode == 2
-    assert "No such command 'trian'" in done.stderr
+    assert "no such command 'trian': did you mean 'train'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -7,3 +7,14 @@ class UserError(ValueError):
     The message is one line: what is wrong, where, the allowed range with its unit, and what to do. The command
     line prints it without a traceback and exits with status 2.
     """
+
+
+def unreadable(path: object, error: OSError) -> UserError:
+    """What to tell when the machine does not let a file be read: its own reason, and nothing of what the file holds.
+
+    Examples
+    --------
+    >>> str(unreadable("study.yaml", PermissionError(13, "Permission denied")))
+    'study.yaml cannot be read: Permission denied; mend that and give the same command'
+    """
+    return UserError(f"{path} cannot be read: {error.strerror or error}; mend that and give the same command")

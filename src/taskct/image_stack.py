@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from taskct.dicom import is_dicom, read_slice
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.image_origin import Origin, origins_of, read_scan
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
@@ -104,7 +104,9 @@ def read_npy(path: Path) -> NDArray[np.float32]:
     try:
         with path.open("rb") as file:
             images = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise unreadable(path.name, error) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
     if not isinstance(images, np.ndarray):
         raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")

@@ -2,10 +2,13 @@
 
 import errno
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
 import plotille
@@ -22,9 +25,38 @@ from taskct.training.ranks import is_first
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAY_NOT = "choose a place where you may read and write"
+ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR), MAY_NOT),
+    errno.ENAMETOOLONG: "the file system takes no name so long: choose a shorter path",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or give fewer --workers",
+}
+"""What to do when the machine says no, by the number of its error."""
 
-out = Console()
-err = Console(stderr=True)
+EVERY_S = 50.0
+"""Where there is no terminal, what runs is told so often: at least once a minute, whatever else the machine does."""
+
+MAX_RUNNING = 4
+"""Stages that one line tells of."""
+
+UsageError: Any = typer.BadParameter.__base__
+"""What the command line cannot be read as; typer has it from click, or from a copy of click of its own."""
+
+
+class Output(Console):
+    """A console that writes control codes to terminals alone, also where FORCE_COLOR is set."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it writes to a terminal."""
+        try:
+            return bool(self.file.isatty())
+        except (AttributeError, ValueError):  # no file, or one that is closed
+            return False
+
+
+out = Output()
+err = Output(stderr=True)
 
 
 WIDE = 170  # columns of a table that goes to a file or a pipe
@@ -34,7 +66,7 @@ def print_table(table: Table, title: str = "") -> None:
     """Print a table, below its title, as wide as the terminal, or without folding where there is none."""
     if title:
         out.print(title, highlight=False, markup=False, soft_wrap=True)
-    (out if out.is_terminal else Console(width=WIDE)).print(table)
+    (out if out.is_terminal else Output(width=WIDE)).print(table)
 
 
 def explain(error: BaseException, command: str | None) -> None:
@@ -50,6 +82,8 @@ def explain(error: BaseException, command: str | None) -> None:
     if isinstance(error, KeyboardInterrupt):
         kept = "nothing was written" if command in WHOLE else "finished stages stay"
         fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
+    if isinstance(error, UsageError):
+        _misused(error)
     if isinstance(error, UserError):
         fail(str(error))
     if isinstance(error, MemoryError):
@@ -57,7 +91,19 @@ def explain(error: BaseException, command: str | None) -> None:
     if disk_is_full(error):  # it shows in many ways
         fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
     if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:
-        fail(f"{error.filename}: {error.strerror}; choose a place where you may read and write")
+        advice = ADVICE.get(error.errno or 0, "mend that and give the same command; finished stages stay")
+        fail(f"{error.filename}: {error.strerror}; {advice}")
+
+
+def _misused(error: Any) -> None:  # noqa: ANN401 - a UsageError
+    """End the command with a line that says what it does not take, unless its help is to be shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return
+    context = error.ctx
+    message = str(error.format_message()).replace("Value error, ", "").rstrip(".?").replace("'. Did", "': did")
+    path = "taskct" if context is None else str(context.command_path)
+    where = path.partition(" ")[2]
+    fail(f"{where + ': ' if where else ''}{message[0].lower()}{message[1:]}; `{path} --help` lists what it takes")
 
 
 def disk_is_full(error: BaseException | None) -> bool:
@@ -73,10 +119,15 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
+def _say(line: str) -> None:
+    """One line on standard error."""
+    err.print(" ".join(line.split()), highlight=False, markup=False, soft_wrap=True)
+
+
 def fail(*messages: str, status: int = MISTAKE) -> NoReturn:
     """End the command with a line on standard error for each thing that went wrong."""
     for message in messages:
-        err.print(f"taskct: {' '.join(message.split())}", highlight=False, markup=False, soft_wrap=True)
+        _say(f"taskct: {message}")
     raise typer.Exit(status)
 
 
@@ -88,55 +139,167 @@ class TimeColumn(ProgressColumn):
         seconds = task.finished_time if task.finished else task.time_remaining
         if seconds is None:
             return Text("-")
-        minutes, seconds = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-        return Text(f"in {clock}" if task.finished else f"{clock} left")
+        return Text(f"in {clock_text(seconds)}" if task.finished else f"{clock_text(seconds)} left")
 
 
-class StageProgress:
-    """A bar for every stage in a terminal, several at once; elsewhere, as in a log, a line for each that ends."""
+class ProgressMode(StrEnum):
+    """How progress is shown."""
 
-    def __init__(self, bars: Progress | None, *, quiet: bool = False) -> None:
-        self.bars = bars
-        self.quiet = quiet
-        self._begun: dict[str, tuple[float, TaskID | None]] = {}
+    PLAIN = "plain"
+    BAR = "bar"
+    NONE = "none"
 
-    def open(self, title: str) -> Callable[[int, int, str], None]:
+
+Told = Callable[[int, int, str], None]
+"""Called as (done, in all, detail)."""
+
+
+class StageProgress(Protocol):
+    """Shows how far several stages are at once."""
+
+    def open(self, title: str) -> Told:
         """Begin a stage; call the result as (done, in all, detail)."""
-        if self.bars is None:
-            self._begun[title] = time.perf_counter(), None
-            return lambda done, total, detail: None
+
+    def close(self, title: str, *, finished: bool = True) -> None:
+        """End a stage, finished or not."""
+
+
+class Silence:
+    """Shows nothing."""
+
+    def open(self, title: str) -> Told:
+        """Begin a stage."""
+        return lambda done, total, detail: None
+
+    def close(self, title: str, *, finished: bool = True) -> None:
+        """End a stage."""
+
+
+class Bars:
+    """A bar for every stage, several at once."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self._begun: dict[str, TaskID] = {}
+
+    def open(self, title: str) -> Told:
+        """Begin a stage."""
         bars = self.bars
         ended = [task for task in bars.tasks if task.finished and task.visible]
         # What does not fit on the screen is not drawn at all: let the bars that ended first make room.
         for old in ended[: max(0, sum(task.visible for task in bars.tasks) + 2 - bars.console.height)]:
             bars.update(old.id, visible=False)
         task = bars.add_task(title, total=None, detail="")
-        self._begun[title] = time.perf_counter(), task
+        self._begun[title] = task
         return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
 
     def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage, finished or not."""
-        begun, task = self._begun.pop(title)
-        if self.bars is not None and task is not None:
-            if finished:
-                known = next(one for one in self.bars.tasks if one.id == task)
-                total = known.total or 1
-                self.bars.update(task, completed=total, total=total)
-            else:
-                self.bars.update(task, detail="failed")
-                self.bars.stop_task(task)
-        elif finished and not self.quiet:
-            wall = time.perf_counter() - begun
-            err.print(f"{title}: {wall:.1f} s", highlight=False, markup=False, soft_wrap=True)
+        """End a stage."""
+        task = self._begun.pop(title)
+        if finished:
+            known = next(one for one in self.bars.tasks if one.id == task)
+            total = known.total or 1
+            self.bars.update(task, completed=total, total=total)
+        else:
+            self.bars.update(task, detail="failed")
+            self.bars.stop_task(task)
+
+
+@dataclass
+class _Running:
+    """A stage that has begun."""
+
+    begun: float
+    done: int = 0
+    total: int = 0
+    detail: str = ""
+
+    def text(self, title: str, now: float) -> str:
+        """How far it is, in words."""
+        so_far = now - self.begun
+        parts = [f"{clock_text(so_far)} so far"]
+        if 0 < self.done <= self.total:
+            parts.append(f"{self.done / self.total:.0%} ({self.done} of {self.total})")
+            if self.done < self.total:
+                parts.append(f"about {clock_text(so_far * (self.total / self.done - 1))} left")
+        return f"{title}: {', '.join([*parts, *([self.detail] if self.detail else [])])}"
+
+
+class Lines:
+    """For logs: a line for every stage that ends, and one of those that run at least once a minute."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to tell."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Tell no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def open(self, title: str) -> Told:
+        """Begin a stage."""
+        running = _Running(time.monotonic())
+        with self._lock:
+            self._running[title] = running
+
+        def tell(done: int, total: int, detail: str) -> None:
+            running.done, running.total, running.detail = done, total, detail
+
+        return tell
+
+    def close(self, title: str, *, finished: bool = True) -> None:
+        """End a stage."""
+        with self._lock:
+            running = self._running.pop(title)
+        if finished:
+            _say(f"{title}: {time.monotonic() - running.begun:.1f} s")
+
+    def _tell(self) -> None:
+        while not self._ended.wait(EVERY_S):
+            now = time.monotonic()
+            with self._lock:
+                texts = [running.text(title, now) for title, running in self._running.items()]
+            if texts:
+                more = f"; and {len(texts) - MAX_RUNNING} more" if len(texts) > MAX_RUNNING else ""
+                _say("; ".join(texts[:MAX_RUNNING]) + more)
+
+
+def clock_text(seconds: float) -> str:
+    """A time as a clock shows it.
+
+    Examples
+    --------
+    >>> clock_text(5), clock_text(3725)
+    ('0:05', '1:02:05')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 @contextmanager
-def show_progress() -> Iterator[StageProgress]:
-    """Show the progress of what is done within; see `StageProgress`."""
-    if not err.is_terminal:
-        yield StageProgress(None, quiet=not is_first())
+def show_progress(mode: ProgressMode | None = None) -> Iterator[StageProgress]:
+    """Show the progress of what is done within: by bars in a terminal and lines elsewhere, unless `mode` is given.
+
+    Bars need a terminal: elsewhere, as in a log, there are lines even if bars are asked for, and a note.
+    """
+    drawable = err.is_terminal and not err.is_dumb_terminal
+    if mode == ProgressMode.BAR and not drawable:
+        note("--progress bar needs a terminal, and standard error is none: lines instead")
+    if mode == ProgressMode.NONE or not is_first():
+        yield Silence()
+        return
+    if mode == ProgressMode.PLAIN or not drawable:
+        with Lines() as lines:
+            yield lines
         return
     columns = (
         TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)),
@@ -146,7 +309,7 @@ def show_progress() -> Iterator[StageProgress]:
         TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, min_width=14)),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as bars:
-        yield StageProgress(bars)
+        yield Bars(bars)
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -156,7 +319,7 @@ def show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def note(text: str) -> None:
     """Tell what a user should know, in one line on standard error."""
-    err.print(f"note: {' '.join(text.split())}", highlight=False, markup=False, soft_wrap=True)
+    _say(f"note: {text}")
 
 
 def print_roc(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:

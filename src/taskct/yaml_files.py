@@ -47,8 +47,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the settings file {path} cannot be read: give the path of a YAML file") from error
+    except OSError as error:
+        raise UserError(
+            f"the settings file {path} cannot be read ({error.strerror or error}): give the path of a YAML file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the settings file {path} is no text in UTF-8: give the path of a YAML file") from error
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f" at line {line + 1}" if line is not None else ""

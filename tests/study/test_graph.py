@@ -1,14 +1,17 @@
 """The graph of stages: what depends on what, which settings a stage's key knows, how threads are shared."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from taskct.study.dry_run import makespan, plan_run
+from taskct.study.dry_run import START_S, makespan, plan_run
 from taskct.study.executors import Machine
 from taskct.study.graph import levels, share_threads, simulation_inputs, stages_of
+from taskct.study.rates import fit_seconds, image_seconds, simulation_seconds
+from taskct.study.records import write_record
 from taskct.study.stages import RunFolder
 from tiny_study import tiny_run, tiny_settings
 
@@ -121,9 +124,19 @@ def test_a_plan_of_nothing_done_and_of_all_done(tiny_run: RunFolder, tmp_path: P
     plan = plan_run(new, Machine(workers=2))
     assert not any(row.done for row in plan.rows)
     assert list(tmp_path.iterdir()) == []
-    assert plan.seconds >= max(row.seconds for row in plan.rows)
-    assert plan.seconds <= sum(row.seconds for row in plan.rows) + 1e-9
-    assert plan.how[0] == "time of simulate: from 64 trials made here"
+    assert plan.seconds >= max(row.seconds for row in plan.rows) + START_S
+    assert plan.seconds <= sum(row.seconds for row in plan.rows) + START_S + 1e-9
+    assert plan.how[0] == "time of simulate: from a few trials made on one core here"
+    assert [(row.kind, row.n_stages, row.n_done) for row in plan.kinds] == [
+        ("simulate", 1, 0),
+        ("pretrain", 1, 0),
+        ("finetune", 4, 0),
+        ("blend", 1, 0),
+        ("evaluate", 7, 0),
+        ("results", 1, 0),
+    ]
+    assert sum(row.seconds for row in plan.kinds) == pytest.approx(sum(row.seconds for row in plan.rows))
+    assert sum(row.n_bytes for row in plan.kinds) == plan.bytes_to_write
     # What a run wrote, within a factor of two for the large items.
     by_name = {row.stage: row.n_bytes for row in done.rows}
     records = tiny_run.provenance()["stages"]
@@ -139,3 +152,89 @@ def test_a_plan_takes_the_time_of_what_was_done_here(tmp_path: Path) -> None:
     plan = plan_run(run, Machine(workers=1))
     assert plan.rows[0].done
     assert makespan(plan.rows, workers=1) == pytest.approx(sum(row.seconds for row in plan.rows))
+
+
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Rates that are known: 10 ms a trial, 2 ms an image of a step, 3 s a fit; the list tells what was measured."""
+    asked: list[str] = []
+
+    def known(name: str, value: Any) -> Any:
+        def measure(*given: Any) -> Any:
+            asked.append(name)
+            return value
+
+        return measure
+
+    monkeypatch.setattr("taskct.study.dry_run.simulation_seconds", known("simulate", (1.0, 1.6)))
+    monkeypatch.setattr("taskct.study.dry_run.image_seconds", known("image", 2e-3))
+    monkeypatch.setattr("taskct.study.dry_run.fit_seconds", known("fit", 3.0))
+    return asked
+
+
+def test_a_plan_adds_up_rates(rates: list[str], tmp_path: Path) -> None:
+    """By hand: 48 trials an epoch and a third of 32; a third of 112 for an evaluation."""
+    run = RunFolder(tmp_path / "run", tiny_settings(training={"pretrain_epochs": 4}), device=CPU, read_only=True)
+    seconds = {row.stage: row.seconds for row in plan_run(run, Machine(workers=1, threads=1)).rows}
+    assert seconds["simulate"] == pytest.approx(1.0 + 1.6)
+    assert seconds["pretrain seed=0"] == pytest.approx(4 * (48 + 32 / 3) * 2e-3)
+    assert seconds["finetune lambda=0.9 seed=0"] == pytest.approx((48 + 32 / 3) * 2e-3)
+    assert seconds["evaluate low-dose"] == pytest.approx(3.0)
+    assert seconds["evaluate lambda=0.9 seed=0"] == pytest.approx(3.0 + (32 + 40 + 40) / 3 * 2e-3)
+    assert seconds["evaluate lambda=0.9 alpha=0.5 seed=0"] == pytest.approx(3.0)
+
+
+def test_a_plan_is_rescaled_by_what_ran(rates: list[str], tmp_path: Path) -> None:
+    settings = tiny_settings(training={"seeds": [0, 1]})
+    run = RunFolder(tmp_path / "run", settings, device=CPU)
+    for name in ("simulate", "pretrain seed=0"):
+        stage = run.graph[name]
+        outputs = [run.path / output for output in stage.outputs]
+        for output in outputs:
+            output.parent.mkdir(exist_ok=True)
+            output.write_text("done")
+        run.run_stage(name, lambda: None, outputs, stage.depends_on)
+    record = run.provenance()["stages"]["pretrain seed=0"]
+    write_record(run.path, "pretrain seed=0", {**record, "wall_s": 5 * (48 + 32 / 3) * 2e-3, "n_threads": 1})
+    plan = plan_run(run, Machine(workers=1, threads=1))
+    seconds = {row.stage: row.seconds for row in plan.rows}
+    assert seconds["pretrain seed=1"] == pytest.approx(5 * (48 + 32 / 3) * 2e-3)  # as the other took
+    assert seconds["finetune lambda=0 seed=0"] == pytest.approx(5 * (48 + 32 / 3) * 2e-3)  # none of its kind has ended
+    assert seconds["evaluate low-dose"] == pytest.approx(5 * 3.0)
+    assert "time of pretrain: times 5, as the 1 that ended in this folder took" in plan.how
+
+
+def test_a_plan_of_a_sweep_tries_each_network_once(rates: list[str], tmp_path: Path) -> None:
+    grid = {"training.finetune_learning_rate": [2e-3, 3e-3, 4e-3], "denoiser.arguments.n_layers": [2, 3]}
+    settings = tiny_settings(grid=grid, training={"seeds": list(range(8))})
+    run = RunFolder(tmp_path / "run", settings, device=CPU, read_only=True)
+    plan = plan_run(run, Machine(workers=2))
+    assert len(plan.rows) > 300
+    assert sorted(rates) == ["fit", "image", "image", "simulate"]
+
+
+def test_more_networks_than_there_is_time_for_are_judged_by_their_weights(
+    rates: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskct.study.dry_run.MEASURE_S", 1e-9)  # the first network takes all the time there is
+    monkeypatch.setattr("taskct.study.dry_run.time.process_time", itertools.count().__next__)
+    settings = tiny_settings(grid={"denoiser.arguments.n_channels": [8]})
+    plan = plan_run(RunFolder(tmp_path / "run", settings, device=CPU, read_only=True), Machine(workers=1, threads=1))
+    seconds = {row.stage: row.seconds for row in plan.rows}
+    n_weights = {n: n * 9 + n + n * 9 + 1 + 2 for n in (4, 8)}  # two 3 x 3 layers with biases, and the two of scaling
+    assert seconds["pretrain n_channels=8 seed=0"] / seconds["pretrain seed=0"] == pytest.approx(
+        n_weights[8] / n_weights[4], rel=0.05
+    )
+    assert any("1 networks were tried, the others are judged by their number of weights" in line for line in plan.how)
+
+
+def test_rates_are_those_of_one_idle_core() -> None:
+    """Each is finite and positive, and a network of four times the work takes longer."""
+    small = tiny_settings(denoiser={"arguments": {"n_layers": 4, "n_channels": 16}})
+    large = tiny_settings(denoiser={"arguments": {"n_layers": 4, "n_channels": 64}})
+    assert 0 < image_seconds(small, CPU) < image_seconds(large, CPU)
+    ready, trials = simulation_seconds(tiny_settings(), CPU)
+    assert ready > 0
+    assert trials > 0
+    assert fit_seconds(tiny_settings(), CPU) > 0
+    assert fit_seconds(tiny_settings(trials={"n_fresh": 4000}), CPU) > fit_seconds(tiny_settings(), CPU)

@@ -1,6 +1,9 @@
 """The run folder: which study it holds, and which stages are done."""
 
+import errno
 import json
+import platform
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +14,11 @@ from taskct.config import Settings, to_yaml
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.checks import check_network
+from taskct.study.environment import environment
+from taskct.study.pipeline import sweep
 from taskct.study.records import lock_folder, write_record
-from taskct.study.stages import RunFolder, differences, environment, resolve_device
-from tiny_study import files_of, tiny_settings
+from taskct.study.stages import RunFolder, resolve_device
+from tiny_study import files_of, run_study, tiny_settings
 
 CPU = torch.device("cpu")
 
@@ -53,15 +58,70 @@ def test_a_folder_with_leftovers_of_a_killed_start_is_new(tmp_path: Path) -> Non
     assert folder_of(tmp_path / "run").settings == tiny_settings()
 
 
-def test_another_study_is_refused_by_the_setting_that_differs(run: RunFolder) -> None:
-    before = (run.path / "study.yaml").read_bytes()
+def test_a_study_whose_trials_would_be_lost_is_refused_with_every_difference(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    run.trials.mkdir()
+    run.run_stage("simulate", lambda: None, [run.trials])
+    before = files_of(run.path)
     with pytest.raises(
-        UserError, match=r"holds another study \(scanner.dose_fraction is 0.25 there, 0.5 now\): choose"
+        UserError,
+        match=r"holds another study \(scanner.dose_fraction 0.25 → 0.5\), and these settings would do the trials anew: "
+        r"choose another --out folder, and what is there stays as it is$",
     ):
         folder_of(run.path, tiny_settings(scanner={"dose_fraction": 0.5}))
-    with pytest.raises(UserError, match=r"\(seed is 0 there, 1 now and 1 more\)"):
+    with pytest.raises(UserError, match=r"\(seed 0 → 1, scanner.dose_fraction 0.25 → 0.5\)"):
         folder_of(run.path, tiny_settings(seed=1, scanner={"dose_fraction": 0.5}))
-    assert (run.path / "study.yaml").read_bytes() == before
+    assert files_of(run.path) == before
+
+
+def test_trials_alone_stand_for_another_training(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    run.run_stage("simulate", lambda: None, [])
+    other = tiny_settings(training={"learning_rate": 1e-4}, denoiser={"arguments": {"n_layers": 3}})
+    changed = folder_of(run.path, other)
+    assert changed.change is not None
+    assert not changed.change.anew
+    assert changed.has(changed.graph["simulate"]) is False  # its output is not there in this test, but its key is
+    assert changed.is_done("simulate", [])
+    assert folder_of(run.path).settings == other
+    lines = [json.loads(line) for line in (run.path / "stages" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["event"] == "settings"
+    assert "training.learning_rate 0.003 → 0.0001" in lines[-1]["changed"]
+
+
+def test_another_version_throws_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    run.run_stage("simulate", lambda: None, [])
+    run.write_provenance()
+    monkeypatch.setattr("taskct.study.stages.__version__", "99.0")
+    for told in (True, False):  # today's records name their version; those before them had it from provenance.json
+        record = run.provenance()["stages"]["simulate"]
+        if not told:
+            del record["version"]
+        write_record(run.path, "simulate", record)
+        later = folder_of(run.path)
+        with pytest.raises(UserError, match=r"'simulate' was done by taskct [\d.]+, and this is 99.0: go on with that"):
+            sweep(later, ["simulate"])
+        with pytest.raises(UserError, match=r"was done by taskct [\d.]+, and this is 99.0"):
+            later.require("simulate")
+    (run.path / "provenance.json").unlink()
+    assert folder_of(run.path).outdated("simulate") is None  # nothing says whose it is
+
+
+def test_trials_of_files_that_changed_since_are_not_thrown_away(tmp_path: Path) -> None:
+    ct = tmp_path / "ct"
+    ct.mkdir()
+    (ct / "a").write_text("slice")
+    run = folder_of(tmp_path / "run", tiny_settings(background={"kind": "series", "path": str(ct)}))
+    run.run_stage("simulate", lambda: None, [])
+    assert run.outdated("simulate") is None
+    (ct / "b").write_text("another")
+    later = folder_of(run.path)
+    for ask in (lambda: sweep(later, ["simulate"]), lambda: later.require("simulate")):
+        with pytest.raises(UserError, match=r"'simulate' was done from other files: what background.path names has ch"):
+            ask()
+    (ct / "b").unlink()
+    assert folder_of(run.path).is_done("simulate", [])
 
 
 def test_a_study_without_a_finished_stage_may_be_mended(tmp_path: Path) -> None:
@@ -226,7 +286,8 @@ def test_weights_that_changed_are_named(run: RunFolder, content: str | None) -> 
 
 
 def test_each_stage_tells_of_its_own_session(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskct.study.stages.commit", lambda: "0123456789ab")
+    for room in ("stages", "environment"):
+        monkeypatch.setattr(f"taskct.study.{room}.commit", lambda: "0123456789ab")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     later = RunFolder(run.path, None, device=torch.device("meta"))
     later.run_stage("two", lambda: None, [], ["one"])
@@ -270,13 +331,34 @@ def test_provenance_tells_how_to_run_it_again(run: RunFolder) -> None:
     assert set(environment(run.settings, CPU)) | {"stages"} == set(known)
 
 
-def test_differences_name_both_values() -> None:
-    a, b = tiny_settings(), tiny_settings(denoiser={"arguments": {"n_layers": 3}}, training={"seeds": [0, 1]})
-    assert differences(a, a) == []
-    assert differences(a, b) == [
-        "denoiser.arguments is {'n_layers': 2, 'n_channels': 4} there, {'n_layers': 3, 'n_channels': 4} now",
-        "training.seeds is [0] there, [0, 1] now",
-    ]
+def test_no_file_of_a_run_names_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "console-of-ward-seven"
+    monkeypatch.setattr(platform, "node", lambda: name)
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    run = run_study(tmp_path / "run", tiny_settings(), report=True)
+    found = files_of(run.path)
+    assert {"stages/log.jsonl", "stages/results.json", "provenance.json", "report.html", "run.lock"} <= set(found)
+    assert not [file for file, data in found.items() if name.encode() in data or name in file]
+    # Nor does a record that an earlier taskct wrote tell it on.
+    write_record(run.path, "results", {**run.provenance()["stages"]["results"], "host": name})
+    run.write_provenance()
+    assert name not in (run.path / "provenance.json").read_text()
+
+
+def test_what_the_machine_refuses_is_named_and_is_no_broken_record(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, words in ((errno.EACCES, "Permission denied"), (errno.EIO, "Input/output error")):
+
+        def refuse(self: Path, number: int = number, words: str = words, **how: object) -> str:
+            raise OSError(number, words, str(self))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "read_text", refuse)
+            with pytest.raises(OSError, match=words):
+                run.provenance()
+            with pytest.raises(OSError, match=words):
+                run.is_done("one", [])
 
 
 def test_devices() -> None:

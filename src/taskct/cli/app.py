@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from taskct import __version__
 
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What the command line cannot be read as; typer has it from click, or from a copy of click of its own."""
+
 COMMANDS = {
     "run": ("study", "Do everything: simulate, train, evaluate, report."),
     "simulate": ("study", "Begin a run folder with the trials of a study."),
@@ -18,7 +21,7 @@ COMMANDS = {
     "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
     "report": ("study", "Write report.html from the results of a run folder."),
     "preview": ("study", "Draw a page of trials with their truth, before anything is simulated or trained at length."),
-    "config": ("study", "Print every setting with its value, unit, meaning and range."),
+    "config": ("study", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a DICOM slice or a CT series."),
     "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),
     "observe": ("observe", "Measure how well numerical observers find a signal in your images."),
@@ -48,6 +51,17 @@ class Commands(TyperGroup):
         super().__init__(**settings)
         lazy = {name: LazyCommand(name, module, line) for name, (module, line) in COMMANDS.items()}
         self.commands = {**lazy, **self.commands}  # those that are imported are in place, in the order of --help
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Read the options that stand before the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except USAGE_ERROR as error:
+            if type(error).__name__ != "NoArgsIsHelpError":
+                from taskct.terminal import explain  # here, as below
+
+                explain(error, None)
+            raise
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
         """Run a command."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from taskct.cli.app import app
-from taskct.cli.options import Device
+from taskct.cli.options import Device, ProgressOption
 from taskct.scanner.presets import SCANNERS
 from taskct.study.denoise import denoise_path
 from taskct.study.lower_dose import lower_dose
@@ -50,6 +50,7 @@ def denoise(
         ),
     ] = None,
     device: Device = "auto",
+    progress: ProgressOption = None,
 ) -> None:
     """Denoise a .npy file in HU, a DICOM slice or a CT series.
 
@@ -58,8 +59,8 @@ def denoise(
     With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
     """
     where = resolve_device(device)
-    with show_progress() as progress:
-        opened = progress.open("denoise")
+    with show_progress(progress) as show:
+        opened = show.open("denoise")
         written = denoise_path(model, source, target, alpha=alpha, tile=tile, device=where, progress=opened)
     out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
 
@@ -85,6 +86,7 @@ def lower_dose_command(
     ] = "soft",
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the noise.")] = 0,
     device: Device = "auto",
+    progress: ProgressOption = None,
 ) -> None:
     """Simulate a lower dose in an existing CT series by inserting the noise that is missing.
 
@@ -94,7 +96,7 @@ def lower_dose_command(
     where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
     """
     where = resolve_device(device)
-    with show_progress() as progress:
+    with show_progress(progress) as show:
         written = lower_dose(
             source,
             target,
@@ -104,6 +106,6 @@ def lower_dose_command(
             kernel=kernel,
             seed=seed,
             device=where,
-            progress=progress.open("lower dose"),
+            progress=show.open("lower dose"),
         )
     out.print(f"Written: {written}", highlight=False, soft_wrap=True)

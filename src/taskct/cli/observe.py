@@ -8,7 +8,7 @@ import typer
 
 from taskct.cli.app import app
 from taskct.cli.observation import print_observation, roc_curves
-from taskct.cli.options import Confidence, Device, Json, Margin
+from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
 from taskct.cli.tables import print_json
 from taskct.errors import UserError
 from taskct.observers import OBSERVERS
@@ -168,6 +168,7 @@ def observe_command(
     ] = None,
     as_json: Json = False,
     device: Device = "auto",
+    progress: ProgressOption = None,
 ) -> None:
     """Measure how well numerical observers find a signal in your images.
 
@@ -184,7 +185,7 @@ def observe_command(
     guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
     plan = Plan(train_share, training_sets, learning, margin, specificity, confidence, seed)
-    with show_progress() as progress:
+    with show_progress(progress) as show:
         found = observe(
             known.images,
             Task(known.truth, mode, window_px, radius_px),
@@ -194,7 +195,7 @@ def observe_command(
             known=_told(covariance, signal or []),
             plan=plan,
             device=resolve_device(device),
-            progress=progress.open("observe"),
+            progress=show.open("observe"),
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired})
     if out_folder is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from taskct.config import preset_names
+from taskct.terminal import ProgressMode
 
 Device = Annotated[
     str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
@@ -63,6 +64,16 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="dask://HOST:PORT",
         help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
+        show_default=False,
+    ),
+]
+
+ProgressOption = Annotated[
+    ProgressMode | None,
+    typer.Option(
+        "--progress",
+        help="Bars, a line at least once a minute and for every stage that ends, or nothing; by default bars in a "
+        "terminal and lines elsewhere.",
         show_default=False,
     ),
 ]

@@ -11,15 +11,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from taskct.cli.app import app
-from taskct.cli.options import Config, Device, ExecutorOption, Out, Preset, Run, Seed, SetOption, Threads, Workers
+from taskct.cli.options import (
+    Config,
+    Device,
+    ExecutorOption,
+    Out,
+    Preset,
+    ProgressOption,
+    Run,
+    Seed,
+    SetOption,
+    Threads,
+    Workers,
+)
 from taskct.config import (
     Settings,
     dotted_settings,
     make_settings,
+    mentions,
     parse_overrides,
     preset_names,
     range_of,
     read_preset,
+    settings_named,
     to_yaml,
     unit_of,
     without_effect,
@@ -27,6 +41,7 @@ from taskct.config import (
 from taskct.errors import UserError
 from taskct.report import write_report
 from taskct.report.preview import write_preview
+from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.dry_run import Estimate, plan_run
 from taskct.study.executors import Machine
@@ -34,7 +49,7 @@ from taskct.study.pipeline import sweep
 from taskct.study.preview import make_preview
 from taskct.study.schedule import Outcome
 from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import fail, note, out, print_table, show_progress
+from taskct.terminal import ProgressMode, fail, note, out, print_table, show_progress
 from taskct.training.ranks import is_first
 from taskct.yaml_files import read_yaml
 
@@ -43,6 +58,8 @@ def _settings(config: Path | None, preset: str | None, overrides: list[str] | No
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
+    if config is not None and not base:
+        note(f"{config} holds no settings: all are those of the demo, unless --set changes them")
     return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
 
 
@@ -61,8 +78,13 @@ def _open_study(
     *,
     read_only: bool = False,
 ) -> RunFolder:
+    if config is None and preset is None and (path / "study.yaml").is_file():
+        config = path / "study.yaml"  # the study that the folder holds, with what --set changes
     if config is None and preset is None:
-        raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
+        raise UserError(
+            f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
+            "of a run"
+        )
     settings = _settings(config, preset, overrides, seed)
     where = resolve_device(device)
     checked, margin = check_arms(settings, where), settings.trials.margin_pixels
@@ -72,12 +94,26 @@ def _open_study(
     if checked.reach > margin:
         known = f"the network reaches {checked.reach} pixels or more and trials.margin_pixels is {margin}"
         note(f"{known}: padding touches the scored region")
+    if folder.change is not None:
+        _note_change(folder.change)
     return folder
 
 
-def _sweep(folder: RunFolder, parts: Sequence[str], machine: Machine) -> Outcome:
-    with show_progress() as progress:
-        return sweep(folder, parts, machine, show=progress)
+def _note_change(change: Change) -> None:
+    """Tell what other settings come to in the folder of a study that was begun."""
+    note(f"the study of this folder changes: {change.differences}; what else is done there stays")
+    if change.more:
+        note(f"in addition to do: {counted(change.more)}")
+    if anew := [kind for kind in change.anew if kind != "results"]:
+        note(f"to do anew: {counted(anew)}")
+    if change.left_out:
+        names = ", ".join(change.left_out[:4]) + (", …" if len(change.left_out) > 4 else "")
+        note(f"no more part of the study, and left as they are: {names}")
+
+
+def _sweep(folder: RunFolder, parts: Sequence[str], machine: Machine, progress: ProgressMode | None = None) -> Outcome:
+    with show_progress(progress) as show:
+        return sweep(folder, parts, machine, show=show)
 
 
 def _end(outcome: Outcome) -> None:
@@ -102,8 +138,12 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
+    ] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="With --dry-run: a line for each kind of stage instead of each stage.")
     ] = False,
 ) -> None:
     """Do everything: simulate, train, evaluate, report.
@@ -112,22 +152,38 @@ def run(
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
+    if summary and not dry_run:
+        raise UserError("--summary is of a plan: give it with --dry-run")
     machine = Machine(workers, threads, executor, device)
     folder = _open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
     if dry_run:
-        _print_plan(folder, plan_run(folder, machine))
+        plan = plan_run(folder, machine)
+        print_table(_kinds_table(plan) if summary else _stages_table(plan))
+        _print_total(folder, plan)
         _note_without_effect(folder.settings)
         return
-    _sweep(folder, ["simulate"], machine)
+    _sweep(folder, ["simulate"], machine, progress)
     _note_without_effect(folder.settings)
-    outcome = _sweep(folder, ["train", "evaluate"], machine)
+    outcome = _sweep(folder, ["train", "evaluate"], machine, progress)
     if "results" not in outcome.skipped:
         _report(folder.path)
     _end(outcome)
 
 
-def _print_plan(folder: RunFolder, plan: Estimate) -> None:
-    """Print a dry run's table and what it adds up to."""
+def _kinds_table(plan: Estimate) -> Table:
+    """A dry run by kind of stage."""
+    table = Table("kind", "stages", "done", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    for kind in plan.kinds:
+        todo = kind.n_done < kind.n_stages
+        time = duration_text(kind.seconds) if todo else ""
+        table.add_row(
+            kind.kind, str(kind.n_stages), str(kind.n_done), time, f"{kind.n_bytes / 1e6:.1f} MB" if todo else ""
+        )
+    return table
+
+
+def _stages_table(plan: Estimate) -> Table:
+    """A dry run stage by stage."""
     table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[1].overflow = "fold"
@@ -138,7 +194,11 @@ def _print_plan(folder: RunFolder, plan: Estimate) -> None:
             "" if row.done else duration_text(row.seconds),
             f"{row.n_bytes / 1e6:.1f} MB",
         )
-    print_table(table)
+    return table
+
+
+def _print_total(folder: RunFolder, plan: Estimate) -> None:
+    """Print what a dry run adds up to, and how it was estimated."""
     n_done = sum(row.done for row in plan.rows)
     summary = (
         f"{n_done} of {len(plan.rows)} stages are done; the others take about {duration_text(plan.seconds)} {plan.by}"
@@ -169,6 +229,7 @@ def simulate(
     seed: Seed = None,
     device: Device = "auto",
     workers: Workers = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Begin a run folder with the trials of a study.
 
@@ -176,7 +237,7 @@ def simulate(
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
     folder = _open_study(out_folder, config, preset, overrides, seed, device)
-    done = "simulate" in _sweep(folder, ["simulate"], Machine(workers)).did
+    done = "simulate" in _sweep(folder, ["simulate"], Machine(workers), progress).did
     _note_without_effect(folder.settings)
     out.print(f"Trials: {folder.trials}{'' if done else ' (done before)'}", highlight=False, soft_wrap=True)
 
@@ -188,6 +249,7 @@ def train(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Train the denoisers of a run folder.
 
@@ -195,7 +257,7 @@ def train(
     taskct evaluate RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    outcome = _sweep(folder, ["train"], Machine(workers, threads, executor, device))
+    outcome = _sweep(folder, ["train"], Machine(workers, threads, executor, device), progress)
     if is_first():  # of the processes that torchrun started
         out.print(f"Models: {folder.path / 'models'}", highlight=False, soft_wrap=True)
     _end(outcome)
@@ -208,6 +270,7 @@ def evaluate(
     workers: Workers = None,
     threads: Threads = None,
     executor: ExecutorOption = None,
+    progress: ProgressOption = None,
 ) -> None:
     """Measure every denoiser of a run folder on the test trials.
 
@@ -215,7 +278,7 @@ def evaluate(
     report RUN
     """
     folder = RunFolder(run_folder, None, device=resolve_device(device))
-    outcome = _sweep(folder, ["evaluate"], Machine(workers, threads, executor, device))
+    outcome = _sweep(folder, ["evaluate"], Machine(workers, threads, executor, device), progress)
     if "results" not in outcome.skipped:
         done = "" if "results" in outcome.did else " (done before)"
         out.print(f"Results: {folder.path / 'summary.json'}{done}", highlight=False, soft_wrap=True)
@@ -260,28 +323,88 @@ def preview(
 
 @app.command()
 def config(
-    source: Config = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG] [NAME]...",
+            help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
+            show_default=False,
+        ),
+    ] = None,
     preset: Preset = None,
     overrides: SetOption = None,
+    word: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.", show_default=False),
+    ] = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
-    """Print every setting with its value, unit, meaning and range.
+    """Print settings with their value, unit, range and meaning.
 
-    With a settings file, a preset or --set: the values they give. With --yaml: a file to start a study from.
+    As in: taskct config scanner.dose_fraction; taskct config training; taskct config --filter dose
+
+    All of them without a NAME. With a settings file, a preset or --set: the values they give. With --yaml: a file to
+    start a study from.
     """
-    settings = _settings(source, preset, overrides, None)
+    files = [name for name in names or [] if _is_file(name)]
+    wanted = [name for name in names or [] if not _is_file(name)]
+    if len(files) > 1:
+        raise UserError(f"{len(files)} settings files: give one")
+    settings = _settings(Path(files[0]) if files else None, preset, overrides, None)
     if as_yaml:
+        if wanted or word is not None:
+            raise UserError("--yaml prints a whole settings file: leave NAME and --filter out")
         sys.stdout.write(to_yaml(settings))
+        return
+    fields = dict(dotted_settings())
+    shown = list(dict.fromkeys(key for name in wanted for key in settings_named(name))) if wanted else list(fields)
+    if word is not None:
+        shown = [name for name in shown if mentions(name, fields[name], word)]
+        if not shown:
+            raise UserError(f"--filter {word}: no setting mentions it{' there' if wanted else ''}")
+    idle = {line.partition(" ")[0]: line for line in without_effect(settings)}
+    if len(shown) == 1:
+        _print_setting(shown[0], settings, idle.get(shown[0]))
         return
     table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[1].overflow = table.columns[2].overflow = "fold"
-    values = settings.model_dump(mode="json")
-    for name, field in dotted_settings():
-        value: Any = values
-        for part in name.split("."):
-            value = value[part]
-        text = "null" if value is None else f"{value} {unit_of(field)}".rstrip()
-        meaning = "; ".join(part for part in (field.description, range_of(field)) if part)
-        table.add_row(name, escape(text), escape(meaning))
+    for name in shown:
+        meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
+        table.add_row(name, escape(_value_text(name, settings)), escape(meaning))
+    print_table(table)
+
+
+def _is_file(name: str) -> bool:
+    """Whether an argument of `config` is a settings file and no setting's name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file()
+
+
+def _value_text(name: str, settings: Settings) -> str:
+    """The value of a setting with its unit."""
+    value: Any = settings.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
+    return "null" if value is None else f"{value} {unit_of(dict(dotted_settings())[name])}".rstrip()
+
+
+def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
+    """Print all that is known of one setting."""
+    field = dict(dotted_settings())[name]
+    default = _value_text(name, Settings())
+    rows = {
+        "value": _value_text(name, settings),
+        "default": default,
+        "unit": unit_of(field),
+        "range": range_of(field),
+        "meaning": str(field.description or ""),
+        "note": idle or "",
+    }
+    out.print(name, highlight=False, markup=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, text in rows.items():
+        if text:
+            table.add_row(f"  {title}", escape(text))
     print_table(table)

@@ -1,5 +1,6 @@
 """Every setting by its dotted name, with its unit and range in words."""
 
+import difflib
 from collections.abc import Iterator
 from types import NoneType
 from typing import Literal, get_args, get_origin
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from taskct.config.tree import Settings
+from taskct.errors import UserError
 
 
 def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -18,6 +20,62 @@ def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iter
             yield from dotted_settings(field.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name, field
+
+
+def settings_named(name: str) -> list[str]:
+    """The settings that a name stands for: one, all of a group, or those whose last parts it is.
+
+    Parameters
+    ----------
+    name
+        A dotted name, a section, the last part of a name, or an entry of a setting that holds several.
+
+    Raises
+    ------
+    UserError
+        If there is none; the message tells the nearest.
+
+    Examples
+    --------
+    >>> settings_named("scanner.n_views"), settings_named("dose_fraction"), settings_named("signal.shape")
+    (['scanner.n_views'], ['scanner.dose_fraction'], ['signal.shape'])
+    >>> len(settings_named("trials"))
+    6
+    """
+    known = [key for key, _ in dotted_settings()]
+    for found in (
+        [key for key in known if key == name or key.startswith(f"{name}.")],
+        [key for key in known if key.endswith(f".{name}")],
+        [key for key in known if name.startswith(f"{key}.")],  # such as denoiser.arguments.n_layers
+    ):
+        if found:
+            return found
+    near = nearest(name)
+    hint = f"did you mean {near}? " if near else ""
+    raise UserError(f"no setting or group {name!r}: {hint}`taskct config` lists them all, --filter WORD searches")
+
+
+def nearest(name: str) -> str | None:
+    """The setting that was probably meant: by its dotted name, else by its last part alone."""
+    known = [key for key, _ in dotted_settings()]
+    by_end = {key.rpartition(".")[2]: key for key in reversed(known)}
+    last = name.rpartition(".")[2]
+    if last in by_end:  # the right name in the wrong section
+        return by_end[last]
+    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(last, by_end, n=1)
+    return by_end.get(near[0], near[0]) if near else None
+
+
+def mentions(name: str, field: FieldInfo, word: str) -> bool:
+    """Whether a setting's name, meaning, unit or range holds a word, in capitals or not.
+
+    Examples
+    --------
+    >>> [name for name, field in dotted_settings() if mentions(name, field, "kVp")]
+    ['scanner.kvp']
+    """
+    texts = (name, str(field.description or ""), unit_of(field), range_of(field))
+    return any(word.casefold() in text.casefold() for text in texts)
 
 
 def unit_of(field: FieldInfo) -> str:

@@ -1,6 +1,5 @@
 """From YAML files, presets and `name=value` pairs to validated settings, and back."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from taskct.config.listing import dotted_settings, range_of, unit_of
+from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
@@ -89,7 +88,7 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
             while isinstance(value, Mapping) and value:  # a section that is none: its first setting says more
                 last, value = next(iter(value.items()))
                 unknown += f".{last}"
-            near = _nearest(unknown)
+            near = nearest(unknown)
             hint = f"did you mean {near}? `taskct config` lists them all" if near else "`taskct config` lists them all"
             raise UserError(f"unknown setting {unknown}: {hint}")
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
@@ -99,17 +98,6 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
         elif value is not None:
             raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
     return checked
-
-
-def _nearest(name: str) -> str | None:
-    """The setting that was probably meant: by its dotted name, else by its last part alone."""
-    known = [key for key, _ in dotted_settings()]
-    by_end = {key.rpartition(".")[2]: key for key in reversed(known)}
-    last = name.rpartition(".")[2]
-    if last in by_end:  # the right name in the wrong section
-        return by_end[last]
-    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(last, by_end, n=1)
-    return by_end.get(near[0], near[0]) if near else None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

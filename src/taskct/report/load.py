@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.report.results import (
     Choices,
     Examples,
@@ -72,7 +72,22 @@ def load_run(run: Path) -> Run:
 
 
 def _broken(run: Path, name: str, why: str) -> UserError:
-    return UserError(f"{run / name} {' '.join(why.split())}; run `taskct evaluate {run}`")
+    return UserError(f"{run / name} {' '.join(why.split())}; {_advice(run, name)}")
+
+
+def _advice(run: Path, name: str) -> str:
+    """What makes a file whole again: an evaluation, unless it was an earlier taskct that wrote no such file."""
+    try:
+        stages = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["stages"]
+        written = stages["results"]["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        written = {name: None}
+    if name in written or name in ("study.yaml", "provenance.json"):
+        return f"run `taskct evaluate {run}`"
+    return (
+        "the taskct that finished this run wrote none, so it is an earlier one's: do the study anew by "
+        f"`taskct run {run / 'study.yaml'} --out NEW_FOLDER`, or make the page with that taskct"
+    )
 
 
 def _text(run: Path, name: str) -> str:
@@ -80,7 +95,9 @@ def _text(run: Path, name: str) -> str:
         return (run / name).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise _broken(run, name, "is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise unreadable(run / name, error) from error
+    except UnicodeDecodeError as error:
         raise _broken(run, name, f"cannot be read ({error})") from error
 
 
@@ -122,6 +139,8 @@ def _rows(run: Path, name: str, columns: list[str]) -> Iterator[tuple[str, ...]]
                 yield tuple(row[i] for i in index)
     except FileNotFoundError:
         raise _broken(run, name, "is missing") from None
+    except OSError as error:
+        raise unreadable(run / name, error) from error
 
 
 def _scores(run: Path) -> dict[tuple[str, int, str], Scores]:
@@ -183,7 +202,9 @@ def _examples(run: Path) -> Examples:
         raise _broken(run, name, "is missing") from None
     except KeyError as error:
         raise _broken(run, name, f"lacks the array {error}") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise unreadable(run / name, error) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _broken(run, name, f"cannot be read ({error})") from error
     shape = examples.reference.shape
     if len(shape) != 3 or shape[0] == 0:

@@ -9,6 +9,7 @@ from typing import Any
 from taskct.config import Settings, make_settings, tree_of
 from taskct.errors import UserError
 from taskct.setting_text import setting_text
+from taskct.study.file_names import bounded
 
 LOW_DOSE = "low-dose"
 MSE = "mse"
@@ -135,7 +136,7 @@ def _short(value: object) -> str:
 
 def file_name(name: str) -> str:
     """A name as files have it."""
-    return re.sub(r"[^\w=.,:+-]", "_", name)
+    return bounded(re.sub(r"[^\w=.,:+-]", "_", name), name)
 
 
 class FrozenDict(tuple[tuple[str, Any], ...]):

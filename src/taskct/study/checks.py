@@ -49,13 +49,16 @@ def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checke
         package of `training.log_to` is missing.
     """
     check_extra(settings.training.log_to)
-    found = []
-    for own in dict.fromkeys(arm.overrides for arm in arms_of(settings)):
-        variant = next(arm for arm in arms_of(settings) if arm.overrides == own).settings(settings)
+    found: dict[str, Checked] = {}
+    for arm in {arm.overrides: arm for arm in arms_of(settings)}.values():
+        variant = arm.settings(settings)
         group_labels(variant)
-        found.append(check_network(variant, device))
-    notes = dict.fromkeys(line for one in found for line in one.notes)
-    return Checked(max((one.reach for one in found), default=0), tuple(notes))
+        t = variant.training  # a sweep has few networks and many settings of their training
+        what = f"{variant.denoiser.model_dump_json()} {t.trainable} {t.patch_pixels} {t.dtype}"
+        if what not in found:
+            found[what] = check_network(variant, device)
+    notes = dict.fromkeys(line for one in found.values() for line in one.notes)
+    return Checked(max((one.reach for one in found.values()), default=0), tuple(notes))
 
 
 def check_network(settings: Settings, device: torch.device | str = "cpu") -> Checked:

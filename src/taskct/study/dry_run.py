@@ -1,35 +1,34 @@
 """What a run would do: its stages, what is done already, and an estimate of time and disk; nothing is written."""
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from taskct.config import Settings
-from taskct.denoisers.denoiser import autocast
-from taskct.study.arms import Arm
-from taskct.study.chunks import ChunkMaker
-from taskct.study.evaluate import SPLITS_SEEN, fit_fresh, fresh_names
-from taskct.study.executors import Machine, n_workers, threads
+from taskct.study.evaluate import SPLITS_SEEN, fresh_names
+from taskct.study.executors import Machine, n_workers
 from taskct.study.graph import Kind, Stage, share_threads
-from taskct.study.models import build_denoiser, network_dtype
-from taskct.study.sources import make_sources
+from taskct.study.models import build_denoiser
+from taskct.study.rates import fit_seconds, image_seconds, left_out, simulation_seconds
 from taskct.study.stages import RunFolder
 from taskct.study.work import trials_bytes
-from taskct.trials import TRUTH, Trials
-
-TRIALS = 64
-"""Trials that a measurement simulates or fits on."""
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
 """Length of a row of scores.csv and of quality.csv."""
 
-GROWTH = 2.0
-"""Power of the number of trials with which the fit of an observer grows: it forms products of all pairs."""
+FORWARD = 1 / 3
+"""A forward pass takes about a third of a training step."""
+
+EFFICIENCY = 0.9
+"""Threads that share the sums of a stage: n of them do the work of n to this power."""
+
+START_S = 4.0
+"""Until a run has loaded its libraries, in each of its processes at the same time."""
+
+MEASURE_S = 4.0
+"""Time after which further networks of a sweep are not tried but judged by their number of weights."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,25 @@ class Row:
     """A stage of the plan."""
 
     stage: str
+    kind: Kind
     depends_on: tuple[str, ...]
     done: bool
     seconds: float
+    """Of what is to do."""
     n_bytes: float
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """All stages of one kind."""
+
+    kind: Kind
+    n_stages: int
+    n_done: int
+    seconds: float
+    """Of what is to do, one stage after the other."""
+    n_bytes: float
+    """Of what is to do."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,17 @@ class Estimate:
         """Of all that is to do."""
         return sum(row.n_bytes for row in self.rows if not row.done)
 
+    @property
+    def kinds(self) -> list[KindRow]:
+        """The stages by kind, in their order."""
+        found = []
+        for kind in dict.fromkeys(row.kind for row in self.rows):
+            rows = [row for row in self.rows if row.kind == kind]
+            todo = [row for row in rows if not row.done]
+            seconds, n_bytes = sum(row.seconds for row in todo), sum(row.n_bytes for row in todo)
+            found.append(KindRow(kind, len(rows), len(rows) - len(todo), seconds, n_bytes))
+        return found
+
 
 def plan_run(run: RunFolder, machine: Machine) -> Estimate:
     """The graph of a run with what is done and what the rest would take.
@@ -73,24 +98,36 @@ def plan_run(run: RunFolder, machine: Machine) -> Estimate:
 
     Returns
     -------
-    Stages in order. The time of a stage is the mean of its kind in this folder, where there is one, else measured in a
-    few seconds on this machine: a few training steps on random images, one small fit of the observers, a few trials.
+    Stages in order. The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared
+    by its threads, and scaled by how long stages of its kind took in this folder, where some have ended.
+
+    Raises
+    ------
+    UserError
+        If the run would be refused, since it would throw away what is there.
     """
     stages = list(run.graph.values())
     current: set[str] = set()
     for stage in stages:
         if all(name in current for name in stage.depends_on) and run.has(stage):
             current.add(stage.name)
+        else:
+            run.check_kept(stage)
     workers = n_workers(machine, run.device)
-    share = share_threads(stages, workers=workers, n_threads=torch.get_num_threads())
+    n_threads = torch.get_num_threads()
+    share = share_threads(stages, workers=workers, n_threads=n_threads)
     if machine.threads is not None or machine.executor is not None:
         share = dict.fromkeys(share, machine.threads or 1)
-    timing = _Timing(run, share, workers)
+    elif run.device.type == "cpu":  # more stages than threads wait for each other
+        workers = min(workers, n_threads)
+    timing, disk = _Timing(run, share, workers), _Disk(run)
     rows = []
     for stage in stages:
         done = stage.name in current
-        rows.append(Row(stage.name, stage.depends_on, done, 0.0 if done else timing(stage), _bytes(run, stage)))
-    seconds = makespan(rows, workers=workers)
+        rows.append(
+            Row(stage.name, stage.kind, stage.depends_on, done, 0.0 if done else timing(stage), disk.n_bytes(stage))
+        )
+    seconds = makespan(rows, workers=workers) + START_S * (len(current) < len(rows))
     by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
     return Estimate(rows, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
 
@@ -107,8 +144,9 @@ def makespan(rows: Sequence[Row], *, workers: int) -> float:
 
     Examples
     --------
-    >>> two = [Row("a", (), False, 2.0, 0), Row("b", (), False, 3.0, 0), Row("c", ("a", "b"), False, 1.0, 0)]
-    >>> makespan(two, workers=1), makespan(two, workers=2)
+    >>> two = [Row("a", "tune", (), False, 2.0, 0), Row("b", "tune", (), False, 3.0, 0)]
+    >>> three = [*two, Row("c", "results", ("a", "b"), False, 1.0, 0)]
+    >>> makespan(three, workers=1), makespan(three, workers=2)
     (6.0, 4.0)
     """
     free = [0.0] * workers
@@ -123,160 +161,181 @@ def makespan(rows: Sequence[Row], *, workers: int) -> float:
     return max(ended.values(), default=0.0)
 
 
+def speed(n_threads: int) -> float:
+    """How much faster so many threads are than one.
+
+    Examples
+    --------
+    >>> speed(1), round(speed(8), 1)
+    (1.0, 6.5)
+    """
+    return float(n_threads**EFFICIENCY)
+
+
+def network_key(settings: Settings) -> str:
+    """What the weights and the speed of a network depend on."""
+    return f"{settings.denoiser.network} {sorted(settings.denoiser.arguments.items())} {settings.training.dtype}"
+
+
+class _Networks:
+    """Number of weights of the networks of a study's variants, each built once."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self._settings: dict[object, Settings] = {}
+        self._weights: dict[str, int] = {}
+
+    def settings(self, stage: Stage) -> Settings:
+        """Those of a stage's arm."""
+        if stage.arm is None:
+            return self.run.settings
+        if stage.arm.overrides not in self._settings:
+            self._settings[stage.arm.overrides] = stage.arm.settings(self.run.settings)
+        return self._settings[stage.arm.overrides]
+
+    def n_weights(self, settings: Settings) -> int:
+        """How many numbers a network's file holds."""
+        key = network_key(settings)
+        if key not in self._weights:
+            network = build_denoiser(settings, offset_hu=0.0, scale_hu=1.0, seed=0)
+            self._weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
+        return self._weights[key]
+
+
 class _Timing:
-    """Seconds of a stage, from records of its kind or measured once a kind and variant."""
+    """Seconds of a stage: from rates on an idle core, and from how long others of its kind took in this folder."""
 
     def __init__(self, run: RunFolder, share: dict[str, int], workers: int) -> None:
         self.run, self.share, self.workers = run, share, workers
-        self.told: list[str] = []
+        self._told: dict[str, list[str]] = {}
+        self._networks = _Networks(run)
         self._known: dict[object, float] = {}
-        self._recorded: dict[Kind, list[float]] = {}
+        self._rates: dict[str, float] = {}
+        self._weights: dict[str, int] = {}
+        self._spent = 0.0
+        self._factors: dict[Kind, float] = {}
+        self._recorded: dict[Kind, list[tuple[Stage, float, int]]] = {}
         for name, record in run.provenance()["stages"].items():
-            if name in run.graph:
-                self._recorded.setdefault(run.graph[name].kind, []).append(float(record.get("wall_s", 0.0)))
+            if (stage := run.graph.get(name)) is not None and stage.kind != "tune":
+                took = stage, float(record.get("wall_s", 0.0)), int(record.get("n_threads", 1))
+                self._recorded.setdefault(stage.kind, []).append(took)
 
     def __call__(self, stage: Stage) -> float:
         """Seconds."""
-        if walls := self._recorded.get(stage.kind):
-            self._tell(f"time of {stage.kind}: the mean of {len(walls)} in this folder")
-            return float(np.mean(walls))
-        arm = stage.arm
+        return self._alone(stage, self.share[stage.name]) * self._factor(stage.kind)
+
+    def _factor(self, kind: Kind) -> float:
+        """How long stages of a kind took in this folder over what was expected; of all kinds where none has ended."""
+        if kind not in self._factors:
+            took = self._recorded.get(kind, [])
+            who = f"the {len(took)} that ended in this folder"
+            if not took and kind not in ("simulate", "tune"):
+                took = [one for own, several in self._recorded.items() if own != "simulate" for one in several]
+                who = f"the {len(took)} stages that ended in this folder"
+            expected = sum(self._alone(stage, n_threads) for stage, _, n_threads in took)
+            seconds = sum(wall for _, wall, _ in took)
+            self._factors[kind] = seconds / expected if took and expected > 0 and seconds > 0 else 1.0
+            if took:
+                self._tell(kind, f"times {self._factors[kind]:.2g}, as {who} took")
+        return self._factors[kind]
+
+    def _alone(self, stage: Stage, n_threads: int) -> float:
+        """Seconds on an otherwise idle machine."""
+        run, t = self.run, self.run.settings.trials
         if stage.kind == "simulate":
-            return self._once("simulate", "simulate", lambda: simulation_seconds(self.run, self.workers))
+            how = "from a few trials made on one core here"
+            ready = self._once("simulate", "ready", how, lambda: self._simulation()[0])
+            return ready + self._once("simulate", "trials", how, lambda: self._simulation()[1]) / self.workers
         if stage.kind == "results":
-            self._tell("time of results: roughly, by the number of resamples")
-            rows = len([one for one in self.run.graph.values() if one.kind == "evaluate"])
-            return 2e-7 * rows * self.run.settings.evaluation.n_bootstrap * self.run.settings.trials.n_test
-        if stage.kind == "tune" or arm is None:
-            self._tell("time of tune: not estimated")
+            self._tell("results", "roughly, by the number of resamples")
+            n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+            return 2e-7 * n_arms * run.settings.evaluation.n_bootstrap * t.n_test
+        if stage.kind == "tune" or stage.arm is None:
+            self._tell("tune", "not estimated")
             return 0.0
-        n_threads = self.share[stage.name]
-        denoiser = self._once(
-            (arm.overrides, n_threads), stage.kind, lambda: step_seconds(self.run, arm, n_threads=n_threads)
-        )
-        settings = arm.settings(self.run.settings)
-        t, n = settings.training, settings.trials
-        if stage.kind == "blend":
-            return 2.0 * denoiser / 3 * n.n_validation / t.batch_size
+        settings = self._networks.settings(stage)
+        n_images = self._images(stage, settings)
+        seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
         if stage.kind == "evaluate":
-            fit = self._once(("fit", n_threads), "evaluate", lambda: fit_seconds(self.run.settings, n_threads))
-            seen = sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
-            networks = arm.alpha is None and arm.pretrained | arm.trained
-            # A forward pass takes about a third of a training step.
-            return fit + networks * denoiser / 3 * seen / t.batch_size
+            how = "from two small fits of the observers on one core here"
+            seconds += self._once("evaluate", "fit", how, lambda: fit_seconds(run.settings, run.device))
+            if (more := left_out(run.settings)) is not None:
+                self._tell("evaluate", more)
+        return seconds / (1.0 if run.device.type == "cuda" else speed(n_threads))
+
+    def _images(self, stage: Stage, settings: Settings) -> float:
+        """How many images a stage would take through a training step in the same time."""
+        t, n, arm = settings.training, settings.trials, stage.arm
+        if stage.kind == "blend":
+            return 2 * FORWARD * n.n_validation
+        if stage.kind == "evaluate":
+            has_network = arm is not None and arm.alpha is None and (arm.pretrained or arm.trained)
+            return has_network * FORWARD * sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
         epochs = t.pretrain_epochs if stage.kind == "pretrain" else t.finetune_epochs
         if stage.kind == "finetune" and t.start == "scratch":
             epochs += t.pretrain_epochs
-        return denoiser * epochs * (max(n.n_train // t.batch_size, 1) + n.n_validation / t.batch_size / 3)
+        return epochs * (n.n_train + FORWARD * n.n_validation)
 
-    def _once(self, key: object, kind: str, measure: Callable[[], float]) -> float:
-        if key not in self._known:
-            what = {
-                "simulate": f"{TRIALS} trials made here",
-                "evaluate": f"the observers fitted to {TRIALS} trials here, and the network's training step",
-            }.get(kind, "a few training steps on random images here")
-            self._tell(f"time of {kind}: from {what}")
-            self._known[key] = measure()
-        return self._known[key]
+    def _image(self, kind: Kind, settings: Settings) -> float:
+        """Seconds of a training step for each image of a batch, on one core."""
+        key = network_key(settings)
+        self._tell(kind, "from a few steps of its network on one core here")
+        if key not in self._rates:
+            self._weights[key] = self._networks.n_weights(settings)
+            if self._spent < MEASURE_S:
+                start = time.process_time()
+                self._rates[key] = image_seconds(settings, self.run.device)
+                self._spent += time.process_time() - start
+            else:
+                tried = list(self._rates)
+                each = sum(self._rates[one] for one in tried) / max(sum(self._weights[one] for one in tried), 1)
+                self._tell(kind, f"{len(tried)} networks were tried, the others are judged by their number of weights")
+                return each * self._weights[key]
+        return self._rates[key]
 
-    def _tell(self, text: str) -> None:
-        if text not in self.told:
-            self.told.append(text)
+    def _simulation(self) -> tuple[float, float]:
+        if "simulation" not in self._known:
+            ready, trials = simulation_seconds(self.run.settings, self.run.device)
+            self._known |= {"simulation": ready, "simulated": trials}
+        return self._known["simulation"], self._known["simulated"]
 
+    def _once(self, kind: Kind, key: str, how: str, measure: Callable[[], float]) -> float:
+        self._tell(kind, how)
+        if (kind, key) not in self._known:
+            self._known[kind, key] = measure()
+        return self._known[kind, key]
 
-@contextmanager
-def _no_cache() -> Iterator[None]:
-    """Keep the scanner's matrices in memory only."""
-    before = os.environ.get("TASKCT_CACHE")
-    os.environ["TASKCT_CACHE"] = "off"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TASKCT_CACHE"]
-        else:
-            os.environ["TASKCT_CACHE"] = before
+    @property
+    def told(self) -> list[str]:
+        """How times were estimated, in words."""
+        return [f"time of {', '.join(kinds)}: {text}" for text, kinds in self._told.items()]
 
-
-def simulation_seconds(run: RunFolder, workers: int) -> float:
-    """Time that a study's trials take, s, from the first few.
-
-    Raises
-    ------
-    UserError
-        If the backgrounds cannot be used, as in the run itself.
-    """
-    with _no_cache():
-        start = time.perf_counter()
-        maker = ChunkMaker(run.settings, make_sources(run.settings), run.device)
-        ready = time.perf_counter() - start
-        plan = maker.plans["test"]
-        # Whole objects, as in a chunk.
-        n = min(plan.n_trials, plan.trials_per_object * max(TRIALS // plan.trials_per_object, 1))
-        start = time.perf_counter()
-        maker.make("test", 0, n)
-        each = (time.perf_counter() - start) / n
-    return ready + each * sum(one.n_trials for one in maker.plans.values()) / workers
+    def _tell(self, kind: Kind, text: str) -> None:
+        kinds = self._told.setdefault(text, [])
+        if kind not in kinds:
+            kinds.append(kind)
 
 
-def step_seconds(run: RunFolder, arm: Arm, *, n_threads: int) -> float:
-    """Time of a training step of an arm's network by MSE, s, on random images; the median of three."""
-    settings = arm.settings(run.settings)
-    side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
-    rng = np.random.default_rng(0)
-    shape = (min(settings.training.batch_size, settings.trials.n_train), side, side)
-    image = torch.from_numpy(rng.normal(40.0, 20.0, shape).astype(np.float32)).to(run.device)
-    denoiser = build_denoiser(settings, offset_hu=40.0, scale_hu=20.0, seed=0).to(run.device)
-    walls = []
-    with threads(n_threads):
-        for _ in range(4):
-            start = time.perf_counter()
-            with autocast(run.device, network_dtype(settings, run.device)):
-                loss = denoiser(image).float().square().mean()
-            loss.backward()
-            if run.device.type == "cuda":
-                torch.cuda.synchronize(run.device)
-            walls.append(time.perf_counter() - start)
-            denoiser.zero_grad()
-    return float(np.median(walls[1:]))
+class _Disk:
+    """Disk that the outputs of stages take, bytes."""
 
+    def __init__(self, run: RunFolder) -> None:
+        self.run, self._networks = run, _Networks(run)
+        self._n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
 
-def fit_seconds(settings: Settings, n_threads: int) -> float:
-    """Time to fit a study's observers afresh, s, from a fit to a few random trials; it grows as trials squared."""
-    side, rng = settings.trials.region_pixels, np.random.default_rng(0)
-    images, splits = {}, {}
-    for name in SPLITS_SEEN:
-        images[name] = rng.normal(0.0, 10.0, (TRIALS, side, side)).astype(np.float32)
-        present = np.arange(TRIALS) % 2 == 0
-        splits[name] = Trials(images[name], images[name], present, dict.fromkeys(TRUTH, np.zeros(TRIALS)))
-    slow = {"cnn"} & set(fresh_names(settings))
-    with threads(n_threads):
-        start = time.perf_counter()
-        fit_fresh(_without(settings, slow), images, splits)
-        wall = time.perf_counter() - start
-    return wall * float(max(settings.trials.n_fresh / TRIALS, 1.0) ** GROWTH)
-
-
-def _without(settings: Settings, names: set[str]) -> Settings:
-    more = tuple(name for name in settings.observers.more if name not in names)
-    return settings.model_copy(update={"observers": settings.observers.model_copy(update={"more": more})})
-
-
-def _bytes(run: RunFolder, stage: Stage) -> float:
-    """Disk that a stage's outputs take."""
-    settings, t = run.settings, run.settings.trials
-    region = 4.0 * t.region_pixels**2
-    if stage.kind == "simulate":
-        return float(trials_bytes(settings))
-    if stage.kind in ("pretrain", "finetune", "blend") and stage.arm is not None:
-        network = build_denoiser(stage.arm.settings(settings), offset_hu=0.0, scale_hu=1.0, seed=0)
-        return 4.0 * sum(int(value.numel()) for value in network.state_dict().values()) + region + 2000
-    if stage.kind == "evaluate":
-        kept = any(name.endswith(".images.npz") for name in stage.outputs)
-        n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-        return kept * n_seen * region + 8.0 * t.n_test * (len(fresh_names(settings)) + 6)
-    if stage.kind == "results":
-        n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
-        n_rows = n_arms * t.n_test
-        return float(n_rows) * (SCORE_BYTES * (len(fresh_names(settings)) + 0.5) + QUALITY_BYTES)
-    return 2000.0
+    def n_bytes(self, stage: Stage) -> float:
+        """Of one stage."""
+        settings, t = self.run.settings, self.run.settings.trials
+        region = 4.0 * t.region_pixels**2
+        if stage.kind == "simulate":
+            return float(trials_bytes(settings))
+        if stage.kind in ("pretrain", "finetune", "blend"):
+            return 4.0 * self._networks.n_weights(self._networks.settings(stage)) + region + 2000
+        if stage.kind == "evaluate":
+            kept = any(name.endswith(".images.npz") for name in stage.outputs)
+            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+            return kept * n_seen * region + 8.0 * t.n_test * (len(fresh_names(settings)) + 6)
+        if stage.kind == "results":
+            n_rows = self._n_arms * t.n_test
+            return float(n_rows) * (SCORE_BYTES * (len(fresh_names(settings)) + 0.5) + QUALITY_BYTES)
+        return 2000.0

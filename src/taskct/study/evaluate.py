@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
@@ -275,7 +275,11 @@ def filter_parameters(card: Path) -> dict[str, Any]:
     """
     try:
         parameters = dict(json.loads(card.read_text(encoding="utf-8"))["parameters"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        raise UserError(f"{card} is missing: `taskct train` makes it anew") from None
+    except OSError as error:
+        raise unreadable(card, error) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct train` makes it anew") from error
     return parameters
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.study.arms import Arm
 from taskct.study.stages import RunFolder
 from taskct.training.checkpoints import whole_file, write_text
@@ -64,7 +64,11 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: `taskct evaluate` makes it anew") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error
 
 
@@ -116,5 +120,9 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
             examples=arrays["examples"],
             notes=content["notes"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        raise UserError(f"{card} is missing: `taskct evaluate` makes it anew") from None
+    except OSError as error:
+        raise unreadable(card, error) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error

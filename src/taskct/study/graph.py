@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from taskct.config import Settings
-from taskct.study.arms import BLEND, LOW_DOSE, PRETRAINING, Arm, arms_of
+from taskct.study.arms import BLEND, LOW_DOSE, PRETRAINING, Arm, Overrides, arms_of
 from taskct.study.simulate import simulation_key
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
@@ -167,34 +167,61 @@ def simulation_inputs(settings: Settings) -> str:
     return simulation_key(settings, "cpu")
 
 
-def inputs_of(stage: Stage | None, settings: Settings) -> dict[str, Any]:
-    """The settings that a stage reads itself, as JSON has them; all of them for None and for the result files.
+class Inputs:
+    """The settings that stages of a study read, as JSON has them; each variant's are made once for all its stages."""
 
-    What it has from the stages before it is theirs to name.
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tree: dict[str, Any] = settings.model_dump(mode="json")
+        self._own: dict[Overrides, dict[str, Any]] = {(): self._tree}
+
+    def of(self, stage: Stage | None) -> dict[str, Any]:
+        """What a stage reads itself; all settings for None and for the result files.
+
+        What it has from the stages before it is theirs to name.
+        """
+        tree = self._tree
+        if stage is None or stage.kind == "results":
+            return tree
+        arm = None if stage.arm is None else asdict(stage.arm)
+        pixels = {"trials": tree["trials"], "pixel_mm": tree["scanner"]["pixel_mm"]}
+        if stage.kind == "simulate":
+            return {name: tree[name] for name in ("seed", "background", "signal", "absent_signal", "scanner", "trials")}
+        if stage.kind == "evaluate":
+            sections = ("seed", "signal", "observers", "evaluation")
+            return {"arm": arm, **pixels, **{name: tree[name] for name in sections}}
+        if stage.kind == "blend":
+            return {"arm": arm, **pixels, "tolerance": tree["evaluation"]["tolerance"]}
+        own = tree if stage.arm is None else self._variant(stage.arm)
+        training = {name: value for name, value in own["training"].items() if name not in GRID}
+        if stage.kind == "pretrain":
+            return {
+                "arm": arm,
+                **pixels,
+                "denoiser": own["denoiser"],
+                "training": {name: training[name] for name in PRETRAINING},
+            }
+        # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
+        eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}
+        return {"arm": arm, **pixels, "denoiser": own["denoiser"], "training": training, "eye": eye}
+
+    def _variant(self, arm: Arm) -> dict[str, Any]:
+        if arm.overrides not in self._own:
+            self._own[arm.overrides] = arm.settings(self._settings).model_dump(mode="json")
+        return self._own[arm.overrides]
+
+
+def content_keys(settings: Settings) -> dict[str, str]:
+    """A digest of the settings that each stage of a study and all before it read, by the name of the stage.
+
+    What has one digest in two studies is the same in both.
     """
-    tree: dict[str, Any] = settings.model_dump(mode="json")
-    if stage is None or stage.kind == "results":
-        return tree
-    arm = None if stage.arm is None else asdict(stage.arm)
-    pixels = {"trials": tree["trials"], "pixel_mm": tree["scanner"]["pixel_mm"]}
-    if stage.kind == "simulate":
-        return {name: tree[name] for name in ("seed", "background", "signal", "absent_signal", "scanner", "trials")}
-    if stage.kind == "evaluate":
-        return {"arm": arm, **pixels, **{name: tree[name] for name in ("seed", "signal", "observers", "evaluation")}}
-    if stage.kind == "blend":
-        return {"arm": arm, **pixels, "tolerance": tree["evaluation"]["tolerance"]}
-    own = stage.arm.settings(settings).model_dump(mode="json") if stage.arm is not None else tree
-    training = {name: value for name, value in own["training"].items() if name not in GRID}
-    if stage.kind == "pretrain":
-        return {
-            "arm": arm,
-            **pixels,
-            "denoiser": own["denoiser"],
-            "training": {name: training[name] for name in PRETRAINING},
-        }
-    # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
-    eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}
-    return {"arm": arm, **pixels, "denoiser": own["denoiser"], "training": training, "eye": eye}
+    inputs, found = Inputs(settings), dict[str, str]()
+    for stage in stages_of(settings):
+        before = [found[name] for name in stage.depends_on]
+        content = json.dumps([stage.name, stage.outputs, inputs.of(stage), before], sort_keys=True)
+        found[stage.name] = hashlib.sha256(content.encode()).hexdigest()
+    return found
 
 
 def stage_key(
@@ -209,7 +236,7 @@ def stage_key(
     version
         Of taskct.
     inputs
-        Settings, from `inputs_of`.
+        Settings, from `Inputs`.
     files
         State of the files that the settings name, from `simulation_inputs`; empty where the stage reads none.
     before

@@ -83,6 +83,8 @@ def sweep(run: RunFolder, parts: Sequence[str], machine: Machine = ALONE, *, sho
             if "train" in parts:
                 write_failures(run.path, [], [])
         return Outcome()
+    for stage in todo:
+        run.check_kept(stage)
     together = n_processes() > 1  # started by torchrun: every process does every stage, at the same time
     with lock_folder(run.path) if is_first() else nullcontext():
         run.check_unchanged()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from taskct.errors import UserError
+from taskct.study.file_names import bounded
 from taskct.training.checkpoints import write_text
 
 FOLDER = "stages"
@@ -26,7 +26,7 @@ def file_name(stage: str) -> str:
     >>> file_name("finetune lambda=0.9 seed=0")
     'finetune_lambda=0.9_seed=0'
     """
-    return stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_")
+    return bounded(stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_"), stage)
 
 
 def record_path(run: Path, stage: str) -> Path:
@@ -51,23 +51,24 @@ def read_record(run: Path, stage: str) -> dict[str, Any] | None:
     ------
     UserError
         If it is broken.
+    OSError
+        If the machine does not let it be read: that says nothing of the record.
     """
-    file = record_path(run, stage)
+    return _read(record_path(run, stage))
+
+
+def _read(file: Path) -> dict[str, Any] | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        record = json.loads(file.read_text(encoding="utf-8"))
+        whole = all(isinstance(record[name], str) for name in ("stage", "key", "finished"))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError):
-        text = ""
-    try:
-        record = json.loads(text)
-        whole = all(isinstance(record[name], str) for name in ("stage", "key", "finished"))
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
         raise UserError(f"{file} is broken: put back a copy, or delete it and the stage is done anew")
-    known: dict[str, Any] = record
-    return known
+    # Earlier versions wrote the host's name, which is nobody's business.
+    return {name: value for name, value in record.items() if name != "host"}
 
 
 def read_records(run: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -80,8 +81,7 @@ def read_records(run: Path, order: Sequence[str] = ()) -> dict[str, dict[str, An
     """
     found = {}
     for file in sorted((run / FOLDER).glob("*.json")):
-        stage = file.stem.replace("_", " ").replace("%5F", "_").replace("%2F", "/").replace("%25", "%")
-        if (record := read_record(run, stage)) is not None:
+        if (record := _read(file)) is not None:
             found[record["stage"]] = record
     place = {name: index for index, name in enumerate(order)}
     return dict(sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[1]["finished"])))
@@ -93,7 +93,7 @@ def write_record(run: Path, stage: str, record: dict[str, Any]) -> None:
 
 
 def log(run: Path, event: str, stage: str, **more: object) -> None:
-    """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and where.
+    """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and in which process.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def log(run: Path, event: str, stage: str, **more: object) -> None:
     more
         Whatever else is to be known.
     """
-    line = {"time": round(time.time(), 3), "event": event, "stage": stage, "host": platform.node(), "pid": os.getpid()}
+    line = {"time": round(time.time(), 3), "event": event, "stage": stage, "pid": os.getpid()}
     file = run / FOLDER / "log.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     # Appending is not atomic on a network file system.
@@ -147,7 +147,7 @@ def read_failures(run: Path) -> dict[str, str]:
         return {
             str(row["stage"]): str(row["problem"]) for row in json.loads(file.read_text(encoding="utf-8"))["failed"]
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise UserError(f"{file} is broken: delete it, and `taskct train` tries again what failed") from None
 
 

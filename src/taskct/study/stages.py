@@ -1,14 +1,11 @@
 """The run folder: which study it holds, which stages are done, and where they came from."""
 
 import json
-import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +14,12 @@ import torch
 from taskct import __version__
 from taskct.config import Settings, make_settings, to_yaml
 from taskct.errors import UserError
-from taskct.study.graph import Stage, inputs_of, simulation_inputs, stage_key, stages_of
-from taskct.study.records import lock_folder, read_record, read_records, write_record
+from taskct.study.changes import KEPT, Change, by_name, change_of, counted
+from taskct.study.environment import commit, environment
+from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
+from taskct.study.records import lock_folder, log, read_record, read_records, write_record
 from taskct.training.checkpoints import write_text
 from taskct.yaml_files import read_yaml
-
-LIBRARIES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "zarr",
-    "safetensors",
-    "lightning-fabric",
-    "pydicom",
-    "matplotlib",
-    "pydantic",
-)
 
 LEFTOVERS = (".partial", ".lock")
 """Endings of what a start that was stopped may leave in a folder that holds nothing else."""
@@ -55,10 +42,13 @@ class RunFolder:
     Raises
     ------
     UserError
-        If the folder holds another study with a finished stage, something else altogether, or no study while `settings`
-        is None; if what it says of its study or its stages is broken; or if another process works in it and its study
-        would have to be written.
+        If the folder holds another study for which its trials or a training would have to be done anew, something else
+        altogether, or no study while `settings` is None; if what it says of its study or its stages is broken; or if
+        another process works in it and its study would have to be written.
     """
+
+    change: Change | None = None
+    """What the folder's former study was changed in, if `settings` are others; what of it is done stays done."""
 
     def __init__(self, path: Path, settings: Settings | None, *, device: torch.device, read_only: bool = False) -> None:
         self.path = path
@@ -73,18 +63,40 @@ class RunFolder:
         if held is None:
             if path.exists() and (not path.is_dir() or any(one.suffix not in LEFTOVERS for one in path.iterdir())):
                 raise UserError(f"{path} exists and is not a run folder: choose another --out folder")
-        elif different := differences(held, settings):
-            # A first attempt that failed before its first stage was done leaves nothing worth keeping.
-            if self.provenance()["stages"]:
-                more = f" and {len(different) - 1} more" if len(different) > 1 else ""
-                raise UserError(f"{path} holds another study ({different[0]}{more}): choose another --out folder")
+        elif held != settings:
+            self.change = self._changed(held)
         else:
             return
         if read_only:
             return
         path.mkdir(parents=True, exist_ok=True)
         with lock_folder(path):
+            if self.change is not None:
+                log(path, "settings", "", changed=list(self.change.settings))
             write_text(path / "study.yaml", to_yaml(settings))
+
+    def _changed(self, held: Settings) -> Change | None:
+        """What the settings change of the study that the folder holds; None if it has nothing done to be kept.
+
+        Raises
+        ------
+        UserError
+            If its trials or a training would be done anew.
+        """
+        done = self.provenance()["stages"]
+        if not done:  # a first attempt that failed before its first stage was done
+            return None
+
+        def fits(name: str) -> bool:
+            return bool(done[name]["key"] == self.key(name, self.graph[name].depends_on))
+
+        change = change_of(held, self.settings, done, fits)
+        if change.loses:
+            raise UserError(
+                f"{self.path} holds another study ({change.differences}), and these settings would do "
+                f"{counted(change.anew)} anew: choose another --out folder, and what is there stays as it is"
+            )
+        return change
 
     def _held(self) -> Settings | None:
         """The study that the folder holds, if any."""
@@ -96,10 +108,12 @@ class RunFolder:
             settings = make_settings(tree)
         except UserError as error:
             raise UserError(f"{file} is broken, or another version's: {error}") from error
-        missing = [name for name in _flat(settings.model_dump(mode="json")) if name not in _flat(tree)]
+        given = by_name(tree)
+        missing = [name for name in by_name(settings.model_dump(mode="json")) if name not in given]
         if missing:
             raise UserError(
-                f"{file} lacks {missing[0]}: it was cut short, or is another version's; choose another --out folder"
+                f"{file} lacks {missing[0]}: an earlier taskct wrote it, whose runs this one ({__version__}) cannot go "
+                f"on with, or it was cut short; do the study anew by `taskct run {file} --out NEW_FOLDER`"
             )
         return settings
 
@@ -173,7 +187,11 @@ class RunFolder:
             record = read_record(self.path, stage) or {"key": "", "finished": ""}
             before.append((stage, record["key"], record["finished"]))
         files = self._files() if name == "simulate" else ""
-        return stage_key(name, __version__, inputs_of(self.graph.get(name), self.settings), files, before)
+        return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.settings)
 
     def _files(self) -> str:
         """State of the files that the trials come from; as recorded where they are not to be seen from here."""
@@ -214,8 +232,9 @@ class RunFolder:
         """
         if self.is_done(name, outputs, depends_on):
             return False
+        known: set[str] = set()
         for stage in depends_on:
-            self.require(stage)
+            self.require(stage, known)
         start = time.perf_counter()
         work()
         wall = time.perf_counter() - start
@@ -225,37 +244,92 @@ class RunFolder:
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
             "depends_on": list(depends_on),
             "bytes": self._sizes(outputs),
+            "version": __version__,
             "commit": commit(),
             "device": str(self.device),
             "n_threads": torch.get_num_threads(),
-            "host": platform.node(),
         }
         if name == "simulate":
             record["files"] = self._files()
         write_record(self.path, name, record)
         return True
 
-    def require(self, stage: str) -> None:
+    def outdated(self, stage: str) -> str | None:
+        """Why a stage that is on record cannot be gone on from here, in words; None if it can, or is not on record.
+
+        Another taskct did it, or the files that the trials come from have changed since: nobody asked for its like to
+        be thrown away.
+        """
+        record = read_record(self.path, stage)
+        if record is None:
+            return None
+        version = record.get("version") or self._version_told
+        if version is not None and version != __version__:
+            return f"was done by taskct {version}, and this is {__version__}: go on with that one"
+        if stage == "simulate" and self._files_changed(record):
+            paths = [
+                f"background.{name}" for name in ("path", "organs_path") if getattr(self.settings.background, name)
+            ]
+            return (
+                f"was done from other files: what {' and '.join(paths)} names has changed since (names, sizes or times "
+                "of change); put back what was there"
+            )
+        return None
+
+    def _files_changed(self, record: dict[str, Any]) -> bool:
+        """Whether the files are all that differs since the trials were made."""
+        files = str(record.get("files", ""))
+        then = stage_key("simulate", __version__, self._inputs.of(self.graph["simulate"]), files, [])
+        return record["key"] == then and files != self._files()
+
+    @cached_property
+    def _version_told(self) -> str | None:
+        """The version that `provenance.json` tells of, for records that have none."""
+        try:
+            told = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))["taskct_version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return str(told)
+
+    def check_kept(self, stage: Stage) -> None:
+        """Raise a `UserError` if doing a stage would throw away trials or a training that nobody gave up."""
+        if stage.kind in KEPT and (why := self.outdated(stage.name)) is not None:
+            raise UserError(f"{self.path}: the stage {stage.name!r} {why}, or choose another --out folder")
+
+    def require(self, stage: str, known: set[str] | None = None) -> None:
         """Raise unless a stage, and what it was made from, is done and current.
+
+        Parameters
+        ----------
+        stage
+            Its name.
+        known
+            Stages that were seen to be current; they are not looked at again, and more are added.
 
         Raises
         ------
         UserError
             If it is not; the message names the command that does it.
         """
+        known = set() if known is None else known
+        if stage in known:
+            return
         record = read_record(self.path, stage) or {}
         before, sizes = record.get("depends_on", []), record.get("bytes", {})
         # A trial store that lost a chunk would read as zeros.
         changed = [name for name, size in sizes.items() if size_of(self.path / name) != size]
         for earlier in before:
-            self.require(earlier)
+            self.require(earlier, known)
         if not record:
             state = "is not done"
+        elif (why := self.outdated(stage)) is not None:
+            raise UserError(f"{self.path}: the stage {stage!r} {why}, or do the study anew in another folder")
         elif record["key"] != self.key(stage, before):
             state = "is out of date: what it builds on was done anew, or another version did it"
         elif changed:
             state = f"is not whole any more ({changed[0]} has changed)"
         else:
+            known.add(stage)
             return
         kind = self.graph[stage].kind if stage in self.graph else "finetune"
         command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
@@ -272,59 +346,6 @@ def size_of(path: Path) -> int | None:
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size if path.is_file() else None
-
-
-def differences(held: Settings, asked: Settings) -> list[str]:
-    """Dotted names of the settings in which two studies differ, with both values."""
-    a, b = _flat(held.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
-    return [f"{name} is {a[name]} there, {b[name]} now" for name in a if a[name] != b[name]]
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a tree of settings by dotted name."""
-    items: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and key not in ("arguments", "organs"):
-            items.update(_flat(value, f"{prefix}{key}."))
-        else:
-            items[prefix + key] = value
-    return items
-
-
-def environment(settings: Settings, device: torch.device) -> dict[str, Any]:
-    """Version, commit, libraries and machine: what a reader needs to run the study again."""
-    libraries = {}
-    for name in LIBRARIES:
-        try:
-            libraries[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # pragma: no cover - a library without metadata
-            libraries[name] = "unknown"
-    return {
-        "taskct_version": __version__,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": libraries,
-        "device": str(device),
-        "n_threads": torch.get_num_threads(),
-        "seed": settings.seed,
-        "training_seeds": list(settings.training.seeds),
-    }
-
-
-def commit() -> str | None:
-    """The commit of the checkout that taskct runs from, or None for an installed package."""
-    here = Path(__file__).parent
-    git = shutil.which("git")
-    if git is None or "site-packages" in here.parts:
-        return None
-    answer = subprocess.run(
-        [git, "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
 def resolve_device(name: str) -> torch.device:

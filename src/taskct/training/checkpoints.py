@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 """Endings of files that hold pickles, which are never loaded: they can run any code."""
@@ -93,7 +93,9 @@ def read_card(path: Path) -> dict[str, Any]:
         )
     try:
         content = json.loads(card.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise unreadable(card, error) from error
+    except ValueError as error:
         raise UserError(f"{card} cannot be read ({error}): it must be the card that taskct wrote") from error
     if not isinstance(content, dict):
         raise UserError(f"{card} is not a model card: it must be the card that taskct wrote")
@@ -110,7 +112,9 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         tensors: dict[str, torch.Tensor] = load_file(str(path))
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except SafetensorError as error:
         raise UserError(
             f"{path} cannot be read as safetensors ({error}): it was cut short or is something else; copy it again, or "
             "train this arm again"

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.training.checkpoints import whole_file
 
 
@@ -46,7 +46,9 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
         with safe_open(str(path), framework="pt") as file:
             content = json.loads(file.metadata()["state"])
             return {name: file.get_tensor(name) for name in file.keys()}, content  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is broken ({error}): delete it, and this training starts anew") from error
 
 
