@@ -135,7 +135,10 @@ def test_an_unrated_case_is_counted_and_costs_nothing(call, three, tmp_path):
     for key in ("modalities", "differences", "readers", "n_present", "obuchowski_rockette", "sizes"):
         assert more[key] == whole[key], key
     assert more["notes"][0] == "the top of the file says N1: 15, but it holds 16 signal-present cases"
-    assert "left out, since nobody rated them: 1 signal-present and 0 signal-absent cases" in more["notes"][1]
+    assert (
+        "left out, since nobody rated them in these modalities: 1 signal-present and 0 signal-absent cases"
+        in more["notes"][1]
+    )
 
 
 def test_one_reader_against_several_is_named_and_the_rest_analysed(call, three, tmp_path):

@@ -45,8 +45,8 @@ def test_unrated_cases_change_nothing_and_are_counted():
     assert more.fully_crossed
     assert (whole.n_unrated, more.n_unrated) == (0, 3)
     assert (more.n_present, more.n_absent) == (12, 12)
-    note = "left out, since nobody rated them: 2 signal-present and 1 signal-absent cases ('new0', 'new1', 'new2')"
-    assert [*more.notes] == [note, *whole.notes]
+    count = "2 signal-present and 1 signal-absent cases ('new0', 'new1', 'new2')"
+    assert [*more.notes] == [f"left out, since nobody rated them in these modalities: {count}", *whole.notes]
 
 
 def test_unrated_cases_do_not_keep_the_analysis_of_variance_away():
@@ -73,7 +73,7 @@ def test_readers_and_modalities_without_ratings_are_left_out():
     )
     whole, found = analyze(ratings), analyze(more)
     same(whole, found)
-    assert "they rated nothing: 2 readers ('idle', 'lazy')" in found.notes[0]
+    assert "they rated nothing in these modalities: 2 readers ('idle', 'lazy')" in found.notes[0]
     assert "nobody rated a case in them: 1 modality ('empty')" in found.notes[1]
     assert list(found.readers) == list(ratings.readers)
 
@@ -166,7 +166,7 @@ def test_a_single_reader_is_left_as_one():
     scores[:, 1:] = np.nan
     found = analyze(replace(ratings, scores=scores))
     same(found, analyze(ratings.part(readers=[0])))
-    assert "they rated nothing: 3 readers" in found.notes[0]
+    assert "they rated nothing in these modalities: 3 readers" in found.notes[0]
 
 
 def test_pairs_are_compared_in_the_direction_that_is_asked_for():

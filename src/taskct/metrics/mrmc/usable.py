@@ -53,13 +53,13 @@ def only_rated(ratings: Ratings) -> tuple[Ratings, tuple[str, ...]]:
         n_present = int((ratings.signal_present & ~of_case).sum())
         n_absent = int((~of_case).sum()) - n_present
         notes.append(
-            f"left out, since nobody rated them: {n_present} signal-present and {n_absent} signal-absent cases "
-            f"({_some(ratings.cases, ~of_case)})"
+            f"left out, since nobody rated them in these modalities: {n_present} signal-present and {n_absent} "
+            f"signal-absent cases ({_some(ratings.cases, ~of_case)})"
         )
     if not of_reader.all():
         kind = ratings.reader_kind
         names = _some(ratings.readers, ~of_reader)
-        notes.append(f"left out, since they rated nothing: {_count(kind, ~of_reader)} ({names})")
+        notes.append(f"left out, since they rated nothing in these modalities: {_count(kind, ~of_reader)} ({names})")
     if not of_modality.all():
         names = _some(ratings.modalities, ~of_modality)
         notes.append(f"left out, since nobody rated a case in them: {_count('modality', ~of_modality)} ({names})")
