@@ -242,7 +242,7 @@ def _fit_path(observer: AnyPath, trials: TrainingTrials, values: Sequence[float]
         path = {value: copy.copy(observer) for value in some}
         for value, one in path.items():
             setattr(one, observer.path_parameter, float(value))
-        if isinstance(observer, CovarianceObserver):
+        if isinstance(observer, CovarianceObserver) and moments is not None:
             observer.fit_moments(list(path.values()), moments, (height, width))
         else:
             observer._fit_together(list(path.values()), trials)
@@ -257,7 +257,7 @@ def _fit_path(observer: AnyPath, trials: TrainingTrials, values: Sequence[float]
             together = error
         # They share their work, so one value's failure is all of theirs: each has to stand for itself.
         largest = observer.largest_value(moments) if isinstance(observer, CovarianceObserver) and moments else np.inf
-        left_out = {value: str(together) for value in values if value > largest}
+        left_out = {value: f"these trials allow {largest:g} at most" for value in values if value > largest}
         allowed = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SmallSampleWarning)
