@@ -155,3 +155,95 @@ def test_shared_trials_give_what_their_own_give(correlated, observer, n_trials):
         fit_chosen(observer, shared, signal_present)
     with pytest.raises(ValueError, match="signal_present is missing"):
         fit_chosen(observer, images)
+
+
+def rank_one(n_trials):
+    """Images that are multiples of one pattern, and a signal in it."""
+    rng = np.random.default_rng(0)
+    pattern, signal_present = rng.normal(size=(8, 8)), np.arange(n_trials) % 2 == 0
+    return (rng.normal(size=n_trials) + 1.5 * signal_present)[:, None, None] * pattern, signal_present
+
+
+@few
+@pytest.mark.parametrize("n_trials", [40, 400])  # fewer trials than pixels, and more
+@pytest.mark.parametrize("values", [None, [1, 2, 20], [20, 50]])
+def test_ranks_are_capped_by_the_rank_of_the_trials(n_trials, values):
+    images, signal_present = rank_one(n_trials)
+    chosen = fit_chosen(HotellingSVD(), images, signal_present, values=values)
+    assert chosen.value == 1
+    assert list(chosen.validation_auc) == [1]
+    assert not chosen.at_edge
+    assert 20 in chosen.left_out
+    assert chosen.note.startswith("rank 2")
+    assert chosen.note.endswith("was left out of the choice: these trials allow 1 at most")
+    # One pattern is all that there is, so the template is its multiple and the statistic ranks as the multiples do.
+    pattern = images[0] / np.linalg.norm(images[0])
+    template = chosen.observer.template_
+    assert abs(np.vdot(template, pattern)) / np.linalg.norm(template) == pytest.approx(1.0, abs=1e-9)
+    multiples = np.einsum("nij,ij->n", images, pattern)
+    statistic = chosen.observer.test_statistic(images)
+    np.testing.assert_array_equal(np.argsort(statistic), np.argsort(np.sign(np.vdot(template, pattern)) * multiples))
+
+
+@few
+@pytest.mark.parametrize(
+    ("observer", "values", "lost"),
+    [
+        (Hotelling(), [0.0, 0.1], 0.0),
+        (Hotelling(), [1e-320, 0.1], 1e-320),
+        (HotellingEye(pixel_mm=0.7, internal_noise_hu=0.0), [0.0, 0.1], 0.0),
+        (SLNN(), [0.0, 0.1], 0.0),
+        (SLNN(), [1e-320, 0.1], 1e-320),
+        (HotellingSVD(), [3, 2.5], 2.5),
+    ],
+    ids=repr,
+)
+def test_a_value_that_the_trials_do_not_allow_is_left_out(correlated, observer, values, lost):
+    images, signal_present = correlated.draw(60, seed=13)
+    chosen = fit_chosen(observer, images, signal_present, values=values)
+    (kept,) = (value for value in values if value != lost)
+    assert chosen.value == kept
+    assert list(chosen.left_out) == [lost]
+    assert f"{observer.path_parameter} {lost:g} was left out" in chosen.note
+    assert not chosen.at_edge
+    alone = fit_chosen(observer, images, signal_present, values=[kept])
+    assert alone.note == ""
+    np.testing.assert_array_equal(chosen.observer.template_, alone.observer.template_)
+    with pytest.raises(UserError) as caught:
+        fit_chosen(observer, images, signal_present, values=[lost])
+    assert "\n" not in str(caught.value)
+
+
+@few
+def test_a_value_given_twice_counts_once(correlated):
+    images, signal_present = correlated.draw(100, seed=14)
+    twice = fit_chosen(Hotelling(), images, signal_present, values=[0.1, 0.1])
+    assert list(twice.validation_auc) == [0.1]
+    assert not twice.at_edge
+
+
+@few
+def test_statistics_that_are_not_finite_decide_nothing(correlated, monkeypatch):
+    images, signal_present = correlated.draw(100, seed=15)
+    validation = correlated.draw(60, seed=16)
+
+    def broken(self, images):
+        return statistic(self, images) if self.ridge == 1.0 else np.full(len(images), np.nan)
+
+    statistic = Hotelling._statistic
+    monkeypatch.setattr(Hotelling, "_statistic", broken)
+    chosen = fit_chosen(Hotelling(), images, signal_present, validation=validation, values=[0.1, 1.0, 10.0])
+    assert chosen.value == 1.0
+    assert list(chosen.left_out) == [0.1, 10.0]
+    with pytest.raises(UserError, match=r"no ridge of 0\.1, 10 gives finite"):
+        fit_chosen(Hotelling(), images, signal_present, validation=validation, values=[0.1, 10.0])
+
+
+def test_what_no_value_mends_is_said_as_it_is(correlated):
+    images, signal_present = correlated.draw(100, seed=17)
+    for observer in (Hotelling(), HotellingSVD()):
+        alike = np.where(signal_present[:, None, None], images[0], images[1])
+        with pytest.raises(UserError, match="all alike"):
+            fit_chosen(observer, alike, signal_present)
+        with pytest.raises(UserError, match="all training images are the same"):
+            fit_chosen(observer, np.repeat(images[:1], 100, axis=0), signal_present)

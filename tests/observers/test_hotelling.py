@@ -62,7 +62,7 @@ def test_equals_a_solution_with_the_full_covariance(correlated, n_trials, ridge)
 
 @few
 def test_singular_covariance_is_named(correlated):
-    with pytest.raises(UserError, match="singular; give a ridge above 0"):
+    with pytest.raises(UserError, match="singular; give a ridge above 4e-14 or more trials"):
         Hotelling(ridge=0.0).fit(*correlated.draw(60, seed=4))
 
 

@@ -8,6 +8,8 @@ from taskct.errors import UserError
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.prewhitening import PWMF
 
+pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWarning")  # few trials on purpose
+
 
 @pytest.fixture
 def nps():

@@ -16,6 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 AREAS = {
     "roc": "ROC analysis",
     "linear_observers": "Hotelling, prewhitening and non-prewhitening observers",
+    "small_regions": "Non-prewhitening observers on small and odd regions",
     "channelized": "Channelized Hotelling observers and their exact interval",
     "localization": "Detection with localization, and learning curves",
     "ideal_observers": "Approximations of the ideal observer",

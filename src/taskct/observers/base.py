@@ -239,7 +239,7 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
 
     Returns
     -------
-    The same values as float64.
+    The same values as float64, in row-major order.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
         raise ValueError(f"images must have shape (n_trials, height, width), not {images.shape}")
     if shape is not None and images.shape[1:] != shape:
         raise ValueError(f"images are {images.shape[1:]} but the observer was fitted on {shape}")
-    checked = images.astype(np.float64)
+    checked = images.astype(np.float64, order="C")  # sums in another order differ in their last bits
     finite = np.isfinite(checked).all(axis=(1, 2))
     if not finite.all():
         raise UserError(f"{np.sum(~finite)} of {len(images)} images hold values that are not finite")

@@ -106,7 +106,7 @@ class ChannelizedHotelling(LinearObserver):
                     f"unknown channels {channels!r}; give {', '.join([*_FIXED, *_LEARNED])} or a channel matrix"
                 )
         else:
-            self.channels = matrix = np.asarray(channels, dtype=np.float64)
+            self.channels = matrix = np.ascontiguousarray(channels, dtype=np.float64)
             if matrix.ndim != 2 or 0 in matrix.shape or not np.isfinite(matrix).all():
                 raise UserError(
                     f"a channel matrix must be finite and of shape (n_pixels, n_channels), not {matrix.shape}"

@@ -218,7 +218,7 @@ def dense_dog(
 
 
 def principal_components(
-    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int = 10
+    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int | None = None
 ) -> NDArray[np.float64]:
     """Principal components of the background: what varies most within a class, whether or not it tells them apart.
 
@@ -229,7 +229,7 @@ def principal_components(
     signal_present
         Bool, shape `(n_trials,)`; at least 2 trials of each class.
     n_channels
-        At least 1, at most the rank of the trials.
+        At least 1, at most the rank of the trials. None takes 10, or as many as the trials have.
 
     Returns
     -------
@@ -240,22 +240,25 @@ def principal_components(
     UserError
         If the trials have fewer components.
     """
-    _check_count("n_channels", n_channels)
+    if n_channels is not None:
+        _check_count("n_channels", n_channels)
     moments = Moments.of(np.asarray(images, dtype=np.float64).reshape(len(images), -1), np.asarray(signal_present))
     rank = min(moments.n_trials - 2, moments.n_pixels)
-    if n_channels <= rank:
+    wanted = min(10, rank) if n_channels is None else n_channels
+    if 1 <= wanted <= rank:
         last = len(moments.gram) - 1
-        variances, vectors = eigh(moments.gram, subset_by_index=[last - n_channels + 1, last], check_finite=False)
-        rank = int(np.sum(variances > _EXHAUSTED * variances[-1]))
-        if rank == n_channels:
+        variances, vectors = eigh(moments.gram, subset_by_index=[last - wanted + 1, last], check_finite=False)
+        rank = int(np.sum((variances > _EXHAUSTED * variances[-1]) & (variances > 0.0)))
+        if rank == wanted or (n_channels is None and rank >= 1):
+            variances, vectors = variances[-rank:], vectors[:, -rank:]
             if moments.residuals is not None:  # the Gram matrix is ZZᵀ
                 vectors = moments.residuals.T @ (vectors / np.sqrt(variances))
             return np.ascontiguousarray(vectors[:, ::-1])
-    raise UserError(f"{n_channels} principal components are wanted; {moments.n_trials} trials have {rank}; give fewer")
+    raise UserError(f"{wanted} principal components are wanted; {moments.n_trials} trials have {rank}; give fewer")
 
 
 def partial_least_squares(
-    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int = 5
+    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int | None = None
 ) -> NDArray[np.float64]:
     """Partial-least-squares channels: learned to tell the classes apart, the mean difference first.
 
@@ -269,7 +272,8 @@ def partial_least_squares(
     signal_present
         Bool, shape `(n_trials,)`; at least 1 trial of each class.
     n_channels
-        At least 1. With fewer trials than pixels, many channels fit the noise of the trials.
+        At least 1. With fewer trials than pixels, many channels fit the noise of the trials. None takes 5, or as many
+        as the trials have.
 
     Returns
     -------
@@ -284,20 +288,23 @@ def partial_least_squares(
     ----------
     .. [1] Witten, Park & Myers, IEEE Trans. Med. Imaging 29, 1050 (2010).
     """
-    _check_count("n_channels", n_channels)
+    wanted = 5 if n_channels is None else n_channels
+    _check_count("n_channels", wanted)
     pixels = np.asarray(images, dtype=np.float64).reshape(len(images), -1)
     pixels = pixels - pixels.mean(axis=0)
     truth = np.asarray(signal_present, dtype=np.float64)
     left = truth - truth.mean()
-    matrix = np.empty((n_channels, pixels.shape[1]))
-    scores = np.zeros((n_channels, len(pixels)))
+    matrix = np.empty((wanted, pixels.shape[1]))
+    scores = np.zeros((wanted, len(pixels)))
     first = 0.0
-    for k in range(n_channels):
+    for k in range(wanted):
         weight = pixels.T @ left
         size = float(np.linalg.norm(weight))
         first = first or size
         if size <= _EXHAUSTED * first:
-            raise UserError(f"{n_channels} PLS channels are wanted but the trials have {k}; give fewer")
+            if n_channels is None and k:
+                return matrix[:k].T
+            raise UserError(f"{wanted} PLS channels are wanted but the trials have {k}; give fewer")
         matrix[k] = weight / size
         score = pixels @ matrix[k]
         for _ in range(2):  # once more for what rounding left

@@ -1,9 +1,13 @@
-"""Choose the strength of an observer's regularisation by its AUC on validation trials."""
+"""Choose the strength of an observer's regularisation by its AUC on validation trials.
+
+A value that the trials do not allow, such as a rank above that of their covariance or a ridge that rounding swallows,
+is left out, and `Chosen.note` says so; an observer fails only if none of its values is allowed.
+"""
 
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -35,7 +39,17 @@ class Chosen(Generic[AnyPath]):
     validation_auc: dict[float, float]
     """AUC on the validation trials by value; the chosen one's is too high, being the largest of several."""
     at_edge: bool
-    """Whether the chosen value is the smallest or the largest offered, so that one beyond may do better."""
+    """Whether the chosen value is the smallest or the largest that was tried, so that one beyond may do better."""
+    left_out: dict[float, str] = field(default_factory=dict)
+    """Values that these trials do not allow, and why."""
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of the values that were left out; empty if there are none."""
+        if not self.left_out:
+            return ""
+        name, values = self.observer.path_parameter, ", ".join(f"{value:g}" for value in self.left_out)
+        return f"{name} {values} was left out of the choice: {next(iter(self.left_out.values()))}"
 
 
 def fit_chosen(
@@ -50,8 +64,9 @@ def fit_chosen(
 ) -> Chosen[AnyPath]:
     """Fit an observer with the regularisation of the highest AUC on validation trials.
 
-    Of values with the same AUC the strongest regularisation is taken. Where trials are held out, the observer is
-    fitted again on all training trials once the value is chosen.
+    Of values with the same AUC the strongest regularisation is taken. Values that the trials do not allow are left out;
+    where all ranks are too high, the highest rank that the trials have is taken. Where trials are held out, the
+    observer is fitted again on all training trials once the value is chosen.
 
     Parameters
     ----------
@@ -64,7 +79,8 @@ def fit_chosen(
         Images and truth of validation trials. None holds some of the training trials out, at random; if several of
         them come from one case, divide them yourself so that no case is on both sides.
     values
-        Of the hyper-parameter that `path_parameter` names; None takes `default_values`.
+        Of the hyper-parameter that `path_parameter` names; None takes `default_values`. One that is given twice counts
+        once.
     validation_fraction
         Share of each class that is held out, in (0, 1).
     seed
@@ -78,7 +94,7 @@ def fit_chosen(
     ------
     UserError
         If there is no value to choose from, the fraction is out of range, a class has too few trials to hold one out
-        and fit on 2, or a value suits the observer ill.
+        and fit on 2, a value is out of range, or the trials allow none of the values.
     ValueError
         As for `Observer.fit` and `Observer.test_statistic`.
 
@@ -106,18 +122,26 @@ def fit_chosen(
     if values is None:
         n_varying = int(np.count_nonzero(np.ptp(fit_trials.images, axis=0)))  # constant pixels add nothing to a rank
         values = default_values(observer, len(fit_trials), n_varying)
-    path, moments = _fit_path(observer, fit_trials, values, quietly=held_out is not None)
-    areas = [rank_auc(one._statistic(unseen), truth) for one in path]
-    strengths = [-value if observer.path_parameter in WEAKER_WHEN_LARGER else value for value in values]
-    best = max(range(len(path)), key=lambda i: (areas[i], strengths[i]))
-    chosen = path[best]
+    path = _fit_path(observer, fit_trials, list(dict.fromkeys(values)), quietly=held_out is not None)
+    statistics = {value: one._statistic(unseen) for value, one in path.fitted.items()}
+    lost = {value: "its test statistic is not finite" for value, t in statistics.items() if not np.isfinite(t).all()}
+    areas = {value: rank_auc(t, truth) for value, t in statistics.items() if value not in lost}
+    left_out = {**path.left_out, **lost}
+    if not areas:
+        raise UserError(
+            f"no {observer.path_parameter} of {', '.join(f'{v:g}' for v in lost)} gives finite test statistics"
+        )
+    sign = -1.0 if observer.path_parameter in WEAKER_WHEN_LARGER else 1.0
+    best = max(areas, key=lambda value: (areas[value], sign * value))
+    chosen = path.fitted[best]
     if held_out is not None:
-        _fit_again(chosen, moments, trials, held_out)
+        _fit_again(chosen, path.moments, trials, held_out)
     return Chosen(
         observer=chosen,
-        value=values[best],
-        validation_auc=dict(zip(values, areas, strict=True)),
-        at_edge=len(values) > 1 and values[best] in (min(values), max(values)),
+        value=best,
+        validation_auc=areas,
+        at_edge=len(areas) > 1 and best in (min(areas), max(areas)),
+        left_out=left_out,
     )
 
 
@@ -196,26 +220,56 @@ def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -
     return held_out
 
 
-def _fit_path(
-    observer: AnyPath, trials: TrainingTrials, values: Sequence[float], *, quietly: bool
-) -> tuple[list[AnyPath], Moments | None]:
-    """One fitted copy for each value, and the moments they were fitted to if they need no more than that."""
+@dataclass(frozen=True)
+class _Path(Generic[AnyPath]):
+    """Fitted copies of an observer by value, values that the trials do not allow, and the moments behind both."""
+
+    fitted: dict[float, AnyPath]
+    left_out: dict[float, str]
+    moments: Moments | None
+
+
+def _fit_path(observer: AnyPath, trials: TrainingTrials, values: Sequence[float], *, quietly: bool) -> _Path[AnyPath]:
+    """One fitted copy for each value that the trials allow."""
     if not len(values):
         raise UserError("there is no value to choose from; give at least one")
-    path = [copy.copy(observer) for _ in values]
-    for one, value in zip(path, values, strict=True):
-        setattr(one, observer.path_parameter, check_at_least_0(observer.path_parameter, value))
-    moments = None
+    for value in values:
+        check_at_least_0(observer.path_parameter, value)
+    height, width = trials.images.shape[1:]
+    moments = observer.moments(trials) if isinstance(observer, CovarianceObserver) else None
+
+    def fit(some: Sequence[float]) -> dict[float, AnyPath]:
+        path = {value: copy.copy(observer) for value in some}
+        for value, one in path.items():
+            setattr(one, observer.path_parameter, float(value))
+        if isinstance(observer, CovarianceObserver) and moments is not None:
+            observer.fit_moments(list(path.values()), moments, (height, width))
+        else:
+            observer._fit_together(list(path.values()), trials)
+        return path
+
     with warnings.catch_warnings():
         if quietly:  # the fit on all trials warns
             warnings.simplefilter("ignore", SmallSampleWarning)
-        if isinstance(observer, CovarianceObserver):
-            height, width = trials.images.shape[1:]
-            moments = observer.moments(trials)
-            observer.fit_moments(path, moments, (height, width))
-        else:
-            observer._fit_together(path, trials)
-    return path, moments
+        try:
+            return _Path(fit(values), {}, moments)
+        except UserError as error:
+            together = error
+        # They share their work, so one value's failure is all of theirs: each has to stand for itself.
+        largest = observer.largest_value(moments) if isinstance(observer, CovarianceObserver) and moments else np.inf
+        left_out = {value: f"these trials allow {largest:g} at most" for value in values if value > largest}
+        allowed = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            for value in [value for value in values if value <= largest] or [largest]:
+                try:
+                    fit([value])
+                    allowed.append(value)
+                except UserError as error:
+                    left_out[value] = str(error)
+        if not allowed:
+            raise together
+        return _Path(fit(allowed), left_out, moments)
 
 
 def _fit_again(

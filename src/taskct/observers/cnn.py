@@ -170,7 +170,8 @@ class CNNObserver(Observer):
         return float(self.network_.gain.detach()) * linear + remainder
 
     def _standardised(self, images: NDArray[np.float64]) -> torch.Tensor:
-        return torch.from_numpy(((images - self._mean_hu) / self._scale_hu).astype(np.float32))
+        # In torch's own memory: its products depend, in their last bits, on where an array lies.
+        return torch.tensor((images - self._mean_hu) / self._scale_hu, dtype=torch.float32)
 
     def _fit_linear(
         self, images: NDArray[np.float64], present: NDArray[np.bool_], fold: NDArray[np.int64]

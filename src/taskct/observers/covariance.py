@@ -175,15 +175,17 @@ def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     difference, residuals = moments.difference, moments.residuals
     rhs = difference if residuals is None else residuals @ difference
     templates = []
+    rounding = len(moments.gram) * np.finfo(np.float64).eps * float(moments.gram.diagonal().max())
     for load in loads:
         try:
-            if load == 0.0 and moments.n_trials - 2 < moments.n_pixels:
+            # In the space of the trials the matrix is singular: two sums of residuals are 0.
+            if moments.n_trials - 2 < moments.n_pixels and load <= rounding:
                 raise LinAlgError
             solution = solve_loaded(moments.gram, load, rhs)
         except LinAlgError:
             raise UserError(
                 f"the covariance of {moments.n_pixels} pixels from {moments.n_trials} trials is singular; "
-                "give a ridge above 0 or more trials"
+                f"give a ridge above {rounding / moments.pixel_variance:.1g} or more trials"
             ) from None
         templates.append(solution if residuals is None else (difference - residuals.T @ solution) / load)
     return templates
@@ -226,6 +228,11 @@ class CovarianceObserver(PathObserver):
     def moments(self, trials: TrainingTrials) -> Moments:
         """Moments of trials as the observer sees them."""
         return Moments.of_trials(trials)
+
+    @classmethod
+    def largest_value(cls, moments: Moments) -> float:
+        """Largest value of `path_parameter` that trials with these moments allow; for most there is no limit."""
+        return float("inf")
 
     @classmethod
     @abstractmethod

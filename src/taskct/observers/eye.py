@@ -124,7 +124,9 @@ def apply_eye_filter(
         If the shapes do not match.
     """
     if not isinstance(images, torch.Tensor):
-        filtered = apply_eye_filter(torch.as_tensor(images), torch.as_tensor(response))
+        # Copies in torch's own memory: its products depend, in their last bits, on where an array lies.
+        own, own_response = (torch.tensor(np.ascontiguousarray(array)) for array in (images, response))
+        filtered = apply_eye_filter(own, own_response)
         result: NDArray[np.floating] = filtered.numpy()
         return result
     if images.shape[-2:] != response.shape:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver, TrainingTrials, check_at_least_0, warn_if_few
@@ -144,7 +144,7 @@ class HotellingSVD(CovarianceObserver):
                 moments.gram, subset_by_index=(size - largest, size - 1), check_finite=False, driver="evr"
             )
             values, vectors = values[::-1], vectors[:, ::-1]
-            limit = int(np.sum(values > size * np.finfo(np.float64).eps * values[0]))
+            limit = int(np.sum(values > _rounding(values[0], size)))
         if largest > limit:
             raise UserError(
                 f"rank is {largest}, but the covariance of {moments.n_pixels} pixels from {moments.n_trials} trials "
@@ -159,6 +159,16 @@ class HotellingSVD(CovarianceObserver):
             template = solution if residuals is None else solution @ residuals
             observer.template_ = template.reshape(shape)
             observer.offset_ = -float(template @ moments.midpoint)
+
+    @classmethod
+    def largest_value(cls, moments: Moments) -> float:  # noqa: D102 - as in CovarianceObserver
+        variances = eigvalsh(moments.gram, check_finite=False)
+        return float(np.sum(variances > _rounding(variances[-1], len(variances))))
+
+
+def _rounding(largest: float, size: int) -> float:
+    """Up to where an eigenvalue of a matrix of a size is rounding of the largest one."""
+    return largest * size * float(np.finfo(np.float64).eps)
 
 
 _TRIALS_PER_EIGENVECTOR = 5.0

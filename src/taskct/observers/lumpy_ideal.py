@@ -143,7 +143,7 @@ def lumpy_log_likelihood_ratio(
         raise UserError(f"n_burn_in is {n_burn_in}; it must be at least 0")
 
     chains = _Chains(
-        torch.from_numpy(data - level_hu - signal / 2.0).to(device),
+        torch.tensor(data - level_hu - signal / 2.0, device=device),
         lumps_per_mm2=lumps_per_mm2,
         lump_sigma_mm=lump_sigma_mm,
         lump_hu=lump_hu,
@@ -152,7 +152,7 @@ def lumpy_log_likelihood_ratio(
         margin_mm=margin,
         generator=torch.Generator().manual_seed(seed),
     )
-    half_template = torch.from_numpy(signal / (2.0 * noise_hu**2)).to(device).flatten()
+    half_template = torch.tensor(signal / (2.0 * noise_hu**2), device=device).flatten()
     powers = torch.tensor([1.0, -1.0, 2.0, -2.0], dtype=torch.float64, device=device)[:, None]
     # Logarithms of the sums of exp(u/2), exp(−u/2), exp(u) and exp(−u) over each part of the chain.
     sums = torch.full((len(powers), N_BATCHES, len(data)), -math.inf, dtype=torch.float64, device=device)

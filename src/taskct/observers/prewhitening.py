@@ -6,7 +6,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver
-from taskct.observers.nonprewhitening import check_signal, signal_and_midpoint
+from taskct.observers.nonprewhitening import check_signal, signal_and_midpoint, warn_if_noisy
 
 
 class PWMF(LinearObserver):
@@ -72,6 +72,10 @@ class PWMF(LinearObserver):
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         self.template_ = self._whitened(signal)
+        if self.signal is None:  # noise K/n₁ + K/n₀ of the mean difference is white in the template's eyes
+            n_present = int(signal_present.sum())
+            noise = signal.size * (1.0 / n_present + 1.0 / (len(images) - n_present))
+            warn_if_noisy(min(1.0, noise / float(np.vdot(signal, self.template_))), len(images))
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
     def _whitened(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:

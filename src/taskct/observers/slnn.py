@@ -108,8 +108,8 @@ def logistic_path(
 
     Raises
     ------
-    RuntimeError
-        If Newton's method does not converge.
+    UserError
+        If Newton's method does not converge, or rounding swallows a strength.
     """
     n_trials, n_features = features.shape
     if n_trials <= n_features:
@@ -135,7 +135,12 @@ def _path(
     solutions = {}
     for weight_decay in sorted(set(weight_decays), reverse=True):
         step = _DualStep() if dual else _primal_step
-        coefficients, bias = _newton(design, labels, weight_decay, dual, step, coefficients, bias)
+        try:
+            coefficients, bias = _newton(design, labels, weight_decay, dual, step, coefficients, bias)
+        except LinAlgError:
+            raise UserError(
+                f"weight_decay is {weight_decay:g}, which rounding swallows in these {len(labels)} trials; raise it"
+            ) from None
         solutions[weight_decay] = coefficients, bias
     return [solutions[weight_decay] for weight_decay in weight_decays]
 
@@ -179,12 +184,12 @@ def _newton(
                 break
             fraction /= 2.0
             if fraction < 1e-9:
-                raise RuntimeError(f"the SLNN with weight_decay {weight_decay} found no way down; raise it")
+                raise UserError(f"the SLNN with weight_decay {weight_decay} found no way down; raise it")
         change = float(np.max(np.abs(trial_logits - logits)))
         coefficients, bias, logits, loss = trial, trial_bias, trial_logits, trial_loss
         if fraction == 1.0 and change < _TOLERANCE * (1.0 + float(np.max(np.abs(logits)))):
             return coefficients, bias
-    raise RuntimeError(f"the SLNN with weight_decay {weight_decay} did not converge in {_MAX_STEPS} steps; raise it")
+    raise UserError(f"the SLNN with weight_decay {weight_decay} did not converge in {_MAX_STEPS} steps; raise it")
 
 
 class _DualStep:

@@ -30,6 +30,10 @@ class SLNNHead(nn.Module):
     Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser moves
     the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
 
+    Every buffer is kept in row-major order in torch's own memory, whatever the order of the array it came from: a
+    product in floating point depends on both in its last bits, and a head that was saved and loaded must give those of
+    the one it came from.
+
     Parameters
     ----------
     shape
@@ -94,8 +98,10 @@ class SLNNHead(nn.Module):
             raise UserError("a channel_matrix is needed for an SLNN head of kind 'channels' and for no other")
         self.kind = kind
         self.shape = (int(shape[0]), int(shape[1]))
+        if isinstance(offset_hu, np.ndarray):
+            offset_hu = np.ascontiguousarray(offset_hu)
         offset = torch.as_tensor(offset_hu, dtype=torch.float32)
-        self.register_buffer("offset_hu", offset.expand(self.shape).clone())
+        self.register_buffer("offset_hu", offset.expand(self.shape).clone(memory_format=torch.contiguous_format))
         self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
         weights: tuple[int, ...] = self.shape
         if kind == "eye":
@@ -107,10 +113,10 @@ class SLNNHead(nn.Module):
                 viewing_distance_mm=viewing_distance_mm,
                 magnification=magnification,
             )
-            self.register_buffer("response", torch.as_tensor(response, dtype=torch.float32))
+            self.register_buffer("response", torch.tensor(response, dtype=torch.float32))
         elif channel_matrix is not None:
             matrix = unit_channels(channel_matrix, self.shape)
-            self.register_buffer("channel_matrix", torch.as_tensor(matrix, dtype=torch.float32))
+            self.register_buffer("channel_matrix", torch.tensor(matrix, dtype=torch.float32))
             weights = (matrix.shape[1],)
         elif internal_noise_hu != 0.0:
             raise UserError(
@@ -142,7 +148,7 @@ class SLNNHead(nn.Module):
 
     def seen(self, image_hu: torch.Tensor) -> torch.Tensor:
         """What the layer sees of images less `offset_hu`, without noise, HU, shape `(n_trials, n_weights)`."""
-        centred = image_hu - self.offset_hu.to(image_hu)
+        centred = (image_hu - self.offset_hu.to(image_hu)).contiguous()
         if self.kind == "eye":
             centred = apply_eye_filter(centred, self.response)
         if self.kind == "channels":
@@ -181,7 +187,7 @@ class SLNNHead(nn.Module):
         noise = _internal_noise(self, len(image_hu), generator, noise, training=self.training)
         with torch.autocast(image_hu.device.type, enabled=False):  # the HU of a weak signal do not fit bfloat16
             # E is symmetric and U linear: applying them to the template once does for every image.
-            centred = image_hu.float() - self.offset_hu
+            centred = (image_hu.float() - self.offset_hu).contiguous()
             logits = centred.flatten(1) @ self.template.flatten() + self.bias
             if noise is not None:
                 logits = logits + self.internal_noise_hu * (noise.to(logits).flatten(1) @ self.layer.flatten())
@@ -211,17 +217,17 @@ class SLNNHead(nn.Module):
             If the shape does not match, a value is not finite, or the generator is missing.
         """
         array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-        checked = torch.from_numpy(check_images(array, self.shape))
+        checked = check_images(array, self.shape)
         template = self.template.double().cpu()
-        offset = self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum()
-        statistic = checked.flatten(1) @ template.flatten() + offset
+        offset = float(self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum())
+        # NumPy's product: torch's gives other last bits where an array lies elsewhere in memory.
+        statistic: NDArray[np.float64] = checked.reshape(len(checked), -1) @ template.numpy().ravel() + offset
         if self.kind != "pixel":
             if generator is None:
                 raise ValueError(f"an SLNN head of kind '{self.kind}' needs a generator for its internal noise")
-            noise = torch.randn(len(checked), generator=generator, device=generator.device).double().cpu()
-            statistic = statistic + (self.internal_noise_hu * self.layer.norm()).double().cpu() * noise
-        result: NDArray[np.float64] = statistic.numpy()
-        return result
+            noise = torch.randn(len(checked), generator=generator, device=generator.device).double().cpu().numpy()
+            statistic += float((self.internal_noise_hu * self.layer.norm()).double().cpu()) * noise
+        return statistic
 
 
 class GroupedHead(nn.Module):
@@ -300,7 +306,7 @@ class GroupedHead(nn.Module):
         group = self.check_group(group, len(image_hu)).to(image_hu.device)
         noise = _internal_noise(members[0], len(image_hu), generator, noise, training=self.training)
         with torch.autocast(image_hu.device.type, enabled=False):
-            centred = image_hu.float() - torch.stack([head.offset_hu for head in members])[group]
+            centred = (image_hu.float() - torch.stack([head.offset_hu for head in members])[group]).contiguous()
             bias = torch.stack([head.bias for head in members])
             logits = (centred * self.template[group]).flatten(1).sum(dim=1) + bias[group]
             if noise is not None:
@@ -353,14 +359,15 @@ def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) 
 
     Returns
     -------
-    float64, same shape.
+    float64, same shape, in row-major order.
 
     Raises
     ------
     UserError
         If it does not fit, a value is not finite, or a channel is zero.
     """
-    matrix = np.asarray(channel_matrix, dtype=np.float64)
+    # In one order: norms are sums, and those of another order differ in their last bits.
+    matrix = np.ascontiguousarray(channel_matrix, dtype=np.float64)
     if matrix.ndim != 2 or len(matrix) != math.prod(shape) or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
         raise UserError(
             f"a channel matrix of shape {matrix.shape} does not fit a region of {shape[0]} × {shape[1]} pixels; it "
@@ -369,7 +376,7 @@ def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) 
     norm = np.linalg.norm(matrix, axis=0)
     if not (norm > 0.0).all():
         raise UserError(f"channel {int(np.argmin(norm))} is zero in every pixel of the region; leave it out")
-    return np.asarray(matrix / norm)
+    return np.ascontiguousarray(matrix / norm)
 
 
 def _check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:

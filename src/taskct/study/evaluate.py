@@ -17,7 +17,9 @@ from taskct.denoisers.denoiser import denoise
 from taskct.errors import UserError, unreadable
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
+from taskct.metrics.scores import check_scores
 from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
+from taskct.observers.alone import each_alone
 from taskct.observers.base import TrainingTrials
 from taskct.observers.choice import fit_chosen
 from taskct.observers.slnn_head import SLNNHead
@@ -80,35 +82,64 @@ class Fresh:
     validation_auc: dict[str, float]
     """On that split."""
     notes: dict[str, str]
-    """What is to be known of an observer: that it has few trials."""
+    """What is to be known of an observer: that it has few trials, or that candidates were left out."""
+    failed: dict[str, str]
+    """Why an observer is not among them."""
 
 
 def fit_fresh(
     settings: Settings, images: Images, splits: dict[str, Trials], *, device: torch.device | str = "cpu"
 ) -> Fresh:
-    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split."""
-    observers: dict[str, Observer] = {}
-    chosen, areas, notes = {}, {}, {}
+    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
+
+    Raises
+    ------
+    UserError
+        If the images suit none of them; one that they do not suit is among `Fresh.failed`.
+    """
     fresh, validation = splits["fresh"].signal_present, splits["validation"].signal_present
     shared = TrainingTrials.of(images["fresh"], fresh)  # what several observers need of the same trials, once
-    for name in fresh_names(settings):
+    chosen, areas, notes = {}, {}, {}
+
+    def fit(name: str) -> Observer:
         observer, values = candidates(settings, name, device=device)
+        said = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SmallSampleWarning)
             if isinstance(observer, PathObserver):
                 held_out = images["validation"], validation
                 found = fit_chosen(observer, shared, validation=held_out, values=values)
-                observers[name], chosen[name] = found.observer, found.value
-                areas[name] = found.validation_auc[found.value]
+                fitted: Observer = found.observer
+                chosen[name], areas[name] = found.value, found.validation_auc[found.value]
+                said += [found.note] if found.note else []
             else:
-                observers[name] = observer.fit(images["fresh"], fresh)
-                areas[name] = split_auc(observer.test_statistic(images["validation"]), validation)
+                fitted = observer.fit(images["fresh"], fresh)
+                statistic = decided(fitted, images["validation"], validation)
+                areas[name] = split_auc(statistic, validation)
         for warning in caught:
             if issubclass(warning.category, SmallSampleWarning):
-                notes[name] = str(warning.message)
+                said.append(str(warning.message))
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return Fresh(observers, chosen, areas, notes)
+        if said:
+            notes[name] = "; ".join(dict.fromkeys(said))
+        return fitted
+
+    observers, failed = each_alone(fresh_names(settings), fit)
+    return Fresh(observers, chosen, areas, notes, failed)
+
+
+def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Test statistics `(n,)` of a fitted observer.
+
+    Raises
+    ------
+    UserError
+        If one is not finite, or all are the same.
+    """
+    statistic = observer.test_statistic(images)
+    check_scores(statistic[present], statistic[~present], name="its test statistics")
+    return statistic
 
 
 def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
@@ -189,6 +220,15 @@ class Evaluator:
             From `images`.
         progress
             Called as (steps done, steps in all, what is next).
+
+        Returns
+        -------
+        What was found. An observer that these images do not suit is missing from the scores, and a note says why.
+
+        Raises
+        ------
+        UserError
+            If the images suit none of the fresh observers.
         """
 
         def tell(done: int, text: str) -> None:
@@ -208,7 +248,12 @@ class Evaluator:
             head = load_head(self.run, arm)
             if isinstance(head, SLNNHead):  # several heads have no one template to show
                 template = head.template.detach().double().cpu().numpy()
-        scores |= {name: one.test_statistic(images["test"]) for name, one in fresh.observers.items()}
+        present = self.splits["test"].signal_present
+        tested, failed = each_alone(
+            fresh.observers, lambda name: decided(fresh.observers[name], images["test"], present)
+        )
+        scores |= tested
+        failed = fresh.failed | failed
         tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
@@ -227,12 +272,12 @@ class Evaluator:
             arm=arm,
             scores=scores,
             quality=quality,
-            regularization=fresh.regularization,
-            validation_auc=validation_auc,
+            regularization={name: value for name, value in fresh.regularization.items() if name in tested},
+            validation_auc={name: area for name, area in validation_auc.items() if name in scores},
             validation_rmse_hu=float(np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))),
             template=template,
             examples=test[self.examples],
-            notes=fresh.notes,
+            notes=fresh.notes | {name: f"left out of {arm.name}: {why}" for name, why in failed.items()},
         )
 
 

@@ -24,7 +24,8 @@ class ArmResult:
 
     arm: Arm
     scores: dict[str, NDArray[np.float64]]
-    """Test statistics by observer, `(n_test,)`, as they are listed; "slnn_joint", the jointly trained one, first."""
+    """Test statistics by observer, `(n_test,)`, as they are listed; "slnn_joint", the jointly trained one, first.
+    One that this arm's images do not suit is missing."""
     quality: dict[str, NDArray[np.float64]]
     """`mse_hu2`, `psnr_db`, `ssim`, `site_bias_hu`, `peak_disc_hu`, each `(n_test,)`."""
     regularization: dict[str, float]
@@ -37,7 +38,7 @@ class ArmResult:
     examples: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     """The panel's trials, denoised, HU."""
     notes: dict[str, str] = field(default_factory=dict)
-    """What is to be known of a fresh observer, by name."""
+    """What is to be known of a fresh observer, by name; also why one is missing from the scores."""
 
 
 def named(place: Path, ending: str) -> Path:

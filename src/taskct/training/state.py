@@ -66,7 +66,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Give an optimizer of the same parameters the state that `optimizer_tensors` took."""
+    """Give an optimizer of the same parameters the state that `optimizer_tensors` took.
+
+    Files hold row-major tensors; each takes the layout of its parameter, which a step would have given it, so that the
+    steps that follow do the same arithmetic in the same order as those of a training that was not stopped.
+    """
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
@@ -75,6 +79,10 @@ def restore_optimizer(
     for group in groups:
         group["betas"] = tuple(group["betas"])
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape and value.dim():
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def snapshot(modules: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:

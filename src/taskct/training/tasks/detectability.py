@@ -69,7 +69,7 @@ class DetectabilityTask(TaskLoss):
     ) -> None:
         super().__init__()
         matrix = unit_channels(channel_matrix, shape)
-        self.register_buffer("channel_matrix", torch.from_numpy(matrix))
+        self.register_buffer("channel_matrix", torch.tensor(matrix))
         self.internal_noise_hu = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
         self.ridge = check_at_least_0("ridge", ridge)
         self.moments = ClassMoments(matrix.shape[1], memory=memory)
