@@ -90,5 +90,7 @@ def test_a_line_and_a_pixel(shape: tuple[int, int]) -> None:
 
 def test_a_tolerance_that_is_not_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(total_variation, "MAX_ITERATIONS", 20)
-    with pytest.warns(UserWarning, match=r"stopped after 20 iterations, within .* of its solution .*, not within 1e-06"):
+    with pytest.warns(
+        UserWarning, match=r"stopped after 20 iterations, within .* of its solution .*, not within 1e-06"
+    ):
         minimize_total_variation(noisy_image(16, 16), 50.0, tolerance=1e-6)

@@ -152,7 +152,7 @@ def test_a_dose_that_leaves_nothing_of_an_image_is_refused():
 
 
 def test_starved_rays_are_told_with_their_share():
-    """The share by the definition: rays whose counts vary by more than a fifth, in the disc of water that is scanned."""
+    """The share by the definition: rays whose counts vary by more than a fifth, behind a disc of water."""
     changed = {"background": {"kind": "uniform", "mean_hu": 0, "body_mm": 300}, "scanner": {"dose_fraction": 0.01}}
     settings = make_settings(SMALL, FEW, changed)
     offset = Scanner(settings, "cpu").geometry.ray_offset_mm
@@ -197,7 +197,10 @@ def test_losses_of_parts_are_those_of_the_worst_object_and_of_any_place():
         ({"signal": {"preset": "lung-nodule"}}, "measured in the lung.*soft tissue"),
         ({"signal": {"preset": "liver-metastasis"}, "background": {"kind": "thorax"}}, "measured in the liver"),
         (
-            {"signal": {"preset": "ground-glass-nodule", "site": "organ"}, "background": {"kind": "series", "organ": "liver"}},
+            {
+                "signal": {"preset": "ground-glass-nodule", "site": "organ"},
+                "background": {"kind": "series", "organ": "liver"},
+            },
             "measured in the lung, and here it lies in liver",
         ),
         ({"scanner": {"exposure": "mas", "energy": "poly"}}, "photons of 1 mm rows"),

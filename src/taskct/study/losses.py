@@ -1,4 +1,4 @@
-"""What a simulation lost on the way: rays without counts, places and backgrounds that were of no use; and how it says so."""
+"""What a simulation lost on the way, and how it says so: rays without counts, places and objects of no use."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ class Losses:
 
 def together(parts: Sequence[Losses]) -> Losses:
     """Losses of objects that were scanned in turn."""
-    used = np.array([part.used for part in parts if part.used], dtype=bool)
+    used = [part.used for part in parts if part.used]
     return Losses(
         outside=max((part.outside for part in parts), default=0.0),
         starved=max((part.starved for part in parts), default=0.0),
         lost=max((part.lost for part in parts), default=0.0),
         n_objects=sum(part.n_objects for part in parts),
         n_without_place=sum(part.n_without_place for part in parts),
-        used=tuple(bool(one) for one in used.any(axis=0)) if len(used) else (),
+        used=tuple(any(one) for one in zip(*used, strict=True)),
     )
 
 

@@ -215,7 +215,9 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
                 **grid,
             )
         n_objects = min(len(chosen) * b.placements, wanted[name])
-        sources[name] = Source(name, background, n_objects, "patients" if patients else "slices", len(chosen), n_without)
+        sources[name] = Source(
+            name, background, n_objects, "patients" if patients else "slices", len(chosen), n_without
+        )
     return sources
 
 
