@@ -90,7 +90,7 @@ def test_padding_stays(tmp_path):
 
 def test_a_dose_that_starves_the_rays_is_told_or_refused(tmp_path):
     with pytest.warns(UserWarning, match=r"\d+ % of the rays of an object are starved"):
-        added(tmp_path / "low", n=1, dose_fraction=2e-4)
+        added(tmp_path / "low", n=1, dose_fraction=2e-3)
     with pytest.raises(UserError, match="dose fraction of 1e-09 leaves nothing of an image"):
         added(tmp_path / "none", n=1, dose_fraction=1e-9)
     assert not (tmp_path / "none" / "low").exists()

@@ -64,8 +64,8 @@ def check_counts(lost: float, dose_fraction: float) -> None:
     """
     if lost > MAX_LOST:
         raise UserError(
-            f"a dose fraction of {dose_fraction:g} leaves nothing of an image: for {lost:.0%} of the rays through an "
-            f"object even the mean of 27 neighbouring counts is less than its own noise (at most {MAX_LOST:.0%} may "
+            f"a dose fraction of {dose_fraction:g} leaves nothing of an image: for {100 * lost:.0f} % of the rays through an "
+            f"object even the mean of 27 neighbouring counts is less than its own noise (at most {100 * MAX_LOST:.0f} % may "
             "be so): raise the dose fraction or the full dose, or lower the readout noise"
         )
 
@@ -75,8 +75,8 @@ def starved_note(starved: float, lost: float) -> str | None:
     if starved <= MAX_STARVED:
         return None
     return (
-        f"{starved:.0%} of the rays of an object are starved (fewer than 25 counts, or than some 5 times the readout "
-        f"noise) and smoothed, and {lost:.0%} of those through it are lost in noise: streaks and blur come from that; "
+        f"{100 * starved:.0f} % of the rays of an object are starved (fewer than 25 counts, or than some 5 times the readout "
+        f"noise) and smoothed, and {100 * lost:.0f} % of those through it are lost in noise: streaks and blur come from that; "
         "a higher dose fraction avoids it"
     )
 
