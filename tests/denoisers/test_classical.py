@@ -111,10 +111,15 @@ def test_a_filter_is_tuned_on_a_share_of_many_images(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(classical, "TUNED_IMAGES", (1, 5))
     chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.3, 1.0), "spoil", (0.0,))
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
-    some, same = (tune("shrinkage", noisy, other, n_refinements=12)["strength_hu"] for other in (reference, spoiled))
-    assert same == pytest.approx(some, rel=0.05)  # sought from another noise on
+
+    def relative(other: Images) -> float:
+        found = tune("shrinkage", noisy, other, n_refinements=12)
+        return found["strength_hu"] / found["noise_hu"]
+
+    some = relative(reference)
+    assert relative(spoiled) == pytest.approx(some, rel=0.05)
     monkeypatch.setattr(classical, "TUNED_IMAGES", (1, 9))
-    assert tune("shrinkage", noisy, spoiled, n_refinements=12)["strength_hu"] < 0.8 * some
+    assert relative(spoiled) < 0.8 * some
 
 
 def shrink(image: NDArray[np.float64], strength_hu: float, noise_hu: float, spoil: float) -> NDArray[np.float64]:

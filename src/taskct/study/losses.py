@@ -64,9 +64,9 @@ def check_counts(lost: float, dose_fraction: float) -> None:
     """
     if lost > MAX_LOST:
         raise UserError(
-            f"a dose fraction of {dose_fraction:g} leaves nothing of an image: for {100 * lost:.0f} % of the rays through an "
-            f"object even the mean of 27 neighbouring counts is less than its own noise (at most {100 * MAX_LOST:.0f} % may "
-            "be so): raise the dose fraction or the full dose, or lower the readout noise"
+            f"a dose fraction of {dose_fraction:g} leaves nothing of an image: for {100 * lost:.0f} % of the rays "
+            "through an object even the mean of 27 neighbouring counts is less than its own noise (at most "
+            f"{100 * MAX_LOST:.0f} % may be so): raise the dose fraction or the full dose, or lower the readout noise"
         )
 
 
@@ -75,9 +75,9 @@ def starved_note(starved: float, lost: float) -> str | None:
     if starved <= MAX_STARVED:
         return None
     return (
-        f"{100 * starved:.0f} % of the rays of an object are starved (fewer than 25 counts, or than some 5 times the readout "
-        f"noise) and smoothed, and {100 * lost:.0f} % of those through it are lost in noise: streaks and blur come from that; "
-        "a higher dose fraction avoids it"
+        f"{100 * starved:.0f} % of the rays of an object are starved (fewer than 25 counts, or than some 5 times the "
+        f"readout noise) and smoothed, and {100 * lost:.0f} % of those through it are lost in noise: streaks and blur "
+        "come from that; a higher dose fraction avoids it"
     )
 
 
