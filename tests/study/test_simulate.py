@@ -219,3 +219,19 @@ def test_what_is_at_odds_with_the_preset_or_the_thickness_is_told(changed, said)
     else:
         (note,) = notes
         assert re.search(said, note)
+
+
+def test_clustered_lumps_scale_with_their_unit():
+    """On a grid twice as coarse a unit twice as long draws the same pixels."""
+    kind = {"background": {"kind": "clustered-lumpy", "texture_hu": 20, "body_mm": 100}}
+    fine, coarse = (
+        make_sources(
+            make_settings(
+                SMALL, kind, {"background": {"cluster_unit_mm": unit}, "scanner": {"object_pixel_mm": 4 * unit}}
+            )
+        )["test"]
+        .background.texture.draw(np.random.default_rng(0), 1, n_pixels=32, pixel_mm=4 * unit)
+        for unit in (0.5, 1.0)
+    )
+    np.testing.assert_allclose(coarse, fine, atol=1e-4)
+    assert fine.std() > 5

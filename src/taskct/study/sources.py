@@ -124,7 +124,7 @@ def _phantoms(settings: Settings, first_case: int) -> Background:
         return Uniform(**grid, **body)
     textures: dict[str, Texture] = {
         "lumpy": Lumpy(std_hu=b.texture_hu, sigma_mm=float(np.sqrt(np.prod(b.lump_sigma_mm)))),
-        "clustered-lumpy": ClusteredLumpy(std_hu=b.texture_hu),
+        "clustered-lumpy": ClusteredLumpy(std_hu=b.texture_hu, unit_mm=b.cluster_unit_mm),
         "power-law": power_law,
     }
     return Textured(**grid, **body, texture=textures[b.kind])
