@@ -1,16 +1,20 @@
+import json
 import re
 
 import numpy as np
 import pytest
+import torch
 
 from taskct.config import make_settings
 from taskct.errors import UserError
 from taskct.scanner.fbp import FBP
+from taskct.study.executors import do_stage
 from taskct.study.losses import Losses, task_notes, together
 from taskct.study.preview import make_preview
 from taskct.study.scan import Scanner
 from taskct.study.simulate import simulate
 from taskct.study.sources import make_sources, split_groups
+from taskct.study.stages import RunFolder
 from taskct.trials import SPLITS, check_disjoint
 from taskct.units import MU_WATER_PER_MM
 from test_dicom import save_series
@@ -229,9 +233,18 @@ def test_clustered_lumps_scale_with_their_unit():
             make_settings(
                 SMALL, kind, {"background": {"cluster_unit_mm": unit}, "scanner": {"object_pixel_mm": 4 * unit}}
             )
-        )["test"]
-        .background.texture.draw(np.random.default_rng(0), 1, n_pixels=32, pixel_mm=4 * unit)
+        )["test"].background.texture.draw(np.random.default_rng(0), 1, n_pixels=32, pixel_mm=4 * unit)
         for unit in (0.5, 1.0)
     )
     np.testing.assert_allclose(coarse, fine, atol=1e-4)
     assert fine.std() > 5
+
+
+def test_what_was_lost_is_kept_in_the_run_folder(tmp_path):
+    few = {"scanner": {"dose_fraction": 0.01}}
+    RunFolder(tmp_path / "run", make_settings(SMALL, FEW, few), device=torch.device("cpu"))
+    told = do_stage(str(tmp_path / "run"), "simulate", device="cpu", n_threads=1)["notes"]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "stages" / "log.jsonl").read_text().splitlines()]
+    kept = [line["note"] for line in lines if line["event"] == "note" and line["stage"] == "simulate"]
+    assert kept == told
+    assert any("of the rays of an object are starved" in note for note in kept)
