@@ -25,6 +25,7 @@ WORTH = 1e-3  # relative fall of the mean squared error that makes it grow
 
 
 def _nlm(image: Image, strength_hu: float, noise_hu: float, search_pixels: float) -> Image:
+    # The fast mode's patch has a pixel less than asked: `findings/scikit-image-nlm-fast-patch.sh`.
     # In HU as they are: the cut-off has the unit of the image. What `sigma` would take off the distances is 0: the
     # tuned cut-off does as much, and in noise that neighbours share it does better.
     filtered: Image = denoise_nl_means(
@@ -69,7 +70,7 @@ class ClassicalFilter:
 CLASSICAL: dict[str, ClassicalFilter] = {
     "nlm": ClassicalFilter(
         "non-local means",
-        "cut-off of the distance between patches of 5 x 5 pixels, which are sought within search_pixels",
+        "cut-off of the distance between patches of 4 x 4 pixels, which are sought within search_pixels",
         _nlm,
         (0.3, 0.6, 1.2, 2.4, 4.8),
         "search_pixels",
