@@ -243,8 +243,8 @@ def i0_for_noise(
     Raises
     ------
     UserError
-        If the target is not positive and finite, or so high that starved rays, whose noise the theory does not describe, would
-        make up more than a twentieth of the variance.
+        If the target is not positive and finite, or so high that starved rays, whose noise the theory does not
+        describe, would make up more than a twentieth of the variance.
     """
     if not 0 < target_hu < math.inf:
         raise UserError(f"the wanted noise is {target_hu} HU: give a positive, finite number")
