@@ -82,7 +82,7 @@ CLASSICAL: dict[str, ClassicalFilter] = {
         _tv,
         (0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
         "n_iterations",
-        (0, 10, 30, 100),
+        (0, 10, 30, 60, 100),
     ),
     "bilateral": ClassicalFilter(
         "bilateral",
