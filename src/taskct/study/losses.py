@@ -13,6 +13,7 @@ from taskct.tasks.lesions import LESIONS
 MAX_OUTSIDE = 0.01  # share of an object's attenuation beyond the field of view that is passed over in silence
 MAX_STARVED = 0.05  # share of an object's rays that are starved, likewise
 MAX_LOST = 0.25  # share of the rays through an object that are lost; beyond it the HU of an image mean nothing
+MAX_IDLE = 0.5  # share of the places of the region that fit no object, passed over in silence: lattices are wide
 SHOWN = 4  # places listed by name
 LUNG_BELOW_HU = -500.0
 
@@ -103,7 +104,7 @@ def loss_notes(losses: Losses, centers_mm: NDArray[np.float64], *, in_organ: boo
     if starved is not None:
         yield starved
     idle = [center for center, used in zip(centers_mm, losses.used, strict=False) if not used]
-    if idle and not in_organ:
+    if len(idle) > MAX_IDLE * len(losses.used) and not in_organ:
         yield (
             f"{len(idle)} of {len(losses.used)} places of the region fit into none of {losses.n_objects:,} objects (at "
             f"{_listed(idle)}), so no trial is there: lower scanner.region_step_mm or widen background.region_hu"
