@@ -6,7 +6,7 @@
 cache folder first (the matrix is built) and then from that folder, so that each peak of resident memory stands alone.
 It includes the pages of the matrix, which several processes share.
 
-ASTRA (GPLv3, 0.7 GB with the CUDA libraries that it needs to be imported) is no dependency of taskct: this script
+ASTRA (GPLv3; its wheel needs NVIDIA's, 632 MB, to be imported, but no GPU) is no dependency of taskct: this script
 makes a virtual environment for it under ~/.cache/taskct-benchmarks, once, by pip. Its `line_fanflat` projects on one
 core, one slice at a time; two processes side by side would at best halve its time. It has no fan-beam FBP on the CPU.
 Its sinogram is also compared with ours.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from taskct.denoisers import classical
 from taskct.denoisers.classical import CLASSICAL, ClassicalFilter, filter_images, tune
 from taskct.errors import UserError
 
@@ -27,9 +28,10 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def parameters_of(name: str, *, stretch: float = 1.0) -> dict[str, float]:
-    middle = CLASSICAL[name].grid[3]
-    return {"strength_hu": middle * NOISE_HU * stretch, "noise_hu": NOISE_HU * stretch}
+def parameters_of(name: str, *, stretch: float = 1.0, choice: int = 0) -> dict[str, float]:
+    middle, chosen = CLASSICAL[name].grid[2], CLASSICAL[name]
+    second = {chosen.second: chosen.choices[choice]}
+    return {"strength_hu": middle * NOISE_HU * stretch, "noise_hu": NOISE_HU * stretch, **second}
 
 
 def mean_squared(difference: Images) -> float:
@@ -48,16 +50,20 @@ def test_a_tuned_filter_removes_noise(name: str) -> None:
     assert found["noise_hu"] == pytest.approx(float((noisy - reference).std()), rel=1e-5)
     other, truth = make_pairs(2, seed=1)
     assert mean_squared(filter_images(name, other, found) - truth) < mean_squared(other - truth) / 3
-    # No strength of the grid is better, and the steps after it were not in vain.
+    # No strength of the grid and no other choice is better.
     at_best = mean_squared(filter_images(name, noisy, found) - reference)
-    on_grid = [
-        mean_squared(filter_images(name, noisy, found | {"strength_hu": s * found["noise_hu"]}) - reference)
-        for s in CLASSICAL[name].grid
+    chosen = CLASSICAL[name]
+    others = [
+        found | {"strength_hu": s * found["noise_hu"], chosen.second: choice}
+        for s in chosen.grid
+        for choice in chosen.choices
     ]
-    assert at_best < min(on_grid)
-    assert 0 < int(np.argmin(on_grid)) < len(on_grid) - 1  # the grid holds the best between its ends
-    n_in_all = len(CLASSICAL[name].grid) + 6
-    assert [(done, total) for done, total, _ in calls] == [(k + 1, n_in_all) for k in range(n_in_all)]
+    assert at_best <= min(mean_squared(filter_images(name, noisy, other) - reference) for other in others)
+    assert [done for done, _, _ in calls] == list(range(1, len(calls) + 1))
+    totals = [total for _, total, _ in calls]
+    assert totals[0] == len(others) + 6
+    assert totals == sorted(totals)  # more where a grid has grown
+    assert totals[-1] == len(calls)
 
 
 def test_shape_type_and_order_are_kept(name: str) -> None:
@@ -78,27 +84,60 @@ def test_a_constant_image_stays(name: str, level_hu: float) -> None:
 
 
 def test_images_moved_and_stretched_come_back_so(name: str) -> None:
-    """f(kx + c) = k f(x) + c when the parameters are stretched too; the bilateral's table steps by 1e-4 of the span."""
+    """f(kx + c) = k f(x) + c when the parameters are stretched too."""
     noisy, _ = make_pairs(1, seed=0)
-    still = filter_images(name, noisy, parameters_of(name))
-    moved = filter_images(name, noisy * 4 - 3000, parameters_of(name, stretch=4))
-    np.testing.assert_allclose((moved + 3000) / 4, still, rtol=0, atol=0.02)
+    for choice in range(len(CLASSICAL[name].choices)):
+        still = filter_images(name, noisy, parameters_of(name, choice=choice))
+        moved = filter_images(name, noisy * 4 - 3000, parameters_of(name, stretch=4, choice=choice))
+        np.testing.assert_allclose((moved + 3000) / 4, still, rtol=0, atol=0.02)
 
 
-def shrink(image: NDArray[np.float64], strength_hu: float, noise_hu: float) -> NDArray[np.float64]:
-    return image * math.exp(-strength_hu / noise_hu)
+def test_a_strength_at_the_end_of_all_that_was_tried_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best shrinkage of noise alone is infinite."""
+    noisy = np.random.default_rng(0).normal(0, NOISE_HU, (1, 20, 20))
+    monkeypatch.setattr(classical, "WORTH", 0.0)
+    chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.15), "spoil", (0.0,))
+    monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
+    with pytest.warns(UserWarning, match="shrinkage: the best strength tried, .* HU, is the last of its list"):
+        found = tune("shrinkage", noisy, np.zeros_like(noisy), n_refinements=0)
+    assert found["strength_hu"] / found["noise_hu"] == pytest.approx(0.1 * 1.5 ** (1 + classical.MAX_LONGER))
 
 
-@pytest.mark.parametrize("signal_hu", [20.0, 60.0, 300.0, 3.0])
+def test_a_filter_is_tuned_on_a_share_of_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nine images every other one takes part, so that it is no matter if the others want no filter at all."""
+    noisy, reference = make_pairs(9, seed=0)
+    spoiled = reference.copy()
+    spoiled[1::2] = noisy[1::2]
+    monkeypatch.setattr(classical, "TUNED_IMAGES", (1, 5))
+    chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.3, 1.0), "spoil", (0.0,))
+    monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
+
+    def relative(other: Images) -> float:
+        found = tune("shrinkage", noisy, other, n_refinements=12)
+        return found["strength_hu"] / found["noise_hu"]
+
+    some = relative(reference)
+    assert relative(spoiled) == pytest.approx(some, rel=0.05)
+    monkeypatch.setattr(classical, "TUNED_IMAGES", (1, 9))
+    assert relative(spoiled) < 0.8 * some
+
+
+def shrink(image: NDArray[np.float64], strength_hu: float, noise_hu: float, spoil: float) -> NDArray[np.float64]:
+    return image * math.exp(-strength_hu / noise_hu) + spoil
+
+
+@pytest.mark.parametrize("signal_hu", [20.0, 60.0, 300.0, 3.0, 1500.0])
 def test_tuning_finds_the_least_error_in_closed_form(monkeypatch: pytest.MonkeyPatch, signal_hu: float) -> None:
-    """Of a·noisy the error is least at a = ⟨noisy, reference⟩ / ⟨noisy, noisy⟩, inside the grid or one step beyond."""
+    """Of a·noisy the error is least at a = ⟨noisy, reference⟩ / ⟨noisy, noisy⟩, wherever that lies from the grid."""
     rng = np.random.default_rng(0)
     reference = rng.normal(0, signal_hu, (2, 60, 60))
     noisy = reference + rng.normal(0, NOISE_HU, reference.shape)
-    best = -math.log(float((noisy * reference).sum() / (noisy**2).sum()))  # 0.01 to 4.6 of the noise
-    chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.03, 0.1, 0.3, 1.0, 3.0))
+    best = -math.log(float((noisy * reference).sum() / (noisy**2).sum()))  # 0.0004 to 4.6 of the noise
+    monkeypatch.setattr(classical, "WORTH", 0.0)  # far out the error changes little
+    chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.3, 1.0), "spoil", (5.0, 0.0, -5.0))
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
     found = tune("shrinkage", noisy, reference, n_refinements=12)
+    assert found["spoil"] == 0.0
     # Golden sections of two steps of the grid, ln 10 in all: 12 leave less than 0.02 of the logarithm.
     assert math.log(found["strength_hu"] / found["noise_hu"]) == pytest.approx(math.log(best), abs=0.02)
 
@@ -132,16 +171,21 @@ def test_pairs_that_nothing_can_be_tuned_on(noisy: Images, reference: Images, me
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({}, "takes the parameters strength_hu and noise_hu, not none"),
-        ({"strength_hu": 1.0, "weight": 1.0}, "not strength_hu, weight"),
-        ({"strength_hu": 0.0, "noise_hu": 1.0}, "strength_hu is 0 HU; it must be more than 0 HU"),
-        ({"strength_hu": 1.0, "noise_hu": math.inf}, "noise_hu is inf HU"),
-        ({"strength_hu": math.nan, "noise_hu": 1.0}, "strength_hu is nan HU"),
+        ({"strength_hu": 0.0}, "strength_hu is 0 HU; it must be more than 0 HU"),
+        ({"noise_hu": math.inf}, "noise_hu is inf HU"),
+        ({"strength_hu": math.nan}, "strength_hu is nan HU"),
     ],
 )
 def test_parameters_out_of_range(name: str, parameters: dict[str, float], message: str) -> None:
+    image, known = np.zeros((1, 8, 8), dtype=np.float32), parameters_of(name)
     with pytest.raises(UserError, match=message):
-        filter_images(name, np.zeros((1, 8, 8), dtype=np.float32), parameters)
+        filter_images(name, image, known | parameters)
+    second = CLASSICAL[name].second
+    with pytest.raises(UserError, match=f"{second} is 7; it must be one of"):
+        filter_images(name, image, known | {second: 7})
+    for wrong, told in (({}, "not none"), ({"strength_hu": 1.0, "weight": 1.0}, "not strength_hu, weight")):
+        with pytest.raises(UserError, match=f"takes the parameters strength_hu, noise_hu, {second}, {told}"):
+            filter_images(name, image, wrong)
 
 
 def test_an_unknown_filter_and_settings_out_of_range() -> None:

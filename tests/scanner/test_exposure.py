@@ -135,3 +135,14 @@ def test_a_detector_that_integrates_energy_counts_fewer_photons_by_its_swank_fac
     photons = photons_per_ray(100, spectrum, **size)
     assert photons == pytest.approx(100 / 984 * n.sum() * 2.0 * swank, rel=1e-6)
     assert 0.8 < swank < 0.97
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.inf, np.nan])
+def test_a_tube_load_or_a_noise_that_is_no_number_is_refused(value):
+    size = {"n_views": 984, "source_detector_mm": 1086.0, "bin_mm": 1.0, "row_mm": 1.0}
+    with pytest.raises(UserError, match=r"mas is .*positive, finite"):
+        photons_per_ray(value, tabulated_spectrum(120), **size)
+    with pytest.raises(UserError, match=r"row_mm is .*positive, finite"):
+        photons_per_ray(100, tabulated_spectrum(120), **size | {"row_mm": value})
+    with pytest.raises(UserError, match=r"wanted noise is .*positive, finite"):
+        i0_for_noise(value, torch.ones(2, 3), torch.ones(2, 3), electronic_noise=0.0)

@@ -92,3 +92,15 @@ def test_the_stated_frequencies_are_those_of_the_formula(name, level):
     kernel, pitch = KERNELS[name], 595 / 1085.6 * 1.2858
     settings = {"isocenter_bin_mm": pitch, "window": kernel.window, "cutoff": kernel.cutoff}
     assert mtf_frequency(level, **settings) == pytest.approx(STATED[name, level], abs=6e-4)
+
+
+@pytest.mark.parametrize("frequency", [-0.1, np.nan, np.inf])
+def test_the_mtf_has_no_frequency_that_is_none(frequency):
+    with pytest.raises(UserError, match="negative or not finite"):
+        mtf(np.array([0.1, frequency]), isocenter_bin_mm=0.7, window="hann")
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1.5, -0.1, np.nan])
+def test_a_level_that_the_mtf_does_not_fall_to_is_refused(level):
+    with pytest.raises(UserError, match="give one between 0 and 1"):
+        mtf_frequency(level, isocenter_bin_mm=0.7, window="hann")

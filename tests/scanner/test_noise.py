@@ -16,6 +16,7 @@ from taskct.scanner.noise import (
     add_noise,
     draw_counts,
     line_integral_variance,
+    starved_share,
     take_logarithm,
 )
 from taskct.units import MU_WATER_PER_MM
@@ -216,3 +217,17 @@ def test_an_empty_batch_stays_empty_and_the_input_untouched():
 def test_misuse_is_refused(change):
     with pytest.raises(ValueError):
         add_noise(torch.zeros(1, 2, 3), **({"i0": 10.0, "electronic_noise": 0.0, "seeds": [1]} | change))
+
+
+def test_the_shares_of_starved_and_lost_rays_are_those_of_the_definition():
+    """Without readout noise √N/N > 0.2 below 25 photons, and 1/√(27 N) > 1 below 1/27; air is not lost."""
+    counts = torch.tensor([[25.1, 24.9, 0.04, 0.03], [1e3, 1e3, 1e3, 0.03]])[:, None]
+    starved, lost = starved_share(-torch.log(counts / 1e4), i0=1e4, electronic_noise=0.0)
+    assert starved.tolist() == [0.75, 0.25]
+    assert lost.tolist() == pytest.approx([0.25, 0.25])
+    air = torch.zeros(1, 2, 3)
+    starved, lost = starved_share(air, i0=1e-6, electronic_noise=10.0)
+    assert (starved.item(), lost.item()) == (1.0, 0.0)
+    # With a readout noise of 10 photons a count varies by a fifth at N = (1 + √17)/0.08 = 64.04.
+    near = torch.tensor([[[64.0, 64.1]]])
+    assert starved_share(-torch.log(near / 1e4), i0=1e4, electronic_noise=10.0)[0].item() == 0.5

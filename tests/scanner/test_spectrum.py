@@ -204,9 +204,30 @@ def test_misuse_is_refused():
         attenuation("fat", 60.0)
     with pytest.raises(ValueError, match="soft_hu"):
         split_water_bone(torch.zeros(1), soft_hu=3000.0)
-    with pytest.raises(ValueError, match="10 to 150"):
-        Spectrum.monoenergetic(160.0)
+    for energy in (160.0, 9.9, np.nan):
+        with pytest.raises(UserError, match="tables reach from 10 to 150 keV"):
+            Spectrum.monoenergetic(energy)
     with pytest.raises(ValueError, match="negative"):
         Spectrum.monoenergetic(60.0, photons=-1.0)
     with pytest.raises(ValueError, match="photons"):
         Spectrum(np.array([50.0, 60.0]), np.array([1.0]))
+
+
+@pytest.mark.parametrize("energy", [200.0, 9.99, 150.01, 0.0, -60.0, np.nan, np.inf])
+def test_no_energy_outside_the_tables_gets_the_value_at_their_rim(energy):
+    with pytest.raises(UserError, match=f"an energy is {energy:g} keV: the attenuation tables reach from 10 to 150"):
+        attenuation("water", energy)
+    with pytest.raises(UserError, match="10 to 150 keV"):
+        attenuation("bone", np.array([60.0, energy]))
+    with pytest.raises(UserError, match="10 to 150 keV"):
+        split_water_bone(torch.zeros(1), energy_kev=energy)
+    assert (attenuation("water", np.array([10.0, 150.0])) > 0).all()  # both ends belong to them
+
+
+def test_voltages_and_thicknesses_out_of_range_are_refused():
+    for kvp in (200.0, 29.0, np.nan):
+        with pytest.raises(UserError, match="give one from 30 to 150 kV"):
+            spekpy_spectrum(kvp)
+    for water_mm in (0.0, -10.0, np.inf, np.nan):
+        with pytest.raises(UserError, match="positive, finite thickness in mm"):
+            effective_energy_kev(tabulated_spectrum(120), water_mm)

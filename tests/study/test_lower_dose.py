@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from taskct.dicom import read_series
+from taskct.errors import UserError
 from taskct.scanner.exposure import i0_for_noise, middle_weights, noise_hu
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
@@ -85,3 +86,11 @@ def test_padding_stays(tmp_path):
     series = read_series(out)
     assert series.padding[:, :4].all()
     assert not series.padding[:, 4:].any()
+
+
+def test_a_dose_that_starves_the_rays_is_told_or_refused(tmp_path):
+    with pytest.warns(UserWarning, match=r"\d+ % of the rays of an object are starved"):
+        added(tmp_path / "low", n=1, dose_fraction=2e-3)
+    with pytest.raises(UserError, match="dose fraction of 1e-09 leaves nothing of an image"):
+        added(tmp_path / "none", n=1, dose_fraction=1e-9)
+    assert not (tmp_path / "none" / "low").exists()

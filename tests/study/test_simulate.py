@@ -1,13 +1,22 @@
+import json
+import re
+
 import numpy as np
 import pytest
+import torch
 
 from taskct.config import make_settings
 from taskct.errors import UserError
 from taskct.scanner.fbp import FBP
+from taskct.study.executors import do_stage
+from taskct.study.losses import Losses, task_notes, together
+from taskct.study.preview import make_preview
 from taskct.study.scan import Scanner
 from taskct.study.simulate import simulate
 from taskct.study.sources import make_sources, split_groups
+from taskct.study.stages import RunFolder
 from taskct.trials import SPLITS, check_disjoint
+from taskct.units import MU_WATER_PER_MM
 from test_dicom import save_series
 
 SMALL = {
@@ -135,3 +144,109 @@ def test_series_of_one_patient_stay_together(tmp_path):
 def test_a_series_without_a_path_is_one_clear_line():
     with pytest.raises(UserError, match=r"background\.path"):
         simulate(make_settings(SMALL, {"background": {"kind": "series"}}))
+
+
+FEW = {"trials": {"n_train": 4, "n_validation": 4, "n_fresh": 8, "n_test": 12}}
+
+
+def test_a_dose_that_leaves_nothing_of_an_image_is_refused():
+    for dose in (1e-9, 1e-4):
+        with pytest.raises(UserError, match=f"dose fraction of {dose:g} leaves nothing of an image: .*at most 25 %"):
+            simulate(make_settings(SMALL, FEW, {"scanner": {"dose_fraction": dose}}))
+
+
+def test_starved_rays_are_told_with_their_share():
+    """The share by the definition: rays whose counts vary by more than a fifth, behind a disc of water."""
+    changed = {"background": {"kind": "uniform", "mean_hu": 0, "body_mm": 300}, "scanner": {"dose_fraction": 0.01}}
+    settings = make_settings(SMALL, FEW, changed)
+    offset = Scanner(settings, "cpu").geometry.ray_offset_mm
+    chord = 2 * np.sqrt(np.maximum(150.0**2 - offset**2, 0))
+    counts = settings.scanner.i0 * 0.01 * np.exp(-MU_WATER_PER_MM * chord)
+    share = np.mean(np.sqrt(counts + settings.scanner.electronic_noise**2) / counts > 0.2)
+    with pytest.warns(UserWarning, match=r"(\d+) % of the rays of an object are starved .* and 0 % .* lost") as told:
+        simulate(settings)
+    said = float(str(told[0].message).split(" %")[0])
+    assert said / 100 == pytest.approx(share, abs=0.02)  # the grid's disc has a rim of pixels
+    with pytest.warns(UserWarning, match="starved"):
+        shown = make_preview(settings)
+    assert any("starved" in note for note in shown.notes)
+    assert dict(shown.facts)["rays starved at the low dose"].startswith(f"{said:.0f}")
+
+
+def test_places_outside_the_field_of_view_are_told_with_where():
+    settings = make_settings(SMALL, FEW, {"scanner": {"region_count": 3, "region_step_mm": 200}})
+    with pytest.warns(UserWarning, match=r"8 of 9 places of the region lie outside the field of view .*\(-200, -200\)"):
+        simulate(settings)
+    with pytest.warns(UserWarning, match="8 of 9"):
+        shown = make_preview(settings)
+    assert any("8 of 9 places" in note for note in shown.notes)
+    assert dict(shown.facts)["places of the region"] == "1 used of 9, 8 outside the field of view"
+
+
+def test_places_that_lie_in_no_tissue_are_told():
+    """Of nine places 105 mm apart a body of 150 mm holds the middle one; where most are of use nothing is said."""
+    body = {"background": {"kind": "uniform", "body_mm": 150}, "scanner": {"region_count": 3, "region_step_mm": 105}}
+    with pytest.warns(UserWarning, match=r"8 of 9 places of the region fit into none of 28 objects .*\(-105, -105\)"):
+        simulate(make_settings(SMALL, FEW, body))
+    simulate(make_settings(SMALL, FEW, body, {"scanner": {"region_step_mm": 20}}))
+
+
+def test_losses_of_parts_are_those_of_the_worst_object_and_of_any_place():
+    one, other = Losses(0.1, 0.2, 0.0, 3, 1, (True, False)), Losses(0.0, 0.3, 0.1, 4, 0, (False, False))
+    assert together([one, Losses(), other]) == Losses(0.1, 0.3, 0.1, 7, 1, (True, False))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"signal": {"preset": "lung-nodule"}, "background": {"kind": "abdomen"}}, "measured in the lung.*abdomen"),
+        ({"signal": {"preset": "lung-nodule"}}, "measured in the lung.*soft tissue"),
+        ({"signal": {"preset": "liver-metastasis"}, "background": {"kind": "thorax"}}, "measured in the liver"),
+        (
+            {
+                "signal": {"preset": "ground-glass-nodule", "site": "organ"},
+                "background": {"kind": "series", "organ": "liver"},
+            },
+            "measured in the lung, and here it lies in liver",
+        ),
+        ({"scanner": {"exposure": "mas", "energy": "poly"}}, "photons of 1 mm rows"),
+        ({"signal": {"preset": "lung-nodule"}, "background": {"kind": "thorax"}}, None),
+        ({"signal": {"preset": "lung-nodule"}, "background": {"kind": "uniform", "mean_hu": -850}}, None),
+        ({"signal": {"preset": "liver-metastasis"}}, None),
+        ({"signal": {"preset": "lung-nodule"}, "background": {"kind": "series"}}, None),
+        ({"scanner": {"exposure": "mas", "energy": "poly", "slice_mm": 3}}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_at_odds_with_the_preset_or_the_thickness_is_told(changed, said):
+    notes = list(task_notes(make_settings(changed, {"trials": {"region_pixels": 64}})))
+    if said is None:
+        assert notes == []
+    else:
+        (note,) = notes
+        assert re.search(said, note)
+
+
+def test_clustered_lumps_scale_with_their_unit():
+    """On a grid twice as coarse a unit twice as long draws the same pixels."""
+    kind = {"background": {"kind": "clustered-lumpy", "texture_hu": 20, "body_mm": 100}}
+    fine, coarse = (
+        make_sources(
+            make_settings(
+                SMALL, kind, {"background": {"cluster_unit_mm": unit}, "scanner": {"object_pixel_mm": 4 * unit}}
+            )
+        )["test"].background.texture.draw(np.random.default_rng(0), 1, n_pixels=32, pixel_mm=4 * unit)
+        for unit in (0.5, 1.0)
+    )
+    np.testing.assert_allclose(coarse, fine, atol=1e-4)
+    assert fine.std() > 5
+
+
+def test_what_was_lost_is_kept_in_the_run_folder(tmp_path):
+    few = {"scanner": {"dose_fraction": 0.01}}
+    RunFolder(tmp_path / "run", make_settings(SMALL, FEW, few), device=torch.device("cpu"))
+    told = do_stage(str(tmp_path / "run"), "simulate", device="cpu", n_threads=1)["notes"]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "stages" / "log.jsonl").read_text().splitlines()]
+    kept = [line["note"] for line in lines if line["event"] == "note" and line["stage"] == "simulate"]
+    assert kept == told
+    assert any("of the rays of an object are starved" in note for note in kept)

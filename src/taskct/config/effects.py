@@ -56,6 +56,7 @@ RULES: dict[str, tuple[Applies, str]] = {
     "background.lump_hu": (_kind("torso"), "this background.kind"),
     "background.mean_lumps": (_kind("torso"), "this background.kind"),
     "background.lump_sigma_mm": (_kind("torso", "lumpy"), "this background.kind"),
+    "background.cluster_unit_mm": (_kind("clustered-lumpy"), "this background.kind"),
     "background.n_vessels": (_kind("torso"), "this background.kind"),
     "background.shift_mm": (_kind(*FILES), "this background.kind"),
     "background.placements": (_kind(*FILES), "this background.kind"),

@@ -72,6 +72,7 @@ class BackgroundSettings(Section):
     lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
     mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
     lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso, lumpy: size of a lump (standard deviation)", "mm")
+    cluster_unit_mm: Positive = setting(0.5, "clustered-lumpy: scale, one pixel of the publication", "mm")
     n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
     region_hu: Range = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
     shift_mm: float = setting(20.0, "series, label-map: largest random shift of a slice in x and y", "mm", ge=0, le=200)

@@ -22,6 +22,13 @@ COLUMNS = (
     ("margin_mm", "margin (mm)", ".2f"),
     ("aspect", "aspect", ".2f"),
 )
+OF_SHAPES = (
+    ("exponent", "exponent", ".2f"),
+    ("n_lobes", "lobes", ".0f"),
+    ("lobe_depth", "depth of lobes", ".2f"),
+    ("outline", "outline in LIDC", ".0f"),
+)
+"""Columns of some shapes only, shown where a trial has one: 0 (or −1 for an outline) stands for none."""
 
 
 class Images(Protocol):
@@ -81,12 +88,14 @@ def write_preview(
         "trials": encode(_trials(trials, numbers, shape, pixel_mm, window_hu), "png"),
         "truth": encode(_distributions(all_truth), "svg"),
     }
+    truth = trials.truth
+    columns = [*COLUMNS, *(c for c in OF_SHAPES if (truth[c[0]] > (-1 if c[0] == "outline" else 0)).any())]
     rows = [
         [
             str(number),
             "H1" if present else "H0",
             kind,
-            *(f"{trials.truth[name][k]:{form}}" for name, _, form in COLUMNS),
+            *(f"{truth[name][k]:{form}}" for name, _, form in columns),
         ]
         for k, (number, present, kind) in enumerate(zip(numbers, trials.signal_present, shape, strict=True))
     ]
@@ -96,17 +105,13 @@ def write_preview(
         description=description,
         notes=notes,
         facts=facts,
-        columns=["trial", "hypothesis", "shape", *(text for _, text, _ in COLUMNS)],
+        columns=["trial", "hypothesis", "shape", *(text for _, text, _ in columns)],
         rows=rows,
         pictures=pictures,
         window=f"window centre {window_hu[0]:g} HU, width {window_hu[1]:g} HU",
         some_without="none" in shape,
     )
     return write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
-
-
-def _cells(trials: Images, k: int) -> list[str]:
-    return [f"{trials.truth[name][k]:{form}}" for name, _, form in COLUMNS]
 
 
 def _objects(

@@ -1,5 +1,7 @@
 """How many photons a ray starts with: tube load, bowtie filter, tube-current modulation, or a noise wanted in HU."""
 
+import math
+
 import torch
 
 from taskct.errors import UserError
@@ -51,7 +53,7 @@ def photons_per_ray(
     Raises
     ------
     UserError
-        If a quantity is not positive, or the efficiency above 1.
+        If a quantity is not positive and finite, or the efficiency above 1.
 
     Examples
     --------
@@ -63,8 +65,8 @@ def photons_per_ray(
     """
     lengths = {"n_views": n_views, "source_detector_mm": source_detector_mm, "bin_mm": bin_mm, "row_mm": row_mm}
     for name, value in {"mas": mas, **lengths}.items():
-        if not value > 0:
-            raise UserError(f"{name} is {value}: give a positive number")
+        if not 0 < value < math.inf:
+            raise UserError(f"{name} is {value}: give a positive, finite number")
     if not 0 < efficiency <= 1:
         raise UserError(f"efficiency is {efficiency}, not in (0, 1]")
     fluence = float(spectrum.photons.sum()) * (1000.0 / source_detector_mm) ** 2
@@ -241,11 +243,11 @@ def i0_for_noise(
     Raises
     ------
     UserError
-        If the target is not positive, or so high that starved rays, whose noise the theory does not describe, would
-        make up more than a twentieth of the variance.
+        If the target is not positive and finite, or so high that starved rays, whose noise the theory does not
+        describe, would make up more than a twentieth of the variance.
     """
-    if not target_hu > 0:
-        raise UserError(f"the wanted noise is {target_hu} HU: give a positive number")
+    if not 0 < target_hu < math.inf:
+        raise UserError(f"the wanted noise is {target_hu} HU: give a positive, finite number")
     # With N = i0·r and u = 1/i0 the variance is a·u + b·u²: a quadratic equation.
     squared = weights.double() ** 2
     reciprocal = torch.exp(line_integral.double()) / relative

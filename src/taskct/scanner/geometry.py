@@ -2,6 +2,17 @@
 
 The image lies in the x–y plane with the isocentre in its middle: x grows with the column, y with the row (for an
 axial CT slice: patient right to left, anterior to posterior).
+
+Exchange with other programs. In the view of angle β the source stands at (cos β, sin β) times its distance, and bins
+count along (−sin β, cos β): the point (x, y) is seen by a parallel beam at y cos β − x sin β. scikit-image's `radon`
+and ASTRA see it at x cos θ − y sin θ: they start a quarter turn from here and turn the other way about. So
+
+    θ = 90° − β, with the bins in reverse order,
+
+is the same view, for parallel and for fan beams; ASTRA's source is then at (sin θ, cos θ) in these axes (its own y
+points up, so that row 0 of an image has the largest y). For a parallel beam θ = −90° − β gives the bins in their order.
+The rotation centre is the middle of the grid, (n − 1)/2, as ASTRA's; `radon` turns about pixel n//2, half a pixel from
+it where n is even, so compare images of odd sides.
 """
 
 from dataclasses import dataclass

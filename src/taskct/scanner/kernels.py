@@ -38,7 +38,7 @@ def window_response(frequency: NDArray[np.floating], *, window: str, cutoff: flo
     Parameters
     ----------
     frequency
-        Fraction of the Nyquist frequency, from 0 to 1, any shape.
+        Fraction of the Nyquist frequency, any shape; the sign does not matter, and beyond the cutoff nothing is left.
     window, cutoff
         As in `Kernel`. With a cutoff below 1 the window is squeezed to end there.
 
@@ -128,7 +128,14 @@ def mtf(
     Returns
     -------
     MTF, 1 at frequency 0, same shape.
+
+    Raises
+    ------
+    UserError
+        If a frequency is negative or not finite, or as `window_response`.
     """
+    if not (np.isfinite(frequency) & (np.asarray(frequency) >= 0)).all():
+        raise UserError("a frequency is negative or not finite: give cycles/mm from 0 up")
     cycles = np.asarray(frequency, dtype=float) * isocenter_bin_mm
     folded = np.abs(cycles - np.round(cycles))
     ramp = np.divide(folded, cycles, out=np.ones_like(cycles), where=cycles > 0)
@@ -150,12 +157,19 @@ def mtf_frequency(level: float, *, isocenter_bin_mm: float, window: str, cutoff:
     -------
     Frequency, cycles/mm.
 
+    Raises
+    ------
+    UserError
+        If the level is not in (0, 1), or as `mtf`.
+
     Examples
     --------
     >>> [round(mtf_frequency(0.5, isocenter_bin_mm=0.705, window=k.window, cutoff=k.cutoff), 2)
     ...  for k in (KERNELS["soft"], KERNELS["sharp"])]
     [0.26, 0.39]
     """
-    frequency = np.linspace(0.0, 1.0 / isocenter_bin_mm, 20001)
+    if not 0.0 < level < 1.0:
+        raise UserError(f"the level of the MTF is {level:g}: give one between 0 and 1, such as 0.5 for MTF50")
+    frequency = np.linspace(0.0, 1.0 / isocenter_bin_mm, 20001)  # at its end the interpolation leaves nothing
     below = mtf(frequency, isocenter_bin_mm=isocenter_bin_mm, window=window, cutoff=cutoff) <= level
     return float(frequency[np.argmax(below)])

@@ -12,6 +12,7 @@ STARVATION = ("smooth", "floor")
 MIN_COUNTS = 1.0  # the logarithm needs a positive count
 GAUSSIAN_FROM = 50.0  # expected photons from which a Gaussian with the Poisson's first three moments is drawn
 STARVED = 0.2  # relative standard deviation of a count above which "smooth" smooths
+THROUGH = 0.05  # line integral from which a ray counts as passing the object: 2.5 mm of water
 WINDOW = (3, 9)  # views and bins whose mean stands in for a starved ray's
 
 
@@ -216,6 +217,35 @@ def add_noise(
         for row, measured in zip(noisy, mapped, strict=True):
             row.copy_(measured)
     return noisy
+
+
+def starved_share(
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tell how many rays are starved, and how many are lost.
+
+    Parameters
+    ----------
+    line_integral
+        Noise-free line integrals, shape `(n, n_views, n_bins)`.
+    i0, electronic_noise
+        As for `add_noise`.
+
+    Returns
+    -------
+    starved
+        Share of all rays whose relative standard deviation is above `STARVED` (fewer than 25 counts without readout
+        noise): `take_logarithm` smooths them. Shape `(n,)`.
+    lost
+        Share of the rays through the object (line integral above `THROUGH`) for which that of the mean over `WINDOW`
+        is above 1: smoothing finds nothing either. Shape `(n,)`; 0 where there is no object. From some tenths on the
+        HU of an image are off by hundreds.
+    """
+    counts = i0 * torch.exp(-line_integral)
+    relative = torch.sqrt(counts + electronic_noise**2) / counts.clamp(min=1e-30)
+    through = line_integral > THROUGH
+    lost = (relative > (WINDOW[0] * WINDOW[1]) ** 0.5) & through
+    return (relative > STARVED).double().mean(dim=(1, 2)), lost.sum(dim=(1, 2)) / through.sum(dim=(1, 2)).clamp(min=1)
 
 
 def line_integral_variance(

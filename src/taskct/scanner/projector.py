@@ -143,7 +143,8 @@ class Projector:
 
         Returns
         -------
-        Sinogram, shape `(n, n_views, n_bins)`, of the images' type, computed in float32.
+        Sinogram, shape `(n, n_views, n_bins)`, of the images' type, computed in float32. Where views start and which
+        way bins count differs from scikit-image's and ASTRA's: see `taskct.scanner.geometry`.
 
         Raises
         ------

@@ -19,6 +19,20 @@ REFERENCE_KEV = 60.0  # where units.MU_WATER_PER_MM belongs
 NEGLIGIBLE = 1e-6  # share of a spectrum's photons below which an energy is left out
 
 
+TABLE_KEV = (10.0, 150.0)
+"""Range of the attenuation tables, keV."""
+
+
+def _check_energy(energy_kev: NDArray[np.floating] | float) -> None:
+    """Raise UserError where an energy is outside the attenuation tables, which would give their rim's value."""
+    energy, (low, high) = np.asarray(energy_kev, dtype=np.float64), TABLE_KEV
+    outside = energy[~((energy >= low) & (energy <= high))]
+    if outside.size:
+        raise UserError(
+            f"an energy is {outside.ravel()[0]:g} keV: the attenuation tables reach from {low:g} to {high:g} keV"
+        )
+
+
 @lru_cache
 def _read_table(name: str) -> dict[str, NDArray[np.float64]]:
     """Columns of a CSV in `scanner/data` by name; lines that begin with # say where it comes from."""
@@ -35,7 +49,9 @@ class Spectrum:
     Raises
     ------
     ValueError
-        If the shapes differ, an energy is outside the 10–150 keV of the attenuation tables, or no photon is there.
+        If the shapes differ, or no photon is there.
+    UserError
+        If an energy is outside the 10–150 keV of the attenuation tables.
     """
 
     energy_kev: NDArray[np.float64]
@@ -46,8 +62,7 @@ class Spectrum:
     def __post_init__(self) -> None:
         if self.energy_kev.ndim != 1 or self.energy_kev.shape != self.photons.shape:
             raise ValueError(f"energy_kev is {self.energy_kev.shape} and photons {self.photons.shape}")
-        if self.energy_kev.min() < 10.0 or self.energy_kev.max() > 150.0:
-            raise ValueError("energy_kev reaches beyond 10 to 150 keV")
+        _check_energy(self.energy_kev)
         if not (self.photons >= 0).all() or not self.photons.sum() > 0:
             raise ValueError("photons must not be negative, nor all zero")
 
@@ -116,7 +131,7 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
     Parameters
     ----------
     kvp
-        Tube voltage, 30 to 150.
+        Tube voltage, 30 to 150 kV.
     anode_deg
         Anode angle, degrees.
     filters_mm
@@ -125,12 +140,14 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
     Raises
     ------
     UserError
-        If spekpy is not installed.
+        If the voltage is out of range, or spekpy is not installed.
 
     References
     ----------
     .. [1] Poludniowski et al., "SpekPy v2.0", Med. Phys. 48, 3630 (2021).
     """
+    if not 30.0 <= kvp <= TABLE_KEV[1]:
+        raise UserError(f"the tube voltage is {kvp:g} kV: give one from 30 to {TABLE_KEV[1]:g} kV")
     try:
         spekpy = importlib.import_module("spekpy")
     except ImportError as error:
@@ -161,6 +178,8 @@ def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDAr
     ------
     ValueError
         If the material is unknown.
+    UserError
+        If an energy is outside the tables.
 
     References
     ----------
@@ -173,6 +192,7 @@ def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDAr
     """
     if material not in MATERIALS:
         raise ValueError(f"material is {material!r}, not one of {MATERIALS}")
+    _check_energy(energy_kev)
     table = _read_table("attenuation.csv")
     logarithm = np.interp(np.log(energy_kev), np.log(table["energy_kev"]), np.log(table[material]))
     return np.asarray(np.exp(logarithm))
@@ -203,9 +223,17 @@ def polychromatic_line_integral(
 
 
 def effective_energy_kev(spectrum: Spectrum, water_mm: float) -> float:
-    """Find the single energy, keV, at which so much water (mm) attenuates as it does in this spectrum."""
+    """Find the single energy, keV, at which so much water (mm) attenuates as it does in this spectrum.
+
+    Raises
+    ------
+    UserError
+        If the water is not of positive, finite thickness.
+    """
+    if not 0.0 < water_mm < np.inf:
+        raise UserError(f"the water is {water_mm:g} mm thick: give a positive, finite thickness in mm")
     measured = polychromatic_line_integral(torch.tensor(water_mm, dtype=torch.float64), None, spectrum)
-    grid = np.linspace(10.0, 150.0, 2801)
+    grid = np.linspace(*TABLE_KEV, 2801)
     return float(np.interp(-measured.item() / water_mm, -attenuation("water", grid), grid))
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.config import Settings
+from taskct.study.losses import together
 from taskct.study.scan import Scanned, Scanner
 from taskct.study.sources import Source, trials_wanted
 from taskct.trials import SPLITS, Trials
@@ -135,5 +136,5 @@ def concatenate(parts: list[Scanned]) -> Scanned:
         ),
         objects_hu=np.concatenate([part.objects_hu for part in parts]),
         owner=np.concatenate([part.owner + int(k) for part, k in zip(parts, first, strict=True)]),
-        outside=max(part.outside for part in parts),
+        losses=together([part.losses for part in parts]),
     )

@@ -37,6 +37,8 @@ class Scene:
     """Of H1 or H0, at their offsets from the region's centre; where none is inserted, one that might have been."""
     inserted: NDArray[np.bool_]
     """Whether it is, `(n,)`."""
+    places: list[NDArray[np.int64]]
+    """Of every object the regions that fit it, possibly none."""
 
 
 class Draw:
@@ -112,6 +114,7 @@ class Draw:
             region=region,
             signals=replace(signals, x_mm=x_mm, y_mm=y_mm),
             inserted=present | self.settings.absent_signal.inserted,
+            places=places,
         )
 
     def places(self, object_hu: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:

@@ -123,8 +123,10 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
             answer = do_here(run, name, n_threads, workers=workers, progress=tell)
         except Exception as error:  # whatever it is, it must survive the way back
             raise _portable(error) from None
-    notes = [str(one.message) for one in caught if not issubclass(one.category, QUIET)]
-    return {**answer, "notes": list(dict.fromkeys(notes))}
+    notes = list(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, QUIET)))
+    for note in notes:  # a run folder must tell later, too, what was said of its figures
+        log(folder, "note", name, note=note)
+    return {**answer, "notes": notes}
 
 
 def do_here(

@@ -13,6 +13,7 @@ from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, middle_we
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.kernels import KERNELS, Kernel
+from taskct.scanner.noise import starved_share
 from taskct.scanner.projector import Projector
 from taskct.scanner.spectrum import (
     Spectrum,
@@ -45,6 +46,10 @@ class Beam:
     """The water beam-hardening correction, if there is a spectrum."""
     i0: torch.Tensor
     """Photons of every ray at full dose."""
+    starved: float
+    """Share of the rays of the worst object that are starved at the low dose, see `starved_share`."""
+    lost: float
+    """Share of the rays through the worst object that are lost there."""
 
     def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor) -> torch.Tensor:
         """Noise-free line integrals as measured in the objects `owner`, with those of signals added."""
@@ -158,8 +163,11 @@ class Exposure:
             The objects with everything drawn on the grid, HU.
         """
         paths = self._paths(projector, image_hu, exact, total_hu)
-        current = tube_current(measured(paths, self.spectrum), self.settings.scanner.tube_modulation)
-        return Beam(paths, self.spectrum, self.correct, i0=self.photons * self.bowtie * current[..., None])
+        s, lines = self.settings.scanner, measured(paths, self.spectrum)
+        i0 = self.photons * self.bowtie * tube_current(lines, s.tube_modulation)[..., None]
+        shares = starved_share(lines, i0=s.dose_fraction * i0, electronic_noise=s.electronic_noise)
+        starved, lost = (float(share.max()) for share in shares)
+        return Beam(paths, self.spectrum, self.correct, i0=i0, starved=starved, lost=lost)
 
     def _paths(
         self, projector: Projector, image_hu: torch.Tensor, exact: torch.Tensor | None, total_hu: torch.Tensor

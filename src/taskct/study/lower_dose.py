@@ -1,5 +1,6 @@
 """A CT series as it would have been at a lower dose: the missing noise inserted slice by slice."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.insertion import insert_noise
 from taskct.scanner.kernels import KERNELS, WINDOWS, Kernel
+from taskct.scanner.noise import starved_share
 from taskct.scanner.presets import SCANNERS
 from taskct.scanner.projector import Projector
 from taskct.setting_text import setting_text
+from taskct.study.losses import check_counts, starved_note
 from taskct.units import hu_to_mu
 
 Progress = Callable[[int, int, str], None]
@@ -73,7 +76,8 @@ def lower_dose(
     Raises
     ------
     UserError
-        If the series cannot be read or has pixels that are not square, the target exists, or a value is out of range.
+        If the series cannot be read or has pixels that are not square, the target exists, a value is out of range, or
+        the dose is so low that nothing is left of a slice.
     """
     if not 0.0 < dose_fraction < 1.0:
         raise UserError(f"the dose fraction is {dose_fraction:g}: give one in (0, 1), of the dose of the series")
@@ -107,13 +111,23 @@ def lower_dose(
         relative=tube_current(middle, tube_modulation)[0, :, None],
     )
     result = np.empty_like(series.image_hu)
+    starved, lost = 0.0, 0.0
+
+    def photons_of(lines: torch.Tensor) -> torch.Tensor:
+        nonlocal starved, lost
+        i0 = photons * tube_current(lines, tube_modulation)[..., None]
+        shares = starved_share(lines, i0=dose_fraction * i0, electronic_noise=readout)
+        starved, lost = (max(before, float(share.max())) for before, share in zip((starved, lost), shares, strict=True))
+        check_counts(lost, dose_fraction)
+        return i0
+
     for start in range(0, n, SLICES_AT_A_TIME):
         part = slice(start, min(start + SLICES_AT_A_TIME, n))
         noisy = insert_noise(
             images[part].to(device),
             projector,
             fbp,
-            i0=lambda lines: photons * tube_current(lines, tube_modulation)[..., None],
+            i0=photons_of,
             dose_fraction=dose_fraction,
             electronic_noise=readout,
             seeds=[seed * 2**32 + k for k in range(part.start, part.stop)],
@@ -121,6 +135,9 @@ def lower_dose(
         result[part] = noisy.cpu().numpy()
         if progress is not None:
             progress(part.stop, n, "")
+    note = starved_note(starved, lost)
+    if note is not None:
+        warnings.warn(note, stacklevel=2)
     write_series(result, series, target, description=f"taskct dose fraction {setting_text(dose_fraction)}, simulated")
     return target
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.study.chunks import ChunkMaker
 from taskct.study.describe import background_note, describe
-from taskct.study.simulate import warn_outside
+from taskct.study.losses import Losses
+from taskct.study.simulate import notes_of, warn_losses
 from taskct.study.sources import make_sources
 from taskct.tasks.signals import SHAPES
 from taskct.trials import Trials, crop, select
@@ -71,7 +72,8 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     maker = ChunkMaker(settings, make_sources(settings), device)
     plan = maker.plans[LOOK]
     scanned = maker.make(LOOK, 0, min(plan.chunk_trials, plan.n_trials))
-    warn_outside(scanned.outside)
+    notes = notes_of(maker, scanned.losses)
+    warn_losses(notes)
     trials, present = scanned.trials, scanned.trials.signal_present
     # Spread over the chunk: neighbours may show the same slice.
     shown = np.concatenate([_spread(np.flatnonzero(group), n_trials) for group in (present, ~present)])
@@ -89,8 +91,8 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     return Preview(
         title=settings.name,
         description=describe(settings),
-        notes=() if note is None else (note,),
-        facts=_facts(settings, maker, trials, scanned.outside),
+        notes=(*notes, *(() if note is None else (note,))),
+        facts=_facts(settings, maker, trials, scanned.losses),
         trials=Trials(
             noisy=crop(some.noisy, margin),
             reference=crop(some.reference, margin),
@@ -115,7 +117,7 @@ def _spread(index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, outside: float) -> tuple[tuple[str, str], ...]:
+def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses) -> tuple[tuple[str, str], ...]:
     """What the reader of a preview wants to know in numbers, measured on the chunk that is shown."""
     margin, geometry = settings.trials.margin_pixels, maker.scanner.geometry
     difference = crop(trials.noisy - trials.reference, margin)
@@ -129,9 +131,14 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, outside: float
     if settings.background.kind != "paired":
         scan = (
             ("photons of the central ray at full dose", f"{maker.scanner.exposure.photons:,.0f}"),
-            ("field of view", f"{geometry.field_of_view_mm:.0f} mm, {outside:.1%} of the worst object outside"),
+            ("rays starved at the low dose", f"{losses.starved:.1%} of the worst object's, {losses.lost:.1%} lost"),
+            ("field of view", f"{geometry.field_of_view_mm:.0f} mm, {losses.outside:.1%} of the worst object outside"),
             ("views measured", f"{geometry.n_views} of {geometry.views_per_turn} in a turn"),
         )
+    asked, used = settings.scanner.region_count**2, sum(losses.used)
+    if asked > 1:
+        beyond = len(maker.scanner.beyond_mm)
+        scan += (("places of the region", f"{used} used of {asked}, {beyond} outside the field of view"),)
     total = sum(plan.n_trials for plan in maker.plans.values())
     return (
         ("trials", counts),

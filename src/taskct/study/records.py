@@ -100,7 +100,7 @@ def log(run: Path, event: str, stage: str, **more: object) -> None:
     run
         The run folder.
     event
-        "start", "end" or "failed".
+        "start", "end", "failed", or "note" for a warning.
     stage
         Its name.
     more

@@ -18,6 +18,7 @@ from taskct.scanner.projector import Projector
 from taskct.study.draw import Draw, Scene
 from taskct.study.exposure import Beam, Exposure, kernel_of
 from taskct.study.insert import project_objects, project_signals
+from taskct.study.losses import Losses, check_counts
 from taskct.study.sources import Source, shown_as_they_are
 from taskct.tasks.backgrounds import AIR_HU
 from taskct.tasks.signals import Signals
@@ -38,12 +39,14 @@ class Scanned:
     """Without a signal, `(n_objects, object_pixels, object_pixels)`, HU."""
     owner: NDArray[np.int64]
     """Which object each trial shows, `(n,)`."""
-    outside: float
-    """Share of the attenuation of the worst object that lies outside the field of view, in [0, 1]."""
+    losses: Losses
+    """Of the objects."""
 
 
 class Scanner:
     """The scanner of a study: its projector, its exposure, and one reconstruction for each place of the region.
+
+    Places outside the field of view are left out: `beyond_mm` holds their centres (x, y), mm.
 
     Parameters
     ----------
@@ -65,6 +68,7 @@ class Scanner:
         self.as_they_are = shown_as_they_are(settings)
         self.geometry = make_geometry(settings)
         self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
+        self.beyond_mm: list[tuple[float, float]] = []
         self.regions = self._regions()
         self.exposure = Exposure(settings, self.geometry, device)
         self.draw = Draw(settings, np.array([region.center_mm for region in self.regions]))
@@ -97,7 +101,8 @@ class Scanner:
                 except UserError:
                     if s.region_count == 1:
                         raise
-                    continue  # a corner of the lattice beyond the field of view
+                    self.beyond_mm.append((float(x), float(y)))  # a corner of the lattice
+                    continue
                 regions.append(region)
         if not regions:
             raise UserError("no place of the region lies in the field of view: lower scanner.region_step_mm")
@@ -116,10 +121,12 @@ class Scanner:
         Raises
         ------
         UserError
-            If the region or the signals fit into none of the objects, or the signals vanish.
+            If the region or the signals fit into none of the objects, the signals vanish, or the dose is so low that
+            nothing is left of an image.
         """
         scene = self.draw.scene(source, rng, index, count, present)
-        noisy, reference = self._measure(scene, rng.integers(2**62, size=len(scene.owner)))
+        beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)  # where both doses are given, none
+        noisy, reference = self._measure(scene, beam, rng.integers(2**62, size=len(scene.owner)))
         center = self.draw.centers_mm[scene.region]
         place = {"case": scene.drawn.case[scene.owner], "region_x_mm": center[:, 0], "region_y_mm": center[:, 1]}
         truth = place | scene.signals.columns() | {"inserted": scene.inserted}
@@ -129,12 +136,23 @@ class Scanner:
             signal_present=present,
             truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
         )
-        outside = 0.0 if scene.drawn.noisy_hu is not None else self._outside(scene.total_hu)
-        return Scanned(trials, scene.total_hu, scene.owner, outside)
+        return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
 
-    def _measure(self, scene: Scene, seeds: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _losses(self, scene: Scene, beam: Beam | None) -> Losses:
+        """What the objects of a scene lost."""
+        return Losses(
+            outside=0.0 if beam is None else self._outside(scene.total_hu),
+            starved=0.0 if beam is None else beam.starved,
+            lost=0.0 if beam is None else beam.lost,
+            n_objects=len(scene.places),
+            n_without_place=sum(len(places) == 0 for places in scene.places),
+            used=tuple(bool(one) for one in np.isin(np.arange(len(self.regions)), np.concatenate(scene.places))),
+        )
+
+    def _measure(
+        self, scene: Scene, beam: Beam | None, seeds: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Noisy and reference images of every trial, HU, `(n, side, side)`."""
-        beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)  # where both doses are given, none
         side = self.regions[0].n_pixels
         noisy, reference = np.empty((2, len(scene.owner), side, side), dtype=np.float32)
         sinogram_bytes = 4 * self.geometry.n_views * self.geometry.n_bins
@@ -153,7 +171,9 @@ class Scanner:
         image, total = (torch.from_numpy(array).to(self.device) for array in (scene.drawn.image_hu, scene.total_hu))
         if self.as_they_are:  # noise may read less than air, but nothing attenuates less
             image, total = image.clamp(min=AIR_HU), total.clamp(min=AIR_HU)
-        return self.exposure.beam(self.projector, image, exact, total)
+        beam = self.exposure.beam(self.projector, image, exact, total)
+        check_counts(beam.lost, self.settings.scanner.dose_fraction)
+        return beam
 
     def _images(
         self, scene: Scene, batch: NDArray[np.int64], region: FBP, beam: Beam | None, seeds: list[int]

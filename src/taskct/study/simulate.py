@@ -16,6 +16,7 @@ from taskct import __version__
 from taskct.config import Settings, make_settings
 from taskct.errors import UserError
 from taskct.study.chunks import ChunkMaker, concatenate
+from taskct.study.losses import Losses, beyond_note, loss_notes, task_notes, together
 from taskct.study.processes import as_worker
 from taskct.study.sources import Source, make_sources
 from taskct.trials import SPLITS, PartialStore, Trials, chunk_starts, write_chunk
@@ -25,7 +26,6 @@ Chunk = tuple[str, int, int]
 """Split, first trial and number of trials."""
 
 TRIALS_PER_WORKER = 400  # a process takes seconds to start
-MAX_OUTSIDE = 0.01  # share of an object's attenuation beyond the field of view that is passed over in silence
 
 
 def simulate(
@@ -59,6 +59,7 @@ def simulate(
     """
     maker = ChunkMaker(settings, make_sources(settings) if sources is None else sources, device)
     total, done, splits = sum(plan.n_trials for plan in maker.plans.values()), 0, {}
+    losses: list[Losses] = []
     for name in SPLITS:
         parts = []
         for start, n in chunk_starts(maker.plans[name].n_trials, maker.plans[name].chunk_trials):
@@ -67,8 +68,9 @@ def simulate(
             if progress is not None:
                 progress(done, total, name)
         scanned = concatenate(parts)
-        warn_outside(scanned.outside)
+        losses.append(scanned.losses)
         splits[name] = scanned.trials
+    warn_losses(notes_of(maker, together(losses)))
     return splits
 
 
@@ -114,16 +116,16 @@ def simulate_store(
     )
     missing = store.missing()
     total = sum(plan.n_trials for plan in maker.plans.values())
-    done, outside = total - sum(n for _, _, n in missing), 0.0
+    done, losses = total - sum(n for _, _, n in missing), Losses()
     if progress is not None:
         progress(done, total, "")
     workers = max(min(workers, len(missing), (total - done) // TRIALS_PER_WORKER), 1)
     work = _alone(maker, store, missing) if workers == 1 else _shared(settings, device, store, missing, workers)
     for (name, _, n), part in work:
-        done, outside = done + n, max(outside, part)
+        done, losses = done + n, together([losses, part])
         if progress is not None:
             progress(done, total, name)
-    warn_outside(outside)
+    warn_losses(notes_of(maker, losses))
     store.finish()
 
 
@@ -142,33 +144,43 @@ def simulation_key(settings: Settings, device: torch.device | str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def warn_outside(share: float) -> None:
-    """Warn of an object that the scanner does not see whole."""
-    if share > MAX_OUTSIDE:
-        warnings.warn(
-            f"{share:.1%} of the attenuation of an object lies outside the field of view: images are too bright "
-            "towards the rim; raise scanner.n_bins or scanner.bin_mm, or make or shift the object less far",
-            stacklevel=2,
-        )
+def notes_of(maker: ChunkMaker, losses: Losses) -> list[str]:
+    """What a reader must know of how the trials came about: see `taskct.study.losses`."""
+    settings, scanner = maker.settings, maker.scanner
+    places = settings.scanner.region_count**2
+    notes = [*task_notes(settings), beyond_note(scanner.beyond_mm, places)]
+    without = maker.sources["test"].n_without_organ
+    if without:
+        organ = settings.background.organ
+        notes.append(f"{without:,} slices hold nothing of the organ (background.organ={organ}) and are left out")
+    return [note for note in notes if note is not None] + list(
+        loss_notes(losses, scanner.draw.centers_mm, in_organ=scanner.draw.in_organ)
+    )
 
 
-def _alone(maker: ChunkMaker, store: PartialStore, missing: Iterable[Chunk]) -> Iterator[tuple[Chunk, float]]:
+def warn_losses(notes: Iterable[str]) -> None:
+    """Warn of all of them."""
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+
+
+def _alone(maker: ChunkMaker, store: PartialStore, missing: Iterable[Chunk]) -> Iterator[tuple[Chunk, Losses]]:
     for chunk in missing:
         scanned = maker.make(*chunk)
         store.write(chunk[0], chunk[1], scanned.trials)
-        yield chunk, scanned.outside
+        yield chunk, scanned.losses
 
 
 def _shared(
     settings: Settings, device: torch.device | str, store: PartialStore, missing: list[Chunk], workers: int
-) -> Iterator[tuple[Chunk, float]]:
+) -> Iterator[tuple[Chunk, Losses]]:
     """Share chunks out among processes; an error in one, or an interruption, ends them all."""
     # Forking a process whose torch has started its threads may hang: start fresh ones.
     context = multiprocessing.get_context("spawn")
     arguments = (settings.model_dump(mode="json"), str(device), str(store.partial))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments)
     try:
-        waiting: dict[Future[float], Chunk] = {pool.submit(_make_chunk, *chunk): chunk for chunk in missing}
+        waiting: dict[Future[Losses], Chunk] = {pool.submit(_make_chunk, *chunk): chunk for chunk in missing}
         while waiting:
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -193,10 +205,10 @@ def _start_worker(tree: dict[str, Any], device: str, partial: str) -> None:
     _worker = ChunkMaker(settings, make_sources(settings), device), Path(partial)
 
 
-def _make_chunk(split: str, start: int, n: int) -> float:
+def _make_chunk(split: str, start: int, n: int) -> Losses:
     if _worker is None:
         raise RuntimeError("the worker was not started")
     maker, partial = _worker
     scanned = maker.make(split, start, n)
     write_chunk(partial, split, start, scanned.trials)
-    return scanned.outside
+    return scanned.losses

@@ -45,6 +45,8 @@ class Source:
     """What no two splits share: "phantoms", "slices" or "patients"."""
     n_images: int
     """Distinct phantoms or slices among the objects."""
+    n_without_organ: int = 0
+    """Slices of all splits that are left out since they hold nothing of the organ."""
 
 
 def trials_wanted(settings: Settings) -> dict[str, int]:
@@ -122,7 +124,7 @@ def _phantoms(settings: Settings, first_case: int) -> Background:
         return Uniform(**grid, **body)
     textures: dict[str, Texture] = {
         "lumpy": Lumpy(std_hu=b.texture_hu, sigma_mm=float(np.sqrt(np.prod(b.lump_sigma_mm)))),
-        "clustered-lumpy": ClusteredLumpy(std_hu=b.texture_hu),
+        "clustered-lumpy": ClusteredLumpy(std_hu=b.texture_hu, unit_mm=b.cluster_unit_mm),
         "power-law": power_law,
     }
     return Textured(**grid, **body, texture=textures[b.kind])
@@ -183,6 +185,7 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
     useful = np.arange(len(stack.image_hu))
     if organ is not None and settings.signal.site == "organ":
         useful = np.flatnonzero(organ.any(axis=(1, 2)))
+    n_without = len(stack.image_hu) - len(useful)
     # What is kept apart between the splits: patients, or the slices of the only one.
     patients = len(np.unique(stack.patient[useful])) > 1
     groups = np.unique(stack.patient[useful], return_inverse=True)[1] if patients else np.arange(len(useful))
@@ -212,7 +215,9 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
                 **grid,
             )
         n_objects = min(len(chosen) * b.placements, wanted[name])
-        sources[name] = Source(name, background, n_objects, "patients" if patients else "slices", len(chosen))
+        sources[name] = Source(
+            name, background, n_objects, "patients" if patients else "slices", len(chosen), n_without
+        )
     return sources
 
 
