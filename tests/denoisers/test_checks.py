@@ -76,6 +76,7 @@ def use(side: int = 28, **changed: object) -> Use:
         ),
         (Module(lambda x, t: torch.no_grad()(torch.square)(x)), "runs under torch.no_grad, or detaches"),
         (Module(add_in_place), r"changes in place what its own gradient needs: .*inplace=False.*; in its own words: "),
+        (Module(lambda x, t: x + nn.Parameter(torch.ones(1)).add_(1.0) if t else x), "changes in place what its own"),
         (Module(lambda x, t: (x - x).sqrt() + x), "the gradient of gain is NaN or infinite"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network
+from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network, rounds_image
 from taskct.denoisers.reach import receptive_radius
 from taskct.training.checkpoints import load_weights, save_weights
 
@@ -127,6 +127,11 @@ def test_bfloat16_keeps_the_image(name: str) -> None:
     scaled = (image - OFFSET_HU) / SCALE_HU
     of_image = float((scaled.bfloat16().float() - scaled).abs().max()) * SCALE_HU  # some 4 HU
     assert 0 < difference < 0.05 * of_image
+
+
+def test_bfloat16_lets_the_image_by(name: str) -> None:
+    """But for the network that makes the image itself; that one runs in float32 by default."""
+    assert rounds_image(make(name).network, n_pixels=33) == (name == "cnn of the image")
 
 
 @pytest.mark.skipif(

@@ -47,7 +47,10 @@ def test_responses_in_closed_form(function: object, contrast: float, level: floa
         assert found.far == pytest.approx(far, rel=0.05, abs=1e-6)
 
 
-@pytest.mark.parametrize("function", [lambda x: 0 * x, lambda x: torch.rand_like(x), lambda x: 0 * x + 5])
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: 0 * x, lambda x: torch.rand_like(x), lambda x: 0 * x + 5, lambda x: x + torch.zeros(48, 48)],
+)
 def test_what_cannot_be_told(function: object) -> None:
     assert measure_response(Through(function), n_pixels=64) is None
     assert notes_of(None, name="mine.Net") == []

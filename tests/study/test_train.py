@@ -279,6 +279,7 @@ def test_an_old_weight_norm_is_trained_saved_and_blended(simulated: Path, tmp_pa
         ("Plain", "bfloat16", "bfloat16"),
         ("Halving", "auto", "bfloat16"),
         ("cnn", "auto", "bfloat16"),
+        ("cnn of the image", "auto", "float32"),
     ],
 )
 def test_an_image_that_bfloat16_would_round_is_made_in_float32(
@@ -292,7 +293,8 @@ def test_an_image_that_bfloat16_would_round_is_made_in_float32(
 ) -> None:
     """A network whose last layer makes it, where the machine computes in bfloat16; not one that takes the noise off."""
     monkeypatch.setattr(models, "resolve_dtype", lambda dtype, device: "bfloat16" if dtype == "auto" else dtype)
-    denoiser = {"network": network if network == "cnn" else f"{networks}.{network}", "arguments": {}}
+    own: dict[str, Any] = {"cnn": {}, "cnn of the image": {"residual": False}}
+    denoiser = {"network": "cnn" if network in own else f"{networks}.{network}", "arguments": own.get(network, {})}
     run = run_with(
         simulated,
         tmp_path / "run",

@@ -101,6 +101,7 @@ def _check_pass(network: nn.Module, use: Use, side: int, where: str, *, n_images
         except UserError:
             raise
         except Exception as error:  # a user's module may raise anything
+            _refuse_in_place(error, where)
             if n_images == 1:
                 raise UserError(
                     f"{where} takes batches of images, but not one alone, as slices are denoised: give squeeze() an "
@@ -110,7 +111,7 @@ def _check_pass(network: nn.Module, use: Use, side: int, where: str, *, n_images
                 f"{where} cannot take images of {side} x {side} pixels in {mode} mode: {_advice(network, side)}; in "
                 f"its own words: {own_words(error)}"
             ) from error
-        _check_output(output, probe, f"{where} ", mode)
+        _check_output(output, probe, where, mode)
         if training:
             _check_gradient(network, output, where)
 
@@ -119,15 +120,15 @@ def _check_output(output: object, probe: torch.Tensor, where: str, mode: str) ->
     if not isinstance(output, torch.Tensor) or output.shape != probe.shape:
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise UserError(
-            f"{where}turned images of shape {tuple(probe.shape)} into {found} in {mode} mode: it must keep the "
+            f"{where} turned images of shape {tuple(probe.shape)} into {found} in {mode} mode: it must keep the "
             "shape (n, 1, height, width)"
         )
     if not output.is_floating_point():
-        raise UserError(f"{where}returned {output.dtype} in {mode} mode: it must return floating-point images")
+        raise UserError(f"{where} returned {output.dtype} in {mode} mode: it must return floating-point images")
     n_bad = int((~torch.isfinite(output)).sum())
     if n_bad:
         raise UserError(
-            f"{where}returned NaN or infinity in {n_bad} of {output.numel()} pixels of images of Gaussian noise "
+            f"{where} returned NaN or infinity in {n_bad} of {output.numel()} pixels of images of Gaussian noise "
             f"(mean 0, s.d. 1) in {mode} mode: mend its layers or their initial weights"
         )
 
@@ -138,15 +139,13 @@ def _check_gradient(network: nn.Module, output: torch.Tensor, where: str) -> Non
         return
     cut = f"{where}: no gradient of its output reaches the parameters that are to be trained: "
     if not output.requires_grad:
-        raise UserError(cut + "its forward runs under torch.no_grad, or detaches what it returns")
+        raise UserError(
+            cut + f"its forward runs under torch.no_grad, or detaches what it returns, or does not use {named[0][0]}"
+        )
     try:
         gradients = torch.autograd.grad(output.float().square().mean(), [p for _, p in named], allow_unused=True)
     except Exception as error:  # a user's module may raise anything here as well
-        if "inplace operation" in str(error):
-            raise UserError(
-                f"{where} changes in place what its own gradient needs: make that operation one that returns a new "
-                f"tensor (inplace=False, x = x + …); in its own words: {own_words(error)}"
-            ) from error
+        _refuse_in_place(error, where)
         raise UserError(
             f"{where} has no gradient, so it cannot be trained; in its own words: {own_words(error)}"
         ) from error
@@ -159,6 +158,15 @@ def _check_gradient(network: nn.Module, output: torch.Tensor, where: str) -> Non
                 f"{where}: the gradient of {name} is NaN or infinite on images of Gaussian noise (mean 0, s.d. 1): "
                 "mend its layers or their initial weights"
             )
+
+
+def _refuse_in_place(error: Exception, where: str) -> None:
+    """Name what torch refuses for its place in memory."""
+    if "inplace operation" in str(error) or "in-place operation" in str(error):
+        raise UserError(
+            f"{where} changes in place what its own gradient needs: make that operation one that returns a new "
+            f"tensor (inplace=False, x = x + …); in its own words: {own_words(error)}"
+        ) from error
 
 
 def _advice(network: nn.Module, side: int) -> str:

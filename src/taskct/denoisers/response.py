@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from taskct.denoisers.sizes import MAX_MULTIPLE, quiet_evaluation
+from taskct.denoisers.sizes import MAX_MULTIPLE, quiet_evaluation, takes
 
 LEAST_RESPONSE = 0.1
 """Share of its output's spread by which a network must answer to twice the contrast, and to 1 s.d. more everywhere."""
@@ -40,13 +40,16 @@ def measure_response(network: nn.Module, *, n_pixels: int) -> Response | None:
 
     Returns
     -------
-    The response; None if the output is the same in all pixels, as of some untrained networks, or is drawn at random.
+    The response; None if the network takes no image of this size, or its output is the same in all pixels, as of some
+    untrained networks, or is drawn at random.
     """
     image = torch.randn((1, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0))
     quarter = n_pixels // 4
     bright = image.clone()
     bright[..., n_pixels - quarter :] += 10.0
     with quiet_evaluation(network):
+        if not takes(network, n_pixels, n_pixels):
+            return None
         still = network(image.clone())
         again, double, shifted, moved = (network(x.clone()) - still for x in (image, 2 * image, image + 1, bright))
     spread = float(still.std())

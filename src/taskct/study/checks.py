@@ -83,9 +83,9 @@ def check_network(settings: Settings, device: torch.device | str = "cpu") -> Che
         notes += note_of_sizes(name=name, multiple=multiple, n_pixels=side)
         response = measure_response(padded, n_pixels=side if multiple is None else RESPONSE_PIXELS)
         notes += notes_of(response, name=name)
-        if dtype == "bfloat16" and rounds_own_image(settings):
-            notes.append(
-                f"denoiser.network {name!r} makes its image in bfloat16, which rounds the distance of every pixel from "
-                "the mean HU to 1 part in 256: training.dtype=auto runs it in float32"
-            )
+    if dtype == "bfloat16" and rounds_own_image(settings):
+        notes.append(
+            f"denoiser.network {name!r} makes its image in bfloat16, which rounds the distance of every pixel from the "
+            "mean HU to 1 part in 256: training.dtype=auto runs it in float32"
+        )
     return Checked(receptive_radius(padded, n_pixels=side), tuple(notes))

@@ -76,7 +76,7 @@ def rounds_own_image(settings: Settings) -> bool:
     """Whether bfloat16 would round the image of a study's network itself, see `rounds_image`."""
     d, t = settings.denoiser, settings.trials
     side = t.region_pixels + 2 * t.margin_pixels
-    return d.network not in NETWORKS and _rounds_image(d.network, json.dumps(d.arguments), side)
+    return _rounds_image(d.network, json.dumps(d.arguments), side)
 
 
 def twin(name: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -94,7 +94,7 @@ def _find_multiple(name: str, arguments: str) -> int:
 @functools.lru_cache
 def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
     network = twin(name, json.loads(arguments))
-    return rounds_image(network, n_pixels=n_pixels, multiple=_find_multiple(name, arguments))
+    return rounds_image(network, n_pixels=n_pixels, multiple=size_multiple(name, json.loads(arguments)))
 
 
 def load_denoiser(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
