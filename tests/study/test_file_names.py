@@ -58,22 +58,41 @@ def test_records_of_long_names_are_found_again(tmp_path: Path) -> None:
     assert list(read_records(tmp_path, names)) == names
 
 
-def test_a_grid_of_long_values_is_done_and_goes_on(tmp_path: Path) -> None:
-    """A pattern of layer names, as they stand in a settings file: once the record of its stage "was broken"."""
-    pattern = "|".join(f"^layers\\.{n}\\.(weight|bias)$" for n in range(40)) + "|.*"
-    training = {"other_head_lambda": None, "blend_lambda": None}
-    settings = tiny_settings(grid={"training.trainable": [pattern]}, training=training)
+NOTED = """
+import torch
+from torch import nn
+
+class Noted(nn.Module):
+    def __init__(self, note):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, image):
+        return image + self.layer(image)
+"""
+
+
+def test_a_grid_of_long_values_is_done_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value of 1,000 characters: once the record of its stage "was broken: put back a copy"."""
+    (tmp_path / "noted_network.py").write_text(NOTED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    long = "layer/of_%20" * 90
+    settings = tiny_settings(
+        denoiser={"network": "noted_network.Noted", "arguments": {"note": "short"}},
+        grid={"denoiser.arguments.note": [long]},
+        training={"other_head_lambda": None, "blend_lambda": None},
+    )
     assert any(len(arm.name) > 1000 for arm in arms_of(settings))
     run = RunFolder(tmp_path / "run", settings, device=torch.device("cpu"))
     parts = ["simulate", "train", "evaluate"]
     did = sweep(run, parts, Machine(threads=1)).did
-    assert sum(pattern in name for name in did) == 4  # two λ, trained and measured
+    assert sum(long in name for name in did) == 6  # the pretrained one and two λ, trained and measured
     before = files_of(run.path)
     assert not sweep(RunFolder(run.path, None, device=torch.device("cpu")), parts, Machine(threads=1)).did
     assert files_of(run.path) == before
     assert max(len(part.encode()) for name in before for part in Path(name).parts) <= 255
     arms = {arm["name"] for arm in json.loads((run.path / "summary.json").read_text())["arms"]}
-    assert any(pattern in name for name in arms)  # results have the whole name
+    assert any(long in name for name in arms)  # results have the whole name
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ENAMETOOLONG])
