@@ -19,7 +19,7 @@ import torch
 
 from command_line import Call, call, refused, study
 from taskct import __version__
-from taskct.config import dotted_settings, make_settings
+from taskct.config import dotted_settings, make_settings, range_of
 from taskct.dicom import read_series
 from taskct.study.simulate import simulate
 from taskct.study.stages import RunFolder
@@ -67,6 +67,36 @@ def test_config_prints_every_setting(call: Call) -> None:
     assert re.search(r"^scanner\.dose_fraction +0\.5 +.*\(0, 1\]", out, re.MULTILINE)
     assert re.search(r"^background\.lump_hu +[\d.]+ HU +.*\[0, 500\]", out, re.MULTILINE)
     assert re.search(r"^scanner\.filter +\w.*ram-lak \| shepp-logan", out, re.MULTILINE)
+
+
+def test_config_of_one_setting_a_group_and_a_word(call: Call, refused: Callable[..., str], study: Path) -> None:
+    code, out, _ = call("config", "dose_fraction", "--set", "scanner.dose_fraction=0.5")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["scanner.dose_fraction"],
+        ["value", "0.5"],
+        ["default", "0.25"],
+        ["range", "(0,", "1]"],
+        ["meaning", *["dose", "relative", "to", "full", "dose"]],
+    ]
+    assert "unit     kV" in call("config", "scanner.kvp")[1]
+    idle = call("config", "scanner.noise_hu", "--set", "scanner.noise_hu=20")[1]
+    assert "scanner.noise_hu has no effect with this scanner.exposure" in idle
+    # A group, of a file's values.
+    names = [name for name, _ in dotted_settings() if name.startswith("trials.")]
+    shown = call("config", study, "trials")[1].splitlines()
+    assert [line.split()[0] for line in shown[1:]] == names
+    assert re.search(r"^trials\.n_train +48 ", "\n".join(shown), re.MULTILINE)
+    # A word: in the name, the meaning or the unit, in capitals or not.
+    lines = call("config", "--filter", "DOSE")[1].splitlines()[1:]
+    found = [line.split()[0] for line in lines if not line.startswith(" ")]
+    wanted = [n for n, f in dotted_settings() if "dose" in (n + str(f.description)).lower() or "dose" in range_of(f)]
+    assert found == wanted
+    assert len(wanted) > 3
+    assert "no setting or group 'n_viws': did you mean scanner.n_views?" in refused("config", "n_viws")
+    assert "no setting mentions it" in refused("config", "--filter", "qqq")
+    assert "leave NAME and --filter out" in refused("config", "trials", "--yaml")
+    assert "2 settings files: give one" in refused("config", study, study)
 
 
 def test_config_prints_a_file_to_start_from(call: Call, tmp_path: Path, study: Path) -> None:
@@ -151,7 +181,7 @@ def test_a_wrong_setting(refused: Callable[..., str], study: Path, tmp_path: Pat
 
 def test_which_study(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert "say which study: a settings file, or --preset with one of context, demo" in refused("run", "--out", out)
+    assert "say which study: a settings file, --preset with one of context, demo" in refused("run", "--out", out)
     assert "say which study" in refused("simulate", "--out", out)
     assert "not both" in refused("run", study, "--preset", "smoke", "--out", out)
     assert "no preset 'dmo': choose one of context, demo" in refused("run", "--preset", "dmo", "--out", out)
@@ -162,12 +192,33 @@ def test_which_study(refused: Callable[..., str], study: Path, tmp_path: Path) -
     assert not out.exists()
 
 
-@pytest.mark.parametrize("args", [["run"], ["run", "--out"], ["trian"], ["run", "--sed", "3"], ["denoise", "a", "b"]])
-def test_wrong_usage(call: Call, args: list[str]) -> None:
-    code, _, err = call(*args)
-    assert code == 2
-    assert "Error: " in err
-    assert "Traceback" not in err
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["run"], "run: missing option '--out'; `taskct run --help` lists what it takes"),
+        (["run", "--out"], "option '--out' requires an argument; `taskct"),
+        (["trian"], "no such command 'trian'"),
+        (["--sed"], "no such option: --sed"),
+        (["run", "--sed", "3"], "run: no such option: --sed"),
+        (["denoise", "a", "b"], "denoise: missing argument 'OUT'; `taskct denoise --help`"),
+        (["run", "--out", "x", "--workers", "0"], "run: invalid value for '--workers': "),
+        (["run", "--out", "x", "--progress", "dots"], "'dots' is not one of 'plain', 'bar', 'none'"),
+        (["run", "--out", "x", "--summary"], "--summary is of a plan: give it with --dry-run"),
+    ],
+)
+def test_wrong_usage_is_one_line(refused: Callable[..., str], args: list[str], message: str) -> None:
+    assert message in refused(*args)
+
+
+def test_an_empty_settings_file_is_the_demo_and_says_so(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    code, out, err = call("config", tmp_path / "empty.yaml", "name")
+    assert code == 0
+    assert out.splitlines()[1].split() == ["value", "demo"]
+    assert (
+        err
+        == f"note: {tmp_path / 'empty.yaml'} holds no settings: all are those of the demo, unless --set changes them\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "report"])
@@ -207,9 +258,40 @@ def test_another_study_in_the_folder(refused: Callable[..., str], tiny_run: RunF
     before = files_of(tiny_run.path)
     args = ("run", study, "--out", tiny_run.path, "--set", "training.seeds=[0,1]")
     line = refused(*args, "--set", "scanner.dose_fraction=0.5")
-    assert "holds another study (scanner.dose_fraction is 0.25 there, 0.5 now): choose another --out folder" in line
-    assert "(seed is 0 there, 9 now)" in refused(*args, "--seed", "9")
+    assert (
+        "holds another study (scanner.dose_fraction 0.25 → 0.5), and these settings would do the trials, 2 pre" in line
+    )
+    assert "choose another --out folder" in line
+    assert "(seed 0 → 9)" in refused(*args, "--seed", "9")
     assert files_of(tiny_run.path) == before
+
+
+def test_a_finished_run_takes_a_seed_more_by_its_folder_alone(call: Call, tiny_run: RunFolder, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run)
+    common = ("--out", run, "--set", "training.seeds=[0,1,2]", "--device", "cpu", "--workers", "1")
+    code, out, err = call("run", *common, "--dry-run", "--summary")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[:7]] == [
+        ["kind", "stages", "done"],
+        ["simulate", "1", "1"],
+        ["pretrain", "3", "2"],
+        ["finetune", "12", "8"],
+        ["blend", "3", "2"],
+        ["evaluate", "19", "13"],
+        ["results", "1", "0"],
+    ]
+    assert err.startswith(
+        "note: the study of this folder changes: training.seeds [0, 1] → [0, 1, 2]; what else is done"
+    )
+    assert files_of(run) == files_of(tiny_run.path)
+    code, _, err = call("run", *common)
+    assert code == 0
+    done = [line.partition(":")[0] for line in err.splitlines() if not line.startswith("note: ")]
+    assert done[0] == "pretrain seed=2"
+    assert all(name.endswith("seed=2") for name in done[:-1])
+    assert done[-1] == "results"
+    assert call("run", "--out", run, "--device", "cpu", "--workers", "1")[2] == ""  # all of it is done
 
 
 def test_something_else_in_the_folder(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:
@@ -294,13 +376,20 @@ def test_denoise(call: Call, tiny_run: RunFolder, tmp_path: Path) -> None:
     blend = ("denoise", tiny_run.weights("lambda=0.9_seed=0"), tmp_path / "in.npy", tmp_path / "blend.npy")
     assert call(*blend, "--alpha", "0.5", "--device", "cpu")[0] == 0
     assert call("denoise", model, CT, tmp_path / "dicom", "--device", "cpu")[0] == 0
-    assert len(list((tmp_path / "dicom").iterdir())) == 1
+    (one,) = (tmp_path / "dicom").iterdir()
+    # A slice gives a slice where a file is named.
+    code, said, _ = call("denoise", model, CT, tmp_path / "x.dcm", "--device", "cpu")
+    assert (code, said) == (0, f"Denoised: {tmp_path / 'x.dcm'}\n")
+    written = pydicom.dcmread(tmp_path / "x.dcm")
+    assert np.array_equal(written.pixel_array, pydicom.dcmread(one).pixel_array)
+    assert not list(tmp_path.glob(".*.partial"))
 
 
 def test_denoise_refuses(refused: Callable[..., str], tiny_run: RunFolder, tmp_path: Path) -> None:
     model = tiny_run.weights("mse_seed=0")
     np.save(tmp_path / "in.npy", np.zeros((20, 20)))
     np.save(tmp_path / "there.npy", np.zeros((20, 20)))
+    (tmp_path / "there.dcm").write_bytes(b"mine")
     for args, message in (
         ((model, tmp_path / "in.npy", tmp_path / "there.npy"), "exists: choose another output"),
         ((model, MR, tmp_path / "out"), "modality MR"),
@@ -308,6 +397,8 @@ def test_denoise_refuses(refused: Callable[..., str], tiny_run: RunFolder, tmp_p
         ((tmp_path / "none.safetensors", CT, tmp_path / "out"), "no model"),
         ((model, CT, tmp_path / "out", "--alpha", "1.5"), "alpha is 1.5: give the task's share"),
         ((tmp_path / "in.npy", CT, tmp_path / "out"), "no model"),
+        ((model, square_series(tmp_path / "ct"), tmp_path / "y.dcm"), "a series needs a folder"),
+        ((model, CT, tmp_path / "there.dcm"), "exists: choose another output"),
     ):
         assert message in refused("denoise", *args)
     assert not (tmp_path / "out").exists()
@@ -352,6 +443,10 @@ def test_lower_dose_adds_the_missing_noise(call: Call, tmp_path: Path) -> None:
     assert middle.std() == pytest.approx(np.sqrt(3) * 10, rel=0.2)
     assert abs(middle.mean()) < 4
     assert "simulated" in pydicom.dcmread(next(out.iterdir())).SeriesDescription
+    one = next(source.iterdir())
+    args = ("--dose-fraction", "0.25", "--noise-hu", "10", "--device", "cpu")
+    assert call("lower-dose", one, tmp_path / "one.dcm", *args)[0] == 0
+    assert pydicom.dcmread(tmp_path / "one.dcm").Rows == 64
 
 
 @pytest.mark.parametrize(

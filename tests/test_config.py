@@ -252,7 +252,7 @@ def test_a_settings_file_reads_numbers_as_people_write_them(tmp_path: Path) -> N
         (b"a: 2020-13-45", "is not valid YAML"),
         (b"- 1\n- 2\n", "holds no settings"),
         (b"just words", "holds no settings"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"\xff\xfe\x00", "is no text in UTF-8"),
         (b"a: !!python/object/apply:os.getcwd []", "is not valid YAML at line 1"),
     ],
 )

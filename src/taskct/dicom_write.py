@@ -17,14 +17,36 @@ from taskct.errors import UserError
 _STORED_MAX, _STORED_PADDING = 32767, -32768  # of signed 16-bit pixels; images keep within ±32767
 
 
-def check_free(out: Path) -> None:
-    """Refuse a folder for a new series that something stands in.
+SLICE = (".dcm", ".dicom", ".ima")
+"""Endings of a file that holds one slice."""
+
+
+def is_slice(out: Path) -> bool:
+    """Whether an output is a file for one slice, by its ending, and no folder for a series."""
+    return out.suffix.lower() in SLICE and not out.is_dir()
+
+
+def check_free(out: Path, *, single: bool) -> None:
+    """Refuse an output that something stands in, or that cannot hold what is to be written.
+
+    Parameters
+    ----------
+    out
+        A folder; for one slice also a file that ends as in `SLICE`.
+    single
+        Whether the source is one slice rather than a series.
 
     Raises
     ------
     UserError
-        If `out` exists and is not an empty folder.
+        If `out` exists and is not an empty folder, or is a file for a series.
     """
+    if is_slice(out):
+        if not single:
+            raise UserError(f"{out}: a series needs a folder, and this is the name of a file; choose a folder")
+        if out.exists():
+            raise UserError(f"{out}: exists; choose another output, nothing is overwritten")
+        return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not an empty folder; choose another or remove it")
 
@@ -44,7 +66,7 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     source
         The series it was made from; its files must still be there.
     out
-        Folder to make; may exist if empty.
+        Folder to make; may exist if empty. For a single slice it may be a file that ends as in `SLICE`.
     description
         Series description, 1 to 64 printable characters, no backslash.
 
@@ -64,7 +86,7 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     if not 1 <= len(description) <= 64 or "\\" in description or not description.isprintable():
         raise UserError("series description: must be 1 to 64 printable characters, no backslash; change it")
     out = Path(out)
-    check_free(out)
+    check_free(out, single=len(image_hu) == 1)
     layout, series_uid, study_uid = layout_of(source.orientation), generate_uid(), generate_uid()
     partial = out.parent / f".{out.name}.{uuid.uuid4().hex}.partial"
     names = [f"slice_{number:04d}.dcm" for number in range(1, len(image_hu) + 1)]
@@ -75,11 +97,14 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
             dataset.SeriesDescription, dataset.SeriesInstanceUID = description, series_uid
             dataset.StudyInstanceUID = dataset.get("StudyInstanceUID") or study_uid
             dataset.save_as(partial / name, enforce_file_format=True)
+        if is_slice(out):
+            (partial / names[0]).rename(out)
+            return [out]
         if out.exists():
             out.rmdir()
         partial.rename(out)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
+        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return [out / name for name in names]

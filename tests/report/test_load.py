@@ -157,3 +157,30 @@ def test_delta_read_backwards_changes_sign(run_folder):
     forth, back = run.delta("lambda=0.9", "lambda=0", "ho"), run.delta("lambda=0", "lambda=0.9", "ho")
     assert (back.value, back.ci_low, back.ci_high) == (-forth.value, -forth.ci_high, -forth.ci_low)
     assert run.delta("mse", "low-dose", "ho") is None
+
+
+def test_the_run_of_an_earlier_taskct_is_not_sent_in_a_circle(make_run):
+    """It wrote no such file, so no evaluation by this one makes it: one line that says what does."""
+    run = make_run()
+    sizes = {"summary.json": 1, "scores.csv": 1}
+    _edit(run, "provenance.json", lambda p: p.update(stages={"results": {"wall_s": 1.0, "bytes": sizes}}))
+    (run / "groups.json").unlink()
+    with pytest.raises(
+        UserError, match=r"groups\.json is missing; the taskct that .*study\.yaml --out NEW_FOLDER`"
+    ) as caught:
+        load_run(run)
+    assert "taskct evaluate" not in str(caught.value)
+    (run / "summary.json").unlink()  # this one it did write
+    with pytest.raises(UserError, match=r"summary\.json is missing; run `taskct evaluate"):
+        load_run(run)
+
+
+def test_what_the_machine_refuses_is_named(make_run, monkeypatch):
+    run = make_run()
+
+    def refuse(self, **how):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(run), "read_text", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied; mend that"):
+        load_run(run)

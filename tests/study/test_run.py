@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from taskct.cli import app
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.study.records import FAILURES
 from taskct.study.stages import RunFolder
 from taskct.trials import SPLITS, read_trials
 from tiny_study import files_of, run_study, tiny_run, tiny_settings, tiny_yaml
@@ -47,6 +49,30 @@ def test_the_run_folder_of_the_design(tiny_run: RunFolder) -> None:
     blends = {f"{arm.parts[1].file_stem}.blend" for arm in arms_of(tiny_run.settings) if arm.alpha is not None}
     assert models == {stem + ending for stem in stems | blends for ending in (".safetensors", ".json")}
     assert not [name for name in files_of(tiny_run.path) if "partial" in name or "tmp" in name]
+
+
+def named_in_readme() -> set[str]:
+    """The words in code type of the README's list of a run folder."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## What is in a run folder")[2].partition("\n## ")[0]
+    assert section
+    return set(re.findall(r"`([^`]+)`", section))
+
+
+def test_the_readme_names_every_file_that_a_run_writes(tiny_run: RunFolder, tmp_path: Path) -> None:
+    """Every entry of the folder, and in its folders of arms and stages every ending."""
+    known = named_in_readme()
+    # What is there only while a run lasts, or when a training went wrong.
+    passing = {FAILURES, "trials.partial/", "training/", ".last-good.safetensors", ".progress", "tensorboard/"}
+    entries = {entry.name + ("/" if entry.is_dir() else "") for entry in tiny_run.path.iterdir()}
+    endings = set()
+    for folder in ("models", "evaluated", "logs", "stages"):
+        for file in (tiny_run.path / folder).iterdir():
+            found = re.match(r"(.*seed=\d+|evaluate_low-dose|simulate|results|log(?=\.lock)|)(.*)", file.name)
+            assert found is not None
+            endings.add(found[2])
+    assert {".safetensors", ".json", ".blend.safetensors", ".images.npz", ".jsonl", ".lock", "log.jsonl"} <= endings
+    assert sorted((entries | endings | passing) - known) == []
 
 
 def test_the_splits_share_no_background(tiny_run: RunFolder) -> None:

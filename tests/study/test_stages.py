@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taskct.config import Settings, to_yaml
+from taskct.config import Settings, make_settings, to_yaml
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.checks import check_network
@@ -18,6 +18,7 @@ from taskct.study.environment import environment
 from taskct.study.pipeline import sweep
 from taskct.study.records import lock_folder, write_record
 from taskct.study.stages import RunFolder, resolve_device
+from taskct.yaml_files import read_yaml
 from tiny_study import files_of, run_study, tiny_settings
 
 CPU = torch.device("cpu")
@@ -185,6 +186,18 @@ def test_a_spoilt_study(run: RunFolder, spoil: Callable[[str], str], message: st
             folder_of(run.path, settings)
         assert "study.yaml" in str(caught.value)
     assert (run.path / "study.yaml").read_text() == spoil(text)
+
+
+def test_a_study_of_an_earlier_taskct_says_how_to_do_it_anew(run: RunFolder) -> None:
+    """As `report` sends to `evaluate`, which once sent to nowhere: it has no --out."""
+    file = run.path / "study.yaml"
+    file.write_text(to_yaml(run.settings).replace("    classical: []\n", "").replace("  classical: []\n", ""))
+    with pytest.raises(
+        UserError, match=r"lacks denoiser.classical: an earlier taskct wrote it.*`taskct run .*study.yaml"
+    ):
+        folder_of(run.path)
+    again = folder_of(run.path.with_name("new"), make_settings(read_yaml(file)))  # and that works
+    assert again.settings == run.settings
 
 
 @pytest.mark.parametrize(

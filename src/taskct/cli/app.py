@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
     "report": ("study", "Write report.html from the results of a run folder."),
     "preview": ("study", "Draw a page of trials with their truth, before anything is simulated or trained at length."),
-    "config": ("study", "Print settings with their value, unit, range and meaning."),
+    "config": ("settings", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a DICOM slice or a CT series."),
     "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),
     "observe": ("observe", "Measure how well numerical observers find a signal in your images."),

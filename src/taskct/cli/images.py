@@ -28,7 +28,10 @@ def denoise(
         ),
     ],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .npy file, or a folder for DICOM.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.", show_default=False
+        ),
     ],
     alpha: Annotated[
         float | None,
@@ -70,7 +73,12 @@ def lower_dose_command(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the new series.", show_default=False)],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.", show_default=False
+        ),
+    ],
     dose_fraction: Annotated[
         float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
     ],

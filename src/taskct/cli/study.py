@@ -1,10 +1,9 @@
-"""Commands on a study and its run folder: run, simulate, train, evaluate, report, preview, config."""
+"""Commands on a study and its run folder: run, simulate, train, evaluate, report, preview."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -24,18 +23,10 @@ from taskct.cli.options import (
     Threads,
     Workers,
 )
+from taskct.cli.settings import given_settings
 from taskct.config import (
     Settings,
-    dotted_settings,
-    make_settings,
-    mentions,
-    parse_overrides,
     preset_names,
-    range_of,
-    read_preset,
-    settings_named,
-    to_yaml,
-    unit_of,
     without_effect,
 )
 from taskct.errors import UserError
@@ -51,16 +42,6 @@ from taskct.study.schedule import Outcome
 from taskct.study.stages import RunFolder, resolve_device
 from taskct.terminal import ProgressMode, fail, note, out, print_table, show_progress
 from taskct.training.ranks import is_first
-from taskct.yaml_files import read_yaml
-
-
-def _settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
-    if config is not None and preset is not None:
-        raise UserError("give either a settings file or --preset, not both")
-    base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
-    if config is not None and not base:
-        note(f"{config} holds no settings: all are those of the demo, unless --set changes them")
-    return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
 
 
 def _note_without_effect(settings: Settings) -> None:
@@ -85,7 +66,7 @@ def _open_study(
             f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
             "of a run"
         )
-    settings = _settings(config, preset, overrides, seed)
+    settings = given_settings(config, preset, overrides, seed)
     where = resolve_device(device)
     checked, margin = check_arms(settings, where), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where, read_only=read_only)
@@ -312,99 +293,10 @@ def preview(
     """
     if config is None and preset is None:
         raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
-    settings = _settings(config, preset, overrides, seed)
+    settings = given_settings(config, preset, overrides, seed)
     if not page.parent.is_dir():
         raise UserError(f"{page.parent} is no folder: choose another --out for the page")
     shown = make_preview(settings, n_trials=n_trials, device=resolve_device(device))
     _note_without_effect(settings)
     written = write_preview(page, **{field.name: getattr(shown, field.name) for field in fields(shown)})
     out.print(f"Preview: {written}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def config(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[CONFIG] [NAME]...",
-            help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
-            show_default=False,
-        ),
-    ] = None,
-    preset: Preset = None,
-    overrides: SetOption = None,
-    word: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.", show_default=False),
-    ] = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
-) -> None:
-    """Print settings with their value, unit, range and meaning.
-
-    As in: taskct config scanner.dose_fraction; taskct config training; taskct config --filter dose
-
-    All of them without a NAME. With a settings file, a preset or --set: the values they give. With --yaml: a file to
-    start a study from.
-    """
-    files = [name for name in names or [] if _is_file(name)]
-    wanted = [name for name in names or [] if not _is_file(name)]
-    if len(files) > 1:
-        raise UserError(f"{len(files)} settings files: give one")
-    settings = _settings(Path(files[0]) if files else None, preset, overrides, None)
-    if as_yaml:
-        if wanted or word is not None:
-            raise UserError("--yaml prints a whole settings file: leave NAME and --filter out")
-        sys.stdout.write(to_yaml(settings))
-        return
-    fields = dict(dotted_settings())
-    shown = list(dict.fromkeys(key for name in wanted for key in settings_named(name))) if wanted else list(fields)
-    if word is not None:
-        shown = [name for name in shown if mentions(name, fields[name], word)]
-        if not shown:
-            raise UserError(f"--filter {word}: no setting mentions it{' there' if wanted else ''}")
-    idle = {line.partition(" ")[0]: line for line in without_effect(settings)}
-    if len(shown) == 1:
-        _print_setting(shown[0], settings, idle.get(shown[0]))
-        return
-    table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
-    table.columns[1].overflow = table.columns[2].overflow = "fold"
-    for name in shown:
-        meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
-        table.add_row(name, escape(_value_text(name, settings)), escape(meaning))
-    print_table(table)
-
-
-def _is_file(name: str) -> bool:
-    """Whether an argument of `config` is a settings file and no setting's name."""
-    return name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file()
-
-
-def _value_text(name: str, settings: Settings) -> str:
-    """The value of a setting with its unit."""
-    value: Any = settings.model_dump(mode="json")
-    for part in name.split("."):
-        value = value[part]
-    return "null" if value is None else f"{value} {unit_of(dict(dotted_settings())[name])}".rstrip()
-
-
-def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
-    """Print all that is known of one setting."""
-    field = dict(dotted_settings())[name]
-    default = _value_text(name, Settings())
-    rows = {
-        "value": _value_text(name, settings),
-        "default": default,
-        "unit": unit_of(field),
-        "range": range_of(field),
-        "meaning": str(field.description or ""),
-        "note": idle or "",
-    }
-    out.print(name, highlight=False, markup=False)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for title, text in rows.items():
-        if text:
-            table.add_row(f"  {title}", escape(text))
-    print_table(table)

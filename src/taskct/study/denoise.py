@@ -14,7 +14,7 @@ from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import denoise
 from taskct.denoisers.tiling import find_reach
 from taskct.dicom import read_series, read_slice
-from taskct.dicom_write import write_series
+from taskct.dicom_write import check_free, write_series
 from taskct.errors import UserError
 from taskct.image_stack import read_npy
 from taskct.setting_text import setting_text
@@ -82,7 +82,8 @@ def denoise_path(
     source
         A `.npy` file in HU, `(height, width)` or `(n, height, width)`; a DICOM slice; or a folder with one series.
     target
-        A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty.
+        A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty, or for a single slice a
+        file that ends in .dcm.
     alpha
         α in [0, 1]: the result is (1 − α) · control + α · task, in HU; see `load_model`.
     tile
@@ -111,13 +112,18 @@ def denoise_path(
     if target.exists() and (array or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists: choose another output, nothing is overwritten")
     if array != (target.suffix == ".npy"):
-        wanted = "the output of a .npy file is a .npy file" if array else "the output of DICOM is a folder"
+        wanted = (
+            "the output of a .npy file is a .npy file"
+            if array
+            else "the output of DICOM is a folder, or a .dcm file for one slice"
+        )
         raise UserError(f"{wanted}, not {target.name}")
     if array:
         images = read_npy(source)
         result = run(images if images.ndim == 3 else images[None])
         write_npy(target, result if images.ndim == 3 else result[0])
         return target
+    check_free(target, single=not source.is_dir())
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
     # The network takes slices one by one, so a leaning stack does not matter.

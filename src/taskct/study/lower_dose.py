@@ -48,7 +48,7 @@ def lower_dose(
     source
         A folder with one CT series, or a DICOM slice.
     target
-        Folder for the new series; must not exist or be empty.
+        Folder for the new series; must not exist or be empty. For a single slice it may be a file that ends in .dcm.
     dose_fraction
         In (0, 1).
     noise_hu
@@ -85,7 +85,7 @@ def lower_dose(
         raise UserError(f"no scanner model {model!r}: choose one of {', '.join(SCANNERS)}")
     if kernel not in KERNELS and kernel not in WINDOWS:
         raise UserError(f"no kernel {kernel!r}: choose one of {', '.join([*KERNELS, *WINDOWS])}")
-    check_free(target)
+    check_free(target, single=not source.is_dir())
     series = read_series(source) if source.is_dir() else read_slice(source)
     n, height, width = series.image_hu.shape
     if height != width or not np.isclose(*series.pixel_mm, rtol=1e-4):

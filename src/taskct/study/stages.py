@@ -107,7 +107,10 @@ class RunFolder:
             tree = read_yaml(file)
             settings = make_settings(tree)
         except UserError as error:
-            raise UserError(f"{file} is broken, or another version's: {error}") from error
+            raise UserError(
+                f"{file} is broken, or another version's ({error}): put back a copy, or do the study anew in another "
+                "--out folder"
+            ) from error
         given = by_name(tree)
         missing = [name for name in by_name(settings.model_dump(mode="json")) if name not in given]
         if missing:

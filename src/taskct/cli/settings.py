@@ -1,0 +1,133 @@
+"""The settings that a command line asks for, and the command that prints them: config."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from taskct.cli.app import app
+from taskct.cli.options import Preset, SetOption
+from taskct.config import (
+    Settings,
+    dotted_settings,
+    make_settings,
+    mentions,
+    parse_overrides,
+    range_of,
+    read_preset,
+    settings_named,
+    to_yaml,
+    unit_of,
+    without_effect,
+)
+from taskct.errors import UserError
+from taskct.terminal import note, out, print_table
+from taskct.yaml_files import read_yaml
+
+
+def given_settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
+    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes.
+
+    Raises
+    ------
+    UserError
+        If both are given, or something is not allowed.
+    """
+    if config is not None and preset is not None:
+        raise UserError("give either a settings file or --preset, not both")
+    base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
+    if config is not None and not base:
+        note(f"{config} holds no settings: all are those of the demo, unless --set changes them")
+    return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
+
+
+@app.command()
+def config(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG] [NAME]...",
+            help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Preset = None,
+    overrides: SetOption = None,
+    word: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.", show_default=False),
+    ] = None,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
+) -> None:
+    """Print settings with their value, unit, range and meaning.
+
+    As in: taskct config scanner.dose_fraction; taskct config training; taskct config --filter dose
+
+    All of them without a NAME. With a settings file, a preset or --set: the values they give. With --yaml: a file to
+    start a study from.
+    """
+    files = [name for name in names or [] if _is_file(name)]
+    wanted = [name for name in names or [] if not _is_file(name)]
+    if len(files) > 1:
+        raise UserError(f"{len(files)} settings files: give one")
+    settings = given_settings(Path(files[0]) if files else None, preset, overrides, None)
+    if as_yaml:
+        if wanted or word is not None:
+            raise UserError("--yaml prints a whole settings file: leave NAME and --filter out")
+        sys.stdout.write(to_yaml(settings))
+        return
+    fields = dict(dotted_settings())
+    shown = list(dict.fromkeys(key for name in wanted for key in settings_named(name))) if wanted else list(fields)
+    if word is not None:
+        shown = [name for name in shown if mentions(name, fields[name], word)]
+        if not shown:
+            raise UserError(f"--filter {word}: no setting mentions it{' there' if wanted else ''}")
+    idle = {line.partition(" ")[0]: line for line in without_effect(settings)}
+    if len(shown) == 1:
+        _print_setting(shown[0], settings, idle.get(shown[0]))
+        return
+    table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = table.columns[2].overflow = "fold"
+    for name in shown:
+        meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
+        table.add_row(name, escape(_value_text(name, settings)), escape(meaning))
+    print_table(table)
+
+
+def _is_file(name: str) -> bool:
+    """Whether an argument of `config` is a settings file and no setting's name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file()
+
+
+def _value_text(name: str, settings: Settings) -> str:
+    """The value of a setting with its unit."""
+    value: Any = settings.model_dump(mode="json")
+    for part in name.split("."):
+        value = value[part]
+    return "null" if value is None else f"{value} {unit_of(dict(dotted_settings())[name])}".rstrip()
+
+
+def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
+    """Print all that is known of one setting."""
+    field = dict(dotted_settings())[name]
+    default = _value_text(name, Settings())
+    rows = {
+        "value": _value_text(name, settings),
+        "default": default,
+        "unit": unit_of(field),
+        "range": range_of(field),
+        "meaning": str(field.description or ""),
+        "note": idle or "",
+    }
+    out.print(name, highlight=False, markup=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, text in rows.items():
+        if text:
+            table.add_row(f"  {title}", escape(text))
+    print_table(table)
