@@ -20,6 +20,7 @@ AREAS = {
     "localization": "Detection with localization, and learning curves",
     "ideal_observers": "Approximations of the ideal observer",
     "mrmc": "Multi-reader multi-case analysis",
+    "shared_backgrounds": "A study whose test trials share backgrounds",
 }
 HEAD = """# Validation
 

@@ -14,7 +14,7 @@ from taskct.metrics.clustered import clustered_difference, clustered_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
-from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.intervals import Interval
 from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_interval, lroc_ratings
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
@@ -247,13 +247,11 @@ def _performance(
         )
         if clusters is None:
             lroc = lroc_interval(t_present, t_absent, correct, confidence=confidence)
-            located = correct_fraction(correct, confidence=confidence)
         else:
             rated = lroc_ratings(t_present, t_absent, correct)
             lroc = clustered_interval(rated, t_absent, clusters, confidence=confidence)
-            located = bootstrap_interval(
-                correct.astype(float), clusters=clusters.present, confidence=confidence, seed=0
-            )
+        cases = None if clusters is None else clusters.present
+        located = correct_fraction(correct, clusters=cases, confidence=confidence)
     return Performance(
         auc=area,
         method=method,
