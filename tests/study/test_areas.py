@@ -12,7 +12,7 @@ from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.study.areas import area_difference, area_interval, by_group, retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
-from taskct.study.ratings import ratings_of_run
+from taskct.study.ratings import ratings_of_run, shared_note
 from taskct.study.resampling import unit_of
 from taskct.study.stages import RunFolder
 from taskct.trials import TRUTH, Trials
@@ -112,6 +112,13 @@ def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder)
     # scores.csv has nine digits, which may turn a tie of 40 trials.
     assert row["delta_auc"] == pytest.approx(-found.auc, abs=1e-6)
     assert row["ci_low"] == pytest.approx(-found.ci_high, abs=1e-4)
+
+
+def test_a_reader_study_of_a_run_says_that_its_trials_share_backgrounds(tmp_path):
+    for cases, said in ((np.arange(N), False), (np.arange(N) // 6, True)):
+        (tmp_path / "task.json").write_text(json.dumps({"resampling": unit_of(test_of(cases)).as_json()}))
+        assert ("intervals are too narrow" in (shared_note(tmp_path) or "")) is said
+    assert shared_note(tmp_path / "ratings.csv") is None
 
 
 def test_each_task_by_itself() -> None:

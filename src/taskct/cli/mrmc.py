@@ -17,7 +17,7 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
-from taskct.study.ratings import export_ratings, read_ratings
+from taskct.study.ratings import export_ratings, read_ratings, shared_note
 from taskct.terminal import note, out, print_table
 
 
@@ -76,6 +76,8 @@ def mrmc(
     found = analyze(ratings, confidence=confidence)
     adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
     notes = list(found.notes)
+    if (shared := shared_note(source)) is not None:
+        notes.append(shared)
     margins: dict[str, tuple[Comparison, ...]] = {}
     sizes: dict[str, tuple[StudyPower, ...]] = {}
     if (margin is not None or detect is not None) and not found.differences:

@@ -1,6 +1,7 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from taskct.errors import UserError
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.ratings_files import read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 
-SCORES = "scores.csv"
+SCORES, TASK = "scores.csv", "task.json"
 
 
 def read_ratings(source: Path, *, observer: str | None = None) -> Ratings:
@@ -47,6 +48,26 @@ def _read(source: Path, observer: str | None) -> Ratings:
     if not source.exists():
         raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
     return read_ratings_csv(source) if source.suffix.lower() == ".csv" else read_imrmc(source)
+
+
+def shared_note(source: Path) -> str | None:
+    """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know.
+
+    Parameters
+    ----------
+    source
+        What ratings were read from; only a run folder can share.
+    """
+    try:
+        unit = json.loads((source / TASK).read_text(encoding="utf-8"))["resampling"]["unit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a ratings file, or a run of another version
+    if unit == "trial":
+        return None
+    return (
+        "the trials of this run share backgrounds, and cases are taken as independent here: these intervals are too "
+        "narrow and p too small; retraining.json has the differences over seeds and backgrounds"
+    )
 
 
 def export_ratings(target: Path, ratings: Ratings) -> None:
