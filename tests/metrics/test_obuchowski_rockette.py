@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import chi2, f, norm, t, ttest_1samp, ttest_rel
 
 from taskct.errors import UserError
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import delong_covariance
@@ -233,3 +234,28 @@ def test_impossible_studies_are_one_clear_line(change, message):
     with pytest.raises(UserError, match=message) as caught:
         obuchowski_rockette(change(study()))
     assert "\n" not in str(caught.value)
+
+
+def test_clusters_of_copies_are_their_cases():
+    """DeLong's covariance for single cases, and the same again where every case comes several times in a cluster."""
+    ratings = study(n_present=12, n_absent=10, decimals=3)
+    present = ratings.signal_present
+    single = obuchowski_rockette(ratings)
+    for copies in (1, 5):
+        many = replace(
+            ratings,
+            scores=np.repeat(ratings.scores, copies, axis=2),
+            signal_present=np.repeat(present, copies),
+            cases=tuple(map(str, range(len(present) * copies))),
+        )
+        case = np.repeat(np.arange(len(present)), copies)
+        clusters = Clusters.of(case[many.signal_present], case[~many.signal_present])
+        found = obuchowski_rockette(many, clusters=clusters)
+        for name in ("random_readers_random_cases", "fixed_readers"):
+            for pair, wanted in getattr(single, name).differences.items():
+                assert astuple(getattr(found, name).differences[pair]) == pytest.approx(astuple(wanted), rel=1e-9)
+        # As cases of their own the copies would narrow it.
+        if copies > 1:
+            assert obuchowski_rockette(many).var_error < 0.3 * found.var_error
+    with pytest.raises(ValueError, match="independent"):
+        obuchowski_rockette(many, clusters=clusters, covariance="jackknife")

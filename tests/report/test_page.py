@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -241,3 +242,59 @@ def test_retraining_stands_on_the_page_of_several_seeds(make_run, n_seeds):
     page = write_report(make_run(n_seeds=n_seeds)).read_text(encoding="utf-8")
     assert ("The same differences over 2 training seeds" in page) == (n_seeds == 2)
     assert ("+0.040 [+0.012, +0.068]" in page.replace("\N{NO-BREAK SPACE}", " ")) == (n_seeds == 2)
+
+
+def test_navigation_words_stand_apart(page):
+    assert "Trade-off ROC curves Images Templates Numbers Hallucination check Choices Settings How to" in page.words
+
+
+@pytest.mark.parametrize(
+    "missing", [["mse"], ["lambda=0.9"], ["lambda=0"], ["lambda=0", "lambda=0.9", "mse", "low-dose"]]
+)
+def test_an_arm_may_lack_an_observer(make_run, missing):
+    """Where an observer could not be fitted to an arm, the page is there without it."""
+    run = make_run()
+    summary = json.loads((run / "summary.json").read_text())
+    for arm in summary["arms"]:
+        if arm["name"] in missing:
+            del arm["observers"]["ho"]
+    summary["paired"] = [
+        row for row in summary["paired"] if row["observer"] != "ho" or not {row["arm"], row["versus"]} & set(missing)
+    ]
+    (run / "summary.json").write_text(json.dumps(summary))
+    tradeoff = json.loads((run / "tradeoff.json").read_text())
+    tradeoff["observers"]["ho"] = {"curves": None, "within_tolerance": None, "monotone": None}
+    (run / "tradeoff.json").write_text(json.dumps(tradeoff))
+    choices = json.loads((run / "choices.json").read_text())
+    for row in choices["validation"]:
+        if row["arm"] in missing:
+            del row["auc"]["ho"]
+            del choices["regularization"][row["arm"]]["ho"]
+    (run / "choices.json").write_text(json.dumps(choices))
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    row = next(r for r in page.rows if r[0] == "fresh HO" and len(r) == 7)
+    columns = {"low-dose": 1, "mse": 2, "lambda=0": 3, "lambda=0.9": 4}
+    assert {name for name, column in columns.items() if row[column] == "–"} == set(missing)
+
+
+def test_p_of_retraining_goes_with_the_others(make_run):
+    for n, shown in ((9, False), (200, True)):
+        run = make_run(n_seeds=2, n_backgrounds=n)
+        page = Page(write_report(run).read_text(encoding="utf-8"))
+        (row,) = [r for r in page.rows if r[:2] == ["λ = 0.9", "λ = 0"] and any("0.012" in cell for cell in r)]
+        assert any("p 0.007" in cell for cell in row) is shown
+        assert "Obuchowski–Rockette, clustered covariance" in page.words
+        shutil.rmtree(run)
+
+
+def test_a_group_without_an_interval_says_so(make_run):
+    run = make_run()
+    rows = [
+        {"arm": "lambda=0", "seed": 0, "observer": "ho", "group": name, "n_present": 9, "n_absent": 9, "auc": 0.8}
+        | {"ci_low": low, "ci_high": high}
+        for name, low, high in (("liver", None, None), ("lung", 0.7, 0.9))
+    ]
+    (run / "groups.json").write_text(json.dumps({"rows": rows}))
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert ["λ = 0", "liver", "–", "–", "0.800 [–]", "–"] in page.rows
+    assert ["λ = 0", "lung", "–", "–", "0.800 [0.700, 0.900]", "–"] in page.rows

@@ -12,7 +12,7 @@ from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.study.areas import area_difference, area_interval, by_group, retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
-from taskct.study.ratings import ratings_of_run
+from taskct.study.ratings import ratings_of_run, shared_note
 from taskct.study.resampling import unit_of
 from taskct.study.stages import RunFolder
 from taskct.trials import TRUTH, Trials
@@ -67,6 +67,42 @@ def test_seeds_are_the_readers():
     assert retraining(arm_results(1), pair, unit_of(test_of(np.arange(N)))) == []
 
 
+def test_seeds_are_readers_of_shared_backgrounds_too():
+    """Copies of trials on their backgrounds say what the trials do; the other analysis of those agrees nearly."""
+    results, pair = arm_results(3), [("lambda=0.9", "lambda=0")]
+    (plain,) = retraining(results, pair, unit_of(test_of(np.arange(N))))
+    copied = [dataclasses.replace(r, scores={"ho": np.repeat(r.scores["ho"], 4)}) for r in results]
+    image = np.zeros((4 * N, 4, 4), dtype=np.float32)
+    truth = {key: np.zeros(4 * N) for key in TRUTH} | {"case": np.repeat(np.arange(N), 4).astype(float)}
+    (shared,) = retraining(copied, pair, unit_of(Trials(image, image, np.repeat(PRESENT, 4), truth)))
+    assert shared["delta_auc"] == pytest.approx(plain["delta_auc"], abs=1e-12)
+    width, wanted = (row["ci_high"] - row["ci_low"] for row in (shared, plain))
+    # Four copies as trials of their own would halve it. The two analyses differ in degrees of freedom and small parts.
+    assert width == pytest.approx(wanted, rel=0.2)
+    assert [shared["n_seeds"], shared["observer"]] == [3, "ho"]
+
+
+def test_an_observer_that_a_seed_lacks_has_no_row():
+    results, pair = arm_results(2), [("lambda=0.9", "lambda=0")]
+    del results[3].scores["ho"]
+    assert retraining(results, pair, unit_of(test_of(np.arange(N)))) == []
+
+
+def test_a_group_with_one_background_of_a_class_has_no_interval():
+    cases = np.where(np.arange(N) < N // 2, 0, np.arange(N) // 6)
+    unit = unit_of(test_of(cases))
+    assert unit.cases is not None
+    group = (np.arange(N) >= N // 2).astype(np.int64)
+    (result, *_) = arm_results(1)
+    rows = by_group([result], group, ("one", "many"), unit)
+    assert [(row["group"], np.isnan(row["ci_low"]), np.isnan(row["ci_high"])) for row in rows] == [
+        ("one", True, True),
+        ("many", False, False),
+    ]
+    t, inside = result.scores["ho"], group == 0
+    assert rows[0]["auc"] == delong_interval(t[inside & PRESENT], t[inside & ~PRESENT]).value
+
+
 def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder):
     rows = json.loads((tiny_run.path / "retraining.json").read_text())["rows"]
     row = next(r for r in rows if (r["arm"], r["versus"], r["observer"]) == ("lambda=0.9", "lambda=0", "slnn_joint"))
@@ -76,6 +112,13 @@ def test_a_run_says_the_same_by_its_file_and_by_the_command(tiny_run: RunFolder)
     # scores.csv has nine digits, which may turn a tie of 40 trials.
     assert row["delta_auc"] == pytest.approx(-found.auc, abs=1e-6)
     assert row["ci_low"] == pytest.approx(-found.ci_high, abs=1e-4)
+
+
+def test_a_reader_study_of_a_run_says_that_its_trials_share_backgrounds(tmp_path):
+    for cases, said in ((np.arange(N), False), (np.arange(N) // 6, True)):
+        (tmp_path / "task.json").write_text(json.dumps({"resampling": unit_of(test_of(cases)).as_json()}))
+        assert ("these intervals are too narrow" in (shared_note(tmp_path) or "")) is said
+    assert shared_note(tmp_path / "ratings.csv") is None
 
 
 def test_each_task_by_itself() -> None:

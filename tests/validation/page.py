@@ -23,6 +23,7 @@ AREAS = {
     "mrmc": "Multi-reader multi-case analysis",
     "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
     "sizing": "Sizing of reader studies",
+    "shared_backgrounds": "A study whose test trials share backgrounds",
 }
 HEAD = """# Validation
 

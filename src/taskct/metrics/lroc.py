@@ -8,10 +8,10 @@ AUC (weights, bootstrap, several readers) becomes a method for the LROC area by 
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from taskct.errors import UserError
-from taskct.metrics.intervals import Interval, check_confidence
+from taskct.metrics.intervals import Interval
+from taskct.metrics.rates import rate_interval
 from taskct.metrics.roc import PairedDifference, auc, delong_covariance, delong_interval, paired_delong, roc_curve
 
 
@@ -59,13 +59,17 @@ def correct_localization(
     return np.asarray(distance_mm <= radius_mm, dtype=np.bool_)
 
 
-def correct_fraction(correct: NDArray[np.bool_], *, confidence: float = 0.95) -> Interval:
-    """Fraction of signal-present trials that were located correctly, with its exact binomial interval.
+def correct_fraction(
+    correct: NDArray[np.bool_], *, clusters: NDArray[np.integer] | None = None, confidence: float = 0.95
+) -> Interval:
+    """Fraction of signal-present trials that were located correctly, with its interval; see `rate_interval`.
 
     Parameters
     ----------
     correct
         One for each signal-present trial, bool, shape `(n_present,)`.
+    clusters
+        Label of the case that each trial came from, shape `(n_present,)`. Left out: every trial on its own.
     confidence
         Coverage wanted, in (0, 1).
 
@@ -87,13 +91,10 @@ def correct_fraction(correct: NDArray[np.bool_], *, confidence: float = 0.95) ->
     >>> correct_fraction(np.array([True, True, False, True])).value
     0.75
     """
-    check_confidence(confidence)
     correct = np.asarray(correct)
     if correct.ndim != 1 or correct.size == 0 or correct.dtype != np.bool_:
         raise ValueError(f"correct must be bool, of shape (n_present,), not {correct.dtype} of {correct.shape}")
-    n_correct = int(correct.sum())
-    bounds = binomtest(n_correct, len(correct)).proportion_ci(confidence, method="exact")
-    return Interval(n_correct / len(correct), float(bounds.low), float(bounds.high))
+    return rate_interval(correct, clusters=clusters, confidence=confidence)
 
 
 def lroc_ratings(

@@ -71,7 +71,8 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
 def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
     """Ratings and notes on their source."""
     if source.is_dir():
-        return ratings_of_run(source, observer), _shared_note(source)
+        shared = shared_note(source)
+        return ratings_of_run(source, observer), () if shared is None else (shared,)
     if observer is not None:
         raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
     if not source.exists():
@@ -80,25 +81,6 @@ def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]
         return read_ratings_csv(source), ()
     ratings = read_imrmc(source)
     return ratings, header_notes(source, ratings)
-
-
-def _shared_note(run: Path) -> tuple[str, ...]:
-    """A note if test trials of a run share backgrounds, which an analysis of readers and cases does not know of."""
-    path = run / TASK
-    if not path.is_file():
-        return ()
-    try:
-        task = json.loads(path.read_text(encoding="utf-8"))
-        n_trials, n_backgrounds = (int(task[key]["test"]) for key in ("n_trials", "n_backgrounds"))
-        kind = str(task["group_name"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: broken ({error}); evaluate the run again") from error
-    if n_backgrounds >= n_trials:
-        return ()
-    return (
-        f"the {n_trials} test trials of this run share {n_backgrounds} {kind}, but here they count as independent "
-        "cases: intervals can be much too narrow and p too small; the run's report knows which trials belong together",
-    )
 
 
 def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:
@@ -117,6 +99,26 @@ def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tu
         raise UserError("every arm is named by --versus: name those to compare with them by --arm")
     pairs = tuple(product(arms, versus) if versus else combinations(arms, 2))
     return ratings.part(modalities=[ratings.modalities.index(name) for name in (*arms, *versus)]), pairs
+
+
+def shared_note(source: Path) -> str | None:
+    """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know.
+
+    Parameters
+    ----------
+    source
+        What ratings were read from; only a run folder can share.
+    """
+    try:
+        unit = json.loads((source / TASK).read_text(encoding="utf-8"))["resampling"]["unit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a ratings file, or a run of another version
+    if unit == "trial":
+        return None
+    return (
+        "the test trials of this run share backgrounds, but here they count as independent cases: these intervals are "
+        "too narrow and p too small; retraining.json has the differences over seeds and backgrounds"
+    )
 
 
 def export_ratings(target: Path, ratings: Ratings) -> None:

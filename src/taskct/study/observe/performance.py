@@ -10,7 +10,7 @@ from taskct.metrics.clustered import Clusters, clustered_interval
 from taskct.metrics.clustered_readers import clustered_readers_interval
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
-from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.intervals import Interval
 from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_ratings
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
@@ -50,12 +50,8 @@ def perform(
     if found:
         correct = np.stack([_correct(place[present], task, test[present]) for place in found])
         lroc, _ = _area(lroc_ratings(t_present, t_absent, correct), t_absent, clusters, confidence)
-        if clusters is None:
-            located = correct_fraction(correct[0], confidence=confidence)
-        else:
-            located = bootstrap_interval(
-                correct[0].astype(float), clusters=clusters.present, confidence=confidence, seed=0
-            )
+        cases = None if clusters is None else clusters.present
+        located = correct_fraction(correct[0], clusters=cases, confidence=confidence)
     return Performance(
         auc=area,
         method=method,
