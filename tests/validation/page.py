@@ -20,6 +20,7 @@ AREAS = {
     "localization": "Detection with localization, and learning curves",
     "ideal_observers": "Approximations of the ideal observer",
     "mrmc": "Multi-reader multi-case analysis",
+    "observing": "Observers on a user's images",
 }
 HEAD = """# Validation
 
