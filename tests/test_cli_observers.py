@@ -75,6 +75,8 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     assert "paired by names of files" in out
     assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
     assert "(TPF)" in out
+    tables = out[: out.index("Intervals")].splitlines()
+    assert max(map(len, tables)) <= 80, tables  # a terminal of 80 columns folds no line
     assert "if Gaussian: AUC" in out
     assert "npw: the images not inferior to those of --versus within 0.05: shown" in out
     assert "npw: the images equivalent to those of --versus within 0.05: not shown" in out

@@ -191,7 +191,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
     other = others[0] if others else None
     notes += [note for one in performances for reading in one.readings for note in reading.notes]
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
-        notes.append(one_set_only(work.n_learned(sets)))
+        notes.append(one_set_only(task, work.train))
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
     if other is not None:
