@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +75,8 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     assert "paired by names of files" in out
     assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
     assert "(TPF)" in out
+    tables = out[: out.index("Intervals")].splitlines()
+    assert max(map(len, tables)) <= 80, tables  # a terminal of 80 columns folds no line
     assert "if Gaussian: AUC" in out
     assert "npw: the images not inferior to those of --versus within 0.05: shown" in out
     assert "npw: the images equivalent to those of --versus within 0.05: not shown" in out
@@ -361,3 +364,33 @@ def test_a_site_is_in_the_image(refused, folders):
     assert "--site is 16,3; it must lie in the image: rows 0 to 15" in refused(*args, "16,3")
     assert "give the row and the column" in refused(*args, "3")
     assert "must lie in the image" in refused(*args, "nan,3")
+
+
+LCD_CT = Path(__file__).parents[1] / ".." / "shared" / "data" / "lcd_ct_small"
+
+
+@pytest.mark.skipif(not LCD_CT.is_dir(), reason="the low-contrast phantom's ten repeats are not here")
+def test_ten_repeats_of_a_phantom_prove_nothing(call, tmp_path):
+    # The headers of these files are wrong: see the README beside them. A rod of 10 mm and 3 HU, 20 × 20 pixels.
+    names = []
+    for kind, words, offset in (("DL_denoised", ">u2", 32768 + 1000), ("fbp", "<i2", 1000)):
+        for of_class in ("signal_present", "signal_absent"):
+            files = sorted((LCD_CT / kind / "dose_100" / of_class).glob("*.raw"))
+            stack = np.stack([np.fromfile(file, words).reshape(256, 256)[150:170, 85:105] for file in files])
+            names.append(tmp_path / f"{kind}_{of_class}.npy")
+            np.save(names[-1], stack.astype(np.float32) - offset)
+    args = ("--present", names[0], "--absent", names[1], "--versus", names[2], "--versus", names[3], "--margin", 0.05)
+    code, out, err = call("observe", *args, "--train-share", 0.7, "--observers", "npwe", "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    found = content["observers"]["npwe"]
+    assert content["test"] == {"present": 3, "absent": 3, "cases": None}
+    difference = found["difference"]
+    # DeLong's formula gives 0.778 [0.291, 1.265] and p = 0.0017 from these six images.
+    assert difference["delta_auc"] == pytest.approx(7 / 9)
+    assert difference["ci_high"] == 1.0
+    assert difference["p_value"] is None
+    assert difference["p_holm"] is None
+    assert "equivalence" not in found
+    assert "no p: 3 + 3 test trials" in err
+    assert content["paired_by"] == "numbers in the file"

@@ -24,6 +24,7 @@ AREAS = {
     "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
     "sizing": "Sizing of reader studies",
     "shared_backgrounds": "A study whose test trials share backgrounds",
+    "observing": "Observers on a user's images",
 }
 HEAD = """# Validation
 

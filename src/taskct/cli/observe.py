@@ -212,9 +212,12 @@ def observe_command(
         note(line)
     for name, why in found.failed.items():
         note(f"{name} has no result: {why}")
+    said: dict[str, list[str]] = {}
     for one in found.observers:
         for line in one.notes:
-            note(f"{one.name}: {line}")
+            said.setdefault(line, []).append(one.name)
+    for line, of_observers in said.items():  # once, whoever it is about
+        note(f"{', '.join(of_observers)}: {line}")
 
 
 def _told(covariance: Path | None, signals: list[Path]) -> Known:

@@ -62,6 +62,8 @@ def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> No
         write_text(partial / "scores.csv", _scores_csv(found))
         for one in found.observers:
             about = f"taskct observe: {one.name}; readers are training sets, modalities sets of images"
+            if found.about["test"]["cases"] is not None:
+                about += f"; the trials are of {found.about['test']['cases']} cases, so they are not independent"
             write_imrmc(partial / f"ratings_{one.name}.imrmc", found.ratings(one.name), description=about)
         partial.joinpath("roc.png").write_bytes(roc_png)
         if folder.is_dir():

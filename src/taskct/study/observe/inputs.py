@@ -96,17 +96,30 @@ def read_inputs(sources: Sources) -> Inputs:
         return Inputs(stack.images, known, None, stack.pixel_mm, cases, None)
     theirs = [read_images(path) for path in sources.versus]
     other = _joined(theirs, sources.versus)
-    if sources.truth is not None and sources.pair_by == "auto":
-        rows = read_truth(sources.truth, other.names, versus=True).rows
-        assert rows is not None
-        assert known.rows is not None
-        counterparts, how = np.argsort(rows)[known.rows], "the truth table"
-    else:
-        found = [pair(mine.origins, its.origins, sources.pair_by) for mine, its in zip(parts, theirs, strict=True)]
-        starts = np.cumsum([0, *(len(part.images) for part in parts)])
-        counterparts = np.concatenate([order + start for (order, _), start in zip(found, starts, strict=False)])
-        how = " and ".join(dict.fromkeys(way for _, way in found))
+    counterparts, how = _paired(sources, known, parts, theirs)
     return Inputs(stack.images, known, other.images[counterparts], stack.pixel_mm, cases, how)
+
+
+def _paired(
+    sources: Sources, known: Truth, parts: list[ImageStack], theirs: list[ImageStack]
+) -> tuple[NDArray[np.int64], str]:
+    """Number of the counterpart of each image, and what paired them."""
+    unnamed = None
+    if sources.truth is not None and known.rows is not None and sources.pair_by == "auto":
+        try:
+            rows = read_truth(sources.truth, theirs[0].names, versus=True).rows
+        except UserError as error:  # the table does not name them, but their headers may tell
+            unnamed = error
+        else:
+            assert rows is not None
+            return np.argsort(rows)[known.rows], "the truth table"
+    try:
+        found = [pair(mine.origins, its.origins, sources.pair_by) for mine, its in zip(parts, theirs, strict=True)]
+    except UserError as error:
+        raise (unnamed or error) from None
+    starts = np.cumsum([0, *(len(part.images) for part in parts)])
+    counterparts = np.concatenate([order + start for (order, _), start in zip(found, starts, strict=False)])
+    return counterparts, " and ".join(dict.fromkeys(way for _, way in found))
 
 
 def _joined(parts: list[ImageStack], paths: tuple[Path, ...]) -> ImageStack:

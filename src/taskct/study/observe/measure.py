@@ -102,7 +102,7 @@ def observe(
         )
     made = {
         name: [
-            build(name, eye, known.of(versus), seed=plan.seed, device=torch.device(device)) for versus in (False, True)
+            build(name, eye, known.of(other), seed=plan.seed, device=torch.device(device)) for other in (False, True)
         ]
         for name in names
     }
@@ -127,7 +127,8 @@ def observe(
         except UserError as error:  # the others' results stay
             failed[name] = str(error)
     if not results:
-        raise UserError("; ".join(f"{name}: {why}" for name, why in failed.items()))
+        whose = {why: [name for name in failed if failed[name] == why] for why in failed.values()}
+        raise UserError("; ".join(f"{', '.join(them)}: {why}" for why, them in whose.items()))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -191,7 +192,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
     other = others[0] if others else None
     notes += [note for one in performances for reading in one.readings for note in reading.notes]
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
-        notes.append(one_set_only(work.n_learned(sets)))
+        notes.append(one_set_only(task, work.train))
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
     if other is not None:

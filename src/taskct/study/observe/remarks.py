@@ -46,10 +46,13 @@ def which_way(
     )
 
 
-def one_set_only(n_learned: tuple[int, int]) -> str:
-    """That the interval of a learned observer does not hold its training."""
+def one_set_only(task: Task, train: NDArray[np.int64]) -> str:
+    """That the interval of an observer that learned from these trials does not hold its training."""
+    cases = train if task.truth.cases is None else task.truth.cases[train]
+    unit = "trials" if task.truth.cases is None else "cases"
+    present = task.signal_present[train]
+    n_present, n_absent = (len(np.unique(cases[of_class])) for of_class in (present, ~present))
     return (
-        f"its interval holds the choice of test trials alone: {n_learned[0]} + {n_learned[1]} training trials are too "
-        f"few for {SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do "
-        "otherwise"
+        f"its interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
+        f"{SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do otherwise"
     )
