@@ -28,14 +28,10 @@ def tiny_trials(n: int = 96, *, seed: int = 0, level_hu: float = 50.0) -> Trials
 
 def head_at(level_hu: float, side: int) -> SLNNHead:
     """A head with internal noise for regions around a level of HU."""
-    return SLNNHead(
-        (side, side), kind="eye", pixel_mm=0.7, offset_hu=level_hu, scale_hu=20.0, internal_noise_hu=2.0
-    )
+    return SLNNHead((side, side), kind="eye", pixel_mm=0.7, offset_hu=level_hu, scale_hu=20.0, internal_noise_hu=2.0)
 
 
-def tiny_modules(
-    *, dropout: float = 0.2, norm: bool = False, level_hu: float = 50.0
-) -> tuple[Denoiser, SLNNTask]:
+def tiny_modules(*, dropout: float = 0.2, norm: bool = False, level_hu: float = 50.0) -> tuple[Denoiser, SLNNTask]:
     torch.manual_seed(5)
     first, last = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 1, 3, padding=1)
     between = [nn.BatchNorm2d(6)] if norm else []
