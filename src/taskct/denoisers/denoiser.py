@@ -52,9 +52,7 @@ class Denoiser(nn.Module):
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape."""
         # In float32 to the network and from it, under autocast too: bfloat16 has steps of 4 HU at -900 HU.
-        scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(
-            memory_format=torch.channels_last
-        )
+        scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(memory_format=torch.channels_last)
         output = self.network(scaled)
         if not isinstance(output, torch.Tensor) or output.shape != scaled.shape:
             found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
