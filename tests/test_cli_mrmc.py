@@ -170,10 +170,9 @@ def test_p_values_take_the_whole_part_and_the_other_stands_beside(call, three):
 
 def test_trials_that_share_backgrounds_are_told(call, refused, run):
     args = ("mrmc", run, "--observer", "ho")
-    task = {"n_trials": {"test": 80}, "n_backgrounds": {"test": 80}, "group_name": "phantoms"}
-    (run / "task.json").write_text(json.dumps(task))
+    (run / "task.json").write_text(json.dumps({"resampling": {"unit": "trial"}}))
     assert "share" not in call(*args)[2]
-    (run / "task.json").write_text(json.dumps(task | {"n_backgrounds": {"test": 30}}))
-    assert "the 80 test trials of this run share 30 phantoms" in call(*args)[2]
+    (run / "task.json").write_text(json.dumps({"resampling": {"unit": "background"}}))
+    assert "the test trials of this run share backgrounds" in call(*args)[2]
     (run / "task.json").write_text(json.dumps({"n_trials": {}}))
     assert "task.json: broken" in refused(*args)

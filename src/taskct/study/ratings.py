@@ -108,11 +108,19 @@ def shared_note(source: Path) -> str | None:
     ----------
     source
         What ratings were read from; only a run folder can share.
+
+    Raises
+    ------
+    UserError
+        If the run says nothing of it.
     """
+    path = source / TASK
+    if not path.is_file():  # a ratings file, or scores alone
+        return None
     try:
-        unit = json.loads((source / TASK).read_text(encoding="utf-8"))["resampling"]["unit"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # a ratings file, or a run of another version
+        unit = json.loads(path.read_text(encoding="utf-8"))["resampling"]["unit"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: broken, or of another version ({error}); evaluate the run again") from error
     if unit == "trial":
         return None
     return (
