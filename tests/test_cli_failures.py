@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-import taskct.cli
+import taskct.cli.study
 from command_line import Call, call, refused, study
 from taskct.errors import UserError
 from taskct.study.stages import RunFolder
