@@ -157,3 +157,16 @@ def test_delta_read_backwards_changes_sign(run_folder):
     forth, back = run.delta("lambda=0.9", "lambda=0", "ho"), run.delta("lambda=0", "lambda=0.9", "ho")
     assert (back.value, back.ci_low, back.ci_high) == (-forth.value, -forth.ci_high, -forth.ci_low)
     assert run.delta("mse", "low-dose", "ho") is None
+
+
+def test_results_of_an_earlier_version_lack_the_unit(make_run):
+    run = make_run()
+    _edit(run, "task.json", lambda task: task.pop("resampling"))
+    with pytest.raises(UserError, match=r"task\.json is broken at 'resampling'"):
+        load_run(run)
+    _edit(run, "task.json", lambda task: task.update(resampling=WHOLE, n_backgrounds={"train": 1}))
+    with pytest.raises(UserError, match="lacks the number of test backgrounds"):
+        load_run(run)
+
+
+WHOLE = {"unit": "background", "over_backgrounds": True, "few": False, "p_values": True}
