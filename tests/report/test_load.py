@@ -184,3 +184,16 @@ def test_what_the_machine_refuses_is_named(make_run, monkeypatch):
     monkeypatch.setattr(type(run), "read_text", refuse)
     with pytest.raises(UserError, match="cannot be read: Permission denied; mend that"):
         load_run(run)
+
+
+def test_results_of_an_earlier_version_lack_the_unit(make_run):
+    run = make_run()
+    _edit(run, "task.json", lambda task: task.pop("resampling"))
+    with pytest.raises(UserError, match=r"task\.json is broken at 'resampling'"):
+        load_run(run)
+    _edit(run, "task.json", lambda task: task.update(resampling=WHOLE, n_backgrounds={"train": 1}))
+    with pytest.raises(UserError, match="lacks the number of test backgrounds"):
+        load_run(run)
+
+
+WHOLE = {"unit": "background", "over_backgrounds": True, "few": False, "p_values": True}

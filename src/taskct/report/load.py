@@ -224,6 +224,8 @@ def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np
 
 
 def _check_together(run: Run) -> None:
+    if "test" not in run.task.n_backgrounds:
+        raise _broken(run.path, "task.json", "lacks the number of test backgrounds")
     names = {arm.name for arm in run.summary.arms}
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
     for needed in ("low-dose", "mse", control, chosen):
