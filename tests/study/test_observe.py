@@ -499,3 +499,11 @@ def test_one_observer_fails_alone_and_is_named():
     assert found.as_dict()["failed"] == found.failed
     with pytest.raises(UserError, match=r"cho-gabor: .*; cho-sdog: "):
         observe(*white(8)[:1], Task(white(8)[1]), ["cho-gabor", "cho-sdog"])
+
+
+def test_images_held_against_themselves_are_said():
+    images, truth = white(80)
+    found = observe(images, Task(truth), ["npw"], versus=images.copy())
+    assert any("the images themselves" in note for note in found.notes)
+    assert found.observers[0].difference.delta_auc == 0.0
+    assert observe(images, Task(truth), ["npw"], versus=2 * images).notes == ()
