@@ -63,7 +63,7 @@ def test_observe_prints_json_with_every_observer(call, folders):
         assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
     assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
     assert "the eye takes 0.7 mm; give --pixel-mm" in err
-    assert "note: ho: 30 training trials for 256 pixels" in err  # four sets
+    assert "note: ho, npwe: 30 training trials for 256 pixels" in err  # four sets; said once for both
 
 
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):

@@ -499,3 +499,25 @@ def test_one_observer_fails_alone_and_is_named():
     assert found.as_dict()["failed"] == found.failed
     with pytest.raises(UserError, match=r"cho-gabor: .*; cho-sdog: "):
         observe(*white(8)[:1], Task(white(8)[1]), ["cho-gabor", "cho-sdog"])
+
+
+def test_images_held_against_themselves_are_said():
+    images, truth = white(80)
+    found = observe(images, Task(truth), ["npw"], versus=images.copy())
+    assert any("the images themselves" in note for note in found.notes)
+    assert found.observers[0].difference.delta_auc == 0.0
+    assert observe(images, Task(truth), ["npw"], versus=2 * images).notes == ()
+
+
+def test_the_default_interval_covers_other_training_and_other_test_trials():
+    rng, n_studies = np.random.default_rng(17), 200
+    templates = BLOB.ravel() + rng.normal(0.0, NOISE_HU * np.sqrt(2 / 10), (20_000, SIDE**2))  # 10 + 10 to a set
+    separation = templates @ BLOB.ravel() / np.linalg.norm(templates, axis=1)
+    wanted = norm.cdf(separation / NOISE_HU / np.sqrt(2)).mean()
+    hits = 0
+    for study in range(n_studies):
+        images, truth = white(160, seed=1000 + study)
+        area = observe(images, Task(truth), ["npw"], n_training_sets=None).observers[0].images.auc
+        hits += area.ci_low < wanted < area.ci_high
+    # 4 standard errors of 200 studies about 95 %: 1 in 16,000, were it exact.
+    assert abs(hits / n_studies - 0.95) < 4 * np.sqrt(0.95 * 0.05 / n_studies)

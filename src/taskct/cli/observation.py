@@ -20,8 +20,6 @@ def print_observation(found: Observation) -> None:
     train, test = about["train"], about["test"]
     percent = f"{about['confidence']:.0%}"
     title = f"Trained on {train['present']} + {train['absent']} trials, tested on {test['present']} + {test['absent']}"
-    if test["cases"] is not None:
-        title += f", of {train['cases']} and {test['cases']} cases"
     performances = [(one.name, one.images) for one in found.observers]
     _print_table(
         f"{title} (signal present + absent)",
@@ -57,7 +55,8 @@ def print_observation(found: Observation) -> None:
         of = "" if len(names) == len(performances) else f" of {', '.join(names)}"
         out.print(f"Intervals{of}: {method}.", highlight=False, soft_wrap=True)
     if about.get("cases"):
-        out.print(f"Cases: {about['cases']}.", highlight=False, soft_wrap=True)
+        how_many = "" if test["cases"] is None else f"; learned from {train['cases']}, tested on {test['cases']}"
+        out.print(f"Cases: {about['cases']}{how_many}.", highlight=False, soft_wrap=True)
     for one in found.observers:
         if (gaussian := one.images.gaussian_auc) is not None:
             endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."

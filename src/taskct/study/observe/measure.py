@@ -109,6 +109,8 @@ def observe(
     stacks = (images,) if versus is None else (images, versus)
     truth, notes = join_copies(stacks, task.truth)
     task = replace(task, truth=truth)
+    if versus is not None and np.array_equal(images, versus):
+        notes.append("the images compared with are the images themselves, to the last bit: there is nothing to compare")
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
     sets, test = divide(truth, plan.train_share, n_sets, plan.seed)
     n_steps, done = len(made) * (len(stacks) * len(sets) + plan.learn), 0
