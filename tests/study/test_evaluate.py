@@ -10,6 +10,7 @@ from taskct.errors import UserError
 from taskct.study.arms import LOW_DOSE, Arm, arms_of
 from taskct.study.evaluate import FRESH, SPLITS_SEEN, Evaluator, fit_fresh
 from taskct.study.evaluated import read_result, write_result
+from taskct.study.work import observer_notes
 from taskct.trials import TRUTH, Trials
 
 SIDE, N = 16, 60
@@ -135,3 +136,17 @@ def test_an_observer_that_says_the_same_of_every_test_trial_is_left_out(
     result = evaluator.evaluate(low_dose(), images_of(evaluator.splits))
     assert "npw" not in result.scores.keys() | result.validation_auc.keys()
     assert "decides nothing" in result.notes["npw"]
+
+
+def test_why_an_observer_is_missing_is_told_whatever_comes_after() -> None:
+    def result(scores: dict[str, int], notes: dict[str, str]) -> SimpleNamespace:
+        return SimpleNamespace(scores=scores, notes=notes)
+
+    told = observer_notes(
+        [
+            result({}, {"npw": "left out of mse: a", "ho": "left out of mse: b"}),
+            result({"npw": 1, "slnn": 1}, {"npw": "few trials", "slnn": "few", "ho": "left out of tv: c"}),
+            result({"npw": 1, "slnn": 1}, {"slnn": "fewer"}),
+        ]
+    )
+    assert told == {"slnn": "fewer", "npw": "left out of mse: a", "ho": "left out of mse: b; left out of tv: c"}

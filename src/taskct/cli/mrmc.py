@@ -12,7 +12,7 @@ from taskct.cli.app import app
 from taskct.cli.options import Confidence, Json, Margin
 from taskct.cli.tables import interval_text, margin_text, number_text, print_json
 from taskct.errors import UserError
-from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority
+from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority, why_no_margin
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchowski_rockette
@@ -106,7 +106,10 @@ def mrmc(
     for pair, difference in found.differences.items():
         # What cannot be said of one pair is a note: the analysis of the others stands.
         if margin is not None:
-            if found.spread(difference):
+            areas = [found.modalities[name].auc for name in (difference.first, difference.second)]
+            if why := why_no_margin(*areas):
+                notes.append(f"{pair}: no verdict on the margin: {why}")
+            elif found.spread(difference):
                 margins[pair] = _margins(difference, margin, confidence)
             else:
                 notes.append(f"{pair}: a margin cannot be tested, since the variance of the difference is not known")
@@ -169,7 +172,8 @@ def _margins(difference: DifferenceAUC, margin: float, confidence: float) -> tup
     alpha, df = (1.0 - confidence) / 2.0, difference.df_whole or math.inf
     std_error = math.sqrt(difference.interval_variance)
     return tuple(
-        test(difference.auc, std_error, margin=margin, alpha=alpha, df=df) for test in (noninferiority, equivalence)
+        test(difference.auc, std_error, margin=margin, alpha=alpha, df=df, limit=1.0)
+        for test in (noninferiority, equivalence)
     )
 
 

@@ -132,7 +132,7 @@ def _over_seeds(both: tuple[list[ArmResult], list[ArmResult]], observer: str, un
     if clusters is not None:
         whole = obuchowski_rockette(ratings, clusters=clusters, confidence=CONFIDENCE).random_readers_random_cases
         d = whole.differences["arm-versus"]
-        low, high, p_value, df = max(d.ci_low, -1.0), min(d.ci_high, 1.0), d.p_value, d.df
+        low, high, p_value, df = d.ci_low, d.ci_high, d.p_value, d.df
         return {
             "n_seeds": n_seeds, "delta_auc": d.estimate, "ci_low": low, "ci_high": high, "p_value": p_value, "df": df
         }  # fmt: skip
@@ -143,5 +143,5 @@ def _over_seeds(both: tuple[list[ArmResult], list[ArmResult]], observer: str, un
         "ci_low": found.ci_low,
         "ci_high": found.ci_high,
         "p_value": found.p_value,
-        "df": found.df_bdg,
+        "df": found.df_whole,
     }

@@ -140,11 +140,11 @@ class Resampling:
     def rate_difference(self, hits: NDArray[np.bool_], other: NDArray[np.bool_], *, of: NDArray[np.bool_]) -> Interval:
         """Share of hits less that of other hits on the same trials, both `(n,)`, among the trials that count.
 
-        Where the two agree on all trials of shared backgrounds, no resample tells them apart: the bounds are then those
-        of a share of trials on which they would not.
+        Where the two agree on all trials, no resample tells them apart: the bounds are then those of a share of trials
+        on which they would not.
         """
         differ = hits != other
-        if self.unit.cases is not None and not differ[of].any():
+        if not differ[of].any():
             bound = self.rate(differ, of=of).ci_high
             return Interval(0.0, -bound, bound)
         return self.interval(hits.astype(np.float64) - other, of=of)

@@ -1,7 +1,7 @@
 """What each stage of a run does, as a function on its run folder."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     """
     settings, test, results = run.settings, read_trials(run.trials, "test"), collect(run)
     choices = choose(results, settings)
-    notes = {name: text for result in results for name, text in result.notes.items()}
+    notes = observer_notes(results)
 
     def write(done: int, name: str, make: Callable[[], object]) -> None:
         if progress is not None:
@@ -146,6 +146,25 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     write(9, "summary.json", lambda: summarize(results, test, settings))
     if progress is not None:
         progress(10, 10, "")
+
+
+def observer_notes(results: Sequence[ArmResult]) -> dict[str, str]:
+    """What is to be known of each fresh observer: why it is missing in some arms, else what was said of the last one.
+
+    Parameters
+    ----------
+    results
+        Every arm.
+    """
+    left_out: dict[str, dict[str, None]] = {}
+    said: dict[str, str] = {}
+    for result in results:
+        for name, text in result.notes.items():
+            if name in result.scores:
+                said[name] = text
+            else:
+                left_out.setdefault(name, {})[text] = None
+    return said | {name: "; ".join(texts) for name, texts in left_out.items()}
 
 
 def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, Any]:

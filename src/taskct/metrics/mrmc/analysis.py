@@ -19,7 +19,7 @@ from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
 from taskct.metrics.mrmc.results import DifferenceAUC, ModalityAUC, MRMCAnalysis
 from taskct.metrics.mrmc.usable import analysable, only_rated
-from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong
+from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -213,6 +213,7 @@ def _many_readers(
         name, part = f"{first}-{second}", contrast(shot, a, b)
         basis = basis_of(part, name, notes)
         half_width = basis.half_width(confidence)
+        ci_low, ci_high = within_possible(part.estimate - half_width, part.estimate + half_width)
         uneven |= not even(part)
         df_hillis = None
         if other is not None:
@@ -229,8 +230,8 @@ def _many_readers(
             df_bdg=basis.df_or_none,
             df_whole=basis.df_whole,
             df_hillis=df_hillis,
-            ci_low=part.estimate - half_width,
-            ci_high=part.estimate + half_width,
+            ci_low=ci_low,
+            ci_high=ci_high,
             p_value=basis.p_value(part.estimate),
             p_value_fractional=basis.p_value(part.estimate, fractional=True),
             interval_variance=basis.variance,
