@@ -1,3 +1,3 @@
 """taskct: task-informed training and task-based evaluation of low-dose CT denoisers."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

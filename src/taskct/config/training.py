@@ -79,7 +79,9 @@ class TrainingSettings(Section):
         None, "epochs without a better validation loss after which an arm stops; null never", "", ge=1
     )
     dtype: Literal["auto", "bfloat16", "float32"] = setting(
-        "auto", "precision of the network's layers; auto is bfloat16 where the machine computes in it"
+        "auto",
+        "precision of the network's layers; auto is bfloat16 where the machine computes in it, and float32 for a network "
+        "whose layers make the image",
     )
     compile: Literal["auto", "always", "never"] = setting(
         "auto", "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
