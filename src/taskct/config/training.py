@@ -80,8 +80,8 @@ class TrainingSettings(Section):
     )
     dtype: Literal["auto", "bfloat16", "float32"] = setting(
         "auto",
-        "precision of the network's layers; auto is bfloat16 where the machine computes in it, and float32 for a network "
-        "whose layers make the image",
+        "precision of the network's layers; auto is bfloat16 where the machine computes in it, and float32 for a "
+        "network whose layers make the image",
     )
     compile: Literal["auto", "always", "never"] = setting(
         "auto", "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
