@@ -17,4 +17,6 @@ def unreadable(path: object, error: OSError) -> UserError:
     >>> str(unreadable("study.yaml", PermissionError(13, "Permission denied")))
     'study.yaml cannot be read: Permission denied; mend that and give the same command'
     """
-    return UserError(f"{path} cannot be read: {error.strerror or error}; mend that and give the same command")
+    # Some libraries raise it without the system's words, but with the path once more.
+    reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
+    return UserError(f"{path} cannot be read: {reason}; mend that and give the same command")
