@@ -128,7 +128,7 @@ def test_every_lambda_is_compared_with_its_control(tiny_run: RunFolder) -> None:
 def test_scores_hold_everything_and_every_auc_follows_from_them(tiny_run: RunFolder) -> None:
     """scikit-learn recomputes each AUC of the summary from scores.csv alone."""
     rows = read_csv(tiny_run.path / "scores.csv")
-    columns = ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic"]
+    columns = ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic", "case"]
     assert list(rows[0]) == columns
     truth = read_trials(tiny_run.trials, "test").signal_present
     groups = defaultdict(list)
