@@ -75,7 +75,7 @@ def test_weights_cut_short(saved: Path, keep: int) -> None:
 
 
 def test_weights_that_are_gone(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none.safetensors cannot be read: no such file; mend"):
+    with pytest.raises(UserError, match=r"none\.safetensors cannot be read: no such file; mend"):
         load_weights(tmp_path / "none.safetensors", modules(seed=2))
 
 
