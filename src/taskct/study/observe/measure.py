@@ -19,7 +19,7 @@ from taskct.study.observe.division import counts, divide, n_sets_allowed
 from taskct.study.observe.performance import perform
 from taskct.study.observe.plan import Plan
 from taskct.study.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
-from taskct.study.observe.remarks import one_set_only, which_way
+from taskct.study.observe.remarks import of_readings, one_set_only, which_way
 from taskct.study.observe.results import Observation, ObserverResult, Performance
 from taskct.study.observe.task import Task
 
@@ -192,7 +192,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         performances = [replace(one, method=told) for one in performances]
     mine, *others = performances
     other = others[0] if others else None
-    notes += [note for one in performances for reading in one.readings for note in reading.notes]
+    notes += of_readings([reading for one in performances for reading in one.readings])
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
         notes.append(one_set_only(task, work.train))
     difference: PairedDifference | None = None
