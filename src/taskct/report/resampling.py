@@ -48,8 +48,11 @@ def few_warning(run: Run) -> str | None:
 
 
 def only_these(run: Run) -> str:
-    """Limit a verdict to the backgrounds at hand where no p-value can be had; empty otherwise."""
-    return "" if run.task.resampling.p_values else f" This holds for {_these(run)} only."
+    """Limit a verdict to the backgrounds at hand, or say that they are too few for a p-value; empty otherwise."""
+    r = run.task.resampling
+    if not r.over_backgrounds:
+        return f" This holds for {_these(run)} only."
+    return "" if r.p_values else f" {backgrounds(run)} are too few to be sure of it."
 
 
 def no_p(run: Run) -> str:
