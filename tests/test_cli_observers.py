@@ -63,7 +63,8 @@ def test_observe_prints_json_with_every_observer(call, folders):
         assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
     assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
     assert "the eye takes 0.7 mm; give --pixel-mm" in err
-    assert "note: ho, npwe: 30 training trials for 256 pixels" in err  # four sets; said once for both
+    assert "note: ho: 30 training trials for 256 pixels" in err
+    assert err.count("30 training trials") == 3  # of four sets, once for each observer
 
 
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
@@ -73,7 +74,10 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     code, out, err = call(*args, "--versus", nothing, "--versus", absent, "--margin", 0.05)
     assert code == 0, err
     assert "paired by names of files" in out
-    assert "Trained on 60 + 60 trials, tested on 60 + 60" in out
+    assert "Trained on 4 sets of 15 + 15 trials, tested on 60 + 60" in out
+    said = [line for line in err.splitlines() if "in the template" in line]
+    assert len(said) == 1, said  # whatever the number of trainings
+    assert re.search(r"likewise in [2-8] of 8 trainings", said[0])
     assert "(TPF)" in out
     tables = out[: out.index("Intervals")].splitlines()
     assert max(map(len, tables)) <= 80, tables  # a terminal of 80 columns folds no line

@@ -71,7 +71,9 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
     naming = "versus" if versus and "versus" in columns else "image"
     of_name = {name: index for index, name in enumerate(names)}
     # A stack is one file, so its images have numbers; a number is only looked up where no file is called like it.
-    of_number = {str(index): index for index in range(len(names))}
+    # Numbers of counterparts in files of their own would be those of their sorted names, which say nothing.
+    numbered = not (versus and naming == "image") or all(name.endswith("]") for name in names)
+    of_number = {str(index): index for index in range(len(names))} if numbered else {}
     found: dict[int, dict[str, str]] = {}
     lines: dict[int, int] = {}
     place: dict[int, int] = {}

@@ -236,7 +236,7 @@ def _write_rest(folder, n_backgrounds, n_seeds):
         "n_backgrounds": {"train": 1000, "validation": 100, "fresh": 300, "test": n_backgrounds},
         "group_name": "slices", "resampling": {
             "unit": "background" if 1 < n_backgrounds < 2 * N_CLASS else "trial",
-            "over_backgrounds": n_backgrounds > 1, "few": n_backgrounds < 50, "p_values": n_backgrounds >= 10,
+            "over_backgrounds": n_backgrounds > 1, "few": n_backgrounds < 50, "p_values": n_backgrounds >= 20,
         },
         "background_note": None, "pixel_mm": 1.0, "roi_px": 48, "data_range_hu": 400,
         "window_hu": [50, 300], "difference_window_hu": 100,

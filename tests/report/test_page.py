@@ -131,13 +131,24 @@ def test_repeats_of_the_control_are_outside_the_holm_family(page, run_folder):
     assert "λ = 0 with the other head is the same denoiser" in page.words
 
 
-@pytest.mark.parametrize(("n", "shown"), [(9, False), (10, True)])
+@pytest.mark.parametrize(("n", "shown"), [(19, False), (20, True)])
 def test_p_values_need_backgrounds(make_run, n, shown):
     page = Page(write_report(make_run(n_backgrounds=n)).read_text(encoding="utf-8"))
     cells = [cell for row in page.rows for cell in row if " (Holm " in cell]
     assert cells
     assert all(cell.endswith("p – (Holm –)") for cell in cells) is not shown
     assert (f"No p is shown: {n} distinct slices are too few" in page.words) is not shown
+
+
+def test_a_handful_of_trials_with_backgrounds_of_their_own_has_no_p(make_run):
+    run = make_run()
+    task = json.loads((run / "task.json").read_text())
+    few = {"unit": "trial", "over_backgrounds": True, "few": True, "p_values": False}
+    (run / "task.json").write_text(json.dumps(task | {"resampling": few}))
+    words = Page(write_report(run).read_text(encoding="utf-8")).words
+    assert "test trials are too few for a test." in words
+    assert "test trials are too few to tell a gain from chance" in words
+    assert "raises AUC over" not in words
 
 
 def test_panel_shows_up_to_four_trials_of_each_class(make_run, monkeypatch):

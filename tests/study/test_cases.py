@@ -43,6 +43,19 @@ def test_slices_of_a_series_or_of_an_acquisition_are_one_case():
                 assert len(set(cases[10 * scan : 10 * scan + 10])) == n_cases // 6
 
 
+def test_series_that_share_an_acquisition_are_said():
+    """Two kernels of one scan are two series, and no two scans."""
+    said = {case_from: cases_of(slices(6, 5), case_from)[1] for case_from in ("series", "acquisition", "file")}
+    assert said == {
+        "series": "a series is a case, but 12 of them come from 6 acquisition(s): see --case-from acquisition",
+        "acquisition": "an acquisition is a case",
+        "file": "every image is a case",
+    }
+    single = [one for one in slices(6, 1) if "soft" in one.name]
+    assert cases_of(single, "series") == (None, "every image is a case")
+    assert "12 of them come from 6" in cases_of(slices(6, 1), "series")[1]  # each slice a series of its own
+
+
 def test_slices_without_an_acquisition_are_refused_and_without_a_series_are_their_folders():
     origins = [replace(one, scan=SCAN) for one in slices(3, 2)]
     with pytest.raises(UserError, match="image 0 tells no acquisition"):

@@ -41,6 +41,23 @@ def test_the_header_pairs_what_the_table_does_not_name(folders):
     assert not np.array_equal(by_name.versus, by_name.images + 1)
 
 
+def test_numbers_in_a_table_of_a_stack_pair_no_folder_of_files(tmp_path):
+    """The sorted names of other files are no numbers: that would be pairing by sorted name again."""
+    images = np.random.default_rng(0).normal(size=(6, 4, 4)).astype(np.float32)
+    np.save(tmp_path / "low.npy", images)
+    np.save(tmp_path / "denoised.npy", images + 1)
+    (tmp_path / "files").mkdir()
+    for index, new in enumerate((3, 0, 5, 1, 4, 2)):
+        np.save(tmp_path / "files" / f"{new}.npy", images[index] + 1)
+    table = tmp_path / "truth.csv"
+    table.write_text("image,signal_present\n" + "".join(f"{i},{i % 2}\n" for i in range(6)))
+    found = read_inputs(Sources(tmp_path / "low.npy", table, versus=(tmp_path / "denoised.npy",)))
+    assert found.paired == "the truth table"
+    np.testing.assert_array_equal(found.versus, found.images + 1)
+    with pytest.raises(UserError, match=r"nothing tells which of the 6 .*By the table: .*no image '0'"):
+        read_inputs(Sources(tmp_path / "low.npy", table, versus=(tmp_path / "files",)))
+
+
 def test_few_series_are_refused_and_a_site_is_of_all_images(folders):
     with pytest.raises(UserError, match="6 images with the signal are of 2 case"):
         read_inputs(Sources(folders / "low", folders / "truth.csv"))

@@ -177,7 +177,7 @@ def test_five_images_of_a_class_are_said_to_be_too_few():
     for one in found:
         notes = " ".join(one.images.readings[0].notes)
         assert "2 training trials of a class are too few to choose from" in notes
-    assert "4 training trials for 144 pixels" in " ".join(found[0].images.readings[0].notes)
+    assert "4 training trials for 144 pixels" in found[0].images.readings[0].small_sample
 
 
 def test_a_learning_curve_on_request():
@@ -387,6 +387,27 @@ def test_at_the_ceiling_a_margin_has_no_verdict():
     assert one.comparisons == ()
     assert any("both above 0.98" in note for note in one.notes)
     assert not math.isnan(one.difference.p_value)
+
+
+def test_without_a_missed_trial_the_interval_of_a_difference_says_nothing():
+    images, truth = white(200, seed=8)
+    easy = images + (truth.signal_present[:, None, None] * 5 * BLOB).astype(np.float32)
+    for n_sets in (1, 2):
+        other = easy + np.random.default_rng(1).normal(0, 1, images.shape).astype(np.float32)
+        one = observe(easy, Task(truth), ["npw"], versus=other, n_training_sets=n_sets).observers[0]
+        assert (one.images.auc.value, one.difference.ci_low, one.difference.ci_high) == (1.0, 0.0, 0.0)
+        assert any("a single point only because no test trial was missed" in note for note in one.notes)
+    harder = observe(images, Task(truth), ["npw"], versus=other, n_training_sets=1).observers[0]
+    assert not any("a single point" in note for note in harder.notes)
+
+
+def test_ranks_that_the_trials_do_not_have_are_said():
+    rng = np.random.default_rng(0)
+    truth = white(200)[1]
+    images = (rng.normal(size=200) + truth.signal_present)[:, None, None] * rng.normal(size=(12, 12))  # of rank 1
+    one = observe(images.astype(np.float32), Task(truth), ["ho-svd"], n_training_sets=1).observers[0]
+    assert one.images.readings[0].regularization == {"rank": 1}
+    assert any("was left out of the choice: these trials allow 1 at most" in note for note in one.notes)
 
 
 def test_by_default_the_interval_of_a_learned_observer_holds_its_training():

@@ -71,6 +71,18 @@ def test_a_header_pairs_them_whatever_the_names(kept, how):
     np.testing.assert_array_equal(SHUFFLED[order], np.arange(N))
 
 
+@pytest.mark.parametrize(
+    ("kept", "how"), [("instance_number", "InstanceNumber"), ("acquisition_number", "AcquisitionNumber")]
+)
+def test_repeats_that_one_number_tells_apart_are_paired_by_it(kept, how):
+    """Ten repeats of one slice: every acquisition has a number, and reconstructions elsewhere keep nothing else."""
+    numbered = [replace(one, scan=replace(one.scan, **{kept: i})) for i, one in enumerate(slices())]
+    theirs = otherwise(**{key: value for key, value in GONE.items() if key != kept} | {kept: lambda i: i})
+    order, found = pair(numbered, theirs)
+    assert found == how
+    np.testing.assert_array_equal(SHUFFLED[order], np.arange(N))
+
+
 def test_what_is_not_unique_or_not_the_same_pairs_nothing():
     for kept in (["position"], ["instance_number"], ["acquisition"], ["position", "instance_number"]):
         theirs = otherwise(**{key: value for key, value in GONE.items() if key not in kept})

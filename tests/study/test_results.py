@@ -206,12 +206,21 @@ def test_one_background_of_a_class_is_no_unit(results):
     assert plain == alone
 
 
-@pytest.mark.parametrize(("n_cases", "few", "p_values"), [(60, False, True), (20, True, True), (9, True, False)])
+@pytest.mark.parametrize(("n_cases", "few", "p_values"), [(60, False, True), (20, True, True), (19, True, False)])
 def test_few_backgrounds_are_told(n_cases, few, p_values):
     told = unit_of(on_backgrounds(np.arange(N) % n_cases // 2 * 2)).as_json()
     assert told["unit"] == "background"
     told = unit_of(on_backgrounds(np.arange(N) // 2 % n_cases)).as_json()
     assert told == {"unit": "background", "over_backgrounds": True, "few": few, "p_values": p_values}
+
+
+@pytest.mark.parametrize(("n_of_class", "p_values"), [(9, False), (10, True)])
+def test_a_handful_of_trials_on_own_backgrounds_has_no_p(n_of_class, p_values):
+    """As for a user's images: backgrounds of their own make three or nine trials of a class no better."""
+    test = unit_of(on_backgrounds(np.arange(N)))
+    chosen = np.concatenate([np.flatnonzero(test.present == of_class)[:n_of_class] for of_class in (True, False)])
+    unit = test.within(np.isin(np.arange(N), chosen))
+    assert unit.as_json()["p_values"] is p_values
 
 
 def test_false_signals_that_two_arms_paint_alike_leave_room_for_a_difference(results):

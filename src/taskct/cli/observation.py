@@ -19,7 +19,11 @@ def print_observation(found: Observation) -> None:
     about = found.about
     train, test = about["train"], about["test"]
     percent = f"{about['confidence']:.0%}"
-    title = f"Trained on {train['present']} + {train['absent']} trials, tested on {test['present']} + {test['absent']}"
+    n_sets = max(len(one.images.readings) for one in found.observers)
+    learned = f"{train['present']} + {train['absent']} trials"
+    if n_sets > 1:  # an observer learned from one of them, and its AUC is that of so few trials
+        learned = f"{n_sets} sets of {round(train['present'] / n_sets)} + {round(train['absent'] / n_sets)} trials"
+    title = f"Trained on {learned}, tested on {test['present']} + {test['absent']}"
     performances = [(one.name, one.images) for one in found.observers]
     _print_table(
         f"{title} (signal present + absent)",

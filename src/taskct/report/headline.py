@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from taskct.report.comparisons import JOINT, gains_and_losses
 from taskct.report.labels import arm_label, observer_label
-from taskct.report.resampling import few_warning, only_these, unit_note
+from taskct.report.resampling import few_warning, no_verdict, only_these, unit_note
 from taskct.report.results import Arm, Estimate, WithinTolerance
 from taskct.report.run import Run
 
@@ -112,6 +112,8 @@ def _verdict(run: Run) -> str:
         return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
     gains, losses, unclear = ([observer_label(o) for o in part] for part in gains_and_losses(run))
     price = _price(run, chosen)
+    if why := no_verdict(run):
+        return f"{why}; shown is {name}, at {price}."
     only = only_these(run)
     if not gains and not losses:
         return (

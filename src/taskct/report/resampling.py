@@ -48,8 +48,11 @@ def few_warning(run: Run) -> str | None:
 
 
 def only_these(run: Run) -> str:
-    """Limit a verdict to the backgrounds at hand where no p-value can be had; empty otherwise."""
-    return "" if run.task.resampling.p_values else f" This holds for {_these(run)} only."
+    """Limit a verdict to the backgrounds at hand, or say that they are too few for a p-value; empty otherwise."""
+    r = run.task.resampling
+    if not r.over_backgrounds:
+        return f" This holds for {_these(run)} only."
+    return "" if r.p_values else f" {backgrounds(run)} are too few to be sure of it."
 
 
 def no_p(run: Run) -> str:
@@ -59,7 +62,22 @@ def no_p(run: Run) -> str:
         return ""
     if not r.over_backgrounds:
         return f"No p is shown: it would speak of {_these(run)} only."
+    if r.unit == "trial":
+        return f"No p is shown: {_trials(run)} are too few for a test."
     return f"No p is shown: {backgrounds(run)} are too few to know how much they differ, which a p-value rests on."
+
+
+def no_verdict(run: Run) -> str:
+    """Say that the test trials are too few for any verdict, whatever they show; empty where they are enough."""
+    r = run.task.resampling
+    if r.p_values or r.unit != "trial" or not r.over_backgrounds:
+        return ""
+    return f"No verdict: {_trials(run)} are too few to tell a gain from chance"
+
+
+def _trials(run: Run) -> str:
+    n_test = run.summary.n_test
+    return f"{n_test.present} + {n_test.absent} test trials"
 
 
 def _unit(run: Run) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.metrics.clustered import Clusters
+from taskct.metrics.comparisons import why_no_test
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.rates import rate_interval
 from taskct.trials import Trials
@@ -17,8 +18,6 @@ CONFIDENCE = 0.95
 """Of every interval."""
 FEW = 50
 """Units below which intervals are somewhat too narrow."""
-LEAST_FOR_P = 10
-"""Units below which their spread is not known well enough for a p-value."""
 
 Floats = NDArray[np.float64]
 
@@ -68,8 +67,16 @@ class Unit:
             "unit": "trial" if self.cases is None else "background",
             "over_backgrounds": self.over_backgrounds,
             "few": self.n_backgrounds < FEW,
-            "p_values": self.over_backgrounds and self.n_backgrounds >= LEAST_FOR_P,
+            "p_values": self.over_backgrounds and self._enough_for_p,
         }
+
+    @property
+    def _enough_for_p(self) -> bool:
+        clusters = self.clusters
+        if clusters is None:
+            return why_no_test(int(self.present.sum()), int((~self.present).sum())) is None
+        held = int(clusters.holds_present.sum()), int(clusters.holds_absent.sum())
+        return why_no_test(*held, n_cases=clusters.n) is None
 
 
 def unit_of(test: Trials) -> Unit:

@@ -47,13 +47,25 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
     if case_from == "file":
         return None, "every image is a case"
     labels = [_label(index, origin, case_from) for index, origin in enumerate(origins)]
-    numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    if len(set(labels)) == len(labels):
-        return None, "every image is a case"
-    if case_from == "acquisition":
-        return numbers, "an acquisition is a case"
+    numbers: NDArray[np.int64] | None = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     dicom = any(origin.scan is not None for origin in origins)
-    return numbers, "a series is a case" if dicom else "a sub-folder is a case"
+    what = "an acquisition" if case_from == "acquisition" else "a series" if dicom else "a sub-folder"
+    if len(set(labels)) == len(labels):
+        numbers, what = None, "every image"
+    return numbers, f"{what} is a case{_shared_acquisitions(labels, origins)}"
+
+
+def _shared_acquisitions(labels: Sequence[str], origins: Sequence[Origin]) -> str:
+    """That cases share acquisitions, where headers say so: such are not independent. Empty where none do."""
+    by_acquisition: dict[str, set[str]] = {}
+    for label, origin in zip(labels, origins, strict=True):
+        if origin.scan is not None and origin.scan.acquisition:
+            by_acquisition.setdefault(origin.scan.acquisition, set()).add(label)
+    n_shared = sum(len(sharing) > 1 for sharing in by_acquisition.values())
+    if not n_shared:
+        return ""
+    n_cases = len(set().union(*(sharing for sharing in by_acquisition.values() if len(sharing) > 1)))
+    return f", but {n_cases} of them come from {n_shared} acquisition(s): see --case-from acquisition"
 
 
 def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:

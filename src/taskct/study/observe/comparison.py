@@ -15,6 +15,11 @@ from taskct.study.observe.plan import Plan
 from taskct.study.observe.results import IMAGES, VERSUS, Performance, as_ratings
 from taskct.study.observe.task import Task
 
+_TOO_EASY = (
+    "the interval of the difference is a single point only because no test trial was missed: such trials cannot tell "
+    "the two sets apart; take harder ones (a weaker signal, a lower dose)"
+)
+
 
 def compare(
     mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: Plan
@@ -40,8 +45,9 @@ def compare(
     difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
     if why := _too_few(task, test):
         return replace(difference, p_value=math.nan), (), [why if plan.margin is None else f"{why}; no verdict either"]
+    no_error = std_error == 0.0 and bool({mine.auc.value, other.auc.value} & {0.0, 1.0})
     if plan.margin is None:
-        return difference, (), []
+        return difference, (), [_TOO_EASY] if no_error else []
     if why := why_no_margin(mine.auc.value, other.auc.value):
         return difference, (), [f"no verdict on the margin: {why}"]
     if std_error == 0.0 or {mine.auc.value, other.auc.value} & {0.0, 1.0}:

@@ -116,7 +116,7 @@ def _paired(
     try:
         found = [pair(mine.origins, its.origins, sources.pair_by) for mine, its in zip(parts, theirs, strict=True)]
     except UserError as error:
-        raise (unnamed or error) from None
+        raise (error if unnamed is None else UserError(f"{error}. By the table: {unnamed}")) from None
     starts = np.cumsum([0, *(len(part.images) for part in parts)])
     counterparts = np.concatenate([order + start for (order, _), start in zip(found, starts, strict=False)])
     return counterparts, " and ".join(dict.fromkeys(way for _, way in found))

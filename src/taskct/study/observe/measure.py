@@ -12,6 +12,7 @@ from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observers import Observer
+from taskct.observers.alone import each_alone
 from taskct.study.observe.cases import join_copies
 from taskct.study.observe.comparison import compare
 from taskct.study.observe.curves import learn
@@ -19,7 +20,7 @@ from taskct.study.observe.division import counts, divide, n_sets_allowed
 from taskct.study.observe.performance import perform
 from taskct.study.observe.plan import Plan
 from taskct.study.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
-from taskct.study.observe.remarks import one_set_only, which_way
+from taskct.study.observe.remarks import of_readings, one_set_only, which_way
 from taskct.study.observe.results import Observation, ObserverResult, Performance
 from taskct.study.observe.task import Task
 
@@ -122,15 +123,7 @@ def observe(
         done += 1
 
     work = _Work(stacks, task, sets, test, plan, step)
-    results, failed = [], {}
-    for name, both in made.items():
-        try:
-            results.append(_observed(name, both, learns(name, known), work))
-        except UserError as error:  # the others' results stay
-            failed[name] = str(error)
-    if not results:
-        whose = {why: [name for name in failed if failed[name] == why] for why in failed.values()}
-        raise UserError("; ".join(f"{', '.join(them)}: {why}" for why, them in whose.items()))
+    found, failed = each_alone(made, lambda name: _observed(name, made[name], learns(name, known), work))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -146,7 +139,7 @@ def observe(
         "seed": plan.seed,
     }
     cases = test if truth.cases is None else truth.cases[test]
-    return Observation(tuple(results), task.signal_present[test], test, cases, tuple(notes), failed, about)
+    return Observation(tuple(found.values()), task.signal_present[test], test, cases, tuple(notes), failed, about)
 
 
 def _check(
@@ -192,7 +185,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         performances = [replace(one, method=told) for one in performances]
     mine, *others = performances
     other = others[0] if others else None
-    notes += [note for one in performances for reading in one.readings for note in reading.notes]
+    notes += of_readings([reading for one in performances for reading in one.readings])
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
         notes.append(one_set_only(task, work.train))
     difference: PairedDifference | None = None

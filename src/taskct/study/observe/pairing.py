@@ -19,7 +19,8 @@ def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "au
 
     The first of these pairs them that names every image of either set once, and the same ones: the SOPInstanceUID; the
     acquisition, or else the series, with the position of the slice or with its InstanceNumber; the AcquisitionNumber
-    with the InstanceNumber; the number in the file, for two stacks; the file's name, without its ending.
+    with the InstanceNumber; either of them alone; the number in the file, for two stacks; the file's name, without its
+    ending.
 
     Parameters
     ----------
@@ -92,4 +93,5 @@ _SCAN_KEYS: tuple[tuple[str, _Key], ...] = (
     ("series and InstanceNumber", _of_scan(lambda scan: (scan.series, scan.instance_number))),
     ("AcquisitionNumber and InstanceNumber", _of_scan(lambda scan: (scan.acquisition_number, scan.instance_number))),
     ("InstanceNumber", _of_scan(lambda scan: (scan.instance_number,))),
+    ("AcquisitionNumber", _of_scan(lambda scan: (scan.acquisition_number,))),
 )

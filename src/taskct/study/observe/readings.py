@@ -136,6 +136,8 @@ class Reading:
     """Channels of a channelized observer without internal noise, if they are not learned from trials."""
     notes: tuple[str, ...]
     """What a reader of the result must know."""
+    small_sample: str
+    """That the trials are few for what is learned from them; empty where they are not."""
 
 
 def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
@@ -216,14 +218,16 @@ def take_reading(
         notes.append(note)
     if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
         notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
+    few: list[str] = []
     for warning in caught:
         if issubclass(warning.category, SmallSampleWarning):
-            notes.append(str(warning.message))
+            few.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     read = task.signal_present[test]
     check_scores(statistic[read], statistic[~read], name="this observer")
-    return Reading(statistic, found, regularization, _fixed_channels(fitted), tuple(dict.fromkeys(notes)))
+    said = tuple(dict.fromkeys(notes)), "; ".join(dict.fromkeys(few))
+    return Reading(statistic, found, regularization, _fixed_channels(fitted), *said)
 
 
 def _choose(
@@ -262,6 +266,7 @@ def _chosen(
             observer, images[fit], signal_present[fit], validation=(images[validate], signal_present[validate])
         )
     notes = [f"the chosen {name} {chosen.value:g} is at the end of the list"] if chosen.at_edge else []
+    notes += [chosen.note] if chosen.note else []
     return chosen.observer, {name: chosen.value}, notes
 
 

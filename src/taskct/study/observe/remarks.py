@@ -7,9 +7,26 @@ from numpy.typing import NDArray
 
 from taskct.observers.covariance import within_class_variance
 from taskct.study.observe.division import FEWEST_OF_A_SET, SETS
+from taskct.study.observe.readings import Reading
 from taskct.study.observe.task import Task
 
 _ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
+
+
+def of_readings(readings: Sequence[Reading]) -> list[str]:
+    """What several trained instances of one observer say, each thing once.
+
+    Parameters
+    ----------
+    readings
+        Of all training sets and sets of images.
+    """
+    notes = list(dict.fromkeys(note for reading in readings for note in reading.notes))
+    few = [reading.small_sample for reading in readings if reading.small_sample]
+    if few:  # they differ in their numbers alone
+        others = "" if len(set(few)) == 1 else f" (likewise in {len(few)} of {len(readings)} trainings)"
+        notes.insert(0, few[0] + others)
+    return notes
 
 
 def which_way(

@@ -30,9 +30,9 @@ class Performance:
     sensitivity: Interval
     """At the specificity asked for; of the first training set."""
     lroc_area: Interval | None
-    """Area under the LROC curve, scanning mode only; of the first training set."""
+    """Area under the LROC curve, scanning mode only."""
     located: Interval | None
-    """Share of signal-present trials located within the radius, scanning mode only."""
+    """Share of signal-present trials located within the radius, scanning mode only; of the first training set."""
     gaussian_auc: Interval | None
     """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
     readings: tuple[Reading, ...]
