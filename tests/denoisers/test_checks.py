@@ -152,6 +152,34 @@ def test_what_runs_only_in_float32_is_found() -> None:
         try_network(network, use(dtype="bfloat16"))
 
 
+class Unlike(nn.Module):
+    """A convolution whose input is changed in place afterwards, or whose weights are of another dtype."""
+
+    def __init__(self, dtype: torch.dtype, in_place: bool) -> None:
+        super().__init__()
+        self.layer, self.in_place = nn.Conv2d(1, 1, 3, padding=1, dtype=dtype), in_place
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        noise = self.layer(image)
+        if self.in_place:
+            image += noise
+            return image
+        return image + noise
+
+
+@pytest.mark.parametrize(
+    ("dtype", "in_place", "message"),
+    [
+        (torch.float32, True, "changes in place what its own gradient needs"),
+        (torch.float16, False, "it has weights of float16 and images are float32: leave its weights in float32"),
+    ],
+)
+def test_what_runs_only_in_bfloat16_is_found(dtype: torch.dtype, in_place: bool, message: str) -> None:
+    """Autocast copies what a layer takes and casts weights; in float32, where the reach is measured, it would fail."""
+    with pytest.raises(UserError, match=message):
+        try_network(Unlike(dtype, in_place), use(dtype="bfloat16"))
+
+
 def test_a_view_of_what_lies_in_another_order_is_found() -> None:
     """Networks run in `channels_last`, where a view that is right for contiguous maps fails."""
     convolution = nn.Conv2d(1, 4, 3, padding=1).to(memory_format=torch.channels_last)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from taskct import __version__
+
 N_CLASS = 150
 RMSE = {
     "low-dose": 25.0,
@@ -245,7 +247,7 @@ def _write_rest(folder, n_backgrounds, n_seeds):
     stages = {"simulate": {"wall_s": 42.0}, "pretrain": {"wall_s": 615.2}, "evaluate": {"wall_s": 3785.0}}
     stages = {name: stage | {"finished": "2026-01-05T10:00:00Z"} for name, stage in stages.items()}
     provenance = {
-        "taskct_version": "0.1.0", "commit": "abc1234", "python": "3.11.9", "platform": "Linux",
+        "taskct_version": __version__, "commit": "abc1234", "python": "3.11.9", "platform": "Linux",
         "libraries": {"torch": "2.13", "numpy": "2.3"}, "device": "cpu", "n_threads": 2,
         "seed": list(range(n_seeds)), "stages": stages,
     }  # fmt: skip

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from taskct import __version__
 from taskct.errors import UserError
 from taskct.report import load_run
 
@@ -170,6 +171,12 @@ def test_the_run_of_an_earlier_taskct_is_not_sent_in_a_circle(make_run):
     ) as caught:
         load_run(run)
     assert "taskct evaluate" not in str(caught.value)
+    _edit(run, "provenance.json", lambda p: p.update(taskct_version="0.0.9"))
+    (run / "groups.json").write_text("{}")  # it wrote one, as it was then
+    with pytest.raises(UserError, match=r"groups\.json is broken at .*; taskct 0\.0\.9 finished .* NEW") as caught:
+        load_run(run)
+    assert "taskct evaluate" not in str(caught.value)
+    _edit(run, "provenance.json", lambda p: p.update(taskct_version=__version__))
     (run / "summary.json").unlink()  # this one it did write
     with pytest.raises(UserError, match=r"summary\.json is missing; run `taskct evaluate"):
         load_run(run)

@@ -1,7 +1,7 @@
 """What a network must do before anything is trained with it, found on images of Gaussian noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -55,6 +55,8 @@ def try_network(network: nn.Module, use: Use) -> None:
             _check_pass(network.train(training), use, use.n_pixels, where)
             if not training:
                 _check_pass(network, use, use.n_pixels, where, n_images=1)
+        if use.dtype != "float32":  # its reach is measured so, and elsewhere it runs so; autocast copies what it takes
+            _check_pass(network, replace(use, dtype="float32"), use.n_pixels, where)
         if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
             _check_pass(network, use, use.patch_pixels, where)
     finally:
@@ -171,6 +173,8 @@ def _refuse_in_place(error: Exception, where: str) -> None:
 
 def _advice(network: nn.Module, side: int) -> str:
     """What a network that fails does take, as far as a few tries show."""
+    if odd := {str(p.dtype).removeprefix("torch.") for p in network.parameters() if p.dtype != torch.float32}:
+        return f"it has weights of {', '.join(sorted(odd))} and images are float32: leave its weights in float32"
     with quiet_evaluation(network):
         if _runs(network, (2, 1, side, side)):
             return "it does take them in evaluation mode: mend its layers, or give larger regions"

@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.report.results import (
     Choices,
@@ -76,17 +77,21 @@ def _broken(run: Path, name: str, why: str) -> UserError:
 
 
 def _advice(run: Path, name: str) -> str:
-    """What makes a file whole again: an evaluation, unless it was an earlier taskct that wrote no such file."""
+    """What makes a file whole again: an evaluation, unless another taskct finished the run, as this one refuses it."""
     try:
-        stages = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["stages"]
-        written = stages["results"]["bytes"]
+        provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+        version, written = provenance["taskct_version"], provenance["stages"]["results"]["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
-        written = {name: None}
-    if name in written or name in ("study.yaml", "provenance.json"):
+        version, written = __version__, {name: None}
+    if version != __version__:
+        why = f"taskct {version} finished this run, and this is {__version__}"
+    elif name in written or name in ("study.yaml", "provenance.json"):
         return f"run `taskct evaluate {run}`"
+    else:
+        why = "the taskct that finished this run wrote none, so it is an earlier one's"
     return (
-        "the taskct that finished this run wrote none, so it is an earlier one's: do the study anew by "
-        f"`taskct run {run / 'study.yaml'} --out NEW_FOLDER`, or make the page with that taskct"
+        f"{why}: do the study anew by `taskct run {run / 'study.yaml'} --out NEW_FOLDER`, or make the page with that "
+        "taskct"
     )
 
 
