@@ -63,7 +63,8 @@ def test_observe_prints_json_with_every_observer(call, folders):
         assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
     assert content["train"] == content["test"] == {"present": 60, "absent": 60, "cases": None}
     assert "the eye takes 0.7 mm; give --pixel-mm" in err
-    assert "note: ho, npwe: 30 training trials for 256 pixels" in err  # four sets; said once for both
+    assert err.count("note: ho: 30 training trials for 256 pixels") == 1  # four sets, said once
+    assert err.count("of the variance of its test statistic") == 1  # the shares of the four sets differ
 
 
 def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders, tmp_path):
@@ -122,7 +123,7 @@ def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
         (("--present", "P", "--absent", "A", "--observers", ","), "the observers are none"),
         (("--present", "P", "--absent", "nowhere"), "nowhere: no such file or folder"),
         (("P", "--truth", "nowhere.csv"), "nowhere.csv: no such file; give a CSV table"),
-        (("--present", "P", "--absent", "A", "--versus", "P"), "1 times --versus: give it twice"),
+        (("--present", "P", "--absent", "A", "--versus", "P"), "--versus is given once: give it twice"),
         (("--present", "P", "--absent", "A", "--mode", "centred"), "needs the site of every image"),
         (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),
         (("--present", "P", "--absent", "A", "--versus", "P", "--versus", "A", "--margin", "2"), "the margin is 2"),

@@ -19,7 +19,7 @@ from taskct.study.observe.division import counts, divide, n_sets_allowed
 from taskct.study.observe.performance import perform
 from taskct.study.observe.plan import Plan
 from taskct.study.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
-from taskct.study.observe.remarks import one_set_only, which_way
+from taskct.study.observe.remarks import notes_of_readings, one_set_only, which_way
 from taskct.study.observe.results import Observation, ObserverResult, Performance
 from taskct.study.observe.task import Task
 
@@ -183,7 +183,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         sets = [work.train]
         notes.append(
             f"it cannot learn from one of {len(work.sets)} training sets ({error}), so it learned from all at once and "
-            "its interval holds the choice of test trials alone"
+            "the interval holds the choice of test trials alone"
         )
         performances = _performances(name, observers, sets, work)
     if not learns_signal:
@@ -192,7 +192,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         performances = [replace(one, method=told) for one in performances]
     mine, *others = performances
     other = others[0] if others else None
-    notes += [note for one in performances for reading in one.readings for note in reading.notes]
+    notes += notes_of_readings([[reading.notes for reading in one.readings] for one in performances])
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
         notes.append(one_set_only(task, work.train))
     difference: PairedDifference | None = None

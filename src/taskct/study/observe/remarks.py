@@ -1,5 +1,6 @@
 """What a reader of a result must be told: which way it errs, and what its interval leaves out."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ def which_way(
     ]
     here = ""
     if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
-        here = ", here " + ("the images" if noise[0] < noise[1] else "those of --versus")
+        here = ", here " + ("the first images" if noise[0] < noise[1] else "those of --versus")
     advice = (
         "give --signal if the mean signal is known" if told else "more training trials lessen it (--learning-curve)"
     )
@@ -53,6 +54,30 @@ def one_set_only(task: Task, train: NDArray[np.int64]) -> str:
     present = task.signal_present[train]
     n_present, n_absent = (len(np.unique(cases[of_class])) for of_class in (present, ~present))
     return (
-        f"its interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
+        f"the interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
         f"{SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do otherwise"
     )
+
+
+def notes_of_readings(notes: Sequence[Sequence[Sequence[str]]]) -> list[str]:
+    """One note of each kind for each set of images, the first training set's; numbers alone make no other kind.
+
+    Parameters
+    ----------
+    notes
+        For the images, and where there are some for those of --versus: the notes of each training set.
+
+    Examples
+    --------
+    >>> notes_of_readings([[["30 trials are few"], ["40 trials are few"]]])
+    ['30 trials are few']
+    >>> notes_of_readings([[["30 trials are few"]], [["50 trials are few"]]])
+    ['30 trials are few', 'with the images of --versus: 50 trials are few']
+    """
+    found: list[str] = []
+    for k, of_images in enumerate(notes):
+        kinds: dict[str, str] = {}
+        for note in (note for of_set in of_images for note in of_set):
+            kinds.setdefault(re.sub(r"\d[\d.,]*", "", note.partition(";")[0]), note)
+        found += [f"with the images of --versus: {note}" if k else note for note in kinds.values() if note not in found]
+    return found
