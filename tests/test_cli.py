@@ -292,6 +292,9 @@ def test_a_finished_run_takes_a_seed_more_by_its_folder_alone(call: Call, tiny_r
     assert all(name.endswith("seed=2") for name in done[:-1])
     assert done[-1] == "results"
     assert call("run", "--out", run, "--device", "cpu", "--workers", "1")[2] == ""  # all of it is done
+    code, out, _ = call("run", "--out", run, "--device", "cpu", "--workers", "1", "--dry-run", "--summary")
+    assert code == 0
+    assert "All 39 stages are done: nothing is left to do" in out
 
 
 def test_something_else_in_the_folder(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_observe_with_a_truth_table_and_sites(call, folders, tmp_path):
         (("--present", "P", "--absent", "A", "--observers", ","), "the observers are none"),
         (("--present", "P", "--absent", "nowhere"), "nowhere: no such file or folder"),
         (("P", "--truth", "nowhere.csv"), "nowhere.csv: no such file; give a CSV table"),
-        (("--present", "P", "--absent", "A", "--versus", "P"), "1 times --versus: give it twice"),
+        (("--present", "P", "--absent", "A", "--versus", "P"), "--versus is given once: give it twice"),
         (("--present", "P", "--absent", "A", "--mode", "centred"), "needs the site of every image"),
         (("--present", "P", "--absent", "A", "--train-share", "1.5"), "train_share is 1.5"),
         (("--present", "P", "--absent", "A", "--versus", "P", "--versus", "A", "--margin", "2"), "the margin is 2"),

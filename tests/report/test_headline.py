@@ -190,6 +190,7 @@ def test_a_single_background_is_said_to_be_one(make_run):
     assert any("show only 1 distinct slice, too few to resample" in warning for warning in answer.warnings)
     assert "takes trials as independent and holds for this slice only" in answer.notes[0]
     assert "This holds for this slice only." in answer.verdict
+    assert "Holm" not in answer.verdict  # no p is shown, so none is adjusted
 
 
 def test_backgrounds_of_ones_own_are_said_to_be_so(make_run):

@@ -253,6 +253,10 @@ def test_retraining_stands_on_the_page_of_several_seeds(make_run, n_seeds):
     page = write_report(make_run(n_seeds=n_seeds)).read_text(encoding="utf-8")
     assert ("The same differences over 2 training seeds" in page) == (n_seeds == 2)
     assert ("+0.040 [+0.012, +0.068]" in page.replace("\N{NO-BREAK SPACE}", " ")) == (n_seeds == 2)
+    # The text that quotes one seed says what holds over them, and which interval holds a training too.
+    assert ("Over training seeds and test trials at once: fresh HO" in page) == (n_seeds == 2)
+    assert ("but for the table over training seeds" in page) == (n_seeds == 2)
+    assert "Such an interval does not cover what another training would change" in page
 
 
 def test_navigation_words_stand_apart(page):

@@ -181,9 +181,11 @@ def _stages_table(plan: Estimate) -> Table:
 def _print_total(folder: RunFolder, plan: Estimate) -> None:
     """Print what a dry run adds up to, and how it was estimated."""
     n_done = sum(row.done for row in plan.rows)
-    summary = (
-        f"{n_done} of {len(plan.rows)} stages are done; the others take about {duration_text(plan.seconds)} {plan.by}"
-    )
+    if n_done == len(plan.rows):
+        summary = f"All {n_done} stages are done: nothing is left to do"
+    else:
+        time = f"the others take about {duration_text(plan.seconds)} {plan.by}"
+        summary = f"{n_done} of {len(plan.rows)} stages are done; {time}"
     out.print(summary, highlight=False, soft_wrap=True)
     out.print(
         f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free",

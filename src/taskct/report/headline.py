@@ -116,9 +116,10 @@ def _verdict(run: Run) -> str:
         return f"{why}; shown is {name}, at {price}."
     only = only_these(run)
     if not gains and not losses:
+        adjusted = " (Holm-adjusted)" if run.task.resampling.p_values else ""
         return (
             f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
-            f"these test trials can tell from zero (Holm-adjusted), for {price}.{only}"
+            f"these test trials can tell from zero{adjusted}, for {price}.{only}"
         )
     if not gains:
         return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}.{only}"
@@ -262,13 +263,25 @@ def _notes(run: Run) -> list[str]:
                 parts.append(f"{observer_label(observer)} {', '.join(shown)}")
         notes.append(
             f"The text above quotes seed {run.seed}. ΔAUC of {arm_label(chosen)} for seeds "
-            f"{listed(map(str, run.seeds))}: {'; '.join(parts)}."
+            f"{listed(map(str, run.seeds))}: {'; '.join(parts)}.{_over_seeds(run)}"
         )
     elif len(run.seeds) == 1:
         notes.append("One seed was trained, so this run says nothing of how training itself varies.")
     if run.task.background_note:
         notes.append(run.task.background_note)
     return notes
+
+
+def _over_seeds(run: Run) -> str:
+    """The chosen arm's difference with training and trials in one interval; empty where no bounds can be had."""
+    parts = [
+        f"{observer_label(row.observer)} {interval(Estimate(row.delta_auc, row.ci_low, row.ci_high), 3, signed=True)}"
+        for row in run.retraining.rows
+        if (row.arm, row.versus) == (run.choices.chosen_arm, run.tradeoff.control)
+        and row.ci_low is not None
+        and row.ci_high is not None
+    ]
+    return f" Over training seeds and test trials at once: {'; '.join(parts)}." if parts else ""
 
 
 def _warnings(run: Run) -> list[str]:

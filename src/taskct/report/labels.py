@@ -35,14 +35,18 @@ def arm_label(name: str) -> str:
 
     >>> arm_label("lambda=0.9 alpha=0.2").replace("\N{NO-BREAK SPACE}", " "), arm_label("mse")
     ('λ = 0.9, α = 0.2', 'MSE')
+    >>> arm_label("low-dose seed=1").replace("\N{NO-BREAK SPACE}", " ")
+    'low-dose images, seed 1'
     """
     fixed = {"low-dose": "low-dose images", "mse": "MSE"}
-    if name in fixed:
-        return fixed[name]
     words = []
     for word in name.split():
         key, equals, value = word.partition("=")
-        if key == "head" and equals:
+        if word in fixed:
+            words.append(fixed[word])
+        elif key == "seed" and equals:
+            words.append(f"seed\N{NO-BREAK SPACE}{value}")
+        elif key == "head" and equals:
             words.append(f"{value} head")
         elif key in ("lambda", "alpha") and equals:
             words.append(f"{'λ' if key == 'lambda' else 'α'}\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}")

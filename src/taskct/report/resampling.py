@@ -19,7 +19,9 @@ def unit_note(run: Run) -> str:
     """Say what the intervals come from: the one place of the page that says it in full."""
     n_test, r, group = run.summary.n_test, run.task.resampling, run.task.group_name
     trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
-    text = f"Every interval (95 %) comes from the {trials}, of one trained model per seed. "
+    several = len(run.seeds) > 1
+    but = ", but for the table over training seeds," if several else ""
+    text = f"Every interval (95 %){but} comes from the {trials}, of one trained model. "
     if not r.over_backgrounds:
         text += f"It takes trials as independent and holds for {_these(run)} only. "
     elif r.unit == "background":
@@ -28,7 +30,10 @@ def unit_note(run: Run) -> str:
             text += "Slices of one patient stand for other slices of that patient, not for other patients. "
     else:
         text += "Each trial has a background of its own and is its unit. "
-    return f"{text}It does not cover what another training would change."
+    training = "an interval does not cover what another training would change"
+    if several:
+        return f"{text}Such {training}; the table over training seeds does."
+    return f"{text}Such {training}."
 
 
 def few_warning(run: Run) -> str | None:

@@ -55,7 +55,7 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
         "control": arm.control,
         "task": arm.name,
         "alpha": round(dial(square, tolerance), 4),
-        "alpha_rule": f"RMSE on validation trials {100 * tolerance:g}% above the control's, or 1 if it never is",
+        "alpha_rule": f"RMSE on validation trials {100 * tolerance:g} % above the control's, or 1 if it never is",
         "squared_error_hu2": list(square),
     }
     kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm")

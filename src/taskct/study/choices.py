@@ -39,7 +39,7 @@ def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
     control = next(r for r in sweep if not r.arm.task_weight)
     limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu
     affordable = [r for r in task if r.validation_rmse_hu <= limit]
-    price = f"within {100 * settings.evaluation.chosen_price:g}% of the control's"
+    price = f"within {100 * settings.evaluation.chosen_price:g} % of the control's"
     rated = [r for r in affordable if CHOICE_OBSERVER in r.validation_auc]
     if rated:
         best = max(rated, key=lambda r: r.validation_auc[CHOICE_OBSERVER])

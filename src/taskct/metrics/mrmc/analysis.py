@@ -115,8 +115,8 @@ def analyze(
     if len(kept.readers) == 1:
         modalities, differences = _single_reader(kept, of_kept, confidence)
         found.append(
-            f"one {kind}: the variance between {kind}s cannot be estimated. Variances, intervals and p values are of "
-            f"the choice of cases alone (DeLong) and hold for this {kind} only"
+            f"one {kind}: the variance between {kind}s cannot be estimated. Intervals and p values are of the "
+            f"choice of cases alone (DeLong) and hold for this {kind} only"
         )
     else:
         if len(kept.readers) == 2:

@@ -45,8 +45,9 @@ class Sources:
         if given not in ([True, True, False, False], [False, False, True, True]):
             raise UserError("give either --present and --absent, or IMAGES and --truth")
         if self.versus and len(self.versus) != len(self.folders):
+            times = "once" if len(self.versus) == 1 else f"{len(self.versus)} times"
             wanted = ("once", "twice, present and absent")[len(self.folders) - 1]
-            raise UserError(f"{len(self.versus)} times --versus: give it {wanted}")
+            raise UserError(f"--versus is given {times}: give it {wanted}")
         if self.pair_by != "auto" and not self.versus:
             raise UserError("--pair-by is for a comparison: give --versus, or leave it out")
 

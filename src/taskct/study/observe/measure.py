@@ -176,7 +176,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         sets = [work.train]
         notes.append(
             f"it cannot learn from one of {len(work.sets)} training sets ({error}), so it learned from all at once and "
-            "its interval holds the choice of test trials alone"
+            "the interval holds the choice of test trials alone"
         )
         performances = _performances(name, observers, sets, work)
     if not learns_signal:

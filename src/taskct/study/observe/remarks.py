@@ -53,7 +53,7 @@ def which_way(
     ]
     here = ""
     if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
-        here = ", here " + ("the images" if noise[0] < noise[1] else "those of --versus")
+        here = ", here " + ("the first images" if noise[0] < noise[1] else "those of --versus")
     advice = (
         "give --signal if the mean signal is known" if told else "more training trials lessen it (--learning-curve)"
     )
@@ -70,6 +70,6 @@ def one_set_only(task: Task, train: NDArray[np.int64]) -> str:
     present = task.signal_present[train]
     n_present, n_absent = (len(np.unique(cases[of_class])) for of_class in (present, ~present))
     return (
-        f"its interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
+        f"the interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
         f"{SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do otherwise"
     )
