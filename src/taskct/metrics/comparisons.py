@@ -281,11 +281,14 @@ def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> st
     unit = "trials" if n_cases is None else "cases"
     if min(n_present, n_absent) < FEWEST_TRIALS:
         return (
-            f"no p: {n_present} + {n_absent} test {unit}, and below {FEWEST_TRIALS} of each class the test is not reliable; the "
-            "interval is too narrow too"
+            f"no p: {n_present} + {n_absent} test {unit}, and below {FEWEST_TRIALS} of each class the test is not "
+            "reliable; the interval is too narrow too"
         )
     if n_cases is not None and n_cases < FEWEST_CASES:
-        return f"no p: {n_cases} test cases, and below {FEWEST_CASES} the test is not reliable; the interval is too narrow too"
+        return (
+            f"no p: {n_cases} test cases, and below {FEWEST_CASES} the test is not reliable; the interval is too "
+            "narrow too"
+        )
     return None
 
 

@@ -89,7 +89,8 @@ def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tu
         for name in names:
             if name not in ratings.modalities:
                 raise UserError(
-                    f"--{option} {name}: {source} has no such arm; there are {', '.join(ratings.modalities)}"
+                    f"--{option} {name}: {source} has no such {'arm' if source.is_dir() else 'modality'}; there are "
+                    f"{', '.join(ratings.modalities)}"
                 )
     if both := set(choice.arms) & set(choice.versus):
         raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
