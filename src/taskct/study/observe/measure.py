@@ -12,6 +12,7 @@ from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observers import Observer
+from taskct.observers.alone import each_alone
 from taskct.study.observe.cases import join_copies
 from taskct.study.observe.comparison import compare
 from taskct.study.observe.curves import learn
@@ -122,15 +123,7 @@ def observe(
         done += 1
 
     work = _Work(stacks, task, sets, test, plan, step)
-    results, failed = [], {}
-    for name, both in made.items():
-        try:
-            results.append(_observed(name, both, learns(name, known), work))
-        except UserError as error:  # the others' results stay
-            failed[name] = str(error)
-    if not results:
-        whose = {why: [name for name in failed if failed[name] == why] for why in failed.values()}
-        raise UserError("; ".join(f"{', '.join(them)}: {why}" for why, them in whose.items()))
+    results, failed = each_alone(made, lambda name: _observed(name, made[name], learns(name, known), work))
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -146,7 +139,7 @@ def observe(
         "seed": plan.seed,
     }
     cases = test if truth.cases is None else truth.cases[test]
-    return Observation(tuple(results), task.signal_present[test], test, cases, tuple(notes), failed, about)
+    return Observation(tuple(results.values()), task.signal_present[test], test, cases, tuple(notes), failed, about)
 
 
 def _check(
