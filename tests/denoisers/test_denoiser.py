@@ -32,6 +32,10 @@ class Strict(nn.Module):
     def __init__(self) -> None:
         raise RuntimeError("no licence")
 
+class Wanting(nn.Module):
+    def __init__(self) -> None:
+        import a_package_that_is_absent
+
 def called() -> None:
     raise AssertionError("a function that is no module was called")
 
@@ -80,6 +84,7 @@ def test_a_users_module_by_its_import_path(mine: str) -> None:
         ("torch.nn.LazyConv2d", {"out_channels": 1, "kernel_size": 3}, "has lazy layers"),
         ("{mine}.Blur", {"radius": 3}, "do not fit"),
         ("{mine}.Strict", {}, "do not fit"),
+        ("{mine}.Wanting", {}, "lacks a package; in its own words: ModuleNotFoundError: No module named"),
         ("cnn", {"n_layers": 1}, "do not fit cnn: n_layers must be at least 2"),
         ("cnn", {"n_channels": 0}, "do not fit cnn"),
         ("cnn", {"n_layers": "five"}, "do not fit cnn"),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from other_logs import mlflow_runs, shown_by_mlflow, shown_by_tensorboard
 from taskct.errors import UserError
-from taskct.training.log import TrainingLog
+from taskct.training.log import RECORDS, TrainingLog
 
 
 def lines(path: Path) -> list[dict[str, float | None]]:
@@ -41,11 +42,17 @@ def test_a_resumed_training_takes_back_what_comes_again(tmp_path: Path) -> None:
     assert [(line["epoch"], line["rmse_hu"]) for line in lines(path)] == [(0, 0.0), (1, 1.0), (2, 2.5)]
 
 
-def test_tensorboard_is_told(tmp_path: Path) -> None:
+def test_tensorboard_is_told_and_its_files_do_not_name_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "console-of-ward-seven")
     log = TrainingLog(tmp_path / "arm.jsonl", extra="tensorboard")
     log.write(0, {"rmse_hu": 4.5, "task": math.nan})
     log.close()
     assert shown_by_tensorboard(tmp_path / "tensorboard" / "arm", "rmse_hu") == [(0, 4.5)]
+    (file,) = (tmp_path / "tensorboard" / "arm").iterdir()
+    assert b"console-of-ward-seven" not in file.read_bytes()
+    assert "console-of-ward-seven" not in file.name
 
 
 @pytest.mark.parametrize("first", [0, 2])
@@ -163,7 +170,7 @@ def test_a_place_that_mlflow_refuses_is_one_clear_line(
 
 @pytest.mark.parametrize("extra", ["tensorboard", "mlflow"])
 def test_an_extra_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard" if extra == "tensorboard" else "mlflow", None)
+    monkeypatch.setitem(sys.modules, "mlflow" if extra == "mlflow" else RECORDS, None)
     with pytest.raises(UserError, match=rf"pip install 'taskct\[{extra}\]'") as caught:
         TrainingLog(tmp_path / "arm.jsonl", extra=extra)  # type: ignore[arg-type]  # one of its literals
     assert "\n" not in str(caught.value)

@@ -106,7 +106,11 @@ def in_channels_last(network: nn.Module) -> nn.Module:
 
 def own_words(error: Exception) -> str:
     """What a library says, on one line and not too long."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return _one_line(f"{type(error).__name__}: {error}")
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
@@ -167,9 +171,10 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
         )
     try:
         network = factory(**kwargs)
+    except ImportError as error:  # as of a package that some of its layers need
+        raise UserError(f"denoiser.network {name!r} lacks a package; in its own words: {own_words(error)}") from error
     except Exception as error:  # a user's constructor may raise anything
-        message = " ".join(str(error).split())
-        raise UserError(f"denoiser.arguments do not fit {name}: {message}") from error
+        raise UserError(f"denoiser.arguments do not fit {name}: {_one_line(str(error))}") from error
     parameters = list(network.parameters())
     if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in parameters):
         raise UserError(f"denoiser.network {name!r} has lazy layers: give every layer its number of channels")

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import math
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,11 @@ EXPERIMENT = "taskct"
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of an MLFLOW_TRACKING_URI that is a database."""
+
+
+EVENTS, SUMMARIES = "tensorboard.compat.proto.event_pb2", "tensorboard.compat.proto.summary_pb2"
+RECORDS = "tensorboard.summary.writer.record_writer"
+"""Modules of TensorBoard."""
 
 
 class TrainingLog:
@@ -106,24 +112,33 @@ class _Board(_Other):
     def __init__(self, path: Path) -> None:
         self._folder = path.parent / "tensorboard" / path.stem
         self._first = 0
-        self._writer: Any = None
+        self._file: Path | None = None
+        self._proto, self._summary = _import(EVENTS, "tensorboard"), _import(SUMMARIES, "tensorboard")
+        self._records = _import(RECORDS, "tensorboard")
 
     def resume(self, epoch: int, run_id: str | None) -> None:
         self._first = epoch
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
-        if self._writer is None:
-            module = _import("torch.utils.tensorboard", "tensorboard")
-            # Readers drop what earlier files hold of this step and later ones.
-            purge = self._first if self._folder.is_dir() else None
-            self._writer = module.SummaryWriter(str(self._folder), purge_step=purge)
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, epoch)
-        self._writer.flush()  # else a kill takes what was written in the last two minutes
+        events: list[dict[str, object]] = []
+        if self._file is None:
+            goes_on = self._folder.is_dir()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Named by the time alone, by which readers sort: TensorBoard's writer puts the machine's name there.
+            self._file = self._folder / f"events.out.tfevents.{time.time_ns()}"
+            events.append({"file_version": "brain.Event:2"})
+            if goes_on:  # readers drop what earlier files hold of this step and later ones
+                start = self._proto.SessionLog(status=self._proto.SessionLog.START)
+                events.append({"step": self._first, "session_log": start})
+        value = [self._summary.Summary.Value(tag=name, simple_value=one) for name, one in values.items()]
+        events.append({"step": epoch, "summary": self._summary.Summary(value=value)})
+        with self._file.open("ab") as file:  # closed each time, else a kill takes what was written last
+            for event in events:
+                written = self._proto.Event(wall_time=time.time(), **event).SerializeToString()
+                self._records.RecordWriter(file).write(written)
 
     def close(self, ending: Ending) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        pass  # nothing is open between epochs
 
 
 class _MLflow(_Other):
@@ -197,7 +212,7 @@ def check_extra(extra: Extra) -> None:
         If it is not, or is MLflow's small package where it is to write to a database.
     """
     if extra == "tensorboard":
-        _import("torch.utils.tensorboard", extra)
+        _import(RECORDS, extra)
     elif extra == "mlflow":
         uri = _tracking_uri(_import("mlflow", extra)) or "sqlite:"
         if uri.partition(":")[0].partition("+")[0] in DATABASES and importlib.util.find_spec("alembic") is None:
