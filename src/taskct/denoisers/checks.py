@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from taskct.denoisers.denoiser import autocast, in_channels_last, own_words
+from taskct.denoisers.denoiser import autocast, own_words
+from taskct.denoisers.memory_order import in_fast_order, memory_format
 from taskct.denoisers.sizes import quiet_evaluation, run_padded, takes
 from taskct.errors import UserError
 
@@ -49,7 +50,7 @@ def try_network(network: nn.Module, use: Use) -> None:
     where = f"denoiser.network {use.name!r}"
     before = _state(network, where)
     modes = {module: module.training for module in network.modules()}
-    in_channels_last(network)
+    in_fast_order(network)
     try:
         for training in (False, True):
             _check_pass(network.train(training), use, use.n_pixels, where)
@@ -93,7 +94,7 @@ def _check_pass(network: nn.Module, use: Use, side: int, where: str, *, n_images
     training = network.training
     mode = "training" if training else "evaluation"
     probe = torch.randn((n_images, 1, side, side), generator=torch.Generator().manual_seed(0))
-    image = probe.clone().contiguous(memory_format=torch.channels_last)
+    image = probe.clone().contiguous(memory_format=memory_format(network))
     # Seeded, so that dropout does not move the generator of whoever calls.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

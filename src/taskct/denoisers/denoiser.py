@@ -12,6 +12,7 @@ from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.context import ContextCNN
 from taskct.denoisers.dncnn import DnCNN
 from taskct.denoisers.import_path import find_object
+from taskct.denoisers.memory_order import in_fast_order, memory_format
 from taskct.denoisers.redcnn import REDCNN
 from taskct.denoisers.sizes import quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
@@ -59,7 +60,7 @@ class Denoiser(nn.Module):
             raise ValueError(f"scale_hu must be positive, not {scale_hu}")
         if size_multiple < 1:
             raise ValueError(f"size_multiple must be at least 1 pixel, not {size_multiple}")
-        self.network = in_channels_last(network)
+        self.network = in_fast_order(network)
         self.size_multiple = size_multiple
         self.register_buffer("offset_hu", torch.tensor(float(offset_hu)))
         self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
@@ -74,7 +75,7 @@ class Denoiser(nn.Module):
         """
         # In float32 to the network and from it, under autocast too: bfloat16 has steps of 4 HU at -900 HU.
         scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(
-            memory_format=torch.channels_last
+            memory_format=memory_format(self.network)
         )
         shape = scaled.shape  # a network may change its input in place
         try:
@@ -94,14 +95,6 @@ class Denoiser(nn.Module):
             )
         image: torch.Tensor = output[:, 0].float() * self.scale_hu + self.offset_hu
         return image
-
-
-def in_channels_last(network: nn.Module) -> nn.Module:
-    """A network with its weights in the order in which convolutions are fastest, in place; the same values."""
-    # Of weights of five dimensions, as of a convolution over volumes inside, torch refuses the whole module.
-    if all(tensor.dim() < 5 for tensor in (*network.parameters(), *network.buffers())):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    return network
 
 
 def own_words(error: Exception) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from taskct.denoisers.memory_order import memory_format
+
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
@@ -59,7 +61,7 @@ def run_padded(network: nn.Module, image: torch.Tensor, multiple: int) -> torch.
     if multiple == 1:
         whole: torch.Tensor = network(image)
         return whole
-    padded = pad_to_multiple(image, multiple).contiguous(memory_format=torch.channels_last)
+    padded = pad_to_multiple(image, multiple).contiguous(memory_format=memory_format(network))
     shape, (height, width) = padded.shape, image.shape[-2:]
     output: torch.Tensor = network(padded)
     return output[..., :height, :width] if isinstance(output, torch.Tensor) and output.shape == shape else output
@@ -97,7 +99,7 @@ def quiet_evaluation(network: nn.Module) -> Iterator[None]:
 
 def takes(network: nn.Module, height: int, width: int) -> bool:
     """Whether a network maps an image of this size to one of the same, as it stands."""
-    image = torch.zeros((1, 1, height, width)).contiguous(memory_format=torch.channels_last)
+    image = torch.zeros((1, 1, height, width)).contiguous(memory_format=memory_format(network))
     try:
         output = network(image)
     except Exception:  # a user's module may raise anything

@@ -95,7 +95,7 @@ def write_preview(
             str(number),
             "H1" if present else "H0",
             kind,
-            *(f"{truth[name][k]:{form}}" for name, _, form in columns),
+            *(f"{truth[name][k]:{form}}".replace("-", "−") for name, _, form in columns),
         ]
         for k, (number, present, kind) in enumerate(zip(numbers, trials.signal_present, shape, strict=True))
     ]
@@ -132,7 +132,7 @@ def _objects(
             box = (x - side / 2.0, y - side / 2.0)
             ax.add_patch(Rectangle(box, side, side, fill=False, edgecolor="#F0E442", linewidth=1.2))
             ax.add_patch(Circle((0, 0), field_of_view_mm / 2.0, fill=False, edgecolor=BLUE, linestyle="--"))
-            ax.set(xlabel="x (mm)", xlim=(-half, half), ylim=(half, -half))
+            ax.set(xlabel="x (mm)", ylabel="y (mm)", xlim=(-half, half), ylim=(half, -half))
     return figure
 
 

@@ -131,8 +131,14 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses
     if settings.background.kind != "paired":
         scan = (
             ("photons of the central ray at full dose", f"{maker.scanner.exposure.photons:,.0f}"),
-            ("rays starved at the low dose", f"{losses.starved:.1%} of the worst object's, {losses.lost:.1%} lost"),
-            ("field of view", f"{geometry.field_of_view_mm:.0f} mm, {losses.outside:.1%} of the worst object outside"),
+            (
+                "rays starved at the low dose",
+                f"{_percent(losses.starved)} of the worst object's, {_percent(losses.lost)} lost",
+            ),
+            (
+                "field of view",
+                f"{geometry.field_of_view_mm:.0f} mm, {_percent(losses.outside)} of the worst object outside",
+            ),
             ("views measured", f"{geometry.n_views} of {geometry.views_per_turn} in a turn"),
         )
     asked, used = settings.scanner.region_count**2, sum(losses.used)
@@ -149,3 +155,7 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses
         ("reference in the regions", f"{crop(trials.reference, margin).mean():.0f} HU on average"),
         *scan,
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
