@@ -420,8 +420,8 @@ def test_preview_is_a_page_of_trials_with_their_truth(call: Call, study: Path, t
     groups = [np.flatnonzero(group) for group in (trials.signal_present, ~trials.signal_present)]
     shown = [k for group in groups for k in (group[0], group[-1])]  # two of each, as far apart as can be
     for k in shown:  # the very trials of the study
-        assert f"<td>{trials.truth['contrast_hu'][k]:+.0f}</td>" in text
-        assert f"<td>{trials.truth['x_mm'][k]:.1f}</td>" in text
+        for shown_as in (f"{trials.truth['contrast_hu'][k]:+.0f}", f"{trials.truth['x_mm'][k]:.1f}"):
+            assert f"<td>{shown_as.replace('-', '−')}</td>" in text
     assert text.count("<td>H1</td>") == text.count("<td>H0</td>") == 2
     assert text.count("data:image") == 3
     assert "http" not in re.sub(r"data:image[^\"]*", "", text)

@@ -339,6 +339,6 @@ def test_networks_are_tried_before_anything_is_simulated(networks: str, monkeypa
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"\(2, 1, 18, 18\) into \(2, 1, 16, 16\) in training mode"):
         check_arms(of("Sampled", patch_pixels=18))
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
     with pytest.raises(UserError, match=r"pip install 'taskct\[tensorboard\]'"):
         check_arms(tiny_settings(training={"log_to": "tensorboard"}))

@@ -17,7 +17,7 @@ from taskct.training.parallel import share
 from tiny_training import tiny_train
 
 RUNNER = """
-import json, os, sys
+import atexit, json, os, sys
 import torch
 torch.set_num_threads(1)
 from dataclasses import asdict
@@ -25,6 +25,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 sys.path.insert(0, sys.argv[1])
 from tiny_training import tiny_train
+# What is registered first comes last.
+left = Path(sys.argv[2]) / ("left." + os.environ["RANK"])
+atexit.register(lambda: torch.distributed.is_initialized() or left.touch())
 weights, history = tiny_train(None, dropout=0.0, **json.loads(sys.argv[3]))
 rank = os.environ["RANK"]
 save_file(weights, Path(sys.argv[2]) / f"{rank}.safetensors")
@@ -46,6 +49,7 @@ def both_processes(folder: Path, **changed: Any) -> tuple[list[dict[str, torch.T
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
+    assert all((folder / f"left.{rank}").exists() for rank in (0, 1))  # gloo's threads may abort the interpreter's end
     weights = [load_file(folder / f"{rank}.safetensors") for rank in (0, 1)]
     return weights, [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 

@@ -1,5 +1,6 @@
 """One process or several: device and gradients averaged between processes, by Lightning Fabric."""
 
+import atexit
 import logging
 import os
 import warnings
@@ -69,10 +70,19 @@ def make_fabric(device: torch.device | str) -> "Fabric":
     else:
         devices = [device.index or 0] if device.type == "cuda" else 1
         fabric = Fabric(accelerator=device.type, devices=devices, precision="32-true")
+    joined = torch.distributed.is_available() and torch.distributed.is_initialized()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning_fabric")  # advice on its own use
         fabric.launch()
+    if world > 1 and not joined and device.type == "cpu":
+        atexit.register(_leave)  # Fabric itself does so for CUDA alone
     return fabric
+
+
+def _leave() -> None:
+    """Leave the group of processes: its threads may abort the end of an interpreter whose training is done."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def share(index: torch.Tensor, *, rank: int, world: int) -> torch.Tensor:

@@ -196,6 +196,9 @@ for name in ("detectability", "signal-promoter"):
             gradient /= world
         found += [value[None], gradient.flatten()]
 torch.save(torch.cat(found), out)
+if world > 1:  # gloo's threads may abort the interpreter's end
+    dist.barrier()
+    dist.destroy_process_group()
 """
 
 
