@@ -18,7 +18,7 @@ from taskct.scanner.insertion import insert_noise
 from taskct.scanner.noise import STARVATION, add_noise, draw_counts
 from taskct.scanner.projector import Projector
 from taskct.scanner.spectrum import WaterCorrection, polychromatic_line_integral, tabulated_spectrum
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 
 def body(geometry, *, arms):

@@ -22,7 +22,7 @@ from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.denoisers.redcnn import REDCNN
 from taskct.training.compilation import can_compile
 from taskct.training.loop import train
-from taskct.trials import TRUTH, Trials
+from taskct.trials.trials import TRUTH, Trials
 
 WARM_UP = 3
 

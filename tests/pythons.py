@@ -25,14 +25,14 @@ OLDEST = 11  # 3.11, as pyproject.toml says
 RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}  # uv's words
 EXTRAS = ("dev", "spectrum")
 QUICK = (
-    "tests/test_start.py",
-    "tests/test_config.py",
-    "tests/test_mapped_zarr.py",
-    "tests/test_trials.py",
-    "tests/test_dicom.py",
-    "tests/test_nifti.py",
-    "tests/test_image_stack.py",
-    "tests/test_cli_observers.py",
+    "tests/cli/test_start.py",
+    "tests/config/test_config.py",
+    "tests/trials/test_mapped_zarr.py",
+    "tests/trials/test_trials.py",
+    "tests/io/test_dicom.py",
+    "tests/io/test_nifti.py",
+    "tests/io/test_image_stack.py",
+    "tests/cli/test_observers.py",
     "tests/denoisers",
 )
 """What meets each library once; not whole studies, and nothing that is simulated thousands of times."""

@@ -11,8 +11,8 @@ import yaml
 
 from taskct.config import Settings, make_settings
 from taskct.report import write_report
-from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
 
 TINY: dict[str, Any] = {
     "name": "tiny",

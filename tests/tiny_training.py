@@ -10,8 +10,8 @@ from torch import nn
 from taskct.denoisers.denoiser import Denoiser
 from taskct.observers import SLNNHead
 from taskct.training.loop import Epoch, train
-from taskct.training.tasks import SLNNTask
-from taskct.trials import TRUTH, Trials
+from taskct.training.losses import SLNNTask
+from taskct.trials.trials import TRUTH, Trials
 
 SIDE = 12
 

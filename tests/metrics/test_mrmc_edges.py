@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import norm, t
 
 from command_line import call
+from taskct.io.ratings_files import write_imrmc
 from taskct.metrics.comparisons import holm
 from taskct.metrics.mrmc import Components, Design, Ratings, RoeMetz, analyze, obuchowski_rockette, size_study
 from taskct.metrics.mrmc.moments import moment_sums
 from taskct.metrics.mrmc.sizing import design_df
-from taskct.ratings_files import write_imrmc
 
 __all__ = ["call"]  # a fixture
 

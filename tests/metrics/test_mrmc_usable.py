@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.json_values import json_values
+from taskct.files import json_values
 from taskct.metrics.mrmc import Design, Ratings, RoeMetz, analyze, obuchowski_rockette
 from taskct.metrics.mrmc.moments import distinct, moment_sums
 from taskct.metrics.mrmc.usable import analysable, only_rated

@@ -6,12 +6,7 @@ from scipy.stats import binom, norm
 
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.roc import delong_covariance
-from taskct.metrics.tradeoff import (
-    auc_at_rmse,
-    best_within,
-    compare_curves,
-    monotone_within_intervals,
-)
+from taskct.metrics.tradeoff import auc_at_rmse, best_within, compare_curves, monotone_within_intervals
 
 N_CLASS = 200
 SIGNAL_PRESENT = np.arange(2 * N_CLASS) % 2 == 1  # the classes interleaved, so that a mask is needed

@@ -13,7 +13,7 @@ from taskct.observers import OBSERVERS, ChannelizedHotelling, GroupedHead, SLNNH
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.eye import apply_eye_filter, eye_filter
 from taskct.observers.slnn_head import unit_channels
-from taskct.training.tasks import DetectabilityTask
+from taskct.training.losses import DetectabilityTask
 
 SIDE, N_CHANNELS = 15, 5
 SHAPE = (SIDE, SIDE)

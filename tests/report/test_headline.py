@@ -7,7 +7,7 @@ import pytest
 from taskct.report import load_run
 from taskct.report.comparisons import gains_and_losses, holm
 from taskct.report.headline import headline
-from taskct.report.results import Estimate
+from taskct.report.schema import Estimate
 
 
 def _edit(run, name, change):

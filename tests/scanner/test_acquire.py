@@ -10,7 +10,7 @@ from taskct.scanner.exposure import bowtie_transmission, tube_current
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.spectrum import WaterCorrection, polychromatic_line_integral, tabulated_spectrum
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=180, bin_mm=3.0, views_per_turn=120)
 N = 64

@@ -11,7 +11,7 @@ from taskct.scanner.exposure import bowtie_transmission, i0_for_noise, noise_hu,
 from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.spectrum import Spectrum, tabulated_spectrum
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=200, bin_mm=3.0, views_per_turn=120)
 CURVED = ScanGeometry(595.0, 1085.6, n_bins=200, bin_mm=3.0, views_per_turn=120, detector="curved", bin_offset=0.25)

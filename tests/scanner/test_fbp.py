@@ -9,7 +9,7 @@ from taskct.scanner.analytic import project_ellipses
 from taskct.scanner.fbp import FBP, SLICES_PER_FILTER, backprojection_matrix, parker_weights
 from taskct.scanner.geometry import DETECTORS, SCANS, ScanGeometry
 from taskct.scanner.kernels import WINDOWS, ramp_kernel
-from taskct.units import MU_WATER_PER_MM, mu_to_hu
+from taskct.scanner.units import MU_WATER_PER_MM, mu_to_hu
 
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=736, bin_mm=0.95, views_per_turn=720)
 COARSE = ScanGeometry(595.0, 1085.6, n_bins=368, bin_mm=1.9, views_per_turn=240)

@@ -12,7 +12,7 @@ from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.insertion import SLICES_AT_A_TIME, insert_noise, missing_noise
 from taskct.scanner.noise import line_integral_variance
 from taskct.scanner.projector import Projector
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=184, bin_mm=2.4, views_per_turn=120)
 WIDE = ScanGeometry(595.0, 1085.6, n_bins=300, bin_mm=3.6, views_per_turn=180)

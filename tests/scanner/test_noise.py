@@ -19,7 +19,7 @@ from taskct.scanner.noise import (
     starved_share,
     take_logarithm,
 )
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 N_DRAWS = 160_000
 

@@ -23,7 +23,7 @@ from taskct.scanner.spectrum import (
     split_water_bone,
     tabulated_spectrum,
 )
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 KVP = (80, 100, 120, 140)
 GEOMETRY = ScanGeometry(595.0, 1085.6, n_bins=368, bin_mm=1.9, views_per_turn=240)

@@ -6,16 +6,16 @@ import json
 import numpy as np
 import pytest
 
+from taskct.apply.ratings import ratings_of_run, shared_note
 from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.study.areas import area_difference, area_interval, by_group, retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
-from taskct.study.ratings import ratings_of_run, shared_note
 from taskct.study.resampling import unit_of
-from taskct.study.stages import RunFolder
-from taskct.trials import TRUTH, Trials
+from taskct.study.run_folder import RunFolder
+from taskct.trials.trials import TRUTH, Trials
 from tiny_study import tiny_run
 
 __all__ = ["tiny_run"]  # a fixture

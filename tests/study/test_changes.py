@@ -11,11 +11,11 @@ import torch
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.study.changes import Change, change_of, counted, differences
-from taskct.study.dry_run import plan_run
-from taskct.study.executors import Machine
 from taskct.study.graph import stages_of
-from taskct.study.pipeline import sweep
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.dry_run import plan_run
+from taskct.sweep.executors import Machine
+from taskct.sweep.pipeline import sweep
 from tiny_study import files_of, tiny_run, tiny_settings
 
 __all__ = ["tiny_run"]  # a fixture

@@ -10,8 +10,8 @@ from taskct.errors import UserError
 from taskct.study.arms import LOW_DOSE, Arm, arms_of
 from taskct.study.evaluate import FRESH, SPLITS_SEEN, Evaluator, fit_fresh
 from taskct.study.evaluated import read_result, write_result
-from taskct.study.work import observer_notes
-from taskct.trials import TRUTH, Trials
+from taskct.study.result_files import observer_notes
+from taskct.trials.trials import TRUTH, Trials
 
 SIDE, N = 16, 60
 SETTINGS = make_settings(

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from taskct.errors import UserError
+from taskct.files import read_npz
 from taskct.study.arms import arms_of, file_name
-from taskct.study.evaluated import read_npz
-from taskct.study.executors import Machine
 from taskct.study.file_names import MAX_BYTES, bounded
-from taskct.study.pipeline import sweep
 from taskct.study.records import file_name as stage_file
 from taskct.study.records import read_record, read_records, write_record
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.executors import Machine
+from taskct.sweep.pipeline import sweep
 from taskct.training.checkpoints import load_tensors, read_card
 from taskct.training.state import load_state
 from tiny_study import files_of, tiny_settings

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from taskct.config import make_settings, read_preset
-from taskct.study.pipeline import evaluate_stage, simulate_stage, train_stage
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
 
 SHORTER = {
     "trials": {"n_train": 3000, "n_validation": 500, "n_fresh": 1000, "n_test": 2000},

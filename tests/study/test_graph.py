@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from taskct.study.dry_run import START_S, makespan, plan_run
-from taskct.study.executors import Machine
 from taskct.study.graph import levels, share_threads, simulation_inputs, stages_of
-from taskct.study.rates import fit_seconds, image_seconds, simulation_seconds
 from taskct.study.records import write_record
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.dry_run import START_S, makespan, plan_run
+from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
+from taskct.sweep.executors import Machine
 from tiny_study import tiny_run, tiny_settings
 
 __all__ = ["tiny_run"]  # a fixture
@@ -166,9 +166,9 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return measure
 
-    monkeypatch.setattr("taskct.study.dry_run.simulation_seconds", known("simulate", (1.0, 1.6)))
-    monkeypatch.setattr("taskct.study.dry_run.image_seconds", known("image", 2e-3))
-    monkeypatch.setattr("taskct.study.dry_run.fit_seconds", known("fit", 3.0))
+    monkeypatch.setattr("taskct.sweep.dry_run.simulation_seconds", known("simulate", (1.0, 1.6)))
+    monkeypatch.setattr("taskct.sweep.dry_run.image_seconds", known("image", 2e-3))
+    monkeypatch.setattr("taskct.sweep.dry_run.fit_seconds", known("fit", 3.0))
     return asked
 
 
@@ -216,8 +216,8 @@ def test_a_plan_of_a_sweep_tries_each_network_once(rates: list[str], tmp_path: P
 def test_more_networks_than_there_is_time_for_are_judged_by_their_weights(
     rates: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskct.study.dry_run.MEASURE_S", 1e-9)  # the first network takes all the time there is
-    monkeypatch.setattr("taskct.study.dry_run.time.process_time", itertools.count().__next__)
+    monkeypatch.setattr("taskct.sweep.dry_run.MEASURE_S", 1e-9)  # the first network takes all the time there is
+    monkeypatch.setattr("taskct.sweep.dry_run.time.process_time", itertools.count().__next__)
     settings = tiny_settings(grid={"denoiser.arguments.n_channels": [8]})
     plan = plan_run(RunFolder(tmp_path / "run", settings, device=CPU, read_only=True), Machine(workers=1, threads=1))
     seconds = {row.stage: row.seconds for row in plan.rows}

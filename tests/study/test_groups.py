@@ -7,7 +7,7 @@ from taskct.config import make_settings
 from taskct.errors import UserError
 from taskct.study.groups import group_labels, group_of
 from taskct.tasks.signals import SHAPES
-from taskct.trials import TRUTH, Trials
+from taskct.trials.trials import TRUTH, Trials
 
 
 def trials_with(**columns: list[float]) -> Trials:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from taskct.apply.denoise import denoise_path
 from taskct.config import Settings, make_settings
 from taskct.denoisers.denoiser import denoise
 from taskct.errors import UserError
@@ -19,16 +20,16 @@ from taskct.study import models
 from taskct.study.arms import Arm, arms_of
 from taskct.study.blends import blend_path, save_blend
 from taskct.study.checks import check_arms, check_network
-from taskct.study.denoise import denoise_path
 from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
 from taskct.study.models import channels, head_statistic, load_denoiser, load_head
-from taskct.study.pipeline import simulate_stage
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
 from taskct.study.train import train_arm
+from taskct.sweep.pipeline import simulate_stage
 from taskct.training import loop
 from taskct.training.loop import TrainingDiverged, TrainingFailed
-from taskct.trials import crop, read_trials
+from taskct.trials.store import read_trials
+from taskct.trials.trials import crop
 from tiny_study import TINY, tiny_settings
 from users_networks import import_networks
 

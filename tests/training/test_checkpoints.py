@@ -10,9 +10,10 @@ from torch import nn
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser
 from taskct.errors import UserError
+from taskct.files import write_text
 from taskct.observers import SLNNHead
 from taskct.training import checkpoints
-from taskct.training.checkpoints import load_weights, read_card, save_weights, write_text
+from taskct.training.checkpoints import load_weights, read_card, save_weights
 
 CARD = {"network": "cnn", "arguments": {"n_layers": 2}, "note": "λ = 0.9"}
 

@@ -14,9 +14,9 @@ from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.observers import SLNNHead
 from taskct.training.layers import freeze_all_but
 from taskct.training.loop import TrainingDiverged, batches, mean_squared_error, train
+from taskct.training.losses import SLNNTask
 from taskct.training.step import patch
-from taskct.training.tasks import SLNNTask
-from taskct.trials import TRUTH, Trials
+from taskct.trials.trials import TRUTH, Trials
 
 SIDE = 8
 NEEDS_BF16 = pytest.mark.skipif(resolve_dtype("auto", "cpu") != "bfloat16", reason="this CPU only emulates bfloat16")

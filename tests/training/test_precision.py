@@ -13,8 +13,8 @@ from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise
 from taskct.training import loop
 from taskct.training.loop import Epoch, mean_squared_error, train
-from taskct.training.tasks import SignalPromoterTask, SLNNTask, TaskLoss
-from taskct.trials import TRUTH, Trials
+from taskct.training.losses import SignalPromoterTask, SLNNTask, TaskLoss
+from taskct.trials.trials import TRUTH, Trials
 from tiny_training import head_at
 
 SIDE, SIGMA_HU = 16, 20.0

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.special import ndtr
 
+from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS
+from taskct.apply.observe.observation import as_ratings
 from taskct.metrics.clustered import Clusters, paired_clustered
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import FEWEST_CASES, FEWEST_TRIALS
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import paired_delong
-from taskct.study.observe.division import FEWEST_OF_A_SET, SETS
-from taskct.study.observe.results import as_ratings
 from validation.check import Check
 
 N = 1000

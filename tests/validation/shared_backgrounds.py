@@ -9,7 +9,7 @@ from taskct.study.areas import retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import Resampling
-from taskct.trials import TRUTH, Trials
+from taskct.trials.trials import TRUTH, Trials
 from validation.check import Check
 from validation.roc import N, covers
 

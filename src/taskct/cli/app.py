@@ -58,7 +58,7 @@ class Commands(TyperGroup):
             return super().make_context(info_name, args, parent, **extra)
         except USAGE_ERROR as error:
             if type(error).__name__ != "NoArgsIsHelpError":
-                from taskct.terminal import explain  # here, as below
+                from taskct.cli.terminal import explain  # here, as below
 
                 explain(error, None)
             raise
@@ -68,7 +68,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, Exception) as error:
-            from taskct.terminal import explain  # here, as what a command imports is not for --version and --help
+            from taskct.cli.terminal import explain  # here, as what a command imports is not for --version and --help
 
             explain(error, ctx.invoked_subcommand)
             raise

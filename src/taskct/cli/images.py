@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from taskct.apply.denoise import denoise_path
+from taskct.apply.lower_dose import lower_dose
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption
+from taskct.cli.terminal import out, show_progress
+from taskct.machine import resolve_device
 from taskct.scanner.presets import SCANNERS
-from taskct.study.denoise import denoise_path
-from taskct.study.lower_dose import lower_dose
-from taskct.study.stages import resolve_device
-from taskct.terminal import out, show_progress
 
 
 @app.command()

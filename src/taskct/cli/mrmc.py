@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from taskct.apply.ratings import Choice, export_ratings, read_study
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Json, Margin
 from taskct.cli.tables import interval_text, margin_text, number_text, print_json
+from taskct.cli.terminal import note, out, print_table
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority, why_no_margin
 from taskct.metrics.intervals import Interval
@@ -19,8 +21,6 @@ from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchows
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
-from taskct.study.ratings import Choice, export_ratings, read_study
-from taskct.terminal import note, out, print_table
 
 
 @app.command()

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from taskct.apply.observe import Observation
 from taskct.cli.tables import interval_text, margin_text
+from taskct.cli.terminal import out, print_roc, print_table
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
-from taskct.study.observe import Observation
-from taskct.terminal import out, print_roc, print_table
 
 
 def print_observation(found: Observation) -> None:

@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
+from taskct.apply.observe import Eye, Known, Mode, Plan, Task, observe
+from taskct.apply.observe.cases import CaseFrom
+from taskct.apply.observe.files import read_covariance, read_signal, write_observation
+from taskct.apply.observe.inputs import Sources, read_inputs
+from taskct.apply.observe.pairing import PairBy
 from taskct.cli.app import app
 from taskct.cli.observation import print_observation, roc_curves
 from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
 from taskct.cli.tables import print_json
+from taskct.cli.terminal import note, out, show_progress
 from taskct.errors import UserError
+from taskct.machine import resolve_device
 from taskct.observers import OBSERVERS
 from taskct.observers.eye import VIEWING_DISTANCE_MM
 from taskct.report.roc import draw_roc
-from taskct.study.observe import Eye, Known, Mode, Plan, Task, observe
-from taskct.study.observe.cases import CaseFrom
-from taskct.study.observe.files import read_covariance, read_signal, write_observation
-from taskct.study.observe.inputs import Sources, read_inputs
-from taskct.study.observe.pairing import PairBy
-from taskct.study.stages import resolve_device
-from taskct.terminal import note, out, show_progress
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 

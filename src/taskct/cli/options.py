@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from taskct.cli.terminal import ProgressMode
 from taskct.config import preset_names
-from taskct.terminal import ProgressMode
 
 Device = Annotated[
     str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")

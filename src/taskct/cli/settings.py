@@ -10,6 +10,7 @@ from rich.table import Table
 
 from taskct.cli.app import app
 from taskct.cli.options import Preset, SetOption
+from taskct.cli.terminal import note, out, print_table
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -23,9 +24,8 @@ from taskct.config import (
     unit_of,
     without_effect,
 )
+from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
-from taskct.terminal import note, out, print_table
-from taskct.yaml_files import read_yaml
 
 
 def given_settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:

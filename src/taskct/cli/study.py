@@ -24,23 +24,20 @@ from taskct.cli.options import (
     Workers,
 )
 from taskct.cli.settings import given_settings
-from taskct.config import (
-    Settings,
-    preset_names,
-    without_effect,
-)
+from taskct.cli.terminal import ProgressMode, fail, note, out, print_table, show_progress
+from taskct.config import Settings, preset_names, without_effect
 from taskct.errors import UserError
+from taskct.machine import resolve_device
 from taskct.report import write_report
 from taskct.report.preview import write_preview
+from taskct.simulation.preview import make_preview
 from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
-from taskct.study.dry_run import Estimate, plan_run
-from taskct.study.executors import Machine
-from taskct.study.pipeline import sweep
-from taskct.study.preview import make_preview
-from taskct.study.schedule import Outcome
-from taskct.study.stages import RunFolder, resolve_device
-from taskct.terminal import ProgressMode, fail, note, out, print_table, show_progress
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.dry_run import Estimate, plan_run
+from taskct.sweep.executors import Machine
+from taskct.sweep.pipeline import sweep
+from taskct.sweep.schedule import Outcome
 from taskct.training.ranks import is_first
 
 

@@ -4,7 +4,7 @@ import json
 import math
 import sys
 
-from taskct.json_values import json_values
+from taskct.files import json_values
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.intervals import Interval
 

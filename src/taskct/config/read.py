@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
+from taskct.config.yaml_files import parse_yaml, read_yaml
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
-from taskct.yaml_files import parse_yaml, read_yaml
 
 
 def _one_line(error: ValidationError) -> str:

@@ -12,10 +12,9 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from taskct.denoisers.bilateral import filter_bilateral
 from taskct.denoisers.total_variation import minimize_total_variation
 from taskct.errors import UserError
+from taskct.progress import Progress
 
 Image = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
-"""Called as (evaluations done, evaluations in all, the best so far)."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 TV_TOLERANCE = 0.01  # of the noise: root mean squared distance from the exact minimum

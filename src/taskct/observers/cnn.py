@@ -3,7 +3,6 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -25,9 +24,7 @@ from taskct.observers.base import (
 )
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.slnn import logistic_path
-
-Progress = Callable[[int, int, str], None]
-"""Called as (steps done, steps in all, what the validation loss is)."""
+from taskct.progress import Progress
 
 _N_FOLDS = 5
 """Folds of the training trials; one of them is the validation set of the network."""

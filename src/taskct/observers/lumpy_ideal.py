@@ -1,7 +1,7 @@
 """The ideal observer for a known signal in a lumpy background, by Markov-chain Monte Carlo."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.observers.base import check_at_least_0, check_images
-
-Progress = Callable[[int, int, str], None]
-"""Called as (steps done, steps in all, how many were accepted)."""
+from taskct.progress import Progress
 
 N_BATCHES = 20
 """Parts of a chain whose means give its Monte Carlo error."""

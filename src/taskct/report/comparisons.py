@@ -4,8 +4,8 @@ import math
 
 from taskct.metrics.comparisons import holm
 from taskct.report.labels import OBSERVERS
-from taskct.report.results import Paired
 from taskct.report.run import Run
+from taskct.report.schema import Paired
 
 LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from taskct.report.comparisons import JOINT, gains_and_losses
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.resampling import few_warning, no_verdict, only_these, unit_note
-from taskct.report.results import Arm, Estimate, WithinTolerance
 from taskct.report.run import Run
+from taskct.report.schema import Arm, Estimate, WithinTolerance
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:

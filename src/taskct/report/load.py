@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from taskct import __version__
 from taskct.errors import UserError, unreadable
-from taskct.report.results import (
+from taskct.report.run import Run
+from taskct.report.schema import (
     Choices,
     Examples,
     Failures,
@@ -29,7 +30,6 @@ from taskct.report.results import (
     Task,
     Tradeoff,
 )
-from taskct.report.run import Run
 
 T = TypeVar("T")
 

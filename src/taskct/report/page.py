@@ -1,12 +1,12 @@
 """Assemble the page: one file that opens offline."""
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from taskct.files import write_whole
 from taskct.report import figures, tables
 from taskct.report.headline import headline
 from taskct.report.labels import observer_label
@@ -98,14 +98,3 @@ def render(run: Run) -> str:
 
 def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target and move it into place, so that a killed run leaves the old file as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

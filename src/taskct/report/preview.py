@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
+from taskct.files import write_whole
 from taskct.report.figures import BLUE, ORANGE, encode, new_figure, scale_bar, style
-from taskct.report.page import write_whole
 
 COLUMNS = (
     ("case", "background", ".0f"),

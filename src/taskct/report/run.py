@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from taskct.report.labels import OBSERVERS
-from taskct.report.results import (
+from taskct.report.schema import (
     Arm,
     Choices,
     Estimate,

@@ -12,8 +12,8 @@ from taskct.report.comparisons import JOINT, adjusted_over_table, same_denoiser
 from taskct.report.headline import interval, number, percent
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.resampling import no_p
-from taskct.report.results import Estimate
 from taskct.report.run import Run
+from taskct.report.schema import Estimate
 from taskct.setting_text import setting_text
 
 NONE = "–"

@@ -10,8 +10,8 @@ from matplotlib.patheffects import withStroke
 
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
-from taskct.report.results import Arm, Floats
 from taskct.report.run import Run
+from taskct.report.schema import Arm, Floats
 from taskct.setting_text import setting_text
 
 _HALO = withStroke(linewidth=2, foreground="white")

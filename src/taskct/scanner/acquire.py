@@ -6,7 +6,7 @@ import torch
 
 from taskct.scanner.fbp import FBP
 from taskct.scanner.noise import add_noise
-from taskct.units import MU_WATER_PER_MM, mu_to_hu
+from taskct.scanner.units import MU_WATER_PER_MM, mu_to_hu
 
 REFERENCES = ("noise-free", "normal-dose")
 REFERENCE_SEED_OFFSET = 2**64  # beyond every seed of a low-dose scan, so that the two scans never share their noise

@@ -9,7 +9,7 @@ from taskct.scanner.fbp import FBP
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.noise import STARVED, line_integral_variance
 from taskct.scanner.spectrum import Spectrum
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 STARVED_SHARE = 0.05  # of a pixel's variance; above it the first-order theory of its noise is not to be trusted
 

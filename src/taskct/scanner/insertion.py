@@ -8,7 +8,7 @@ import torch
 from taskct.scanner.fbp import FBP
 from taskct.scanner.noise import check_noise_settings, random_generator, take_logarithm
 from taskct.scanner.projector import Projector
-from taskct.units import MU_WATER_PER_MM, hu_to_mu
+from taskct.scanner.units import MU_WATER_PER_MM, hu_to_mu
 
 SLICES_AT_A_TIME = 8  # bounds the sinograms held
 

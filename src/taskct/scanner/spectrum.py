@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.units import MU_WATER_PER_MM
+from taskct.scanner.units import MU_WATER_PER_MM
 
 MATERIALS = ("water", "soft_tissue", "bone")
 SOFT_TISSUE_HU = 100.0  # up to here a pixel is water of some density; soft organs and muscle lie below

@@ -13,9 +13,10 @@ from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import denoise
 from taskct.study.arms import BLEND, Arm
 from taskct.study.models import SIZE_MULTIPLE, denoiser_of, load_denoiser
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_tensors, load_weights, save_tensors
-from taskct.trials import crop, read_trials
+from taskct.trials.store import read_trials
+from taskct.trials.trials import crop
 
 
 def blend_path(run: RunFolder, arm: Arm) -> Path:

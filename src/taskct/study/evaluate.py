@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
 from taskct.errors import UserError, unreadable
+from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.metrics.scores import check_scores
@@ -23,18 +23,18 @@ from taskct.observers.alone import each_alone
 from taskct.observers.base import TrainingTrials
 from taskct.observers.choice import fit_chosen
 from taskct.observers.slnn_head import SLNNHead
+from taskct.progress import Progress
 from taskct.seeds import derive_seed
+from taskct.simulation.insert import lidc_of
 from taskct.study.arms import LOW_DOSE, Arm
-from taskct.study.evaluated import ArmResult, Images, named, read_images, write_npz, write_result
+from taskct.study.evaluated import ArmResult, Images, read_images, write_result
 from taskct.study.groups import group_of
-from taskct.study.insert import lidc_of
 from taskct.study.models import head_statistic, load_denoiser, load_head
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
-from taskct.trials import Trials, crop, read_trials
-
-Progress = Callable[[int, int, str], None]
+from taskct.trials.store import read_trials
+from taskct.trials.trials import Trials, crop
 
 SPLITS_SEEN = ("validation", "fresh", "test")
 FRESH = ("slnn", "ho", "ho_eye")

@@ -1,8 +1,6 @@
 """What the evaluation of an arm found, in memory and on disk: arrays in .npz, the rest in .json, never a pickle."""
 
 import json
-import zipfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError, unreadable
+from taskct.files import named, read_npz, write_npz, write_text
 from taskct.study.arms import Arm
-from taskct.study.stages import RunFolder
-from taskct.training.checkpoints import whole_file, write_text
+from taskct.study.run_folder import RunFolder
 
 Images = dict[str, NDArray[np.float32]]
 
@@ -39,38 +37,6 @@ class ArmResult:
     """The panel's trials, denoised, HU."""
     notes: dict[str, str] = field(default_factory=dict)
     """What is to be known of a fresh observer, by name; also why one is missing from the scores."""
-
-
-def named(place: Path, ending: str) -> Path:
-    """A path with something appended to its name, dots and all."""
-    return place.with_name(place.name + ending)
-
-
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool = True) -> None:
-    """Write arrays by name, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save: Callable[..., None] = np.savez_compressed if compress else np.savez
-    with whole_file(path) as partial, partial.open("wb") as file:
-        save(file, **arrays)
-
-
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, as `write_npz` wrote them.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or broken.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: `taskct evaluate` makes it anew") from None
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error
 
 
 def read_images(place: Path) -> Images:

@@ -10,7 +10,7 @@ from taskct.study.arms import CONTROL
 from taskct.study.evaluate import false_signal
 from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import Resampling, interval_json
-from taskct.trials import Trials
+from taskct.trials.trials import Trials
 
 
 def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from taskct.config import Settings
+from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, LOW_DOSE, PRETRAINING, Arm, Overrides, arms_of
-from taskct.study.simulate import simulation_key
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 

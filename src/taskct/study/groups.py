@@ -7,7 +7,7 @@ from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.setting_text import setting_text
 from taskct.tasks.signals import SHAPES
-from taskct.trials import Trials
+from taskct.trials.trials import Trials
 
 MAX_GROUPS = 64
 

@@ -18,7 +18,7 @@ from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_d
 from taskct.observers.slnn_head import GroupedHead, SLNNHead
 from taskct.study.arms import Arm
 from taskct.study.groups import group_labels
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_weights, read_card
 
 Kind = Literal["pixel", "eye", "channels"]

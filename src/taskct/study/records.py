@@ -10,8 +10,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from taskct.errors import UserError
+from taskct.files import write_text
 from taskct.study.file_names import bounded
-from taskct.training.checkpoints import write_text
 
 FOLDER = "stages"
 FAILURES = "failures.json"

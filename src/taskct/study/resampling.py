@@ -12,7 +12,7 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.comparisons import why_no_test
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.rates import rate_interval
-from taskct.trials import Trials
+from taskct.trials.trials import Trials
 
 CONFIDENCE = 0.95
 """Of every interval."""

@@ -16,7 +16,7 @@ from taskct.study.choices import quoted_seed
 from taskct.study.evaluate import JOINT
 from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
-from taskct.trials import Trials
+from taskct.trials.trials import Trials
 
 
 def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:

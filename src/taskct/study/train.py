@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,12 @@ from taskct.denoisers.denoiser import denoise
 from taskct.denoisers.reach import receptive_radius
 from taskct.denoisers.sizes import Padded
 from taskct.errors import UserError
+from taskct.files import write_text
+from taskct.progress import Progress
 from taskct.seeds import derive_seed
+from taskct.simulation.insert import lidc_of
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
-from taskct.study.insert import lidc_of
 from taskct.study.models import (
     SIZE_MULTIPLE,
     build_denoiser,
@@ -30,21 +31,20 @@ from taskct.study.models import (
     network_dtype,
     size_multiple,
 )
-from taskct.study.stages import RunFolder
+from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import render
 from taskct.tasks.signals import Signals
-from taskct.training.checkpoints import save_weights, write_text
+from taskct.training.checkpoints import save_weights
 from taskct.training.compilation import can_compile, pays
 from taskct.training.layers import freeze_all_but
 from taskct.training.log import Ending, TrainingLog
 from taskct.training.loop import Epoch, TrainingDiverged, TrainingFailed, mean_squared_error, train
+from taskct.training.losses import TASKS, DetectabilityTask, SeveralTasks, SLNNTask, TaskLoss
 from taskct.training.parallel import wait_for_all
 from taskct.training.ranks import is_first
 from taskct.training.step import crop as crop_tensor
-from taskct.training.tasks import TASKS, DetectabilityTask, SeveralTasks, SLNNTask, TaskLoss
-from taskct.trials import Trials, crop, read_trials
-
-Progress = Callable[[int, int, str], None]
+from taskct.trials.store import read_trials
+from taskct.trials.trials import Trials, crop
 
 LAST_GOOD = ".last-good"
 """Appended to an arm's file name when its training went wrong."""

@@ -1,9 +1,7 @@
 """Weights on disk: safetensors and a JSON card, never pickle."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from taskct.errors import UserError, unreadable
+from taskct.files import whole_file, write_text
 
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 """Endings of files that hold pickles, which are never loaded: they can run any code."""
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A place to write a file whose contents then take `path` whole, also through a power cut, or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        _to_disk(partial)
-        partial.replace(path)
-        _to_disk(path.parent)  # the name too
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def save_weights(path: Path, modules: Mapping[str, nn.Module], card: Mapping[str, Any]) -> None:

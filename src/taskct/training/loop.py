@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,26 +15,17 @@ from torch import nn
 
 from taskct.denoisers.denoiser import autocast, resolve_dtype
 from taskct.errors import UserError
+from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.training.compilation import compiled
 from taskct.training.layers import set_training_mode
 from taskct.training.log import TrainingLog
+from taskct.training.losses.base import TaskLoss
 from taskct.training.parallel import make_fabric, share
-from taskct.training.state import (
-    load_state,
-    optimizer_tensors,
-    restore,
-    restore_optimizer,
-    save_state,
-    snapshot,
-)
+from taskct.training.state import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 from taskct.training.step import Step, patch
-from taskct.training.tasks.base import TaskLoss
 from taskct.training.validation import task_noise, validate
-from taskct.trials import Trials
-
-Progress = Callable[[int, int, str], None]
-"""Called as (images done, images in all, what the losses are)."""
+from taskct.trials.trials import Trials
 
 STATE_EVERY_S = 30.0
 """Seconds between two states on the disk within an epoch."""

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from taskct.errors import UserError, unreadable
-from taskct.training.checkpoints import whole_file
+from taskct.files import whole_file
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:

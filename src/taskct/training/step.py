@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.training.tasks.base import TaskLoss
+from taskct.training.losses.base import TaskLoss
 
 
 class Step(nn.Module):

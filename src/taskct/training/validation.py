@@ -6,9 +6,9 @@ import torch
 
 from taskct.denoisers.denoiser import autocast
 from taskct.seeds import derive_seed
+from taskct.training.losses.base import TaskLoss
 from taskct.training.step import Step
-from taskct.training.tasks.base import TaskLoss
-from taskct.trials import Trials
+from taskct.trials.trials import Trials
 
 VALIDATION_BATCH = 250
 """Trials at a time, about."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from taskct.json_values import json_values
+from taskct.files import json_values
 from taskct.metrics.mrmc.sizing import Components
 
 IntervalFrom = Literal["u-statistic", "centred u-statistic", "mle", "delong", "exact", "none"]

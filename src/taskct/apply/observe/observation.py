@@ -1,0 +1,170 @@
+"""What observers can do on a user's images: the numbers, and how JSON has them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.apply.observe.readings import Reading
+from taskct.metrics.comparisons import Comparison, holm
+from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.metrics.roc import PairedDifference
+from taskct.observers.learning import LearningCurve, LearningDifference
+
+IMAGES, VERSUS = "images", "versus"
+"""The two sets of images, as results name them."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What one observer can do on one set of images."""
+
+    auc: Interval
+    """Area under the ROC curve."""
+    method: str
+    """Where the interval comes from, and what it covers."""
+    d_a: Interval
+    """√2 Φ⁻¹ of the AUC and of its bounds."""
+    sensitivity: Interval
+    """At the specificity asked for; of the first training set."""
+    lroc_area: Interval | None
+    """Area under the LROC curve, scanning mode only."""
+    located: Interval | None
+    """Share of signal-present trials located within the radius, scanning mode only; of the first training set."""
+    gaussian_auc: Interval | None
+    """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
+    readings: tuple[Reading, ...]
+    """One for each training set."""
+
+    @property
+    def statistics(self) -> NDArray[np.float64]:
+        """Test statistics of every training set, shape `(n_training_sets, n_test)`."""
+        return np.stack([reading.statistic for reading in self.readings])
+
+
+@dataclass(frozen=True)
+class ObserverResult:
+    """An observer on the images, and on those that they are held against."""
+
+    name: str
+    """As it was asked for."""
+    images: Performance
+    """On the images."""
+    versus: Performance | None
+    """On the images they are compared with."""
+    difference: PairedDifference | None
+    """AUC on the images minus that on the others, on the same test trials."""
+    comparisons: tuple[Comparison, ...]
+    """Non-inferiority and equivalence, where a margin was given."""
+    notes: tuple[str, ...]
+    """What a reader of the result must know."""
+    learning: LearningCurve | None
+    """AUC against training trials, on the images."""
+    learning_difference: LearningDifference | None
+    """The same of the difference, with the curves on both sets of images."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The results, and what they rest on."""
+
+    observers: tuple[ObserverResult, ...]
+    """In the order they were asked for."""
+    signal_present: NDArray[np.bool_]
+    """Truth of the test trials, shape `(n_test,)`."""
+    test: NDArray[np.int64]
+    """Numbers of the test trials, shape `(n_test,)`."""
+    cases: NDArray[np.int64]
+    """Number of the case of each test trial, shape `(n_test,)`; that of the trial where each is a case of its own."""
+    notes: tuple[str, ...]
+    """What a reader of all results must know."""
+    failed: dict[str, str]
+    """Why an observer has no result, by its name."""
+    about: dict[str, Any]
+    """Numbers of trials, mode, seed and settings, ready for JSON."""
+
+    def ratings(self, name: str) -> Ratings:
+        """Ratings of one observer: training sets are readers, sets of images modalities, trials cases."""
+        result = next(one for one in self.observers if one.name == name)
+        both = [result.images] if result.versus is None else [result.images, result.versus]
+        return as_ratings(np.stack([one.statistics for one in both]), self.signal_present, self.test)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as a plain dict, ready for JSON."""
+        observers = {one.name: _observer_json(one) for one in self.observers}
+        for name, p in self.p_holm().items():
+            observers[name]["difference"]["p_holm"] = p
+        return {"schema": 1, **self.about, "notes": list(self.notes), "failed": self.failed, "observers": observers}
+
+    def p_holm(self) -> dict[str, float]:
+        """Holm-adjusted p of each observer's difference, over the observers that have one."""
+        found = {one.name: one.difference.p_value for one in self.observers if one.difference is not None}
+        return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
+
+
+def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
+    """Ratings of training sets as readers, and of sets of images as modalities.
+
+    Parameters
+    ----------
+    scores
+        Test statistics, shape `(n_sets_of_images, n_training_sets, n_trials)`.
+    present, trials
+        Truth and number of each trial, shape `(n_trials,)`.
+    """
+    return Ratings(
+        scores=scores,
+        signal_present=present,
+        modalities=(IMAGES, VERSUS)[: len(scores)],
+        readers=tuple(f"training set {i + 1}" for i in range(scores.shape[1])),
+        cases=tuple(f"trial {number}" for number in trials),
+    )
+
+
+def _observer_json(result: ObserverResult) -> dict[str, Any]:
+    content = {**_performance_json(result.images), "notes": list(result.notes)}
+    if result.versus is not None and result.difference is not None:
+        content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
+        if (curves := result.learning_difference) is not None:
+            content["versus"]["learning_curve"] = _curve_json(curves.second)
+            content["difference"]["learning_curve"] = {
+                "n_trials": curves.n_trials.tolist(),
+                "delta_auc": curves.mean.tolist(),
+                "ci_low": curves.ci_low.tolist(),
+                "ci_high": curves.ci_high.tolist(),
+                "message": curves.message,
+            }
+        content |= {test.aim: asdict(test) for test in result.comparisons}
+    if result.learning is not None:
+        content["learning_curve"] = _curve_json(result.learning)
+    return content
+
+
+def _curve_json(curve: LearningCurve) -> dict[str, Any]:
+    return {
+        "n_trials": curve.n_trials.tolist(),
+        "auc": curve.mean.tolist(),
+        "ci_low": curve.ci_low.tolist(),
+        "ci_high": curve.ci_high.tolist(),
+        "asymptote": None if curve.asymptote is None else asdict(curve.asymptote),
+        "small_sample": curve.small_sample,
+        "message": curve.message,
+    }
+
+
+def _performance_json(performance: Performance) -> dict[str, Any]:
+    area = performance.auc
+    return {
+        "auc": area.value,
+        "ci_low": area.ci_low,
+        "ci_high": area.ci_high,
+        "method": performance.method,
+        "d_a": asdict(performance.d_a),
+        "sensitivity": asdict(performance.sensitivity),
+        "lroc_area": None if performance.lroc_area is None else asdict(performance.lroc_area),
+        "located": None if performance.located is None else asdict(performance.located),
+        "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
+        "regularization": [reading.regularization for reading in performance.readings],
+    }

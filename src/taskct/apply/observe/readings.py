@@ -1,0 +1,277 @@
+"""Train one observer on a user's images and let it read others."""
+
+import copy
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.apply.observe.task import Task
+from taskct.apply.observe.trial_split import divide_trials
+from taskct.errors import UserError
+from taskct.metrics.scores import check_scores
+from taskct.observers import (
+    ChannelizedHotelling,
+    CNNObserver,
+    Observer,
+    PathObserver,
+    SmallSampleWarning,
+    make_observer,
+)
+from taskct.observers.choice import fit_chosen
+from taskct.observers.crops import centred_crops
+from taskct.observers.scanning import Scanning
+
+VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
+_FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
+
+
+_RANGES = {
+    "pixel_mm": ("the pixel size", 0.01, 10.0, " mm"),
+    "viewing_distance_mm": ("from the eye to the display", 50.0, 10_000.0, " mm"),
+    "magnification": ("size on the display over size in the object", 0.05, 50.0, ""),
+    "internal_noise_hu": ("per pixel behind the eye", 0.0, 5000.0, " HU"),
+    "internal_noise": ("relative to the test statistic's standard deviation", 0.0, 100.0, ""),
+}
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What observers with an eye, or with noise of their own, need to know.
+
+    Raises
+    ------
+    UserError
+        If a number is outside what an eye, a display or a CT image can have.
+    """
+
+    pixel_mm: float
+    """Pixel size, mm."""
+    viewing_distance_mm: float
+    """From the eye to the display, mm."""
+    magnification: float
+    """Size on the display over size in the object."""
+    internal_noise_hu: float
+    """Of `ho_eye`, per pixel, HU."""
+    internal_noise: float
+    """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
+
+    def __post_init__(self) -> None:
+        for name, (what, low, high, unit) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} ({what}) is {value:g}{unit}; it must be {low:g} to {high:g}{unit}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What observers are told, and need not learn."""
+
+    covariance: NDArray[np.float64] | None = None
+    """Of the images, for the PWMF, HU², shape `(n_pixels, n_pixels)`."""
+    signal: NDArray[np.float64] | None = None
+    """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
+    versus_signal: NDArray[np.float64] | None = None
+    """The same in the images compared with; `signal` where it is None."""
+
+    def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
+        """The same with signals as the observers see them: in the window, where a whole image has its one site.
+
+        Parameters
+        ----------
+        task
+            Whose windows are seen.
+        shape
+            Of the images, (height, width).
+
+        Raises
+        ------
+        UserError
+            If a signal is of another shape than what is seen.
+        """
+        signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
+        return Known(self.covariance, *signals)
+
+    def of(self, versus: bool) -> "Known":
+        """What is known of one of the two sets of images."""
+        return replace(self, signal=self.versus_signal) if versus and self.versus_signal is not None else self
+
+
+def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    centres, side = task.truth.centres_px, task.window_px
+    wanted = tuple(shape) if side is None else (side, side)
+    if signal.shape == wanted:
+        return signal
+    if side is not None and centres is not None and signal.shape == tuple(shape) and (centres == centres[0]).all():
+        return np.asarray(centred_crops(signal[None], centres[:1], size_px=side)[0], dtype=np.float64)
+    raise UserError(
+        f"the signal is {' × '.join(map(str, signal.shape))} pixels, but observers see {wanted[0]} × {wanted[1]}: give "
+        "it as they see it, with the site where the window has its centre"
+    )
+
+
+KNOWN_SIGNAL = ("npw", "npwe", "pwmf")
+"""Observers that can be told the signal. With it they learn nothing that an AUC depends on."""
+
+
+def learns(name: str, known: Known) -> bool:
+    """Whether an observer's AUC depends on its training trials."""
+    return known.signal is None or name.replace("-", "_") not in KNOWN_SIGNAL
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one trained observer said of the test trials."""
+
+    statistic: NDArray[np.float64]
+    """Shape `(n_test,)`; in scanning mode the largest over the sites."""
+    found_px: NDArray[np.intp] | None
+    """Where it was reached, (row, column), shape `(n_test, 2)`; None unless scanning."""
+    regularization: dict[str, float]
+    """What was chosen on validation trials, by hyper-parameter."""
+    channel_matrix: NDArray[np.float64] | None
+    """Channels of a channelized observer without internal noise, if they are not learned from trials."""
+    notes: tuple[str, ...]
+    """What a reader of the result must know."""
+    small_sample: str
+    """That the trials are few for what is learned from them; empty where they are not."""
+
+
+def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
+    """Observer of a registered name with what it needs, and what it is told.
+
+    Raises
+    ------
+    UserError
+        If the name is unknown, or the PWMF has no covariance.
+    """
+    sight = {
+        "pixel_mm": eye.pixel_mm,
+        "viewing_distance_mm": eye.viewing_distance_mm,
+        "magnification": eye.magnification,
+        "seed": seed,
+    }
+    key = name.replace("-", "_")
+    own: dict[str, dict[str, Any]] = {
+        "ho_eye": {**sight, "internal_noise_hu": eye.internal_noise_hu},
+        "npw": {"signal": known.signal},
+        "npwe": {**sight, "internal_noise": eye.internal_noise, "signal": known.signal},
+        "pwmf": {"covariance": known.covariance, "signal": known.signal},
+        "cnn": {"seed": seed, "device": device},
+    }
+    if key == "pwmf" and known.covariance is None:
+        raise UserError("the observer pwmf needs --covariance, a .npy file of the images' covariance, (pixels, pixels)")
+    if key.startswith("cho_"):
+        own[key] = {"internal_noise": eye.internal_noise, "seed": seed}
+    return make_observer(name, **own.get(key, {}))
+
+
+def take_reading(
+    observer: Observer,
+    images: NDArray[np.float32],
+    task: Task,
+    *,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    seed: int,
+) -> Reading:
+    """Train an observer on some trials and let it read others.
+
+    Parameters
+    ----------
+    observer
+        What to train; it is left as it was.
+    images
+        All trials, shape `(n, height, width)`.
+    task
+        Their truth, and whether sites are given or searched.
+    train, test
+        Numbers of the trials.
+    seed
+        Of the choice of validation trials, and of internal noise.
+
+    Raises
+    ------
+    UserError
+        If the observer cannot be trained on these trials, or sees no difference between the test images.
+    """
+    notes: list[str] = []
+    regularization: dict[str, float] = {}
+    present, learn = task.signal_present[train], task.windows(images, train)
+    found = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if isinstance(observer, PathObserver):
+            observer, regularization, edge = _choose(observer, learn, present, task, train, seed)
+            notes += edge
+        if task.mode == "scanning":
+            scan = Scanning(observer, size_px=task.window_px or 1, seed=seed)
+            statistic, found = scan.fit(images[train], present, task.sites(train)).locate(images[test])
+            fitted = scan.observer_
+        else:
+            fitted = copy.deepcopy(observer).fit(learn, present)
+            statistic = fitted.test_statistic(task.windows(images, test))
+    if note := getattr(fitted, "note_", ""):
+        notes.append(note)
+    if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
+        notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
+    few: list[str] = []
+    for warning in caught:
+        if issubclass(warning.category, SmallSampleWarning):
+            few.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    read = task.signal_present[test]
+    check_scores(statistic[read], statistic[~read], name="this observer")
+    said = tuple(dict.fromkeys(notes)), "; ".join(dict.fromkeys(few))
+    return Reading(statistic, found, regularization, _fixed_channels(fitted), *said)
+
+
+def _choose(
+    observer: PathObserver,
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    task: Task,
+    train: NDArray[np.int64],
+    seed: int,
+) -> tuple[PathObserver, dict[str, float], list[str]]:
+    """The observer with the regularization that validation trials chose, what was chosen, and notes."""
+    cases, name = task.truth.cases, observer.path_parameter
+    fewest = min(int(signal_present.sum()), int((~signal_present).sum()))
+    if fewest < _FEWEST_TO_CHOOSE:
+        given = f"{name} {getattr(observer, name):g}"
+        return observer, {}, [f"{fewest} training trials of a class are too few to choose from: {given} was taken"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)  # the observer is fitted once more, on all trials
+        return _chosen(observer, images, signal_present, None if cases is None else cases[train], seed)
+
+
+def _chosen(
+    observer: PathObserver,
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    cases: NDArray[np.int64] | None,
+    seed: int,
+) -> tuple[PathObserver, dict[str, float], list[str]]:
+    name = observer.path_parameter
+    if cases is None:
+        chosen = fit_chosen(observer, images, signal_present, validation_fraction=VALIDATION_SHARE, seed=seed)
+    else:
+        shares = (1.0 - VALIDATION_SHARE, VALIDATION_SHARE)
+        fit, validate = divide_trials(signal_present, cases, shares=shares, seed=seed)
+        chosen = fit_chosen(
+            observer, images[fit], signal_present[fit], validation=(images[validate], signal_present[validate])
+        )
+    notes = [f"the chosen {name} {chosen.value:g} is at the end of the list"] if chosen.at_edge else []
+    notes += [chosen.note] if chosen.note else []
+    return chosen.observer, {name: chosen.value}, notes
+
+
+def _fixed_channels(observer: Observer) -> NDArray[np.float64] | None:
+    """Channels that were not learned from the trials, of an observer without internal noise."""
+    if not isinstance(observer, ChannelizedHotelling) or observer.internal_noise > 0.0:
+        return None
+    return None if observer.channels in ("pca", "pls") else observer.channel_matrix_

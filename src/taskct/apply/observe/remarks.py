@@ -1,0 +1,75 @@
+"""What a reader of a result must be told: which way it errs, and what its interval leaves out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS
+from taskct.apply.observe.readings import Reading
+from taskct.apply.observe.task import Task
+from taskct.observers.covariance import within_class_variance
+
+_ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
+
+
+def of_readings(readings: Sequence[Reading]) -> list[str]:
+    """What several trained instances of one observer say, each thing once.
+
+    Parameters
+    ----------
+    readings
+        Of all training sets and sets of images.
+    """
+    notes = list(dict.fromkeys(note for reading in readings for note in reading.notes))
+    few = [reading.small_sample for reading in readings if reading.small_sample]
+    if few:  # they differ in their numbers alone
+        others = "" if len(set(few)) == 1 else f" (likewise in {len(few)} of {len(readings)} trainings)"
+        notes.insert(0, few[0] + others)
+    return notes
+
+
+def which_way(
+    stacks: Sequence[NDArray[np.float32]], task: Task, trials: NDArray[np.int64], n_learned: tuple[int, int], told: bool
+) -> str:
+    """Which way the difference of a learned observer errs.
+
+    Parameters
+    ----------
+    stacks
+        The images, and those they are held against.
+    task
+        Their truth, and what observers see of them.
+    trials
+        Whose noise is compared.
+    n_learned
+        Trials of each class that an observer learned from.
+    told
+        Whether the signal could have been told to this observer.
+    """
+    noise = [
+        within_class_variance(seen.reshape(len(seen), -1).astype(np.float64), task.signal_present[trials])
+        for seen in (task.windows(stack, trials) for stack in stacks)
+    ]
+    here = ""
+    if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
+        here = ", here " + ("the first images" if noise[0] < noise[1] else "those of --versus")
+    advice = (
+        "give --signal if the mean signal is known" if told else "more training trials lessen it (--learning-curve)"
+    )
+    return (
+        f"learned from {n_learned[0]} + {n_learned[1]} trials a set: what noise does to its template costs the noisier "
+        f"images more AUC than the smoother ones, so the difference errs in favour of the smoother{here}; {advice}"
+    )
+
+
+def one_set_only(task: Task, train: NDArray[np.int64]) -> str:
+    """That the interval of an observer that learned from these trials does not hold its training."""
+    cases = train if task.truth.cases is None else task.truth.cases[train]
+    unit = "trials" if task.truth.cases is None else "cases"
+    present = task.signal_present[train]
+    n_present, n_absent = (len(np.unique(cases[of_class])) for of_class in (present, ~present))
+    return (
+        f"the interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
+        f"{SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do otherwise"
+    )

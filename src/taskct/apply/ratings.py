@@ -1,0 +1,197 @@
+"""Ratings for an MRMC analysis, from a file or from a run folder."""
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+
+from taskct.errors import UserError
+from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
+from taskct.metrics.mrmc.ratings import Ratings
+
+SCORES, TASK = "scores.csv", "task.json"
+
+
+@dataclass(frozen=True)
+class ReaderStudy:
+    """What `taskct mrmc` analyses."""
+
+    ratings: Ratings
+    """The modalities that were chosen."""
+    pairs: tuple[tuple[str, str], ...]
+    """Modalities to compare, first minus second."""
+    notes: tuple[str, ...]
+    """What a reader of the results must know of the source."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Arms of a run, or modalities of a file, that are wanted; all where nothing is said."""
+
+    arms: tuple[str, ...] = ()
+    """Only these, and the ones of `versus`."""
+    versus: tuple[str, ...] = ()
+    """Compare with these alone: the arms, or all others where no arm is named."""
+
+
+def read_study(source: Path, *, observer: str | None = None, choice: Choice | None = None) -> ReaderStudy:
+    """Read ratings and choose what is compared.
+
+    Parameters
+    ----------
+    source
+        An `.imrmc` file, a ratings CSV, or a run folder.
+    observer
+        For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
+    choice
+        Arms of a run folder as `scores.csv` names them, or modalities of a file.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to read, the observer or an arm is missing or unknown, an observer is not asked for, an arm
+        is to be compared with itself, or all scores of a modality are the same.
+    """
+    source = Path(source)
+    whole, notes = _read(source, observer)
+    ratings, pairs = _choose(source, whole, choice or Choice())
+    for name, scores in zip(ratings.modalities, ratings.scores, strict=True):
+        if np.nanmin(scores) == np.nanmax(scores):
+            raise UserError(
+                f"{source}: every score in modality {name!r} is {np.nanmin(scores):g}, so nothing can be told apart; "
+                "look at the scores, or leave the modality out by choosing others with --arm"
+            )
+    return ReaderStudy(ratings, pairs, notes)
+
+
+def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
+    """Ratings and notes on their source."""
+    if source.is_dir():
+        shared = shared_note(source)
+        return ratings_of_run(source, observer), () if shared is None else (shared,)
+    if observer is not None:
+        raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
+    if not source.exists():
+        raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
+    if source.suffix.lower() == ".csv":
+        return read_ratings_csv(source), ()
+    ratings = read_imrmc(source)
+    return ratings, header_notes(source, ratings)
+
+
+def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:
+    """The modalities wanted, the arms first, and their pairs."""
+    for option, names in (("arm", choice.arms), ("versus", choice.versus)):
+        for name in names:
+            if name not in ratings.modalities:
+                raise UserError(
+                    f"--{option} {name}: {source} has no such {'arm' if source.is_dir() else 'modality'}; there are "
+                    f"{', '.join(ratings.modalities)}"
+                )
+    if both := set(choice.arms) & set(choice.versus):
+        raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
+    versus = tuple(dict.fromkeys(choice.versus))
+    arms = tuple(dict.fromkeys(choice.arms or (name for name in ratings.modalities if name not in versus)))
+    if not arms:
+        raise UserError("every arm is named by --versus: name those to compare with them by --arm")
+    pairs = tuple(product(arms, versus) if versus else combinations(arms, 2))
+    return ratings.part(modalities=[ratings.modalities.index(name) for name in (*arms, *versus)]), pairs
+
+
+def shared_note(source: Path) -> str | None:
+    """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know.
+
+    Parameters
+    ----------
+    source
+        What ratings were read from; only a run folder can share.
+
+    Raises
+    ------
+    UserError
+        If the run says nothing of it.
+    """
+    path = source / TASK
+    if not path.is_file():  # a ratings file, or scores alone
+        return None
+    try:
+        unit = json.loads(path.read_text(encoding="utf-8"))["resampling"]["unit"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: broken, or of another version ({error}); evaluate the run again") from error
+    if unit == "trial":
+        return None
+    return (
+        "the test trials of this run share backgrounds, but here they count as independent cases: these intervals are "
+        "too narrow and p too small; retraining.json has the differences over seeds and backgrounds"
+    )
+
+
+def export_ratings(target: Path, ratings: Ratings) -> None:
+    """Write ratings to a new `.imrmc` or `.csv` file.
+
+    Raises
+    ------
+    UserError
+        If the file exists, has another ending, or cannot be written.
+    """
+    kinds = {".imrmc": write_imrmc, ".csv": write_ratings_csv}
+    if target.suffix.lower() not in kinds:
+        raise UserError(f"{target}: ratings are written to a file that ends in .imrmc or .csv")
+    if target.exists():
+        raise UserError(f"{target} exists: choose another file, nothing is overwritten")
+    kinds[target.suffix.lower()](target, ratings)
+
+
+def ratings_of_run(run: Path, observer: str | None) -> Ratings:
+    """Test statistics of a run: arms are modalities, training seeds readers, test trials cases.
+
+    Parameters
+    ----------
+    run
+        A run folder with `scores.csv`.
+    observer
+        As for `read_study`.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or broken, or the observer is not in it.
+    """
+    path = run / SCORES
+    if not path.is_file():
+        raise UserError(f"{run} holds no {SCORES}: give a run folder that was evaluated, or a ratings file")
+    scores: dict[tuple[str, str, str], float] = {}
+    truth: dict[str, bool] = {}
+    known: dict[str, None] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                name = f"{row['observer']}_joint" if row["fitted"] == "joint" else row["observer"]
+                known[name] = None
+                if name != observer:
+                    continue
+                key, present = (row["arm"], row["seed"], row["trial"]), {"1": True, "0": False}[row["signal_present"]]
+                value = float(row["test_statistic"])
+                if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
+                    raise ValueError("a test statistic that stands twice, is not finite, or has another truth")
+                scores[key] = value
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}, line {reader.line_num}: broken ({error}); evaluate the run again") from error
+    if observer not in known:
+        asked = "say whose" if observer is None else f"there are none of {observer!r}"
+        raise UserError(f"{path} holds test statistics of {', '.join(known)}: {asked}, by --observer")
+    arms, seeds = (tuple(dict.fromkeys(key[i] for key in scores)) for i in (0, 1))
+    values = [[[scores.get((arm, seed, trial), np.nan) for trial in truth] for seed in seeds] for arm in arms]
+    return Ratings(
+        scores=np.array(values, dtype=np.float64),
+        signal_present=np.array(list(truth.values()), dtype=np.bool_),
+        modalities=arms,
+        readers=tuple(f"seed {seed}" for seed in seeds),
+        cases=tuple(truth),
+        reader_kind="training seed",
+    )

@@ -1,0 +1,1 @@
+"""What people bring and take away: DICOM, NIfTI, image pairs and stacks, truth tables, ratings."""

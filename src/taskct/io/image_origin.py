@@ -1,0 +1,119 @@
+"""Where an image comes from, as far as its file tells: what makes images one case, and pairs them with others."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from taskct.io.dicom import tolerant
+
+ENDINGS = (".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm")
+"""Of file names, which tell the kind of an image and not which one it is."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a DICOM header says of where a slice comes from; UIDs as digests, so that none is shown."""
+
+    image: str
+    """Of the SOPInstanceUID; empty where there is none, here and below."""
+    series: str
+    """Of the SeriesInstanceUID."""
+    acquisition: str
+    """Of the IrradiationEventUID or AcquisitionUID, else of the StudyInstanceUID with the AcquisitionNumber: the same
+    in every series that was reconstructed from one acquisition."""
+    acquisition_number: int | None
+    """AcquisitionNumber."""
+    instance_number: int | None
+    """InstanceNumber."""
+    position: tuple[float, ...]
+    """ImagePositionPatient, mm, rounded to 0.01 mm; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one image comes from."""
+
+    folder: str
+    """Sub-folder of its file, relative to the folder that was read; empty at its top."""
+    name: str
+    """Its file, relative to the folder that was read, without an ending of `ENDINGS`."""
+    number: int | None
+    """In a file that holds several, from 0; else None."""
+    scan: Scan | None
+    """For DICOM."""
+
+
+def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
+    """Origins of the images of one file.
+
+    Parameters
+    ----------
+    name
+        Of the file, relative to the folder that is read.
+    n_images
+        In the file.
+    scan
+        For DICOM.
+
+    Examples
+    --------
+    >>> origins_of("scan 1/7.npy", 1, None)
+    [Origin(folder='scan 1', name='scan 1/7', number=None, scan=None)]
+    """
+    path = PurePosixPath(name)
+    bare = str(path.with_suffix("")) if path.suffix.lower() in ENDINGS else str(path)
+    folder = "" if str(path.parent) == "." else str(path.parent)
+    numbers: Sequence[int | None] = [None] if n_images == 1 else range(n_images)
+    return [Origin(folder, bare, number, scan) for number in numbers]
+
+
+@tolerant()
+def read_scan(path: Path) -> Scan:
+    """Read where a DICOM slice comes from; the file is known to be one that can be read."""
+    wanted = (
+        "SOPInstanceUID",
+        "SeriesInstanceUID",
+        "StudyInstanceUID",
+        "IrradiationEventUID",
+        "AcquisitionUID",
+        "AcquisitionNumber",
+        "InstanceNumber",
+        "ImagePositionPatient",
+    )
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+    event = _text(header, "IrradiationEventUID") or _text(header, "AcquisitionUID")
+    study, number = _text(header, "StudyInstanceUID"), _whole(header, "AcquisitionNumber")
+    if not event and study and number is not None:
+        event = f"{study} {number}"
+    position = header.get("ImagePositionPatient") or ()
+    return Scan(
+        image=_digest(_text(header, "SOPInstanceUID")),
+        series=_digest(_text(header, "SeriesInstanceUID")),
+        acquisition=_digest(event),
+        acquisition_number=number,
+        instance_number=_whole(header, "InstanceNumber"),
+        position=tuple(float(np.round(float(v), 2)) + 0.0 for v in position),
+    )
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    value = header.get(keyword)
+    if value is not None and not isinstance(value, str):  # several where one belongs
+        value = " ".join(map(str, value))
+    return (value or "").strip()
+
+
+def _whole(header: Dataset, keyword: str) -> int | None:
+    try:
+        return int(header[keyword].value)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""

@@ -1,0 +1,229 @@
+"""Read images for observers from what people keep them in: .npy, .zarr, TIFF, PNG or DICOM, a file or a folder."""
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence, UnidentifiedImageError
+
+from taskct.errors import UserError, unreadable
+from taskct.io.dicom import is_dicom, read_slice
+from taskct.io.image_origin import Origin, origins_of, read_scan
+
+NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
+KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
+_GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names of single-channel pixels
+
+
+@dataclass(frozen=True)
+class ImageStack:
+    """Images of one shape."""
+
+    images: NDArray[np.float32]
+    """Shape `(n, height, width)`; HU for DICOM, else what the files hold."""
+    names: tuple[str, ...]
+    """Of each image: its file's name relative to the folder, and its number in a file that holds several."""
+    pixel_mm: float | None
+    """Pixel size, mm, where the files tell it and it is the same for all and in both directions; else None."""
+    origins: tuple[Origin, ...]
+    """Of each image: what tells the case it belongs to, and its counterpart among other images."""
+
+
+def read_images(path: Path) -> ImageStack:
+    """Read the images at a path.
+
+    Parameters
+    ----------
+    path
+        A `.npy` file or TIFF file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group that holds
+        one array), or a folder: all files in it and below, in the order of their names, of one of these kinds; hidden
+        files and files of no image kind (text, JSON) are passed over.
+
+    Returns
+    -------
+    The images as float32.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to read, several kinds lie in the folder, a file is broken, in colour, or not finite, or the
+        shapes differ.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give {KINDS}")
+    if path.is_dir() and not _is_zarr(path):
+        sources = _sources(path)
+        names = [source.relative_to(path).as_posix() for source in sources]
+    else:
+        sources, names = [path], [path.name]
+    parts: list[NDArray[np.float32]] = []
+    labels: list[str] = []
+    origins: list[Origin] = []
+    pixels: set[float | None] = set()
+    for source, name in zip(sources, names, strict=True):
+        stack, pixel_mm = _read(source, name)
+        if parts and stack.shape[1:] != parts[0].shape[1:]:
+            raise UserError(
+                f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
+            )
+        finite = np.isfinite(stack).all(axis=(1, 2))
+        if not finite.all():
+            raise UserError(f"{name}: {np.sum(~finite)} of {len(stack)} images hold values that are not finite")
+        parts.append(stack)
+        labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
+        origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
+        pixels.add(pixel_mm)
+    pixel_mm = pixels.pop() if len(pixels) == 1 else None
+    return ImageStack(np.concatenate(parts), tuple(labels), pixel_mm, tuple(origins))
+
+
+def read_npy(path: Path) -> NDArray[np.float32]:
+    """Read images from a `.npy` file; never a pickle.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    As the file has them, shape `(height, width)` or `(n, height, width)`.
+
+    Raises
+    ------
+    UserError
+        If it is no array of numbers of 2 or 3 dimensions, or a value is not finite.
+    """
+    try:
+        with path.open("rb") as file:
+            images = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise unreadable(path.name, error) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
+    if not isinstance(images, np.ndarray):
+        raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
+    result = _as_float32(images, path.name)
+    if not np.isfinite(result).all():
+        raise UserError(f"{path.name} holds values that are not finite: give HU")
+    return result
+
+
+def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
+        raise UserError(
+            f"{name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
+        )
+    with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
+        return images.astype(np.float32)
+
+
+def _sources(folder: Path) -> list[Path]:
+    """The image files of a folder, all of one kind."""
+    found: dict[str, list[Path]] = {}
+    for entry in _walk(folder):
+        kind = _kind(entry)
+        if kind is not None:
+            found.setdefault(kind, []).append(entry)
+    if not found:
+        raise UserError(f"{folder}: no image in it; give {KINDS}")
+    if len(found) > 1:
+        raise UserError(f"{folder}: {' beside '.join(sorted(found))} files; give one kind at a time")
+    return next(iter(found.values()))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not _is_zarr(entry):
+            yield from _walk(entry)
+        else:
+            yield entry
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.is_dir() and (
+        path.suffix in ZARR or any((path / name).is_file() for name in ("zarr.json", ".zarray", ".zgroup"))
+    )
+
+
+def _kind(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if _is_zarr(path):
+        return ".zarr"
+    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG)):
+        if suffix in suffixes:
+            return name
+    return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
+
+
+def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+    kind = _kind(path)
+    pixel_mm = None
+    if kind == "DICOM":
+        series = read_slice(path)
+        images = series.image_hu
+        pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
+    elif kind == ".npy":
+        images = read_npy(path)
+    elif kind == ".zarr":
+        images = _read_zarr(path, name)
+    elif kind in ("TIFF", "PNG"):
+        images = _read_picture(path, name)
+    else:
+        raise UserError(f"{path}: no image that is read here; give {KINDS}")
+    return (images if images.ndim == 3 else images[None]), pixel_mm
+
+
+def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
+    with _broken(name, "a Zarr array"):
+        opened = zarr.open(str(path), mode="r")
+        if not isinstance(opened, zarr.Array):
+            arrays = dict(opened.arrays())
+            if len(arrays) != 1:
+                raise UserError(
+                    f"{name} holds {len(arrays)} arrays ({', '.join(sorted(arrays))}): give the path of one"
+                )
+            (opened,) = arrays.values()
+        return _as_float32(np.asarray(opened[...]), name)
+
+
+def _read_picture(path: Path, name: str) -> NDArray[np.float32]:
+    with _broken(name, "a TIFF or PNG image"), Image.open(path) as picture:
+        frames = []
+        for frame in ImageSequence.Iterator(picture):
+            if frame.mode not in _GRAY:
+                raise UserError(f"{name} is a colour image ({frame.mode}): give single-channel images")
+            frames.append(np.asarray(frame, dtype=np.float32))
+            if frames[-1].shape != frames[0].shape:
+                raise UserError(f"{name}: its images differ in size; give images of one size")
+        return np.stack(frames)
+
+
+@contextmanager
+def _broken(name: str, what: str) -> Iterator[None]:
+    """What the libraries say of a broken file, as one line."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # a broken file is an error below, and metadata do not matter
+            yield
+    except UserError:
+        raise
+    except (UnidentifiedImageError, OSError, ValueError, TypeError, SyntaxError, KeyError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UserError(f"{name} cannot be read as {what}: the file is broken or of another kind") from error
+
+
+def _size(images: NDArray[np.float32]) -> str:
+    return f"{images.shape[1]} × {images.shape[2]}"
+
+
+__all__ = ["KINDS", "ImageStack", "read_images", "read_npy"]

@@ -1,0 +1,254 @@
+"""Read CT volumes and organ labels from NIfTI files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.openers import ImageOpener
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.io.volume import (
+    MAX_LEAN_DEGREES,
+    SAME_GRID,
+    Volume,
+    check_axial,
+    check_pixel_mm,
+    check_upright,
+    grid_distance_mm,
+)
+
+ENDINGS = (".nii", ".nii.gz")
+
+# Label numbers of TotalSegmentator 2 (class map "total", github.com/wasserth/TotalSegmentator), as far as they are
+# organs in which a lesion is looked for.
+ORGANS = {
+    "spleen": 1,
+    "kidney_right": 2,
+    "kidney_left": 3,
+    "gallbladder": 4,
+    "liver": 5,
+    "stomach": 6,
+    "pancreas": 7,
+    "adrenal_gland_right": 8,
+    "adrenal_gland_left": 9,
+    "lung_upper_lobe_left": 10,
+    "lung_lower_lobe_left": 11,
+    "lung_upper_lobe_right": 12,
+    "lung_middle_lobe_right": 13,
+    "lung_lower_lobe_right": 14,
+    "small_bowel": 18,
+    "colon": 20,
+    "urinary_bladder": 21,
+    "prostate": 22,
+    "brain": 90,
+}
+
+
+def read_nifti(path: Path) -> Volume:
+    """Read a CT volume from a `.nii` or `.nii.gz` file.
+
+    Parameters
+    ----------
+    path
+        The file: one 3D volume in HU. Its axes may be in any order and direction.
+
+    Returns
+    -------
+    The volume, turned as :class:`~taskct.io.volume.Volume` says.
+
+    Raises
+    ------
+    UserError
+        No such file, no NIfTI or a broken one; not 3D; values that are not finite or do not look like HU; an
+        affine that is missing, sheared (gantry tilt), over 30° off axial, or at odds with the header's spacing;
+        pixels of impossible size or more than twice as long as wide.
+    """
+    path = Path(path)
+    data, affine = _read(path)
+    with np.errstate(over="ignore"):
+        image_hu = np.ascontiguousarray(data, dtype=np.float32)
+    _check_hu(image_hu, path.name)
+    return _volume(image_hu, affine, path.name)
+
+
+def read_label_volume(path: Path) -> Volume:
+    """Read a label map that stands for a CT itself, such as the organs of a phantom.
+
+    Parameters
+    ----------
+    path
+        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535.
+
+    Returns
+    -------
+    A volume with `labels`; its `image_hu` holds the labels, which are no HU.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, its values are no labels, or its grid is none of an axial CT.
+    """
+    path = Path(path)
+    data, affine = _read(path)
+    _check_labels(data, path.name)
+    volume = _volume(np.ascontiguousarray(data, dtype=np.float32), affine, path.name)
+    return replace(volume, labels=np.ascontiguousarray(data, dtype=np.uint16))
+
+
+def _check_labels(data: NDArray[Any], name: str) -> None:
+    if not np.all(np.isfinite(data)) or data.min() < 0 or data.max() > 65535 or np.any(data != np.rint(data)):
+        raise UserError(f"{name}: labels must be whole numbers from 0 to 65535; give a label map, not a CT")
+
+
+def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: str) -> Volume:
+    """A volume on the grid of an affine, once that is known to be upright and axial."""
+    pixel_mm = float(np.linalg.norm(affine[:3, 1])), float(np.linalg.norm(affine[:3, 2]))
+    check_pixel_mm(pixel_mm, name)
+    normal = np.cross(affine[:3, 2], affine[:3, 1]) / np.prod(pixel_mm)
+    if np.linalg.norm(normal) < np.cos(np.radians(MAX_LEAN_DEGREES)):
+        raise UserError(f"{name}: rows and columns are not perpendicular; resample it to an upright grid")
+    normal /= np.linalg.norm(normal)
+    check_axial(normal, name)
+    check_upright(np.arange(len(image_hu))[:, None] * affine[:3, 0], normal, name)
+    key = hashlib.sha256(repr(image_hu.shape).encode() + image_hu.tobytes()).hexdigest()[:16]
+    slice_mm = float(affine[:3, 0] @ normal) if len(image_hu) > 1 else float("nan")
+    return Volume(
+        image_hu=image_hu, pixel_mm=pixel_mm, slice_mm=slice_mm, affine=affine, series_key=key, patient_key=key
+    )
+
+
+def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
+    """Read organ labels that lie on the grid of a volume, DICOM or NIfTI.
+
+    Parameters
+    ----------
+    path
+        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535; 0 is no organ.
+    like
+        The volume that was labelled.
+
+    Returns
+    -------
+    Labels in the order of `like.image_hu` and of its shape.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_nifti` for a file that cannot be read; values that are no labels; another grid: another shape,
+        or a corner more than a tenth of a pixel away.
+    """
+    path = Path(path)
+    data, affine = _read(path)
+    _check_labels(data, path.name)
+    if data.shape != like.image_hu.shape:
+        shapes = [" × ".join(str(n) for n in shape) for shape in (data.shape, like.image_hu.shape)]
+        found = f"labels of {shapes[0]} voxels (slices × rows × columns), the CT has {shapes[1]}"
+        raise UserError(f"{path.name}: {found}; resample the labels to the grid of the CT")
+    distance, allowed = grid_distance_mm(affine, like.affine, data.shape), SAME_GRID * min(like.pixel_mm)
+    if data.shape[0] == 1:  # a single slice has no step, so its affine may hold any
+        affine = affine.copy()
+        affine[:, 0] = like.affine[:, 0]
+        distance = grid_distance_mm(affine, like.affine, data.shape)
+    if not distance <= allowed:
+        found = f"labels lie up to {distance:.2f} mm off the grid of the CT, {allowed:.2f} mm allowed"
+        raise UserError(f"{path.name}: {found}; resample the labels to the grid of the CT")
+    return np.ascontiguousarray(data, dtype=np.uint16)
+
+
+def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArray[np.bool_]:
+    """Mark where any of the organs lies.
+
+    Parameters
+    ----------
+    labels
+        Organ labels, any shape.
+    organs
+        Label numbers, or names from `ORGANS` (TotalSegmentator's).
+
+    Returns
+    -------
+    Shape of `labels`.
+
+    Raises
+    ------
+    UserError
+        If there are no organs, a name is unknown, or none of the labels is an organ wanted.
+
+    Examples
+    --------
+    >>> organ_mask(np.array([0, 5, 1], dtype=np.uint16), ["liver"])
+    array([False,  True, False])
+    """
+    if unknown := [str(organ) for organ in organs if isinstance(organ, str) and organ not in ORGANS]:
+        raise UserError(f"organ {unknown[0]} is unknown: give its label number, or one of {', '.join(ORGANS)}")
+    numbers = [ORGANS[organ] if isinstance(organ, str) else organ for organ in organs]
+    mask: NDArray[np.bool_] = np.isin(labels, numbers)
+    if not mask.any():
+        wanted = ", ".join(f"{organ} ({n})" if organ != n else str(n) for organ, n in zip(organs, numbers, strict=True))
+        present = ", ".join(str(label) for label in np.unique(labels) if label) or "none"
+        raise UserError(f"organ {wanted or 'not named'}: no voxel of it in the labels, which hold {present}")
+    return mask
+
+
+def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
+    name = path.name
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
+    if not name.lower().endswith(ENDINGS):
+        raise UserError(f"{name}: no NIfTI file by its ending; give a .nii or .nii.gz file")
+    try:
+        with LoggingOutputSuppressor():
+            image: Any = nib.load(path)
+            with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
+                header = type(image.header).from_fileobj(file, check=False)
+            data = np.asanyarray(image.dataobj)
+    except Exception as error:  # damage raises ImageFileError, EOFError, zlib.error, ValueError and more
+        raise UserError(f"{name}: cannot be read whole as NIfTI (cut short or damaged?); copy it again") from error
+    if data.dtype.kind not in "fiu":
+        raise UserError(f"{name}: voxels of type {data.dtype}, not one number each; give one CT volume")
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or data.size == 0:
+        shape = "×".join(str(n) for n in data.shape)
+        raise UserError(f"{name}: {data.ndim} dimensions ({shape}): give one 3D volume")
+    affine = _checked_affine(image.affine, header, name)
+    orientations: Any = nib.orientations  # without types of its own
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
+    affine = affine @ orientations.inv_ornt_aff(turn, data.shape)
+    # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
+    turned = orientations.apply_orientation(data, turn).transpose(2, 1, 0)
+    return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
+
+
+def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
+    if not header["qform_code"] and not header["sform_code"]:
+        raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
+    if (unit := header.get_xyzt_units()[0]) not in ("mm", "unknown"):
+        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
+    affine = np.asarray(affine, dtype=np.float64)
+    said = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    text = " × ".join(f"{side:.4g}" for side in said)
+    if not np.all(np.isfinite(affine)) or not np.all(np.isfinite(said)) or min(*said, *sides) <= 0.0:
+        raise UserError(f"{name}: voxel spacing of {text} mm; must be above 0 mm: save it with its affine")
+    if not np.allclose(said, sides, rtol=0.01):
+        other = " × ".join(f"{side:.4g}" for side in sides)
+        raise UserError(f"{name}: voxel spacing of {text} mm by pixdim, {other} mm by the affine; mend one of them")
+    return affine
+
+
+def _check_hu(image_hu: NDArray[np.float32], name: str) -> None:
+    if n_bad := int(np.count_nonzero(~np.isfinite(image_hu))):
+        found = f"{n_bad} of {image_hu.size} voxels are NaN or infinite"
+        raise UserError(f"{name}: {found}; set what lies outside to −1000 HU")
+    low, high = float(image_hu.min()), float(image_hu.max())
+    if low >= 0.0 or high - low <= 10.0:
+        expected = "in HU air is −1000 and fat −100"
+        raise UserError(f"{name}: values from {low:g} to {high:g} are not HU ({expected}); give the CT in HU")

@@ -1,0 +1,125 @@
+"""Objects and signals as line integrals: closed forms where there are some, fine patches elsewhere."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskct.config import Settings
+from taskct.scanner.analytic import project_ellipses, project_gaussians, project_nodules
+from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.patches import project_patches
+from taskct.scanner.units import MU_WATER_PER_MM
+from taskct.tasks.backgrounds import Ellipses
+from taskct.tasks.lidc import LidcNodules, read_lidc_nodules
+from taskct.tasks.shapes import half_axes_mm, patch_pixels, render
+from taskct.tasks.signals import SHAPES, Signals
+
+FLAT = ("disc", "sphere", "ellipsoid")
+SOLID = ("sphere", "ellipsoid")  # end along z, so a thick slice averages them
+PATCH_PIXELS_ACROSS = 16  # of the smallest signal's diameter, at least
+PATCH_PIXELS_PER_BIN = 4
+
+
+def lidc_of(settings: Settings) -> LidcNodules | None:
+    """The nodules of LIDC that a study draws from, or None."""
+    profiles = [settings.signal] + ([settings.absent_signal] if settings.absent_signal.inserted else [])
+    asking = [p.diameter_mm for p in profiles if "lidc" in p.shape]
+    if not asking:
+        return None
+    return read_lidc_nodules(diameter_mm=(min(low for low, _ in asking), max(high for _, high in asking)))
+
+
+def project_objects(geometry: ScanGeometry, ellipses: Ellipses, device: torch.device | str) -> torch.Tensor:
+    """Exact line integrals of the ellipses of a background, `(n, n_views, n_bins)`."""
+    return project_ellipses(
+        geometry,
+        x_mm=ellipses.x_mm,
+        y_mm=ellipses.y_mm,
+        half_x_mm=ellipses.half_x_mm,
+        half_y_mm=ellipses.half_y_mm,
+        angle_rad=ellipses.angle_rad,
+        mu=ellipses.add_hu / 1000.0 * MU_WATER_PER_MM,
+        device=device,
+    )
+
+
+def project_signals(
+    geometry: ScanGeometry,
+    signals: Signals,
+    *,
+    x_mm: NDArray[np.floating],
+    y_mm: NDArray[np.floating],
+    slice_mm: float = 0.0,
+    lidc: LidcNodules | None = None,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Line integrals of signals.
+
+    Parameters
+    ----------
+    geometry
+        The scan.
+    signals
+        `n` signals; their own offsets are not used.
+    x_mm, y_mm
+        Their centres about the isocentre, mm, `(n,)`.
+    slice_mm
+        Slice thickness, mm, see `taskct.tasks.shapes.render`.
+    lidc
+        The nodules that signals of shape "lidc" name.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    Sinograms, float32, shape `(n, n_views, n_bins)`.
+    """
+    lines = torch.zeros(len(signals), geometry.n_views, geometry.n_bins, device=device)
+    name = np.array(SHAPES)[signals.shape]
+    closed = (signals.margin_mm == 0) & ~(np.isin(name, SOLID) & (slice_mm > 0))
+    groups = {
+        "even": closed & np.isin(name, FLAT),
+        "nodule": closed & (name == "nodule"),
+        "gaussian": closed & (name == "gaussian"),
+    }
+    half_x, half_y = half_axes_mm(signals)
+    for kind, which in groups.items():
+        if not which.any():
+            continue
+        form = {
+            "x_mm": x_mm[which],
+            "y_mm": y_mm[which],
+            "half_x_mm": half_x[which],
+            "half_y_mm": half_y[which],
+            "angle_rad": signals.angle_rad[which],
+            "mu": signals.contrast_hu[which] / 1000.0 * MU_WATER_PER_MM,
+        }
+        if kind == "even":
+            part = project_ellipses(geometry, **form, device=device)
+        elif kind == "nodule":
+            part = project_nodules(geometry, **form, exponent=signals.exponent[which], device=device)
+        else:
+            part = project_gaussians(geometry, **form, device=device)
+        lines[torch.from_numpy(which)] = part
+    rest = np.flatnonzero(~np.logical_or.reduce(list(groups.values())))
+    if len(rest):
+        some, outlines = signals[rest], None if lidc is None else lidc.outline
+        pixel_mm = min(
+            float(some.diameter_mm.min()) / PATCH_PIXELS_ACROSS, geometry.isocenter_bin_mm / PATCH_PIXELS_PER_BIN
+        )
+        patches = render(
+            some,
+            n_pixels=patch_pixels(some, pixel_mm=pixel_mm, lidc=outlines),
+            pixel_mm=pixel_mm,
+            slice_mm=slice_mm,
+            lidc=outlines,
+        )
+        lines[torch.from_numpy(rest)] = project_patches(
+            geometry,
+            patches / np.float32(1000.0) * np.float32(MU_WATER_PER_MM),
+            x_mm=x_mm[rest],
+            y_mm=y_mm[rest],
+            pixel_mm=pixel_mm,
+            device=device,
+        )
+    return lines

@@ -1,0 +1,252 @@
+"""The scanner of a study: objects and signals in, trials out."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from taskct.config import Settings
+from taskct.errors import UserError
+from taskct.scanner.acquire import acquire
+from taskct.scanner.fbp import FBP
+from taskct.scanner.geometry import ScanGeometry
+from taskct.scanner.insertion import missing_noise
+from taskct.scanner.projector import Projector
+from taskct.scanner.units import MU_WATER_PER_MM
+from taskct.simulation.draw import Draw, Scene
+from taskct.simulation.exposure import Beam, Exposure, kernel_of
+from taskct.simulation.insert import project_objects, project_signals
+from taskct.simulation.lost import Losses, check_counts
+from taskct.simulation.sources import Source, shown_as_they_are
+from taskct.tasks.backgrounds import AIR_HU
+from taskct.tasks.signals import Signals
+from taskct.trials.trials import Trials
+
+HU_PER_MU = 1000.0 / MU_WATER_PER_MM
+BATCH_BYTES = 2**25  # of sinograms scanned at a time: what stays in the cache is fastest
+MAX_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """Some trials, and the objects behind them."""
+
+    trials: Trials
+    objects_hu: NDArray[np.float32]
+    """Without a signal, `(n_objects, object_pixels, object_pixels)`, HU."""
+    owner: NDArray[np.int64]
+    """Which object each trial shows, `(n,)`."""
+    losses: Losses
+    """Of the objects."""
+
+
+class Scanner:
+    """The scanner of a study: its projector, its exposure, and one reconstruction for each place of the region.
+
+    Places outside the field of view are left out: `beyond_mm` holds their centres (x, y), mm.
+
+    Parameters
+    ----------
+    settings
+        The study.
+    device
+        Where to project and reconstruct.
+
+    Raises
+    ------
+    UserError
+        If the settings describe no scanner, or no place of the region lies in the field of view.
+    """
+
+    def __init__(self, settings: Settings, device: torch.device | str) -> None:
+        s = settings.scanner
+        self.settings = settings
+        self.device = device
+        self.as_they_are = shown_as_they_are(settings)
+        self.geometry = make_geometry(settings)
+        self.projector = Projector(self.geometry, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, device=device)
+        self.beyond_mm: list[tuple[float, float]] = []
+        self.regions = self._regions()
+        self.exposure = Exposure(settings, self.geometry, device)
+        self.draw = Draw(settings, np.array([region.center_mm for region in self.regions]))
+
+    @property
+    def truth_columns(self) -> list[str]:
+        """Names of the columns of the truth table."""
+        return ["case", "region_x_mm", "region_y_mm", *(field.name for field in fields(Signals)), "inserted"]
+
+    def _regions(self) -> list[FBP]:
+        s, t = self.settings.scanner, self.settings.trials
+        axis = (np.arange(s.region_count) - (s.region_count - 1) / 2.0) * s.region_step_mm
+        side = t.region_pixels + 2 * t.margin_pixels
+        if self.as_they_are:  # pixels of the regions on pixels of the images
+            half = (s.object_pixels - side) % 2 / 2.0
+            axis = (np.round(axis / s.pixel_mm - half) + half) * s.pixel_mm
+        kernel, regions = kernel_of(self.settings), []
+        for y in axis:
+            for x in axis:
+                try:
+                    region = FBP(
+                        self.geometry,
+                        center_mm=(float(x), float(y)),
+                        n_pixels=side,
+                        pixel_mm=s.pixel_mm,
+                        window=kernel.window,
+                        cutoff=kernel.cutoff,
+                        device=self.device,
+                    )
+                except UserError:
+                    if s.region_count == 1:
+                        raise
+                    self.beyond_mm.append((float(x), float(y)))  # a corner of the lattice
+                    continue
+                regions.append(region)
+        if not regions:
+            raise UserError("no place of the region lies in the field of view: lower scanner.region_step_mm")
+        return regions
+
+    def scan(
+        self,
+        source: Source,
+        rng: np.random.Generator,
+        index: NDArray[np.int64],
+        count: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> Scanned:
+        """Draw objects and signals, as `Draw.scene` does, and scan them.
+
+        Raises
+        ------
+        UserError
+            If the region or the signals fit into none of the objects, the signals vanish, or the dose is so low that
+            nothing is left of an image.
+        """
+        scene = self.draw.scene(source, rng, index, count, present)
+        beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)  # where both doses are given, none
+        noisy, reference = self._measure(scene, beam, rng.integers(2**62, size=len(scene.owner)))
+        center = self.draw.centers_mm[scene.region]
+        place = {"case": scene.drawn.case[scene.owner], "region_x_mm": center[:, 0], "region_y_mm": center[:, 1]}
+        truth = place | scene.signals.columns() | {"inserted": scene.inserted}
+        trials = Trials(
+            noisy=noisy,
+            reference=reference,
+            signal_present=present,
+            truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
+        )
+        return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
+
+    def _losses(self, scene: Scene, beam: Beam | None) -> Losses:
+        """What the objects of a scene lost."""
+        return Losses(
+            outside=0.0 if beam is None else self._outside(scene.total_hu),
+            starved=0.0 if beam is None else beam.starved,
+            lost=0.0 if beam is None else beam.lost,
+            n_objects=len(scene.places),
+            n_without_place=sum(len(places) == 0 for places in scene.places),
+            used=tuple(bool(one) for one in np.isin(np.arange(len(self.regions)), np.concatenate(scene.places))),
+        )
+
+    def _measure(
+        self, scene: Scene, beam: Beam | None, seeds: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Noisy and reference images of every trial, HU, `(n, side, side)`."""
+        side = self.regions[0].n_pixels
+        noisy, reference = np.empty((2, len(scene.owner), side, side), dtype=np.float32)
+        sinogram_bytes = 4 * self.geometry.n_views * self.geometry.n_bins
+        size = int(np.clip(BATCH_BYTES // sinogram_bytes, 1, MAX_BATCH))
+        for place in np.unique(scene.region):
+            members = np.flatnonzero(scene.region == place)
+            for batch in np.split(members, range(size, len(members), size)):
+                images = self._images(scene, batch, self.regions[place], beam, [int(seed) for seed in seeds[batch]])
+                noisy[batch], reference[batch] = (image.cpu().numpy() for image in images)
+        return noisy, reference
+
+    def _beam(self, scene: Scene) -> Beam:
+        """What the rays meet in every object."""
+        ellipses = scene.drawn.ellipses
+        exact = None if ellipses is None else project_objects(self.geometry, ellipses, self.device)
+        image, total = (torch.from_numpy(array).to(self.device) for array in (scene.drawn.image_hu, scene.total_hu))
+        if self.as_they_are:  # noise may read less than air, but nothing attenuates less
+            image, total = image.clamp(min=AIR_HU), total.clamp(min=AIR_HU)
+        beam = self.exposure.beam(self.projector, image, exact, total)
+        check_counts(beam.lost, self.settings.scanner.dose_fraction)
+        return beam
+
+    def _images(
+        self, scene: Scene, batch: NDArray[np.int64], region: FBP, beam: Beam | None, seeds: list[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noisy and reference images of some trials in one region, HU."""
+        s, drawn, owner = self.settings.scanner, scene.drawn, scene.owner[batch]
+        signal_lines = self._signal_lines(scene, batch, region)
+        if drawn.noisy_hu is not None or s.acquisition == "insertion":
+            # The images are there: what the scan would make of the signal, and the noise that is missing, is added.
+            added = region.reconstruct(signal_lines) * HU_PER_MU
+            reference = self._crop(drawn.image_hu[owner], region) + added
+            if drawn.noisy_hu is not None:
+                return self._crop(drawn.noisy_hu[owner], region) + added, reference
+        if beam is None:
+            raise ValueError("a scan needs a beam")
+        lines, i0 = beam.lines(owner, signal_lines), beam.i0[torch.from_numpy(owner)]
+        noise: dict[str, Any] = {
+            "i0": i0,
+            "dose_fraction": s.dose_fraction,
+            "electronic_noise": s.electronic_noise,
+            "seeds": seeds,
+        }
+        if s.acquisition == "insertion":
+            missing = missing_noise(lines, **noise)
+            if beam.correct is not None:
+                missing = beam.correct(lines + missing) - beam.correct(lines)
+            return reference + region.reconstruct(missing) * HU_PER_MU, reference
+        return acquire(lines, region, **noise, reference=s.reference, correct=beam.correct)
+
+    def _signal_lines(self, scene: Scene, batch: NDArray[np.int64], region: FBP) -> torch.Tensor:
+        """Line integrals of the signals of some trials, zero where none is inserted, `(n, n_views, n_bins)`."""
+        lines = torch.zeros(len(batch), self.geometry.n_views, self.geometry.n_bins, device=self.device)
+        inserted = scene.inserted[batch]
+        signals = scene.signals[batch[inserted]]
+        lines[torch.from_numpy(inserted)] = project_signals(
+            self.geometry,
+            signals,
+            x_mm=region.center_mm[0] + signals.x_mm,
+            y_mm=region.center_mm[1] + signals.y_mm,
+            slice_mm=self.settings.scanner.slice_mm,
+            lidc=self.draw.lidc,
+            device=self.device,
+        )
+        return lines
+
+    def _crop(self, image_hu: NDArray[np.float32], region: FBP) -> torch.Tensor:
+        """Images on the object grid, cut out at the pixels of a region, which lie on those of the grid."""
+        s = self.settings.scanner
+        axis = (np.arange(region.n_pixels) - (region.n_pixels - 1) / 2.0) * region.pixel_mm
+        x, y = ((axis + c) / s.object_pixel_mm + (s.object_pixels - 1) / 2.0 for c in region.center_mm)
+        points = np.meshgrid(y, x, indexing="ij")
+        parts = [ndimage.map_coordinates(image, points, order=1, mode="nearest") for image in image_hu]
+        return torch.from_numpy(np.stack(parts)).to(self.device)
+
+    def _outside(self, total_hu: NDArray[np.float32]) -> float:
+        """The largest share of an object's attenuation that lies outside the field of view."""
+        s = self.settings.scanner
+        axis = (np.arange(s.object_pixels) - (s.object_pixels - 1) / 2.0) * s.object_pixel_mm
+        beyond = np.hypot(axis[None, :], axis[:, None]) > self.geometry.field_of_view_mm / 2.0
+        mu = np.maximum(total_hu + 1000.0, 0.0)
+        return float((mu[:, beyond].sum(axis=1) / np.maximum(mu.sum(axis=(1, 2)), 1e-6)).max())
+
+
+def make_geometry(settings: Settings) -> ScanGeometry:
+    """The scan of a study."""
+    s = settings.scanner
+    return ScanGeometry(
+        source_isocenter_mm=s.source_isocenter_mm,
+        source_detector_mm=s.source_detector_mm,
+        n_bins=s.n_bins,
+        bin_mm=s.bin_mm,
+        views_per_turn=s.n_views,
+        detector=s.detector,
+        bin_offset=s.bin_offset,
+        scan=s.scan,
+    )

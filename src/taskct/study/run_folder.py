@@ -1,0 +1,356 @@
+"""The run folder: which study it holds, which stages are done, and where they came from."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from taskct import __version__
+from taskct.config import Settings, make_settings, to_yaml
+from taskct.config.yaml_files import read_yaml
+from taskct.errors import UserError
+from taskct.files import write_text
+from taskct.study.changes import KEPT, Change, by_name, change_of, counted
+from taskct.study.environment import commit, environment
+from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
+from taskct.study.records import lock_folder, log, read_record, read_records, write_record
+
+LEFTOVERS = (".partial", ".lock")
+"""Endings of what a start that was stopped may leave in a folder that holds nothing else."""
+
+
+class RunFolder:
+    """A run folder bound to one study.
+
+    Parameters
+    ----------
+    path
+        The folder; made if it is missing.
+    settings
+        The study, or None to take the one that the folder holds.
+    device
+        Where the work is done.
+    read_only
+        Whether nothing is to be written, not even a new folder.
+
+    Raises
+    ------
+    UserError
+        If the folder holds another study for which its trials or a training would have to be done anew, something else
+        altogether, or no study while `settings` is None; if what it says of its study or its stages is broken; or if
+        another process works in it and its study would have to be written.
+    """
+
+    change: Change | None = None
+    """What the folder's former study was changed in, if `settings` are others; what of it is done stays done."""
+
+    def __init__(self, path: Path, settings: Settings | None, *, device: torch.device, read_only: bool = False) -> None:
+        self.path = path
+        self.device = device
+        held = self._held()
+        if settings is None:
+            if held is None:
+                raise UserError(f"{path} is not a run folder: `taskct simulate` or `taskct run` makes one")
+            self.settings = held
+            return
+        self.settings = settings
+        if held is None:
+            if path.exists() and (not path.is_dir() or any(one.suffix not in LEFTOVERS for one in path.iterdir())):
+                raise UserError(f"{path} exists and is not a run folder: choose another --out folder")
+        elif held != settings:
+            self.change = self._changed(held)
+        else:
+            return
+        if read_only:
+            return
+        path.mkdir(parents=True, exist_ok=True)
+        with lock_folder(path):
+            if self.change is not None:
+                log(path, "settings", "", changed=list(self.change.settings))
+            write_text(path / "study.yaml", to_yaml(settings))
+
+    def _changed(self, held: Settings) -> Change | None:
+        """What the settings change of the study that the folder holds; None if it has nothing done to be kept.
+
+        Raises
+        ------
+        UserError
+            If its trials or a training would be done anew.
+        """
+        done = self.provenance()["stages"]
+        if not done:  # a first attempt that failed before its first stage was done
+            return None
+
+        def fits(name: str) -> bool:
+            return bool(done[name]["key"] == self.key(name, self.graph[name].depends_on))
+
+        change = change_of(held, self.settings, done, fits)
+        if change.loses:
+            raise UserError(
+                f"{self.path} holds another study ({change.differences}), and these settings would do "
+                f"{counted(change.anew)} anew: choose another --out folder, and what is there stays as it is"
+            )
+        return change
+
+    def _held(self) -> Settings | None:
+        """The study that the folder holds, if any."""
+        file = self.path / "study.yaml"
+        if not file.is_file():
+            return None
+        try:
+            tree = read_yaml(file)
+            settings = make_settings(tree)
+        except UserError as error:
+            raise UserError(
+                f"{file} is broken, or another version's ({error}): put back a copy, or do the study anew in another "
+                "--out folder"
+            ) from error
+        given = by_name(tree)
+        missing = [name for name in by_name(settings.model_dump(mode="json")) if name not in given]
+        if missing:
+            raise UserError(
+                f"{file} lacks {missing[0]}: an earlier taskct wrote it, whose runs this one ({__version__}) cannot go "
+                f"on with, or it was cut short; do the study anew by `taskct run {file} --out NEW_FOLDER`"
+            )
+        return settings
+
+    def check_unchanged(self) -> None:
+        """Raise a `UserError` if another process has put another study into the folder since it was opened."""
+        if self._held() != self.settings:
+            raise UserError(f"{self.path} was given another study by another taskct: choose another --out folder")
+
+    @cached_property
+    def graph(self) -> dict[str, Stage]:
+        """Every stage of the study by name, each after those that it builds on."""
+        return {stage.name: stage for stage in stages_of(self.settings)}
+
+    @property
+    def trials(self) -> Path:
+        """The trial store."""
+        return self.path / "trials"
+
+    def weights(self, stem: str) -> Path:
+        """Weights of an arm."""
+        return self.path / "models" / f"{stem}.safetensors"
+
+    def card(self, stem: str) -> Path:
+        """What a model is and how it came about."""
+        return self.path / "models" / f"{stem}.json"
+
+    def state(self, stem: str) -> Path:
+        """Where the training of an arm stands while it lasts, to go on from after a kill."""
+        return self.path / "training" / f"{stem}.safetensors"
+
+    def evaluated(self, stem: str) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.path / "evaluated" / stem
+
+    def provenance(self) -> dict[str, Any]:
+        """What is known of how the folder came about: the record of each finished stage, by name, under "stages".
+
+        Raises
+        ------
+        UserError
+            If a record is broken.
+        """
+        return {"stages": read_records(self.path, list(self.graph))}
+
+    def write_provenance(self) -> None:
+        """Write `provenance.json`: the records of all stages, below version and machine of this session."""
+        content = {**environment(self.settings, self.device), **self.provenance()}
+        write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
+        """Whether a stage has finished from the very inputs it would have now, and its outputs are all there."""
+        record = read_record(self.path, name)
+        return (
+            record is not None
+            and record["key"] == self.key(name, depends_on)
+            and record.get("bytes") == self._sizes(outputs)
+        )
+
+    def has(self, stage: Stage, depends_on: Sequence[str] | None = None) -> bool:
+        """Whether a stage of the graph is done; `depends_on` where it builds on fewer than the graph says."""
+        outputs = [self.path / name for name in stage.outputs]
+        return self.is_done(stage.name, outputs, stage.depends_on if depends_on is None else depends_on)
+
+    def _sizes(self, outputs: Sequence[Path]) -> dict[str, int | None]:
+        return {output.relative_to(self.path).as_posix(): size_of(output) for output in outputs}
+
+    def key(self, name: str, depends_on: Sequence[str] = ()) -> str:
+        """Hash of what a stage depends on: its part of the settings, the version, and the stages before it."""
+        before = []
+        for stage in depends_on:
+            record = read_record(self.path, stage) or {"key": "", "finished": ""}
+            before.append((stage, record["key"], record["finished"]))
+        files = self._files() if name == "simulate" else ""
+        return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.settings)
+
+    def _files(self) -> str:
+        """State of the files that the trials come from; as recorded where they are not to be seen from here."""
+        paths = (self.settings.background.path, self.settings.background.organs_path)
+        if all(path is None or Path(path).exists() for path in paths):
+            return self._files_here
+        return str((read_record(self.path, "simulate") or {}).get("files", ""))
+
+    @cached_property
+    def _files_here(self) -> str:
+        return simulation_inputs(self.settings)
+
+    def run_stage(
+        self, name: str, work: Callable[[], None], outputs: Sequence[Path], depends_on: Sequence[str] = ()
+    ) -> bool:
+        """Do a stage unless it is done.
+
+        Parameters
+        ----------
+        name
+            Of the stage.
+        work
+            Does it; writes all of `outputs`, each whole or not at all.
+        outputs
+            Files or folders that must exist afterwards.
+        depends_on
+            Names of the stages it builds on; when one of them was done anew, so is this.
+
+        Returns
+        -------
+        Whether it had to be done.
+
+        Raises
+        ------
+        UserError
+            If a stage that it builds on is not done, was done from other inputs than it would have now, or lost some
+            of its output.
+        """
+        if self.is_done(name, outputs, depends_on):
+            return False
+        known: set[str] = set()
+        for stage in depends_on:
+            self.require(stage, known)
+        start = time.perf_counter()
+        work()
+        wall = time.perf_counter() - start
+        record = {
+            "key": self.key(name, depends_on),
+            "wall_s": round(wall, 2),
+            "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "depends_on": list(depends_on),
+            "bytes": self._sizes(outputs),
+            "version": __version__,
+            "commit": commit(),
+            "device": str(self.device),
+            "n_threads": torch.get_num_threads(),
+        }
+        if name == "simulate":
+            record["files"] = self._files()
+        write_record(self.path, name, record)
+        return True
+
+    def outdated(self, stage: str) -> str | None:
+        """Why a stage that is on record cannot be gone on from here, in words; None if it can, or is not on record.
+
+        Another taskct did it, or the files that the trials come from have changed since: nobody asked for its like to
+        be thrown away.
+        """
+        record = read_record(self.path, stage)
+        if record is None:
+            return None
+        version = record.get("version") or self._version_told
+        if version is not None and version != __version__:
+            return f"was done by taskct {version}, and this is {__version__}: go on with that one"
+        if stage == "simulate" and self._files_changed(record):
+            paths = [
+                f"background.{name}" for name in ("path", "organs_path") if getattr(self.settings.background, name)
+            ]
+            return (
+                f"was done from other files: what {' and '.join(paths)} names has changed since (names, sizes or times "
+                "of change); put back what was there"
+            )
+        return None
+
+    def _files_changed(self, record: dict[str, Any]) -> bool:
+        """Whether the files are all that differs since the trials were made."""
+        files = str(record.get("files", ""))
+        then = stage_key("simulate", __version__, self._inputs.of(self.graph["simulate"]), files, [])
+        return record["key"] == then and files != self._files()
+
+    @cached_property
+    def _version_told(self) -> str | None:
+        """The version that `provenance.json` tells of, for records that have none."""
+        try:
+            told = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))["taskct_version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return str(told)
+
+    def check_kept(self, stage: Stage) -> None:
+        """Raise a `UserError` if doing a stage would throw away trials or a training that nobody gave up."""
+        if stage.kind in KEPT and (why := self.outdated(stage.name)) is not None:
+            raise UserError(f"{self.path}: the stage {stage.name!r} {why}, or choose another --out folder")
+
+    def require(self, stage: str, known: set[str] | None = None) -> None:
+        """Raise unless a stage, and what it was made from, is done and current.
+
+        Parameters
+        ----------
+        stage
+            Its name.
+        known
+            Stages that were seen to be current; they are not looked at again, and more are added.
+
+        Raises
+        ------
+        UserError
+            If it is not; the message names the command that does it.
+        """
+        known = set() if known is None else known
+        if stage in known:
+            return
+        record = read_record(self.path, stage) or {}
+        before, sizes = record.get("depends_on", []), record.get("bytes", {})
+        # A trial store that lost a chunk would read as zeros.
+        changed = [name for name, size in sizes.items() if size_of(self.path / name) != size]
+        for earlier in before:
+            self.require(earlier, known)
+        if not record:
+            state = "is not done"
+        elif (why := self.outdated(stage)) is not None:
+            raise UserError(f"{self.path}: the stage {stage!r} {why}, or do the study anew in another folder")
+        elif record["key"] != self.key(stage, before):
+            state = "is out of date: what it builds on was done anew, or another version did it"
+        elif changed:
+            state = f"is not whole any more ({changed[0]} has changed)"
+        else:
+            known.add(stage)
+            return
+        kind = self.graph[stage].kind if stage in self.graph else "finetune"
+        command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
+        raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
+
+    def free_bytes(self) -> int:
+        """Space left on the disk that holds the folder, or would."""
+        there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        return shutil.disk_usage(there).free
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes in a file, or in all files of a folder; None if there is neither."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.is_file() else None
+
+
+def ended(run: RunFolder) -> list[str]:
+    """Names of the evaluations that are done, in order: those that the result files are made of."""
+    return [stage.name for stage in run.graph.values() if stage.kind == "evaluate" and run.has(stage)]

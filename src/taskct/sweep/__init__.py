@@ -1,0 +1,1 @@
+"""Who does the stages of a study: processes, devices, order, progress."""

@@ -1,0 +1,341 @@
+"""What a run would do: its stages, what is done already, and an estimate of time and disk; nothing is written."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from taskct.config import Settings
+from taskct.simulation.simulate import trials_bytes
+from taskct.study.evaluate import SPLITS_SEEN, fresh_names
+from taskct.study.graph import Kind, Stage, share_threads
+from taskct.study.models import build_denoiser
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.durations import fit_seconds, image_seconds, left_out, simulation_seconds
+from taskct.sweep.executors import Machine, n_workers
+
+SCORE_BYTES, QUALITY_BYTES = 45, 90
+"""Length of a row of scores.csv and of quality.csv."""
+
+FORWARD = 1 / 3
+"""A forward pass takes about a third of a training step."""
+
+EFFICIENCY = 0.9
+"""Threads that share the sums of a stage: n of them do the work of n to this power."""
+
+START_S = 4.0
+"""Until a run has loaded its libraries, in each of its processes at the same time."""
+
+MEASURE_S = 4.0
+"""Time after which further networks of a sweep are not tried but judged by their number of weights."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A stage of the plan."""
+
+    stage: str
+    kind: Kind
+    depends_on: tuple[str, ...]
+    done: bool
+    seconds: float
+    """Of what is to do."""
+    n_bytes: float
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """All stages of one kind."""
+
+    kind: Kind
+    n_stages: int
+    n_done: int
+    seconds: float
+    """Of what is to do, one stage after the other."""
+    n_bytes: float
+    """Of what is to do."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would do."""
+
+    rows: list[Row]
+    seconds: float
+    """Of all that is to do, side by side as far as the graph allows."""
+    by: str
+    """On what machine."""
+    how: list[str]
+    """How time was estimated, in words."""
+
+    @property
+    def bytes_to_write(self) -> float:
+        """Of all that is to do."""
+        return sum(row.n_bytes for row in self.rows if not row.done)
+
+    @property
+    def kinds(self) -> list[KindRow]:
+        """The stages by kind, in their order."""
+        found = []
+        for kind in dict.fromkeys(row.kind for row in self.rows):
+            rows = [row for row in self.rows if row.kind == kind]
+            todo = [row for row in rows if not row.done]
+            seconds, n_bytes = sum(row.seconds for row in todo), sum(row.n_bytes for row in todo)
+            found.append(KindRow(kind, len(rows), len(rows) - len(todo), seconds, n_bytes))
+        return found
+
+
+def plan_run(run: RunFolder, machine: Machine) -> Estimate:
+    """The graph of a run with what is done and what the rest would take.
+
+    Parameters
+    ----------
+    run
+        The run folder, which need not exist.
+    machine
+        What a run may use.
+
+    Returns
+    -------
+    Stages in order. The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared
+    by its threads, and scaled by how long stages of its kind took in this folder, where some have ended.
+
+    Raises
+    ------
+    UserError
+        If the run would be refused, since it would throw away what is there.
+    """
+    stages = list(run.graph.values())
+    current: set[str] = set()
+    for stage in stages:
+        if all(name in current for name in stage.depends_on) and run.has(stage):
+            current.add(stage.name)
+        else:
+            run.check_kept(stage)
+    workers = n_workers(machine, run.device)
+    n_threads = torch.get_num_threads()
+    share = share_threads(stages, workers=workers, n_threads=n_threads)
+    if machine.threads is not None or machine.executor is not None:
+        share = dict.fromkeys(share, machine.threads or 1)
+    elif run.device.type == "cpu":  # more stages than threads wait for each other
+        workers = min(workers, n_threads)
+    timing, disk = _Timing(run, share, workers), _Disk(run)
+    rows = []
+    for stage in stages:
+        done = stage.name in current
+        rows.append(
+            Row(stage.name, stage.kind, stage.depends_on, done, 0.0 if done else timing(stage), disk.n_bytes(stage))
+        )
+    seconds = makespan(rows, workers=workers) + START_S * (len(current) < len(rows))
+    by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
+    return Estimate(rows, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
+
+
+def makespan(rows: Sequence[Row], *, workers: int) -> float:
+    """Time that stages take side by side, s: each begins as soon as a worker is free and what it builds on is done.
+
+    Parameters
+    ----------
+    rows
+        Stages, each after those that it builds on.
+    workers
+        How many may run at a time.
+
+    Examples
+    --------
+    >>> two = [Row("a", "tune", (), False, 2.0, 0), Row("b", "tune", (), False, 3.0, 0)]
+    >>> three = [*two, Row("c", "results", ("a", "b"), False, 1.0, 0)]
+    >>> makespan(three, workers=1), makespan(three, workers=2)
+    (6.0, 4.0)
+    """
+    free = [0.0] * workers
+    ended: dict[str, float] = {}
+    for row in rows:
+        begin = max((ended[name] for name in row.depends_on), default=0.0)
+        if row.done:
+            ended[row.stage] = begin
+            continue
+        first = min(range(workers), key=free.__getitem__)
+        ended[row.stage] = free[first] = max(begin, free[first]) + row.seconds
+    return max(ended.values(), default=0.0)
+
+
+def speed(n_threads: int) -> float:
+    """How much faster so many threads are than one.
+
+    Examples
+    --------
+    >>> speed(1), round(speed(8), 1)
+    (1.0, 6.5)
+    """
+    return float(n_threads**EFFICIENCY)
+
+
+def network_key(settings: Settings) -> str:
+    """What the weights and the speed of a network depend on."""
+    return f"{settings.denoiser.network} {sorted(settings.denoiser.arguments.items())} {settings.training.dtype}"
+
+
+class _Networks:
+    """Number of weights of the networks of a study's variants, each built once."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self._settings: dict[object, Settings] = {}
+        self._weights: dict[str, int] = {}
+
+    def settings(self, stage: Stage) -> Settings:
+        """Those of a stage's arm."""
+        if stage.arm is None:
+            return self.run.settings
+        if stage.arm.overrides not in self._settings:
+            self._settings[stage.arm.overrides] = stage.arm.settings(self.run.settings)
+        return self._settings[stage.arm.overrides]
+
+    def n_weights(self, settings: Settings) -> int:
+        """How many numbers a network's file holds."""
+        key = network_key(settings)
+        if key not in self._weights:
+            network = build_denoiser(settings, offset_hu=0.0, scale_hu=1.0, seed=0)
+            self._weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
+        return self._weights[key]
+
+
+class _Timing:
+    """Seconds of a stage: from rates on an idle core, and from how long others of its kind took in this folder."""
+
+    def __init__(self, run: RunFolder, share: dict[str, int], workers: int) -> None:
+        self.run, self.share, self.workers = run, share, workers
+        self._told: dict[str, list[str]] = {}
+        self._networks = _Networks(run)
+        self._known: dict[object, float] = {}
+        self._rates: dict[str, float] = {}
+        self._weights: dict[str, int] = {}
+        self._spent = 0.0
+        self._factors: dict[Kind, float] = {}
+        self._recorded: dict[Kind, list[tuple[Stage, float, int]]] = {}
+        for name, record in run.provenance()["stages"].items():
+            if (stage := run.graph.get(name)) is not None and stage.kind != "tune":
+                took = stage, float(record.get("wall_s", 0.0)), int(record.get("n_threads", 1))
+                self._recorded.setdefault(stage.kind, []).append(took)
+
+    def __call__(self, stage: Stage) -> float:
+        """Seconds."""
+        return self._alone(stage, self.share[stage.name]) * self._factor(stage.kind)
+
+    def _factor(self, kind: Kind) -> float:
+        """How long stages of a kind took in this folder over what was expected; of all kinds where none has ended."""
+        if kind not in self._factors:
+            took = self._recorded.get(kind, [])
+            who = f"the {len(took)} that ended in this folder"
+            if not took and kind not in ("simulate", "tune"):
+                took = [one for own, several in self._recorded.items() if own != "simulate" for one in several]
+                who = f"the {len(took)} stages that ended in this folder"
+            expected = sum(self._alone(stage, n_threads) for stage, _, n_threads in took)
+            seconds = sum(wall for _, wall, _ in took)
+            self._factors[kind] = seconds / expected if took and expected > 0 and seconds > 0 else 1.0
+            if took:
+                self._tell(kind, f"times {self._factors[kind]:.2g}, as {who} took")
+        return self._factors[kind]
+
+    def _alone(self, stage: Stage, n_threads: int) -> float:
+        """Seconds on an otherwise idle machine."""
+        run, t = self.run, self.run.settings.trials
+        if stage.kind == "simulate":
+            how = "from a few trials made on one core here"
+            ready = self._once("simulate", "ready", how, lambda: self._simulation()[0])
+            return ready + self._once("simulate", "trials", how, lambda: self._simulation()[1]) / self.workers
+        if stage.kind == "results":
+            self._tell("results", "roughly, by the number of resamples")
+            n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+            return 2e-7 * n_arms * run.settings.evaluation.n_bootstrap * t.n_test
+        if stage.kind == "tune" or stage.arm is None:
+            self._tell("tune", "not estimated")
+            return 0.0
+        settings = self._networks.settings(stage)
+        n_images = self._images(stage, settings)
+        seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
+        if stage.kind == "evaluate":
+            how = "from two small fits of the observers on one core here"
+            seconds += self._once("evaluate", "fit", how, lambda: fit_seconds(run.settings, run.device))
+            if (more := left_out(run.settings)) is not None:
+                self._tell("evaluate", more)
+        return seconds / (1.0 if run.device.type == "cuda" else speed(n_threads))
+
+    def _images(self, stage: Stage, settings: Settings) -> float:
+        """How many images a stage would take through a training step in the same time."""
+        t, n, arm = settings.training, settings.trials, stage.arm
+        if stage.kind == "blend":
+            return 2 * FORWARD * n.n_validation
+        if stage.kind == "evaluate":
+            has_network = arm is not None and arm.alpha is None and (arm.pretrained or arm.trained)
+            return has_network * FORWARD * sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
+        epochs = t.pretrain_epochs if stage.kind == "pretrain" else t.finetune_epochs
+        if stage.kind == "finetune" and t.start == "scratch":
+            epochs += t.pretrain_epochs
+        return epochs * (n.n_train + FORWARD * n.n_validation)
+
+    def _image(self, kind: Kind, settings: Settings) -> float:
+        """Seconds of a training step for each image of a batch, on one core."""
+        key = network_key(settings)
+        self._tell(kind, "from a few steps of its network on one core here")
+        if key not in self._rates:
+            self._weights[key] = self._networks.n_weights(settings)
+            if self._spent < MEASURE_S:
+                start = time.process_time()
+                self._rates[key] = image_seconds(settings, self.run.device)
+                self._spent += time.process_time() - start
+            else:
+                tried = list(self._rates)
+                each = sum(self._rates[one] for one in tried) / max(sum(self._weights[one] for one in tried), 1)
+                self._tell(kind, f"{len(tried)} networks were tried, the others are judged by their number of weights")
+                return each * self._weights[key]
+        return self._rates[key]
+
+    def _simulation(self) -> tuple[float, float]:
+        if "simulation" not in self._known:
+            ready, trials = simulation_seconds(self.run.settings, self.run.device)
+            self._known |= {"simulation": ready, "simulated": trials}
+        return self._known["simulation"], self._known["simulated"]
+
+    def _once(self, kind: Kind, key: str, how: str, measure: Callable[[], float]) -> float:
+        self._tell(kind, how)
+        if (kind, key) not in self._known:
+            self._known[kind, key] = measure()
+        return self._known[kind, key]
+
+    @property
+    def told(self) -> list[str]:
+        """How times were estimated, in words."""
+        return [f"time of {', '.join(kinds)}: {text}" for text, kinds in self._told.items()]
+
+    def _tell(self, kind: Kind, text: str) -> None:
+        kinds = self._told.setdefault(text, [])
+        if kind not in kinds:
+            kinds.append(kind)
+
+
+class _Disk:
+    """Disk that the outputs of stages take, bytes."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run, self._networks = run, _Networks(run)
+        self._n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+
+    def n_bytes(self, stage: Stage) -> float:
+        """Of one stage."""
+        settings, t = self.run.settings, self.run.settings.trials
+        region = 4.0 * t.region_pixels**2
+        if stage.kind == "simulate":
+            return float(trials_bytes(settings))
+        if stage.kind in ("pretrain", "finetune", "blend"):
+            return 4.0 * self._networks.n_weights(self._networks.settings(stage)) + region + 2000
+        if stage.kind == "evaluate":
+            kept = any(name.endswith(".images.npz") for name in stage.outputs)
+            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+            return kept * n_seen * region + 8.0 * t.n_test * (len(fresh_names(settings)) + 6)
+        if stage.kind == "results":
+            n_rows = self._n_arms * t.n_test
+            return float(n_rows) * (SCORE_BYTES * (len(fresh_names(settings)) + 0.5) + QUALITY_BYTES)
+        return 2000.0

@@ -1,0 +1,361 @@
+"""Who does the stages: this process, a pool of processes on this machine, or the workers of a Dask cluster.
+
+All are reached through the standard `concurrent.futures.Executor`; what travels to a worker is a path, a name, a device
+and a number.
+"""
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import platform
+import signal
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from filelock import FileLock
+
+from taskct import __version__
+from taskct.errors import UserError
+from taskct.machine import as_worker, n_cores, resolve_device, threads
+from taskct.progress import Progress
+from taskct.study.records import lock_path, log, progress_path
+from taskct.study.run_folder import RunFolder, ended
+from taskct.sweep.work import work_of
+from taskct.training.loop import TrainingFailed
+from taskct.training.ranks import is_first, n_processes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECT_S = 8.0
+"""Seconds after which a scheduler that does not answer is given up."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+QUIET = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning, ImportWarning)
+TELL_EVERY_S = 0.5
+
+_one_at_a_time = threading.Lock()
+"""Of a process: torch's threads and its global random state serve one stage."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a sweep may use."""
+
+    workers: int | None = 1
+    """Stages, and processes that simulate, at a time; None for one a core, or one a GPU."""
+    threads: int | None = None
+    """Threads of every stage; None to share those of this machine out fairly, or for 1 on a cluster."""
+    executor: str | None = None
+    """Address of a Dask scheduler, `dask://HOST:PORT`; None for this machine."""
+    device: str | None = None
+    """Where workers of a cluster compute, as `resolve_device` has it; None for the run folder's own."""
+
+
+@dataclass
+class Crew:
+    """Those who do the stages of one sweep."""
+
+    start: Callable[[], Executor]
+    """Makes the executor; called again when its processes have died."""
+    slots: list[str] | None
+    """Device of each stage that may run at a time; None where the executor itself queues what it is given."""
+    n_threads: int | None
+    """Threads that what runs at a time may have together; None where they are not this machine's."""
+    device: str
+    """Where stages run when there are no slots."""
+    here: bool = False
+    """Whether stages run in this process, so that progress needs no files."""
+    check: Callable[[], None] = lambda: None
+    """Called while stages are waited for; raises a `UserError` when they can never end."""
+    explain: Callable[[BaseException], str | None] = lambda error: None
+    """What an error of the executor itself means, in words; None if it is none."""
+    stop: Callable[[bool], None] = lambda finished: None
+    """Lets go of everything; stages that still run are ended where that can be done."""
+
+
+def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
+    """Do one stage of a run folder in a worker process, unless it is done.
+
+    Parameters
+    ----------
+    run_path
+        The run folder, as this worker sees it.
+    name
+        Of the stage.
+    device
+        As `resolve_device` has it.
+    n_threads
+        Threads that torch may use.
+
+    Returns
+    -------
+    `did` (whether it was still to do), `problem` (why a training went wrong, or None), `notes` (warnings), `version`.
+
+    Raises
+    ------
+    UserError
+        If the folder is not to be seen from here, or the stage cannot be done.
+    """
+    folder = Path(run_path)
+    if not (folder / "study.yaml").is_file():
+        raise UserError(
+            f"the worker on {platform.node()} does not see the run folder {folder}: give --out as a path on a disk "
+            "that all workers share"
+        )
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            run = RunFolder(folder, None, device=resolve_device(device))
+            tell = ProgressFile(progress_path(folder, name))
+            # A worker that may not have children simulates alone.
+            workers = 1 if multiprocessing.current_process().daemon else n_threads
+            answer = do_here(run, name, n_threads, workers=workers, progress=tell)
+        except Exception as error:  # whatever it is, it must survive the way back
+            raise _portable(error) from None
+    notes = list(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, QUIET)))
+    for note in notes:  # a run folder must tell later, too, what was said of its figures
+        log(folder, "note", name, note=note)
+    return {**answer, "notes": notes}
+
+
+def do_here(
+    run: RunFolder, name: str, n_threads: int, *, workers: int = 1, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Do one stage in this process, unless it is done; as `do_stage`, but for notes.
+
+    Whoever else has begun it is waited for: the lock goes with the process that holds it, and nothing is done twice.
+    """
+    stage = run.graph[name]
+    depends_on = ("simulate", *ended(run)) if stage.kind == "results" else stage.depends_on
+    answer: dict[str, Any] = {"did": False, "problem": None, "notes": [], "version": __version__}
+    first = is_first() or n_processes() == 1
+    (run.path / "stages").mkdir(exist_ok=True)
+    with FileLock(lock_path(run.path, name)) if first else contextlib.nullcontext(), threads(n_threads):
+        if n_processes() == 1 and run.has(stage, depends_on):
+            return answer
+        if not first:  # the first of several processes that train together keeps the record, and does the rest alone
+            try:
+                if stage.kind in ("pretrain", "finetune"):
+                    work_of(run, stage, workers=workers, progress=progress)
+            except TrainingFailed as error:
+                return {**answer, "problem": str(error)}
+            return {**answer, "did": True}
+        log(run.path, "start", name)
+        try:
+            outputs = [run.path / output for output in stage.outputs]
+            run.run_stage(name, lambda: work_of(run, stage, workers=workers, progress=progress), outputs, depends_on)
+        except TrainingFailed as error:
+            log(run.path, "failed", name, problem=str(error))
+            return {**answer, "problem": str(error)}
+        finally:
+            progress_path(run.path, name).unlink(missing_ok=True)
+        log(run.path, "end", name)
+        if stage.kind in ("pretrain", "finetune") and stage.arm is not None:
+            # Not before the stage is on record: a kill in between must cost nothing.
+            run.state(stage.arm.file_stem).unlink(missing_ok=True)
+    return {**answer, "did": True}
+
+
+class ProgressFile:
+    """Tells whoever reads the file how far a stage is; called as (done, in all, detail)."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._told = 0.0
+
+    def __call__(self, done: int, total: int, detail: str) -> None:
+        """Write it, at most twice a second."""
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY_S:
+            return
+        self._told = now
+        partial = self.file.with_name(self.file.name + ".partial")
+        partial.write_text(f"{done} {total} {detail}", encoding="utf-8")
+        partial.replace(self.file)
+
+
+def read_progress(file: Path) -> tuple[int, int, str] | None:
+    """What a `ProgressFile` has told last; None if nothing, or nothing that can be read."""
+    try:
+        done, total, detail = file.read_text(encoding="utf-8").split(" ", 2)
+        return int(done), int(total), detail
+    except (OSError, ValueError):
+        return None
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be sent to another process, and there says the same."""
+    if isinstance(error, UserError):
+        return UserError(str(error))
+    link: BaseException | None = error
+    while link is not None:  # what a library's own words hide: causes do not travel
+        if isinstance(link, OSError) and link.errno in FULL:
+            return OSError(link.errno, os.strerror(link.errno))
+        link = link.__cause__ or link.__context__
+    if type(error).__module__ == "builtins":
+        return error
+    plain = RuntimeError(f"{type(error).__name__}: {error}")  # a library's error may not survive the journey
+    plain.add_note("".join(traceback.format_exception(error)))
+    return plain
+
+
+class InProcess(Executor):
+    """Does what it is given at once, in this process."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function and hold its result."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # it is raised again where the result is asked for
+            future.set_exception(error)
+        return future
+
+
+class LocalPool(ProcessPoolExecutor):
+    """Processes on this machine that end with this one and leave interruptions to it."""
+
+    def __init__(self, workers: int) -> None:
+        # Forking a process whose torch has started its threads may hang: start fresh ones.
+        super().__init__(workers, mp_context=multiprocessing.get_context("spawn"), initializer=as_worker)
+        self._others = {child.pid for child in multiprocessing.active_children()}
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As every executor's; processes that it starts never see an interruption, not even while they start."""
+        if threading.current_thread() is not threading.main_thread():
+            return super().submit(fn, *args, **kwargs)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def kill(self) -> None:
+        """End the processes whatever they do."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            if child.pid not in self._others:
+                child.kill()
+        self.shutdown(wait=True)
+
+
+def devices_of(device: torch.device) -> list[str]:
+    """The devices that workers take in turn: every GPU for "cuda", the very device for any other."""
+    if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return [str(device)]
+
+
+def n_workers(machine: Machine, device: torch.device) -> int:
+    """Stages that may run at a time on this machine."""
+    devices = devices_of(device)
+    return machine.workers or (len(devices) if device.type == "cuda" else n_cores())
+
+
+def local_crew(device: torch.device, workers: int) -> Crew:
+    """The present process for one worker, else a pool of processes."""
+    devices, n_threads = devices_of(device), torch.get_num_threads()
+    if workers == 1:
+        return Crew(InProcess, [str(device)], n_threads, str(device), here=True)
+    pools: list[LocalPool] = []
+
+    def start() -> Executor:
+        pools.append(LocalPool(workers))
+        return pools[-1]
+
+    def stop(finished: bool) -> None:
+        for pool in pools:
+            if finished:
+                pool.shutdown(wait=True)
+            else:
+                pool.kill()
+
+    slots = [devices[index % len(devices)] for index in range(workers)]
+    return Crew(start, slots, n_threads, str(device), stop=stop)
+
+
+def dask_crew(address: str, device: str) -> Crew:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler, `dask://HOST:PORT`.
+    device
+        Where the workers compute, as `resolve_device` has it.
+
+    Raises
+    ------
+    UserError
+        If `distributed` is not installed, nothing answers at the address, or a worker would do several stages at once.
+    """
+    scheme, _, place = address.partition("://")
+    if scheme != "dask" or not place.rpartition(":")[2].isdecimal() or not place.rpartition(":")[0]:
+        raise UserError(f"--executor {address}: write dask://HOST:PORT, the address of a Dask scheduler")
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise UserError(
+            f"--executor {address} needs the package distributed ({error}): pip install 'taskct[cluster]'"
+        ) from error
+    try:
+        connect: Any = Client  # untyped
+        client = connect(f"tcp://{place}", timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:  # a timeout is an OSError
+        raise UserError(
+            f"--executor {address}: no Dask scheduler answers there ({' '.join(str(error).split())[:100]}); start one "
+            "with `dask scheduler`, and workers with `dask worker`"
+        ) from error
+    try:
+        _check_workers(client, address)
+    except BaseException:
+        client.close()
+        raise
+    alone_since: list[float] = []
+
+    def check() -> None:
+        if client.status not in ("running", "connecting"):
+            raise UserError(f"the scheduler at {place} is gone; the same command goes on with what is not done")
+        if client.status == "connecting" or client.nthreads():
+            alone_since.clear()
+        elif not alone_since:
+            alone_since.append(time.monotonic())
+            warnings.warn(f"the scheduler at {place} has no workers: stages wait for some", stacklevel=2)
+
+    def explain(error: BaseException) -> str | None:
+        if isinstance(error, KilledWorker):
+            return "its workers died several times, perhaps for want of memory"
+        return None if client.status in ("running", "connecting") else f"the scheduler at {place} is gone"
+
+    def stop(finished: bool) -> None:
+        if not finished:
+            executor.shutdown(wait=False)
+        client.close()
+
+    executor = client.get_executor(pure=False)
+    return Crew(lambda: executor, None, None, device, check=check, explain=explain, stop=stop)
+
+
+def _check_workers(client: Any, address: str) -> None:  # noqa: ANN401 - a Client, whose package may be missing
+    """Raise a `UserError` if a worker would do several stages at once, or has no taskct."""
+    for name, n_threads in client.nthreads().items():
+        if n_threads > 1:
+            raise UserError(
+                f"--executor {address}: the worker {name} has {n_threads} threads and would take as many stages at "
+                "once; start workers with --nthreads 1, and give --threads N for the threads of a stage"
+            )
+    # Asked by a function of Python's own: one of ours would end a worker that cannot import it.
+    for name, version in client.run(metadata.version, "taskct", on_error="return").items():
+        if not isinstance(version, str):
+            raise UserError(f"--executor {address}: taskct is not installed where the worker {name} runs ({version})")

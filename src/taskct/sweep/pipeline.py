@@ -1,0 +1,135 @@
+"""The commands of a study as sweeps over its graph: which stages, by whom, and what is told afterwards."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from taskct.errors import UserError
+from taskct.study.graph import levels, part_of, share_threads
+from taskct.study.records import lock_folder, write_failures
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.executors import Machine, dask_crew, local_crew, n_workers
+from taskct.sweep.schedule import Outcome, Show, run_graph
+from taskct.training.ranks import is_first, n_processes
+
+ALONE = Machine()
+"""One stage at a time, in this process."""
+
+
+def simulate_stage(run: RunFolder, show: Show | None = None, *, workers: int | None = 1) -> bool:
+    """Simulate the trials into `RUN/trials` by some processes; returns whether that was still to do."""
+    return "simulate" in sweep(run, ["simulate"], Machine(workers=workers), show=show).did
+
+
+def train_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> None:
+    """Pretrain and fine-tune every arm that is not trained yet, into `RUN/models`.
+
+    Raises
+    ------
+    UserError
+        If an arm's training went wrong, after all others have ended.
+    """
+    sweep(run, ["train"], machine, show=show).check()
+
+
+def evaluate_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> bool:
+    """Evaluate every arm and write the result files; returns whether that was still to do.
+
+    Raises
+    ------
+    UserError
+        If an arm's training had gone wrong, after the results of all others were written.
+    """
+    outcome = sweep(run, ["evaluate"], machine, show=show)
+    outcome.check()
+    return "results" in outcome.did
+
+
+def sweep(run: RunFolder, parts: Sequence[str], machine: Machine = ALONE, *, show: Show | None = None) -> Outcome:
+    """Do the stages of some commands that are not done yet.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    parts
+        Of `PARTS`: "simulate", "train", "evaluate".
+    machine
+        What may be used.
+    show
+        Shows the progress.
+
+    Returns
+    -------
+    What was done and what went wrong: a training that diverges ends its arm, not the sweep.
+
+    Raises
+    ------
+    UserError
+        If another process works in the folder, or a stage cannot be done for any other reason.
+    """
+    if n_processes() > 1 and set(parts) != {"train"}:
+        raise UserError(
+            f"{n_processes()} processes were started together (torchrun), which only train together: use them for "
+            "`taskct train`, and give the other commands by themselves"
+        )
+    stages = part_of(list(run.graph.values()), parts)
+    todo = [stage for stage in stages if not run.has(stage)]
+    if not todo:
+        if is_first():
+            _tell_provenance(run)
+            if "train" in parts:
+                write_failures(run.path, [], [])
+        return Outcome()
+    for stage in todo:
+        run.check_kept(stage)
+    together = n_processes() > 1  # started by torchrun: every process does every stage, at the same time
+    with lock_folder(run.path) if is_first() else nullcontext():
+        run.check_unchanged()
+        n_threads = machine.threads
+        if machine.executor is not None:
+            crew, n_threads = dask_crew(machine.executor, machine.device or str(run.device)), n_threads or 1
+            share = dict.fromkeys(run.graph, n_threads)
+        else:
+            workers = 1 if together else n_workers(machine, run.device)
+            # Processes take seconds to start: no more of them than can ever work side by side.
+            level = levels(list(run.graph.values()))
+            widest = max(Counter(level[stage.name] for stage in todo).values())
+            crew = local_crew(run.device, min(workers, widest))
+            share = share_threads(list(run.graph.values()), workers=workers, n_threads=crew.n_threads or 1)
+            if n_threads is not None:
+                share, crew.n_threads = dict.fromkeys(run.graph, n_threads), None
+        simulators = machine.workers or (1 if run.device.type == "cuda" else n_workers(machine, run.device))
+        outcome = run_graph(run, stages, crew, n_threads=share, simulators=simulators, show=show)
+        if is_first():
+            _tell_provenance(run)
+            if "train" in parts:
+                write_failures(run.path, *_failures(run, outcome))
+    return outcome
+
+
+def _tell_provenance(run: RunFolder) -> None:
+    """Write `provenance.json` unless it tells of the very records that are there."""
+    file = run.path / "provenance.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))["stages"]
+    except (OSError, ValueError, KeyError, TypeError):
+        told = None
+    if told != run.provenance()["stages"]:
+        run.write_provenance()
+
+
+def _failures(run: RunFolder, outcome: Outcome) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def row(name: str, what: str, text: str) -> dict[str, Any]:
+        arm = run.graph[name].arm
+        return {
+            "stage": name,
+            "arm": None if arm is None else arm.name,
+            "seed": None if arm is None else arm.seed,
+            what: text,
+        }
+
+    failed = [row(name, "problem", problem) for name, problem in outcome.failed.items()]
+    return failed, [row(name, "because", because) for name, because in outcome.skipped.items() if because]

@@ -1,0 +1,282 @@
+"""Doing a graph of stages: each as soon as those that it builds on have ended, by whoever is there to do them."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from taskct import __version__
+from taskct.errors import UserError
+from taskct.progress import Progress
+from taskct.study.choices import quoted_seed
+from taskct.study.graph import Stage
+from taskct.study.records import progress_path, read_failures
+from taskct.study.run_folder import RunFolder, ended
+from taskct.sweep.executors import Crew, do_here, do_stage, read_progress
+from taskct.training.parallel import agree
+from taskct.training.ranks import is_first, n_processes
+
+MAX_BREAKS = 3
+"""How often a stage is begun again because a process died while it ran."""
+
+POLL_S = 0.5
+
+
+class Show(Protocol):
+    """Shows the progress of several stages at once."""
+
+    def open(self, title: str) -> Progress:
+        """Begin a stage; the result is called as (done, in all, detail)."""
+
+    def close(self, title: str, *, finished: bool) -> None:
+        """End it."""
+
+
+@dataclass
+class Outcome:
+    """How a sweep ended."""
+
+    did: list[str] = field(default_factory=list)
+    """Stages that were done now, in the order in which they ended."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Trainings that went wrong, with the reason."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Stages that were left out, with the failed one that they build on; "" for results that have too little."""
+
+    def lines(self) -> list[str]:
+        """One line for every training that went wrong."""
+        found = []
+        for name, problem in self.failed.items():
+            n = sum(because == name for because in self.skipped.values())
+            left = (
+                f"; {n} stages that build on it were left out"
+                if n > 1
+                else "; its evaluation was left out"
+                if n
+                else ""
+            )
+            found.append(f"{problem}{left}")
+        return found
+
+    def check(self) -> None:
+        """Raise a `UserError` if a training went wrong."""
+        if self.failed:
+            raise UserError("; ".join(self.lines()))
+
+
+def run_graph(
+    run: RunFolder,
+    stages: Sequence[Stage],
+    crew: Crew,
+    *,
+    n_threads: dict[str, int],
+    simulators: int = 1,
+    show: Show | None = None,
+) -> Outcome:
+    """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    stages
+        Some or all of its graph, each after those that it builds on. Of a stage outside, it is known to have failed
+        from `failures.json`, or it must be done.
+    crew
+        Who does them.
+    n_threads
+        Threads of each stage, by name.
+    simulators
+        Processes that simulate.
+    show
+        Shows the progress.
+
+    Returns
+    -------
+    What was done and what went wrong. A stage whose training diverged takes those that build on it with it; the result
+    files are made of the rest.
+
+    Raises
+    ------
+    UserError
+        If a stage cannot be done for any other reason; the others are ended, and go on from there the next time.
+    """
+    todo = {stage.name: stage for stage in stages}
+    failed_before = {name: why for name, why in read_failures(run.path).items() if name in run.graph}
+    outcome = Outcome(
+        failed={name: why for name, why in failed_before.items() if name not in todo and not run.has(run.graph[name])}
+    )
+    for name, stage in run.graph.items():  # what an earlier training left out, too
+        root = next((outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)), None)
+        if root is not None and name not in todo and not run.has(stage):
+            outcome.skipped[name] = root
+    if n_processes() > 1:  # what is to do is found once, and done by all
+        for name in agree(_up_to_date(run, stages), run.device):
+            del todo[name]
+    at_work = _AtWork(run, crew, n_threads, simulators, show)
+    finished = False
+    try:
+        while todo or at_work.running:
+            full = False
+            for name, stage in list(todo.items()):
+                because = [outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)]
+                if because and stage.kind != "results":
+                    outcome.skipped[name] = because[0]
+                    del todo[name]
+                elif any(one in todo or one in at_work.names for one in stage.depends_on):
+                    continue
+                elif stage.kind == "results" and outcome.failed and not _can_compare(run):
+                    outcome.skipped[name] = ""
+                    del todo[name]
+                elif n_processes() == 1 and _has(run, stage):
+                    del todo[name]
+                elif not full and at_work.has_room(stage):
+                    at_work.begin(stage)
+                    del todo[name]
+                else:
+                    full = True  # the next in line gets what becomes free, however many threads it wants
+            for stage, answer in at_work.wait():
+                if answer is None:
+                    todo = {stage.name: stage, **todo}
+                elif answer["problem"] is not None:
+                    outcome.failed[stage.name] = answer["problem"]
+                elif answer["did"]:
+                    outcome.did.append(stage.name)
+        finished = True
+    finally:
+        crew.stop(finished)
+    return outcome
+
+
+def _has(run: RunFolder, stage: Stage) -> bool:
+    """Whether a stage is done; the result files build on the evaluations that have ended."""
+    return run.has(stage, ("simulate", *ended(run)) if stage.kind == "results" else None)
+
+
+def _up_to_date(run: RunFolder, stages: Sequence[Stage]) -> list[str]:
+    """Names of the stages that are done and build on none that is not."""
+    done: list[str] = []
+    inside = {stage.name for stage in stages}
+    for stage in stages:
+        if run.has(stage) and all(name in done or name not in inside for name in stage.depends_on):
+            done.append(stage.name)
+    return done
+
+
+def _is_lost(name: str, outcome: Outcome) -> bool:
+    return name in outcome.failed or name in outcome.skipped
+
+
+def _can_compare(run: RunFolder) -> bool:
+    """Whether what was evaluated is enough for a report."""
+    done = set(ended(run))
+    arms = [stage.arm for stage in run.graph.values() if stage.name in done and stage.arm is not None]
+    low_dose = [arm for arm in arms if "evaluate low-dose" in done and arm.name == "low-dose"]
+    try:
+        every_seed = [type(arm)(arm.name, seed) for arm in low_dose for seed in run.settings.training.seeds]
+        quoted_seed([*arms, *every_seed], run.settings)
+    except UserError:
+        return False
+    return True
+
+
+class _AtWork:
+    """The stages that are being done, and what they take."""
+
+    def __init__(
+        self, run: RunFolder, crew: Crew, n_threads: dict[str, int], simulators: int, show: Show | None
+    ) -> None:
+        self.run, self.crew, self.n_threads, self.simulators, self.show = run, crew, n_threads, simulators, show
+        self.running: dict[Future[dict[str, Any]], tuple[Stage, str]] = {}
+        self._free = None if crew.slots is None else list(crew.slots)
+        self._executor: Executor | None = None
+        self._breaks: Counter[str] = Counter()
+        self._shown: dict[str, Progress] = {}
+
+    @property
+    def names(self) -> set[str]:
+        """Of the stages that are being done."""
+        return {stage.name for stage, _ in self.running.values()}
+
+    def has_room(self, stage: Stage) -> bool:
+        """Whether another stage may begin now."""
+        if self._free is not None and not self._free:
+            return False
+        taken = sum(self.n_threads[name] for name in self.names)
+        return not taken or self.crew.n_threads is None or taken + self.n_threads[stage.name] <= self.crew.n_threads
+
+    def begin(self, stage: Stage) -> None:
+        """Have a stage done."""
+        slot = self.crew.device if self._free is None else self._free.pop(0)
+        if self.show is not None and stage.name not in self._shown:
+            self._shown[stage.name] = self.show.open(stage.name)
+        n_threads = self.n_threads[stage.name]
+        if self.crew.here or (stage.kind == "simulate" and self.crew.slots is not None):
+            # Simulation has processes of its own, started from this one.
+            progress = self._shown.get(stage.name)
+            done: Future[dict[str, Any]] = Future()
+            try:
+                done.set_result(do_here(self.run, stage.name, n_threads, workers=self.simulators, progress=progress))
+            except Exception as error:  # it is raised again where the result is asked for
+                done.set_exception(error)
+            self.running[done] = stage, slot
+            return
+        if self._executor is None:
+            self._executor = self.crew.start()
+        path = str(self.run.path.resolve())
+        try:
+            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads)
+        except BrokenExecutor as error:  # a process died between two stages
+            future = Future()
+            future.set_exception(error)
+        self.running[future] = stage, slot
+
+    def wait(self) -> list[tuple[Stage, dict[str, Any] | None]]:
+        """Those that have ended, with their answers; None for one whose process died, to be begun again."""
+        ended_now, _ = wait(self.running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        if not ended_now:
+            self.crew.check()
+        for stage, _ in self.running.values():
+            shown, known = self._shown.get(stage.name), read_progress(progress_path(self.run.path, stage.name))
+            if shown is not None and known is not None:
+                shown(*known)
+        answers: list[tuple[Stage, dict[str, Any] | None]] = []
+        for future in ended_now:
+            stage, slot = self.running.pop(future)
+            if self._free is not None:
+                self._free.append(slot)
+                self._free.sort(key=(self.crew.slots or []).index)
+            answers.append((stage, self._answer(future, stage)))
+        return answers
+
+    def _answer(self, future: Future[dict[str, Any]], stage: Stage) -> dict[str, Any] | None:
+        try:
+            answer = future.result()
+        except BrokenExecutor as error:
+            self._executor = None
+            self._breaks[stage.name] += 1
+            if self._breaks[stage.name] > MAX_BREAKS:
+                raise UserError(
+                    f"{stage.name}: a process was killed {MAX_BREAKS + 1} times while it ran, perhaps for want of "
+                    "memory: give the same command with fewer --workers; finished stages stay"
+                ) from error
+            return None
+        except BaseException as error:
+            if (why := self.crew.explain(error)) is None:
+                raise
+            raise UserError(f"{stage.name}: {why}; the same command goes on with what is not done") from error
+        for text in answer["notes"]:
+            warnings.warn(text, stacklevel=2)
+        if answer["version"] != __version__:
+            raise UserError(
+                f"{stage.name} was done by taskct {answer['version']}, and this is {__version__}: install one "
+                "version on all workers"
+            )
+        if self.show is not None:
+            self.show.close(stage.name, finished=answer["problem"] is None)
+            self._shown.pop(stage.name, None)
+        if answer["did"] and is_first():
+            self.run.write_provenance()
+        return answer

@@ -1,0 +1,1 @@
+"""Trials of a task and where they are stored."""

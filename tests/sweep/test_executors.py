@@ -1,0 +1,332 @@
+"""Who does the stages: a failing arm, a killed process, a cluster without a worker; nothing is lost or done twice."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import taskct.sweep.work
+from command_line import Call, call, refused
+from taskct.config import Settings
+from taskct.errors import UserError
+from taskct.study.arms import Arm
+from taskct.study.records import lock_folder, read_failures
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, dask_crew, do_stage, read_progress
+from taskct.sweep.pipeline import evaluate_stage, sweep
+from taskct.sweep.schedule import Outcome, run_graph
+from taskct.training.loop import TrainingDiverged
+from tiny_study import files_of, tiny_run, tiny_settings, tiny_yaml
+
+__all__ = ["call", "refused", "tiny_run"]  # fixtures
+
+CPU = torch.device("cpu")
+EVERYTHING = ["simulate", "train", "evaluate"]
+
+
+def long_settings() -> Settings:
+    """Trainings that last long enough to be killed in the middle."""
+    return tiny_settings(training={"pretrain_epochs": 20, "finetune_epochs": 60, "other_head_lambda": None})
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The long study done at one go in this process."""
+    run = RunFolder(tmp_path_factory.mktemp("unbroken") / "run", long_settings(), device=CPU)
+    sweep(run, EVERYTHING, Machine(threads=1))
+    return run.path
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    file = run / "stages" / "log.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def check_each_once(run: RunFolder) -> None:
+    """Every stage has its record and ended once, wherever and however often it began."""
+    assert list(run.provenance()["stages"]) == list(run.graph)
+    ends = Counter(line["stage"] for line in log_of(run.path) if line["event"] == "end")
+    assert ends == Counter(dict.fromkeys(run.graph, 1))
+
+
+def same_results(a: Path, b: Path) -> None:
+    names = [
+        "scores.csv",
+        "quality.csv",
+        "summary.json",
+        *(str(f.relative_to(a)) for f in a.glob("models/*.safetensors")),
+    ]
+    for name in names:
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+@contextmanager
+def killing(run: Path, begins_with: str) -> Iterator[list[int]]:
+    """SIGKILL whoever is in the middle of the first such stage; the list gets its process id."""
+    killed: list[int] = []
+
+    def watch() -> None:
+        end = time.monotonic() + 90
+        while time.monotonic() < end and not killed:
+            lines = [one for one in log_of(run) if one["event"] == "start" and one["stage"].startswith(begins_with)]
+            if lines:
+                time.sleep(0.2)  # it has begun to train
+                os.kill(lines[0]["pid"], signal.SIGKILL)
+                killed.append(lines[0]["pid"])
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        killed or killed.append(0)
+        thread.join()
+
+
+def test_a_process_of_the_pool_is_killed_and_every_stage_ends_once(unbroken: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", long_settings(), device=CPU)
+    with killing(run.path, "finetune") as killed:
+        sweep(run, EVERYTHING, Machine(workers=2, threads=1))
+    assert killed[0] not in (0, os.getpid())
+    starts = Counter(line["stage"] for line in log_of(run.path) if line["event"] == "start")
+    assert max(starts.values()) >= 2  # what was killed began again
+    check_each_once(run)
+    same_results(run.path, unbroken)
+    assert not list(run.path.rglob("*.progress"))
+
+
+def start_cluster(folder: Path) -> tuple[list[subprocess.Popen[bytes]], str]:
+    """A Dask scheduler and two workers of one thread on loopback."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    file = folder / "scheduler.json"
+    common = ["--no-dashboard", "--scheduler-file", str(file)]
+    scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common]
+    worker = ["dask_worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", "--local-directory", str(folder)]
+    parts = [scheduler, [*worker, *common], [*worker, *common]]
+    processes = []
+    for module, *options in parts:
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *options]
+        processes.append(subprocess.Popen(command, **quiet))
+        end = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < end, "the scheduler did not start"
+            time.sleep(0.05)
+    return processes, json.loads(file.read_text())["address"].replace("tcp://", "dask://")
+
+
+def test_a_worker_of_a_cluster_is_killed_and_every_arm_ends_once(call: Call, unbroken: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    study = tiny_yaml(
+        tmp_path / "tiny.yaml",
+        training={"pretrain_epochs": 20, "finetune_epochs": 60, "other_head_lambda": None},
+    )
+    processes, address = start_cluster(tmp_path)
+    out = tmp_path / "run"
+    command = ["run", str(study), "--out", str(out), "--executor", address, "--device", "cpu"]
+    try:
+        with killing(out, "finetune") as killed:
+            done = subprocess.run(
+                [sys.executable, "-m", "taskct", *command], capture_output=True, text=True, timeout=120, check=False
+            )
+        assert done.returncode == 0, done.stderr
+        assert killed[0] in {process.pid for process in processes[1:]}
+        run = RunFolder(out, None, device=CPU)
+        check_each_once(run)
+        assert {record["n_threads"] for record in run.provenance()["stages"].values()} == {1}
+        same_results(out, unbroken)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("dask://127.0.0.1:1", "no Dask scheduler answers there"),
+        ("http://127.0.0.1:8786", "write dask://HOST:PORT"),
+        ("dask://127.0.0.1", "write dask://HOST:PORT"),
+    ],
+)
+def test_no_scheduler(
+    refused: Callable[..., str], tiny_run: RunFolder, tmp_path: Path, address: str, message: str
+) -> None:
+    pytest.importorskip("distributed")
+    study = tiny_yaml(tmp_path / "tiny.yaml")
+    start = time.monotonic()
+    line = refused("run", study, "--out", tmp_path / "run", "--executor", address, "--device", "cpu")
+    assert f"--executor {address}" in line
+    assert message in line
+    assert time.monotonic() - start < 20  # 8 s to give up, on a busy machine
+
+
+def test_without_distributed_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"pip install 'taskct\[cluster\]'"):
+        dask_crew("dask://127.0.0.1:8786", "cpu")
+
+
+def test_a_worker_that_does_not_see_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"does not see the run folder .*: give --out as a path on a disk that all workers"
+    ):
+        do_stage(str(tmp_path / "elsewhere"), "simulate", "cpu", 1)
+
+
+def diverging(which: Callable[[Arm], bool]) -> Callable[..., None]:
+    real = taskct.sweep.work.train_arm
+
+    def train_arm(run: RunFolder, arm: Arm, **options: Any) -> None:
+        if which(arm):
+            raise TrainingDiverged(f"{arm.name}, seed {arm.seed}: the loss is not finite in epoch 1", {})
+        real(run, arm, **options)
+
+    return train_arm
+
+
+def test_an_arm_that_diverges_ends_alone(
+    call: Call, tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is trained, measured and reported; what builds on it is left out; status 2 and a line say so."""
+    study = tiny_yaml(tmp_path / "tiny.yaml", training={"seeds": [0, 1]})
+    out, whole = tmp_path / "run", tiny_run
+    bad = {("lambda=0.9", 0), ("lambda=0 head=eye", 1)}
+    monkeypatch.setattr(taskct.sweep.work, "train_arm", diverging(lambda arm: (arm.name, arm.seed) in bad))
+    code, stdout, stderr = call("run", study, "--out", out, "--device", "cpu", "--workers", "1")
+    assert code == 2
+    told = [line for line in stderr.splitlines() if line.startswith("taskct: ")]
+    assert [line.partition(": the loss")[0] for line in told] == [
+        "taskct: lambda=0.9, seed 0",
+        "taskct: lambda=0 head=eye, seed 1",
+    ]
+    assert told[0].endswith("; 3 stages that build on it were left out")  # its evaluation, the blend and the blend's
+    assert "report.html" in stdout
+    assert json.loads((out / "choices.json").read_text())["seed"] == 1  # seed 0 has no λ > 0 to show
+    assert set(read_failures(out)) == {f"finetune {name} seed={seed}" for name, seed in bad}
+    skipped = json.loads((out / "failures.json").read_text())["skipped"]
+    assert {"evaluate lambda=0.9 alpha=0.5 seed=0"} < {row["stage"] for row in skipped}
+
+    def rows(folder: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+        found: dict[tuple[str, str], list[dict[str, str]]] = {}
+        with (folder / "scores.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault((row["arm"], row["seed"]), []).append(row)
+        return found
+
+    mine, all_arms = rows(out), rows(whole.path)
+    lost = {("lambda=0.9", "0"), ("lambda=0.9 alpha=0.5", "0"), ("lambda=0 head=eye", "1")}
+    assert set(mine) == set(all_arms) - lost
+    assert all(mine[key] == all_arms[key] for key in mine)  # untouched by what went wrong
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "lambda=0.9, seed 0: the loss is not finite in epoch 1" in page
+
+    # `taskct evaluate` alone says it again and repeats nothing; once the training ends well, all is made whole.
+    before = {name: data for name, data in files_of(out).items() if not name.endswith(".lock")}
+    code, _, stderr = call("evaluate", out, "--device", "cpu", "--workers", "1")
+    assert (code, len(stderr.splitlines())) == (2, 2)
+    assert {name: data for name, data in files_of(out).items() if not name.endswith(".lock")} == before
+    monkeypatch.undo()
+    assert call("run", study, "--out", out, "--device", "cpu", "--workers", "1")[0] == 0
+    assert not (out / "failures.json").exists()
+    same_results(out, whole.path)
+
+
+def test_a_pretraining_that_diverges_leaves_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taskct.sweep.work, "train_arm", diverging(lambda arm: arm.pretrained))
+    run = RunFolder(tmp_path / "run", tiny_settings(), device=CPU)
+    outcome = sweep(run, EVERYTHING)
+    assert list(outcome.failed) == ["pretrain seed=0"]
+    assert outcome.did == ["simulate", "evaluate low-dose"]
+    assert outcome.skipped.pop("results") == ""
+    assert set(outcome.skipped.values()) == {"pretrain seed=0"}
+    with pytest.raises(UserError, match="the loss is not finite"):
+        evaluate_stage(run)
+
+
+class Dying(Executor):
+    """An executor whose process dies with everything it is given."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(BrokenExecutor("killed"))
+        return future
+
+
+def test_a_stage_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", tiny_settings(), device=CPU)
+    started: list[Executor] = []
+
+    def start() -> Executor:
+        started.append(Dying())
+        return started[-1]
+
+    stage = run.graph["evaluate low-dose"]
+    crew = Crew(start, ["cpu", "cpu"], 1, "cpu")
+    with pytest.raises(UserError, match=r"evaluate low-dose: a process was killed 4 times .* with fewer --workers"):
+        run_graph(run, [stage], crew, n_threads={stage.name: 1})
+    assert len(started) == 4
+
+
+def test_in_this_process_an_error_waits_for_whoever_asks() -> None:
+    assert InProcess().submit(divmod, 7, 2).result() == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        InProcess().submit(divmod, 7, 0).result()
+
+
+def test_errors_survive_the_journey() -> None:
+    full = RuntimeError("a library's own words")
+    full.__cause__ = OSError(28, "No space left on device")
+    assert _portable(full).errno == 28  # type: ignore[attr-defined]
+    assert type(_portable(TrainingDiverged("so", {}))) is UserError
+    bug = KeyError("a bug")
+    assert _portable(bug) is bug
+
+    class OwnError(Exception):
+        pass
+
+    assert str(_portable(OwnError("x"))) == "OwnError: x"
+
+
+def test_a_folder_in_use_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    """By one line; and the lock of a process that was killed is gone with it."""
+    study, out = tiny_yaml(tmp_path / "tiny.yaml"), tmp_path / "run"
+    RunFolder(out, tiny_settings(), device=CPU)
+    code = "import sys, time; from pathlib import Path; from taskct.study.records import lock_folder; "
+    code += "lock = lock_folder(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        line = refused("run", study, "--out", out, "--device", "cpu")
+        holder.kill()
+    assert line == (
+        f"taskct: {out}: another taskct works in this folder; wait until it ends or stop it, or choose another --out"
+    )
+    lock_folder(out).release()
+
+
+def test_progress_travels_by_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.progress"
+    assert read_progress(file) is None
+    tell = ProgressFile(file)
+    tell(3, 10, "RMSE 4.00 HU")
+    assert read_progress(file) == (3, 10, "RMSE 4.00 HU")
+    tell(4, 10, "")  # at most twice a second
+    assert read_progress(file) == (3, 10, "RMSE 4.00 HU")
+    file.write_text("half")
+    assert read_progress(file) is None
+    assert Outcome().lines() == []
