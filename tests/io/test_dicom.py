@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_rescale
 from pydicom.pixels.decoders.base import get_decoder
 
-from dicom_files import SUPINE, ct_slice, hu_at, save, save_series, voxel_centres
+from dicom_files import COLUMN_MM, ROW_MM, SUPINE, ct_slice, hu_at, save, save_series, voxel_centres
 from real_ct import LIVER, read_labels
 from taskct.errors import UserError
 from taskct.io.dicom import read_series, read_slice
