@@ -18,6 +18,7 @@ from taskct.denoisers.sizes import quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError
+from taskct.trials.trials import crop
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "cnn": ResidualCNN,
@@ -294,6 +295,6 @@ def denoise(
         batch = torch.from_numpy(np.array(images_hu[first : first + batch_size], dtype=np.float32, order="C"))
         # With tiles, only a piece at a time is on the device.
         output = run(batch) if tile is None or reach is None else run_in_tiles(run, batch, tile=tile, reach=reach)
-        inner = output[:, margin:-margin, margin:-margin] if margin else output
+        inner = crop(output, margin)
         parts.append(inner.cpu().numpy())
     return np.concatenate(parts)

@@ -13,7 +13,7 @@ from taskct.simulation.lost import Losses
 from taskct.simulation.simulate import notes_of, warn_losses
 from taskct.simulation.sources import make_sources
 from taskct.tasks.signals import SHAPES
-from taskct.trials.trials import Trials, crop, select
+from taskct.trials.trials import Trials, select
 
 N_OBJECTS = 3
 LOOK = "test"
@@ -77,7 +77,6 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     trials, present = scanned.trials, scanned.trials.signal_present
     # Spread over the chunk: neighbours may show the same slice.
     shown = np.concatenate([_spread(np.flatnonzero(group), n_trials) for group in (present, ~present)])
-    margin = settings.trials.margin_pixels
     some = select(trials, shown)
     names = [
         SHAPES[int(k)] if there else "none"
@@ -94,8 +93,8 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
         notes=(*notes, *(() if note is None else (note,))),
         facts=_facts(settings, maker, trials, scanned.losses),
         trials=Trials(
-            noisy=crop(some.noisy, margin),
-            reference=crop(some.reference, margin),
+            noisy=some.noisy_regions,
+            reference=some.reference_regions,
             signal_present=some.signal_present,
             truth=some.truth,
         ),
@@ -119,14 +118,14 @@ def _spread(index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses) -> tuple[tuple[str, str], ...]:
     """What the reader of a preview wants to know in numbers, measured on the chunk that is shown."""
-    margin, geometry = settings.trials.margin_pixels, maker.scanner.geometry
-    difference = crop(trials.noisy - trials.reference, margin)
+    geometry = maker.scanner.geometry
+    difference = trials.noisy_regions - trials.reference_regions
     noise, contrast = float(difference.std()), np.abs(trials.truth["contrast_hu"])
     counts = ", ".join(f"{name} {plan.n_trials:,}" for name, plan in maker.plans.items())
     images = ", ".join(f"{name} {source.n_images:,}" for name, source in maker.sources.items())
     group = maker.sources[LOOK].group_name
     images += f" {'slices' if group == 'patients' else group}, {group} kept apart"
-    side = settings.trials.region_pixels + 2 * margin
+    side = settings.trials.region_pixels + 2 * trials.margin
     scan: tuple[tuple[str, str], ...] = ()
     if settings.background.kind != "paired":
         scan = (
@@ -152,7 +151,7 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses
         ("disk", f"{2 * 4 * side**2 * total / 1e6:,.0f} MB"),
         ("noise (noisy − reference)", f"{noise:.1f} HU, mean {difference.mean():+.2f} HU"),
         ("contrast as drawn, over noise", f"{contrast.min() / noise:.2f} to {contrast.max() / noise:.2f}"),
-        ("reference in the regions", f"{crop(trials.reference, margin).mean():.0f} HU on average"),
+        ("reference in the regions", f"{trials.reference_regions.mean():.0f} HU on average"),
         *scan,
     )
 

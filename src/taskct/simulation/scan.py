@@ -135,6 +135,7 @@ class Scanner:
             reference=reference,
             signal_present=present,
             truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
+            margin=self.settings.trials.margin_pixels,
         )
         return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
 

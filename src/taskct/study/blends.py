@@ -15,8 +15,6 @@ from taskct.study.arms import BLEND, Arm
 from taskct.study.models import SIZE_MULTIPLE, denoiser_of, load_denoiser
 from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_tensors, load_weights, save_tensors
-from taskct.trials.store import read_trials
-from taskct.trials.trials import crop
 
 
 def blend_path(run: RunFolder, arm: Arm) -> Path:
@@ -38,12 +36,12 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
         The λ arm.
     """
     (control, card), (task, _) = load_denoiser(run, arm.control_arm), load_denoiser(run, arm)
-    validation, margin = read_trials(run.trials, "validation"), run.settings.trials.margin_pixels
+    validation, margin = run.read("validation"), run.settings.trials.margin_pixels
     images = [
         denoise(one, validation.noisy, device=run.device, dtype=str(card["dtype"]), margin=margin)
         for one in (control, task)
     ]
-    square = squared_error(images[0], images[1], crop(validation.reference, margin))
+    square = squared_error(images[0], images[1], validation.reference_regions)
     tolerance = run.settings.evaluation.tolerance
     tensors = {f"control.{key}": value for key, value in control.state_dict().items()}
     tensors |= {

@@ -33,7 +33,6 @@ from taskct.study.models import head_statistic, load_denoiser, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
-from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials, crop
 
 SPLITS_SEEN = ("validation", "fresh", "test")
@@ -166,8 +165,8 @@ class Evaluator:
         self.run = run
         self.settings = run.settings
         self.margin = run.settings.trials.margin_pixels
-        self.splits = {name: read_trials(run.trials, name) for name in SPLITS_SEEN}
-        self.reference = {name: crop(trials.reference, self.margin) for name, trials in self.splits.items()}
+        self.splits = {name: run.read(name) for name in SPLITS_SEEN}
+        self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
         lidc = lidc_of(self.settings)
         self.site = signal_site(
@@ -187,7 +186,7 @@ class Evaluator:
             If what they come from is missing or broken.
         """
         if arm.name == LOW_DOSE:
-            return {name: crop(trials.noisy, self.margin) for name, trials in self.splits.items()}
+            return {name: trials.noisy_regions for name, trials in self.splits.items()}
         if arm.alpha is not None:
             # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
             control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)

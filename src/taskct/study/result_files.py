@@ -22,8 +22,8 @@ from taskct.study.resampling import unit_of
 from taskct.study.run_folder import RunFolder, ended
 from taskct.study.summary import over_seeds, quality_csv, scores_csv, summarize
 from taskct.study.tradeoff import trade_off
-from taskct.trials.store import read_group_name, read_trials
-from taskct.trials.trials import SPLITS, Trials, crop
+from taskct.trials.store import read_group_name
+from taskct.trials.trials import SPLITS, Trials
 
 
 def collect(run: RunFolder) -> list[ArmResult]:
@@ -56,7 +56,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     UserError
         If what is there is too little to compare, or broken.
     """
-    settings, test, results = run.settings, read_trials(run.trials, "test"), collect(run)
+    settings, test, results = run.settings, run.read("test"), collect(run)
     choices = choose(results, settings)
     notes = observer_notes(results)
 
@@ -117,7 +117,7 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
     """
     settings = run.settings
     e = settings.evaluation
-    all_splits = {name: test if name == "test" else read_trials(run.trials, name) for name in SPLITS}
+    all_splits = {name: test if name == "test" else run.read(name) for name in SPLITS}
     return {
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
@@ -145,7 +145,7 @@ def examples(settings: Settings, test: Trials, results: list[ArmResult], chosen:
         "signal_present": test.signal_present[index],
         "center_px": place,
         "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
-        "reference": crop(test.reference, settings.trials.margin_pixels)[index],
+        "reference": test.reference_regions[index],
     }
     for r in results:
         if r.arm.seed != seed:

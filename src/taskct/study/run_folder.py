@@ -20,6 +20,8 @@ from taskct.study.changes import KEPT, Change, by_name, change_of, counted
 from taskct.study.environment import commit, environment
 from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
 from taskct.study.records import lock_folder, log, read_record, read_records, write_record
+from taskct.trials.store import read_trials
+from taskct.trials.trials import Trials
 
 LEFTOVERS = (".partial", ".lock")
 """Endings of what a start that was stopped may leave in a folder that holds nothing else."""
@@ -134,6 +136,10 @@ class RunFolder:
     def trials(self) -> Path:
         """The trial store."""
         return self.path / "trials"
+
+    def read(self, split: str) -> Trials:
+        """The trials of a split, see `read_trials`."""
+        return read_trials(self.trials, split, margin=self.settings.trials.margin_pixels)
 
     def weights(self, stem: str) -> Path:
         """Weights of an arm."""

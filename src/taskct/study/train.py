@@ -42,8 +42,6 @@ from taskct.training.loop import Epoch, TrainingDiverged, TrainingFailed, mean_s
 from taskct.training.losses import TASKS, DetectabilityTask, SeveralTasks, SLNNTask, TaskLoss
 from taskct.training.parallel import wait_for_all
 from taskct.training.ranks import is_first
-from taskct.training.step import crop as crop_tensor
-from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials, crop
 
 LAST_GOOD = ".last-good"
@@ -99,10 +97,10 @@ def tune_filter(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -
     """Choose the strength of a classical filter on the validation trials and save it as a card."""
     if arm.filter is None:
         raise ValueError(f"{arm.name} is no filter")
-    validation, margin = read_trials(run.trials, "validation"), run.settings.trials.margin_pixels
+    validation, margin = run.read("validation"), run.settings.trials.margin_pixels
     found = tune(arm.filter, validation.noisy, validation.reference, margin=margin, progress=progress)
     denoised = crop(filter_images(arm.filter, validation.noisy, found), margin)
-    mse = mean_squared_error(denoised, crop(validation.reference, margin))
+    mse = mean_squared_error(denoised, validation.reference_regions)
     card = {"schema": 1, "stage": "tune", "filter": arm.filter, "parameters": found, "mse_validation_hu2": mse}
     write_text(run.weights(arm.file_stem).with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
@@ -111,7 +109,7 @@ def pretrain(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
     """Train a denoiser by MSE and save it."""
     settings, margin = arm.settings(run.settings), run.settings.trials.margin_pixels
     t = settings.training
-    trials, validation = (read_trials(run.trials, split) for split in ("train", "validation"))
+    trials, validation = (run.read(split) for split in ("train", "validation"))
     stage = f"pretrain {arm.name}, seed {arm.seed}"
     scale_hu = float(np.std(trials.noisy))
     root = derive_seed(arm.seed, "pretrain")
@@ -136,7 +134,7 @@ def pretrain(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
     denoised = denoise(denoiser, validation.noisy, device=run.device, dtype=dtype, margin=margin)
     advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
     check_images(denoised, stage=stage, advice=advice)
-    mse = mean_squared_error(denoised, crop(validation.reference, margin))
+    mse = mean_squared_error(denoised, validation.reference_regions)
     view = Padded(denoiser.network.cpu(), denoiser.size_multiple)
     radius = receptive_radius(view, n_pixels=trials.noisy.shape[1])
     more = {"mse_validation_hu2": mse, "receptive_radius_pixels": radius}
@@ -153,7 +151,7 @@ def finetune(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
         raise ValueError(f"{arm.name} is not fine-tuned")
     settings, margin = arm.settings(run.settings), run.settings.trials.margin_pixels
     t = settings.training
-    trials, validation = (read_trials(run.trials, split) for split in ("train", "validation"))
+    trials, validation = (run.read(split) for split in ("train", "validation"))
     stage = f"fine-tune {arm.name}, seed {arm.seed}"
     root = derive_seed(arm.seed, "finetune")  # the same for every arm: they see the same trials in the same order
     denoiser, card = load_denoiser(run, arm.start)
@@ -176,10 +174,10 @@ def finetune(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> N
     try:
         task.start(
             torch.from_numpy(images),
-            torch.from_numpy(np.array(crop(trials.reference[first], margin))),
+            torch.from_numpy(np.array(trials.reference_regions[first])),
             torch.from_numpy(trials.signal_present[first]),
             seed=derive_seed(root, "task"),
-            signal=None if signal is None else crop_tensor(signal[first], margin),
+            signal=None if signal is None else crop(signal[first], margin),
             group=group[first],
         )
     except UserError as error:

@@ -6,6 +6,7 @@ from torch import nn
 
 from taskct.errors import UserError
 from taskct.training.losses.base import TaskLoss
+from taskct.trials.trials import crop
 
 
 class Step(nn.Module):
@@ -84,11 +85,6 @@ class Step(nn.Module):
                 )
                 loss = (1.0 - task_weight) * mse / self.mse_pretrained + term
         return loss, torch.stack([mse.detach(), value.detach().to(mse.dtype)])
-
-
-def crop(images: torch.Tensor, margin: int) -> torch.Tensor:
-    """Cut `margin` pixels from each side, shape `(n, h, w)`."""
-    return images[:, margin:-margin, margin:-margin] if margin else images
 
 
 def patch(images: list[torch.Tensor], side: int, *, seed: int) -> list[torch.Tensor]:

@@ -237,7 +237,7 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = 
         raise
 
 
-def read_trials(path: Path, split: str) -> Trials:
+def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
     """Read one split.
 
     Parameters
@@ -246,6 +246,8 @@ def read_trials(path: Path, split: str) -> Trials:
         The store's folder.
     split
         One of `SPLITS`.
+    margin
+        Pixels of the images around the region, on each side, see `Trials`.
 
     Returns
     -------
@@ -268,6 +270,7 @@ def read_trials(path: Path, split: str) -> Trials:
         reference=reference,
         signal_present=np.asarray(group["signal_present"]),
         truth={name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])},
+        margin=margin,
     )
 
 

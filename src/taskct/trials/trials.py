@@ -1,9 +1,15 @@
 """Trials: image pairs, their truth and their split."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Images = TypeVar("Images", NDArray[np.float32], "torch.Tensor")
 
 SPLITS = ("train", "validation", "fresh", "test")
 """Networks learn on train; every choice is made on validation; fresh observers learn on fresh; figures are test's."""
@@ -31,6 +37,8 @@ class Trials:
     """`(n,)`."""
     truth: dict[str, NDArray[np.float64]]
     """A column of length `n` for every name in `TRUTH`, and maybe more; offsets are from the region's centre."""
+    margin: int = 0
+    """Pixels around the region, on each side of every image, that a denoiser sees and no figure counts."""
 
     def __len__(self) -> int:
         return len(self.signal_present)
@@ -42,6 +50,18 @@ class Trials:
             raise ValueError("noisy, reference, signal_present and truth differ in length or shape")
         if missing := set(TRUTH) - set(self.truth):
             raise ValueError(f"the truth table lacks {sorted(missing)}")
+        if not 0 <= 2 * self.margin < min(self.noisy.shape[1:]):
+            raise ValueError(f"margin is {self.margin}; images of {self.noisy.shape[1:]} pixels must keep a region")
+
+    @property
+    def noisy_regions(self) -> NDArray[np.float32]:
+        """Low-dose images without their margin, HU, a view."""
+        return crop(self.noisy, self.margin)
+
+    @property
+    def reference_regions(self) -> NDArray[np.float32]:
+        """Training targets without their margin, HU, a view."""
+        return crop(self.reference, self.margin)
 
 
 def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
@@ -51,16 +71,17 @@ def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
         reference=trials.reference[which],
         signal_present=trials.signal_present[which],
         truth={name: column[which] for name, column in trials.truth.items()},
+        margin=trials.margin,
     )
 
 
-def crop(images: NDArray[np.float32], margin: int) -> NDArray[np.float32]:
+def crop(images: Images, margin: int) -> Images:
     """Crop images to their region of interest.
 
     Parameters
     ----------
     images
-        Shape `(n, height, width)`.
+        Array or tensor, shape `(n, height, width)`.
     margin
         Pixels to leave out on each side.
 
