@@ -300,7 +300,7 @@ def test_weights_that_changed_are_named(run: RunFolder, content: str | None) -> 
 
 
 def test_each_stage_tells_of_its_own_session(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("stages", "environment"):
+    for room in ("run_folder", "environment"):
         monkeypatch.setattr(f"taskct.study.{room}.commit", lambda: "0123456789ab")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     later = RunFolder(run.path, None, device=torch.device("meta"))
