@@ -1,7 +1,8 @@
 """System matrices kept on disk, so that a matrix that takes seconds to build is built once.
 
-A matrix is one `.npy` file of 32-bit integers, written whole and named by a hash of all it depends on. It is loaded memory-mapped and copy-on-write, so worker processes share its pages. A file that is
-not exactly what was written is built anew; a disk that cannot be written to is gone without.
+A matrix is one `.npy` file of 32-bit integers, written whole and named by a hash of all it depends on. It is loaded
+memory-mapped and copy-on-write, so worker processes share its pages. A file that is not exactly what was written is
+built anew; a disk that cannot be written to is gone without.
 
 The folder is `matrices` in `$XDG_CACHE_HOME/taskct`, by default in `~/.cache/taskct`. The environment variable
 `TASKCT_CACHE` names another one than that, or switches the cache off with "off".
