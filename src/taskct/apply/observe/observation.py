@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.observe.readings import Reading
-from taskct.files import write_json, write_text
+from taskct.files import whole_folder, write_json, write_text
 from taskct.io.ratings_files import write_imrmc
 from taskct.metrics.comparisons import Comparison, holm
 from taskct.metrics.intervals import Interval
@@ -181,10 +180,7 @@ def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> No
 
     Images are named by their number alone, since file names may tell who a patient is.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as partial:
         write_json(partial / "observe.json", found.as_dict())
         write_text(partial / "scores.csv", _scores_csv(found))
         for one in found.observers:
@@ -193,11 +189,6 @@ def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> No
                 about += f"; the trials are of {found.about['test']['cases']} cases, so they are not independent"
             write_imrmc(partial / f"ratings_{one.name}.imrmc", found.ratings(one.name), description=about)
         partial.joinpath("roc.png").write_bytes(roc_png)
-        if folder.is_dir():
-            folder.rmdir()
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _scores_csv(found: Observation) -> str:
