@@ -2,8 +2,7 @@
 
 from taskct.apply.observe.measure import observe
 from taskct.apply.observe.observation import Observation
-from taskct.apply.observe.plan import Plan
 from taskct.apply.observe.readings import Eye, Known
-from taskct.apply.observe.task import Mode, Task
+from taskct.apply.observe.task import Mode, Plan, Task
 
 __all__ = ["Eye", "Known", "Mode", "Observation", "Plan", "Task", "observe"]
