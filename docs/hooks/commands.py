@@ -13,7 +13,7 @@ from taskct.cli.app import COMMANDS, app
 
 HEAD = """# Commands
 
-Every command with its arguments and options, as `taskct COMMAND --help` prints them. Where a command computes something,
+Every command with its arguments and options, as `taskct COMMAND --help` prints them. Where a command computes,
 `--device` says where. What cannot be done is one line on standard error, and the exit status is 2.
 """
 
