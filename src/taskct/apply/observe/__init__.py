@@ -3,7 +3,8 @@
 from taskct.apply.observe.measure import observe
 from taskct.apply.observe.observation import Observation
 from taskct.apply.observe.plan import Plan
-from taskct.apply.observe.readings import Eye, Known
+from taskct.apply.observe.readings import Known
 from taskct.apply.observe.task import Mode, Task
+from taskct.observers.fresh import Eye
 
 __all__ = ["Eye", "Known", "Mode", "Observation", "Plan", "Task", "observe"]
