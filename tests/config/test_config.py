@@ -175,7 +175,7 @@ def test_an_empty_section_keeps_its_defaults() -> None:
 
 
 def test_the_blend_follows_the_lambdas() -> None:
-    """The issue's own example of `--set` must not need a second setting."""
+    """One example of `--set` must not need a second setting."""
     settings = make_settings(parse_overrides(["training.lambdas=[0,0.5,0.9]"]))
     assert settings.training.blend_lambda == 0.9
     assert make_settings({"training": {"lambdas": [0, 0.5], "blend_lambda": None}}).training.blend_lambda is None

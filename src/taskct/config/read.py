@@ -1,7 +1,6 @@
 """From YAML files, presets and `name=value` pairs to validated settings, and back."""
 
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any
 
 import yaml
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
-from taskct.config.yaml_files import parse_yaml, read_yaml
+from taskct.config.yaml_files import parse_yaml
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
@@ -167,26 +166,6 @@ def make_settings(*trees: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error)) from None
-
-
-def preset_names() -> list[str]:
-    """Names of the settings files that come with taskct."""
-    folder = resources.files("taskct") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """Read one of the settings files that come with taskct.
-
-    Raises
-    ------
-    UserError
-        If there is none of that name.
-    """
-    if name not in preset_names():
-        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
-    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
-        return read_yaml(path)
 
 
 def to_yaml(settings: Settings) -> str:

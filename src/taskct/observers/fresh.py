@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
 from taskct.metrics.scores import check_scores
-from taskct.observer_registry import CONDITIONS, OBSERVERS
+from taskct.observer_registry import CONDITIONS
+from taskct.observer_registry import OBSERVERS as OBSERVERS
 from taskct.observers.base import Observer, PathObserver, SmallSampleWarning, TrainingTrials
 from taskct.observers.choice import fit_chosen
 

@@ -180,7 +180,7 @@ class Draw:
         todo, deepest_mm = np.arange(len(index)), 0.0
         for attempt in range(MAX_REDRAWS):
             if attempt:
-                own = source.group_name == "phantoms" or attempt < MAX_REDRAWS - OTHERS
+                own = source.case_kind == "phantoms" or attempt < MAX_REDRAWS - OTHERS
                 other = rng.integers(source.n_objects, size=len(todo))
                 again = source.background.draw(rng, index[todo] if own else other)
                 drawn = drawn.replaced(todo, again)

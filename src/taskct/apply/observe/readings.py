@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taskct.apply.observe.division import divide_trials
 from taskct.apply.observe.task import Task
-from taskct.apply.observe.trial_split import divide_trials
 from taskct.errors import UserError
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import OBSERVERS, observers_needing
 from taskct.observers import ChannelizedHotelling, CNNObserver, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.choice import fit_chosen
 from taskct.observers.crops import centred_crops
-from taskct.observers.fresh import Eye, observer_told, registered_name, small_samples
+from taskct.observers.fresh import Eye as Eye
+from taskct.observers.fresh import observer_told, registered_name, small_samples
 from taskct.observers.scanning import Scanning
 
 VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
