@@ -10,6 +10,7 @@ from taskct.apply.ratings import ratings_of_run, shared_note
 from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
+from taskct.names import ArmName
 from taskct.study.areas import area_difference, area_interval, by_group, retraining
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
@@ -53,9 +54,9 @@ def test_trials_that_share_cases_are_clustered():
 def arm_results(n_seeds):
     found = []
     for seed in range(n_seeds):
-        for name, gain in (("lambda=0", 0.0), ("lambda=0.9", 0.5)):
+        for weight, gain in ((0.0, 0.0), (0.9, 0.5)):
             scores = {"ho": SCORES[0] + gain * PRESENT + 0.3 * RNG.normal(size=N)}
-            found.append(ArmResult(Arm(name, seed, 0.0), scores, {}, {}, {}, 1.0, None))
+            found.append(ArmResult(Arm(ArmName("lambda", weight, seed=seed)), scores, {}, {}, {}, 1.0, None))
     return found
 
 

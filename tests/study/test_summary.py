@@ -6,10 +6,11 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.files import write_json
+from taskct.names import JOINT
 from taskct.study.areas import by_group
 from taskct.study.arms import arms_of
 from taskct.study.choices import choose
-from taskct.study.evaluate import JOINT, ArmResult
+from taskct.study.evaluate import ArmResult
 from taskct.study.false_signals import hallucination
 from taskct.study.resampling import Resampling, unit_of
 from taskct.study.summary import over_seeds, scores_csv, summarize

@@ -18,6 +18,7 @@ from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.metrics.scores import check_scores
+from taskct.names import JOINT, LOW_DOSE
 from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
 from taskct.observers.alone import each_alone
 from taskct.observers.base import TrainingTrials
@@ -26,7 +27,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arms import LOW_DOSE, Arm
+from taskct.study.arms import Arm
 from taskct.study.evaluated import ArmResult, Images, read_images, write_result
 from taskct.study.groups import group_of
 from taskct.study.models import head_statistic, load_denoiser, load_head
@@ -38,7 +39,6 @@ from taskct.trials.trials import Trials, crop
 SPLITS_SEEN = ("validation", "fresh", "test")
 FRESH = ("slnn", "ho", "ho_eye")
 """Observers that every study fits afresh; `observers.more` names others."""
-JOINT = "slnn_joint"
 
 
 def fresh_names(settings: Settings) -> tuple[str, ...]:
@@ -328,4 +328,4 @@ def filter_parameters(card: Path) -> dict[str, Any]:
     return parameters
 
 
-__all__ = ["FRESH", "JOINT", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]
+__all__ = ["FRESH", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]

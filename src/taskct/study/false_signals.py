@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from taskct.config import Settings
-from taskct.study.arms import CONTROL
+from taskct.names import CONTROL
 from taskct.study.evaluate import false_signal
 from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import Resampling, interval_json

@@ -8,10 +8,11 @@ import numpy as np
 
 from taskct.config import Settings
 from taskct.files import write_json, write_npz, write_text
+from taskct.names import CONTROL, LOW_DOSE, MSE
 from taskct.progress import Progress
 from taskct.simulation.describe import background_note, describe
 from taskct.study.areas import by_group
-from taskct.study.arms import CONTROL, LOW_DOSE, MSE, arms_of
+from taskct.study.arms import arms_of
 from taskct.study.choices import choose, quoted_seed
 from taskct.study.evaluate import example_trials
 from taskct.study.evaluated import ArmResult, read_result

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from taskct.config import Settings
-from taskct.setting_text import setting_text
+from taskct.names import LOW_DOSE, fitted_as, setting_text
 from taskct.study.areas import area_difference, area_interval, retraining
-from taskct.study.arms import LOW_DOSE, Arm
-from taskct.study.evaluate import JOINT
+from taskct.study.arms import Arm
 from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json, unit_of
 from taskct.trials.trials import Trials
@@ -129,8 +128,7 @@ def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
     for r in results:
         weight = _weight(r.arm)
         for name, scores in r.scores.items():
-            observer, fitted = ("slnn", "joint") if name == JOINT else (name, "fresh")
-            head = (r.arm.name, weight, r.arm.seed, observer, fitted)
+            head = (r.arm.name, weight, r.arm.seed, *fitted_as(name))
             writer.writerows((*head, i, present[i], f"{t:.9g}", case[i]) for i, t in enumerate(scores.tolist()))
     return out.getvalue()
 
