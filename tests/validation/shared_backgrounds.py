@@ -6,10 +6,10 @@ from scipy.stats import norm
 from taskct.config import make_settings
 from taskct.metrics.tradeoff import compare_curves, monotone_within_intervals
 from taskct.names import ArmName
-from taskct.study.areas import retraining
+from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
-from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import Resampling
+from taskct.study.summary import retraining
 from taskct.trials.trials import TRUTH, Trials
 from validation.check import Check
 from validation.roc import N, covers

@@ -19,7 +19,7 @@ from taskct.io.dicom_write import check_free, write_series
 from taskct.io.image_stack import read_npy
 from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
-from taskct.study.blends import load_blend
+from taskct.study.blend_file import load_blend
 from taskct.study.models import denoiser_of
 from taskct.training.checkpoints import load_weights, read_card
 

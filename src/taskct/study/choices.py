@@ -6,8 +6,8 @@ from typing import Any
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.names import CONTROL, LOW_DOSE, MSE
+from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
-from taskct.study.evaluated import ArmResult
 
 CHOICE_OBSERVER = "ho_eye"
 """Whose validation AUC chooses the working point: the fresh observer nearest to a reader."""

@@ -27,8 +27,8 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
+from taskct.study.arm_result import ArmResult, Images, read_images, write_result
 from taskct.study.arms import Arm
-from taskct.study.evaluated import ArmResult, Images, read_images, write_result
 from taskct.study.groups import group_of
 from taskct.study.models import head_statistic, load_denoiser, load_head
 from taskct.study.run_folder import RunFolder

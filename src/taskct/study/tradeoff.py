@@ -11,9 +11,8 @@ from taskct.config import Settings
 from taskct.metrics.intervals import Interval
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
 from taskct.names import CONTROL, JOINT
-from taskct.study.areas import area_difference, area_interval
+from taskct.study.arm_result import ArmResult
 from taskct.study.choices import quoted_seed
-from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
 from taskct.trials.trials import Trials
 
@@ -104,12 +103,12 @@ def _within_tolerance(
     picked = candidates[best_within(price, areas, control_rmse=1.0, tolerance=tolerance)]
     base = mine[picked.arm.control]
     t = np.stack([picked.scores[name], base.scores[name]])
-    difference = area_difference(t, resampling.unit)
+    difference = resampling.unit.auc_difference(t)
     ratio = resampling.interval(np.stack([_mse(picked), _mse(base)], axis=1), lambda m: np.sqrt(m[:, 0] / m[:, 1]))
     return {
         "arm": picked.arm.name,
         "rmse_ratio": interval_json(ratio),
-        "auc": interval_json(area_interval(t[0], resampling.unit)),
+        "auc": interval_json(resampling.unit.auc(t[0])),
         "delta_auc": interval_json(Interval(difference.delta_auc, difference.ci_low, difference.ci_high)),
     }
 
