@@ -18,7 +18,7 @@ from taskct.errors import UserError
 from taskct.observers.slnn_head import GroupedHead
 from taskct.study import models
 from taskct.study.arms import Arm, arms_of
-from taskct.study.blends import blend_path, save_blend
+from taskct.study.blend_file import blend_path, save_blend
 from taskct.study.checks import check_arms, check_network
 from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
