@@ -25,14 +25,7 @@ def is_slice(out: Path) -> bool:
 
 
 def check_free(out: Path, *, single: bool) -> None:
-    """Refuse an output that something stands in, or that cannot hold what is to be written.
-
-    Parameters
-    ----------
-    out
-        A folder; for one slice also a file that ends as in `SLICE`.
-    single
-        Whether the source is one slice rather than a series.
+    """Refuse an output that something stands in, or that cannot hold what is to be written: one slice or a series.
 
     Raises
     ------

@@ -49,16 +49,7 @@ class Origin:
 
 
 def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
-    """Origins of the images of one file.
-
-    Parameters
-    ----------
-    name
-        Of the file, relative to the folder that is read.
-    n_images
-        In the file.
-    scan
-        For DICOM.
+    """Origins of the images of one file, whose name is relative to the folder that is read.
 
     Examples
     --------

@@ -80,14 +80,8 @@ def read_nifti(path: Path) -> Volume:
 def read_label_volume(path: Path) -> Volume:
     """Read a label map that stands for a CT itself, such as the organs of a phantom.
 
-    Parameters
-    ----------
-    path
-        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535.
-
-    Returns
-    -------
-    A volume with `labels`; its `image_hu` holds the labels, which are no HU.
+    The file is `.nii` or `.nii.gz`, of whole numbers from 0 to 65535. The volume has `labels`; its `image_hu` holds the
+    labels, which are no HU.
 
     Raises
     ------

@@ -65,19 +65,10 @@ def read_imrmc(path: Path) -> Ratings:
 
 
 def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
-    """Where the counts at the top of an `.imrmc` file disagree with what is below.
+    """Where the counts at the top of an `.imrmc` file disagree with what `read_imrmc` counted, which is used.
 
-    Parameters
-    ----------
-    path
-        The file.
-    ratings
-        What `read_imrmc` made of it.
-
-    Returns
-    -------
     A note for each of NR (readers), N0 and N1 (signal-absent and -present cases, those that nobody rated too) and NM
-    (modalities) that is given and is not what was counted. The counted numbers are used.
+    (modalities) that is given and is not what was counted.
     """
     n_present = int(ratings.signal_present.sum())
     counted = {

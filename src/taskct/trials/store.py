@@ -34,18 +34,7 @@ _DONE = ".done"  # in a store that is being filled: one empty file a chunk
 
 
 def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
-    """Check that no background stands in more than one split.
-
-    Parameters
-    ----------
-    cases
-        Case numbers by split name.
-
-    Raises
-    ------
-    ValueError
-        If one does.
-    """
+    """Raise a `ValueError` if a background, by case number, stands in more than one split."""
     owner: dict[int, str] = {}
     for name, column in cases.items():
         for case in np.unique(column):
@@ -165,14 +154,7 @@ class PartialStore:
 def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     """Write one chunk of a store that is being filled, and then mark it as done.
 
-    Parameters
-    ----------
-    partial
-        `PartialStore.partial`.
-    split, start
-        Where it belongs: its split and its first trial.
-    trials
-        A whole chunk.
+    `partial` is `PartialStore.partial`; `start` is the first trial of a whole chunk.
     """
     folder = partial / split
     for name in IMAGES:

@@ -112,12 +112,7 @@ class Observation:
 def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
     """Ratings of training sets as readers, and of sets of images as modalities.
 
-    Parameters
-    ----------
-    scores
-        Test statistics, shape `(n_sets_of_images, n_training_sets, n_trials)`.
-    present, trials
-        Truth and number of each trial, shape `(n_trials,)`.
+    Scores have the shape `(n_sets_of_images, n_training_sets, n_trials)`.
     """
     return Ratings(
         scores=scores,
