@@ -48,8 +48,6 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
         An `.imrmc` file, a ratings CSV, or a run folder.
     observer
         For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
-    choice
-        Arms of a run folder as `scores.csv` names them, or modalities of a file.
 
     Raises
     ------

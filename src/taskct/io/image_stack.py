@@ -85,16 +85,7 @@ def read_images(path: Path) -> ImageStack:
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:
-    """Read images from a `.npy` file; never a pickle.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    As the file has them, shape `(height, width)` or `(n, height, width)`.
+    """Read images, `(height, width)` or `(n, height, width)`, from a `.npy` file; never a pickle.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from taskct.study.evaluate import SPLITS_SEEN, fresh_names
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.durations import fit_seconds, image_seconds, left_out, simulation_seconds
+from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
 from taskct.sweep.executors import Machine, n_workers
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
@@ -112,12 +112,13 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
     elif run.device.type == "cpu":  # more stages than threads wait for each other
         workers = min(workers, n_threads)
     networks = _Networks(run)
-    timing, disk = _Timing(run, networks, share, workers), _Disk(run, networks)
+    timing = _Timing(run, networks, share, workers)
     planned = []
     for stage in stages:
         done = stage.name in current
         seconds = 0.0 if done else timing(stage)
-        planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, disk.n_bytes(stage)))
+        n_bytes = _n_bytes(run, networks, stage)
+        planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, n_bytes))
     seconds = makespan(planned, workers=workers) + START_S * (len(current) < len(planned))
     by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
     return RunPlan(planned, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
@@ -143,17 +144,6 @@ def makespan(stages: Sequence[PlannedStage], *, workers: int) -> float:
         first = min(range(workers), key=free.__getitem__)
         ended[stage.name] = free[first] = max(begin, free[first]) + stage.seconds
     return max(ended.values(), default=0.0)
-
-
-def speed(n_threads: int) -> float:
-    """How much faster so many threads are than one.
-
-    Examples
-    --------
-    >>> speed(1), round(speed(8), 1)
-    (1.0, 6.5)
-    """
-    return float(n_threads**EFFICIENCY)
 
 
 def network_key(settings: Settings) -> str:
@@ -248,9 +238,9 @@ class _Timing:
             if self._fit is None:
                 self._fit = fit_seconds(run.settings, run.device)
             seconds += self._fit
-            if (more := left_out(run.settings)) is not None:
-                self._tell("evaluate", more)
-        return seconds / (1.0 if run.device.type == "cuda" else speed(n_threads))
+            if "cnn" in fresh_names(run.settings):
+                self._tell("evaluate", "the CNN observer's training is not counted")
+        return seconds / (1.0 if run.device.type == "cuda" else float(n_threads**EFFICIENCY))
 
     def _images(self, stage: Stage, settings: Settings) -> float:
         """How many images a stage would take through a training step in the same time."""
@@ -293,26 +283,20 @@ class _Timing:
             kinds.append(kind)
 
 
-class _Disk:
-    """Disk that the outputs of stages take, bytes."""
-
-    def __init__(self, run: RunFolder, networks: _Networks) -> None:
-        self.run, self._networks = run, networks
-        self._n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
-
-    def n_bytes(self, stage: Stage) -> float:
-        """Of one stage."""
-        settings, t = self.run.settings, self.run.settings.trials
-        region = 4.0 * t.region_pixels**2
-        if stage.kind == "simulate":
-            return float(trials_bytes(settings))
-        if stage.kind in ("pretrain", "finetune", "blend"):
-            return 4.0 * self._networks.n_weights(self._networks.settings(stage)) + region + 2000
-        if stage.kind == "evaluate":
-            kept = any(name.endswith(".images.npz") for name in stage.outputs)
-            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-            return kept * n_seen * region + 8.0 * t.n_test * (len(fresh_names(settings)) + 6)
-        if stage.kind == "results":
-            n_rows = self._n_arms * t.n_test
-            return float(n_rows) * (SCORE_BYTES * (len(fresh_names(settings)) + 0.5) + QUALITY_BYTES)
-        return 2000.0
+def _n_bytes(run: RunFolder, networks: _Networks, stage: Stage) -> float:
+    """Disk that the outputs of a stage take, bytes."""
+    t = run.settings.trials
+    region = 4.0 * t.region_pixels**2
+    n_observers = len(fresh_names(run.settings))
+    if stage.kind == "simulate":
+        return float(trials_bytes(run.settings))
+    if stage.kind in ("pretrain", "finetune", "blend"):
+        return 4.0 * networks.n_weights(networks.settings(stage)) + region + 2000
+    if stage.kind == "evaluate":
+        kept = any(name.endswith(".images.npz") for name in stage.outputs)
+        n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+        return kept * n_seen * region + 8.0 * t.n_test * (n_observers + 6)
+    if stage.kind == "results":
+        n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+        return float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
+    return 2000.0

@@ -167,16 +167,9 @@ def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
 
 
 def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "phantoms") -> None:
-    """Write splits that are in memory, or nothing.
+    """Write splits that are in memory, by name, or nothing; a store that stood there is replaced at the end.
 
-    Parameters
-    ----------
-    path
-        The store's folder; what stood there before is replaced when the new one is complete.
-    splits
-        Trials by split name, with the same columns.
-    case_kind
-        What a case is, in the plural: "phantoms", "slices" or "patients".
+    All have the same columns of truth; `case_kind` is as for `PartialStore`.
 
     Raises
     ------

@@ -155,17 +155,15 @@ def _curve_json(curve: LearningCurve) -> dict[str, Any]:
 
 
 def _performance_json(performance: Performance) -> dict[str, Any]:
-    area = performance.auc
+    found = {
+        name: getattr(performance, name) for name in ("d_a", "sensitivity", "lroc_area", "located", "gaussian_auc")
+    }
     return {
-        "auc": area.value,
-        "ci_low": area.ci_low,
-        "ci_high": area.ci_high,
+        "auc": performance.auc.value,
+        "ci_low": performance.auc.ci_low,
+        "ci_high": performance.auc.ci_high,
         "method": performance.method,
-        "d_a": asdict(performance.d_a),
-        "sensitivity": asdict(performance.sensitivity),
-        "lroc_area": None if performance.lroc_area is None else asdict(performance.lroc_area),
-        "located": None if performance.located is None else asdict(performance.located),
-        "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
+        **{name: None if interval is None else asdict(interval) for name, interval in found.items()},
         "regularization": [reading.regularization for reading in performance.readings],
     }
 
