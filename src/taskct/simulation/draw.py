@@ -262,7 +262,7 @@ def draw_profiles(rng: np.random.Generator, n: int, profile: ProfileSettings, li
         shapes=profile.shape,
         contrast_hu=profile.contrast_hu,
         diameter_mm=profile.diameter_mm,
-        margin_mm=profile.margin_mm,
+        blur_mm=profile.blur_mm,
         aspect=profile.aspect,
         angle_deg=profile.angle_deg,
         exponent=profile.exponent,
