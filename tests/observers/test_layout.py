@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from taskct.observers import OBSERVERS, ChannelizedHotelling, GroupedHead, SLNNHead, make_observer
-from taskct.observers.channels import laguerre_gauss
+from taskct.observers.channels import laguerre_gauss, unit_channels
 from taskct.observers.eye import apply_eye_filter, eye_filter
-from taskct.observers.slnn_head import unit_channels
 from taskct.training.losses.detectability import DetectabilityLoss
 
 SIDE, N_CHANNELS = 15, 5

@@ -18,14 +18,14 @@ from taskct.errors import UserError
 from taskct.observers.slnn_head import GroupedHead
 from taskct.study import models
 from taskct.study.arms import Arm, arms_of
-from taskct.study.blends import blend_path, save_blend
+from taskct.study.blend_file import blend_path, save_blend
 from taskct.study.checks import check_arms, check_network
 from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
 from taskct.study.models import channels, denoiser_of_arm, head_statistic, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.study.train import train_arm
-from taskct.sweep.pipeline import simulate_stage
+from taskct.sweep.pipeline import sweep
 from taskct.training import step
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.trials.store import read_trials
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = RunFolder(tmp_path_factory.mktemp("simulated") / "run", tiny_settings(), device=CPU)
-    simulate_stage(folder)
+    sweep(folder, ["simulate"])
     return folder.path
 
 
@@ -100,7 +100,7 @@ def test_a_head_for_every_shape(simulated: Path, tmp_path: Path) -> None:
     settings = {"head_per": "shape"}
     signal = {**TINY["signal"], "shape": ["disc", "gaussian"]}
     run = RunFolder(tmp_path / "run", make_settings(TINY, {"training": settings, "signal": signal}), device=CPU)
-    simulate_stage(run)
+    sweep(run, ["simulate"])
     arm = trained(run, "lambda=0.9")
     head = load_head(run, arm)
     assert isinstance(head, GroupedHead)

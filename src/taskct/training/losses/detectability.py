@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import check_at_least_0
-from taskct.observers.slnn_head import unit_channels
+from taskct.observer_registry import CONDITIONS
+from taskct.observers.base import RIDGE
+from taskct.observers.channels import unit_channels
 from taskct.training.losses.base import Batch, Loss, Scene, check_trials
 from taskct.training.losses.moments import ClassMoments
 
@@ -71,8 +72,8 @@ class DetectabilityLoss(Loss):
         super().__init__()
         matrix = unit_channels(channel_matrix, shape)
         self.register_buffer("channel_matrix", torch.tensor(matrix))
-        self.internal_noise_hu = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
-        self.ridge = check_at_least_0("ridge", ridge)
+        self.internal_noise_hu = CONDITIONS["internal_noise_hu"].check("internal_noise_hu", internal_noise_hu)
+        self.ridge = RIDGE.check("ridge", ridge)
         self.moments = ClassMoments(matrix.shape[1], memory=memory)
 
     @classmethod
