@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.denoiser import Denoiser
-from taskct.denoisers.sizes import find_multiple
 from taskct.errors import UserError
 from taskct.observers.slnn_head import SLNNHead
 from taskct.seeds import derive_seed
@@ -32,7 +31,7 @@ from taskct.training.losses.base import Loss
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import FINETUNING, PRETRAINING, HeadTraining, Plan, Upkeep
 from taskct.training.record import Epoch, TrainingFailed
-from taskct.training.regions import mean_squared_error, regions_of, settled
+from taskct.training.regions import as_denoiser, mean_squared_error, regions_of, settled
 from taskct.training.samples import LabelledTrials, labelled
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import Trials, select
@@ -69,14 +68,11 @@ def pretrain(
     Parameters
     ----------
     network
-        A `Denoiser`; or a network that maps `(n, 1, height, width)` to the same, which becomes one, with the mean and
-        the standard deviation of the noisy images as its scaling.
+        A `Denoiser`, or a network that maps `(n, 1, height, width)` to the same, which becomes one, see `as_denoiser`.
     trials, validation
         To learn from, and to look at after every epoch.
-    plan
-        How long, how fast and in what precision.
-    upkeep
-        Progress, state on the disk and log.
+    plan, upkeep
+        How long, how fast and in what precision; progress, state on the disk and log.
 
     Raises
     ------
@@ -85,12 +81,7 @@ def pretrain(
     UserError
         If the network does not take these images, or `plan` does not fit them.
     """
-    if isinstance(network, Denoiser):
-        denoiser = network
-    else:
-        offset_hu, scale_hu = float(np.mean(trials.noisy)), float(np.std(trials.noisy))
-        multiple = find_multiple(network) or 1
-        denoiser = Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=multiple)
+    denoiser = as_denoiser(network, trials)
     plan = settled(plan, denoiser, trials)
     # Divided by the variance of the images, the loss is near 1 for any window of HU.
     hybrid = HybridLoss(mse_pretrained=float(denoiser.scale_hu) ** 2)
@@ -124,15 +115,16 @@ def append_head(
     training
         Whether it starts fitted and learns on, starts from 0, or is kept as fitted, see `SLNNLoss`.
     plan
-        Its device and precision are those in which the denoiser runs.
+        Its seed, and the device and precision in which the denoiser runs.
     """
 
     def build(regions: NDArray[np.float32]) -> SLNNLoss:
+        shape, offset_hu, scale_hu = regions.shape[1:], float(regions.mean()), float(regions.std())
         head = SLNNHead(
-            regions.shape[1:],
+            shape,
             kind=kind,
-            offset_hu=float(regions.mean()),
-            scale_hu=float(regions.std()),
+            offset_hu=offset_hu,
+            scale_hu=scale_hu,
             pixel_mm=pixel_mm,
             channel_matrix=channel_matrix,
             internal_noise_hu=internal_noise_hu,
@@ -164,14 +156,13 @@ def append_loss(
     TrainingFailed
         If the denoiser has collapsed, or the loss cannot be started on its regions.
     """
-    known = labelled(trials)
-    some = select(known.trials, slice(0, START_TRIALS))
+    known, first = labelled(trials), slice(0, START_TRIALS)
+    some = select(known.trials, first)
     regions = regions_of(denoiser, some, settled(plan, denoiser, some))
     loss = build(regions)
-    _, batch = known.take(slice(0, START_TRIALS))
+    _, batch = known.take(first)
     try:
-        start = batch.region(some.margin)
-        loss.start(torch.from_numpy(regions), start, seed=derive_seed(plan.seed, "task"))
+        loss.start(torch.from_numpy(regions), batch.region(some.margin), seed=derive_seed(plan.seed, "task"))
     except UserError as error:
         raise TrainingFailed(f"the task cannot be started: {error}") from error
     return loss
@@ -201,12 +192,10 @@ def finetune(
         To learn from, and to look at after every epoch; with their signals or head groups if the loss needs them.
     task_weight
         λ in [0, 1); 0 is the control.
-    plan
-        How long, how fast and in what precision.
+    plan, upkeep
+        As for `pretrain`.
     mse_pretrained
         MSE_pre, HU²; None measures it on the validation trials, or on `trials` if there are none.
-    upkeep
-        Progress, state on the disk and log.
     copy
         Whether denoiser and loss stay as they are and copies of them are trained.
 
@@ -220,8 +209,8 @@ def finetune(
     known, judged = labelled(trials), labelled(validation)
     plan = settled(plan, denoiser, known.trials)
     if mse_pretrained is None:
-        measured = (judged or known).trials
-        mse_pretrained = mean_squared_error(regions_of(denoiser, measured, plan), measured.reference_regions)
+        some = (judged or known).trials
+        mse_pretrained = mean_squared_error(regions_of(denoiser, some, plan), some.reference_regions)
     if copy:
         denoiser, loss = copied(denoiser), copied(loss)
     hybrid = HybridLoss(mse_pretrained, loss, task_weight)

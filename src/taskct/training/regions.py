@@ -1,17 +1,27 @@
-"""What a denoiser makes of the regions of trials, and how far that is from their references."""
+"""A denoiser on trials: its scaling, its precision, what it makes of their regions, and how far that is off."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype, rounds_image
+from taskct.denoisers.sizes import find_multiple
 from taskct.training.plan import Plan
 from taskct.training.record import TrainingFailed
 from taskct.trials.trials import Trials
 
 MIN_SPREAD_HU = 1e-3
 """A denoiser whose images differ from trial to trial by less than this has collapsed."""
+
+
+def as_denoiser(network: nn.Module, trials: Trials) -> Denoiser:
+    """A network with the mean and the standard deviation of the noisy images as its scaling; a `Denoiser` as it is."""
+    if isinstance(network, Denoiser):
+        return network
+    offset_hu, scale_hu = float(trials.noisy.mean()), float(trials.noisy.std())
+    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=find_multiple(network) or 1)
 
 
 def settled(plan: Plan, denoiser: Denoiser, trials: Trials) -> Plan:
