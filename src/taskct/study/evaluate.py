@@ -29,7 +29,7 @@ from taskct.simulation.insert import lidc_of
 from taskct.study.arm_result import ArmResult, Images, read_images, write_result
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
-from taskct.study.models import head_statistic, load_denoiser, load_head
+from taskct.study.models import denoiser_of_arm, head_statistic, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
@@ -148,7 +148,7 @@ class Evaluator:
                 name: crop(filter_images(arm.filter, trials.noisy, strength), self.margin)
                 for name, trials in self.splits.items()
             }
-        denoiser, card = load_denoiser(self.run, arm)
+        denoiser, card = denoiser_of_arm(self.run, arm)
         how: dict[str, Any] = {"device": self.run.device, "dtype": str(card["dtype"]), "margin": self.margin}
         return {name: denoise(denoiser, trials.noisy, **how) for name, trials in self.splits.items()}
 
