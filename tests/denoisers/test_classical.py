@@ -96,12 +96,11 @@ def test_a_strength_at_the_end_of_all_that_was_tried_is_said(monkeypatch: pytest
     """The best shrinkage of noise alone is infinite."""
     noisy = np.random.default_rng(0).normal(0, NOISE_HU, (1, 20, 20))
     monkeypatch.setattr(classical, "WORTH", 0.0)
-    monkeypatch.setattr(classical, "N_REFINEMENTS", 1)
     chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.15), "spoil", (0.0,))
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
     with pytest.warns(UserWarning, match="shrinkage: the best strength tried, .* HU, is the last of its list"):
         found = tune("shrinkage", noisy, np.zeros_like(noisy))
-    assert found["strength_hu"] / found["noise_hu"] == pytest.approx(0.1 * 1.5 ** (1 + classical.MAX_LONGER))
+    assert found["strength_hu"] / found["noise_hu"] > 0.099 * 1.5 ** (1 + classical.MAX_LONGER)
 
 
 def test_a_filter_is_tuned_on_a_share_of_many_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Pure functions on arrays: ROC and LROC analysis, intervals and tests, image quality, reader studies (`mrmc`)."""
 
 from taskct.metrics.auc_bootstrap import bootstrap_auc, bootstrap_difference
-from taskct.metrics.clustered import Clusters, clustered_covariance, clustered_interval, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.comparisons import Comparison, compare_aucs, equivalence, holm, noninferiority, superiority
 from taskct.metrics.detectability import d_a, d_a_interval, snr_t, snr_t_interval
 from taskct.metrics.exact_cho import cho_snr2, exact_cho_interval, exact_cho_snr2_interval
@@ -35,8 +35,6 @@ __all__ = [
     "bootstrap_difference",
     "bootstrap_interval",
     "cho_snr2",
-    "clustered_covariance",
-    "clustered_interval",
     "compare_aucs",
     "correct_fraction",
     "correct_localization",
@@ -53,7 +51,6 @@ __all__ = [
     "lroc_curve",
     "lroc_interval",
     "noninferiority",
-    "paired_clustered",
     "paired_delong",
     "paired_lroc",
     "partial_auc",

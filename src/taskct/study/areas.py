@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.metrics.clustered import clustered_interval, paired_clustered
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
@@ -19,10 +18,8 @@ from taskct.study.resampling import CONFIDENCE, Unit
 
 def area_interval(t: NDArray[np.float64], unit: Unit) -> Interval:
     """AUC of test statistics `(n,)`, with DeLong's interval, or Obuchowski's where trials share backgrounds."""
-    present, clusters = unit.present, unit.clusters
-    if clusters is None:
-        return delong_interval(t[present], t[~present], confidence=CONFIDENCE)
-    return clustered_interval(t[present], t[~present], clusters, confidence=CONFIDENCE)
+    present = unit.present
+    return delong_interval(t[present], t[~present], unit.clusters, confidence=CONFIDENCE)
 
 
 def by_group(
@@ -79,10 +76,8 @@ def by_group(
 
 def area_difference(t: NDArray[np.float64], unit: Unit) -> PairedDifference:
     """Difference of the AUCs of two rows of test statistics, `(2, n)`, with an interval of the same kind."""
-    present, clusters = unit.present, unit.clusters
-    if clusters is None:
-        return paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
-    return paired_clustered(t[:, present], t[:, ~present], clusters, confidence=CONFIDENCE)
+    present = unit.present
+    return paired_delong(t[:, present], t[:, ~present], unit.clusters, confidence=CONFIDENCE)
 
 
 def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], unit: Unit) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.plan import Plan
 from taskct.apply.observe.task import Task
-from taskct.metrics.clustered import clustered_difference
 from taskct.metrics.clustered_readers import clustered_readers_difference
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.mrmc.analysis import analyze
@@ -69,7 +68,7 @@ def _difference(
     both = scores[:, :, present], scores[:, :, ~present]
     if scores.shape[1] == 1:
         one = both[0][:, 0], both[1][:, 0]
-        delta, std_error = delong_difference(*one) if clusters is None else clustered_difference(*one, clusters)
+        delta, std_error = delong_difference(*one, clusters)
         return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
     if clusters is not None:
         difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)

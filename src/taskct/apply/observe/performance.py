@@ -10,7 +10,7 @@ from taskct.apply.observe.observation import IMAGES, Performance, as_ratings
 from taskct.apply.observe.plan import Plan
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import Task
-from taskct.metrics.clustered import Clusters, clustered_interval
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_interval
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
@@ -71,11 +71,9 @@ def _area(
 ) -> tuple[Interval, str]:
     """Area with its interval, and what this is; test statistics of shape `(n_training_sets, n_trials)`."""
     one = t_present[0], t_absent[0]
-    if len(t_present) == 1 and clusters is None:
-        return delong_interval(*one, confidence=confidence), "DeLong: over test trials, for one training set"
-    if len(t_present) == 1 and clusters is not None:
-        area = clustered_interval(*one, clusters, confidence=confidence)
-        return area, "clustered by case: over test cases, for one training set"
+    if len(t_present) == 1:
+        over = "DeLong: over test trials" if clusters is None else "clustered by case: over test cases"
+        return delong_interval(*one, clusters, confidence=confidence), f"{over}, for one training set"
     if clusters is not None:
         area = clustered_readers_interval(t_present, t_absent, clusters, confidence=confidence)
         return area, "Obuchowski–Rockette, clustered by case: over test cases and training sets"
