@@ -21,8 +21,8 @@ from taskct.testing import check_observer, correlated_task, observer_checks
 
 # %% [markdown]
 # This one compares the mean of the pixels where the signal is strongest with the mean of all others. It is linear in
-# the image, so it only has to set a template (1/HU) and an offset. The base class does the rest, and refuses trials that
-# cannot be judged.
+# the image, so it only has to set a template (1/HU) and an offset. The base class does the rest, and refuses trials
+# that cannot be judged.
 
 
 # %%
