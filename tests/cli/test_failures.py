@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-import taskct.cli.study
+import taskct.cli.run_folder
 from command_line import Call, call, refused, study
 from taskct.errors import UserError
 from taskct.study.run_folder import RunFolder
@@ -34,7 +34,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) 
     def fail(*args: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(taskct.cli.study, name, fail)
+    monkeypatch.setattr(taskct.cli.run_folder, name, fail)
 
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])

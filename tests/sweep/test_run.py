@@ -87,7 +87,7 @@ def test_the_splits_share_no_background(tiny_run: RunFolder) -> None:
 
 
 def test_the_schema_of_the_summary(tiny_run: RunFolder) -> None:
-    """DESIGN §7, key by key."""
+    """Key by key."""
     content = summary(tiny_run)
     assert list(content) == ["schema", "study", "n_test", "arms", "paired"]
     assert (content["schema"], content["study"], content["n_test"]) == (1, "tiny", {"present": 20, "absent": 20})
