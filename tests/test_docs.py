@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import typer
 
+import taskct
 from taskct.cli.app import COMMANDS, app
 from taskct.config import dotted_settings, settings_named
+from tiny_study import tiny_settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -104,6 +106,23 @@ def test_there_is_something_to_check() -> None:
     assert list(commands("    taskct run --out A \\\n      --set b=1  # so\n")) == [
         ["run", "--out", "A", "--set", "b=1"]
     ]
+
+
+def test_contributing_lists_every_room() -> None:
+    listed = re.findall(r"^\| `(\w+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rooms = [path.parent.name for path in (ROOT / "src" / "taskct").glob("*/__init__.py")]
+    assert sorted(listed) == sorted(rooms)
+
+
+def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a tiny study."""
+    (code,) = (code for language, code in blocks(README.read_text(encoding="utf-8")) if language == "python")
+    simulate = taskct.simulate
+    monkeypatch.setattr(taskct, "simulate", lambda study: simulate({"demo": tiny_settings()}[study]))
+    exec(compile(code, "README.md", "exec"), {})
+    found = [[float(word) for word in line.split()] for line in capsys.readouterr().out.splitlines()]
+    assert [task_weight for task_weight, _ in found] == [0.0, 0.9]
+    assert all(0.0 <= area <= 1.0 for _, area in found)
 
 
 class Loads(HTMLParser):
