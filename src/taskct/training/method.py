@@ -12,34 +12,25 @@ References
 .. [1] Li, Li, Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303; J. Med. Imaging 11, 055501 (2024).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.denoiser import Denoiser
-from taskct.errors import UserError
 from taskct.observers.slnn_head import SLNNHead
-from taskct.seeds import derive_seed
 from taskct.training.layers import copied
 from taskct.training.loop import train
 from taskct.training.losses.base import Loss
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import FINETUNING, PRETRAINING, HeadTraining, Plan, Upkeep
-from taskct.training.record import Epoch, TrainingFailed
-from taskct.training.regions import as_denoiser, mean_squared_error, regions_of, settled
+from taskct.training.record import Epoch
+from taskct.training.regions import append_loss, as_denoiser, mean_squared_error, regions_of, settled
 from taskct.training.samples import LabelledTrials, labelled
 from taskct.training.step import HybridLoss
-from taskct.trials.trials import Trials, select
-
-L = TypeVar("L", bound=Loss)
-
-START_TRIALS = 2000
-"""Trials that an observer is started on, before joint training."""
+from taskct.trials.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -132,40 +123,6 @@ def append_head(
         return SLNNLoss(head, training=training)
 
     return append_loss(denoiser, trials, build, plan)
-
-
-def append_loss(
-    denoiser: Denoiser,
-    trials: Trials | LabelledTrials,
-    build: Callable[[NDArray[np.float32]], L],
-    plan: Plan = FINETUNING,
-) -> L:
-    """Append any loss to a denoiser, started on the regions that it makes.
-
-    Parameters
-    ----------
-    denoiser, plan
-        As for `append_head`.
-    trials
-        The first `START_TRIALS` of them start the loss; with their signals or head groups if it needs them.
-    build
-        Makes the loss for such regions, HU, shape `(n, height, width)`.
-
-    Raises
-    ------
-    TrainingFailed
-        If the denoiser has collapsed, or the loss cannot be started on its regions.
-    """
-    known, first = labelled(trials), slice(0, START_TRIALS)
-    some = select(known.trials, first)
-    regions = regions_of(denoiser, some, settled(plan, denoiser, some))
-    loss = build(regions)
-    _, batch = known.take(first)
-    try:
-        loss.start(torch.from_numpy(regions), batch.region(some.margin), seed=derive_seed(plan.seed, "task"))
-    except UserError as error:
-        raise TrainingFailed(f"the task cannot be started: {error}") from error
-    return loss
 
 
 def finetune(
