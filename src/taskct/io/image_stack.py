@@ -36,7 +36,7 @@ class ImageStack:
 
 
 def read_images(path: Path) -> ImageStack:
-    """Read the images at a path.
+    """Read the images at a path as float32.
 
     Parameters
     ----------
@@ -44,10 +44,6 @@ def read_images(path: Path) -> ImageStack:
         A `.npy` file or TIFF file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group that holds
         one array), or a folder: all files in it and below, in the order of their names, of one of these kinds; hidden
         files and files of no image kind (text, JSON) are passed over.
-
-    Returns
-    -------
-    The images as float32.
 
     Raises
     ------
