@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
@@ -176,6 +175,8 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
 
 
 def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
+    import zarr  # not above: it takes long, and few images need it
+
     with _broken(name, "a Zarr array"):
         opened = zarr.open(str(path), mode="r")
         if not isinstance(opened, zarr.Array):
