@@ -28,7 +28,7 @@ from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, dask_crew, do_stage, read_progress
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome, run_graph
-from taskct.training.loop import TrainingDiverged
+from taskct.training.record import TrainingDiverged
 from tiny_study import files_of, tiny_run, tiny_settings, tiny_yaml
 
 __all__ = ["call", "refused", "tiny_run"]  # fixtures

@@ -10,6 +10,7 @@ import torch
 from taskct.errors import UserError
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.dicom_write import check_free, write_series
+from taskct.names import setting_text
 from taskct.progress import Progress
 from taskct.scanner.exposure import i0_for_noise, middle_weights, tube_current
 from taskct.scanner.fbp import FBP
@@ -20,7 +21,6 @@ from taskct.scanner.noise import starved_share
 from taskct.scanner.presets import SCANNERS
 from taskct.scanner.projector import Projector
 from taskct.scanner.units import hu_to_mu
-from taskct.setting_text import setting_text
 from taskct.simulation.lost import check_counts, starved_note
 
 MAX_VIEWS = 600  # a turn of the model is thinned to at most so many: noise needs no more, and matrices stay small

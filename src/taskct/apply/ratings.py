@@ -13,6 +13,7 @@ from taskct.errors import UserError
 from taskct.files import read_truth_value
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.names import observer_of
 
 SCORES, TASK = "scores.csv", "task.json"
 
@@ -158,7 +159,7 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             for row in reader:
-                name = f"{row['observer']}_joint" if row["fitted"] == "joint" else row["observer"]
+                name = observer_of(row["observer"], row["fitted"])
                 known[name] = None
                 if name != observer:
                     continue

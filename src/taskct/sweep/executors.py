@@ -32,8 +32,8 @@ from taskct.progress import Progress
 from taskct.study.records import lock_path, log, progress_path
 from taskct.study.run_folder import RunFolder, ended
 from taskct.sweep.work import work_of
-from taskct.training.loop import TrainingFailed
 from taskct.training.ranks import is_first, n_processes
+from taskct.training.record import TrainingFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")

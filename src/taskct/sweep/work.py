@@ -3,7 +3,7 @@
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.simulation.simulate import simulate_store, trials_bytes
-from taskct.study.blends import save_blend
+from taskct.study.blend_file import save_blend
 from taskct.study.evaluate import evaluate_arm
 from taskct.study.graph import Stage
 from taskct.study.result_files import write_results

@@ -12,7 +12,7 @@ from scipy.linalg import orth
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import Plan, Task
-from taskct.metrics.clustered import Clusters, clustered_difference, clustered_interval
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.detectability import d_a
@@ -63,11 +63,9 @@ def _area(
 ) -> tuple[Interval, str]:
     """Area with its interval, and what this is; test statistics of shape `(n_training_sets, n_trials)`."""
     one = t_present[0], t_absent[0]
-    if len(t_present) == 1 and clusters is None:
-        return delong_interval(*one, confidence=confidence), "DeLong: over test trials, for one training set"
-    if len(t_present) == 1 and clusters is not None:
-        area = clustered_interval(*one, clusters, confidence=confidence)
-        return area, "clustered by case: over test cases, for one training set"
+    if len(t_present) == 1:
+        over = "DeLong: over test trials" if clusters is None else "clustered by case: over test cases"
+        return delong_interval(*one, clusters, confidence=confidence), f"{over}, for one training set"
     if clusters is not None:
         area = clustered_readers_interval(t_present, t_absent, clusters, confidence=confidence)
         return area, "Obuchowski–Rockette, clustered by case: over test cases and training sets"
@@ -136,7 +134,7 @@ def _difference(
     both = scores[:, :, present], scores[:, :, ~present]
     if scores.shape[1] == 1:
         one = both[0][:, 0], both[1][:, 0]
-        delta, std_error = delong_difference(*one) if clusters is None else clustered_difference(*one, clusters)
+        delta, std_error = delong_difference(*one, clusters)
         return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
     if clusters is not None:
         difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)
