@@ -20,7 +20,7 @@ from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.observers import OBSERVERS
 from taskct.observers.eye import VIEWING_DISTANCE_MM
-from taskct.report.roc import draw_roc
+from taskct.report.figures import draw_roc
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
