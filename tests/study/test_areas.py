@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from taskct.apply.ratings import ratings_of_run, shared_note
-from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.names import ArmName
@@ -45,10 +45,10 @@ def test_trials_that_share_cases_are_clustered():
     cases = np.arange(N) // 6
     clusters = Clusters.of(cases[PRESENT], cases[~PRESENT])
     test = test_of(cases)
-    wanted = clustered_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT], clusters)
+    wanted = delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT], clusters)
     assert unit_of(test).auc(SCORES[0]) == wanted
     assert wanted != delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
-    assert unit_of(test).auc_difference(SCORES) == paired_clustered(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
+    assert unit_of(test).auc_difference(SCORES) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
 
 
 def arm_results(n_seeds):

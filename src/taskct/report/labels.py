@@ -3,24 +3,10 @@
 from collections.abc import Iterable
 
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT, ArmName
+from taskct.names import ArmName
+from taskct.observer_registry import page_labels
 
-OBSERVERS = {
-    JOINT: "joint SLNN-NO",
-    "slnn": "fresh SLNN-NO",
-    "ho": "fresh HO",
-    "ho_eye": "fresh HO behind an eye filter",
-    "ho_lw": "fresh HO, Ledoit–Wolf covariance",
-    "cho_lg": "fresh CHO, Laguerre–Gauss channels",
-    "cho_gabor": "fresh CHO, Gabor channels",
-    "cho_sdog": "fresh CHO, sparse DoG channels",
-    "cho_ddog": "fresh CHO, dense DoG channels",
-    "cho_pca": "fresh CHO, PCA channels",
-    "cho_pls": "fresh CHO, PLS channels",
-    "npw": "fresh NPW",
-    "npwe": "fresh NPWE",
-    "cnn": "fresh CNN",
-}
+OBSERVERS = page_labels()
 """Observer names in the files and on the page, in the page's order."""
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.names import setting_text
-from taskct.tasks.signals import SHAPES
+from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import Trials
 
 MAX_GROUPS = 64

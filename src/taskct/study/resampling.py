@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.config import Settings
-from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.comparisons import why_no_test
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.rates import rate_interval
@@ -64,17 +64,11 @@ class Unit:
 
     def auc(self, t: Floats) -> Interval:
         """AUC of test statistics `(n,)`, with DeLong's interval, or Obuchowski's where trials share backgrounds."""
-        present, clusters = self.present, self.clusters
-        if clusters is None:
-            return delong_interval(t[present], t[~present], confidence=CONFIDENCE)
-        return clustered_interval(t[present], t[~present], clusters, confidence=CONFIDENCE)
+        return delong_interval(t[self.present], t[~self.present], self.clusters, confidence=CONFIDENCE)
 
     def auc_difference(self, t: Floats) -> PairedDifference:
         """Difference of the AUCs of two rows of test statistics, `(2, n)`, with an interval of the same kind."""
-        present, clusters = self.present, self.clusters
-        if clusters is None:
-            return paired_delong(t[:, present], t[:, ~present], confidence=CONFIDENCE)
-        return paired_clustered(t[:, present], t[:, ~present], clusters, confidence=CONFIDENCE)
+        return paired_delong(t[:, self.present], t[:, ~self.present], self.clusters, confidence=CONFIDENCE)
 
     def as_json(self) -> dict[str, Any]:
         """As `task.json` tells it."""
