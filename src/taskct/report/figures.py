@@ -18,8 +18,8 @@ from matplotlib.patches import Circle, Rectangle
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
-from taskct.report.run import Run
-from taskct.report.schema import Examples, Floats, Task
+from taskct.report.run import Examples, Floats, Run
+from taskct.report.schema import Task
 
 # Okabe and Ito's colours, told apart with every common colour vision; each series has its own
 # marker and line too.

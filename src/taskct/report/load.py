@@ -18,14 +18,12 @@ from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
-from taskct.report.run import Run
+from taskct.report.run import Examples, OfClasses, Run
 from taskct.report.schema import (
     Choices,
-    Examples,
     Failures,
     FalseSignals,
     Groups,
-    OfClasses,
     Provenance,
     Retraining,
     Summary,

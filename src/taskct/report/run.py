@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT
@@ -12,12 +15,10 @@ from taskct.report.labels import OBSERVERS
 from taskct.report.schema import (
     ArmFigures,
     Choices,
-    Examples,
     Failures,
     FalseSignal,
     FalseSignals,
     Groups,
-    OfClasses,
     Paired,
     Provenance,
     Retraining,
@@ -26,8 +27,42 @@ from taskct.report.schema import (
     Tradeoff,
 )
 
+Floats = NDArray[np.float64]
+
 LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""
+
+
+@dataclass(frozen=True)
+class OfClasses:
+    """A value of every test trial of one arm and seed, by the truth of the trial."""
+
+    present: Floats
+    """Shape `(n_present,)`; of a test statistic, higher means present."""
+    absent: Floats
+    """Shape `(n_absent,)`."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few trials to look at."""
+
+    trial: NDArray[np.int64]
+    """Shape `(k,)`."""
+    signal_present: NDArray[np.bool_]
+    """Shape `(k,)`."""
+    center_px: Floats
+    """Row and column of the signal, shape `(k, 2)`; NaN when absent."""
+    diameter_px: Floats
+    """Shape `(k,)`."""
+    reference: Floats
+    """HU, shape `(k, height, width)`."""
+    noisy: Floats
+    """HU, shape `(k, height, width)`."""
+    denoised: dict[str, Floats]
+    """Per arm, HU, shape `(k, height, width)`."""
+    template: dict[str, Floats]
+    """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""
 
 
 @dataclass(frozen=True)

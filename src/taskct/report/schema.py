@@ -4,14 +4,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from taskct.metrics.intervals import Interval
 from taskct.names import ArmName
-
-Floats = NDArray[np.float64]
 
 
 def _readable(name: str) -> str:
@@ -382,35 +378,3 @@ class Failures:
 
     failed: list[Failure]
     skipped: list[Skipped]
-
-
-@dataclass(frozen=True)
-class OfClasses:
-    """A value of every test trial of one arm and seed, by the truth of the trial."""
-
-    present: Floats
-    """Shape `(n_present,)`; of a test statistic, higher means present."""
-    absent: Floats
-    """Shape `(n_absent,)`."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A few trials to look at."""
-
-    trial: NDArray[np.int64]
-    """Shape `(k,)`."""
-    signal_present: NDArray[np.bool_]
-    """Shape `(k,)`."""
-    center_px: Floats
-    """Row and column of the signal, shape `(k, 2)`; NaN when absent."""
-    diameter_px: Floats
-    """Shape `(k,)`."""
-    reference: Floats
-    """HU, shape `(k, height, width)`."""
-    noisy: Floats
-    """HU, shape `(k, height, width)`."""
-    denoised: dict[str, Floats]
-    """Per arm, HU, shape `(k, height, width)`."""
-    template: dict[str, Floats]
-    """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""

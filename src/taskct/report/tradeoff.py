@@ -11,8 +11,8 @@ from matplotlib.patheffects import withStroke
 from taskct.names import LOW_DOSE, MSE, setting_text
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
-from taskct.report.run import Run
-from taskct.report.schema import ArmFigures, Floats
+from taskct.report.run import Floats, Run
+from taskct.report.schema import ArmFigures
 
 _HALO = withStroke(linewidth=2, foreground="white")
 
