@@ -120,11 +120,11 @@ def test_errors(correlated):
     for fraction in (0.0, 1.0, float("nan")):
         with pytest.raises(UserError, match="validation_fraction is"):
             fit_chosen(Hotelling(), images, signal_present, validation_fraction=fraction)
-    with pytest.raises(UserError, match="at least 3 training trials of each class"):
+    with pytest.raises(UserError, match="at least 4 training trials of each class"):
         fit_chosen(Hotelling(), images, np.arange(100) < 2)
     with pytest.raises(ValueError, match="bool of shape"):
         fit_chosen(Hotelling(), images, signal_present, validation=(images, signal_present[1:]))
-    with pytest.raises(UserError, match="all of one class"):
+    with pytest.raises(UserError, match="2 or more of each class"):
         fit_chosen(Hotelling(), images, signal_present, validation=(images, np.ones(100, dtype=bool)))
     with pytest.raises(ValueError, match="fitted on"):
         fit_chosen(Hotelling(), images, signal_present, validation=(images[:, 1:], signal_present))

@@ -211,23 +211,9 @@ class SmallSampleWarning(UserWarning):
 
 
 def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: float) -> None:
-    """Warn when an observer has too few training trials for what it estimates.
+    """Give a `SmallSampleWarning` where there are fewer training trials than wanted for each weight to be estimated.
 
-    Parameters
-    ----------
-    n_trials
-        Training trials of both classes.
-    n_weights
-        Channels or pixels whose covariance is estimated.
-    unit
-        "channels" or "pixels", for the message.
-    trials_per_weight
-        Trials wanted for each.
-
-    Warns
-    -----
-    SmallSampleWarning
-        If there are fewer.
+    `n_trials` are those of both classes; `unit` is "channels" or "pixels", for the message.
     """
     wanted = int(np.ceil(trials_per_weight * n_weights))
     if n_trials < wanted:
@@ -240,25 +226,14 @@ def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: 
 
 
 def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
-    """Images as float64, once they are known to be finite and of the right shape.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(n_trials, height, width)`.
-    shape
-        The height and width they must have, if known.
-
-    Returns
-    -------
-    The same values as float64, in row-major order.
+    """Images `(n_trials, height, width)` as float64 in row-major order, once they are known to be right.
 
     Raises
     ------
     UserError
         If a value is not finite.
     ValueError
-        If the shape is wrong.
+        If they are not of three axes, or not of the height and width in `shape`.
     """
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
@@ -275,18 +250,7 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
 def check_training(
     images: NDArray[np.floating], signal_present: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Training trials, once both classes are known to be there.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`.
-
-    Returns
-    -------
-    Images as float64, and the truth.
+    """Training trials `(n_trials, height, width)` as float64 and their truth, once both classes are known to be there.
 
     Raises
     ------

@@ -53,8 +53,7 @@ class ChannelizedHotelling(LinearObserver):
         Standard deviation of the internal noise, relative to that of the external test statistic within a
         class, at least 0. Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²).
     seed
-        Of the internal noise. It is drawn afresh from the seed by every call of `test_statistic`, so call
-        that once for all trials; trial i then meets the same noise in every arm of a study.
+        Of the internal noise; see `LinearObserver`.
     **settings
         For the function that makes the channels, such as `n_channels`, `centre` or `n_orientations`, with its
         defaults. A `width_px` that is left out is a fifth of the image's smaller side: the 10 channels then just

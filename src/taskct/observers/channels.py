@@ -321,18 +321,7 @@ def partial_least_squares(
 
 
 def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """A channel matrix with channels of unit norm, once it is known to fit the region.
-
-    Parameters
-    ----------
-    channel_matrix
-        Shape `(n_pixels, n_channels)`.
-    shape
-        Height and width of the region, pixels.
-
-    Returns
-    -------
-    float64, same shape, in row-major order.
+    """A channel matrix `(n_pixels, n_channels)` with channels of unit norm, once it is known to fit the region.
 
     Raises
     ------

@@ -73,20 +73,7 @@ def pixels_of(sites_px: NDArray[np.number]) -> NDArray[np.intp]:
 
 
 def window_corners(centres: NDArray[np.intp], shape: tuple[int, ...], size_px: int) -> NDArray[np.intp]:
-    """First row and column of the window around each centre.
-
-    Parameters
-    ----------
-    centres
-        (row, column), pixels, shape `(n, 2)`.
-    shape
-        Height and width of the image, pixels.
-    size_px
-        Side of the window, pixels.
-
-    Returns
-    -------
-    Corners, shape `(n, 2)`.
+    """First row and column, `(n, 2)`, of the window around each centre in images of a shape (height, width).
 
     Raises
     ------

@@ -92,6 +92,27 @@ def eye_filter(
     return response
 
 
+class Eyed:
+    """What observers behind an eye share: it filters their images."""
+
+    pixel_mm: float
+    viewing_distance_mm: float
+    magnification: float
+
+    def response(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Response of this observer's eye for images of a shape, from `eye_filter`."""
+        return eye_filter(
+            shape,
+            pixel_mm=self.pixel_mm,
+            viewing_distance_mm=self.viewing_distance_mm,
+            magnification=self.magnification,
+        )
+
+    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        height, width = images.shape[-2:]
+        return apply_eye_filter(images, self.response((height, width))).astype(np.float64, copy=False)
+
+
 @lru_cache(maxsize=16)
 def _cosines(n: int) -> torch.Tensor:
     """Orthonormal matrix of the discrete cosine transform of type II, float64, shape `(n, n)`."""

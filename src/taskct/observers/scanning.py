@@ -124,13 +124,7 @@ class Scanning:
         return self
 
     def candidate_sites(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
-        """Candidate sites in images of a shape (height, width): (row, column), pixels, shape `(n_sites, 2)`.
-
-        Raises
-        ------
-        UserError
-            If a window leaves the image.
-        """
+        """Candidate sites in images of a shape (height, width): (row, column), pixels, shape `(n_sites, 2)`."""
         if self.sites is not None:
             window_corners(self.sites, shape, self.size_px)
             return self.sites
