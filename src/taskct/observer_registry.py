@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from taskct.names import JOINT
 from taskct.ranges import Range, Ranges
 
-JOINT = "slnn_joint"
-"""The SLNN-NO that was trained with the denoiser; it is read, not fitted."""
 JOINT_LABEL = "joint SLNN-NO"
 
 EYE = ("pixel_mm", "viewing_distance_mm", "magnification")

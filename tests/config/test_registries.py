@@ -10,7 +10,8 @@ from taskct.cli.observe import OF
 from taskct.config import Settings, dotted_settings, make_settings, range_of
 from taskct.config.tree import BackgroundSettings, ObserverSettings, ProfileSettings
 from taskct.errors import UserError
-from taskct.observer_registry import CONDITIONS, JOINT, OBSERVERS, observers_in_study
+from taskct.names import JOINT
+from taskct.observer_registry import CONDITIONS, OBSERVERS, observers_in_study
 from taskct.observers.fresh import Eye, observer_told
 from taskct.report.labels import OBSERVERS as LABELS
 from taskct.report.labels import observer_label

@@ -1,7 +1,7 @@
 """The task of a study in words, from its settings."""
 
 from taskct.config import ProfileSettings, Settings
-from taskct.setting_text import setting_text
+from taskct.names import setting_text
 from taskct.tasks.background_registry import BACKGROUNDS
 from taskct.tasks.shape_registry import SHAPE_KINDS
 

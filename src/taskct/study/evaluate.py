@@ -16,7 +16,8 @@ from taskct.errors import UserError, unreadable
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.observer_registry import JOINT, OBSERVERS, observers_in_study
+from taskct.names import JOINT, LOW_DOSE
+from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers import Observer
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
@@ -25,10 +26,10 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arms import LOW_DOSE, Arm
-from taskct.study.evaluated import ArmResult, Images, read_images, write_result
+from taskct.study.arm_result import ArmResult, Images, read_images, write_result
+from taskct.study.arms import Arm
 from taskct.study.groups import group_of
-from taskct.study.models import head_statistic, load_denoiser, load_head
+from taskct.study.models import denoiser_of_arm, head_statistic, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
@@ -147,7 +148,7 @@ class Evaluator:
                 name: crop(filter_images(arm.filter, trials.noisy, strength), self.margin)
                 for name, trials in self.splits.items()
             }
-        denoiser, card = load_denoiser(self.run, arm)
+        denoiser, card = denoiser_of_arm(self.run, arm)
         how: dict[str, Any] = {"device": self.run.device, "dtype": str(card["dtype"]), "margin": self.margin}
         return {name: denoise(denoiser, trials.noisy, **how) for name, trials in self.splits.items()}
 
@@ -278,4 +279,4 @@ def filter_parameters(card: Path) -> dict[str, Any]:
     return parameters
 
 
-__all__ = ["FRESH", "JOINT", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]
+__all__ = ["FRESH", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]

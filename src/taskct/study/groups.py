@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.errors import UserError
-from taskct.setting_text import setting_text
+from taskct.names import setting_text
 from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import Trials
 
