@@ -49,16 +49,12 @@ class Observer(ABC):
 
     @abstractmethod
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic of every trial.
+        """Test statistic of every trial, shape `(n_trials,)`; higher means signal present.
 
         Parameters
         ----------
         images
             Regions of interest, HU, shape `(n_trials, height, width)`.
-
-        Returns
-        -------
-        Test statistic, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -186,18 +182,9 @@ class PathObserver(LinearObserver):
     def fit_path(
         self, images: NDArray[np.floating], signal_present: NDArray[np.bool_], values: Sequence[float]
     ) -> list[Self]:
-        """Fit one observer for each strength of regularisation, doing the shared work once.
+        """Fitted copies, one for each value of `path_parameter` in the same order; the work they share is done once.
 
-        Parameters
-        ----------
-        images, signal_present
-            As for `fit`.
-        values
-            Values of the hyper-parameter that `path_parameter` names.
-
-        Returns
-        -------
-        Fitted copies, one for each value, in the same order; this observer is left as it was.
+        Trials are as for `fit`. This observer is left as it was.
         """
         observers = [copy.copy(self) for _ in values]
         for observer, value in zip(observers, values, strict=True):

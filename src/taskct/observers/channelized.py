@@ -163,7 +163,7 @@ class ChannelizedHotelling(LinearObserver):
 
 
 def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-    """What channels pass on of every image: v = Uᵀ g.
+    """What channels pass on of every image: v = Uᵀ g, shape `(n_trials, n_channels)`.
 
     Parameters
     ----------
@@ -171,10 +171,6 @@ def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.flo
         HU, shape `(n_trials, height, width)`.
     channel_matrix
         U, shape `(n_pixels, n_channels)`.
-
-    Returns
-    -------
-    Shape `(n_trials, n_channels)`.
 
     Raises
     ------

@@ -68,9 +68,8 @@ def fit_chosen(
     """Fit an observer with the regularisation of the highest AUC on validation trials.
 
     Of values with the same AUC the strongest regularisation is taken. Values that are out of range, or that the trials
-    do not allow, are left out;
-    where all ranks are too high, the highest rank that the trials have is taken. Where trials are held out, the
-    observer is fitted again on all training trials once the value is chosen.
+    do not allow, are left out; where all ranks are too high, the highest rank that the trials have is taken. Where
+    trials are held out, the observer is fitted again on all training trials once the value is chosen.
 
     Parameters
     ----------
@@ -83,22 +82,15 @@ def fit_chosen(
         Images and truth of validation trials. None holds some of the training trials out, at random; if several of
         them come from one case, divide them yourself so that no case is on both sides.
     values
-        Of the hyper-parameter that `path_parameter` names; None takes `default_values`. One that is given twice counts
-        once.
-    validation_fraction
-        Share of each class that is held out, in (0, 1).
-    seed
-        Of the choice of trials held out.
-
-    Returns
-    -------
-    The fitted observer, and how it was chosen.
+        Of the hyper-parameter that `path_parameter` names, each counted once; None takes `default_values`.
+    validation_fraction, seed
+        Share of each class that is held out, in (0, 1), and seed of the choice of trials.
 
     Raises
     ------
     UserError
-        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold one out
-        and fit on 2, or the trials allow none of the values.
+        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold 2 out and
+        fit on 2, or the trials allow none of the values.
     ValueError
         As for `Observer.fit` and `Observer.test_statistic`.
 

@@ -309,10 +309,8 @@ def _train_and_test(
 ) -> tuple[_Array, _Array, int]:
     """Train once, and test.
 
-    Returns
-    -------
-    For each signal-present and each signal-absent test trial, the fraction of the other class it is ordered rightly
-    against (DeLong's components; the mean of either is the AUC), and the number of weights.
+    Given are, for each signal-present and each signal-absent test trial, the fraction of the other class that it is
+    ordered rightly against (DeLong's components; the mean of either is the AUC), and the number of weights.
     """
     fitted = copy.deepcopy(observer) if isinstance(observer, Observer) else observer()
     with warnings.catch_warnings():

@@ -287,7 +287,7 @@ class GroupedHead(nn.Module):
         *,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logit of every trial, from the head of its group.
+        """Logit of every trial, float32, shape `(n_trials,)`, from the head of its group.
 
         Parameters
         ----------
@@ -295,10 +295,6 @@ class GroupedHead(nn.Module):
             As for `SLNNHead.forward`.
         group
             Whole numbers in [0, n_groups), int64, shape `(n_trials,)`.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -334,13 +330,7 @@ class GroupedHead(nn.Module):
         return statistic
 
     def check_group(self, group: torch.Tensor, n_trials: int) -> torch.Tensor:
-        """The groups of `n_trials` trials, once they are known to be right.
-
-        Raises
-        ------
-        ValueError
-            If the shape or type does not match, or a group has no head.
-        """
+        """The groups of `n_trials` trials; a ValueError if a shape or type does not match, or a group has no head."""
         if group.shape != (n_trials,) or group.dtype != torch.int64:
             raise ValueError(f"group must be int64 of shape ({n_trials},), not {group.dtype} {tuple(group.shape)}")
         if n_trials and (int(group.min()) < 0 or int(group.max()) >= len(self.heads)):

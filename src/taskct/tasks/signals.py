@@ -69,17 +69,9 @@ class Signals:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Build signals from saved columns.
+        """Build signals from saved columns, by name; what else is in the table is ignored.
 
-        Parameters
-        ----------
-        columns
-            By name; what else is in the table is ignored. A column that is missing, other than `diameter_mm` and
-            `contrast_hu`, is that of a sharp disc in the middle.
-
-        Returns
-        -------
-        The signals.
+        A column that is missing, other than `diameter_mm` and `contrast_hu`, is that of a sharp disc in the middle.
 
         Examples
         --------
@@ -157,18 +149,10 @@ def draw_signals(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of signals.
-    ranges
-        What they are drawn from.
+    rng, n, ranges
+        Source of randomness, number of signals, and what they are drawn from.
     outlines
         Numbers of LIDC annotations to draw from, for the shape "lidc".
-
-    Returns
-    -------
-    The signals.
 
     Raises
     ------

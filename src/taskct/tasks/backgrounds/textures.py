@@ -33,12 +33,8 @@ def lumpy(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid.
     field_mm
         Side of the central square in which lumps are centred, mm.
     mean_lumps
@@ -105,12 +101,8 @@ def positive_lumps(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid.
     lumps_per_mm2
         Mean density of the lumps, mm⁻².
     lump_sigma_mm
@@ -171,12 +163,8 @@ def clustered_lumpy(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid.
     unit_mm
         A unit of `blobs`, mm: the scale of the texture.
     blobs
@@ -295,12 +283,8 @@ def power_law(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid.
     std_hu
         Standard deviation over the ensemble of a field, HU. Much of it is in waves longer than the field when β is
         high, so a single field varies less within itself.
