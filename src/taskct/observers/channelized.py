@@ -195,28 +195,22 @@ def split_aucs(
     train_fraction: float = 0.5,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """AUC of a channelized Hotelling observer over random splits into training and test trials.
+    """AUC of a channelized Hotelling observer over random splits into training and test trials, shape `(n_splits,)`.
 
-    The images are channelized once; a split costs little. Right for channels of a fixed form: channels learned
-    from these very trials (PCA, PLS) have seen the test trials.
+    The images are channelized once; a split costs little. Right for channels of a fixed form: channels learned from
+    these very trials (PCA, PLS) have seen the test trials. The splits share trials, so their spread is no standard
+    error.
 
     Parameters
     ----------
-    channel_outputs
-        From `channel_outputs`, shape `(n_trials, n_channels)`.
-    signal_present
-        Bool, shape `(n_trials,)`.
+    channel_outputs, signal_present
+        From `channel_outputs`, shape `(n_trials, n_channels)`, and the truth, bool, shape `(n_trials,)`.
     n_splits
         At least 1.
     train_fraction
-        Share of each class to train on, in (0, 1); rounded, and at least 2 trials.
+        Share of each class to train on, in (0, 1); rounded, and at least 2 trials, as are left to test on.
     seed
         Of the splits.
-
-    Returns
-    -------
-    Empirical AUC of each split's test trials, ties counted as one half, shape `(n_splits,)`. The splits share
-    trials, so their spread is no standard error.
 
     Raises
     ------

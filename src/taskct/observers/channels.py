@@ -210,10 +210,8 @@ def principal_components(
 
     Parameters
     ----------
-    images
-        Training trials, HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`; at least 2 trials of each class.
+    images, signal_present
+        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 2 trials of each class.
     n_channels
         At least 1, at most the rank of the trials. None takes 10, or as many as the trials have.
 
@@ -248,15 +246,13 @@ def partial_least_squares(
 ) -> NDArray[np.float64]:
     """Partial-least-squares channels: learned to tell the classes apart, the mean difference first.
 
-    The weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is
-    deflated, not the images; for one response that gives the same weights and copies no image.
+    The weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is deflated,
+    not the images; for one response that gives the same weights and copies no image.
 
     Parameters
     ----------
-    images
-        Training trials, HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`; at least 1 trial of each class.
+    images, signal_present
+        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 1 trial of each class.
     n_channels
         At least 1. With fewer trials than pixels, many channels fit the noise of the trials. None takes 5, or as many
         as the trials have.

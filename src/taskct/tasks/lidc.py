@@ -65,10 +65,6 @@ def read_lidc_nodules(
     annotations
         Only these, such as those that a saved truth names; all by default.
 
-    Returns
-    -------
-    The nodules.
-
     Raises
     ------
     UserError

@@ -103,15 +103,15 @@ def render(
     supersample: int = 3,
     lidc: Lidc | None = None,
 ) -> NDArray[np.float32]:
-    """Draw signals as area averages over the pixels of a patch.
+    """Draw signals as area averages over the pixels of a patch: HU above the background, `(n, n_pixels, n_pixels)`.
 
     What fills an outline is exact (of a polygon of `N_VERTICES` corners); a profile is sampled `supersample`² times a
     pixel. A blur is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
 
     Parameters
     ----------
-    signals
-        `n` signals.
+    signals, lidc
+        `n` signals, and the outlines that those of shape "lidc" name.
     n_pixels, pixel_mm
         The patch's side in pixels and its pitch, mm; `patch_pixels` holds a signal whole, less cuts it off.
     slice_mm
@@ -121,12 +121,6 @@ def render(
         Whether signals stand at (`x_mm`, `y_mm`) from the patch's middle, at their sub-pixel place, or in its middle.
     supersample
         Samples of a profile along a pixel's side.
-    lidc
-        The outlines that the signals of shape "lidc" name.
-
-    Returns
-    -------
-    Difference from the background, HU, shape `(n, n_pixels, n_pixels)`.
 
     Examples
     --------

@@ -34,7 +34,7 @@ def lumpy(
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid.
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     field_mm
         Side of the central square in which lumps are centred, mm.
     mean_lumps
@@ -43,10 +43,6 @@ def lumpy(
         Lowest and highest standard deviation of a lump, mm, drawn log-uniformly.
     lump_hu
         Standard deviation of the lumps' peak, HU.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU.
 
     References
     ----------
@@ -102,7 +98,7 @@ def positive_lumps(
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid.
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     lumps_per_mm2
         Mean density of the lumps, mm⁻².
     lump_sigma_mm
@@ -111,10 +107,6 @@ def positive_lumps(
         Peak of a lump, HU.
     level_hu
         What lies under the lumps, HU; the negative of the lumps' mean makes the field one of zero mean.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU.
 
     References
     ----------
@@ -164,7 +156,7 @@ def clustered_lumpy(
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid.
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     unit_mm
         A unit of `blobs`, mm: the scale of the texture.
     blobs
@@ -284,7 +276,7 @@ def power_law(
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid.
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     std_hu
         Standard deviation over the ensemble of a field, HU. Much of it is in waves longer than the field when β is
         high, so a single field varies less within itself.
