@@ -116,6 +116,13 @@ def test_a_lesion_is_redrawn_exactly_from_its_saved_truth():
     np.testing.assert_array_equal(*(render(v, n_pixels=24, pixel_mm=0.7, placed=True) for v in (s, again)))
 
 
+def test_the_blur_of_an_earlier_versions_trials_is_read_by_its_former_name():
+    s = drawn(n=3)
+    table = s.columns()
+    table["margin_mm"] = table.pop("blur_mm")
+    np.testing.assert_array_equal(Signals.from_columns(table).blur_mm, s.blur_mm)
+
+
 def test_h0_may_hold_a_signal_of_its_own():
     present = np.array([True, False, True, False])
     h1, h0 = drawn("spiculated", seed=1, n=4), drawn("disc", seed=2, n=4)
