@@ -60,8 +60,7 @@ class HotellingLedoitWolf(LinearObserver):
     from the residuals xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and
     b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
 
-    scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its
-    own; this observer keeps HU and shrinks what the classes share.
+    scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its own.
 
     Attributes
     ----------
