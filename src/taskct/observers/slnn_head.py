@@ -166,7 +166,7 @@ class SLNNHead(nn.Module):
         *,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logit of every trial.
+        """Logit of every trial, float32, shape `(n_trials,)`; higher means signal present.
 
         Parameters
         ----------
@@ -177,10 +177,6 @@ class SLNNHead(nn.Module):
         noise
             Standard normal values of the shape that `noise_shape` gives, in place of a draw; they are added in
             evaluation mode too.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -201,19 +197,15 @@ class SLNNHead(nn.Module):
     def test_statistic(
         self, images: NDArray[np.floating] | torch.Tensor, generator: torch.Generator | None = None
     ) -> NDArray[np.float64]:
-        """Test statistic of every trial, with the internal noise if there is any, whatever the mode.
+        """Test statistic of every trial, float64, `(n_trials,)`, with the internal noise if there is any, in any mode.
 
         Parameters
         ----------
         images
             Regions, HU, shape `(n_trials, height, width)`.
         generator
-            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed
-            it alike in every arm of a study, so that trial i meets the same noise.
-
-        Returns
-        -------
-        Test statistic, float64, shape `(n_trials,)`.
+            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed it
+            alike in every arm of a study, so that trial i meets the same noise.
 
         Raises
         ------
@@ -287,7 +279,7 @@ class GroupedHead(nn.Module):
         *,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logit of every trial, from the head of its group.
+        """Logit of every trial, float32, shape `(n_trials,)`, from the head of its group.
 
         Parameters
         ----------
@@ -295,10 +287,6 @@ class GroupedHead(nn.Module):
             As for `SLNNHead.forward`.
         group
             Whole numbers in [0, n_groups), int64, shape `(n_trials,)`.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -334,13 +322,7 @@ class GroupedHead(nn.Module):
         return statistic
 
     def check_group(self, group: torch.Tensor, n_trials: int) -> torch.Tensor:
-        """The groups of `n_trials` trials, once they are known to be right.
-
-        Raises
-        ------
-        ValueError
-            If the shape or type does not match, or a group has no head.
-        """
+        """The groups of `n_trials` trials; a ValueError if a shape or type does not match, or a group has no head."""
         if group.shape != (n_trials,) or group.dtype != torch.int64:
             raise ValueError(f"group must be int64 of shape ({n_trials},), not {group.dtype} {tuple(group.shape)}")
         if n_trials and (int(group.min()) < 0 or int(group.max()) >= len(self.heads)):
