@@ -17,9 +17,9 @@ from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority, why_no_margin
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.areas import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
 
 
@@ -172,7 +172,7 @@ def _margins(difference: DifferenceAUC, margin: float, confidence: float) -> tup
     alpha, df = (1.0 - confidence) / 2.0, difference.df_whole or math.inf
     std_error = math.sqrt(difference.interval_variance)
     return tuple(
-        test(difference.auc, std_error, margin=margin, alpha=alpha, df=df, limit=1.0)
+        test(difference.auc, std_error, noninferiority_margin=margin, alpha=alpha, df=df, limit=1.0)
         for test in (noninferiority, equivalence)
     )
 

@@ -11,13 +11,13 @@ from scipy.special import expit, logit
 
 from taskct.errors import UserError
 from taskct.metrics.intervals import check_confidence
+from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis
 from taskct.metrics.mrmc.basis import Basis, basis_of, even
 from taskct.metrics.mrmc.moments import MomentSums, by_class, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
 from taskct.metrics.mrmc.one_shot import contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
-from taskct.metrics.mrmc.results import DifferenceAUC, ModalityAUC, MRMCAnalysis
 from taskct.metrics.mrmc.usable import analysable, only_rated
 from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
+from taskct.metrics.mrmc.areas import IntervalFrom
 from taskct.metrics.mrmc.one_shot import Contrast
-from taskct.metrics.mrmc.results import IntervalFrom
 
 NOTHING = 1e-14
 """A variance below it is rounding; that of 10^6 cases is not."""

@@ -217,7 +217,7 @@ def obuchowski_rockette(
 
 
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
-    """Hillis' degrees of freedom.
+    """Hillis' degrees of freedom; infinite where the readers do not scatter.
 
     Parameters
     ----------
@@ -229,10 +229,6 @@ def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: in
         Readers, at least 2.
     n_modalities
         Modalities compared; 2 for a single modality too.
-
-    Returns
-    -------
-    Degrees of freedom; infinite where the readers do not scatter.
 
     References
     ----------
@@ -249,17 +245,9 @@ def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: in
 
 
 def u_statistic_covariances(sums: MomentSums) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unbiased covariances of the errors of two readers' AUCs in a fully crossed study.
+    """Unbiased covariances of the errors of two readers' AUCs in a fully crossed study of 2 readers or more.
 
-    Parameters
-    ----------
-    sums
-        From `moment_sums`; 2 readers or more.
-
-    Returns
-    -------
-    Means over readers for one reader with themselves, and over pairs of different ones; shapes
-    `(n_modalities, n_modalities)`.
+    Means over readers for one reader with themselves, and over pairs of different ones, `(n_modalities, n_modalities)`.
     """
     unbiased = distinct(sums.products) / distinct(sums.counts)
     same = sums.products[..., 3] / sums.counts[..., 3]
