@@ -12,7 +12,7 @@ from scipy.stats import f as f_distribution
 
 from taskct.errors import UserError
 from taskct.metrics.clustered import Clusters
-from taskct.metrics.intervals import check_confidence
+from taskct.metrics.intervals import check_confidence, two_sided_p
 from taskct.metrics.mrmc.moments import MomentSums, distinct, moment_sums
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.usable import only_rated
@@ -388,7 +388,6 @@ def _interval(estimate: float, null: float, variance: float, df: float, confiden
     """Interval, symmetric but for what no area and no difference can be, and p value of the null."""
     std_error = math.sqrt(max(variance, 0.0))
     half_width = float(t.isf((1.0 - confidence) / 2.0, df)) * std_error
-    p_value = 2.0 * float(t.sf(abs(estimate - null) / std_error, df)) if std_error > 0.0 else float(estimate == null)
     # An area lies in [0, 1] about its null of 0.5, a difference in [−1, 1] about 0.
     low, high = within_possible(estimate - null - half_width, estimate - null + half_width, limit=1.0 - null)
-    return ORInterval(estimate, std_error, df, null + low, null + high, p_value)
+    return ORInterval(estimate, std_error, df, null + low, null + high, two_sided_p(estimate - null, std_error, df))

@@ -100,18 +100,7 @@ class StudyPower:
 
 
 def design_variance(components: Components, design: Design) -> float:
-    """Variance of the reader-averaged AUC, or of the difference of AUCs, in a study.
-
-    Parameters
-    ----------
-    components
-        Of the AUC or of the difference.
-    design
-        Readers and cases.
-
-    Returns
-    -------
-    Variance; no unit.
+    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study.
 
     Examples
     --------
@@ -134,10 +123,8 @@ def design_df(components: Components, design: Design, *, method: DfMethod = "bdg
 
     Parameters
     ----------
-    components
-        Of the AUC or of the difference.
-    design
-        Readers and cases.
+    components, design
+        Of the AUC or of the difference; readers and cases.
     method
         `bdg` or `hillis`.
 
