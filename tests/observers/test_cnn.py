@@ -29,8 +29,8 @@ def variances():
 def test_reaches_the_ideal_auc_for_a_known_signal_in_gaussian_noise(make_task):
     task = make_task()
     observer = CNNObserver(seed=2).fit(*task.draw(10_000, seed=1))
-    # 0.01 of the issue and 4.5 standard errors (0.0026) of 20,000 test trials. An observer with a true loss of
-    # 0.005, which is what comes of 10,000 training trials, fails with probability below 1e-9.
+    # 0.01 that the observer may fall short, and 4.5 standard errors (0.0026) of 20,000 test trials. An observer with a
+    # true loss of 0.005, which is what comes of 10,000 training trials, fails with probability below 1e-9.
     assert abs(measured_auc(observer, *task.draw(20_000, seed=2)) - task.ideal_auc) < 0.01 + 0.012
 
 

@@ -159,7 +159,6 @@ def test_padding_below_air_counts_as_air(grid):
         ({"dose_fraction": 1.5}, "dose_fraction"),
         ({"seeds": [1]}, "seeds"),
         ({"i0": -1.0}, "i0"),
-        ({"starvation": "ignore"}, "starvation"),
     ],
 )
 def test_misuse_is_refused(grid, change, message):

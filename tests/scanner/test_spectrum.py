@@ -158,12 +158,11 @@ def test_the_correction_takes_the_cupping_of_water_away():
 
 def test_a_spectrum_of_one_energy_reproduces_the_monoenergetic_scan():
     one = Spectrum.monoenergetic(60.0)
-    mu = float(attenuation("water", 60.0))
     fbp = FBP(GEOMETRY, n_pixels=16, pixel_mm=10.0)
     scan = {"i0": 1e5, "dose_fraction": 0.5, "electronic_noise": 5.0, "reference": "noise-free", "seeds": [3]}
-    plain = acquire(mu * chords_mm(200.0), fbp, mu_water=mu, **scan)
+    plain = acquire(MU_WATER_PER_MM * chords_mm(200.0), fbp, **scan)
     measured = polychromatic_line_integral(chords_mm(200.0), None, one)
-    corrected = acquire(measured, fbp, correct=WaterCorrection(one, mu), mu_water=mu, **scan)
+    corrected = acquire(measured, fbp, correct=WaterCorrection(one), **scan)
     for image, other in zip(plain, corrected, strict=True):
         np.testing.assert_allclose(image, other, atol=0.05)
 
@@ -220,7 +219,7 @@ def test_no_energy_outside_the_tables_gets_the_value_at_their_rim(energy):
     with pytest.raises(UserError, match="10 to 150 keV"):
         attenuation("bone", np.array([60.0, energy]))
     with pytest.raises(UserError, match="10 to 150 keV"):
-        split_water_bone(torch.zeros(1), energy_kev=energy)
+        Spectrum.monoenergetic(energy)
     assert (attenuation("water", np.array([10.0, 150.0])) > 0).all()  # both ends belong to them
 
 

@@ -426,7 +426,7 @@ def test_the_network_is_tried_first() -> None:
 
 
 def test_arms() -> None:
-    """Every arm of DESIGN §4: what is compared, in the order of the report, each with a file of its own."""
+    """Every arm: what is compared, in the order of the report, each with a file of its own."""
     training = {
         "lambdas": [0.9, 0, 0.5],
         "head": "eye",

@@ -52,17 +52,15 @@ def test_the_run_folder_of_the_design(tiny_run: RunFolder) -> None:
     assert not [name for name in files_of(tiny_run.path) if "partial" in name or "tmp" in name]
 
 
-def named_in_readme() -> set[str]:
-    """The words in code type of the README's list of a run folder."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## What is in a run folder")[2].partition("\n## ")[0]
-    assert section
-    return set(re.findall(r"`([^`]+)`", section))
+def named_in_docs() -> set[str]:
+    """The words in code type of the documentation's list of a run folder."""
+    text = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    return set(re.findall(r"`([^`]+)`", text))
 
 
-def test_the_readme_names_every_file_that_a_run_writes(tiny_run: RunFolder, tmp_path: Path) -> None:
+def test_the_documentation_names_every_file_that_a_run_writes(tiny_run: RunFolder, tmp_path: Path) -> None:
     """Every entry of the folder, and in its folders of arms and stages every ending."""
-    known = named_in_readme()
+    known = named_in_docs()
     # What is there only while a run lasts, or when a training went wrong.
     passing = {FAILURES, "trials.partial/", "training/", ".last-good.safetensors", ".progress", "tensorboard/"}
     entries = {entry.name + ("/" if entry.is_dir() else "") for entry in tiny_run.path.iterdir()}
@@ -89,7 +87,7 @@ def test_the_splits_share_no_background(tiny_run: RunFolder) -> None:
 
 
 def test_the_schema_of_the_summary(tiny_run: RunFolder) -> None:
-    """DESIGN §7, key by key."""
+    """Key by key."""
     content = summary(tiny_run)
     assert list(content) == ["schema", "study", "n_test", "arms", "paired"]
     assert (content["schema"], content["study"], content["n_test"]) == (1, "tiny", {"present": 20, "absent": 20})

@@ -18,7 +18,7 @@ class Check:
     expected: float | None = None
     """The closed form or the law, where it is one number."""
     basis: str = ""
-    """Where the bounds come from: a standard error, a rounding, the issue's requirement."""
+    """Where the bounds come from: a standard error, a rounding, a requirement."""
 
     @property
     def passes(self) -> bool:

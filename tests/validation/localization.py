@@ -15,7 +15,7 @@ from taskct.observers.prewhitening import PWMF
 from taskct.observers.scanning import Scanning
 from validation.check import Check
 
-COVERAGE = "required by the issue"
+COVERAGE = "required: 95 % ± 1.5 %"
 
 
 def m_alternatives(d: float, m: int) -> tuple[float, float, float]:

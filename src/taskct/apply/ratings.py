@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from taskct.errors import UserError
+from taskct.files import read_truth_value
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.metrics.mrmc.ratings import Ratings
 
@@ -175,7 +176,7 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
                 known[name] = None
                 if name != observer:
                     continue
-                key, present = (row["arm"], row["seed"], row["trial"]), {"1": True, "0": False}[row["signal_present"]]
+                key, present = (row["arm"], row["seed"], row["trial"]), read_truth_value(row["signal_present"])
                 value = float(row["test_statistic"])
                 if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
                     raise ValueError("a test statistic that stands twice, is not finite, or has another truth")

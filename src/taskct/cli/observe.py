@@ -8,8 +8,8 @@ import typer
 
 from taskct.apply.observe import Eye, Known, Mode, Plan, Task, observe
 from taskct.apply.observe.cases import CaseFrom
-from taskct.apply.observe.files import read_covariance, read_signal, write_observation
-from taskct.apply.observe.inputs import Sources, read_inputs
+from taskct.apply.observe.inputs import Sources, read_covariance, read_inputs, read_signal
+from taskct.apply.observe.observation import write_observation
 from taskct.apply.observe.pairing import PairBy
 from taskct.cli.app import app
 from taskct.cli.observation import print_observation, roc_curves

@@ -90,7 +90,7 @@ class ProfileSettings(Section):
     )
     diameter_mm: PositiveRange = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
     diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
-    margin_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
+    blur_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
     aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(ordered)] = setting(
         (1.0, 1.0), "minor over major axis; gaussian, nodule, ellipsoid, lobulated, spiculated"
     )
@@ -109,7 +109,7 @@ class ProfileSettings(Section):
 class SignalSettings(ProfileSettings):
     """What may have to be found (H1)."""
 
-    preset: str | None = setting(None, f"sets shape, size, contrast and margin of a lesion: {', '.join(LESIONS)}")
+    preset: str | None = setting(None, f"sets shape, size, contrast and blur of a lesion: {', '.join(LESIONS)}")
     site: Literal["square", "disc", "list", "organ"] = setting(
         "square", "where its centre lies: about the region's centre, at signal.sites_mm, or inside an organ"
     )
@@ -137,7 +137,9 @@ class AbsentSignalSettings(ProfileSettings):
 class ScannerSettings(Section):
     """How the object is imaged: a circular scan and filtered backprojection."""
 
-    model: str | None = setting(None, f"sets detector, distances, bins, pitch, offset and views: {', '.join(SCANNERS)}")
+    preset: str | None = setting(
+        None, f"sets detector, distances, bins, pitch, offset and views: {', '.join(SCANNERS)}"
+    )
     detector: Literal["flat", "curved", "parallel"] = setting("flat", "shape of the detector")
     source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
     source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")

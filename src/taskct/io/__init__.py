@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from taskct.io.ratings_files import read_ratings_csv as read_ratings_csv
     from taskct.io.ratings_files import write_imrmc as write_imrmc
     from taskct.io.ratings_files import write_ratings_csv as write_ratings_csv
+    from taskct.io.read_volumes import read_label_volumes as read_label_volumes
+    from taskct.io.read_volumes import read_paired_volumes as read_paired_volumes
+    from taskct.io.read_volumes import read_volumes as read_volumes
     from taskct.io.truth_table import Truth as Truth
     from taskct.io.truth_table import read_truth as read_truth
     from taskct.io.volume import Volume as Volume
-    from taskct.io.volumes import read_label_volumes as read_label_volumes
-    from taskct.io.volumes import read_paired_volumes as read_paired_volumes
-    from taskct.io.volumes import read_volumes as read_volumes
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -41,6 +41,6 @@ else:
             "ratings_files": ["read_imrmc", "read_ratings_csv", "write_imrmc", "write_ratings_csv"],
             "truth_table": ["Truth", "read_truth"],
             "volume": ["Volume"],
-            "volumes": ["read_label_volumes", "read_paired_volumes", "read_volumes"],
+            "read_volumes": ["read_label_volumes", "read_paired_volumes", "read_volumes"],
         },
     )

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from taskct.errors import UserError
+from taskct.files import read_truth_value, whole_file
 from taskct.metrics.mrmc.ratings import Ratings
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
 _COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
 _TRUTH_READERS = ("-1", "truth")
-_TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
 
 
@@ -128,7 +128,7 @@ def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
     ]
     truth = (f"-1,{case},0,{int(present)}" for case, present in zip(ratings.cases, ratings.signal_present, strict=True))
     rows = (f"{reader},{case},{modality},{score!r}" for reader, case, modality, _, score in _each(ratings))
-    _write_whole(path, [*header, *truth, *rows])
+    _write_lines(path, [*header, *truth, *rows])
 
 
 def read_ratings_csv(path: Path) -> Ratings:
@@ -187,7 +187,7 @@ def write_ratings_csv(path: Path, ratings: Ratings) -> None:
         f"{reader},{case},{modality},{int(present)},{score!r}"
         for reader, case, modality, present, score in _each(ratings)
     )
-    _write_whole(path, [",".join(_COLUMNS), *rows])
+    _write_lines(path, [",".join(_COLUMNS), *rows])
 
 
 @dataclass
@@ -203,9 +203,11 @@ class _Table:
     def add_truth(self, line: int, case: str, text: str, *, again: bool = False) -> None:
         """Take the truth of a case; with `again` it may be repeated if it is the same."""
         self._check_named(line, case=case)
-        present = _TRUTH.get(text.lower())
-        if present is None:
-            raise self._error(line, f"the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)")
+        try:
+            present = read_truth_value(text)
+        except ValueError:
+            message = f"the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)"
+            raise self._error(line, message) from None
         if case in self.truth:
             earlier, at = self.truth[case]
             if not again:
@@ -307,14 +309,9 @@ def _check_names(ratings: Ratings) -> None:
                 raise UserError(f"the reader {name!r} cannot be written: in these files it stands for the truth")
 
 
-def _write_whole(path: Path, lines: Iterable[str]) -> None:
-    """Write to a file beside it, then replace."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        partial.replace(path)
+        with whole_file(Path(path)) as partial:
+            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); give a file in a folder that exists") from error

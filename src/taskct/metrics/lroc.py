@@ -193,7 +193,8 @@ def lroc_area(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], c
 
     References
     ----------
-    .. [1] Swensson, Med. Phys. 23, 1709 (1996).  .. [2] Popescu, Med. Phys. 34, 1556 (2007).
+    .. [1] Swensson, Med. Phys. 23, 1709 (1996).
+    .. [2] Popescu, Med. Phys. 34, 1556 (2007).
 
     Examples
     --------

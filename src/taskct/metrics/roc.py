@@ -118,8 +118,9 @@ def roc_curve(
     t_present, t_absent
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
 
-    Returns ------- False-positive fraction and true-positive fraction, each of shape `(n_thresholds + 1,)`,
-    from (0, 0) to (1, 1).
+    Returns
+    -------
+    False-positive fraction and true-positive fraction, each of shape `(n_thresholds + 1,)`, from (0, 0) to (1, 1).
 
     Raises
     ------
@@ -242,11 +243,11 @@ def paired_delong(
         If there are not two methods, a class has fewer than 2 trials, a value is not finite or `confidence`
         is out of range.
 
-    Notes ----- It covers the choice of test trials for two given, trained methods; what another training
-    would change it does not cover. Where the variance is 0 the interval is a single point, and the p-value is
-    1 without a difference, 0 with one. That is right for methods that rank the trials alike. Two methods that
-    both reach an AUC of 1 give the same, but there it only says that these trials are too easy to tell them
-    apart.
+    Notes
+    -----
+    The interval covers the choice of test trials for two given, trained methods, not the choice of their training.
+    Where the variance is 0 it is a single point, and the p-value is 1 without a difference, 0 with one. That is right
+    for methods that rank the trials alike. For two methods with an AUC of 1 it says only that the trials are too easy.
 
     References
     ----------

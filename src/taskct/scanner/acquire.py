@@ -6,7 +6,7 @@ import torch
 
 from taskct.scanner.fbp import FBP
 from taskct.scanner.noise import add_noise
-from taskct.scanner.units import MU_WATER_PER_MM, mu_to_hu
+from taskct.scanner.units import mu_to_hu
 
 REFERENCES = ("noise-free", "normal-dose")
 REFERENCE_SEED_OFFSET = 2**64  # beyond every seed of a low-dose scan, so that the two scans never share their noise
@@ -21,9 +21,7 @@ def acquire(
     electronic_noise: float,
     reference: str,
     seeds: Sequence[int],
-    starvation: str = "smooth",
     correct: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    mu_water: float = MU_WATER_PER_MM,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scan at a fraction of the dose, and once more as the reference.
 
@@ -44,12 +42,8 @@ def acquire(
         "noise-free", or "normal-dose": an independent scan at full dose.
     seeds
         One seed a sinogram, in [0, 2⁶⁴); the normal-dose scan has noise of its own from the same seed.
-    starvation
-        What becomes of very low counts, see `taskct.scanner.noise.take_logarithm`.
     correct
         Applied to the line integrals of both scans after the logarithm, such as a `WaterCorrection`; None is nothing.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
 
     Returns
     -------
@@ -67,16 +61,10 @@ def acquire(
         raise ValueError(f"reference is {reference!r}, not one of {REFERENCES}")
 
     def reconstruct_hu(sinogram: torch.Tensor) -> torch.Tensor:
-        return mu_to_hu(fbp.reconstruct(sinogram if correct is None else correct(sinogram)), mu_water)
+        return mu_to_hu(fbp.reconstruct(sinogram if correct is None else correct(sinogram)))
 
     def scan(fraction: float, scan_seeds: Sequence[int]) -> torch.Tensor:
-        return add_noise(
-            line_integral,
-            i0=i0 * fraction,
-            electronic_noise=electronic_noise,
-            seeds=scan_seeds,
-            starvation=starvation,
-        )
+        return add_noise(line_integral, i0=i0 * fraction, electronic_noise=electronic_noise, seeds=scan_seeds)
 
     noisy = reconstruct_hu(scan(dose_fraction, seeds))
     if reference == "noise-free":

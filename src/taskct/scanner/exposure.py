@@ -12,6 +12,7 @@ from taskct.scanner.spectrum import Spectrum
 from taskct.scanner.units import MU_WATER_PER_MM
 
 STARVED_SHARE = 0.05  # of a pixel's variance; above it the first-order theory of its noise is not to be trusted
+ROI_SAMPLES = 6  # pixels along each side of the middle of an image
 
 
 def photons_per_ray(
@@ -73,9 +74,7 @@ def photons_per_ray(
     return mas / n_views * fluence * bin_mm * row_mm * efficiency * spectrum.counting_efficiency
 
 
-def bowtie_transmission(
-    geometry: ScanGeometry, *, diameter_mm: float, compensation: float = 0.5, mu_water: float = MU_WATER_PER_MM
-) -> torch.Tensor:
+def bowtie_transmission(geometry: ScanGeometry, *, diameter_mm: float, compensation: float = 0.5) -> torch.Tensor:
     """Compute how a bowtie filter weakens every bin's rays, relative to the one through the isocentre.
 
     The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than
@@ -90,8 +89,6 @@ def bowtie_transmission(
         Diameter of the cylinder, mm.
     compensation
         In [0, 1]: 0 is no filter, 1 makes the signal behind the cylinder the same in every bin.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
 
     Returns
     -------
@@ -114,7 +111,7 @@ def bowtie_transmission(
         )
     offset = torch.from_numpy(geometry.ray_offset_mm)
     chord = 2.0 * ((diameter_mm / 2.0) ** 2 - offset**2).clamp(min=0.0).sqrt()
-    return torch.exp(-mu_water * compensation * (diameter_mm - chord)).to(torch.float32)
+    return torch.exp(-MU_WATER_PER_MM * compensation * (diameter_mm - chord)).to(torch.float32)
 
 
 def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
@@ -155,7 +152,7 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
     return torch.softmax(strength * line_integral.amax(dim=-1), dim=-1) * line_integral.shape[-2]
 
 
-def middle_weights(fbp: FBP, *, roi_mm: float = 30.0, n_samples: int = 6) -> torch.Tensor:
+def middle_weights(fbp: FBP, *, roi_mm: float = 30.0) -> torch.Tensor:
     """Give weights whose noise is that of the pixels in the middle of an image, in the mean of their variances.
 
     One pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at
@@ -165,15 +162,15 @@ def middle_weights(fbp: FBP, *, roi_mm: float = 30.0, n_samples: int = 6) -> tor
     ----------
     fbp
         The reconstruction.
-    roi_mm, n_samples
-        Side of the square in the middle where the noise is meant, mm, and pixels sampled along it.
+    roi_mm
+        Side of the square in the middle where the noise is meant, mm.
 
     Returns
     -------
     Root of the mean squared `FBP.pixel_weights`, mm⁻¹, shape `(n_views, n_bins)`.
     """
     half = min(roi_mm / fbp.pixel_mm, fbp.n_pixels - 1.0) / 2.0
-    index = (fbp.n_pixels - 1) / 2.0 + torch.linspace(-half, half, n_samples, dtype=torch.float64)
+    index = (fbp.n_pixels - 1) / 2.0 + torch.linspace(-half, half, ROI_SAMPLES, dtype=torch.float64)
     pixels = [(int(row), int(column)) for row in index.round() for column in index.round()]
     mean = torch.stack([fbp.pixel_weights(*pixel).double() ** 2 for pixel in pixels]).mean(dim=0)
     return mean.sqrt()
@@ -185,7 +182,6 @@ def noise_hu(
     *,
     i0: float | torch.Tensor,
     electronic_noise: float,
-    mu_water: float = MU_WATER_PER_MM,
 ) -> float:
     """Predict the noise of a reconstructed pixel: √(Σ weights² × variance of the line integral).
 
@@ -200,8 +196,6 @@ def noise_hu(
         Unattenuated photons, a number or a tensor that broadcasts to `(n_views, n_bins)`.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
 
     Returns
     -------
@@ -209,7 +203,7 @@ def noise_hu(
     """
     p = line_integral.double()
     variance = line_integral_variance(p, i0=i0, electronic_noise=electronic_noise)
-    return float((weights.double() ** 2 * variance).sum().sqrt()) * 1000.0 / mu_water
+    return float((weights.double() ** 2 * variance).sum().sqrt()) * 1000.0 / MU_WATER_PER_MM
 
 
 def i0_for_noise(
@@ -219,7 +213,6 @@ def i0_for_noise(
     *,
     electronic_noise: float,
     relative: float | torch.Tensor = 1.0,
-    mu_water: float = MU_WATER_PER_MM,
 ) -> float:
     """Find the unattenuated photons per ray that give a pixel the wanted noise.
 
@@ -230,7 +223,7 @@ def i0_for_noise(
     ----------
     target_hu
         Wanted standard deviation, HU.
-    weights, line_integral, electronic_noise, mu_water
+    weights, line_integral, electronic_noise
         As for `noise_hu`.
     relative
         What `i0` is multiplied by in every ray, bowtie × tube current, a number or a tensor that broadcasts to
@@ -251,7 +244,7 @@ def i0_for_noise(
     # With N = i0·r and u = 1/i0 the variance is a·u + b·u²: a quadratic equation.
     squared = weights.double() ** 2
     reciprocal = torch.exp(line_integral.double()) / relative
-    wanted = (target_hu * mu_water / 1000.0) ** 2
+    wanted = (target_hu * MU_WATER_PER_MM / 1000.0) ** 2
     a = float((squared * reciprocal).sum())
     b = electronic_noise**2 * float((squared * reciprocal**2).sum())
     i0: float = (a + (a * a + 4.0 * b * wanted) ** 0.5) / (2.0 * wanted)

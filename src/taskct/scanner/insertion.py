@@ -20,7 +20,6 @@ def missing_noise(
     dose_fraction: float,
     electronic_noise: float,
     seeds: Sequence[int],
-    starvation: str = "smooth",
 ) -> torch.Tensor:
     """Draw the noise that a scan at full dose lacks to be one at a lower dose.
 
@@ -41,8 +40,6 @@ def missing_noise(
         Standard deviation of the readout noise in photon equivalents per ray; the same at every dose.
     seeds
         One seed a sinogram, `(n,)`, integers from 0 up, of any size.
-    starvation
-        As for `add_noise`.
 
     Returns
     -------
@@ -64,9 +61,7 @@ def missing_noise(
     """
     if not 0 < dose_fraction <= 1:
         raise ValueError(f"dose_fraction is {dose_fraction}, not in (0, 1]")
-    photons = check_noise_settings(
-        line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds, starvation=starvation
-    )
+    photons = check_noise_settings(line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds)
     if dose_fraction == 1:
         return torch.zeros_like(line_integral)
     d, readout = dose_fraction, electronic_noise**2
@@ -80,7 +75,6 @@ def missing_noise(
             (d * full + added.sqrt() * normal)[None],
             i0=d * unattenuated[None],
             electronic_noise=electronic_noise,
-            starvation=starvation,
             noise_share=(added / (d * full + readout))[None],
         )[0]
         return low - sinogram
@@ -101,8 +95,6 @@ def insert_noise(
     dose_fraction: float,
     electronic_noise: float,
     seeds: Sequence[int],
-    starvation: str = "smooth",
-    mu_water: float = MU_WATER_PER_MM,
 ) -> torch.Tensor:
     """Turn full-dose images into images at a fraction of the dose.
 
@@ -121,10 +113,8 @@ def insert_noise(
     i0
         Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`, or
         what gives one from the line integrals of some slices, such as a modulated tube current.
-    dose_fraction, electronic_noise, seeds, starvation
+    dose_fraction, electronic_noise, seeds
         As for `missing_noise`.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
 
     Returns
     -------
@@ -144,14 +134,13 @@ def insert_noise(
     noisy = torch.empty_like(image_hu)
     for start in range(0, len(image_hu), SLICES_AT_A_TIME):
         part = slice(start, start + SLICES_AT_A_TIME)
-        lines = projector.project(hu_to_mu(image_hu[part], mu_water).clamp(min=0.0))
+        lines = projector.project(hu_to_mu(image_hu[part]).clamp(min=0.0))
         noise = missing_noise(
             lines,
             i0=i0(lines) if callable(i0) else i0[part] if per_slice else i0,  # type: ignore[index]  # an array
             dose_fraction=dose_fraction,
             electronic_noise=electronic_noise,
             seeds=seeds[part],
-            starvation=starvation,
         )
-        noisy[part] = image_hu[part] + fbp.reconstruct(noise) * (1000.0 / mu_water)
+        noisy[part] = image_hu[part] + fbp.reconstruct(noise) * (1000.0 / MU_WATER_PER_MM)
     return noisy

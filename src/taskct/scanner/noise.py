@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-STARVATION = ("smooth", "floor")
 MIN_COUNTS = 1.0  # the logarithm needs a positive count
 GAUSSIAN_FROM = 50.0  # expected photons from which a Gaussian with the Poisson's first three moments is drawn
-STARVED = 0.2  # relative standard deviation of a count above which "smooth" smooths
+STARVED = 0.2  # relative standard deviation of a count above which its ray is starved
 THROUGH = 0.05  # line integral from which a ray counts as passing the object: 2.5 mm of water
 WINDOW = (3, 9)  # views and bins whose mean stands in for a starved ray's
 
@@ -70,24 +69,19 @@ def take_logarithm(
     *,
     i0: float | torch.Tensor,
     electronic_noise: float,
-    starvation: str = "smooth",
     noise_share: float | torch.Tensor = 1.0,
 ) -> torch.Tensor:
     """Turn counts into line integrals, with a way out for zero and negative counts.
 
     The logarithm of a noisy count is biased: of N photons with variance V = N + σ² it reads V/(2N²) too high, and a
-    count below zero has none. In an arms-down abdomen, this moves the liver by several HU. Two treatments:
+    count below zero has none. In an arms-down abdomen a floor under the counts moves the liver by several HU. Here
 
-    "smooth" (default)
-        1. The mean m around a ray comes from its `WINDOW`; the mean of a mean, m̄, tells how much that
-           flattens a slope, and m²/m̄ undoes it (exactly for an exponential slope).
-        2. The ray's own deviation from m is kept whole while its relative standard deviation √V/m is at most
-           `STARVED` (about 25 photons without readout noise), and scaled down to that above: starved rays are
-           smoothed, as scanners do, all others keep their noise.
-        3. V/(2m) of what is left is added before the logarithm, which takes its bias away to first order.
-    "floor"
-        Counts below `MIN_COUNTS` are raised to it and the plain logarithm is taken: simple, common in simulations,
-        and biased.
+    1. the mean m around a ray comes from its `WINDOW`; the mean of a mean, m̄, tells how much that flattens a slope,
+       and m²/m̄ undoes it (exactly for an exponential slope);
+    2. the ray's own deviation from m is kept whole while its relative standard deviation √V/m is at most `STARVED`
+       (about 25 photons without readout noise), and scaled down to that above: starved rays are smoothed, as scanners
+       do, all others keep their noise;
+    3. V/(2m) of what is left is added before the logarithm, which takes its bias away to first order.
 
     Parameters
     ----------
@@ -97,8 +91,6 @@ def take_logarithm(
         Unattenuated photons, a number or a tensor that broadcasts to `counts`.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-    starvation
-        One of `STARVATION`.
     noise_share
         Part of the variance V whose bias is taken away, in [0, 1], a number or like `counts`; below 1 where the rest
         was dealt with before.
@@ -114,8 +106,6 @@ def take_logarithm(
     .. [2] Jones, Linton and Nielsen, "A simple bias reduction method for density estimation", Biometrika 82, 327
        (1995): the multiplicative correction of step 1.
     """
-    if starvation == "floor":
-        return -torch.log(counts.clamp(min=MIN_COUNTS) / i0)
     readout = electronic_noise**2
     # √(m + σ²) = STARVED·m. A sinogram well above that has no starved ray: its counts are their own local mean.
     limit = (1.0 + (1.0 + 4.0 * STARVED**2 * readout) ** 0.5) / (2.0 * STARVED**2)
@@ -145,13 +135,10 @@ def check_noise_settings(
     i0: float | torch.Tensor,
     electronic_noise: float,
     seeds: Sequence[int],
-    starvation: str,
 ) -> torch.Tensor:
     """Raise ValueError unless the settings fit the sinograms; give `i0` as a tensor of their shape (without a copy)."""
     if len(seeds) != len(line_integral):
         raise ValueError(f"{len(seeds)} seeds for {len(line_integral)} sinograms")
-    if starvation not in STARVATION:
-        raise ValueError(f"starvation is {starvation!r}, not one of {STARVATION}")
     i0 = torch.as_tensor(i0, dtype=line_integral.dtype, device=line_integral.device)
     if not (i0.numel() == 0 or bool(i0.min() > 0)) or not electronic_noise >= 0:
         raise ValueError(f"i0 must be positive and electronic_noise not negative ({electronic_noise})")
@@ -167,7 +154,6 @@ def add_noise(
     i0: float | torch.Tensor,
     electronic_noise: float,
     seeds: Sequence[int],
-    starvation: str = "smooth",
 ) -> torch.Tensor:
     """Measure line integrals with Poisson and electronic noise.
 
@@ -184,8 +170,6 @@ def add_noise(
         Standard deviation of the readout noise in photon equivalents per ray.
     seeds
         One seed a sinogram, `(n,)`, integers from 0 up, of any size.
-    starvation
-        What becomes of zero, negative and very low counts, one of `STARVATION`: see `take_logarithm`.
 
     Returns
     -------
@@ -195,19 +179,16 @@ def add_noise(
     ------
     ValueError
         If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not
-        broadcast, `electronic_noise` is negative, or `starvation` is unknown.
+        broadcast, or `electronic_noise` is negative.
     """
-    photons = check_noise_settings(
-        line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds, starvation=starvation
-    )
+    photons = check_noise_settings(line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds)
 
     def measure(sinogram: torch.Tensor, unattenuated: torch.Tensor, seed: int) -> torch.Tensor:
         generator = random_generator(seed, sinogram.device)
         counts = draw_counts(
             unattenuated * torch.exp(-sinogram), electronic_noise=electronic_noise, generator=generator
         )
-        settings = {"i0": unattenuated[None], "electronic_noise": electronic_noise, "starvation": starvation}
-        return take_logarithm(counts[None], **settings)[0]  # type: ignore[arg-type]  # settings by name
+        return take_logarithm(counts[None], i0=unattenuated[None], electronic_noise=electronic_noise)[0]
 
     # A sinogram at a time stays in the cache, and drawing runs on one core a call; threads share the work. A lone one
     # would take twice as long as this one does: memory that is its own goes back to the system after every sinogram.

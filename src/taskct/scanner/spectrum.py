@@ -17,7 +17,7 @@ MATERIALS = ("water", "soft_tissue", "bone")
 SOFT_TISSUE_HU = 100.0  # up to here a pixel is water of some density; soft organs and muscle lie below
 REFERENCE_KEV = 60.0  # where units.MU_WATER_PER_MM belongs
 NEGLIGIBLE = 1e-6  # share of a spectrum's photons below which an energy is left out
-
+LONGEST_MM, MAP_POINTS = 1000.0, 8192  # path through water that the correction's map covers, and its points
 
 TABLE_KEV = (10.0, 150.0)
 """Range of the attenuation tables, keV."""
@@ -247,10 +247,6 @@ class WaterCorrection:
     ----------
     spectrum
         The tube's.
-    mu_water
-        Linear attenuation of water that the corrected line integrals refer to, mm⁻¹.
-    max_mm, n_points
-        Longest path through water covered, mm, and points of the map.
 
     Examples
     --------
@@ -260,19 +256,12 @@ class WaterCorrection:
     [100, 200]
     """
 
-    def __init__(
-        self,
-        spectrum: Spectrum,
-        mu_water: float = MU_WATER_PER_MM,
-        *,
-        max_mm: float = 1000.0,
-        n_points: int = 8192,
-    ) -> None:
-        water_mm = torch.linspace(0.0, max_mm, n_points, dtype=torch.float64)
+    def __init__(self, spectrum: Spectrum) -> None:
+        water_mm = torch.linspace(0.0, LONGEST_MM, MAP_POINTS, dtype=torch.float64)
         measured = polychromatic_line_integral(water_mm, None, spectrum).numpy()
-        grid = np.linspace(0.0, measured[-1], n_points)
+        grid = np.linspace(0.0, measured[-1], MAP_POINTS)
         self.step = float(grid[1])
-        self.table = torch.from_numpy(mu_water * np.interp(grid, measured, water_mm.numpy()))
+        self.table = torch.from_numpy(MU_WATER_PER_MM * np.interp(grid, measured, water_mm.numpy()))
 
     def _interval(self, line_integral: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Index of the point below, its value, and the rise to the next one."""
@@ -290,13 +279,11 @@ class WaterCorrection:
         return self._interval(line_integral)[2] / self.step
 
 
-def split_water_bone(
-    image_hu: torch.Tensor, *, soft_hu: float = SOFT_TISSUE_HU, energy_kev: float = REFERENCE_KEV
-) -> tuple[torch.Tensor, torch.Tensor]:
+def split_water_bone(image_hu: torch.Tensor, *, soft_hu: float = SOFT_TISSUE_HU) -> tuple[torch.Tensor, torch.Tensor]:
     """Split an image into water and cortical bone, whose projections are the paths in mm.
 
     Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of
-    tissue at `soft_hu` and bone; above, dense bone. At `energy_kev` both parts add up to the image. Iodine cannot be
+    tissue at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be
     told from bone: raise `soft_hu` above the vessels' HU where there is some.
 
     Parameters
@@ -305,8 +292,6 @@ def split_water_bone(
         Any shape, HU.
     soft_hu
         Densest soft tissue, HU.
-    energy_kev
-        Energy that the image's HU refer to.
 
     Returns
     -------
@@ -323,7 +308,7 @@ def split_water_bone(
     .. [1] Joseph and Spital, "A method for correcting bone induced artifacts in computed tomography scanners",
        J. Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a threshold; the mixture above it is ours.
     """
-    ratio = float(attenuation("bone", energy_kev) / attenuation("water", energy_kev))
+    ratio = float(attenuation("bone", REFERENCE_KEV) / attenuation("water", REFERENCE_KEV))
     soft = 1.0 + soft_hu / 1000.0
     if not 0.0 < soft < ratio:
         raise ValueError(f"soft_hu is {soft_hu}, not between −1000 and {1000 * (ratio - 1):.0f} HU (cortical bone)")

@@ -66,7 +66,7 @@ def _scan(settings: Settings) -> str:
     else:
         dose = f"{dose}, which is {setting_text(s.noise_hu)} HU in {setting_text(s.noise_body_mm)} mm of water"
     parts = [
-        f"{s.model}: {beam[s.detector]}" if s.model else beam[s.detector].capitalize(),
+        f"{s.preset}: {beam[s.detector]}" if s.preset else beam[s.detector].capitalize(),
         "short scan" if s.scan == "short" else "full turn",
         f"{s.n_views} views a turn of {s.n_bins} bins",
         f"{s.kvp} kV spectrum with water beam-hardening correction" if s.energy == "poly" else "",

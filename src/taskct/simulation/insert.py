@@ -76,7 +76,7 @@ def project_signals(
     """
     lines = torch.zeros(len(signals), geometry.n_views, geometry.n_bins, device=device)
     name = np.array(SHAPES)[signals.shape]
-    closed = (signals.margin_mm == 0) & ~(np.isin(name, SOLID) & (slice_mm > 0))
+    closed = (signals.blur_mm == 0) & ~(np.isin(name, SOLID) & (slice_mm > 0))
     groups = {
         "even": closed & np.isin(name, FLAT),
         "nodule": closed & (name == "nodule"),

@@ -123,7 +123,7 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses
     noise, contrast = float(difference.std()), np.abs(trials.truth["contrast_hu"])
     counts = ", ".join(f"{name} {plan.n_trials:,}" for name, plan in maker.plans.items())
     images = ", ".join(f"{name} {source.n_images:,}" for name, source in maker.sources.items())
-    group = maker.sources[LOOK].group_name
+    group = maker.sources[LOOK].case_kind
     images += f" {'slices' if group == 'patients' else group}, {group} kept apart"
     side = settings.trials.region_pixels + 2 * trials.margin
     scan: tuple[tuple[str, str], ...] = ()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.io.nifti import ORGANS, organ_mask
+from taskct.io.read_volumes import read_label_volumes, read_paired_volumes, read_volumes
 from taskct.io.volume import Volume
-from taskct.io.volumes import read_label_volumes, read_paired_volumes, read_volumes
 from taskct.tasks.backgrounds import (
     Abdomen,
     Background,
@@ -41,7 +41,7 @@ class Source:
     background: Background
     n_objects: int
     """Objects to draw; the split's trials are shared out evenly among them."""
-    group_name: str
+    case_kind: str
     """What no two splits share: "phantoms", "slices" or "patients"."""
     n_images: int
     """Distinct phantoms or slices among the objects."""

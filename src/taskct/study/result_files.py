@@ -22,7 +22,7 @@ from taskct.study.resampling import unit_of
 from taskct.study.run_folder import RunFolder, ended
 from taskct.study.summary import over_seeds, quality_csv, scores_csv, summarize
 from taskct.study.tradeoff import trade_off
-from taskct.trials.store import read_group_name
+from taskct.trials.store import read_case_kind
 from taskct.trials.trials import SPLITS, Trials
 
 
@@ -122,7 +122,7 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
-        "group_name": read_group_name(run.trials),
+        "group_name": read_case_kind(run.trials),
         "resampling": unit_of(test).as_json(),
         "background_note": background_note(settings),
         "observer_notes": notes,

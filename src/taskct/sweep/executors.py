@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from taskct import __version__
 from taskct.errors import UserError
+from taskct.files import whole_file
 from taskct.machine import as_worker, n_cores, resolve_device, threads
 from taskct.progress import Progress
 from taskct.study.records import lock_path, log, progress_path
@@ -180,9 +181,8 @@ class ProgressFile:
         if now - self._told < TELL_EVERY_S:
             return
         self._told = now
-        partial = self.file.with_name(self.file.name + ".partial")
-        partial.write_text(f"{done} {total} {detail}", encoding="utf-8")
-        partial.replace(self.file)
+        with whole_file(self.file, durable=False) as partial:
+            partial.write_text(f"{done} {total} {detail}", encoding="utf-8")
 
 
 def read_progress(file: Path) -> tuple[int, int, str] | None:

@@ -75,7 +75,8 @@ def read_lidc_nodules(
 
     References
     ----------
-    .. [1] McNitt-Gray et al., Acad. Radiol. 14, 1464 (2007).  .. [2] Armato et al., Med. Phys. 38, 915 (2011).
+    .. [1] McNitt-Gray et al., Acad. Radiol. 14, 1464 (2007).
+    .. [2] Armato et al., Med. Phys. 38, 915 (2011).
     """
     wanted = {} if ratings is None else dict(ratings)
     unknown = [name for name in wanted if name not in RATINGS]

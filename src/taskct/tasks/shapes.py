@@ -1,7 +1,7 @@
 """Shapes: how a signal looks in the plane, area-averaged over pixels.
 
 Every signal is defined in the continuous plane. A disc, sphere, ellipsoid, lobulated, spiculated or LIDC signal fills
-an outline evenly; a Gaussian and a nodule fall off from the middle. A Gaussian of `margin_mm` then blurs all of them
+an outline evenly; a Gaussian and a nodule fall off from the middle. A Gaussian of `blur_mm` then blurs all of them
 alike. Along z a sphere and an ellipsoid end (see `slice_mm`); the others go on through the slice.
 """
 
@@ -91,7 +91,7 @@ def rim_radius_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.f
 def extent_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
     """Radius of the circle about the centre outside which nothing lies, mm, `(n,)`; Gaussian tails end at 4 σ."""
     rim = rim_radius_mm(signals, lidc=lidc)
-    return rim * np.where(_is(signals, "gaussian"), TAIL * 2.0 / FWHM, 1.0) + TAIL * signals.margin_mm
+    return rim * np.where(_is(signals, "gaussian"), TAIL * 2.0 / FWHM, 1.0) + TAIL * signals.blur_mm
 
 
 def patch_pixels(signals: Signals, *, pixel_mm: float, lidc: Lidc | None = None) -> int:
@@ -112,7 +112,7 @@ def render(
     """Draw signals as area averages over the pixels of a patch.
 
     What fills an outline is exact (of a polygon of `N_VERTICES` corners); a profile is sampled `supersample`² times a
-    pixel. A margin is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
+    pixel. A blur is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def render(
     [19.6]
     """
     images = np.empty((len(signals), n_pixels, n_pixels), dtype=np.float32)
-    pad = int(np.ceil(TAIL * signals.margin_mm.max(initial=0.0) / pixel_mm))  # the blur reaches in from outside
+    pad = int(np.ceil(TAIL * signals.blur_mm.max(initial=0.0) / pixel_mm))  # the blur reaches in from outside
     side = n_pixels + 2 * pad
     inside = slice(pad, pad + n_pixels)
     solid = _is(signals, "sphere", "ellipsoid") if slice_mm > 0 else np.zeros(len(signals), dtype=bool)
@@ -154,7 +154,7 @@ def render(
             unit[soft] = _profiles(signals[index[soft]], side, pixel_mm, slice_mm, placed, supersample)
         if even.any():
             unit[even] = _fillings(signals[index[even]], side, pixel_mm, placed, lidc)
-        blurred = _blur(unit, signals.margin_mm[index] / pixel_mm) if pad else unit
+        blurred = _blur(unit, signals.blur_mm[index] / pixel_mm) if pad else unit
         images[index] = signals.contrast_hu[index, None, None] * blurred[:, inside, inside]
     return images
 
@@ -299,7 +299,7 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
 
 
 def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> NDArray[np.float64]:
-    """Bound the contrast that is left after averaging over pixels and the slice and blurring the margin.
+    """Bound the contrast that is left after averaging over pixels and the slice and the blur.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.
     Returns
     -------
     The most that any pixel differs from the background, HU, shape `(n,)`, at least 0: what is spread over a pixel of
-    area A, or by a margin of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
+    area A, or by a blur of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
     """
     mass = np.pi / 4.0 * signals.diameter_mm**2
     mass = mass / np.where(_is(signals, "nodule"), signals.exponent + 1.0, 1.0)
@@ -321,7 +321,7 @@ def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.
         thin = _is(signals, "sphere", "ellipsoid")
         peak = np.where(thin, np.minimum(signals.diameter_mm / slice_mm, 1.0), peak)
         mass = np.where(thin, mass * np.minimum(2.0 / 3.0 * signals.diameter_mm / slice_mm, 1.0), mass)
-    spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.margin_mm**2)
+    spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.blur_mm**2)
     bound: NDArray[np.float64] = np.abs(signals.contrast_hu) * np.minimum(peak, mass / spread)
     return bound
 
@@ -355,5 +355,5 @@ def check_visible(
             f"{gone.mean():.0%} of the signals vanish at pixels of {pixel_mm:g} mm: one of "
             f"{signals.contrast_hu[worst]:.3g} HU and {signals.diameter_mm[worst]:.3g} mm keeps at most "
             f"{bound[worst]:.2g} HU, less than {min_hu:g} HU: raise signal.contrast_hu or signal.diameter_mm, or lower "
-            "signal.margin_mm or scanner.pixel_mm"
+            "signal.blur_mm or scanner.pixel_mm"
         )

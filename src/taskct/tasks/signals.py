@@ -19,7 +19,7 @@ _DEFAULTS = {
     "shape": 0.0,
     "x_mm": 0.0,
     "y_mm": 0.0,
-    "margin_mm": 0.0,
+    "blur_mm": 0.0,
     "aspect": 1.0,
     "angle_rad": 0.0,
     "exponent": 0.0,
@@ -45,8 +45,8 @@ class Signals:
     diameter_mm: NDArray[np.float64]
     """Diameter of the circle of the same area, mm, positive; of a Gaussian at half its maximum."""
     contrast_hu: NDArray[np.float64]
-    """Difference from the background at its peak, before the margin is blurred, HU."""
-    margin_mm: NDArray[np.float64]
+    """Difference from the background at its peak, before its blur, HU."""
+    blur_mm: NDArray[np.float64]
     """Standard deviation of the Gaussian that blurs it, mm; 0 is a sharp rim."""
     aspect: NDArray[np.float64]
     """Minor over major axis, in (0, 1]."""
@@ -92,6 +92,8 @@ class Signals:
         ('disc', [1.0])
         """
         n = len(columns["diameter_mm"])
+        if "margin_mm" in columns:  # as earlier versions named the blur
+            columns = {"blur_mm": columns["margin_mm"], **columns}
         whole = ("shape", "n_lobes", "outline")
         table = {
             field.name: np.asarray(
@@ -119,7 +121,7 @@ def draw_signals(
     shapes: Sequence[str],
     contrast_hu: tuple[float, float],
     diameter_mm: tuple[float, float],
-    margin_mm: tuple[float, float] = (0.0, 0.0),
+    blur_mm: tuple[float, float] = (0.0, 0.0),
     aspect: tuple[float, float] = (1.0, 1.0),
     angle_deg: tuple[float, float] = (0.0, 360.0),
     exponent: tuple[float, float] = (1.5, 1.5),
@@ -141,7 +143,7 @@ def draw_signals(
         Number of signals.
     shapes
         From `SHAPES`; each signal has one of them, all equally likely.
-    contrast_hu, diameter_mm, margin_mm, aspect, exponent, n_lobes, lobe_depth
+    contrast_hu, diameter_mm, blur_mm, aspect, exponent, n_lobes, lobe_depth
         Lowest and highest value; see `Signals`.
     angle_deg
         Lowest and highest direction, degrees.
@@ -162,9 +164,9 @@ def draw_signals(
     Examples
     --------
     >>> s = draw_signals(
-    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), margin_mm=(1, 1)
+    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), blur_mm=(1, 1)
     ... )
-    >>> s.diameter_mm.tolist(), s.margin_mm.tolist()
+    >>> s.diameter_mm.tolist(), s.blur_mm.tolist()
     ([5.0, 5.0, 5.0], [1.0, 1.0, 1.0])
     """
     unknown = [name for name in shapes if name not in SHAPES]
@@ -176,7 +178,7 @@ def draw_signals(
         raise UserError("the signal shape lidc needs outlines, and there are none: widen what is asked of LIDC")
     _check("contrast_hu", contrast_hu, -np.inf, np.inf)
     _check("diameter_mm", diameter_mm, np.nextafter(0.0, 1.0), np.inf)
-    _check("margin_mm", margin_mm, 0.0, np.inf)
+    _check("blur_mm", blur_mm, 0.0, np.inf)
     _check("aspect", aspect, 0.05, 1.0)
     _check("angle_deg", angle_deg, -np.inf, np.inf)
     _check("exponent", exponent, 0.0, 20.0)
@@ -196,7 +198,7 @@ def draw_signals(
         "shape": shape,
         "diameter_mm": diameter,
         "contrast_hu": rng.uniform(*contrast_hu, n),
-        "margin_mm": rng.uniform(*margin_mm, n),
+        "blur_mm": rng.uniform(*blur_mm, n),
         "aspect": only(STRETCHED, rng.uniform(*aspect, n), 1.0),
         "angle_rad": np.radians(rng.uniform(*angle_deg, n)),
         "exponent": only(["nodule"], rng.uniform(*exponent, n), 0.0),

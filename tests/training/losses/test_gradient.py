@@ -48,7 +48,7 @@ def terms(denoised: torch.Tensor, reference: torch.Tensor, present: torch.Tensor
 
 
 def hybrid(mse: torch.Tensor, bce: torch.Tensor, task_weight: float) -> torch.Tensor:
-    """L(λ) of DESIGN §4.3."""
+    """L(λ): both losses over their values before the fine-tuning, weighted by 1 − λ and λ."""
     return (1.0 - task_weight) * mse / MSE_PRE + task_weight * bce / math.log(2.0)
 
 

@@ -7,10 +7,10 @@ from taskct.lazy import lazy_names
 if TYPE_CHECKING:
     from taskct.apply.observe.measure import observe as observe
     from taskct.apply.observe.observation import Observation as Observation
-    from taskct.apply.observe.plan import Plan as Plan
     from taskct.apply.observe.readings import Eye as Eye
     from taskct.apply.observe.readings import Known as Known
     from taskct.apply.observe.task import Mode as Mode
+    from taskct.apply.observe.task import Plan as Plan
     from taskct.apply.observe.task import Task as Task
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -18,8 +18,7 @@ else:
         {
             "measure": ["observe"],
             "observation": ["Observation"],
-            "plan": ["Plan"],
             "readings": ["Eye", "Known"],
-            "task": ["Mode", "Task"],
+            "task": ["Mode", "Plan", "Task"],
         },
     )

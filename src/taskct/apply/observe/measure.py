@@ -9,15 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import join_copies
-from taskct.apply.observe.comparison import compare
-from taskct.apply.observe.curves import learn
 from taskct.apply.observe.division import counts, divide, n_sets_allowed
 from taskct.apply.observe.observation import Observation, ObserverResult, Performance
-from taskct.apply.observe.performance import perform
-from taskct.apply.observe.plan import Plan
+from taskct.apply.observe.performance import compare, learn, perform
 from taskct.apply.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
 from taskct.apply.observe.remarks import of_readings, one_set_only, which_way
-from taskct.apply.observe.task import Task
+from taskct.apply.observe.task import Plan, Task
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference

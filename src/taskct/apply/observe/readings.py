@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taskct.apply.observe.division import divide_trials
 from taskct.apply.observe.task import Task
-from taskct.apply.observe.trial_split import divide_trials
 from taskct.errors import UserError
 from taskct.metrics.scores import check_scores
 from taskct.observers import (

@@ -50,19 +50,12 @@ def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]
     return volumes
 
 
-def read_paired_volumes(
-    folder: Path,
-    *,
-    organs_path: Path | None = None,
-    low: str | None = None,
-    normal: str | None = None,
-    common_slices: bool = False,
-) -> list[Pair]:
+def read_paired_volumes(folder: Path, *, organs_path: Path | None = None) -> list[Pair]:
     """Read paired series, as :func:`~taskct.io.paired.read_paired`, with organ labels on both.
 
     Parameters
     ----------
-    folder, low, normal, common_slices
+    folder
         As for :func:`~taskct.io.paired.read_paired`.
     organs_path
         A NIfTI file of labels on the grid of the pair's slices; for several pairs, a folder with a file for each,
@@ -77,10 +70,10 @@ def read_paired_volumes(
     UserError
         As the readers; if labels are missing.
     """
-    pairs = read_paired(folder, low=low, normal=normal, common_slices=common_slices)
+    pairs = read_paired(folder)
     if organs_path is None:
         return pairs
-    normals = [normal_folder for _, normal_folder in find_pairs(folder, low=low, normal=normal)]
+    normals = [normal_folder for _, normal_folder in find_pairs(folder)]
     files = _label_files(Path(organs_path), normals, below=Path(folder))
     return [
         Pair(_with_labels(pair.low, file), _with_labels(pair.normal, file))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from taskct.apply.observe.trial_split import divide_trials
+from taskct.apply.observe.division import divide_trials
 from taskct.errors import UserError
 
 
