@@ -1,6 +1,7 @@
 """The contract of an observer, and the checks of what goes into one."""
 
 import copy
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,6 +17,15 @@ from taskct.errors import UserError
 
 class Observer(ABC):
     """A numerical observer: hyper-parameters in `__init__`, learned state in attributes that end in `_`."""
+
+    def __repr__(self) -> str:
+        told = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters if hasattr(self, name)}
+        parts = [
+            f"{name}={f'array{value.shape}' if isinstance(value, np.ndarray) else repr(value)}"
+            for name, value in told.items()
+        ]
+        fitted = ", fitted" if any(name.endswith("_") for name in vars(self)) else ""
+        return f"{type(self).__name__}({', '.join(parts)}){fitted}"
 
     @abstractmethod
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
