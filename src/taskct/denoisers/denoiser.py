@@ -97,6 +97,11 @@ class Denoiser(nn.Module):
         image: torch.Tensor = output[:, 0].float() * self.scale_hu + self.offset_hu
         return image
 
+    def extra_repr(self) -> str:
+        """What `repr` says of it beside its layers."""
+        padded = f", size_multiple={self.size_multiple}" if self.size_multiple > 1 else ""
+        return f"offset_hu={self.offset_hu:.4g}, scale_hu={self.scale_hu:.4g}{padded}"
+
 
 def own_words(error: Exception) -> str:
     """What a library says, on one line and not too long."""

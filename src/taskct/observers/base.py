@@ -1,6 +1,7 @@
 """The contract of an observer, and the checks of what goes into one."""
 
 import copy
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,6 +26,15 @@ class Observer(ABC):
     def checked(cls, name: str, value: float) -> float:
         """A hyper-parameter, once it is known to lie in its range; a `UserError` says what is allowed."""
         return cls.ranges[name].check(name, value)
+
+    def __repr__(self) -> str:
+        told = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters if hasattr(self, name)}
+        parts = [
+            f"{name}={f'array{value.shape}' if isinstance(value, np.ndarray) else repr(value)}"
+            for name, value in told.items()
+        ]
+        fitted = ", fitted" if any(name.endswith("_") for name in vars(self)) else ""
+        return f"{type(self).__name__}({', '.join(parts)}){fitted}"
 
     @abstractmethod
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:

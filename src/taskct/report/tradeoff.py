@@ -31,7 +31,7 @@ def tradeoff_figure(run: Run) -> Figure:
         axes = figure.subplots(len(observers), 2, squeeze=False, sharey="row")
         for row, observer in zip(axes, observers, strict=True):
             for ax, measure in zip(row, ("rmse_hu", "ssim"), strict=True):
-                _tradeoff_axes(ax, run, observer, measure)
+                draw_tradeoff(ax, run, observer, measure)
             row[0].set_ylabel(f"AUC\n{observer_label(observer)}")
         axes[-1, 0].set_xlabel("RMSE (HU); left is better")
         axes[-1, 1].set_xlabel("SSIM; right is better")
@@ -43,7 +43,8 @@ def tradeoff_figure(run: Run) -> Figure:
     return figure
 
 
-def _tradeoff_axes(ax: Axes, run: Run, observer: str, measure: str) -> None:
+def draw_tradeoff(ax: Axes, run: Run, observer: str, measure: str) -> None:
+    """Draw one observer's AUC against "rmse_hu" or "ssim" of every arm that it was read on, all seeds."""
     for seed in run.seeds:
         opacity = 1.0 if seed == run.seed else 0.35
         series = _series(run, observer, seed)

@@ -127,6 +127,7 @@ def concatenate(parts: list[Scanned]) -> Scanned:
             signal_present=np.concatenate([t.signal_present for t in trials]),
             truth={key: np.concatenate([t.truth[key] for t in trials]) for key in trials[0].truth},
             margin=trials[0].margin,
+            pixel_mm=trials[0].pixel_mm,
         ),
         objects_hu=np.concatenate([part.objects_hu for part in parts]),
         owner=np.concatenate([part.owner + int(k) for part, k in zip(parts, first, strict=True)]),

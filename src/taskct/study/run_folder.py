@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -139,7 +140,8 @@ class RunFolder:
 
     def read(self, split: str) -> Trials:
         """The trials of a split, see `read_trials`."""
-        return read_trials(self.trials, split, margin=self.settings.trials.margin_pixels)
+        trials = read_trials(self.trials, split, margin=self.settings.trials.margin_pixels)
+        return replace(trials, pixel_mm=self.settings.scanner.pixel_mm)
 
     def weights(self, stem: str) -> Path:
         """Weights of an arm."""
