@@ -113,7 +113,7 @@ def draw_result(rng, arm, test, common, gain, threshold_hu):
 
 def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_backgrounds=200):
     """Write the result files of a study whose trials are `N_CLASS` of each class on some backgrounds."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(11)
     run = RunFolder(path, study_settings(study, n_seeds), device=torch.device("cpu"))
     trials = draw_trials(rng, n_backgrounds)
     run.run_stage("simulate", lambda: write_trials(run.trials, trials, case_kind="slices"), [run.trials])
