@@ -131,7 +131,6 @@ def test_repeats_of_the_control_are_outside_the_holm_family(page, run_folder):
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("n", "shown"), [(19, False), (20, True)])
 def test_p_values_need_backgrounds(make_run, n, shown):
     page = Page(write_report(make_run(n_backgrounds=n)).read_text(encoding="utf-8"))
@@ -153,6 +152,7 @@ def test_a_handful_of_trials_with_backgrounds_of_their_own_has_no_p(make_run):
     assert "raises AUC over" not in words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_panel_shows_up_to_four_trials_of_each_class(make_run, monkeypatch):
     run = make_run()
     with np.load(run / "examples.npz") as file:
@@ -168,7 +168,6 @@ def test_panel_shows_up_to_four_trials_of_each_class(make_run, monkeypatch):
     assert shown == [[0, 1, 2, 3], [5, 6, 7, 8]]
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("monotone", "word"), [(True, "yes"), (False, "no")])
 def test_rmse_along_lambda(make_run, monotone, word):
@@ -219,6 +218,7 @@ def test_several_seeds_have_a_column(make_run):
     assert {row[1] for row in page.rows if row[0] == "λ = 0.9, α = 0.5" and len(row) == 9} == {"0", "1"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_templates_may_be_missing(make_run):
     run = make_run()
     with np.load(run / "examples.npz") as file:
@@ -309,7 +309,6 @@ def test_an_arm_may_lack_an_observer(make_run, missing):
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("n", "shown"), [(9, False), (200, True)])
 def test_p_of_retraining_goes_with_the_others(make_run, n, shown):
     run = make_run(n_seeds=2, n_backgrounds=n)
@@ -325,6 +324,7 @@ def test_p_of_retraining_goes_with_the_others(make_run, n, shown):
     assert "Obuchowski–Rockette, clustered covariance" in page.words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_group_without_an_interval_says_so(make_run):
     run = make_run()
     rows = [
