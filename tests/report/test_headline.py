@@ -208,11 +208,15 @@ def test_price_is_the_ratio_of_the_files(run_folder):
     )
 
 
-def test_paired_difference_of_mse_is_used_where_there_is_one(make_run):
+def test_paired_difference_of_mse_is_used(make_run):
     run = make_run()
-    row = {"arm": "mse", "versus": "low-dose", "observer": "ho_eye", "seed": 0, "p_value": 0.01}
-    row |= {"delta_auc": -0.05, "ci_low": -0.07, "ci_high": -0.03}
-    _edit(run, "summary.json", lambda s: s["paired"].append(row))
+
+    def change(summary):
+        for row in summary["paired"]:
+            if (row["arm"], row["versus"], row["observer"]) == ("mse", "low-dose", "ho_eye"):
+                row.update(delta_auc=-0.05, ci_low=-0.07, ci_high=-0.03)
+
+    _edit(run, "summary.json", change)
     assert "(loss: −0.050 [−0.070, −0.030])" in _text(headline(load_run(run)))
 
 
