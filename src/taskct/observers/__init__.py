@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taskct.observers.learning import learning_difference as learning_difference
     from taskct.observers.learning_law import expected_auc as expected_auc
     from taskct.observers.learning_trials import LabelledTrials as LabelledTrials
+    from taskct.observers.lumpy_ideal import LumpyImages as LumpyImages
     from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
     from taskct.observers.nonprewhitening import NPW as NPW
     from taskct.observers.nonprewhitening import NPWE as NPWE
@@ -49,7 +50,7 @@ else:
             "learning": ["LearningCurve", "LearningDifference", "learning_curve", "learning_difference"],
             "learning_law": ["expected_auc"],
             "learning_trials": ["LabelledTrials"],
-            "lumpy_ideal": ["lumpy_log_likelihood_ratio"],
+            "lumpy_ideal": ["LumpyImages", "lumpy_log_likelihood_ratio"],
             "nonprewhitening": ["NPW", "NPWE"],
             "prewhitening": ["PWMF"],
             "scanning": ["Scanning"],

@@ -165,7 +165,7 @@ class SLNNHead(nn.Module):
         *,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logit of every trial.
+        """Logit of every trial, float32, shape `(n_trials,)`; higher means signal present.
 
         Parameters
         ----------
@@ -176,10 +176,6 @@ class SLNNHead(nn.Module):
         noise
             Standard normal values of the shape that `noise_shape` gives, in place of a draw; they are added in
             evaluation mode too.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -200,19 +196,15 @@ class SLNNHead(nn.Module):
     def test_statistic(
         self, images: NDArray[np.floating] | torch.Tensor, generator: torch.Generator | None = None
     ) -> NDArray[np.float64]:
-        """Test statistic of every trial, with the internal noise if there is any, whatever the mode.
+        """Test statistic of every trial, float64, `(n_trials,)`, with the internal noise if there is any, in any mode.
 
         Parameters
         ----------
         images
             Regions, HU, shape `(n_trials, height, width)`.
         generator
-            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed
-            it alike in every arm of a study, so that trial i meets the same noise.
-
-        Returns
-        -------
-        Test statistic, float64, shape `(n_trials,)`.
+            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed it
+            alike in every arm of a study, so that trial i meets the same noise.
 
         Raises
         ------
