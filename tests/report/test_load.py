@@ -145,8 +145,8 @@ def test_scores_agree_with_the_file(run_folder):
     run = load_run(run_folder)
     rows = [line.split(",") for line in (run_folder / "scores.csv").read_text().splitlines()]
     wanted = [float(r[7]) for r in rows if r[0] == "lambda=0.9" and r[3:5] == ["slnn", "joint"] and r[6] == "1"]
-    np.testing.assert_array_equal(run.scores["lambda=0.9", 0, "slnn_joint"].t_present, wanted)
-    assert len(run.scores["lambda=0.9", 0, "slnn"].t_absent) == run.summary.n_test.absent
+    np.testing.assert_array_equal(run.scores["lambda=0.9", 0, "slnn_joint"].present, wanted)
+    assert len(run.scores["lambda=0.9", 0, "slnn"].absent) == run.summary.n_test.absent
 
 
 def test_empty_observer_counts_as_absent(make_run):

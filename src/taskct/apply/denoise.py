@@ -1,6 +1,6 @@
 """Apply a trained denoiser to a user's images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +10,86 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.blend import Blend
-from taskct.denoisers.denoiser import denoise
+from taskct.denoisers.denoiser import autocast
+from taskct.denoisers.denoiser import denoise as denoise_stack
 from taskct.denoisers.tiling import find_reach
 from taskct.errors import UserError
 from taskct.files import write_npy
-from taskct.io.dicom import read_series, read_slice
+from taskct.io.dicom import CTSeries, read_series, read_slice
 from taskct.io.dicom_write import check_free, write_series
 from taskct.io.image_stack import read_npy
+from taskct.machine import resolve_device
 from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
 from taskct.study.blend_file import load_blend
 from taskct.study.models import denoiser_of
 from taskct.training.checkpoints import load_weights, read_card
+from taskct.trials.trials import crop
+
+SLICE_PIXELS = 2**18
+"""Pixels that are denoised at a time, or those of one slice that has more."""
 
 
-def load_model(path: Path, *, alpha: float | None = None) -> tuple[nn.Module, str]:
-    """A trained denoiser, or a blend, and the precision it runs in, from its weights and card.
+class LoadedDenoiser(nn.Module):
+    """A trained denoiser of a run: HU in, HU out, in the precision that it was trained in.
+
+    Parameters
+    ----------
+    denoiser
+        Maps HU `(n, height, width)` to the same.
+    card
+        What its file says of it: `arm`, `seed`, `network`, `pixel_mm` and more.
+    """
+
+    def __init__(self, denoiser: nn.Module, card: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.card = dict(card)
+        self.eval()
+
+    @property
+    def dtype(self) -> str:
+        """The precision that it runs in, "bfloat16" or "float32"; images are float32 before and after."""
+        return str(self.card["dtype"])
+
+    @property
+    def alpha(self) -> float | None:
+        """α, the dial of a blend; None for one network."""
+        return self.denoiser.alpha if isinstance(self.denoiser, Blend) else None
+
+    def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
+        """Denoise images, HU, shape `(n, height, width)`, to float32 HU of the same shape."""
+        with autocast(image_hu.device, self.dtype):
+            output: torch.Tensor = self.denoiser(image_hu)
+        return output.float()
+
+    def __repr__(self) -> str:
+        n = sum(parameter.numel() for parameter in self.parameters())
+        name = self.card.get("arm") or self.card.get("task")
+        dial = "" if self.alpha is None else f" blended with its control, alpha={setting_text(self.alpha)}"
+        parts = (
+            f"{name}{dial}",
+            f"seed={self.card.get('seed')}",
+            f"{self.card['network']} of {n:,} weights",
+            self.dtype,
+        )
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoiser:
+    """A trained denoiser, or a blend, from its weights and card.
 
     Parameters
     ----------
     path
-        Weights of an arm, or of a blend.
+        Weights of an arm, `RUN/models/ARM.safetensors`, or of a blend.
     alpha
-        α: the share of the task in the blend. None is where a blend's dial stands, and 1 for an arm. Below 1 an arm
-        needs the control, λ = 0 of the same training seed, beside it.
+        α in [0, 1]: the share of the task in the blend. None is where a blend's dial stands, and 1 for an arm. Below 1
+        an arm needs the control, λ = 0 of the same training seed, beside it.
+
+    Returns
+    -------
+    A module in evaluation mode, on the CPU.
 
     Raises
     ------
@@ -41,6 +97,7 @@ def load_model(path: Path, *, alpha: float | None = None) -> tuple[nn.Module, st
         If the weights or the card are missing, broken, or do not fit each other, α is out of range, or there is no
         control to blend with.
     """
+    path = Path(path)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
     card = read_card(path)
@@ -52,13 +109,88 @@ def load_model(path: Path, *, alpha: float | None = None) -> tuple[nn.Module, st
     if card.get("stage") == "blend":
         blend = load_blend(path, card)
         blend.alpha = blend.alpha if alpha is None else alpha
-        return blend, str(card["dtype"])
+        return LoadedDenoiser(blend, card)
     denoiser = denoiser_of(card)
     load_weights(path, {"denoiser": denoiser})
     if alpha is None or alpha == 1.0:
-        return denoiser, str(card["dtype"])
-    control, _ = load_model(control_of(path, card))
-    return Blend(control, denoiser, alpha=alpha), str(card["dtype"])
+        return LoadedDenoiser(denoiser, card)
+    control = load_denoiser(control_of(path, card)).denoiser
+    return LoadedDenoiser(Blend(control, denoiser, alpha=alpha), card)
+
+
+def denoise(
+    denoiser: nn.Module,
+    images: NDArray[np.generic] | CTSeries,
+    *,
+    margin: int = 0,
+    tile: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Denoise images, or a CT series.
+
+    Parameters
+    ----------
+    denoiser
+        Maps HU `(n, height, width)` to the same, as `load_denoiser` gives it. A module of another kind runs in float32.
+    images
+        HU, shape `(n, height, width)` or `(height, width)`; or a series as `read_series` gives it, whose padding stays
+        as it is.
+    margin
+        Pixels to cut from each side of the result, as `Trials.margin`.
+    tile
+        Side of the pieces in which slices are denoised when memory is short, at least 16 pixels; the result is the
+        same. None is whole slices.
+    device
+        Where to run, "cpu", "cuda" or "auto"; the denoiser goes there. None is where it is.
+    progress
+        Called as (slices done, in all, nothing).
+
+    Returns
+    -------
+    HU, of the shape of the images less the margin.
+
+    Raises
+    ------
+    UserError
+        If the images have another shape, a tile is too small, or the denoiser cannot be run in tiles.
+    """
+    if tile is not None and tile < 16:
+        raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
+    if isinstance(images, CTSeries):
+        result = denoise(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
+        result[images.padding] = images.image_hu[images.padding]
+        return crop(result, margin)
+    images_hu = np.asarray(images)
+    if images_hu.ndim == 2:
+        image: NDArray[np.float32] = denoise(
+            denoiser, images_hu[None], margin=margin, tile=tile, device=device, progress=progress
+        )[0]
+        return image
+    if images_hu.ndim != 3 or not images_hu.size:
+        raise UserError(f"images of shape {images_hu.shape}: give (n, height, width) or (height, width), HU")
+    where = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
+    if device is not None:
+        where = resolve_device(str(device))
+        denoiser.to(where)
+    network, dtype = (
+        (denoiser.denoiser, denoiser.dtype) if isinstance(denoiser, LoadedDenoiser) else (denoiser, "float32")
+    )
+    reach = None
+    if tile is not None and tile < max(images_hu.shape[1:]):
+        # Once for all slices.
+        reach = find_reach(network, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(where))
+    step, parts = max(SLICE_PIXELS // images_hu[0].size, 1), []
+    for first in range(0, len(images_hu), step):
+        some = images_hu[first : first + step]
+        parts.append(
+            denoise_stack(
+                network, some, device=where, dtype=dtype, margin=margin, batch_size=step, tile=tile, reach=reach
+            )
+        )
+        if progress is not None:
+            progress(first + len(some), len(images_hu), "")
+    return np.concatenate(parts)
 
 
 def denoise_path(
@@ -83,7 +215,7 @@ def denoise_path(
         A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty, or for a single slice a
         file that ends in .dcm.
     alpha
-        α in [0, 1]: the result is (1 − α) · control + α · task, in HU; see `load_model`.
+        α in [0, 1]: the result is (1 − α) · control + α · task, in HU; see `load_denoiser`.
     tile
         Side of the pieces in which slices are denoised when memory is short, pixels; the result is the same.
     device
@@ -100,10 +232,7 @@ def denoise_path(
     UserError
         If the source cannot be read as CT, the target exists, α is out of range, or there is no control to blend with.
     """
-    if tile is not None and tile < 16:
-        raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
-    denoiser, dtype = load_model(model, alpha=alpha)
-    run = _Slices(denoiser.to(device), dtype, tile=tile, device=device, progress=progress)
+    denoiser = load_denoiser(model, alpha)
     if not source.exists():
         raise UserError(f"{source} does not exist: give a .npy file, a DICOM slice or a folder with a CT series")
     array = source.suffix == ".npy"
@@ -117,19 +246,16 @@ def denoise_path(
         )
         raise UserError(f"{wanted}, not {target.name}")
     if array:
-        images = read_npy(source)
-        result = run(images if images.ndim == 3 else images[None])
-        write_npy(target, result if images.ndim == 3 else result[0])
+        write_npy(target, denoise(denoiser, read_npy(source), tile=tile, device=device, progress=progress))
         return target
     check_free(target, single=not source.is_dir())
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
     # The network takes slices one by one, so a leaning stack does not matter.
     series = read_series(source, allow_tilt=True) if source.is_dir() else read_slice(source)
-    result = run(series.image_hu)
-    result[series.padding] = series.image_hu[series.padding]
+    result = denoise(denoiser, series, tile=tile, device=device, progress=progress)
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
-    blend = f" alpha={setting_text(denoiser.alpha)}" if isinstance(denoiser, Blend) else ""
+    blend = f" alpha={setting_text(denoiser.alpha)}" if denoiser.alpha is not None else ""
     write_series(result, series, target, description=f"taskct {name}"[: 64 - len(blend)] + blend)
     return target
 
@@ -152,33 +278,3 @@ def control_of(model: Path, card: dict[str, Any]) -> Path:
             "alpha at 1"
         )
     return control
-
-
-@dataclass
-class _Slices:
-    """Denoises stacks slice by slice, `(n, height, width)`, HU."""
-
-    denoiser: nn.Module
-    dtype: str
-    tile: int | None
-    device: torch.device | str
-    progress: Progress | None
-
-    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        reach = None
-        if self.tile is not None and self.tile < max(images.shape[1:]):
-            # Once for all slices.
-            reach = find_reach(self.denoiser, torch.from_numpy(np.array(images[0], dtype=np.float32)).to(self.device))
-        result = np.empty(images.shape, dtype=np.float32)
-        for index in range(len(images)):
-            (result[index],) = denoise(
-                self.denoiser,
-                images[index : index + 1],
-                device=self.device,
-                dtype=self.dtype,
-                tile=self.tile,
-                reach=reach,
-            )
-            if self.progress is not None:
-                self.progress(index + 1, len(images), "")
-        return result

@@ -21,7 +21,7 @@ from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.observer_registry import OBSERVERS, observers_needing
 from taskct.observers.eye import VIEWING_DISTANCE_MM
-from taskct.report.roc import draw_roc
+from taskct.report.figures import draw_roc
 
 
 def _names(observers: Iterable[str]) -> str:

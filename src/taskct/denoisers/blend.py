@@ -94,6 +94,10 @@ class Blend(nn.Module):
 
         return reused
 
+    def extra_repr(self) -> str:
+        """What `repr` says of it beside its layers."""
+        return f"alpha={self.alpha:g}"
+
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape."""
         if self.alpha in (0.0, 1.0):

@@ -97,6 +97,11 @@ class Denoiser(nn.Module):
         image: torch.Tensor = output[:, 0].float() * self.scale_hu + self.offset_hu
         return image
 
+    def extra_repr(self) -> str:
+        """What `repr` says of it beside its layers."""
+        padded = f", size_multiple={self.size_multiple}" if self.size_multiple > 1 else ""
+        return f"offset_hu={self.offset_hu:.4g}, scale_hu={self.scale_hu:.4g}{padded}"
+
 
 def own_words(error: Exception) -> str:
     """What a library says, on one line and not too long."""
@@ -217,13 +222,7 @@ def resolve_dtype(dtype: str, device: torch.device | str) -> str:
 
 
 def autocast(device: torch.device | str, dtype: str) -> contextlib.AbstractContextManager[object]:
-    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32", see `resolve_dtype`.
-
-    Raises
-    ------
-    ValueError
-        If `dtype` is none of "auto", "bfloat16" and "float32".
-    """
+    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32", see `resolve_dtype`."""
     if resolve_dtype(dtype, device) == "float32":
         return contextlib.nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from taskct.io.ratings_files import write_ratings_csv as write_ratings_csv
     from taskct.io.read_volumes import read_label_volumes as read_label_volumes
     from taskct.io.read_volumes import read_paired_volumes as read_paired_volumes
-    from taskct.io.read_volumes import read_volumes as read_volumes
     from taskct.io.truth_table import Truth as Truth
     from taskct.io.truth_table import read_truth as read_truth
     from taskct.io.volume import Volume as Volume
@@ -41,6 +40,6 @@ else:
             "ratings_files": ["read_imrmc", "read_ratings_csv", "write_imrmc", "write_ratings_csv"],
             "truth_table": ["Truth", "read_truth"],
             "volume": ["Volume"],
-            "read_volumes": ["read_label_volumes", "read_paired_volumes", "read_volumes"],
+            "read_volumes": ["read_label_volumes", "read_paired_volumes"],
         },
     )

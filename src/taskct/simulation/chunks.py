@@ -45,13 +45,6 @@ class Plan:
 def plan_split(n_trials: int, n_objects: int) -> Plan:
     """Share out a split's trials: every object has the same number, but for the last; a chunk holds whole objects.
 
-    Parameters
-    ----------
-    n_trials
-        Trials of the split.
-    n_objects
-        Objects that can be had, at least one.
-
     Returns
     -------
     Chunks of about `CHUNK_TRIALS` trials, or of one object that has more.
@@ -134,6 +127,7 @@ def concatenate(parts: list[Scanned]) -> Scanned:
             signal_present=np.concatenate([t.signal_present for t in trials]),
             truth={key: np.concatenate([t.truth[key] for t in trials]) for key in trials[0].truth},
             margin=trials[0].margin,
+            pixel_mm=trials[0].pixel_mm,
         ),
         objects_hu=np.concatenate([part.objects_hu for part in parts]),
         owner=np.concatenate([part.owner + int(k) for part, k in zip(parts, first, strict=True)]),

@@ -136,6 +136,7 @@ class Scanner:
             signal_present=present,
             truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
             margin=self.settings.trials.margin_pixels,
+            pixel_mm=self.settings.scanner.pixel_mm,
         )
         return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
 

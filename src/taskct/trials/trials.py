@@ -1,5 +1,6 @@
 """Trials: image pairs, their truth and their split."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +40,8 @@ class Trials:
     """A column of length `n` for every name in `TRUTH`, and maybe more; offsets are from the region's centre."""
     margin: int = 0
     """Pixels around the region, on each side of every image, that a denoiser sees and no figure counts."""
+    pixel_mm: float | None = None
+    """Side of a pixel, mm; None where nobody said."""
 
     def __len__(self) -> int:
         return len(self.signal_present)
@@ -52,6 +55,46 @@ class Trials:
             raise ValueError(f"the truth table lacks {sorted(missing)}")
         if not 0 <= 2 * self.margin < min(self.noisy.shape[1:]):
             raise ValueError(f"margin is {self.margin}; images of {self.noisy.shape[1:]} pixels must keep a region")
+
+    def __repr__(self) -> str:
+        rows, columns = self.noisy.shape[1:]
+        size = f"{rows}×{columns} pixels" + ("" if self.pixel_mm is None else f" of {self.pixel_mm:g} mm")
+        n_present = int(np.count_nonzero(self.signal_present))
+        share = f", {n_present / len(self):.0%} with the signal" if len(self) else ""
+        n_cases = len(np.unique(self.truth["case"]))
+        return f"Trials({len(self)} of {size}, margin {self.margin}{share}, {n_cases} backgrounds)"
+
+    def plot(
+        self,
+        which: int | Sequence[int] = 4,
+        *,
+        images: Mapping[str, NDArray[np.floating]] | None = None,
+        window_hu: tuple[float, float] | None = None,
+    ) -> "NDArray[np.object_]":
+        """Show trials: a row for each, with its reference, its low-dose image, and other images of it.
+
+        Parameters
+        ----------
+        which
+            How many to show, half of them with the signal; or the numbers of some.
+        images
+            Other images of the same trials by title, such as denoised ones, HU: `(n, height, width)`, with or without
+            the margin.
+        window_hu
+            Centre and width of the display window, HU. None fits it to the low-dose images.
+
+        Returns
+        -------
+        Matplotlib axes, one row a trial and one column a kind of image. A ring marks the place of a signal.
+
+        Raises
+        ------
+        UserError
+            If a trial does not exist, or other images have another shape.
+        """
+        from taskct.trials.plot import plot_trials  # here, since it loads matplotlib
+
+        return plot_trials(self, which, images={} if images is None else images, window_hu=window_hu)
 
     @property
     def noisy_regions(self) -> NDArray[np.float32]:
@@ -72,6 +115,7 @@ def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
         signal_present=trials.signal_present[which],
         truth={name: column[which] for name, column in trials.truth.items()},
         margin=trials.margin,
+        pixel_mm=trials.pixel_mm,
     )
 
 

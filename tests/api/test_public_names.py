@@ -1,0 +1,127 @@
+"""What taskct and its rooms offer: the list; each name is documented, and nothing is imported before it is used."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import taskct
+
+ROOT = Path(taskct.__file__).parent
+
+FACE = """
+Trials UserError auc denoise load_denoiser make_observer open_run plot_roc read_series read_study simulate write_series
+"""
+
+ROOMS = {
+    "apply.observe": "Eye Known Mode Observation Plan Task observe",
+    "config": """
+        ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
+        read_preset settings_named to_yaml tree_of unit_of without_effect
+    """,
+    "denoisers": """
+        Blend CLASSICAL ContextCNN Denoiser DnCNN NETWORKS REDCNN Reach ResidualCNN ResidualUNet Response denoise
+        filter_bilateral filter_images find_reach make_network measure_response minimize_total_variation
+        receptive_radius tune
+    """,
+    "io": """
+        CTSeries ImageStack Pair Truth Volume organ_mask read_images read_imrmc read_label_map read_label_volume
+        read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes read_ratings_csv read_series
+        read_slice read_truth write_imrmc write_ratings_csv write_series
+    """,
+    "metrics": """
+        Clusters Comparison Interval PairedDifference auc auc_at_rmse best_within bootstrap_auc bootstrap_difference
+        bootstrap_interval cho_snr2 clustered_covariance clustered_interval compare_aucs compare_curves correct_fraction
+        correct_localization d_a d_a_interval delong_covariance delong_interval equivalence exact_cho_interval
+        exact_cho_snr2_interval holm lroc_area lroc_covariance lroc_curve lroc_interval mse_hu2 noninferiority
+        paired_clustered paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
+        roc_curve sensitivity_at sensitivity_interval site_bias_hu snr_t snr_t_interval specificity_at
+        specificity_interval ssim superiority
+    """,
+    "observers": """
+        CNNObserver ChannelizedHotelling Chosen GroupedHead Hotelling HotellingEye HotellingLedoitWolf HotellingSVD
+        LabelledTrials LearningCurve LearningDifference LinearObserver NPW NPWE OBSERVERS Observer PWMF PathObserver
+        SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen learning_curve
+        learning_difference lumpy_log_likelihood_ratio make_observer
+    """,
+    "report": """
+        Estimate Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
+        tradeoff_png write_report
+    """,
+    "scanner": """
+        FBP KERNELS Kernel MU_WATER_PER_MM Projector Rays SCANNERS ScanGeometry ScannerPreset Spectrum WaterCorrection
+        add_noise bowtie_transmission draw_counts effective_energy_kev hu_to_mu i0_for_noise insert_noise mtf mu_to_hu
+        noise_hu photons_per_ray polychromatic_line_integral project_ellipses project_gaussians spekpy_spectrum
+        tabulated_spectrum take_logarithm tube_current
+    """,
+    "simulation": """
+        ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
+    """,
+    "tasks": """
+        LESIONS LesionPreset LidcNodules SHAPES SITES Signals draw_signals draw_sites draw_sites_in_mask
+        read_lidc_nodules render signal_site
+    """,
+    "training": "",
+    "trials": "SPLITS TRUTH Trials crop read_trials select write_trials",
+}
+
+
+def listed(room: str) -> list[str]:
+    return sorted((ROOMS[room] if room else FACE).split())
+
+
+def declared(room: str) -> list[str]:
+    """The names that mypy and editors see: those imported under TYPE_CHECKING."""
+    tree = ast.parse((ROOT / room.replace(".", "/") / "__init__.py").read_text(encoding="utf-8"))
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in guarded.body if isinstance(node, ast.ImportFrom)]
+    assert all(alias.asname == alias.name for node in imports for alias in node.names)
+    return sorted(alias.name for node in imports for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_a_room_offers_what_is_listed(room):
+    package = importlib.import_module(f"taskct.{room}" if room else "taskct")
+    assert sorted(package.__all__) == listed(room)
+    assert declared(room) == listed(room)
+    assert set(listed(room)) <= set(dir(package))
+    # The attribute of a submodule would stand in the way of a name, as soon as someone imports it.
+    assert not set(listed(room)) & {file.stem for file in Path(package.__file__ or "").parent.iterdir()}
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_every_name_is_there_and_documented(room):
+    package = importlib.import_module(f"taskct.{room}" if room else "taskct")
+    values = {name: getattr(package, name) for name in listed(room)}
+    code = {name: value for name, value in values.items() if inspect.isclass(value) or inspect.isfunction(value)}
+    assert [name for name, value in code.items() if not (value.__doc__ or "").strip()] == []
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'taskct' has no attribute 'simulat'"):
+        taskct.simulat  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Denoise' from"):
+        from taskct.denoisers import Denoise  # noqa: F401
+
+
+def test_rooms_are_attributes():
+    code = "import taskct; print(taskct.metrics.mrmc.RoeMetz.__name__, taskct.tasks.backgrounds.Torso.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["RoeMetz", "Torso"]
+
+
+def test_a_star_brings_the_names():
+    names: dict[str, object] = {}
+    exec("from taskct import *", names)
+    assert set(listed("")) <= set(names)
+
+
+@pytest.mark.parametrize("module", ["taskct", *(f"taskct.{room}" for room in ROOMS), "taskct.scanner.presets"])
+def test_a_room_alone_loads_nothing_that_computes(module):
+    code = f"import sys, {module}; print(*{{'torch', 'scipy', 'numpy', 'pydantic', 'matplotlib'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
