@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from timing import seconds
 
 from taskct.metrics.auc_bootstrap import bootstrap_auc
-from taskct.metrics.clustered import Clusters, clustered_covariance
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.operating import partial_auc_interval
 from taskct.metrics.roc import auc, delong_covariance
 
@@ -44,7 +44,7 @@ def main():
             line += f"; by pairs {theirs * 1e3:.0f} ms, {theirs / ours:.0f} times as long, same result: {same}"
         print(line)
         clusters = Clusters.of(np.arange(n) // 4, n + np.arange(n) // 4)
-        took = seconds(lambda p=t_present, a=t_absent, c=clusters: clustered_covariance(p, a, c))
+        took = seconds(lambda p=t_present, a=t_absent, c=clusters: delong_covariance(p, a, c))
         print(f"  of clusters of 4: {took * 1e3:.1f} ms")
         present, absent = t_present[0], t_absent[0]
         truth, both = np.repeat([1, 0], n), np.concatenate([present, absent])

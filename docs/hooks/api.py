@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from types import ModuleType
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -71,19 +72,36 @@ def index() -> str:
 
 
 def page(room: ModuleType) -> str:
-    """The public names of a room, each with its docstring."""
-    parts = [f"# {room.__name__}", inspect.getdoc(room) or ""]
-    for name in room.__all__:
-        if not name.startswith("__"):
-            parts.append(f"::: {target(room, name)}\n    options:\n      heading: {name}\n      toc_label: {name}\n")
-    return "\n\n".join(parts)
+    """The public names of a room: those at home here with their docstrings, others with a link."""
+    names = [name for name in room.__all__ if not name.startswith("__")]
+    parts, links = [], []
+    for name in names:
+        path = target(room, name)
+        if home(room, name) is room:
+            parts.append(f"::: {path}\n    options:\n      heading: {name}\n      toc_label: {name}\n")
+        else:
+            links.append(
+                f"| [`{name}`][{path}] | {first_line(getattr(room, name)) if callable(getattr(room, name)) else ''} |"
+            )
+    table = ["\n".join(["| name | what it is |", "|---|---|", *links])] if links else []
+    return "\n\n".join([f"# {room.__name__}", inspect.getdoc(room) or "", *table, *parts])
 
 
+def home(room: ModuleType, name: str) -> ModuleType:
+    """The room on whose page a name is explained: of those that offer it, the one next to its definition."""
+    path = target(room, name)
+    offering = [one for one in ROOMS if any(target(one, other) == path for other in one.__all__)]
+    near = [one for one in offering if path.startswith(f"{one.__name__}.")]
+    return max(near, key=lambda one: len(one.__name__)) if near else offering[-1]
+
+
+@cache
 def target(room: ModuleType, name: str) -> str:
-    """The path by which a name is found in the source: where it is defined, else in its room."""
+    """The path by which a name is found in the source: where it is defined, else in the room that offers it."""
     value = getattr(room, name)
     if inspect.ismodule(value):
         return value.__name__
     if inspect.isfunction(value) or inspect.isclass(value):
         return f"{value.__module__}.{value.__qualname__}"
-    return f"{room.__name__}.{name}"
+    others = (one for one in reversed(ROOMS) if name in one.__all__ and getattr(one, name) is value)
+    return f"{next(others, room).__name__}.{name}"

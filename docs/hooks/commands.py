@@ -13,8 +13,9 @@ from taskct.cli.app import COMMANDS, app
 
 HEAD = """# Commands
 
-Every command with its arguments and options, as `taskct COMMAND --help` prints them. Where a command computes,
-`--device` says where. What cannot be done is one line on standard error, and the exit status is 2.
+Every command with its arguments and options, as `taskct COMMAND --help` prints them.
+Where a command computes something, `--device` says where. What cannot be done is one line on standard error, and the
+exit status is 2.
 """
 
 
@@ -43,7 +44,8 @@ def section(command: Any, root: Any) -> str:  # noqa: ANN401 - click's own class
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:
-            name, meaning = (cell.replace("|", r"\|").replace("\n", " ") for cell in record)
+            name, meaning = record
+            meaning = meaning.replace("|", r"\|").replace("\n", " ")
             row = f"| `{name}` | {meaning} |"
             (arguments if parameter.param_type_name == "argument" else options).append(row)
     parts = [f"## taskct {command.name}", usage, text]

@@ -15,6 +15,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, place in PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         text = re.sub(r"\]\(docs/([^)]+)\)", r"](../\1)", text)
+        text = re.sub(r"\[([^\]]+)\]\(src/[^)]+\)", r"\1", text)  # the source is not on the site
         for other, its_place in PAGES.items():
             text = text.replace(f"]({other})", f"]({Path(its_place).name})")
         files.append(File.generated(config, place, content=text))

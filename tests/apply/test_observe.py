@@ -15,7 +15,7 @@ from taskct.apply.observe.readings import build
 from taskct.errors import UserError
 from taskct.files import json_values
 from taskct.io.truth_table import Truth
-from taskct.metrics.clustered import Clusters, clustered_interval, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.lroc import correct_localization, lroc_area
@@ -127,9 +127,9 @@ def test_cases_are_not_shared_and_widen_the_interval():
     t = np.stack([performance.readings[0].statistic for performance in (one.images, one.versus)])
     present = found.signal_present
     clusters = Clusters.of(cases[found.test][present], cases[found.test][~present])
-    assert one.difference == paired_clustered(t[:, present], t[:, ~present], clusters)
+    assert one.difference == paired_delong(t[:, present], t[:, ~present], clusters)
     assert plain.cases is None
-    assert one.images.auc == clustered_interval(t[0, present], t[0, ~present], clusters)
+    assert one.images.auc == delong_interval(t[0, present], t[0, ~present], clusters)
     trial_by_trial = delong_interval(t[0, present], t[0, ~present])
     assert one.images.auc.ci_high - one.images.auc.ci_low > 1.1 * (trial_by_trial.ci_high - trial_by_trial.ci_low)
     wanted = sensitivity_interval(t[0, present], t[0, ~present], specificity=0.9, clusters=clusters, seed=0)

@@ -226,7 +226,7 @@ def test_a_head_that_cannot_be_started(
     def fail(*args: object, **options: object) -> None:
         raise UserError("the SLNN did not converge")
 
-    monkeypatch.setattr("taskct.training.losses.SLNNTask.start", fail)
+    monkeypatch.setattr("taskct.training.losses.slnn.SLNNLoss.start", fail)
     line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu", "--workers", "1")
     assert line.startswith(
         "taskct: fine-tune lambda=0.9 head=eye, seed 0: the task cannot be started: the SLNN did not"

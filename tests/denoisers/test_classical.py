@@ -99,8 +99,8 @@ def test_a_strength_at_the_end_of_all_that_was_tried_is_said(monkeypatch: pytest
     chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.15), "spoil", (0.0,))
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
     with pytest.warns(UserWarning, match="shrinkage: the best strength tried, .* HU, is the last of its list"):
-        found = tune("shrinkage", noisy, np.zeros_like(noisy), n_refinements=0)
-    assert found["strength_hu"] / found["noise_hu"] == pytest.approx(0.1 * 1.5 ** (1 + classical.MAX_LONGER))
+        found = tune("shrinkage", noisy, np.zeros_like(noisy))
+    assert found["strength_hu"] / found["noise_hu"] > 0.099 * 1.5 ** (1 + classical.MAX_LONGER)
 
 
 def test_a_filter_is_tuned_on_a_share_of_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_filter_is_tuned_on_a_share_of_many_images(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
 
     def relative(other: Images) -> float:
-        found = tune("shrinkage", noisy, other, n_refinements=12)
+        found = tune("shrinkage", noisy, other)
         return found["strength_hu"] / found["noise_hu"]
 
     some = relative(reference)
@@ -136,10 +136,9 @@ def test_tuning_finds_the_least_error_in_closed_form(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(classical, "WORTH", 0.0)  # far out the error changes little
     chosen = ClassicalFilter("shrinkage", "logarithm", shrink, (0.1, 0.3, 1.0), "spoil", (5.0, 0.0, -5.0))
     monkeypatch.setitem(CLASSICAL, "shrinkage", chosen)
-    found = tune("shrinkage", noisy, reference, n_refinements=12)
+    found = tune("shrinkage", noisy, reference)
     assert found["spoil"] == 0.0
-    # Golden sections of two steps of the grid, ln 10 in all: 12 leave less than 0.02 of the logarithm.
-    assert math.log(found["strength_hu"] / found["noise_hu"]) == pytest.approx(math.log(best), abs=0.02)
+    assert math.log(found["strength_hu"] / found["noise_hu"]) == pytest.approx(math.log(best), abs=0.03)
 
 
 def test_a_margin_does_not_count() -> None:
@@ -148,9 +147,7 @@ def test_a_margin_does_not_count() -> None:
     spoiled = reference.copy()
     spoiled[:, :3] += 1e4
     spoiled[:, :, -3:] -= 1e4
-    assert tune("tv", noisy, spoiled, margin=3, n_refinements=1) == tune(
-        "tv", noisy, reference, margin=3, n_refinements=1
-    )
+    assert tune("tv", noisy, spoiled, margin=3) == tune("tv", noisy, reference, margin=3)
 
 
 @pytest.mark.parametrize(
@@ -194,5 +191,3 @@ def test_an_unknown_filter_and_settings_out_of_range() -> None:
         filter_images("median", noisy, {})
     with pytest.raises(ValueError, match="leaves nothing"):
         tune("tv", noisy, reference, margin=20)
-    with pytest.raises(ValueError, match="at least 0"):
-        tune("tv", noisy, reference, n_refinements=-1)

@@ -6,8 +6,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from taskct.metrics.auc_bootstrap import bootstrap_auc, bootstrap_difference, resample_trials
-from taskct.metrics.clustered import Clusters, clustered_covariance
-from taskct.metrics.roc import auc, delong_difference, delong_interval
+from taskct.metrics.clustered import Clusters
+from taskct.metrics.roc import auc, delong_covariance, delong_difference, delong_interval
 
 
 def draw(seed, n_present=150, n_absent=120, n_methods=2):
@@ -45,7 +45,7 @@ def test_width_of_clusters_is_that_of_the_clustered_covariance():
     t += is_present
     clusters = Clusters.of(cluster[is_present], cluster[~is_present])
     ours = bootstrap_auc(t[is_present], t[~is_present], clusters=clusters, n_bootstrap=4000, seed=5)
-    variance = clustered_covariance(t[None, is_present], t[None, ~is_present], clusters)[0, 0]
+    variance = delong_covariance(t[None, is_present], t[None, ~is_present], clusters)[0, 0]
     logit_half_width = norm.ppf(0.975) * np.sqrt(variance) / (ours.value * (1 - ours.value))
     bounds = np.log(ours.ci_high / (1 - ours.ci_high)) - np.log(ours.ci_low / (1 - ours.ci_low))
     # As above, and strata and their means differ from Obuchowski's common mean: 10 %. False alarm below 1e-4.

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from taskct.metrics.clustered import (
-    Clusters,
-    clustered_covariance,
-    clustered_difference,
-    clustered_interval,
-    paired_clustered,
-)
-from taskct.metrics.roc import auc, delong_covariance, delong_interval, paired_delong
+from taskct.metrics.clustered import Clusters
+from taskct.metrics.roc import auc, delong_covariance, delong_difference, delong_interval, paired_delong
 
 
 def draw(seed, n_methods=2, n_clusters=12, decimals=None):
@@ -52,7 +46,7 @@ def obuchowski(t_present, t_absent, c_present, c_absent):
 @pytest.mark.parametrize("decimals", [None, 0])
 def test_covariance_is_obuchowskis(decimals):
     t_present, t_absent, (c_present, c_absent) = draw(1, n_methods=3, decimals=decimals)
-    covariance = clustered_covariance(t_present, t_absent, Clusters.of(c_present, c_absent))
+    covariance = delong_covariance(t_present, t_absent, Clusters.of(c_present, c_absent))
     np.testing.assert_allclose(covariance, obuchowski(t_present, t_absent, c_present, c_absent), rtol=1e-10)
 
 
@@ -65,12 +59,12 @@ def test_single_trials_give_delong_exactly(decimals):
         Clusters.of_single_trials(n_present, n_absent),
         Clusters.of(labels[:n_present], labels[n_present:]),
     ):
-        covariance = clustered_covariance(t_present, t_absent, single)
+        covariance = delong_covariance(t_present, t_absent, single)
         np.testing.assert_allclose(covariance, delong_covariance(t_present, t_absent), rtol=1e-10)
-        ours, plain = clustered_interval(t_present[0], t_absent[0], single), delong_interval(t_present[0], t_absent[0])
+        ours, plain = delong_interval(t_present[0], t_absent[0], single), delong_interval(t_present[0], t_absent[0])
         assert (ours.value, ours.ci_low, ours.ci_high) == pytest.approx((plain.value, plain.ci_low, plain.ci_high))
         ours, plain = (
-            paired_clustered(t_present[:2], t_absent[:2], single),
+            paired_delong(t_present[:2], t_absent[:2], single),
             paired_delong(t_present[:2], t_absent[:2]),
         )
         assert (ours.delta_auc, ours.p_value) == pytest.approx((plain.delta_auc, plain.p_value))
@@ -80,19 +74,19 @@ def test_labels_may_be_text_and_in_any_order():
     t_present, t_absent, (c_present, c_absent) = draw(4)
     named = Clusters.of([f"case {c}" for c in c_present], [f"case {c}" for c in c_absent])
     numbered = Clusters.of(c_present, c_absent)
-    expected = clustered_covariance(t_present, t_absent, numbered)
-    np.testing.assert_allclose(clustered_covariance(t_present, t_absent, named), expected, rtol=1e-12)
+    expected = delong_covariance(t_present, t_absent, numbered)
+    np.testing.assert_allclose(delong_covariance(t_present, t_absent, named), expected, rtol=1e-12)
     order = np.random.default_rng(5).permutation(len(c_present))
-    shuffled = clustered_covariance(t_present[:, order], t_absent, Clusters.of(c_present[order], c_absent))
+    shuffled = delong_covariance(t_present[:, order], t_absent, Clusters.of(c_present[order], c_absent))
     np.testing.assert_allclose(shuffled, expected, rtol=1e-10)
 
 
 def test_every_trial_k_times_in_its_cluster_says_no_more_than_once():
     t_present, t_absent, _ = draw(6)
     single = Clusters.of_single_trials(t_present.shape[1], t_absent.shape[1])
-    once = clustered_covariance(t_present, t_absent, single)
+    once = delong_covariance(t_present, t_absent, single)
     repeated = Clusters.of(np.repeat(single.present, 5), np.repeat(single.absent, 5))
-    five_times = clustered_covariance(np.repeat(t_present, 5, axis=1), np.repeat(t_absent, 5, axis=1), repeated)
+    five_times = delong_covariance(np.repeat(t_present, 5, axis=1), np.repeat(t_absent, 5, axis=1), repeated)
     np.testing.assert_allclose(five_times, once, rtol=1e-10)
 
 
@@ -107,12 +101,12 @@ def test_variance_is_that_of_simulated_clusters(mixed):
     for study in range(n_studies):
         t = rng.normal(size=n_clusters)[cluster] + rng.normal(size=len(cluster)) + 1.2 * is_present
         areas[study] = auc(t[is_present], t[~is_present])
-        estimates[study] = clustered_covariance(t[None, is_present], t[None, ~is_present], clusters)[0, 0]
+        estimates[study] = delong_covariance(t[None, is_present], t[None, ~is_present], clusters)[0, 0]
     # The sample variance of the areas has a relative standard error of √(2/1500) = 3.7 %, at 1e-4 on either side;
     # 5 % are left to the approximation for many clusters. False-alarm rate below 2e-4.
     low, high = chi2.ppf([1e-4, 1.0 - 1e-4], n_studies - 1) / (n_studies - 1)
     assert low / 1.05 < areas.var(ddof=1) / estimates.mean() < high * 1.05
-    ratio = clustered_covariance(t[None, is_present], t[None, ~is_present], clusters) / delong_covariance(
+    ratio = delong_covariance(t[None, is_present], t[None, ~is_present], clusters) / delong_covariance(
         t[None, is_present], t[None, ~is_present]
     )
     assert (ratio < 0.9) if mixed else (ratio > 1.3)  # shared effects cancel within a cluster, or add up
@@ -121,7 +115,7 @@ def test_variance_is_that_of_simulated_clusters(mixed):
 def test_perfect_separation_counts_independent_pairs_of_clusters():
     clusters = Clusters.of(np.repeat(np.arange(6), 3), np.repeat(np.arange(2, 9), 2))
     assert clusters.n_pairs == 4  # 9 clusters make 4 pairs
-    interval = clustered_interval(np.arange(18.0) + 100.0, np.arange(14.0), clusters)
+    interval = delong_interval(np.arange(18.0) + 100.0, np.arange(14.0), clusters)
     assert interval.ci_low**4 == pytest.approx(0.025, rel=1e-9)
     assert interval.ci_high == 1.0
 
@@ -129,15 +123,15 @@ def test_perfect_separation_counts_independent_pairs_of_clusters():
 def test_methods_that_rank_alike_do_not_differ():
     t_present, t_absent, (c_present, c_absent) = draw(8, n_methods=1)
     twice = np.concatenate([t_present, t_present**3]), np.concatenate([t_absent, t_absent**3])
-    assert clustered_difference(*twice, Clusters.of(c_present, c_absent)) == (0.0, 0.0)
+    assert delong_difference(*twice, Clusters.of(c_present, c_absent)) == (0.0, 0.0)
 
 
 def test_difference_follows_from_the_covariance():
     t_present, t_absent, (c_present, c_absent) = draw(9)
     clusters = Clusters.of(c_present, c_absent)
-    delta, std_error = clustered_difference(t_present, t_absent, clusters)
+    delta, std_error = delong_difference(t_present, t_absent, clusters)
     contrast = np.array([1.0, -1.0])
-    variance = contrast @ clustered_covariance(t_present, t_absent, clusters) @ contrast
+    variance = contrast @ delong_covariance(t_present, t_absent, clusters) @ contrast
     assert std_error == pytest.approx(np.sqrt(variance), rel=1e-9)
     assert delta == auc(t_present[0], t_absent[0]) - auc(t_present[1], t_absent[1])
 
@@ -150,8 +144,8 @@ def test_misuse_is_refused():
             Clusters.of(labels, [1, 2])
     clusters = Clusters.of([1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="for 2 and 2"):
-        clustered_interval(np.array([1.0, 2.0]), np.array([0.0, 1.0]), clusters)
+        delong_interval(np.array([1.0, 2.0]), np.array([0.0, 1.0]), clusters)
     with pytest.raises(ValueError, match="finite"):
-        clustered_interval(np.array([1.0, 2.0, np.nan]), np.array([0.0, 1.0]), clusters)
+        delong_interval(np.array([1.0, 2.0, np.nan]), np.array([0.0, 1.0]), clusters)
     with pytest.raises(ValueError, match="2 methods"):
-        clustered_difference(np.zeros((3, 3)), np.zeros((3, 2)), clusters)
+        delong_difference(np.zeros((3, 3)), np.zeros((3, 2)), clusters)

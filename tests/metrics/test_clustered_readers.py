@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from taskct.metrics.clustered import Clusters, clustered_covariance
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval, reader_mean
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.roc import auc
+from taskct.metrics.roc import auc, delong_covariance
 
 
 def scores(rng, n_modalities, n_readers, n_cases, per_case):
@@ -55,7 +55,7 @@ def test_a_difference_is_that_of_the_means_and_one_of_nothing_is_certain():
     found, mean = clustered_readers_difference(present, absent, clusters)
     areas = np.array([[auc(p, a) for p, a in zip(*m, strict=True)] for m in zip(present, absent, strict=True)])
     assert found.delta_auc == pytest.approx(areas[0].mean() - areas[1].mean())
-    c = clustered_covariance(present.reshape(6, -1), absent.reshape(6, -1), clusters)
+    c = delong_covariance(present.reshape(6, -1), absent.reshape(6, -1), clusters)
     pairs = [(i, j) for i in range(3) for j in range(3) if i != j]
     shared = np.mean([c[i, j] + c[3 + i, 3 + j] - c[i, 3 + j] - c[3 + i, j] for i, j in pairs])
     assert mean.variance == pytest.approx(np.var(areas[0] - areas[1], ddof=1) / 3 + max(shared, 0.0))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from taskct.errors import UserError
-from taskct.metrics.clustered import Clusters, clustered_covariance, clustered_interval
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.roc import auc, delong_covariance, delong_interval, paired_delong, structural_components
 from taskct.observers import Hotelling, LinearObserver, SmallSampleWarning
 from taskct.observers.channelized import ChannelizedHotelling
@@ -273,7 +273,7 @@ def test_covariance_by_cases_is_that_of_the_clustered_analysis(both):
     t = rng.normal(size=(3, 120)) + rng.normal(size=(3, 30))[:, trials.cases]
     p, a = trials.signal_present, ~trials.signal_present
     found = trials.covariance(*structural_components(t[:, p], t[:, a]))
-    wanted = clustered_covariance(t[:, p], t[:, a], Clusters.of(trials.cases[p], trials.cases[a]))
+    wanted = delong_covariance(t[:, p], t[:, a], Clusters.of(trials.cases[p], trials.cases[a]))
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
     single = LabelledTrials(trials.images, trials.signal_present)
     np.testing.assert_allclose(
@@ -286,7 +286,7 @@ def test_where_nothing_is_learned_the_curve_with_cases_has_the_clustered_interva
     pool, test = in_cases(rng, 20, 4, 2, 1.0), in_cases(rng, 40, 6, 2, 1.0)
     curve = learning_curve(FixedTemplate(), pool.images, pool.signal_present, cases=pool.cases, test=test, seed=0)
     t, p = test.images[:, 0, 0], test.signal_present
-    wanted = clustered_interval(t[p], t[~p], Clusters.of(test.cases[p], test.cases[~p]))
+    wanted = delong_interval(t[p], t[~p], Clusters.of(test.cases[p], test.cases[~p]))
     np.testing.assert_allclose(curve.mean, wanted.value)
     np.testing.assert_allclose(curve.ci_low, wanted.ci_low, rtol=1e-9)
     np.testing.assert_allclose(curve.ci_high, wanted.ci_high, rtol=1e-9)

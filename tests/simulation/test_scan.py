@@ -14,8 +14,9 @@ from taskct.simulation.describe import describe
 from taskct.simulation.scan import Scanner
 from taskct.simulation.simulate import simulate
 from taskct.simulation.sources import make_sources
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import render
-from taskct.tasks.signals import SHAPES, Signals
+from taskct.tasks.signals import Signals
 from taskct.trials.trials import SPLITS
 
 SMALL = {

@@ -21,7 +21,7 @@ from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.records import FAILURES
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 from taskct.trials.store import read_trials
 from taskct.trials.trials import SPLITS
 from tiny_study import files_of, run_study, tiny_run, tiny_settings, tiny_yaml
@@ -210,9 +210,9 @@ def test_nothing_is_done_twice(tiny_run: RunFolder) -> None:
 
     before = state()
     again = RunFolder(tiny_run.path, tiny_run.settings, device=tiny_run.device)
-    assert not simulate_stage(again, NoProgress())
-    train_stage(again, NoProgress())
-    assert not evaluate_stage(again, NoProgress())
+    assert not sweep(again, ["simulate"], show=NoProgress()).did
+    sweep(again, ["train"], show=NoProgress()).check()
+    assert not sweep(again, ["evaluate"], show=NoProgress()).did
     assert state() == before
 
 
@@ -246,7 +246,7 @@ def test_each_command_alone_makes_what_run_makes(tmp_path: Path) -> None:
     [
         lambda run: (run / "models" / "lambda=0_seed=0.safetensors").write_bytes(b"half"),
         lambda run: (run / "models" / "mse_seed=0.json").unlink(),
-        lambda run: next(file for file in (run / "trials").rglob("c/*/*/*") if file.is_file()).unlink(),
+        lambda run: (run / "trials" / "test" / "noisy.npy").unlink(),
         lambda run: (run / "scores.csv").write_text((run / "scores.csv").read_text()[:1000]),
     ],
     ids=["weights cut short", "card gone", "trials incomplete", "scores cut short"],

@@ -6,6 +6,7 @@ from matplotlib.path import Path as Outline
 from scipy import ndimage
 
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import (
     N_VERTICES,
     check_visible,
@@ -18,7 +19,7 @@ from taskct.tasks.shapes import (
     rim_radius_mm,
     signal_site,
 )
-from taskct.tasks.signals import SHAPES, Signals, draw_signals
+from taskct.tasks.signals import Signals, draw_signals
 
 SYNTHETIC = [name for name in SHAPES if name != "lidc"]
 

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import render
-from taskct.tasks.signals import SHAPES, Signals, draw_signals, merge
+from taskct.tasks.signals import Signals, draw_signals, merge
 
 RANGES = {
     "contrast_hu": (-30.0, 15.0),

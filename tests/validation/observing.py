@@ -5,7 +5,7 @@ from scipy.special import ndtr
 
 from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS
 from taskct.apply.observe.observation import as_ratings
-from taskct.metrics.clustered import Clusters, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import FEWEST_CASES, FEWEST_TRIALS
 from taskct.metrics.mrmc.analysis import analyze
@@ -143,7 +143,7 @@ def sizes():
         for _ in range(2 * N):
             shared = rng.normal(size=(2, n_cases))[:, labels]
             present, absent = ((shared + rng.normal(size=(2, 5 * n_cases))) / np.sqrt(2.0) for _ in range(2))
-            claimed.append(paired_clustered(present + 1.0, absent, clusters).p_value < 0.05)
+            claimed.append(paired_delong(present + 1.0, absent, clusters).p_value < 0.05)
         about = f"clustered paired test of size 5 %, {n_cases} cases of 5 + 5 trials, {2 * N:,} studies: claims"
         few = n_cases < FEWEST_CASES
         low, high, basis = (0.07, 1.0, WHY_NO_P) if few else (0.0, 0.085, LIBERAL)

@@ -5,7 +5,7 @@ from scipy.integrate import quad
 from scipy.stats import kstest, norm
 
 from taskct.metrics.auc_bootstrap import bootstrap_auc, bootstrap_difference
-from taskct.metrics.clustered import Clusters, clustered_covariance, clustered_interval, paired_clustered
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.comparisons import equivalence, noninferiority
 from taskct.metrics.detectability import d_a, d_a_interval, snr_t_interval
 from taskct.metrics.operating import partial_auc, partial_auc_interval, sensitivity_interval
@@ -127,9 +127,9 @@ def clustered_coverage():
         t_present, t_absent = in_clusters(rng, cluster, is_present, 0.85, 0.5)
         first, second = t_present[0], t_absent[0]
         areas[study] = auc(first, second)
-        variances[study, 0] = clustered_covariance(t_present, t_absent, clusters)[0, 0]
+        variances[study, 0] = delong_covariance(t_present, t_absent, clusters)[0, 0]
         variances[study, 1] = delong_covariance(t_present, t_absent)[0, 0]
-        hits[study, 0] = covers(clustered_interval(first, second, clusters), 0.85)
+        hits[study, 0] = covers(delong_interval(first, second, clusters), 0.85)
         hits[study, 1] = covers(bootstrap_auc(first, second, clusters=clusters, seed=study), 0.85)
         hits[study, 2] = covers(delong_interval(first, second), 0.85)
     setting = "60 clusters of 4 trials (20 present, 20 absent, 20 both), correlation 0.5, AUC 0.85"
@@ -142,9 +142,7 @@ def clustered_coverage():
     claim = f"Obuchowski's variance over the variance of simulated AUCs, {setting}; {N:,} studies"
     yield Check(claim, 1.0 - error, 1.0 + error, ratio, 1.0, "4 standard errors of a sample variance")
     rng = np.random.default_rng(7)
-    found = [
-        paired_clustered(*in_clusters(rng, cluster, is_present, 0.85, 0.5, n_methods=2), clusters) for _ in range(N)
-    ]
+    found = [paired_delong(*in_clusters(rng, cluster, is_present, 0.85, 0.5, n_methods=2), clusters) for _ in range(N)]
     yield coverage(f"Obuchowski's difference of two methods, {setting}: coverage", [covers(d, 0.0) for d in found])
 
 

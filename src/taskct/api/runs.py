@@ -18,12 +18,13 @@ from taskct.denoisers.classical import filter_images
 from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.metrics.intervals import Interval
+from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
 from taskct.report.schema import Arm as ArmFigures
 from taskct.report.schema import Estimate
-from taskct.study.arms import LOW_DOSE, Arm, arms_of
+from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import filter_parameters
 from taskct.study.run_folder import RunFolder
 from taskct.trials.trials import Trials, crop

@@ -103,7 +103,7 @@ def lower_dose_command(
     The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
     where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
     """
-    from taskct.apply.lower_dose import lower_dose
+    from taskct.apply.lower_dose import DoseReduction, lower_dose
     from taskct.machine import resolve_device
 
     where = resolve_device(device)
@@ -111,11 +111,7 @@ def lower_dose_command(
         written = lower_dose(
             source,
             target,
-            dose_fraction=dose_fraction,
-            noise_hu=noise_hu,
-            model=model,
-            kernel=kernel,
-            seed=seed,
+            DoseReduction(dose_fraction, noise_hu, model=model, kernel=kernel, seed=seed),
             device=where,
             progress=show.open("lower dose"),
         )

@@ -18,7 +18,7 @@ from taskct.report import write_report
 from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import Estimate, plan_run
+from taskct.sweep.dry_run import RunPlan, plan_run
 from taskct.sweep.executors import Machine
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome
@@ -118,7 +118,7 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
     _print_total(folder, plan)
 
 
-def _kinds_table(plan: Estimate) -> Table:
+def _kinds_table(plan: RunPlan) -> Table:
     """A dry run by kind of stage."""
     table = Table("kind", "stages", "done", "time", "disk", box=None, header_style="bold", pad_edge=False)
     for kind in plan.kinds:
@@ -130,29 +130,29 @@ def _kinds_table(plan: Estimate) -> Table:
     return table
 
 
-def _stages_table(plan: Estimate) -> Table:
+def _stages_table(plan: RunPlan) -> Table:
     """A dry run stage by stage."""
     table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
     table.columns[0].no_wrap = True
     table.columns[1].overflow = "fold"
-    for row in plan.rows:
+    for row in plan.stages:
         before = ", ".join(row.depends_on[:3]) + (f", … ({len(row.depends_on)})" if len(row.depends_on) > 3 else "")
         table.add_row(
-            *(escape(text) for text in (row.stage, before or "–", "done" if row.done else "to do")),
+            *(escape(text) for text in (row.name, before or "–", "done" if row.done else "to do")),
             "" if row.done else duration_text(row.seconds),
             f"{row.n_bytes / 1e6:.1f} MB",
         )
     return table
 
 
-def _print_total(folder: RunFolder, plan: Estimate) -> None:
+def _print_total(folder: RunFolder, plan: RunPlan) -> None:
     """Print what a dry run adds up to, and how it was estimated."""
-    n_done = sum(row.done for row in plan.rows)
-    if n_done == len(plan.rows):
+    n_done = sum(row.done for row in plan.stages)
+    if n_done == len(plan.stages):
         summary = f"All {n_done} stages are done: nothing is left to do"
     else:
         time = f"the others take about {duration_text(plan.seconds)} {plan.by}"
-        summary = f"{n_done} of {len(plan.rows)} stages are done; {time}"
+        summary = f"{n_done} of {len(plan.stages)} stages are done; {time}"
     out.print(summary, highlight=False, soft_wrap=True)
     out.print(
         f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free",

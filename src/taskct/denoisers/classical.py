@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from taskct.denoisers.bilateral import filter_bilateral
@@ -16,11 +17,11 @@ from taskct.progress import Progress
 
 Image = NDArray[np.float64]
 
-GOLDEN = (math.sqrt(5) - 1) / 2
 TV_TOLERANCE = 0.01  # of the noise: root mean squared distance from the exact minimum
 TUNED_PIXELS, TUNED_IMAGES = 2**19, (8, 64)  # of all images, and fewest and most images, that a filter is tuned on
 MAX_LONGER = 8  # steps by which a grid of strengths grows at either end
 WORTH = 1e-3  # relative fall of the mean squared error that makes it grow
+N_REFINEMENTS = 6  # evaluations after the grid
 
 
 def _nlm(image: Image, strength_hu: float, noise_hu: float, search_pixels: float) -> Image:
@@ -166,14 +167,13 @@ def tune(
     reference: NDArray[np.floating],
     *,
     margin: int = 0,
-    n_refinements: int = 6,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Find the parameters of a filter that make the mean squared error of validation images least.
 
     For each of the second parameter's choices the filter's grid of strengths is tried, relative to the noise's standard
     deviation, which is that of noisy − reference; while the best is the first or the last, the grid grows beyond it.
-    Then, for the best choice, the logarithm of the strength is narrowed down by golden sections between the best one's
+    Then, for the best choice, the logarithm of the strength is narrowed down by Brent's method between the best one's
     neighbours. At most 64 images take part, evenly spread, and fewer if they are large: those fix a strength well
     enough.
 
@@ -185,8 +185,6 @@ def tune(
         Validation images, HU, shape `(n, height, width)`.
     margin
         Pixels at each side of the images that do not count, at least 0.
-    n_refinements
-        Evaluations after the grid, at least 0.
     progress
         Called after every evaluation.
 
@@ -200,15 +198,13 @@ def tune(
     UserError
         If the name is unknown, the images are not as above, of different shape or not finite, or do not differ.
     ValueError
-        If the margin leaves nothing, or `n_refinements` is negative.
+        If the margin leaves nothing.
     """
     chosen = _find(name)
     _check_images(noisy, "the noisy")
     _check_images(reference, "the reference")
     if noisy.shape != reference.shape:
         raise UserError(f"noisy images have shape {noisy.shape}, reference images {reference.shape}: give pairs")
-    if n_refinements < 0:
-        raise ValueError(f"n_refinements is {n_refinements}; it must be at least 0")
     height, width = noisy.shape[1:]
     if not 0 <= 2 * margin < min(height, width):
         raise ValueError(f"a margin of {margin} pixels leaves nothing of images of {height} x {width} pixels")
@@ -222,8 +218,7 @@ def tune(
         lambda parameters: float(((filter_images(name, some, parameters)[inner] - target) ** 2).mean()),
         chosen,
         noise_hu,
-        n_refinements=n_refinements,
-        progress=None if progress is None else lambda done, total, text: progress(done, total, f"{name}: {text}"),
+        None if progress is None else lambda done, total, text: progress(done, total, f"{name}: {text}"),
     )
     return search.best_parameters()
 
@@ -242,13 +237,10 @@ class _Search:
         mse: Callable[[Mapping[str, float]], float],
         chosen: ClassicalFilter,
         noise_hu: float,
-        *,
-        n_refinements: int,
         progress: Progress | None,
     ) -> None:
-        self.mse, self.chosen, self.noise_hu = mse, chosen, noise_hu
-        self.n_refinements, self.progress = n_refinements, progress
-        self.n_in_all = len(chosen.grid) * len(chosen.choices) + n_refinements
+        self.mse, self.chosen, self.noise_hu, self.progress = mse, chosen, noise_hu, progress
+        self.n_in_all = len(chosen.grid) * len(chosen.choices) + N_REFINEMENTS
         self.tried: dict[tuple[float, float], float] = {}
 
     def best_parameters(self) -> dict[str, float]:
@@ -297,23 +289,12 @@ class _Search:
         return grid
 
     def _refine(self, second: float, grid: list[float]) -> None:
-        """Golden sections of the logarithm of the strength, between the neighbours of the best."""
+        """Narrow down the logarithm of the strength, between the neighbours of the best."""
         longer = [grid[0] ** 2 / grid[1], *grid, grid[-1] ** 2 / grid[-2]]
         best = min(range(len(grid)), key=lambda k: self.tried[grid[k], second]) + 1
-        low, high = math.log(longer[best - 1]), math.log(longer[best + 1])
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        values: list[float | None] = [None, None]
-        for _ in range(self.n_refinements):
-            # One of the two inner points is new each time; the other is left from before.
-            if values[0] is None:
-                values[0] = self._try(math.exp(left), second)
-            elif values[1] is None:
-                values[1] = self._try(math.exp(right), second)
-            if values[0] is None or values[1] is None:
-                continue
-            if values[0] <= values[1]:
-                high, right, values = right, left, [None, values[0]]
-                left = high - GOLDEN * (high - low)
-            else:
-                low, left, values = left, right, [values[1], None]
-                right = low + GOLDEN * (high - low)
+        minimize_scalar(
+            lambda logarithm: self._try(math.exp(logarithm), second),
+            bounds=(math.log(longer[best - 1]), math.log(longer[best + 1])),
+            method="bounded",
+            options={"maxiter": N_REFINEMENTS, "xatol": 0.0},
+        )

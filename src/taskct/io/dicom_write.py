@@ -25,19 +25,12 @@ def is_slice(out: Path) -> bool:
 
 
 def check_free(out: Path, *, single: bool) -> None:
-    """Refuse an output that something stands in, or that cannot hold what is to be written.
-
-    Parameters
-    ----------
-    out
-        A folder; for one slice also a file that ends as in `SLICE`.
-    single
-        Whether the source is one slice rather than a series.
+    """Refuse an output that something stands in, or that cannot hold what is to be written: one slice or a series.
 
     Raises
     ------
     UserError
-        If `out` exists and is not an empty folder, or is a file for a series.
+        If `out` is neither new nor an empty folder, or, for one slice, a new file that ends as in `SLICE`.
     """
     if is_slice(out):
         if not single:
@@ -64,13 +57,9 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     source
         The series it was made from; its files must still be there.
     out
-        Folder to make; may exist if empty. For a single slice it may be a file that ends as in `SLICE`.
+        As for `check_free`.
     description
         Series description, 1 to 64 printable characters, no backslash.
-
-    Returns
-    -------
-    The files, in slice order.
 
     Raises
     ------

@@ -37,16 +37,9 @@ class Pair:
 
 
 def read_pair(low: Path, normal: Path) -> Pair:
-    """Read a low-dose and a normal-dose series of one patient.
+    """Read a low-dose and a normal-dose series of one patient, each from its own folder.
 
-    Parameters
-    ----------
-    low, normal
-        Folders that hold one series each.
-
-    Returns
-    -------
-    The two series with equal slices and one `patient_key`.
+    They come with equal slices and one `patient_key`.
 
     Raises
     ------
@@ -65,16 +58,7 @@ def read_paired(folder: Path) -> list[Pair]:
     """Read the low-dose and the normal-dose series of every patient below a folder.
 
     Dose and patient are taken from the names of the folders, the dose also from the series description. Folders of
-    projections are left out.
-
-    Parameters
-    ----------
-    folder
-        The folder of one patient, or of several.
-
-    Returns
-    -------
-    A pair for every patient, in the order of their folders.
+    projections are left out. The pairs come in the order of their folders.
 
     Raises
     ------

@@ -65,19 +65,10 @@ def read_imrmc(path: Path) -> Ratings:
 
 
 def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
-    """Where the counts at the top of an `.imrmc` file disagree with what is below.
+    """Where the counts at the top of an `.imrmc` file disagree with what `read_imrmc` counted, which is used.
 
-    Parameters
-    ----------
-    path
-        The file.
-    ratings
-        What `read_imrmc` made of it.
-
-    Returns
-    -------
     A note for each of NR (readers), N0 and N1 (signal-absent and -present cases, those that nobody rated too) and NM
-    (modalities) that is given and is not what was counted. The counted numbers are used.
+    (modalities) that is given and is not what was counted.
     """
     n_present = int(ratings.signal_present.sum())
     counted = {
@@ -98,16 +89,9 @@ def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
 
 
 def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
-    """Write an `.imrmc` file, whole or not at all.
+    """Write an `.imrmc` file, whole or not at all; one that exists is replaced.
 
-    Parameters
-    ----------
-    path
-        The file; it is replaced if it exists.
-    ratings
-        What to write; missing ratings have no line. Scores keep every digit.
-    description
-        Free text for the top of the file.
+    Missing ratings have no line, scores keep every digit; the description is free text for the top of the file.
 
     Raises
     ------
@@ -132,17 +116,9 @@ def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
 
 
 def read_ratings_csv(path: Path) -> Ratings:
-    """Read ratings from a CSV table.
+    """Read ratings from a CSV table; modalities, readers and cases come in the order in which they first occur.
 
-    Parameters
-    ----------
-    path
-        CSV with a header that names reader, case, modality, signal_present (1 or 0) and score; other columns are
-        passed over.
-
-    Returns
-    -------
-    Ratings; modalities, readers and cases in the order in which they first occur.
+    The header names reader, case, modality, signal_present (1 or 0) and score; other columns are passed over.
 
     Raises
     ------
@@ -168,14 +144,9 @@ def read_ratings_csv(path: Path) -> Ratings:
 
 
 def write_ratings_csv(path: Path, ratings: Ratings) -> None:
-    """Write ratings as a CSV table, whole or not at all.
+    """Write ratings as a CSV table, whole or not at all; one that exists is replaced.
 
-    Parameters
-    ----------
-    path
-        The file; it is replaced if it exists.
-    ratings
-        What to write; missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
+    Missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
 
     Raises
     ------

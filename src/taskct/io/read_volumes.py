@@ -55,15 +55,9 @@ def read_paired_volumes(folder: Path, *, organs_path: Path | None = None) -> lis
 
     Parameters
     ----------
-    folder
-        As for :func:`~taskct.io.paired.read_paired`.
     organs_path
         A NIfTI file of labels on the grid of the pair's slices; for several pairs, a folder with a file for each,
         called like the folder that holds the normal-dose series, or like one above it.
-
-    Returns
-    -------
-    The pairs.
 
     Raises
     ------
@@ -82,16 +76,9 @@ def read_paired_volumes(folder: Path, *, organs_path: Path | None = None) -> lis
 
 
 def read_label_volumes(path: Path) -> list[Volume]:
-    """Read one or several label maps, which stand for the CT themselves.
+    """Read the label maps of a NIfTI file, or of a folder of those, which stand for the CT themselves.
 
-    Parameters
-    ----------
-    path
-        A `.nii` or `.nii.gz` file, or a folder of those.
-
-    Returns
-    -------
-    The volumes in the order of their names, with `labels`; their `image_hu` is the labels, which are no HU.
+    The volumes come in the order of their names, with `labels`; their `image_hu` is the labels, which are no HU.
 
     Raises
     ------

@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from taskct.metrics.auc_bootstrap import bootstrap_auc as bootstrap_auc
     from taskct.metrics.auc_bootstrap import bootstrap_difference as bootstrap_difference
     from taskct.metrics.clustered import Clusters as Clusters
-    from taskct.metrics.clustered import clustered_covariance as clustered_covariance
-    from taskct.metrics.clustered import clustered_interval as clustered_interval
-    from taskct.metrics.clustered import paired_clustered as paired_clustered
     from taskct.metrics.comparisons import Comparison as Comparison
     from taskct.metrics.comparisons import compare_aucs as compare_aucs
     from taskct.metrics.comparisons import equivalence as equivalence
@@ -59,7 +56,7 @@ else:
         __name__,
         {
             "auc_bootstrap": ["bootstrap_auc", "bootstrap_difference"],
-            "clustered": ["Clusters", "clustered_covariance", "clustered_interval", "paired_clustered"],
+            "clustered": ["Clusters"],
             "comparisons": ["Comparison", "compare_aucs", "equivalence", "holm", "noninferiority", "superiority"],
             "detectability": ["d_a", "d_a_interval", "snr_t", "snr_t_interval"],
             "exact_cho": ["cho_snr2", "exact_cho_interval", "exact_cho_snr2_interval"],

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from taskct.metrics.clustered import Clusters, clustered_covariance
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import Interval, check_confidence, logit_interval
-from taskct.metrics.roc import PairedDifference, auc, within_possible
+from taskct.metrics.roc import PairedDifference, auc, delong_covariance, within_possible
 
 _ROUNDING = 1e-12  # of an area; two that differ less are the same
 
@@ -98,7 +98,7 @@ def clustered_readers_interval(
     Raises
     ------
     ValueError
-        As for `clustered_covariance`, or if `confidence` is out of range.
+        As for `delong_covariance`, or if `confidence` is out of range.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def clustered_readers_interval(
     check_confidence(confidence)
     mean = reader_mean(
         np.array([auc(p, a) for p, a in zip(t_present, t_absent, strict=True)]),
-        clustered_covariance(t_present, t_absent, clusters),
+        delong_covariance(t_present, t_absent, clusters),
         _fewest(clusters),
     )
     if mean.value in (0.0, 1.0):
@@ -144,7 +144,7 @@ def clustered_readers_difference(
     Raises
     ------
     ValueError
-        As for `clustered_covariance`, or if `confidence` is out of range.
+        As for `delong_covariance`, or if `confidence` is out of range.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def clustered_readers_difference(
     check_confidence(confidence)
     n_readers = t_present.shape[1]
     first, second = slice(None, n_readers), slice(n_readers, None)
-    c = clustered_covariance(t_present.reshape(2 * n_readers, -1), t_absent.reshape(2 * n_readers, -1), clusters)
+    c = delong_covariance(t_present.reshape(2 * n_readers, -1), t_absent.reshape(2 * n_readers, -1), clusters)
     areas = np.array(
         [[auc(p, a) for p, a in zip(*both, strict=True)] for both in zip(t_present, t_absent, strict=True)]
     )

@@ -1,4 +1,4 @@
-"""Empirical ROC analysis: the area, the curve, and DeLong's covariance of areas on the same trials."""
+"""Empirical ROC analysis: the area, the curve, and the covariance of areas on the same trials, clustered or not."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import Interval, check_confidence, logit_interval
 from taskct.metrics.scores import check_trials
 
@@ -61,7 +62,7 @@ def weighted_auc(
     w_present: NDArray[np.floating],
     w_absent: NDArray[np.floating],
 ) -> NDArray[np.float64]:
-    """Empirical AUCs of one method under many sets of trial weights, such as bootstrap counts.
+    """Empirical AUCs of one method under many sets of trial weights, such as bootstrap counts, shape `(n_sets,)`.
 
     The trials are sorted once, so that a set of weights costs O(n).
 
@@ -71,15 +72,6 @@ def weighted_auc(
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
     w_present, w_absent
         Weights ≥ 0, shapes `(n_sets, n_present)` and `(n_sets, n_absent)`; each row has a positive sum.
-
-    Returns
-    -------
-    AUC under each set of weights, shape `(n_sets,)`.
-
-    Raises
-    ------
-    ValueError
-        If a class has fewer than 2 trials, a value is not finite or a shape does not fit.
 
     Examples
     --------
@@ -143,13 +135,18 @@ def roc_curve(
     return fraction_at_or_above(absent), fraction_at_or_above(present)
 
 
-def delong_covariance(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Covariance of the empirical AUCs of several methods on the same trials.
+def delong_covariance(
+    t_present: NDArray[np.floating], t_absent: NDArray[np.floating], clusters: Clusters | None = None
+) -> NDArray[np.float64]:
+    """Covariance of the empirical AUCs of several methods on the same trials, by DeLong's or Obuchowski's method.
 
     Parameters
     ----------
     t_present, t_absent
         Test statistics, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`; higher means present.
+    clusters
+        Cluster (case, background) of every trial: the covariance is then Obuchowski's, see `Clusters.covariance`. Left
+        out: trials are independent, and it is DeLong's.
 
     Returns
     -------
@@ -158,33 +155,46 @@ def delong_covariance(t_present: NDArray[np.floating], t_absent: NDArray[np.floa
     Raises
     ------
     ValueError
-        If the number of methods differs, a class has fewer than 2 trials, or a value is not finite.
+        If the number of methods differs, a class has fewer than 2 trials, a value is not finite or the clusters are
+        those of other trials.
 
     References
     ----------
     .. [1] DeLong et al., Biometrics 44, 837 (1988).
     .. [2] Sun & Xu, IEEE SPL 21, 1389 (2014), O(n log n).
+    .. [3] Obuchowski, Biometrics 53, 567 (1997), clusters.
 
     Examples
     --------
-    >>> delong_covariance(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
+    >>> t_present, t_absent = np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]])
+    >>> delong_covariance(t_present, t_absent)
+    array([[0.03125]])
+    >>> delong_covariance(t_present, t_absent, Clusters.of(["a", "b"], ["c", "d"]))
     array([[0.03125]])
     """
     present, absent = check_trials(t_present, t_absent, ndim=2)
     by_present, by_absent = structural_components(present, absent)
+    if clusters is not None:
+        return clusters.covariance(by_present, by_absent)
     covariance = np.cov(by_present) / present.shape[1] + np.cov(by_absent) / absent.shape[1]
     return np.asarray(np.atleast_2d(covariance), dtype=np.float64)
 
 
 def delong_interval(
-    t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, confidence: float = 0.95
+    t_present: NDArray[np.floating],
+    t_absent: NDArray[np.floating],
+    clusters: Clusters | None = None,
+    *,
+    confidence: float = 0.95,
 ) -> Interval:
-    """AUC of one method with an interval that never leaves [0, 1]: `logit_interval` with DeLong's variance.
+    """AUC of one method with an interval that never leaves [0, 1]: `logit_interval` with `delong_covariance`.
 
     Parameters
     ----------
     t_present, t_absent
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
+    clusters
+        As for `delong_covariance`.
     confidence
         Coverage wanted, in (0, 1).
 
@@ -195,41 +205,48 @@ def delong_interval(
     Raises
     ------
     ValueError
-        If a class has fewer than 2 trials, a value is not finite or `confidence` is out of range.
+        As for `delong_covariance`, or if `confidence` is out of range.
 
     Notes
     -----
     On binormal data with 20 to 200 trials a class a 95 % interval covered 93 to 98 %, but only 92 % at an AUC
     of 0.998 with 200 (1500 replicates each). At an AUC of exactly 1 `n_pairs` is that of the smaller class.
 
+    With three trials of a class in a cluster, correlation ½, 30 and 60 clusters of both classes or of one and AUCs of
+    0.8 and 0.9, the clustered 95 % interval covered 93.8 to 95.8 % (600 studies each), that of independent trials 90 to
+    98 %. At an AUC of 0.95 with 20 clusters that hold a class the clustered one covered 92 %.
+
     Between 0 and 1 the variance is 0 only where all trials have one and the same test statistic. Such an observer
     decides nothing, and the interval is the single point ½; `check_scores` refuses it.
-
-    References
-    ----------
-    .. [1] DeLong et al., Biometrics 44, 837 (1988).
-    .. [2] Pepe, The Statistical Evaluation of Medical Tests (2003), section 5.2 (logit interval of an AUC).
 
     Examples
     --------
     >>> delong_interval(np.array([2.0, 3.0, 4.0]), np.array([0.0, 1.0, 1.5])).ci_low > 0.25
     True
+    >>> delong_interval(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.5, 2.5]), Clusters.of([0, 0, 1], [1, 2, 2])).value
+    0.7777777777777778
     """
     present, absent = check_trials(t_present, t_absent, ndim=1)
-    variance = float(delong_covariance(present[None], absent[None])[0, 0])
-    n_pairs = min(len(present), len(absent))
+    variance = float(delong_covariance(present[None], absent[None], clusters)[0, 0])
+    n_pairs = min(len(present), len(absent)) if clusters is None else clusters.n_pairs
     return logit_interval(auc(present, absent), variance, n_pairs=n_pairs, confidence=confidence)
 
 
 def paired_delong(
-    t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, confidence: float = 0.95
+    t_present: NDArray[np.floating],
+    t_absent: NDArray[np.floating],
+    clusters: Clusters | None = None,
+    *,
+    confidence: float = 0.95,
 ) -> PairedDifference:
-    """Difference of the AUCs of two methods on the same trials, by DeLong's normal approximation.
+    """Difference of the AUCs of two methods on the same trials, by the normal approximation.
 
     Parameters
     ----------
     t_present, t_absent
         Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+    clusters
+        As for `delong_covariance`.
     confidence
         Coverage wanted, in (0, 1).
 
@@ -240,8 +257,7 @@ def paired_delong(
     Raises
     ------
     ValueError
-        If there are not two methods, a class has fewer than 2 trials, a value is not finite or `confidence`
-        is out of range.
+        As for `delong_covariance`, or if there are not two methods or `confidence` is out of range.
 
     Notes
     -----
@@ -249,26 +265,24 @@ def paired_delong(
     Where the variance is 0 it is a single point, and the p-value is 1 without a difference, 0 with one. That is right
     for methods that rank the trials alike. For two methods with an AUC of 1 it says only that the trials are too easy.
 
-    References
-    ----------
-    .. [1] DeLong et al., Biometrics 44, 837 (1988).
-
     Examples
     --------
     >>> t_present, t_absent = np.array([[1.0, 2.0], [1.0, 2.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
     >>> paired_delong(t_present, t_absent)
     PairedDifference(delta_auc=0.0, ci_low=0.0, ci_high=0.0, p_value=1.0)
     """
-    return normal_difference(*delong_difference(t_present, t_absent), confidence=confidence)
+    return normal_difference(*delong_difference(t_present, t_absent, clusters), confidence=confidence)
 
 
-def delong_difference(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> tuple[float, float]:
-    """Difference of the AUCs of two methods on the same trials, and DeLong's standard error of it.
+def delong_difference(
+    t_present: NDArray[np.floating], t_absent: NDArray[np.floating], clusters: Clusters | None = None
+) -> tuple[float, float]:
+    """Difference of the AUCs of two methods on the same trials, and its standard error.
 
     Parameters
     ----------
-    t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+    t_present, t_absent, clusters
+        As for `paired_delong`.
 
     Returns
     -------
@@ -277,7 +291,7 @@ def delong_difference(t_present: NDArray[np.floating], t_absent: NDArray[np.floa
     Raises
     ------
     ValueError
-        If there are not two methods, a class has fewer than 2 trials or a value is not finite.
+        As for `delong_covariance`, or if there are not two methods.
 
     Examples
     --------
@@ -288,32 +302,17 @@ def delong_difference(t_present: NDArray[np.floating], t_absent: NDArray[np.floa
     areas = _areas(present, absent)
     # From the differences of the components, so that equal rankings give exactly 0 and not a rounding error.
     by_present, by_absent = (c[0] - c[1] for c in structural_components(present, absent))
-    variance = by_present.var(ddof=1) / len(by_present) + by_absent.var(ddof=1) / len(by_absent)
+    if clusters is None:
+        variance = by_present.var(ddof=1) / len(by_present) + by_absent.var(ddof=1) / len(by_absent)
+    else:
+        variance = clusters.covariance(by_present[None], by_absent[None])[0, 0]
     return float(areas[0] - areas[1]), math.sqrt(variance)
 
 
 def normal_difference(delta_auc: float, std_error: float, *, confidence: float = 0.95) -> PairedDifference:
-    """Interval and two-sided p-value of a difference of AUCs whose estimate is normal.
+    """Interval, cut at −1 and 1, and two-sided p-value of a difference of AUCs whose estimate is normal.
 
-    Parameters
-    ----------
-    delta_auc, std_error
-        Estimate, in [−1, 1], and its standard error, at least 0.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    The difference; with a standard error of 0 its interval is a point, and p is 1 without a difference, 0 with one.
-
-    Raises
-    ------
-    ValueError
-        If `confidence` is out of range.
-
-    Notes
-    -----
-    Bounds are cut at −1 and 1, see `within_possible`.
+    With a standard error of 0 the interval is a point, and p is 1 without a difference, 0 with one.
 
     Examples
     --------
@@ -330,18 +329,8 @@ def within_possible(low: float, high: float, *, limit: float = 1.0) -> tuple[flo
     """Cut the interval of a difference at what the difference can be.
 
     A difference of two areas cannot pass ±1, so what an interval holds beyond was never a candidate: cutting it off
-    changes neither the coverage nor any test of a value within. It does not mend an interval that is too narrow.
-
-    Parameters
-    ----------
-    low, high
-        Bounds, in the unit of the difference; NaN stays NaN.
-    limit
-        Largest possible difference, above 0; 1 for areas, infinite for what has no limit.
-
-    Returns
-    -------
-    Bounds in [−limit, limit].
+    changes neither the coverage nor any test of a value within. It does not mend an interval that is too narrow. NaN
+    stays NaN; `limit` is infinite for what has none.
 
     Examples
     --------
@@ -356,18 +345,8 @@ def structural_components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each trial, the fraction of the other class it is ordered rightly against, a tie counted as one half.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`, finite.
-
-    Returns
-    -------
-    Components in [0, 1], in the shapes of the test statistics; the mean of either class is the AUC.
-
-    Notes
-    -----
-    From sorted scores, O(n log n), as Sun & Xu (2014) do from midranks.
+    In the shapes of the test statistics, `(n_methods, n)`; the mean of either class is the AUC. From sorted scores,
+    O(n log n), as Sun & Xu (2014) do from midranks.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from scipy.integrate import trapezoid
 from scipy.special import ndtri
 
 from taskct.metrics.auc_bootstrap import resample_trials
-from taskct.metrics.clustered import Clusters, clustered_covariance
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import check_confidence, chunk_sizes, percentile_bounds, resample_counts
 from taskct.metrics.roc import auc, delong_covariance, weighted_auc
 
@@ -252,11 +252,7 @@ def monotone_within_intervals(
     True
     """
     check_confidence(confidence)
-    covariance = (
-        delong_covariance(t_present, t_absent)
-        if clusters is None
-        else clustered_covariance(t_present, t_absent, clusters)
-    )
+    covariance = delong_covariance(t_present, t_absent, clusters)
     if len(covariance) < 2:
         raise ValueError(f"an order needs at least 2 arms; there are {len(covariance)}")
     areas = np.array([auc(p, a) for p, a in zip(t_present, t_absent, strict=True)])

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from taskct.observers.choice import fit_chosen as fit_chosen
     from taskct.observers.cnn import CNNObserver as CNNObserver
     from taskct.observers.crops import centred_crops as centred_crops
+    from taskct.observers.fresh import OBSERVERS as OBSERVERS
+    from taskct.observers.fresh import Eye as Eye
+    from taskct.observers.fresh import make_observer as make_observer
     from taskct.observers.hotelling import Hotelling as Hotelling
     from taskct.observers.hotelling import HotellingEye as HotellingEye
     from taskct.observers.hotelling import HotellingLedoitWolf as HotellingLedoitWolf
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from taskct.observers.nonprewhitening import NPW as NPW
     from taskct.observers.nonprewhitening import NPWE as NPWE
     from taskct.observers.prewhitening import PWMF as PWMF
-    from taskct.observers.registry import OBSERVERS as OBSERVERS
-    from taskct.observers.registry import make_observer as make_observer
     from taskct.observers.scanning import Scanning as Scanning
     from taskct.observers.slnn import SLNN as SLNN
     from taskct.observers.slnn_head import GroupedHead as GroupedHead
@@ -43,6 +44,7 @@ else:
             "choice": ["Chosen", "fit_chosen"],
             "cnn": ["CNNObserver"],
             "crops": ["centred_crops"],
+            "fresh": ["OBSERVERS", "Eye", "make_observer"],
             "hotelling": ["Hotelling", "HotellingEye", "HotellingLedoitWolf", "HotellingSVD"],
             "learning": ["LearningCurve", "LearningDifference", "learning_curve", "learning_difference"],
             "learning_law": ["expected_auc"],
@@ -50,7 +52,6 @@ else:
             "lumpy_ideal": ["lumpy_log_likelihood_ratio"],
             "nonprewhitening": ["NPW", "NPWE"],
             "prewhitening": ["PWMF"],
-            "registry": ["OBSERVERS", "make_observer"],
             "scanning": ["Scanning"],
             "slnn": ["SLNN"],
             "slnn_head": ["GroupedHead", "SLNNHead"],

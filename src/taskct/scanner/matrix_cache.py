@@ -54,16 +54,8 @@ def cache_folder() -> Path | None:
 def cached_matrix(key: Mapping[str, Any], build: Callable[[], sparse.csr_matrix]) -> sparse.csr_matrix:
     """Load a matrix from the cache, or build and keep it.
 
-    Parameters
-    ----------
-    key
-        All that the matrix depends on, as JSON holds it.
-    build
-        Makes the matrix; float32 values and 32-bit indices.
-
-    Returns
-    -------
-    Matrix. Writing to its arrays never reaches the file.
+    The key is all that the matrix depends on, as JSON holds it. A matrix has float32 values and 32-bit indices; writing
+    to its arrays never reaches the file.
     """
     folder = cache_folder()
     if folder is None:

@@ -12,7 +12,7 @@ from taskct.simulation.describe import background_note, describe
 from taskct.simulation.lost import Losses
 from taskct.simulation.simulate import notes_of, warn_losses
 from taskct.simulation.sources import make_sources
-from taskct.tasks.signals import SHAPES
+from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import Trials, select
 
 N_OBJECTS = 3

@@ -1,19 +1,16 @@
 """Signals: what may have to be found or told apart, known statistically."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.ranges import Range
+from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES, SIGNAL_RANGES, shapes_using
 
-SHAPES = ("disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc")
-"""What a signal may look like; `taskct.tasks.shapes` says how each is drawn."""
-STRETCHED = ("gaussian", "nodule", "ellipsoid", "lobulated", "spiculated")
-"""Shapes that `aspect` stretches; the others have one of their own."""
-LOBED = ("lobulated", "spiculated")
 DIAMETER_LAWS = ("uniform", "log-uniform")
 _DEFAULTS = {
     "shape": 0.0,
@@ -176,19 +173,26 @@ def draw_signals(
         raise UserError(f"signal diameter_law is {diameter_law!r}: choose one of {', '.join(DIAMETER_LAWS)}")
     if "lidc" in shapes and (outlines is None or len(outlines) == 0):
         raise UserError("the signal shape lidc needs outlines, and there are none: widen what is asked of LIDC")
-    _check("contrast_hu", contrast_hu, -np.inf, np.inf)
-    _check("diameter_mm", diameter_mm, np.nextafter(0.0, 1.0), np.inf)
-    _check("blur_mm", blur_mm, 0.0, np.inf)
-    _check("aspect", aspect, 0.05, 1.0)
-    _check("angle_deg", angle_deg, -np.inf, np.inf)
-    _check("exponent", exponent, 0.0, 20.0)
-    _check("n_lobes", n_lobes, 2, 16)
-    _check("lobe_depth", lobe_depth, 0.0, 0.9 if "lobulated" in shapes else 3.0)
+    drawn_from = {
+        "contrast_hu": contrast_hu,
+        "diameter_mm": diameter_mm,
+        "blur_mm": blur_mm,
+        "aspect": aspect,
+        "angle_deg": angle_deg,
+        "exponent": exponent,
+        "n_lobes": n_lobes,
+        "lobe_depth": lobe_depth,
+    }
+    for name, limits in drawn_from.items():
+        allowed = SIGNAL_RANGES[name]
+        if name == "lobe_depth":
+            allowed = replace(allowed, high=min(SHAPE_KINDS[shape].deepest for shape in shapes))
+        _check(name, limits, allowed)
 
     shape = np.array([SHAPES.index(name) for name in shapes], dtype=np.int64)[rng.integers(len(shapes), size=n)]
 
-    def only(names: Sequence[str], drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
-        return np.where(np.isin(shape, [SHAPES.index(name) for name in names]), drawn, default)
+    def only(name: str, drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
+        return np.where(np.isin(shape, [SHAPES.index(kind) for kind in shapes_using(name)]), drawn, default)
 
     if diameter_law == "uniform":
         diameter = rng.uniform(*diameter_mm, n)
@@ -199,21 +203,18 @@ def draw_signals(
         "diameter_mm": diameter,
         "contrast_hu": rng.uniform(*contrast_hu, n),
         "blur_mm": rng.uniform(*blur_mm, n),
-        "aspect": only(STRETCHED, rng.uniform(*aspect, n), 1.0),
+        "aspect": only("aspect", rng.uniform(*aspect, n), 1.0),
         "angle_rad": np.radians(rng.uniform(*angle_deg, n)),
-        "exponent": only(["nodule"], rng.uniform(*exponent, n), 0.0),
-        "n_lobes": only(LOBED, rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
-        "lobe_depth": only(LOBED, rng.uniform(*lobe_depth, n), 0.0),
+        "exponent": only("exponent", rng.uniform(*exponent, n), 0.0),
+        "n_lobes": only("n_lobes", rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
+        "lobe_depth": only("lobe_depth", rng.uniform(*lobe_depth, n), 0.0),
     }
     if outlines is not None and "lidc" in shapes:
-        table["outline"] = only(["lidc"], rng.choice(outlines, n), -1)
+        table["outline"] = only("outline", rng.choice(outlines, n), -1)
     return Signals.from_columns(table)
 
 
-def _check(name: str, limits: tuple[float, float], lowest: float, highest: float) -> None:
+def _check(name: str, limits: tuple[float, float], allowed: Range) -> None:
     low, high = limits
-    if not lowest <= low <= high <= highest or not np.isfinite([low, high]).all():
-        allowed = "finite values" if np.isinf(lowest) else f"values in [{lowest:g}, {highest:g}]"
-        if name == "diameter_mm":
-            allowed = "positive values"
-        raise UserError(f"signal {name} is [{low:g}, {high:g}]: give {allowed}, the lowest first")
+    if low not in allowed or high not in allowed or low > high:
+        raise UserError(f"signal {name} is [{low:g}, {high:g}]: each must be {allowed}, the lowest first")

@@ -34,18 +34,7 @@ _DONE = ".done"  # in a store that is being filled: one empty file a chunk
 
 
 def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
-    """Check that no background stands in more than one split.
-
-    Parameters
-    ----------
-    cases
-        Case numbers by split name.
-
-    Raises
-    ------
-    ValueError
-        If one does.
-    """
+    """Raise a `ValueError` if a background, by case number, stands in more than one split."""
     owner: dict[int, str] = {}
     for name, column in cases.items():
         for case in np.unique(column):
@@ -165,14 +154,7 @@ class PartialStore:
 def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     """Write one chunk of a store that is being filled, and then mark it as done.
 
-    Parameters
-    ----------
-    partial
-        `PartialStore.partial`.
-    split, start
-        Where it belongs: its split and its first trial.
-    trials
-        A whole chunk.
+    `partial` is `PartialStore.partial`; `start` is the first trial of a whole chunk.
     """
     folder = partial / split
     for name in IMAGES:
@@ -185,16 +167,9 @@ def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
 
 
 def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "phantoms") -> None:
-    """Write splits that are in memory, or nothing.
+    """Write splits that are in memory, by name, or nothing; a store that stood there is replaced at the end.
 
-    Parameters
-    ----------
-    path
-        The store's folder; what stood there before is replaced when the new one is complete.
-    splits
-        Trials by split name, with the same columns.
-    case_kind
-        What a case is, in the plural: "phantoms", "slices" or "patients".
+    All have the same columns of truth; `case_kind` is as for `PartialStore`.
 
     Raises
     ------

@@ -22,13 +22,6 @@ be chosen from fewer, and the observer that is measured would be a poor one."""
 def n_sets_allowed(truth: Truth, train_share: float) -> int:
     """How many training sets the trials allow by default: 1 where they are too few for several.
 
-    Parameters
-    ----------
-    truth
-        Of every trial.
-    train_share
-        Of the trials (of the cases), where the truth names no split.
-
     Examples
     --------
     >>> [n_sets_allowed(Truth(np.arange(2 * n) < n, None, None, None), 0.5) for n in (100, 60, 50)]
@@ -46,22 +39,7 @@ def n_sets_allowed(truth: Truth, train_share: float) -> int:
 def divide(
     truth: Truth, train_share: float, n_sets: int, seed: int
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Training sets and test trials that share no case.
-
-    Parameters
-    ----------
-    truth
-        Of every trial; its split is kept where it names one.
-    train_share
-        Of the trials (of the cases), in (0, 1), where it names none.
-    n_sets
-        Training sets, at least 1.
-    seed
-        Of the division.
-
-    Returns
-    -------
-    Numbers of the trials of each training set, and of the test trials.
+    """Training sets and test trials, by number, that share no case; the split of the truth is kept where it has one.
 
     Raises
     ------
@@ -106,22 +84,7 @@ def divide_trials(
     """Divide trials at random into parts that share no case.
 
     Cases that hold both classes, present trials alone and absent trials alone are divided separately, so that every
-    part has its share of each.
-
-    Parameters
-    ----------
-    signal_present
-        Shape `(n_trials,)`.
-    cases
-        Number of the case of each trial, shape `(n_trials,)`; None: every trial is a case of its own.
-    shares
-        Of the cases, one for each part, above 0; they sum to 1.
-    seed
-        Of the division.
-
-    Returns
-    -------
-    The trials of each part, in their order, shape `(n_of_part,)`.
+    part has its share of each. `shares` are above 0 and sum to 1.
 
     Raises
     ------

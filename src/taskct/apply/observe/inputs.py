@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from taskct.apply.observe.cases import CaseFrom, cases_of
 from taskct.apply.observe.pairing import PairBy, pair
 from taskct.errors import UserError
-from taskct.io.image_stack import ImageStack, read_images
+from taskct.io.image_stack import ImageStack, load_npy, read_images
 from taskct.io.truth_table import Truth, read_truth
 from taskct.observers.nonprewhitening import check_signal
 
@@ -194,11 +194,7 @@ def read_covariance(path: Path) -> NDArray[np.float64]:
     UserError
         If it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            matrix = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
-    if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu":
+    matrix = load_npy(path)
+    if matrix.dtype.kind not in "fiu":
         raise UserError(f"{path.name} is no array of numbers: give a covariance of shape (pixels, pixels)")
     return matrix.astype(np.float64)

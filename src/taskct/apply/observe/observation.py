@@ -112,12 +112,7 @@ class Observation:
 def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
     """Ratings of training sets as readers, and of sets of images as modalities.
 
-    Parameters
-    ----------
-    scores
-        Test statistics, shape `(n_sets_of_images, n_training_sets, n_trials)`.
-    present, trials
-        Truth and number of each trial, shape `(n_trials,)`.
+    Scores have the shape `(n_sets_of_images, n_training_sets, n_trials)`.
     """
     return Ratings(
         scores=scores,
@@ -160,17 +155,15 @@ def _curve_json(curve: LearningCurve) -> dict[str, Any]:
 
 
 def _performance_json(performance: Performance) -> dict[str, Any]:
-    area = performance.auc
+    found = {
+        name: getattr(performance, name) for name in ("d_a", "sensitivity", "lroc_area", "located", "gaussian_auc")
+    }
     return {
-        "auc": area.value,
-        "ci_low": area.ci_low,
-        "ci_high": area.ci_high,
+        "auc": performance.auc.value,
+        "ci_low": performance.auc.ci_low,
+        "ci_high": performance.auc.ci_high,
         "method": performance.method,
-        "d_a": asdict(performance.d_a),
-        "sensitivity": asdict(performance.sensitivity),
-        "lroc_area": None if performance.lroc_area is None else asdict(performance.lroc_area),
-        "located": None if performance.located is None else asdict(performance.located),
-        "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
+        **{name: None if interval is None else asdict(interval) for name, interval in found.items()},
         "regularization": [reading.regularization for reading in performance.readings],
     }
 

@@ -12,7 +12,7 @@ from scipy.linalg import orth
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import Plan, Task
-from taskct.metrics.clustered import Clusters, clustered_difference, clustered_interval
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.detectability import d_a
@@ -30,21 +30,7 @@ from taskct.observers.learning_trials import LabelledTrials
 def perform(
     readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: Plan
 ) -> Performance:
-    """What one observer can do, from its readings of one set of images.
-
-    Parameters
-    ----------
-    readings
-        One for each training set.
-    images
-        All trials, shape `(n, height, width)`.
-    task
-        Their truth.
-    test
-        Numbers of the trials that were read.
-    plan
-        Specificity and confidence.
-    """
+    """What one observer can do on the images, from its readings of the test trials, one for each training set."""
     confidence = plan.confidence
     present = task.signal_present[test]
     clusters = task.clusters(test)
@@ -77,11 +63,9 @@ def _area(
 ) -> tuple[Interval, str]:
     """Area with its interval, and what this is; test statistics of shape `(n_training_sets, n_trials)`."""
     one = t_present[0], t_absent[0]
-    if len(t_present) == 1 and clusters is None:
-        return delong_interval(*one, confidence=confidence), "DeLong: over test trials, for one training set"
-    if len(t_present) == 1 and clusters is not None:
-        area = clustered_interval(*one, clusters, confidence=confidence)
-        return area, "clustered by case: over test cases, for one training set"
+    if len(t_present) == 1:
+        over = "DeLong: over test trials" if clusters is None else "clustered by case: over test cases"
+        return delong_interval(*one, clusters, confidence=confidence), f"{over}, for one training set"
     if clusters is not None:
         area = clustered_readers_interval(t_present, t_absent, clusters, confidence=confidence)
         return area, "Obuchowski–Rockette, clustered by case: over test cases and training sets"
@@ -118,23 +102,10 @@ _TOO_EASY = (
 def compare(
     mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: Plan
 ) -> tuple[PairedDifference, tuple[Comparison, ...], list[str]]:
-    """Difference of AUCs with its interval, and the tests with a margin whose interval is the same.
+    """Difference of AUCs with its interval, the tests with a margin, and why something is left out.
 
-    Parameters
-    ----------
-    mine, other
-        Of one observer on the images, and on those they are held against; the same test trials.
-    task
-        The truth.
-    test
-        Numbers of the test trials.
-    plan
-        Margin and confidence.
-
-    Returns
-    -------
-    The difference, without a p value where the trials are too few for one; the tests, none where a margin proves
-    nothing; and why something is left out.
+    The difference has no p value where the trials are too few for one; there are no tests where a margin proves
+    nothing.
     """
     difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
     if why := _too_few(task, test):
@@ -163,7 +134,7 @@ def _difference(
     both = scores[:, :, present], scores[:, :, ~present]
     if scores.shape[1] == 1:
         one = both[0][:, 0], both[1][:, 0]
-        delta, std_error = delong_difference(*one) if clusters is None else clustered_difference(*one, clusters)
+        delta, std_error = delong_difference(*one, clusters)
         return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
     if clusters is not None:
         difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)
@@ -191,20 +162,8 @@ def learn(
 ) -> tuple[LearningCurve, LearningDifference | None]:
     """Learning curves with the regularization that was chosen, in windows around the sites where observers scan.
 
-    Parameters
-    ----------
-    observers, performances, stacks
-        Of the images, and of those they are held against if there are some.
-    task
-        Their truth.
-    trials
-        Numbers of the training and of the test trials.
-    plan
-        Confidence and seed.
-
-    Returns
-    -------
-    The curve on the images, and both curves with their difference where there are two sets.
+    `trials` are the numbers of the training and of the test trials. The result is the curve on the images, and both
+    curves with their difference where there are two sets of images.
     """
     chosen = [_with_choice(one, done) for one, done in zip(observers, performances, strict=False)]
     pools, tests = ([_labelled(stack, task, part) for stack in stacks] for part in trials)

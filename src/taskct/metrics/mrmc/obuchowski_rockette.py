@@ -11,12 +11,12 @@ from scipy.stats import chi2, t
 from scipy.stats import f as f_distribution
 
 from taskct.errors import UserError
-from taskct.metrics.clustered import Clusters, clustered_covariance
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import check_confidence
 from taskct.metrics.mrmc.moments import MomentSums, distinct, moment_sums
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.usable import only_rated
-from taskct.metrics.roc import within_possible
+from taskct.metrics.roc import delong_covariance, within_possible
 
 CovarianceMethod = Literal["delong", "jackknife", "u-statistic"]
 Population = Literal["readers and cases", "cases", "readers"]
@@ -288,7 +288,7 @@ def _clustered_covariances(ratings: Ratings, clusters: Clusters) -> tuple[NDArra
     """As `u_statistic_covariances`, by Obuchowski's method for clustered cases."""
     n_modalities, n_readers, n_cases = ratings.scores.shape
     scores, present = ratings.scores.reshape(n_modalities * n_readers, n_cases), ratings.signal_present
-    covariance = clustered_covariance(scores[:, present], scores[:, ~present], clusters)
+    covariance = delong_covariance(scores[:, present], scores[:, ~present], clusters)
     return _means_over_readers(covariance, n_modalities, n_readers)
 
 

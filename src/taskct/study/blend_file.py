@@ -12,7 +12,7 @@ from torch import nn
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import denoise
 from taskct.study.arms import BLEND, Arm
-from taskct.study.models import SIZE_MULTIPLE, denoiser_of, load_denoiser
+from taskct.study.models import SIZE_MULTIPLE, denoiser_of, denoiser_of_arm
 from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_tensors, load_weights, save_tensors
 
@@ -35,7 +35,7 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
     arm
         The λ arm.
     """
-    (control, card), (task, _) = load_denoiser(run, arm.control_arm), load_denoiser(run, arm)
+    (control, card), (task, _) = denoiser_of_arm(run, arm.control_arm), denoiser_of_arm(run, arm)
     validation, margin = run.read("validation"), run.settings.trials.margin_pixels
     images = [
         denoise(one, validation.noisy, device=run.device, dtype=str(card["dtype"]), margin=margin)

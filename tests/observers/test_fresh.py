@@ -3,7 +3,7 @@
 import pytest
 
 from taskct.errors import UserError
-from taskct.observers.alone import each_alone
+from taskct.observers.fresh import each_alone
 
 
 def refuse(name):

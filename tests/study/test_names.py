@@ -1,16 +1,18 @@
-"""Names of files made from settings: bounded whatever the values are, one a name, and as before for ordinary arms."""
+"""Names of arms and files: written and read alike; file names bounded whatever the values, and one a name."""
 
 import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from taskct.errors import UserError
 from taskct.files import read_npz
-from taskct.study.arms import arms_of, file_name
-from taskct.study.file_names import MAX_BYTES, bounded
+from taskct.names import MAX_BYTES, ArmName, bounded, file_name, fitted_as, observer_of
+from taskct.study.arms import arms_of
 from taskct.study.records import file_name as stage_file
 from taskct.study.records import read_record, read_records, write_record
 from taskct.study.run_folder import RunFolder
@@ -30,6 +32,70 @@ def test_ordinary_names_stay_as_they_were() -> None:
     assert stage_file("evaluate lambda=0.9 head=pixel+eye a_b/c%") == "evaluate_lambda=0.9_head=pixel+eye_a%5Fb%2Fc%25"
     name = "n" * MAX_BYTES
     assert bounded(name, name) == name
+
+
+def random_names(n: int, seed: int) -> Iterator[ArmName]:
+    """Arms of every kind, with the settings of a grid, with and without a seed."""
+    rng = np.random.default_rng(seed)
+    settings = ["n_layers", "trainable", "head", "arguments", "arguments.seed", "arguments.alpha", "loss"]
+    values = ["9", "last:1", "eye", "{'a':[1,2]}", "", "a=b", "None", "*layers.4*", "层/λ"]
+
+    def share() -> float:
+        return float(rng.choice([0.0, 0.7, 0.95, 0.9500001, rng.uniform(), np.nextafter(0.9, 1)]))
+
+    for _ in range(n):
+        kind = rng.choice(["low-dose", "mse", "lambda", "blend", "filter"])
+        chosen = rng.choice(settings, size=rng.integers(0, 4), replace=False)
+        yield ArmName(
+            kind,
+            share() if kind in ("lambda", "blend") else None,
+            share() if kind == "blend" else None,
+            str(rng.choice(["nlm", "tv", "bilateral"])) if kind == "filter" else None,
+            tuple((str(name), str(rng.choice(values))) for name in chosen),
+            None if rng.integers(2) else int(rng.integers(2**31)),
+        )
+
+
+def test_a_name_is_read_as_it_was_written() -> None:
+    names = list(random_names(2000, seed=0))
+    for name in names:
+        assert ArmName.parse(str(name)) == name
+    assert len(set(map(str, names))) == len(set(names))
+
+
+def test_the_names_of_a_study_are_read_as_its_arms() -> None:
+    grid = {"denoiser.arguments": [{"n_layers": 3, "dilations": [1, 2]}], "training.trainable": ["all", "last:1"]}
+    training = {"seeds": [0, 3], "other_head_lambda": 0.7}
+    settings = tiny_settings(grid=grid, training=training | {"lambdas": [0, 0.7]}, denoiser={"classical": ["tv"]})
+    for arm in arms_of(settings):
+        assert ArmName.parse(str(arm.identity)) == arm.identity
+        assert ArmName.parse(arm.name) == arm.identity.of_seed(None)
+        assert str(ArmName.parse(arm.name).control) == arm.control
+        assert ArmName.parse(arm.identity.quoted).seed == (arm.seed or None)
+
+
+@pytest.mark.parametrize("text", ["", "lambda=high", "lambda=0.9 eye", "lambda=0.9 alpha=half", "mse seed=one"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        ArmName.parse(text)
+
+
+def test_a_kind_has_its_own_numbers() -> None:
+    with pytest.raises(ValueError, match="kind blend"):
+        ArmName("blend", 0.9)
+
+
+def test_the_seed_and_the_alpha_of_a_network_are_not_those_of_the_arm() -> None:
+    """A network's argument `alpha` of 0.5 once had the name, and so the files, of the blend with α = 0.5."""
+    settings = tiny_settings(grid={"denoiser.arguments.alpha": [0.5], "denoiser.arguments.seed": [0, 1]})
+    arms = arms_of(settings)
+    assert len({arm.file_stem for arm in arms}) == len(arms)
+    assert "lambda=0.9 arguments.alpha=0.5 arguments.seed=1" in {arm.name for arm in arms}
+
+
+def test_an_observer_has_one_name() -> None:
+    for name in ("slnn_joint", "slnn", "ho_eye", "cho_lg"):
+        assert observer_of(*fitted_as(name)) == name
 
 
 @pytest.mark.parametrize("letter", ["n", "λ", "層", "%"])
