@@ -4,13 +4,15 @@ PYTHON ?= python3
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu demo
 TORCH_INDEX ?=
 BIN = .venv/bin
+# Two processes on two cores, each with one thread: about half the time of one process.
+PYTEST = $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs pythons clean help
+.PHONY: demo test test-all lint docs pythons clean help
 
 help:
 	@echo "make demo     simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests (6 minutes on two cores); make test-all also runs the slow ones, as CI does"
 	@echo "make lint     style, types and the import contract"
 	@echo "make docs     build the documentation's site; then open site/index.html (python -m http.server -d site: with search)"
 	@echo "make pythons  the smoke study and the quick tests on every Python >= 3.11 found, with the newest and the lowest dependencies"
@@ -19,7 +21,10 @@ demo: .venv/.installed
 	$(BIN)/taskct run --preset demo --out runs/demo
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/.installed-dev
+	$(PYTEST)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

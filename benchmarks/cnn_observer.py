@@ -18,7 +18,7 @@ from torch import nn
 
 from taskct.observers import SmallSampleWarning
 from taskct.observers.cnn import CNNObserver, Remainder
-from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
+from taskct.observers.lumpy_ideal import LumpyImages, lumpy_log_likelihood_ratio
 
 
 def multiplications(network, image):
@@ -66,13 +66,11 @@ def network_speed(peak):
 def chain_speed(copied):
     print("pixels  images  steps × images/s  of a copy's rate  200 images × 50,000 steps, s")
     signal_of = {n: np.full((n, n), 0.5) for n in (16, 32, 64)}
-    lumpy = {"lumps_per_mm2": 0.004, "lump_sigma_mm": 4.0, "lump_hu": 10.0, "noise_hu": 10.0}
+    lumpy = LumpyImages(lumps_per_mm2=0.004, lump_sigma_mm=4.0, lump_hu=10.0, noise_hu=10.0)
     for n_pixels, n in ((16, 20), (16, 200), (32, 20), (32, 200), (32, 2_000), (64, 20), (64, 200)):
         images = np.random.default_rng(0).normal(4.0, 15.0, (n, n_pixels, n_pixels))
         took = seconds(
-            lambda i=images, s=signal_of[n_pixels]: lumpy_log_likelihood_ratio(
-                i, s, n_steps=1000, n_burn_in=0, **lumpy
-            ),
+            lambda i=images, s=signal_of[n_pixels]: lumpy_log_likelihood_ratio(i, s, lumpy, n_steps=1000, n_burn_in=0),
             2,
         )
         rate = 1000 * n / took

@@ -44,11 +44,14 @@ OLD_WITH_NEW = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning
 
 HEAD = """# Pythons
 
-`make pythons` writes this page, before every release: the smoke study (`taskct run --preset smoke`) and the quick tests
-on every Python found, with taskct installed as a wheel. *newest* is what pip takes today; *lowest* are the lowest
-releases that `pyproject.toml` allows and that have a wheel for that Python, on the newest of what they stand on.
-Quick are the tests in {quick} that are not marked slow and do not start a dozen processes. CI runs all tests, on one
-Python with the newest dependencies.
+`make pythons` writes this page before every release. It tries every Python that it finds, with taskct installed as a
+wheel. It runs the smoke study (`taskct run --preset smoke`) and the quick tests. CI runs all tests, on one Python with
+the newest dependencies.
+
+- *newest* is what pip takes today.
+- *lowest* are the lowest releases that `pyproject.toml` allows and that have a wheel for that Python. What they stand
+  on is the newest.
+- Quick are the tests in {quick} that are not marked slow and do not start a dozen processes.
 """
 
 

@@ -108,10 +108,12 @@ def test_there_is_something_to_check() -> None:
     ]
 
 
-def test_contributing_lists_every_room() -> None:
-    listed = re.findall(r"^\| `(\w+)/` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
-    rooms = [path.parent.name for path in (ROOT / "src" / "taskct").glob("*/__init__.py")]
-    assert sorted(listed) == sorted(rooms)
+def test_contributing_lists_every_room_and_module() -> None:
+    text, package = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), ROOT / "src" / "taskct"
+    listed = re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted(path.parent.name for path in package.glob("*/__init__.py"))
+    listed = re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in package.glob("*.py") if not path.name.startswith("__"))
 
 
 def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,10 +22,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each, and one that lists them."""
     lines = ["# Examples", "", "Notebooks in percent format: run them as scripts, or open them with jupytext.", ""]
     for path in EXAMPLES:
-        text = page(path)
-        picture = f"examples/{path.stem}.png"
-        if files.get_file_from_path(picture) is not None:
-            text += f"\n## What it draws\n\n![What {path.name} draws]({path.stem}.png)\n"
+        text = page(path) + results(path.stem)
         files.append(File.generated(config, f"examples/{path.stem}.md", content=text))
         title = re.search(r"^# (.*)$", text, re.MULTILINE)
         lines.append(f"- [{title[1] if title else path.stem}]({path.stem}.md): `examples/{path.name}`")
@@ -48,6 +45,16 @@ def page(path: Path) -> str:
         text = f"# {path.stem.replace('_', ' ').capitalize()}\n\n{text}"
     head, _, rest = text.partition("\n")
     return f"{head}\n\nThe file: `examples/{path.name}`.\n{rest}\n"
+
+
+def results(name: str) -> str:
+    """What an example printed and drew when `run_examples.py` ran it."""
+    folder = ROOT / "docs" / "examples"
+    printed = folder / f"{name}.txt"
+    parts = [f"```text\n{printed.read_text(encoding='utf-8').strip()}\n```"] if printed.is_file() else []
+    parts += [f"![What {name}.py draws]({file.name})" for file in sorted(folder.glob(f"{name}.png"))]
+    parts += [f"![What {name}.py draws next]({file.name})" for file in sorted(folder.glob(f"{name}-*.png"))]
+    return "\n\n".join(["", "## What it prints and draws", *parts, ""]) if parts else ""
 
 
 def _docstring(text: str) -> str:

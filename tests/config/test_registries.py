@@ -61,7 +61,8 @@ def test_a_background_uses_settings_that_there_are_and_its_maker_takes_them(kind
     assert set(entry.uses) <= set(BackgroundSettings.model_fields)
     assert entry.text in describe(make_settings({"background": {"kind": kind}})) or entry.files == "pairs"
     if not entry.files:
-        make = attrgetter(entry.maker)(import_module(f"taskct.tasks.backgrounds.{entry.module}"))
+        module, maker = entry.maker
+        make = attrgetter(maker)(import_module(f"taskct.tasks.backgrounds.{module}"))
         taken = inspect.signature(make).parameters
         assert {*entry.uses} <= {*taken} or "body" in taken
 

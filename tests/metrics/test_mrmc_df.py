@@ -65,7 +65,7 @@ def test_p_value_interval_and_margin_decide_alike(seed):
     for bound in (part.ci_low, part.ci_high):
         assert 2.0 * t.sf(abs(part.auc - bound) / std_error, df) == pytest.approx(0.05)
     for test in (noninferiority, equivalence):
-        found = test(part.auc, std_error, margin=0.1, alpha=0.025, df=df)
+        found = test(part.auc, std_error, noninferiority_margin=0.1, alpha=0.025, df=df)
         assert (found.ci_low, found.ci_high) == pytest.approx((part.ci_low, part.ci_high))
     # The whole part is the smaller number, so its p is the larger one, unless the normal distribution takes over.
     assert (part.p_value >= part.p_value_fractional) == (part.df_bdg <= 50.0)

@@ -83,7 +83,7 @@ def test_power_within_a_margin_against_simulated_studies(aim: Aim, in_std_errors
     mean, variance, df = analysed(model, design, n)
     lower = mean if aim == "non-inferiority" else -np.abs(mean)
     shown = float(((lower + margin) / np.sqrt(np.maximum(variance, 1e-12)) > t.isf(0.05, df)).mean())
-    power = study_power(parts, design, 0.0, aim=aim, margin=margin).power
+    power = study_power(parts, design, 0.0, aim=aim, noninferiority_margin=margin).power
     assert 0.7 < power < 0.9
     assert abs(shown - power) < 4 * math.sqrt(power * (1 - power) / n) + 0.02
 
@@ -148,11 +148,13 @@ def test_power_of_known_tests() -> None:
     expected = nct.sf(critical, 15, noncentrality) + nct.cdf(-critical, 15, noncentrality)
     assert study_power(readers, design, 0.05, method="hillis").power == pytest.approx(expected, abs=1e-9)
     assert study_power(readers, design, 0.0).power == pytest.approx(0.05, abs=1e-9)
-    at_edge = study_power(readers, design, -0.1 + 1e-9, aim="non-inferiority", margin=0.1)
+    at_edge = study_power(readers, design, -0.1 + 1e-9, aim="non-inferiority", noninferiority_margin=0.1)
     assert at_edge.power == pytest.approx(0.05, abs=1e-6)
     # Equivalence with infinite degrees of freedom: two normal tests at once.
     cases = Components(0, 0.01, 0, 0, 0, 0, 0)
-    power = study_power(cases, Design(4, 100, 100), 0.005, aim="equivalence", margin=0.03, method="hillis").power
+    power = study_power(
+        cases, Design(4, 100, 100), 0.005, aim="equivalence", noninferiority_margin=0.03, method="hillis"
+    ).power
     z = norm.isf(0.05)
     assert power == pytest.approx(norm.cdf(2.5 - z) - norm.cdf(-3.5 + z), abs=1e-4)
 
@@ -163,7 +165,7 @@ def test_equivalence_with_few_readers_by_simulation() -> None:
     std_error = 0.02 * np.sqrt(rng.chisquare(4, n) / 4)
     simulated = float((np.abs(mean) + t.isf(0.05, 4) * std_error < 0.05).mean())
     power = study_power(
-        Components(0.002, 0, 0, 0, 0, 0, 0), Design(5, 10, 10), 0.01, aim="equivalence", margin=0.05
+        Components(0.002, 0, 0, 0, 0, 0, 0), Design(5, 10, 10), 0.01, aim="equivalence", noninferiority_margin=0.05
     ).power
     assert abs(power - simulated) < 5 * math.sqrt(power * (1 - power) / n)  # false alarm 6e-7
 
@@ -259,9 +261,9 @@ def test_pilots_find_the_components_of_the_model(design: Design) -> None:
     [
         ({"delta": 1.5}, "between -1 and 1"),
         ({"alpha": 0.6}, "alpha is 0.6"),
-        ({"margin": 0.05}, "no margin"),
+        ({"noninferiority_margin": 0.05}, "no margin"),
         ({"aim": "equivalence"}, "margin is 0"),
-        ({"aim": "non-inferiority", "margin": 0.05, "delta": -0.05}, "no study can show"),
+        ({"aim": "non-inferiority", "noninferiority_margin": 0.05, "delta": -0.05}, "no study can show"),
         ({"power": 0.05}, "power wanted"),
         ({"absent_per_present": 0.0}, "absent cases for each"),
         ({"delta": 0.001, "n_readers": [5]}, "no number of cases"),

@@ -5,9 +5,20 @@ import pytest
 
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
-from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
+from taskct.observers.lumpy_ideal import LumpyImages, lumpy_log_likelihood_ratio
 from taskct.tasks.backgrounds.textures import positive_lumps
-from validation.ideal_observers import STRONG, TINY, WEAK, blob, brute_force, draw_lumpy, lumpy_hotelling
+from validation.ideal_observers import (
+    STRONG,
+    STRONG_IMAGES,
+    TINY,
+    TINY_IMAGES,
+    WEAK,
+    WEAK_IMAGES,
+    blob,
+    brute_force,
+    draw_lumpy,
+    lumpy_hotelling,
+)
 
 
 def auc_of(statistic, present):
@@ -18,8 +29,8 @@ def auc_of(statistic, present):
 def test_without_lumps_it_is_the_matched_filter(nothing):
     signal = 4.0 * blob(9, 1.5)
     images = 30.0 + draw_lumpy(20, 1, signal, **{**WEAK, "lump_hu": 0.0})[0]
-    settings = {**WEAK, **nothing, "level_hu": 30.0, "n_steps": 1000}
-    ideal = lumpy_log_likelihood_ratio(images, signal, **settings)
+    lumpy = LumpyImages(**{**WEAK, **nothing, "level_hu": 30.0})
+    ideal = lumpy_log_likelihood_ratio(images, signal, lumpy, n_steps=1000)
     expected = (images - 30.0 - signal / 2).reshape(20, -1) @ signal.ravel() / WEAK["noise_hu"] ** 2
     np.testing.assert_allclose(ideal.log_likelihood_ratio, expected, atol=1e-9)
     np.testing.assert_allclose(ideal.std_error, 0.0, atol=1e-9)
@@ -30,7 +41,7 @@ def test_without_lumps_it_is_the_matched_filter(nothing):
 def tiny():
     signal = 12.0 * blob(8, 1.2)
     images, _ = draw_lumpy(24, 2, signal, **TINY)
-    return images, signal, lumpy_log_likelihood_ratio(images, signal, n_steps=20_000, **TINY)
+    return images, signal, lumpy_log_likelihood_ratio(images, signal, TINY_IMAGES, n_steps=20_000)
 
 
 def test_equals_the_sum_over_a_grid(tiny):
@@ -62,13 +73,8 @@ def test_the_number_of_lumps_follows_its_prior_where_the_image_says_nothing():
 
     chains = lumpy_ideal._Chains(
         lumpy_ideal.torch.zeros((400, 4, 4), dtype=lumpy_ideal.torch.float64),
-        lumps_per_mm2=3.0 / 64,
-        lump_sigma_mm=1.0,
-        lump_hu=0.0,
-        noise_hu=1.0,
-        pixel_mm=1.0,
-        margin_mm=2.0,
-        generator=lumpy_ideal.torch.Generator().manual_seed(0),
+        LumpyImages(lumps_per_mm2=3.0 / 64, lump_sigma_mm=1.0, lump_hu=0.0, noise_hu=1.0, margin_mm=2.0),
+        lumpy_ideal.torch.Generator().manual_seed(0),
     )
     chains.number[:] = 0
     for _ in chains.steps(0, 500):
@@ -86,7 +92,7 @@ def test_the_number_of_lumps_follows_its_prior_where_the_image_says_nothing():
 def test_gaussian_limit():
     signal = 6.0 * blob(12, 1.5)
     images, present = draw_lumpy(60, 3, signal, **WEAK)
-    ideal = lumpy_log_likelihood_ratio(images, signal, n_steps=8_000, **WEAK)
+    ideal = lumpy_log_likelihood_ratio(images, signal, WEAK_IMAGES, n_steps=8_000)
     gaussian = lumpy_hotelling(images, signal, **WEAK)
     # Two statistics that agree this closely rank all but a few pairs alike.
     assert np.corrcoef(ideal.log_likelihood_ratio, gaussian)[0, 1] > 0.98
@@ -97,7 +103,7 @@ def test_gaussian_limit():
 def test_beats_the_hotelling_observer_where_lumps_are_seen_one_by_one():
     signal = 6.0 * blob(16, 2.0)
     images, present = draw_lumpy(200, 4, signal, **STRONG)
-    ideal = lumpy_log_likelihood_ratio(images, signal, n_steps=5_000, **STRONG)
+    ideal = lumpy_log_likelihood_ratio(images, signal, STRONG_IMAGES, n_steps=5_000)
     hotelling = lumpy_hotelling(images, signal, **STRONG)
     # The gap is 0.17; the standard error of a paired difference of 200 trials is at most 0.05.
     assert auc_of(ideal.log_likelihood_ratio, present) > auc_of(hotelling, present) + 0.02
@@ -112,7 +118,9 @@ def test_the_ideal_likelihood_ratio_has_mean_1_without_a_signal():
     background = positive_lumps(rng, n, n_pixels=10, pixel_mm=1.0, level_hu=20.0, **lumps)
     present = np.arange(n) % 2 == 0
     images = background + present[:, None, None] * signal + rng.normal(0.0, noise, background.shape)
-    ideal = lumpy_log_likelihood_ratio(images, signal, noise_hu=noise, level_hu=20.0, n_steps=4_000, **lumps)
+    ideal = lumpy_log_likelihood_ratio(
+        images, signal, LumpyImages(noise_hu=noise, level_hu=20.0, **lumps), n_steps=4_000
+    )
     t = ideal.log_likelihood_ratio
     for of_class in (np.exp(t[~present]), np.exp(-t[present])):
         # The mean of 200 such ratios within 5 of its standard errors: below 1e-5.
@@ -123,15 +131,17 @@ def test_same_seed_same_answer_and_order_of_axes():
     signal = 12.0 * blob(8, 1.2, (2.0, 5.0))[:, :6]
     images, _ = draw_lumpy(4, 6, signal, **TINY)
     seen = []
-    first = lumpy_log_likelihood_ratio(images, signal, n_steps=4000, progress=lambda *told: seen.append(told), **TINY)
-    second = lumpy_log_likelihood_ratio(images, signal, n_steps=4000, **TINY)
+    first = lumpy_log_likelihood_ratio(
+        images, signal, TINY_IMAGES, n_steps=4000, progress=lambda *told: seen.append(told)
+    )
+    second = lumpy_log_likelihood_ratio(images, signal, TINY_IMAGES, n_steps=4000)
     np.testing.assert_array_equal(first.log_likelihood_ratio, second.log_likelihood_ratio)
     assert seen[-1][:2] == (5000, 5000)
-    turned = lumpy_log_likelihood_ratio(images.transpose(0, 2, 1), signal.T, n_steps=4000, seed=1, **TINY)
+    turned = lumpy_log_likelihood_ratio(images.transpose(0, 2, 1), signal.T, TINY_IMAGES, n_steps=4000, seed=1)
     # Another seed on transposed images: six standard errors of a difference.
     error = np.hypot(first.std_error, turned.std_error)
     assert np.all(np.abs(first.log_likelihood_ratio - turned.log_likelihood_ratio) < 6 * error + 0.02)
-    assert lumpy_log_likelihood_ratio(images[:0], signal, n_steps=1000, **TINY).log_likelihood_ratio.shape == (0,)
+    assert lumpy_log_likelihood_ratio(images[:0], signal, TINY_IMAGES, n_steps=1000).log_likelihood_ratio.shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -142,26 +152,30 @@ def test_same_seed_same_answer_and_order_of_axes():
         ({"pixel_mm": 0.0}, "pixel_mm is 0"),
         ({"lumps_per_mm2": -0.1}, "lumps_per_mm2 is -0.1"),
         ({"margin_mm": -1.0}, "margin_mm is -1"),
-        ({"n_steps": 10}, "at least 1000"),
     ],
 )
 def test_settings(settings, message):
     with pytest.raises(UserError, match=message):
-        lumpy_log_likelihood_ratio(np.zeros((2, 8, 8)), np.ones((8, 8)), **{**TINY, **settings})
+        LumpyImages(**{**TINY, **settings})
+
+
+def test_too_short_a_chain():
+    with pytest.raises(UserError, match="at least 1000"):
+        lumpy_log_likelihood_ratio(np.zeros((2, 8, 8)), np.ones((8, 8)), TINY_IMAGES, n_steps=10)
 
 
 def test_bad_images():
     with pytest.raises(ValueError, match="images are"):
-        lumpy_log_likelihood_ratio(np.zeros((2, 8, 7)), np.ones((8, 8)), **TINY)
+        lumpy_log_likelihood_ratio(np.zeros((2, 8, 7)), np.ones((8, 8)), TINY_IMAGES)
     with pytest.raises(ValueError, match="not finite"):
-        lumpy_log_likelihood_ratio(np.full((2, 8, 8), np.nan), np.ones((8, 8)), **TINY)
+        lumpy_log_likelihood_ratio(np.full((2, 8, 8), np.nan), np.ones((8, 8)), TINY_IMAGES)
 
 
 def test_a_short_burn_in_leaves_no_noise_of_its_own_in_the_samples(tiny):
     # The noise falls step by step: once it fell in blocks, samples of short burn-ins were drawn at ten times the noise.
     images, signal, long = tiny
-    short = lumpy_log_likelihood_ratio(images, signal, n_steps=1000, n_burn_in=250, **TINY)
+    short = lumpy_log_likelihood_ratio(images, signal, TINY_IMAGES, n_steps=1000, n_burn_in=250)
     error = np.sqrt(np.mean((short.log_likelihood_ratio - long.log_likelihood_ratio) ** 2))
     assert error < 0.4  # 4 Monte Carlo errors of so short a chain, 0.1; in blocks it was 0.65
     with pytest.raises(UserError, match="n_burn_in is -1"):
-        lumpy_log_likelihood_ratio(images, signal, n_steps=1000, n_burn_in=-1, **TINY)
+        lumpy_log_likelihood_ratio(images, signal, TINY_IMAGES, n_steps=1000, n_burn_in=-1)

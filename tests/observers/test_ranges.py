@@ -11,7 +11,7 @@ from taskct.observers import OBSERVERS, channels, lumpy_log_likelihood_ratio, ma
 from taskct.observers.channelized import SPLIT_RANGES, split_aucs
 from taskct.observers.channels import CHANNEL_RANGES
 from taskct.observers.eye import FILTER_RANGES, eye_filter
-from taskct.observers.lumpy_ideal import LUMPY_RANGES
+from taskct.observers.lumpy_ideal import LUMPY_RANGES, LumpyImages
 from taskct.observers.scanning import SCAN_RANGES, Scanning
 from taskct.observers.slnn_head import RANGES as HEAD_RANGES
 from taskct.observers.slnn_head import SLNNHead
@@ -37,7 +37,9 @@ def head(**settings: float) -> SLNNHead:
 
 
 def lumpy(**settings: float) -> object:
-    return lumpy_log_likelihood_ratio(np.ones((1, 4, 4)), np.ones((4, 4)), **{**LUMPY, **settings})  # type: ignore[arg-type]
+    of_chain = {name: settings.pop(name) for name in ("n_steps", "n_burn_in") if name in settings}
+    images = LumpyImages(**{**LUMPY, **settings})
+    return lumpy_log_likelihood_ratio(np.ones((1, 4, 4)), np.ones((4, 4)), images, **of_chain)  # type: ignore[arg-type]
 
 
 def observer(name: str):

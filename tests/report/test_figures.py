@@ -76,8 +76,8 @@ def test_labels_do_not_overlap(run_folder):
 def test_every_seed_is_drawn(make_run):
     run = load_run(make_run(n_seeds=3))
     ax = tradeoff_figure(run).axes[4]
-    # Low-dose and MSE have one seed, the other ten arms three.
-    assert len(_bars(ax)[1]) == 2 + 3 * 10
+    # The low-dose images are one for all seeds, the other eleven arms have three.
+    assert len(_bars(ax)[1]) == 1 + 3 * 11
 
 
 def test_roc_curves_have_the_summary_areas(run_folder):
@@ -95,7 +95,7 @@ def test_roc_curves_have_the_summary_areas(run_folder):
 
 def test_panel_circles_the_signal_on_present_trials_only(run_folder):
     run = load_run(run_folder)
-    figure = panel_figure(run.examples, run.task, ["mse", "lambda=0", "lambda=0.9"], [0, 1])
+    figure = panel_figure(run.examples, run.task, ["mse", "lambda=0", "lambda=0.9"], [0, 5])
     images = [ax for ax in figure.axes if ax.images]
     circled = [ax for ax in images if any(isinstance(p, Circle) for p in ax.patches)]
     # Five images and four differences of each trial.

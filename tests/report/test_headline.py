@@ -4,10 +4,11 @@ from math import erfc, sqrt
 import numpy as np
 import pytest
 
+from taskct.metrics.comparisons import holm
+from taskct.metrics.intervals import Interval
 from taskct.report import load_run
-from taskct.report.comparisons import gains_and_losses, holm
 from taskct.report.headline import headline
-from taskct.report.schema import Estimate
+from taskct.report.schema import sign
 
 
 def _edit(run, name, change):
@@ -62,12 +63,12 @@ def test_gain_must_survive_holm(make_run):
     # Each interval clears zero (p = 0.03), but 4 × 0.03 is above 0.05; a loss as faint is still told.
     p03 = 0.01 * 2.17 / 1.96
     _set_delta(run, {"slnn_joint": p03, "slnn": p03, "ho": p03, "ho_eye": -p03})
-    assert gains_and_losses(load_run(run)) == ([], ["ho_eye"], ["slnn_joint", "slnn", "ho"])
+    assert load_run(run).gains_and_losses() == ([], ["ho_eye"], ["slnn_joint", "slnn", "ho"])
     # Two strong ones leave a family of two: 2 × 0.03 is still above 0.05; three leave it alone, below.
     _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.05, "ho": p03, "ho_eye": p03})
-    assert gains_and_losses(load_run(run))[0] == ["slnn_joint", "slnn"]
+    assert load_run(run).gains_and_losses()[0] == ["slnn_joint", "slnn"]
     _set_delta(run, {"slnn_joint": 0.05, "slnn": 0.05, "ho": 0.05, "ho_eye": p03})
-    assert gains_and_losses(load_run(run))[0] == ["slnn_joint", "slnn", "ho", "ho_eye"]
+    assert load_run(run).gains_and_losses()[0] == ["slnn_joint", "slnn", "ho", "ho_eye"]
 
 
 @pytest.mark.parametrize(("low", "warned"), [(0.01, True), (-0.01, False)])
@@ -207,11 +208,15 @@ def test_price_is_the_ratio_of_the_files(run_folder):
     )
 
 
-def test_paired_difference_of_mse_is_used_where_there_is_one(make_run):
+def test_paired_difference_of_mse_is_used(make_run):
     run = make_run()
-    row = {"arm": "mse", "versus": "low-dose", "observer": "ho_eye", "seed": 0, "p_value": 0.01}
-    row |= {"delta_auc": -0.05, "ci_low": -0.07, "ci_high": -0.03}
-    _edit(run, "summary.json", lambda s: s["paired"].append(row))
+
+    def change(summary):
+        for row in summary["paired"]:
+            if (row["arm"], row["versus"], row["observer"]) == ("mse", "low-dose", "ho_eye"):
+                row.update(delta_auc=-0.05, ci_low=-0.07, ci_high=-0.03)
+
+    _edit(run, "summary.json", change)
     assert "(loss: −0.050 [−0.070, −0.030])" in _text(headline(load_run(run)))
 
 
@@ -244,9 +249,9 @@ def test_bargain_and_tolerance_are_read_from_the_file(make_run):
 
 
 def test_sign_needs_the_whole_interval():
-    assert Estimate(0.1, 0.01, 0.2).sign == 1
-    assert Estimate(-0.1, -0.2, -0.01).sign == -1
-    assert Estimate(0.1, 0.0, 0.2).sign == 0
+    assert sign(Interval(0.1, 0.01, 0.2)) == 1
+    assert sign(Interval(-0.1, -0.2, -0.01)) == -1
+    assert sign(Interval(0.1, 0.0, 0.2)) == 0
 
 
 def test_holm_against_its_definition():

@@ -97,6 +97,7 @@ def killing(run: Path, begins_with: str) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_process_of_the_pool_is_killed_and_every_stage_ends_once(unbroken: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", long_settings(), device=CPU)
     with killing(run.path, "finetune") as killed:
@@ -129,6 +130,7 @@ def start_cluster(folder: Path) -> tuple[list[subprocess.Popen[bytes]], str]:
     return processes, json.loads(file.read_text())["address"].replace("tcp://", "dask://")
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_cluster_is_killed_and_every_arm_ends_once(call: Call, unbroken: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     study = tiny_yaml(

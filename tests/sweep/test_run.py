@@ -279,6 +279,7 @@ def kill_while(process: subprocess.Popen[str], after: str, wait_s: float) -> Non
     assert process.wait() == -9, "the run was over before it could be killed"
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     # Enough epochs that a stage takes a second or two, so that the kill lands inside it.
     file = tiny_yaml(tmp_path / "tiny.yaml", training={"pretrain_epochs": 150, "finetune_epochs": 120})

@@ -5,7 +5,7 @@ import pytest
 
 from taskct.tasks.lesions import LESIONS
 from taskct.tasks.shapes import check_visible
-from taskct.tasks.signals import draw_signals
+from taskct.tasks.signals import SignalRanges, draw_signals
 
 
 def test_a_liver_metastasis_and_a_lung_nodule_are_there():
@@ -17,7 +17,7 @@ def test_a_liver_metastasis_and_a_lung_nodule_are_there():
 @pytest.mark.parametrize("name", LESIONS)
 def test_a_preset_draws_visible_lesions_within_its_ranges_and_names_its_source(name):
     preset = LESIONS[name]
-    signals = draw_signals(np.random.default_rng(0), 200, **preset.ranges)
+    signals = draw_signals(np.random.default_rng(0), 200, SignalRanges(**preset.ranges))
     for column in ("contrast_hu", "diameter_mm", "blur_mm", "aspect"):
         low, high = preset.ranges[column]
         values = getattr(signals, column)

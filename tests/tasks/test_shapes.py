@@ -19,14 +19,14 @@ from taskct.tasks.shapes import (
     rim_radius_mm,
     signal_site,
 )
-from taskct.tasks.signals import Signals, draw_signals
+from taskct.tasks.signals import SignalRanges, Signals, draw_signals
 
 SYNTHETIC = [name for name in SHAPES if name != "lidc"]
 
 
 def drawn(shapes, n=12, seed=0, **ranges):
     given = {"contrast_hu": (-90.0, -40.0), "diameter_mm": (5.0, 9.0), "aspect": (0.5, 1.0), "lobe_depth": (0.2, 0.6)}
-    signals = draw_signals(np.random.default_rng(seed), n, shapes=shapes, **(given | ranges))
+    signals = draw_signals(np.random.default_rng(seed), n, SignalRanges(shapes=shapes, **(given | ranges)))
     x, y = np.random.default_rng(seed + 1).uniform(-3, 3, (2, n))
     return Signals.from_columns(signals.columns() | {"x_mm": x, "y_mm": y})
 

@@ -7,7 +7,7 @@ from scipy import stats
 from taskct.errors import UserError
 from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import render
-from taskct.tasks.signals import Signals, draw_signals, merge
+from taskct.tasks.signals import SignalRanges, Signals, draw_signals, merge
 
 RANGES = {
     "contrast_hu": (-30.0, 15.0),
@@ -22,7 +22,9 @@ N = 4000
 
 
 def drawn(shape="nodule", seed=0, n=N, **change):
-    return draw_signals(np.random.default_rng(seed), n, **(RANGES | {"shapes": [shape]} | change))
+    outlines = change.pop("outlines", None)
+    ranges = SignalRanges(**(RANGES | {"shapes": [shape]} | change))
+    return draw_signals(np.random.default_rng(seed), n, ranges, outlines=outlines)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +92,14 @@ def test_equal_limits_give_a_signal_known_exactly():
     s = draw_signals(
         np.random.default_rng(0),
         5,
-        shapes=["ellipsoid"],
-        contrast_hu=(20.0, 20.0),
-        diameter_mm=(6.0, 6.0),
-        aspect=(0.5, 0.5),
-        angle_deg=(90.0, 90.0),
-        diameter_law="log-uniform",
+        SignalRanges(
+            shapes=["ellipsoid"],
+            contrast_hu=(20.0, 20.0),
+            diameter_mm=(6.0, 6.0),
+            aspect=(0.5, 0.5),
+            angle_deg=(90.0, 90.0),
+            diameter_law="log-uniform",
+        ),
     )
     for name, value in {"contrast_hu": 20, "diameter_mm": 6, "aspect": 0.5, "angle_rad": np.pi / 2, "x_mm": 0}.items():
         assert set(getattr(s, name).tolist()) == {value}
@@ -110,6 +114,13 @@ def test_a_lesion_is_redrawn_exactly_from_its_saved_truth():
         assert getattr(again, name).dtype == getattr(s, name).dtype
         np.testing.assert_array_equal(getattr(again, name), column)
     np.testing.assert_array_equal(*(render(v, n_pixels=24, pixel_mm=0.7, placed=True) for v in (s, again)))
+
+
+def test_the_blur_of_an_earlier_versions_trials_is_read_by_its_former_name():
+    s = drawn(n=3)
+    table = s.columns()
+    table["margin_mm"] = table.pop("blur_mm")
+    np.testing.assert_array_equal(Signals.from_columns(table).blur_mm, s.blur_mm)
 
 
 def test_h0_may_hold_a_signal_of_its_own():

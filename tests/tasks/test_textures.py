@@ -6,6 +6,7 @@ from scipy import integrate
 
 from taskct.errors import UserError
 from taskct.tasks.backgrounds import (
+    Blobs,
     ClusteredLumpy,
     Lumpy,
     PowerLaw,
@@ -77,8 +78,8 @@ def test_clustered_lumpy_fields_have_the_publications_mean():
 
 def test_clustered_lumpy_fields_have_the_moments_stated():
     # Corner and middle; the mean square's standard error is the sample's. False-alarm rate 6e-7 each.
-    mean, std = clustered_lumpy_moments(**CLB, blob_hu=2.0)
-    fields = clustered_lumpy(np.random.default_rng(1), 1500, **CLB, blob_hu=2.0)
+    mean, std = clustered_lumpy_moments(**CLB, blobs=Blobs(peak_hu=2.0))
+    fields = clustered_lumpy(np.random.default_rng(1), 1500, **CLB, blobs=Blobs(peak_hu=2.0))
     for pixel in [fields[:, 0, 0], fields[:, 8, 8]]:
         assert within((pixel - mean) ** 2, std**2)
 
@@ -88,9 +89,8 @@ def test_clusters_that_coincide_or_dissolve_have_campbells_variance(coincide):
     # Blobs at one place: K/A·(N + N²)·∫b². Blobs all over: K/A·(N·∫b² + N²·(∫b)²/A), the last from the number of
     # clusters on the field of A = 128² units whose borders join. A steep blob, so that pixels of 1/4 unit and
     # that field neither blur nor wrap it; b² is a blob of twice the slope.
-    _, std = clustered_lumpy_moments(
-        n_pixels=64, pixel_mm=0.25, unit_mm=1.0, alpha=5.0, cluster_sigma=0.0 if coincide else 1e4
-    )
+    blobs = Blobs(alpha=5.0, cluster_sigma=0.0 if coincide else 1e4)
+    _, std = clustered_lumpy_moments(n_pixels=64, pixel_mm=0.25, unit_mm=1.0, blobs=blobs)
     pairs = blob_integral(10.0) if coincide else blob_integral(5.0) ** 2 / 128**2
     expected = 150 / 128**2 * (20 * blob_integral(10.0) + 20**2 * pairs)
     # Averaging over a pixel takes a little of a cusp's variance away.

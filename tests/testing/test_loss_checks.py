@@ -1,16 +1,13 @@
 """Every check of a task loss can fail."""
 
-import math
-
 import pytest
 import torch
 
 from taskct.testing import check_loss, loss_checks
-from taskct.training.losses import TaskLoss
-from taskct.training.losses.base import check_batch, check_trials
+from taskct.training.losses.base import Loss, check_trials
 
 
-class Contrast(TaskLoss):
+class Contrast(Loss):
     """Error of the contrast, relative to that of the start network; conforms."""
 
     def __init__(self):
@@ -18,74 +15,63 @@ class Contrast(TaskLoss):
         self.register_buffer("start_error", torch.ones(()))
 
     @staticmethod
-    def error(denoised, reference, signal_present):
-        difference = (denoised - reference).float()
-        return (difference[signal_present].mean(dim=0) - difference[~signal_present].mean(dim=0)).square().mean()
+    def error(denoised, batch):
+        check_trials(denoised, batch)
+        difference, present = (denoised - batch.reference).float(), batch.signal_present
+        return (difference[present].mean(dim=0) - difference[~present].mean(dim=0)).square().mean()
 
-    def start(self, denoised, reference, signal_present, *, seed, signal=None, group=None):
-        check_trials(denoised, reference, signal_present)
-        self.start_error.copy_(self.error(denoised, reference, signal_present))
+    def start(self, denoised, batch, *, seed):
+        self.start_error.copy_(self.error(denoised, batch))
 
-    def forward(self, denoised, reference, signal_present, *, task_weight, noise=None, signal=None, group=None):
-        check_batch(denoised, reference, signal_present, task_weight=task_weight)
-        value = self.error(denoised, reference, signal_present) / self.start_error
-        return task_weight * value, value.detach()
+    def forward(self, denoised, batch):
+        return self.error(denoised, batch) / self.start_error
 
 
 class WithoutLambda(Contrast):
-    def forward(self, *args, **kwargs):
-        term, value = super().forward(*args, **kwargs)
-        return term / max(kwargs["task_weight"], 0.1), value
+    def shared(self, denoised, batch, task_weight):
+        return self(denoised, batch)
 
 
 class Uphill(Contrast):
-    def forward(self, *args, **kwargs):
-        term, value = super().forward(*args, **kwargs)
-        return -term, value
+    def forward(self, denoised, batch):
+        value = super().forward(denoised, batch)
+        return 2 * value.detach() - value
 
 
 class Forgetting(Contrast):
     """What it learned at the start is no part of its state."""
 
-    def start(self, *args, **kwargs):
-        super().start(*args, **kwargs)
+    gain = 1.0
+
+    def start(self, denoised, batch, *, seed):
+        super().start(denoised, batch, seed=seed)
         self.gain = float(self.start_error)
 
-    def forward(self, *args, **kwargs):
-        term, value = super().forward(*args, **kwargs)
-        gain = getattr(self, "gain", 1.0)
-        return gain * term, gain * value
+    def forward(self, denoised, batch):
+        return self.gain * super().forward(denoised, batch)
 
 
 class Rounded(Contrast):
-    def forward(self, *args, **kwargs):
-        term, value = super().forward(*args, **kwargs)
-        one = torch.ones(1, 3) / 3
-        product = (one @ one.T).squeeze()  # under autocast in bfloat16
-        return term * product, value * product
+    def forward(self, denoised, batch):
+        third = torch.ones(1, 3) / 3
+        return super().forward(denoised, batch) * (third @ third.T).squeeze()  # under autocast in bfloat16
 
 
 class Counting(Contrast):
-    def forward(self, *args, **kwargs):
-        found = super().forward(*args, **kwargs)
+    def forward(self, denoised, batch):
+        value = super().forward(denoised, batch)
         self.start_error *= 1.01
-        return found
-
-
-class AnyWeight(Contrast):
-    def forward(self, denoised, reference, signal_present, *, task_weight, **kwargs):
-        safe = 0.5 if math.isnan(task_weight) else min(max(task_weight, 0.0), 0.5)
-        return super().forward(denoised, reference, signal_present, task_weight=safe, **kwargs)
+        return value
 
 
 class AnyTruth(Contrast):
-    def forward(self, denoised, reference, signal_present, **kwargs):
-        return super().forward(denoised, reference, signal_present.bool(), **kwargs)
+    def forward(self, denoised, batch):
+        return super().forward(denoised, batch._replace(signal_present=batch.signal_present.bool()))
 
 
 class HidesNaN(Contrast):
-    def forward(self, denoised, *args, **kwargs):
-        return super().forward(torch.nan_to_num(denoised), *args, **kwargs)
+    def forward(self, denoised, batch):
+        return super().forward(torch.nan_to_num(denoised), batch)
 
 
 BROKEN = {
@@ -94,7 +80,6 @@ BROKEN = {
     "the_same_seed_gives_the_same_and_the_state_comes_back": Forgetting,
     "it_computes_in_float32_under_autocast": Rounded,
     "validation_leaves_nothing_behind": Counting,
-    "lambda_out_of_range_is_refused": AnyWeight,
     "wrong_shapes_are_refused": AnyTruth,
     "nan_gives_nan": HidesNaN,
 }

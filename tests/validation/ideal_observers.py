@@ -7,7 +7,7 @@ from scipy.stats import norm
 from taskct.metrics.roc import auc, paired_delong
 from taskct.observers import Hotelling
 from taskct.observers.cnn import CNNObserver
-from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
+from taskct.observers.lumpy_ideal import LumpyImages, lumpy_log_likelihood_ratio
 from validation.check import Check
 
 
@@ -140,6 +140,7 @@ WEAK = {"lumps_per_mm2": 0.1, "lump_sigma_mm": 2.0, "lump_hu": 2.0, "noise_hu": 
 """About 80 weak lumps on 12 × 12 pixels: nearly Gaussian, and as strong as the noise in low frequencies."""
 STRONG = {"lumps_per_mm2": 0.004, "lump_sigma_mm": 2.5, "lump_hu": 40.0, "noise_hu": 10.0}
 """About 5 strong lumps on 16 × 16 pixels, which an observer can see one by one."""
+TINY_IMAGES, WEAK_IMAGES, STRONG_IMAGES = (LumpyImages(**settings) for settings in (TINY, WEAK, STRONG))
 
 
 def aucs(present, *statistics):
@@ -192,16 +193,18 @@ def checks() -> list[Check]:
 def _chain_checks():
     signal = 12.0 * blob(8, 1.2)
     images, _ = draw_lumpy(40, 5, signal, **TINY)
-    chains = lumpy_log_likelihood_ratio(images, signal, n_steps=20_000, **TINY)
+    chains = lumpy_log_likelihood_ratio(images, signal, TINY_IMAGES, n_steps=20_000)
     error = chains.log_likelihood_ratio - brute_force(images, signal, **TINY)
     weak_signal = 6.0 * blob(12, 1.5)
     weak_images, weak_present = draw_lumpy(300, 6, weak_signal, **WEAK)
-    weak = lumpy_log_likelihood_ratio(weak_images, weak_signal, n_steps=20_000, **WEAK).log_likelihood_ratio
+    weak = lumpy_log_likelihood_ratio(weak_images, weak_signal, WEAK_IMAGES, n_steps=20_000).log_likelihood_ratio
     gaussian = lumpy_hotelling(weak_images, weak_signal, **WEAK)
     weak_auc, gaussian_auc = aucs(weak_present, weak, gaussian)
     strong_signal = 6.0 * blob(16, 2.0)
     strong_images, strong_present = draw_lumpy(300, 7, strong_signal, **STRONG)
-    strong = lumpy_log_likelihood_ratio(strong_images, strong_signal, n_steps=10_000, **STRONG).log_likelihood_ratio
+    strong = lumpy_log_likelihood_ratio(
+        strong_images, strong_signal, STRONG_IMAGES, n_steps=10_000
+    ).log_likelihood_ratio
     both = np.stack([strong, lumpy_hotelling(strong_images, strong_signal, **STRONG)])
     gain = paired_delong(both[:, strong_present], both[:, ~strong_present])
     return [

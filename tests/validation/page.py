@@ -28,10 +28,13 @@ AREAS = {
 }
 HEAD = """# Validation
 
-Written by `python tests/validation/page.py`; a test computes every line again, holds it to its bounds and compares it
-with this page. *Expected* is a closed form or a law; *allowed* follows from a standard error, a requirement or an
-allowance that the last column names, never from what came out, save where a line says that it is reported as it is:
-those are known shortfalls. All random numbers are seeded.
+`python tests/validation/page.py` writes this page. A test computes every line again, holds it to its bounds and
+compares it with this page.
+
+- *Expected* is a closed form or a law.
+- *Allowed* follows from a standard error, a requirement or an allowance, which the last column names. It never follows
+  from what came out. Lines that are reported as they are say so: those are known shortfalls.
+- All random numbers are seeded.
 """
 
 

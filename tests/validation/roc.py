@@ -185,7 +185,9 @@ def test_sizes():
     ):
         rng = np.random.default_rng([9, seed])
         areas = (first, 0.85)  # worse, or better, by exactly the margin
-        shown = [test(*delong_difference(*pairs(rng, n, areas, 0.5)), margin=margin).shown for _ in range(N)]
+        shown = [
+            test(*delong_difference(*pairs(rng, n, areas, 0.5)), noninferiority_margin=margin).shown for _ in range(N)
+        ]
         claim = f"{name} of AUC {first:g} to 0.85, margin {margin}, {n} + {n} trials: claims; {N:,} studies"
         yield Check(claim, 0.0, limit, float(np.mean(shown)), 0.05, basis)
 

@@ -27,7 +27,7 @@ class Plan:
     """Separations of the two modalities."""
     n_readers: int
     aim: Aim = "difference"
-    margin: float = 0.0
+    noninferiority_margin: float = 0.0
     absent_per_present: float = 1.0
     n_groups: int = 1
 
@@ -42,14 +42,14 @@ class Plan:
             absent_per_present=self.absent_per_present,
             n_groups=self.n_groups,
             aim=self.aim,
-            margin=self.margin,
+            noninferiority_margin=self.noninferiority_margin,
         )
         return first - second, size
 
     def name(self, size: StudyPower) -> str:
         """What it is, in few words."""
         d = size.design
-        aim = self.aim if self.aim == "difference" else f"{self.aim} within {self.margin:g}"
+        aim = self.aim if self.aim == "difference" else f"{self.aim} within {self.noninferiority_margin:g}"
         groups = "" if d.n_groups == 1 else f", split-plot in {d.n_groups} groups"
         apart = " and ".join(map(str, self.mu))
         return (
@@ -62,8 +62,8 @@ PLANS = (
     Plan("HH", 0.855, (2.2, 1.5), 8),
     Plan("LL", 0.702, (1.2, 0.75), 5, absent_per_present=1.5),
     Plan("LL", 0.855, (2.0, 1.5), 8, n_groups=2),
-    Plan("HL", 0.855, (1.5, 1.5), 6, aim="non-inferiority", margin=0.08),
-    Plan("LL", 0.855, (1.5, 1.5), 8, aim="equivalence", margin=0.1),
+    Plan("HL", 0.855, (1.5, 1.5), 6, aim="non-inferiority", noninferiority_margin=0.08),
+    Plan("LL", 0.855, (1.5, 1.5), 8, aim="equivalence", noninferiority_margin=0.1),
 )
 
 
@@ -88,7 +88,13 @@ def _studies(plan: Plan, model: RoeMetz, size: StudyPower, rng: np.random.Genera
         else:
             test = noninferiority if plan.aim == "non-inferiority" else equivalence
             std_error = math.sqrt(part.interval_variance)
-            shown = test(part.auc, std_error, margin=plan.margin, alpha=0.05, df=float(part.df_whole or math.inf)).shown
+            shown = test(
+                part.auc,
+                std_error,
+                noninferiority_margin=plan.noninferiority_margin,
+                alpha=0.05,
+                df=float(part.df_whole or math.inf),
+            ).shown
         rows.append([part.auc, math.inf if part.df_bdg is None else part.df_bdg, shown])
     return np.array(rows, dtype=np.float64)
 

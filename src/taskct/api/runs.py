@@ -22,8 +22,7 @@ from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
-from taskct.report.schema import Arm as ArmFigures
-from taskct.report.schema import Estimate
+from taskct.report.schema import ArmFigures
 from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import filter_parameters
 from taskct.study.run_folder import RunFolder
@@ -87,12 +86,12 @@ class OpenedArm:
         return self.run.results.arm(self.name, self.seed)
 
     @property
-    def auc(self) -> dict[str, Estimate]:
+    def auc(self) -> dict[str, Interval]:
         """AUC on the test trials by observer, with its interval: `value`, `ci_low`, `ci_high`."""
         return self.figures.observers
 
     @property
-    def rmse_hu(self) -> Estimate:
+    def rmse_hu(self) -> Interval:
         """Root mean squared error on the test trials, HU, with its interval."""
         return self.figures.image_quality.rmse_hu
 
@@ -107,7 +106,7 @@ class OpenedArm:
         if observer not in self.auc:
             raise UserError(f"{self.name} has no observer {observer!r}: choose one of {', '.join(self.auc)}")
         found = self.run.results.scores[self.name, self.figures.seed, observer]
-        return found.t_present, found.t_absent
+        return found.present, found.absent
 
     def denoiser(self, alpha: float | None = None) -> LoadedDenoiser:
         """Its denoiser: a `torch.nn.Module`, HU in and HU out.
@@ -245,7 +244,7 @@ class OpenedRun:
                 "head": arm.head or "",
                 "seed": arm.seed,
             }
-            figures: list[tuple[str, str, Estimate]] = [
+            figures: list[tuple[str, str, Interval]] = [
                 (name, "", getattr(arm.image_quality, name)) for name in MEASURES
             ]
             figures += [("auc", observer, one) for observer, one in arm.observers.items()]
@@ -348,5 +347,5 @@ class OpenedRun:
         return f"<p>{html.escape(repr(self))}, seed {self.seed}</p><table>{body}</table>"
 
 
-def _short(one: Estimate, digits: int = 3) -> str:
+def _short(one: Interval, digits: int = 3) -> str:
     return f"{one.value:.{digits}f} [{one.ci_low:.{digits}f}, {one.ci_high:.{digits}f}]"

@@ -72,7 +72,7 @@ def lower_dose(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Insert the noise that a CT series lacks to be one at a fraction of its dose.
+    """Insert the noise that a CT series lacks to be one at a fraction of its dose, and return `target`.
 
     Parameters
     ----------
@@ -86,10 +86,6 @@ def lower_dose(
         Where to compute.
     progress
         Called as (slices done, in all, nothing).
-
-    Returns
-    -------
-    `target`.
 
     Raises
     ------

@@ -10,9 +10,9 @@ from taskct.cli.terminal import print_table
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
 from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.areas import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.results import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
 
 
@@ -29,7 +29,7 @@ def tests_of(difference: DifferenceAUC, margin: float, confidence: float) -> tup
     alpha, df = (1.0 - confidence) / 2.0, difference.df_whole or math.inf
     std_error = math.sqrt(difference.interval_variance)
     return tuple(
-        test(difference.auc, std_error, margin=margin, alpha=alpha, df=df, limit=1.0)
+        test(difference.auc, std_error, noninferiority_margin=margin, alpha=alpha, df=df, limit=1.0)
         for test in (noninferiority, equivalence)
     )
 

@@ -3,7 +3,6 @@
 What computes is imported by the command that needs it, so that `--help` answers at once.
 """
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -187,5 +186,5 @@ def preview(
         raise UserError(f"{page.parent} is no folder: choose another --out for the page")
     shown = make_preview(settings, n_trials=n_trials, device=resolve_device(device))
     note_without_effect(settings)
-    written = write_preview(page, **{field.name: getattr(shown, field.name) for field in fields(shown)})
+    written = write_preview(page, shown)
     out.print(f"Preview: {written}", highlight=False, soft_wrap=True)

@@ -25,12 +25,7 @@ def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iter
 
 
 def settings_named(name: str) -> list[str]:
-    """The settings that a name stands for: one, all of a group, or those whose last parts it is.
-
-    Parameters
-    ----------
-    name
-        A dotted name, a section, the last part of a name, or an entry of a setting that holds several.
+    """The settings that a name stands for: one, all of a section, those whose last part it is, or one that holds it.
 
     Raises
     ------

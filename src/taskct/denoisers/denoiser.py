@@ -222,13 +222,7 @@ def resolve_dtype(dtype: str, device: torch.device | str) -> str:
 
 
 def autocast(device: torch.device | str, dtype: str) -> contextlib.AbstractContextManager[object]:
-    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32", see `resolve_dtype`.
-
-    Raises
-    ------
-    ValueError
-        If `dtype` is none of "auto", "bfloat16" and "float32".
-    """
+    """The context a network runs in: bfloat16 autocast for "bfloat16", nothing for "float32", see `resolve_dtype`."""
     if resolve_dtype(dtype, device) == "float32":
         return contextlib.nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)

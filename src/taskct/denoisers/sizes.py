@@ -21,13 +21,6 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
 
     At the end alone, so that a network's grid starts with the image, whatever its size.
 
-    Parameters
-    ----------
-    image
-        Shape `(n, 1, height, width)`.
-    multiple
-        Pixels, at least 1.
-
     Examples
     --------
     >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]] * 2]]), 4)[0, 0, 0]

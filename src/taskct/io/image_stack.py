@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
@@ -36,7 +35,7 @@ class ImageStack:
 
 
 def read_images(path: Path) -> ImageStack:
-    """Read the images at a path.
+    """Read the images at a path as float32.
 
     Parameters
     ----------
@@ -44,10 +43,6 @@ def read_images(path: Path) -> ImageStack:
         A `.npy` file or TIFF file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group that holds
         one array), or a folder: all files in it and below, in the order of their names, of one of these kinds; hidden
         files and files of no image kind (text, JSON) are passed over.
-
-    Returns
-    -------
-    The images as float32.
 
     Raises
     ------
@@ -180,6 +175,8 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
 
 
 def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
+    import zarr  # not above: it takes long, and few images need it
+
     with _broken(name, "a Zarr array"):
         opened = zarr.open(str(path), mode="r")
         if not isinstance(opened, zarr.Array):

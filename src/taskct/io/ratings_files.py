@@ -27,16 +27,7 @@ def read_imrmc(path: Path) -> Ratings:
     one for the truth of each case, whose reader is -1 (or `truth`), whose modality does not matter and whose score is 1
     (signal present) or 0. Counts in the free text (`NR: 5`) are passed over, since what is there is counted;
     `header_notes` holds them against it. As in iMRMC, names that differ in white space alone are the same: `reader 1`
-    is `reader1`.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    Ratings; modalities, readers and cases in the order in which they first occur.
+    is `reader1`. Modalities, readers and cases come in the order in which they first occur.
 
     Raises
     ------

@@ -21,14 +21,10 @@ def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]
     ----------
     path
         A folder with one DICOM series; a folder of such folders; a `.nii` or `.nii.gz` file; or a folder of those.
+        Volumes come in the order of their names. NIfTI files name no patient, so each counts as one of its own.
     organs_path
         Organ labels: a NIfTI file for one volume; for several, a folder with a NIfTI file for each, called like the
         series' folder or the volume's file.
-
-    Returns
-    -------
-    The volumes in the order of their names, with `labels` if organs are given. NIfTI files name no patient, so each
-    counts as a patient of its own.
 
     Raises
     ------

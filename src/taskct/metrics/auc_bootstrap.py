@@ -30,11 +30,6 @@ def resample_trials(
     Weights ≥ 0 of the signal-present and of the signal-absent trials, shapes `(n_resamples, n_present)` and
     `(n_resamples, n_absent)`.
 
-    Raises
-    ------
-    ValueError
-        If `n_bootstrap` is below 2.
-
     Notes
     -----
     Clusters that hold present trials only, absent trials only, and both are drawn apart. So no resample is without a

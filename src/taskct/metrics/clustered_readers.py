@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from scipy.stats import t
 
 from taskct.metrics.clustered import Clusters
-from taskct.metrics.intervals import Interval, check_confidence, logit_interval
+from taskct.metrics.intervals import Interval, check_confidence, logit_bounds, perfect_bounds, two_sided_p
 from taskct.metrics.roc import PairedDifference, auc, delong_covariance, within_possible
 
 _ROUNDING = 1e-12  # of an area; two that differ less are the same
@@ -42,10 +41,6 @@ def reader_mean(areas: NDArray[np.floating], covariance: NDArray[np.floating], n
         Of these estimates by the choice of cases, the readers given; shape `(n_readers, n_readers)`.
     n_cases
         Independent cases that the covariance comes from, in the class that has fewer; at least 2.
-
-    Returns
-    -------
-    The mean.
 
     Notes
     -----
@@ -95,11 +90,6 @@ def clustered_readers_interval(
     The mean and its interval, symmetric on the logit; it never leaves [0, 1]. At a mean of exactly 0 or 1 it is the
     exact one of as many pairs of trials as share neither reader nor cluster.
 
-    Raises
-    ------
-    ValueError
-        As for `delong_covariance`, or if `confidence` is out of range.
-
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -117,10 +107,8 @@ def clustered_readers_interval(
     )
     if mean.value in (0.0, 1.0):
         n_pairs = min(len(t_present), clusters.n_pairs)
-        return logit_interval(mean.value, 0.0, n_pairs=n_pairs, confidence=confidence)
-    half = _half_width(mean, confidence) / (mean.value * (1.0 - mean.value))
-    centre = float(logit(mean.value))
-    return Interval(mean.value, float(expit(centre - half)), float(expit(centre + half)))
+        return Interval(mean.value, *perfect_bounds(mean.value, n_pairs, confidence))
+    return Interval(mean.value, *logit_bounds(mean.value, _half_width(mean, confidence)))
 
 
 def clustered_readers_difference(
@@ -141,11 +129,6 @@ def clustered_readers_difference(
     -------
     First modality minus second, its interval and two-sided p by Student's t; and the error they rest on.
 
-    Raises
-    ------
-    ValueError
-        As for `delong_covariance`, or if `confidence` is out of range.
-
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -164,10 +147,7 @@ def clustered_readers_difference(
     shared = c[first, first] + c[second, second] - c[first, second] - c[second, first]
     mean = reader_mean(areas[0] - areas[1], shared, _fewest(clusters))
     half = _half_width(mean, confidence)
-    if mean.variance > 0.0:
-        p_value = 2.0 * float(t.sf(abs(mean.value) / math.sqrt(mean.variance), mean.df))
-    else:
-        p_value = float(mean.value == 0.0)
+    p_value = two_sided_p(mean.value, math.sqrt(mean.variance), mean.df)
     return PairedDifference(mean.value, *within_possible(mean.value - half, mean.value + half), p_value), mean
 
 

@@ -100,7 +100,7 @@ def noninferiority(
     delta: float,
     std_error: float,
     *,
-    margin: float,
+    noninferiority_margin: float,
     alpha: float = 0.05,
     df: float = math.inf,
     limit: float = math.inf,
@@ -109,16 +109,12 @@ def noninferiority(
 
     Parameters
     ----------
-    delta, std_error
-        Estimate, first minus second (higher is better), and its standard error, at least 0.
-    margin
+    delta, std_error, df, limit
+        As for `superiority`; higher is better.
+    noninferiority_margin
         Largest loss that does not matter, above 0, in the unit of `delta`; fixed before the data are seen.
     alpha
         One-sided size, in (0, 0.5). Regulators often ask for 0.025, whose interval has the usual 95 %.
-    df
-        Degrees of freedom of the standard error; infinite for the normal distribution.
-    limit
-        Largest possible difference, where bounds are cut; 1 for AUCs.
 
     Returns
     -------
@@ -127,26 +123,26 @@ def noninferiority(
     Raises
     ------
     UserError
-        If `margin` or `alpha` is out of range.
+        If `noninferiority_margin` or `alpha` is out of range.
     ValueError
         As for `superiority`.
 
     Examples
     --------
-    >>> noninferiority(-0.01, 0.02, margin=0.05).shown, noninferiority(-0.03, 0.02, margin=0.05).shown
-    (True, False)
+    >>> [noninferiority(delta, 0.02, noninferiority_margin=0.05).shown for delta in (-0.01, -0.03)]
+    [True, False]
     """
-    _check(delta, std_error, alpha=alpha, df=df, margin=margin)
-    p_value = _one_sided(delta + margin, std_error, df)
+    _check(delta, std_error, alpha=alpha, df=df, noninferiority_margin=noninferiority_margin)
+    p_value = _one_sided(delta + noninferiority_margin, std_error, df)
     low, high = _bounds(delta, std_error, alpha, df, limit)
-    return Comparison("non-inferiority", delta, low, high, margin, p_value, alpha, p_value < alpha)
+    return Comparison("non-inferiority", delta, low, high, noninferiority_margin, p_value, alpha, p_value < alpha)
 
 
 def equivalence(
     delta: float,
     std_error: float,
     *,
-    margin: float,
+    noninferiority_margin: float,
     alpha: float = 0.05,
     df: float = math.inf,
     limit: float = math.inf,
@@ -155,16 +151,12 @@ def equivalence(
 
     Parameters
     ----------
-    delta, std_error
-        Estimate, first minus second, and its standard error, at least 0.
-    margin
-        Largest difference that does not matter, above 0, in the unit of `delta`.
+    delta, std_error, df, limit
+        As for `superiority`.
+    noninferiority_margin
+        Largest difference that does not matter on either side, above 0, in the unit of `delta`.
     alpha
         Size of each one-sided test and so of both together, in (0, 0.5).
-    df
-        Degrees of freedom of the standard error; infinite for the normal distribution.
-    limit
-        Largest possible difference, where bounds are cut; 1 for AUCs.
 
     Returns
     -------
@@ -174,7 +166,7 @@ def equivalence(
     Raises
     ------
     UserError
-        If `margin` or `alpha` is out of range.
+        If `noninferiority_margin` or `alpha` is out of range.
     ValueError
         As for `superiority`.
 
@@ -184,13 +176,16 @@ def equivalence(
 
     Examples
     --------
-    >>> equivalence(0.01, 0.02, margin=0.05).shown, equivalence(0.03, 0.02, margin=0.05).shown
-    (True, False)
+    >>> [equivalence(delta, 0.02, noninferiority_margin=0.05).shown for delta in (0.01, 0.03)]
+    [True, False]
     """
-    _check(delta, std_error, alpha=alpha, df=df, margin=margin)
-    p_value = max(_one_sided(margin - delta, std_error, df), _one_sided(margin + delta, std_error, df))
+    _check(delta, std_error, alpha=alpha, df=df, noninferiority_margin=noninferiority_margin)
+    p_value = max(
+        _one_sided(noninferiority_margin - delta, std_error, df),
+        _one_sided(noninferiority_margin + delta, std_error, df),
+    )
     low, high = _bounds(delta, std_error, alpha, df, limit)
-    return Comparison("equivalence", delta, low, high, margin, p_value, alpha, p_value < alpha)
+    return Comparison("equivalence", delta, low, high, noninferiority_margin, p_value, alpha, p_value < alpha)
 
 
 def compare_aucs(
@@ -198,7 +193,7 @@ def compare_aucs(
     t_absent: NDArray[np.floating],
     aim: Aim,
     *,
-    margin: float | None = None,
+    noninferiority_margin: float | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
     """Test the difference of the AUCs of two methods on the same trials, with DeLong's standard error.
@@ -209,7 +204,7 @@ def compare_aucs(
         Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
     aim
         Which of `superiority`, `noninferiority` and `equivalence`.
-    margin
+    noninferiority_margin
         A difference of AUCs in (0, 1); for the last two.
     alpha
         Size, as each test defines it.
@@ -221,7 +216,7 @@ def compare_aucs(
     Raises
     ------
     UserError
-        If `alpha` or `margin` is out of range, a margin is missing or has no use, a method with an AUC of 0 or 1
+        If `alpha` or the margin is out of range, a margin is missing or has no use, a method with an AUC of 0 or 1
         leaves the difference without a standard error, or both AUCs are above `CEILING` and a margin is asked about:
         such trials are too easy to show anything.
     ValueError
@@ -235,7 +230,7 @@ def compare_aucs(
     Examples
     --------
     >>> t_present, t_absent = np.array([[1.0, 2.0], [1.0, 2.0]]), np.array([[0.0, 1.5], [0.0, 1.5]])
-    >>> compare_aucs(t_present, t_absent, "equivalence", margin=0.05).shown
+    >>> compare_aucs(t_present, t_absent, "equivalence", noninferiority_margin=0.05).shown
     True
     """
     delta, std_error = delong_difference(t_present, t_absent)
@@ -246,19 +241,21 @@ def compare_aucs(
             "too easy to compare the methods; use more, or harder ones"
         )
     if aim == "superiority":
-        if margin is not None:
+        if noninferiority_margin is not None:
             raise UserError("a test of superiority has no margin")
         return superiority(delta, std_error, alpha=alpha, limit=1.0)
-    if margin is None or not 0.0 < margin < 1.0:
-        raise UserError(f"the margin is {margin}; for {aim} of AUCs give one between 0 and 1, such as 0.05")
+    if noninferiority_margin is None or not 0.0 < noninferiority_margin < 1.0:
+        raise UserError(
+            f"the margin is {noninferiority_margin}; for {aim} of AUCs give one between 0 and 1, such as 0.05"
+        )
     if why := why_no_margin(*areas):
         raise UserError(why)
     test = noninferiority if aim == "non-inferiority" else equivalence
-    return test(delta, std_error, margin=margin, alpha=alpha, limit=1.0)
+    return test(delta, std_error, noninferiority_margin=noninferiority_margin, alpha=alpha, limit=1.0)
 
 
 def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> str | None:
-    """Why a difference of AUCs on these test trials has no p value and no verdict; None if it has.
+    """Why a difference of AUCs on these test trials has no p value and no verdict, in one line; None if it has.
 
     Parameters
     ----------
@@ -266,10 +263,6 @@ def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> st
         Test trials of each class; of clustered trials, cases that hold some.
     n_cases
         Cases in all, of clustered trials; None for independent ones.
-
-    Returns
-    -------
-    One line for the reader of a result, or None.
 
     Examples
     --------
@@ -293,16 +286,7 @@ def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> st
 
 
 def why_no_margin(first: float, second: float) -> str | None:
-    """Why a margin proves nothing of two AUCs on the same trials; None where it can.
-
-    Parameters
-    ----------
-    first, second
-        AUCs, in [0, 1].
-
-    Returns
-    -------
-    One line for the reader of a result, or None.
+    """Why a margin proves nothing of two AUCs on the same trials, in one line; None where it can.
 
     Examples
     --------
@@ -354,13 +338,15 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     return adjusted
 
 
-def _check(delta: float, std_error: float, *, alpha: float, df: float, margin: float | None = None) -> None:
+def _check(
+    delta: float, std_error: float, *, alpha: float, df: float, noninferiority_margin: float | None = None
+) -> None:
     if not (math.isfinite(delta) and 0.0 <= std_error < math.inf and df > 0.0):
         raise ValueError(f"difference {delta}, standard error {std_error} or degrees of freedom {df} is out of range")
     if not 0.0 < alpha < 0.5:
         raise UserError(f"alpha is {alpha}; it must lie between 0 and 0.5 (0.05, not 5)")
-    if margin is not None and not 0.0 < margin < math.inf:
-        raise UserError(f"the margin is {margin}; it must be finite and above 0")
+    if noninferiority_margin is not None and not 0.0 < noninferiority_margin < math.inf:
+        raise UserError(f"the margin is {noninferiority_margin}; it must be finite and above 0")
 
 
 def _one_sided(excess: float, std_error: float, df: float) -> float:

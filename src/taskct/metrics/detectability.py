@@ -59,11 +59,6 @@ def d_a_interval(
     -------
     d_a and its interval; it says the same as the AUC's, and covers as often.
 
-    Raises
-    ------
-    ValueError
-        As for `delong_interval`.
-
     Notes
     -----
     An AUC of 1 gives a d_a of ∞ with an interval from a finite bound to ∞, mirrored for an AUC of 0: the sample

@@ -171,11 +171,6 @@ def exact_cho_interval(
     AUC Φ(SNR/√2) of the best linear observer on these channels, not of a trained one: the median-unbiased
     estimate, and the interval.
 
-    Raises
-    ------
-    ValueError
-        As `exact_cho_snr2_interval`.
-
     Examples
     --------
     >>> rng = np.random.default_rng(0)

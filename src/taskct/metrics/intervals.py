@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtrit
+from scipy.stats import t
 
 _CHUNK_ELEMENTS = 2**20  # counts held at once: 8 MiB, small enough for the cache of a modest machine
 
@@ -30,11 +31,6 @@ def check_confidence(confidence: float) -> None:
     ----------
     confidence
         Coverage wanted of an interval, in (0, 1); 0.95, not 95.
-
-    Raises
-    ------
-    ValueError
-        If it is not in (0, 1).
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, both excluded (0.95, not 95)")
@@ -82,13 +78,27 @@ def logit_interval(area: float, variance: float, *, n_pairs: int, confidence: fl
     check_confidence(confidence)
     if not (0.0 <= area <= 1.0 and variance >= 0.0 and n_pairs >= 1):
         raise ValueError(f"AUC {area}, variance {variance} or {n_pairs} pairs is out of range")
-    tail = (1.0 - confidence) / 2.0
     if area in (0.0, 1.0):
-        nearest = tail ** (1.0 / n_pairs)
-        return Interval(area, nearest, 1.0) if area == 1.0 else Interval(area, 0.0, 1.0 - nearest)
-    half_width = -float(ndtri(tail)) * math.sqrt(variance) / (area * (1.0 - area))
-    centre = float(logit(area))
-    return Interval(area, float(expit(centre - half_width)), float(expit(centre + half_width)))
+        return Interval(area, *perfect_bounds(area, n_pairs, confidence))
+    half_width = -float(ndtri((1.0 - confidence) / 2.0)) * math.sqrt(variance)
+    return Interval(area, *logit_bounds(area, half_width))
+
+
+def logit_bounds(area: float, half_width: float) -> tuple[float, float]:
+    """Bounds of an AUC in (0, 1) that are symmetric in its logit, from half the width of its plain interval."""
+    centre, half = float(logit(area)), half_width / (area * (1.0 - area))
+    return float(expit(centre - half)), float(expit(centre + half))
+
+
+def perfect_bounds(area: float, n_independent: int, confidence: float) -> tuple[float, float]:
+    """Bounds of an AUC of 0 or 1 from how many of its pairs are independent of one another, see `logit_interval`."""
+    nearest = float(((1.0 - confidence) / 2.0) ** (1.0 / n_independent))
+    return (nearest, 1.0) if area == 1.0 else (0.0, 1.0 - nearest)
+
+
+def two_sided_p(difference: float, std_error: float, df: float) -> float:
+    """P value of no difference by Student's t; with a standard error of 0 it is 1 without a difference, else 0."""
+    return 2.0 * float(t.sf(abs(difference) / std_error, df)) if std_error != 0.0 else float(difference == 0.0)
 
 
 def percentile_bounds(
@@ -109,11 +119,6 @@ def percentile_bounds(
     Returns
     -------
     Lower and upper bound, equal tails.
-
-    Raises
-    ------
-    ValueError
-        If `confidence` is not in (0, 1).
 
     References
     ----------
@@ -161,13 +166,6 @@ def resample_counts(
 
 def chunk_sizes(n_resamples: int, n_units: int) -> list[int]:
     """Split resamples into chunks whose counts fit in a few megabytes.
-
-    Parameters
-    ----------
-    n_resamples
-        Resamples wanted in all.
-    n_units
-        Counts in one resample.
 
     Returns
     -------

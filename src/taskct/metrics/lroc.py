@@ -114,11 +114,6 @@ def lroc_ratings(
     -------
     Ratings, shape of `t_present`, finite.
 
-    Raises
-    ------
-    ValueError
-        If shapes do not match, there is no signal-absent trial, a value is not finite or `correct` is not bool.
-
     Examples
     --------
     >>> ratings = lroc_ratings(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.array([True, False]))
@@ -154,11 +149,6 @@ def lroc_curve(
     -------
     False-positive fraction, and fraction of the signal-present trials that are called and correctly located;
     from (0, 0) to (1, the fraction located correctly).
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`.
 
     Examples
     --------
@@ -219,11 +209,6 @@ def lroc_covariance(
     Returns
     -------
     Covariance, shape `(n_methods, n_methods)`, in O(n log n); DeLong's where all are located correctly.
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`.
 
     References
     ----------

@@ -90,11 +90,6 @@ def partial_auc_interval(
     -------
     Partial area and interval.
 
-    Raises
-    ------
-    ValueError
-        As for `partial_auc` and `bootstrap_auc`.
-
     Notes
     -----
     The basic bootstrap on the logit of the mean height of the curve over the range: a resample reads the curve too
@@ -229,11 +224,6 @@ def sensitivity_interval(
     -------
     Sensitivity and its interval, in [0, 1].
 
-    Raises
-    ------
-    ValueError
-        As for `sensitivity_at` and `bootstrap_auc`.
-
     Notes
     -----
     Zhou & Qin's interval: every resample's sensitivity is drawn towards ½ by z²/2 trials of either outcome (as in
@@ -290,11 +280,6 @@ def specificity_interval(
     Returns
     -------
     Specificity and its interval, in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        As for `specificity_at` and `bootstrap_auc`.
 
     Examples
     --------

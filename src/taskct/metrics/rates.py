@@ -81,15 +81,6 @@ def design_effect(hits: NDArray[np.bool_], clusters: NDArray[np.integer[Any]]) -
     clusters
         Label of the cluster of each trial, shape `(n,)`.
 
-    Returns
-    -------
-    Design effect, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or there are fewer than 2 clusters.
-
     Examples
     --------
     >>> design_effect(np.zeros(6, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))

@@ -19,15 +19,6 @@ def check_trials(
         Axes wanted, 1 or 2.
     n_methods
         Methods wanted where there are two axes; any number when left out.
-
-    Returns
-    -------
-    Both as arrays.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a class has fewer than 2 trials or a value is not finite.
     """
     present, absent = np.asarray(t_present), np.asarray(t_absent)
     if present.ndim != ndim or absent.ndim != ndim or present.shape[:-1] != absent.shape[:-1]:

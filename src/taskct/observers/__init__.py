@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from taskct.observers.fresh import OBSERVERS as OBSERVERS
     from taskct.observers.fresh import Eye as Eye
     from taskct.observers.fresh import make_observer as make_observer
+    from taskct.observers.grouped_head import GroupedHead as GroupedHead
     from taskct.observers.hotelling import Hotelling as Hotelling
     from taskct.observers.hotelling import HotellingEye as HotellingEye
     from taskct.observers.hotelling import HotellingLedoitWolf as HotellingLedoitWolf
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from taskct.observers.learning import learning_difference as learning_difference
     from taskct.observers.learning_law import expected_auc as expected_auc
     from taskct.observers.learning_trials import LabelledTrials as LabelledTrials
+    from taskct.observers.lumpy_ideal import LumpyImages as LumpyImages
     from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
     from taskct.observers.nonprewhitening import NPW as NPW
     from taskct.observers.nonprewhitening import NPWE as NPWE
     from taskct.observers.prewhitening import PWMF as PWMF
     from taskct.observers.scanning import Scanning as Scanning
     from taskct.observers.slnn import SLNN as SLNN
-    from taskct.observers.slnn_head import GroupedHead as GroupedHead
     from taskct.observers.slnn_head import SLNNHead as SLNNHead
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -49,11 +50,12 @@ else:
             "learning": ["LearningCurve", "LearningDifference", "learning_curve", "learning_difference"],
             "learning_law": ["expected_auc"],
             "learning_trials": ["LabelledTrials"],
-            "lumpy_ideal": ["lumpy_log_likelihood_ratio"],
+            "lumpy_ideal": ["LumpyImages", "lumpy_log_likelihood_ratio"],
             "nonprewhitening": ["NPW", "NPWE"],
             "prewhitening": ["PWMF"],
             "scanning": ["Scanning"],
             "slnn": ["SLNN"],
-            "slnn_head": ["GroupedHead", "SLNNHead"],
+            "grouped_head": ["GroupedHead"],
+            "slnn_head": ["SLNNHead"],
         },
     )

@@ -59,16 +59,12 @@ class Observer(ABC):
 
     @abstractmethod
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic of every trial.
+        """Test statistic of every trial, shape `(n_trials,)`; higher means signal present.
 
         Parameters
         ----------
         images
             Regions of interest, HU, shape `(n_trials, height, width)`.
-
-        Returns
-        -------
-        Test statistic, shape `(n_trials,)`; higher means signal present.
 
         Raises
         ------
@@ -196,18 +192,9 @@ class PathObserver(LinearObserver):
     def fit_path(
         self, images: NDArray[np.floating], signal_present: NDArray[np.bool_], values: Sequence[float]
     ) -> list[Self]:
-        """Fit one observer for each strength of regularisation, doing the shared work once.
+        """Fitted copies, one for each value of `path_parameter` in the same order; the work they share is done once.
 
-        Parameters
-        ----------
-        images, signal_present
-            As for `fit`.
-        values
-            Values of the hyper-parameter that `path_parameter` names.
-
-        Returns
-        -------
-        Fitted copies, one for each value, in the same order; this observer is left as it was.
+        Trials are as for `fit`. This observer is left as it was.
         """
         observers = [copy.copy(self) for _ in values]
         for observer, value in zip(observers, values, strict=True):
@@ -221,23 +208,9 @@ class SmallSampleWarning(UserWarning):
 
 
 def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: float) -> None:
-    """Warn when an observer has too few training trials for what it estimates.
+    """Give a `SmallSampleWarning` where there are fewer training trials than wanted for each weight to be estimated.
 
-    Parameters
-    ----------
-    n_trials
-        Training trials of both classes.
-    n_weights
-        Channels or pixels whose covariance is estimated.
-    unit
-        "channels" or "pixels", for the message.
-    trials_per_weight
-        Trials wanted for each.
-
-    Warns
-    -----
-    SmallSampleWarning
-        If there are fewer.
+    `n_trials` are those of both classes; `unit` is "channels" or "pixels", for the message.
     """
     wanted = int(np.ceil(trials_per_weight * n_weights))
     if n_trials < wanted:
@@ -250,25 +223,14 @@ def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: 
 
 
 def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
-    """Images as float64, once they are known to be finite and of the right shape.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(n_trials, height, width)`.
-    shape
-        The height and width they must have, if known.
-
-    Returns
-    -------
-    The same values as float64, in row-major order.
+    """Images `(n_trials, height, width)` as float64 in row-major order, once they are known to be right.
 
     Raises
     ------
     UserError
         If a value is not finite.
     ValueError
-        If the shape is wrong.
+        If they are not of three axes, or not of the height and width in `shape`.
     """
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
@@ -285,18 +247,7 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
 def check_training(
     images: NDArray[np.floating], signal_present: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Training trials, once both classes are known to be there.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`.
-
-    Returns
-    -------
-    Images as float64, and the truth.
+    """Training trials `(n_trials, height, width)` as float64 and their truth, once both classes are known to be there.
 
     Raises
     ------

@@ -53,8 +53,7 @@ class ChannelizedHotelling(LinearObserver):
         Standard deviation of the internal noise, relative to that of the external test statistic within a
         class, at least 0. Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²).
     seed
-        Of the internal noise. It is drawn afresh from the seed by every call of `test_statistic`, so call
-        that once for all trials; trial i then meets the same noise in every arm of a study.
+        Of the internal noise; see `LinearObserver`.
     **settings
         For the function that makes the channels, such as `n_channels`, `centre` or `n_orientations`, with its
         defaults. A `width_px` that is left out is a fifth of the image's smaller side: the 10 channels then just
@@ -164,7 +163,7 @@ class ChannelizedHotelling(LinearObserver):
 
 
 def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-    """What channels pass on of every image: v = Uᵀ g.
+    """What channels pass on of every image: v = Uᵀ g, shape `(n_trials, n_channels)`.
 
     Parameters
     ----------
@@ -172,10 +171,6 @@ def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.flo
         HU, shape `(n_trials, height, width)`.
     channel_matrix
         U, shape `(n_pixels, n_channels)`.
-
-    Returns
-    -------
-    Shape `(n_trials, n_channels)`.
 
     Raises
     ------
@@ -200,28 +195,22 @@ def split_aucs(
     train_fraction: float = 0.5,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """AUC of a channelized Hotelling observer over random splits into training and test trials.
+    """AUC of a channelized Hotelling observer over random splits into training and test trials, shape `(n_splits,)`.
 
-    The images are channelized once; a split costs little. Right for channels of a fixed form: channels learned
-    from these very trials (PCA, PLS) have seen the test trials.
+    The images are channelized once; a split costs little. Right for channels of a fixed form: channels learned from
+    these very trials (PCA, PLS) have seen the test trials. The splits share trials, so their spread is no standard
+    error.
 
     Parameters
     ----------
-    channel_outputs
-        From `channel_outputs`, shape `(n_trials, n_channels)`.
-    signal_present
-        Bool, shape `(n_trials,)`.
+    channel_outputs, signal_present
+        From `channel_outputs`, shape `(n_trials, n_channels)`, and the truth, bool, shape `(n_trials,)`.
     n_splits
         At least 1.
     train_fraction
-        Share of each class to train on, in (0, 1); rounded, and at least 2 trials.
+        Share of each class to train on, in (0, 1); rounded, and at least 2 trials, as are left to test on.
     seed
         Of the splits.
-
-    Returns
-    -------
-    Empirical AUC of each split's test trials, ties counted as one half, shape `(n_splits,)`. The splits share
-    trials, so their spread is no standard error.
 
     Raises
     ------

@@ -156,9 +156,10 @@ def difference_of_gaussians(
 ) -> NDArray[np.float64]:
     """Difference-of-Gaussian channels: adjoining rings of frequencies, the same in all directions.
 
-    C_j(ρ) = exp(−½ (ρ/(Q σ_j))²) − exp(−½ (ρ/σ_j)²) with σ_j = σ₀ αʲ, j = 1, 2, …, and its Fourier transform
-    about `centre`, 2π Q² σ_j² exp(−2π² Q² σ_j² r²) − 2π σ_j² exp(−2π² σ_j² r²). The lowest channels are wider than
-    most regions of interest; what lies outside is cut, so that they see a little of the mean.
+    C_j(ρ) = exp(−½ (ρ/(Q σ_j))²) − exp(−½ (ρ/σ_j)²) with σ_j = σ₀ αʲ, j = 1, 2, …, and its Fourier transform about
+    `centre`, 2π Q² σ_j² exp(−2π² Q² σ_j² r²) − 2π σ_j² exp(−2π² σ_j² r²). The lowest channels are wider than most
+    regions of interest; what lies outside is cut, so that they see a little of the mean. j counts from 1, as in FDA's
+    IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives.
 
     Parameters
     ----------
@@ -172,15 +173,6 @@ def difference_of_gaussians(
         At least 1.
     centre
         Row and column of the signal, pixels; the middle of the image if left out.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range.
-
-    Notes
-    -----
-    j counts from 1, as in FDA's IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives.
 
     References
     ----------
@@ -200,26 +192,14 @@ def difference_of_gaussians(
 def sparse_dog(
     shape: tuple[int, int], *, n_channels: int = 3, centre: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
-    """Sparse difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.015 cycles/pixel, α = 2, Q = 2.
-
-    Parameters
-    ----------
-    shape, n_channels, centre
-        As for `difference_of_gaussians`, which see.
-    """
+    """Sparse difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.015 cycles/pixel, α = 2, Q = 2."""
     return difference_of_gaussians(shape, sigma0=0.015, alpha=2.0, q=2.0, n_channels=n_channels, centre=centre)
 
 
 def dense_dog(
     shape: tuple[int, int], *, n_channels: int = 10, centre: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
-    """Dense difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.005 cycles/pixel, α = 1.4, Q = 1.67.
-
-    Parameters
-    ----------
-    shape, n_channels, centre
-        As for `difference_of_gaussians`, which see.
-    """
+    """Dense difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.005 cycles/pixel, α = 1.4, Q = 1.67."""
     return difference_of_gaussians(shape, sigma0=0.005, alpha=1.4, q=1.67, n_channels=n_channels, centre=centre)
 
 
@@ -230,10 +210,8 @@ def principal_components(
 
     Parameters
     ----------
-    images
-        Training trials, HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`; at least 2 trials of each class.
+    images, signal_present
+        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 2 trials of each class.
     n_channels
         At least 1, at most the rank of the trials. None takes 10, or as many as the trials have.
 
@@ -268,15 +246,13 @@ def partial_least_squares(
 ) -> NDArray[np.float64]:
     """Partial-least-squares channels: learned to tell the classes apart, the mean difference first.
 
-    The weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is
-    deflated, not the images; for one response that gives the same weights and copies no image.
+    The weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is deflated,
+    not the images; for one response that gives the same weights and copies no image.
 
     Parameters
     ----------
-    images
-        Training trials, HU, shape `(n_trials, height, width)`.
-    signal_present
-        Bool, shape `(n_trials,)`; at least 1 trial of each class.
+    images, signal_present
+        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 1 trial of each class.
     n_channels
         At least 1. With fewer trials than pixels, many channels fit the noise of the trials. None takes 5, or as many
         as the trials have.
@@ -321,18 +297,7 @@ def partial_least_squares(
 
 
 def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """A channel matrix with channels of unit norm, once it is known to fit the region.
-
-    Parameters
-    ----------
-    channel_matrix
-        Shape `(n_pixels, n_channels)`.
-    shape
-        Height and width of the region, pixels.
-
-    Returns
-    -------
-    float64, same shape, in row-major order.
+    """A channel matrix `(n_pixels, n_channels)` with channels of unit norm, once it is known to fit the region.
 
     Raises
     ------

@@ -68,9 +68,8 @@ def fit_chosen(
     """Fit an observer with the regularisation of the highest AUC on validation trials.
 
     Of values with the same AUC the strongest regularisation is taken. Values that are out of range, or that the trials
-    do not allow, are left out;
-    where all ranks are too high, the highest rank that the trials have is taken. Where trials are held out, the
-    observer is fitted again on all training trials once the value is chosen.
+    do not allow, are left out; where all ranks are too high, the highest rank that the trials have is taken. Where
+    trials are held out, the observer is fitted again on all training trials once the value is chosen.
 
     Parameters
     ----------
@@ -83,22 +82,15 @@ def fit_chosen(
         Images and truth of validation trials. None holds some of the training trials out, at random; if several of
         them come from one case, divide them yourself so that no case is on both sides.
     values
-        Of the hyper-parameter that `path_parameter` names; None takes `default_values`. One that is given twice counts
-        once.
-    validation_fraction
-        Share of each class that is held out, in (0, 1).
-    seed
-        Of the choice of trials held out.
-
-    Returns
-    -------
-    The fitted observer, and how it was chosen.
+        Of the hyper-parameter that `path_parameter` names, each counted once; None takes `default_values`.
+    validation_fraction, seed
+        Share of each class that is held out, in (0, 1), and seed of the choice of trials.
 
     Raises
     ------
     UserError
-        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold one out
-        and fit on 2, or the trials allow none of the values.
+        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold 2 out and
+        fit on 2, or the trials allow none of the values.
     ValueError
         As for `Observer.fit` and `Observer.test_statistic`.
 
@@ -166,19 +158,10 @@ WEAKER_WHEN_LARGER = ("rank",)
 
 
 def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequence[float]:
-    """Values to choose an observer's regularisation from.
+    """Values to choose a "ridge", "weight_decay" or "rank" from.
 
-    Parameters
-    ----------
-    observer
-        With a `path_parameter` of "ridge", "weight_decay" or "rank".
-    n_trials, n_pixels
-        Training trials that are fitted on, and pixels that vary among them; ranks above what they give are left out.
-
-    Raises
-    ------
-    ValueError
-        If the observer has another hyper-parameter, for which none are known.
+    Ranks above what the training trials and the pixels that vary among them give are left out. A ValueError says that
+    the observer has another hyper-parameter, for which none are known.
     """
     if observer.path_parameter == "rank":
         return [rank for rank in RANKS if rank <= min(n_trials - 2, n_pixels)]
@@ -189,36 +172,25 @@ def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequ
 
 
 def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -> NDArray[np.bool_]:
-    """Draw the same share of each class at random.
+    """Draw the same share in (0, 1) of each class at random: which are held out, bool, `(n_trials,)`.
 
-    Parameters
-    ----------
-    signal_present
-        Bool, shape `(n_trials,)`.
-    fraction
-        Share to hold out, in (0, 1), rounded to whole trials; at least 1 of each class is held out and 2 are left.
-    seed
-        Of the draw.
-
-    Returns
-    -------
-    Which trials are held out, bool, shape `(n_trials,)`.
+    At least 2 of each class are held out, for an AUC, and 2 are left.
 
     Raises
     ------
     UserError
-        If the fraction is out of range, or a class has fewer than 3 trials.
+        If the fraction is out of range, or a class has fewer than 4 trials.
     """
     SHARE.check("validation_fraction", fraction)
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(signal_present), dtype=np.bool_)
     for members in (np.flatnonzero(signal_present), np.flatnonzero(~signal_present)):
-        if len(members) < 3:
+        if len(members) < 4:
             raise UserError(
-                "to hold out validation trials takes at least 3 training trials of each class; give validation trials "
+                "to hold out validation trials takes at least 4 training trials of each class; give validation trials "
                 "or fit with a fixed value"
             )
-        n_held_out = int(np.clip(round(fraction * len(members)), 1, len(members) - 2))
+        n_held_out = int(np.clip(round(fraction * len(members)), 2, len(members) - 2))
         held_out[rng.choice(members, n_held_out, replace=False)] = True
     return held_out
 
@@ -301,5 +273,5 @@ def _check_validation(signal_present: NDArray[np.bool_], n_trials: int) -> None:
             f"signal_present of the validation trials must be bool of shape ({n_trials},), "
             f"not {signal_present.dtype} of shape {signal_present.shape}"
         )
-    if signal_present.all() or not signal_present.any():
-        raise UserError("the validation trials are all of one class; give both signal-present and signal-absent")
+    if min(signal_present.sum(), (~signal_present).sum()) < 2:
+        raise UserError("the validation trials are to hold 2 or more of each class, signal-present and signal-absent")

@@ -271,14 +271,9 @@ class CNNObserver(Observer):
 
 
 class Remainder(nn.Module):
-    """The network of `CNNObserver`; 0 for every image at first.
+    """The network of `CNNObserver` for a region (height, width), pixels; 0 for every image at first.
 
-    Parameters
-    ----------
-    shape
-        Height and width of the region, pixels.
-    n_channels
-        Of the first two convolutions and of the energies.
+    `n_channels` are those of the first two convolutions and of the energies.
     """
 
     def __init__(self, shape: tuple[int, int], n_channels: int) -> None:

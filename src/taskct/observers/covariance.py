@@ -17,20 +17,7 @@ Array = NDArray[np.float64]
 
 
 def check_noise(variance: float, largest: float) -> None:
-    """Refuse training trials that do not differ within their class.
-
-    Parameters
-    ----------
-    variance
-        Within the classes, of the unit of `largest` squared.
-    largest
-        Magnitude of the values, whose rounding is no noise.
-
-    Raises
-    ------
-    UserError
-        If the variance is no more than rounding.
-    """
+    """Raise a `UserError` if the variance within the classes is no more than rounding of the largest value."""
     if variance <= (16.0 * np.finfo(np.float64).eps * largest) ** 2:
         raise UserError(
             "the training trials of each class are all alike, so their noise is unknown; give trials that differ"
@@ -153,19 +140,9 @@ class Moments:
 
 
 def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
-    """Solve (K + load · I) w = Δs for several loads.
+    """Templates w, `(n_pixels,)` each, of (K + load · I) w = Δs for loads in HU², each at least 0.
 
-    Parameters
-    ----------
-    moments
-        K and Δs.
-    loads
-        Added to the diagonal, HU², each at least 0.
-
-    Returns
-    -------
-    Templates w, shape `(n_pixels,)` each. In the space of the trials (Woodbury):
-    w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load.
+    In the space of the trials (Woodbury): w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load.
 
     Raises
     ------
@@ -198,14 +175,7 @@ def class_means(pixels: Array, signal_present: NDArray[np.bool_]) -> tuple[Array
 
 
 def within_class_variance(values: Array, signal_present: NDArray[np.bool_]) -> float:
-    """Variance within the classes, the mean of the two, over trials; the mean over pixels if there are several.
-
-    Parameters
-    ----------
-    values
-        Shape `(n_trials,)` or `(n_trials, n_pixels)`; at least 2 trials of each class.
-    signal_present
-        Bool, shape `(n_trials,)`.
+    """Variance within the classes, the mean of the two, of `(n_trials,)` or, as a mean, of `(n_trials, n_pixels)`.
 
     Raises
     ------

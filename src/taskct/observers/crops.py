@@ -21,24 +21,20 @@ from taskct.errors import UserError
 def centred_crops(
     images: NDArray[np.floating], centres_px: NDArray[np.number], *, size_px: int
 ) -> NDArray[np.floating]:
-    """Square windows around one site of each image; whole pixels, nothing is interpolated.
+    """Square windows around one site of each image, HU, `(n_trials, size_px, size_px)`; nothing is interpolated.
 
-    The site is pixel `size_px // 2` of the window in both directions: the middle one of an odd size, the one
-    below and to the right of the middle of an even size.
+    The site is pixel `size_px // 2` of the window in both directions: the middle one of an odd size, the one below and
+    to the right of the middle of an even size.
 
     Parameters
     ----------
     images
         HU, shape `(n_trials, height, width)`.
     centres_px
-        Site of each image, (row, column) of a pixel's middle, shape `(n_trials, 2)`. Between pixels the nearest
-        one is taken (halves go down and to the right).
+        Site of each image, (row, column) of a pixel's middle, shape `(n_trials, 2)`. Between pixels the nearest one is
+        taken (halves go down and to the right).
     size_px
         Side of the window, pixels.
-
-    Returns
-    -------
-    A copy of the windows, HU, shape `(n_trials, size_px, size_px)`.
 
     Raises
     ------
@@ -73,20 +69,7 @@ def pixels_of(sites_px: NDArray[np.number]) -> NDArray[np.intp]:
 
 
 def window_corners(centres: NDArray[np.intp], shape: tuple[int, ...], size_px: int) -> NDArray[np.intp]:
-    """First row and column of the window around each centre.
-
-    Parameters
-    ----------
-    centres
-        (row, column), pixels, shape `(n, 2)`.
-    shape
-        Height and width of the image, pixels.
-    size_px
-        Side of the window, pixels.
-
-    Returns
-    -------
-    Corners, shape `(n, 2)`.
+    """First row and column, `(n, 2)`, of the window around each centre in images of a shape (height, width).
 
     Raises
     ------

@@ -15,11 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.ranges import Range
 
-VIEWING_DISTANCE_MM = 500.0
-"""Usual viewing distance at a reading desk, mm."""
 FILTER_RANGES = {
     **conditions(*EYE),
     "exponent": Range(0.0, open_low=True),
@@ -36,31 +34,23 @@ def eye_filter(
     exponent: float = 1.3,
     peak_cycles_per_degree: float = 4.0,
 ) -> NDArray[np.float64]:
-    """Response of the eye on the frequency grid of the reflected image.
+    """Response of the eye, in [0, 1], on the frequency grid of the reflected image, shape `(height, width)`.
 
-    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree. An object of
-    frequency f (cycles/mm) shown at magnification m at distance D has ρ = f / m · D · π / 180.
+    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree. An object of frequency
+    f (cycles/mm) shown at magnification m at distance D has ρ = f / m · D · π / 180. Entry (j, k) belongs to the object
+    frequencies j / (2 · height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm.
 
     Parameters
     ----------
     shape
         Height and width of the image, pixels.
-    pixel_mm
-        Pixel size in the object, mm.
-    viewing_distance_mm
-        From the eye to the display, mm.
+    pixel_mm, viewing_distance_mm
+        Pixel size in the object, and from the eye to the display, mm.
     magnification
         Displayed mm per object mm. 1 shows a 350 mm slice 350 mm wide; larger moves the peak to finer detail
         of the object, 0.46 cycles/mm at 1.
-    exponent
-        n, above 0.
-    peak_cycles_per_degree
-        ρ₀, the frequency of highest response, above 0.
-
-    Returns
-    -------
-    Response, in [0, 1], shape `(height, width)`. Entry (j, k) belongs to the object frequencies
-    j / (2 · height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm.
+    exponent, peak_cycles_per_degree
+        n and ρ₀, the frequency of highest response; above 0.
 
     Raises
     ------
@@ -90,6 +80,27 @@ def eye_filter(
     relative = frequency / magnification * viewing_distance_mm * math.pi / 180.0 / peak_cycles_per_degree
     response: NDArray[np.float64] = relative**exponent * np.exp(exponent / 2.0 * (1.0 - relative**2))
     return response
+
+
+class Eyed:
+    """What observers behind an eye share: it filters their images."""
+
+    pixel_mm: float
+    viewing_distance_mm: float
+    magnification: float
+
+    def response(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Response of this observer's eye for images of a shape, from `eye_filter`."""
+        return eye_filter(
+            shape,
+            pixel_mm=self.pixel_mm,
+            viewing_distance_mm=self.viewing_distance_mm,
+            magnification=self.magnification,
+        )
+
+    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        height, width = images.shape[-2:]
+        return apply_eye_filter(images, self.response((height, width))).astype(np.float64, copy=False)
 
 
 @lru_cache(maxsize=16)

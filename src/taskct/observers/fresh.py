@@ -63,14 +63,7 @@ def registered_name(name: str) -> str:
 
 
 def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own
-    """Observer of a registered name.
-
-    Parameters
-    ----------
-    name
-        A key of `OBSERVERS`; a hyphen does for an underscore.
-    **kwargs
-        Hyper-parameters of that observer.
+    """Observer of a registered name, where a hyphen does for an underscore, with hyper-parameters of its own.
 
     Raises
     ------
@@ -147,16 +140,8 @@ def fit_fresh(
 ) -> Fitted:
     """Fit an observer, its regularization chosen on validation trials where there are values to choose from.
 
-    Parameters
-    ----------
-    observer
-        What to fit.
-    trials
-        Those to learn from; observers that are fitted on the same ones in turn share what they can.
-    validation
-        Images, HU, shape `(n_trials, height, width)`, and truth of validation trials.
-    values
-        Regularizations to choose from.
+    Observers that are fitted on the same trials in turn share what they can. The validation trials are images, HU,
+    shape `(n_trials, height, width)`, and their truth.
 
     Raises
     ------
@@ -190,15 +175,7 @@ def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[n
 
 
 def each_alone(names: Iterable[str], do: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """What each of several observers gives; one that these trials do not suit takes nothing from the others.
-
-    Parameters
-    ----------
-    names
-        Observers, each once.
-    do
-        What is done with one, by its name. It raises a `UserError` where the observer does not suit the trials; any
-        other error is a fault of the program and goes on up.
+    """Do something for each name, and go on where a `UserError` says that one does not suit; other errors go on up.
 
     Returns
     -------

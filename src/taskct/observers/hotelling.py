@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import RIDGE, LinearObserver, TrainingTrials, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
-from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.observers.eye import Eyed
 from taskct.ranges import Range, Ranges
 
 
@@ -60,8 +60,7 @@ class HotellingLedoitWolf(LinearObserver):
     from the residuals xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and
     b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
 
-    scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its
-    own; this observer keeps HU and shrinks what the classes share.
+    scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its own.
 
     Attributes
     ----------
@@ -179,7 +178,7 @@ _TRIALS_PER_EIGENVECTOR = 5.0
 """A Hotelling template of r weights keeps about 1 − r/n of its SNR² when learned from n trials: 80 %."""
 
 
-class HotellingEye(CovarianceObserver):
+class HotellingEye(Eyed, CovarianceObserver):
     """Hotelling observer behind an eye: eye filter E, then white internal noise on every pixel.
 
     w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g
@@ -195,8 +194,7 @@ class HotellingEye(CovarianceObserver):
     ridge
         Regularisation relative to the mean variance of the filtered pixels, no unit, at least 0.
     seed
-        Of the internal noise. It is drawn afresh from the seed by every call of `test_statistic`, so call
-        that once for all trials; trial i then meets the same noise in every arm of a study.
+        Of the internal noise; see `LinearObserver`.
 
     Attributes
     ----------
@@ -229,19 +227,6 @@ class HotellingEye(CovarianceObserver):
         self.internal_noise_hu = self.checked("internal_noise_hu", internal_noise_hu)
         self.ridge = self.checked("ridge", ridge)
         self.seed = int(self.checked("seed", seed))
-
-    def response(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Response of this observer's eye for images of a shape, from `eye_filter`."""
-        return eye_filter(
-            shape,
-            pixel_mm=self.pixel_mm,
-            viewing_distance_mm=self.viewing_distance_mm,
-            magnification=self.magnification,
-        )
-
-    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
-        height, width = images.shape[1:]
-        return apply_eye_filter(images, self.response((height, width))).astype(np.float64, copy=False)
 
     def pixels(self, images: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: D102 - as in CovarianceObserver
         return self._seen(images).reshape(len(images), -1)

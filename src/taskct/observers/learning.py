@@ -81,11 +81,9 @@ def learning_curve(
     ----------
     observer
         An observer, which is copied for each training, or a function that makes one.
-    images, signal_present
-        Pool of training trials, as for `Observer.fit`.
-    cases
-        Number of the case of each trial of the pool, shape `(n_trials,)`. Whole cases are then drawn and no trial is
-        taken to be independent of others of its case. None: every trial is a case of its own.
+    images, signal_present, cases
+        Pool of training trials, as for `Observer.fit`, and the number of each one's case, shape `(n_trials,)`. Whole
+        cases are then drawn and no trial is taken to be independent of others of its case. None: a case each.
     sizes
         Training trials of both classes, at least 4 and at most the pool. None: the pool and up to seven smaller
         sizes, each 1/√2 of the next, as far as the observer can be fitted on them.
@@ -97,14 +95,8 @@ def learning_curve(
     n_weights
         Weights the observer estimates: its channels or pixels. None: columns of its `channel_matrix_` if it has
         one, pixels of the image otherwise.
-    confidence
-        Coverage wanted of the intervals, in (0, 1).
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    The curve and its asymptote.
+    confidence, seed
+        Coverage wanted of the intervals, in (0, 1), and seed of the draws.
 
     Raises
     ------
@@ -115,22 +107,22 @@ def learning_curve(
 
     Notes
     -----
-    The asymptote is fitted to the sizes of at least two trials a weight, if there are three; below, the curve
-    has another form (it even has a minimum near n = p without regularisation) and there is no asymptote. The
-    model is that of a Hotelling observer with p weights of which p is fitted too, between 1 and `n_weights`:
-    AUC = Φ(SNR/√2), SNR² = SNR∞² (1 − (p − 1)/(n − 1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)). It is
-    right to first order in 1/n for Hotelling and channelized Hotelling observers on Gaussian images; elsewhere it is
-    a likely curve, and the interval does not hold how far the true one is from it (a strong ridge in coloured
-    noise, 20 to 30 trials a weight: 0.003 to 0.005 too low).
+    The asymptote is fitted to the sizes of at least two trials a weight, if there are three; below, the curve has
+    another form (it even has a minimum near n = p without regularisation) and there is no asymptote. The model is that
+    of a Hotelling observer with p weights of which p is fitted too, between 1 and `n_weights`: AUC = Φ(SNR/√2), SNR² =
+    SNR∞² (1 − (p − 1)/(n − 1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)). It is right to first order in 1/n for Hotelling
+    and channelized Hotelling observers on Gaussian images; elsewhere it is a likely curve, and the interval does not
+    hold how far the true one is from it (a strong ridge in coloured noise, 20 to 30 trials a weight: 0.003 to 0.005 too
+    low).
 
     The intervals hold two errors. Of the test trials: DeLong's covariance of the mean AUCs of all sizes. Of the
-    training trials: trainings of one pool share trials, so the variance V of one training is estimated as
-    s²/(1 − n/N) from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and
-    their mean has V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right for an
-    observer whose error of AUC is linear in the trials (strong regularisation) and errs to the wide side for one
-    near its optimum, where it is quadratic (97 to 99 % of 95 % intervals held the truth, with 1,000 to 20,000 test
-    trials). Without a size of at most N/2 the training trials' error is understated. The interval of the
-    asymptote comes from these by the delta method, on the probit scale.
+    training trials: trainings of one pool share trials, so the variance V of one training is estimated as s²/(1 − n/N)
+    from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and their mean has
+    V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right for an observer whose error of AUC
+    is linear in the trials (strong regularisation) and errs to the wide side for one near its optimum, where it is
+    quadratic (97 to 99 % of 95 % intervals held the truth, with 1,000 to 20,000 test trials). Without a size of at most
+    N/2 the training trials' error is understated. The interval of the asymptote comes from these by the delta method,
+    on the probit scale.
 
     References
     ----------
@@ -171,16 +163,7 @@ def learning_difference(
     pools, tests
         Training and test trials as each set shows them: the same trials in the same order.
     sizes, n_repeats, confidence, seed
-        As for `learning_curve`. Every training draws the same trials of both pools.
-
-    Returns
-    -------
-    Both curves and the difference, whose intervals hold training and test trials as those of the curves do.
-
-    Raises
-    ------
-    UserError, ValueError
-        As for `learning_curve`.
+        As for `learning_curve`, also for the errors. Every training draws the same trials of both pools.
 
     Examples
     --------
@@ -309,10 +292,8 @@ def _train_and_test(
 ) -> tuple[_Array, _Array, int]:
     """Train once, and test.
 
-    Returns
-    -------
-    For each signal-present and each signal-absent test trial, the fraction of the other class it is ordered rightly
-    against (DeLong's components; the mean of either is the AUC), and the number of weights.
+    Given are, for each signal-present and each signal-absent test trial, the fraction of the other class that it is
+    ordered rightly against (DeLong's components; the mean of either is the AUC), and the number of weights.
     """
     fitted = copy.deepcopy(observer) if isinstance(observer, Observer) else observer()
     with warnings.catch_warnings():

@@ -117,22 +117,9 @@ class Law:
 def extrapolate(
     n: NDArray[np.intp], mean: _Array, covariance: _Array, law: Law, confidence: float
 ) -> tuple[Asymptote | None, str]:
-    """Fit the curve of a Hotelling observer.
+    """Fit the curve of a Hotelling observer to the mean AUCs `(n_sizes,)` of rising numbers of training trials.
 
-    Parameters
-    ----------
-    n
-        Training trials of both classes, shape `(n_sizes,)`, rising.
-    mean, covariance
-        Mean AUCs, shape `(n_sizes,)`, and their covariance.
-    law
-        What else the law needs.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    The asymptote, None where the curve does not allow to say; and one line.
+    Given are the asymptote, None where the curve does not allow to say, and one line.
     """
     n_weights, imbalance = law.n_weights, law.imbalance
     last = f"AUC {mean[-1]:.3f} with {n[-1]} training trials"

@@ -55,13 +55,8 @@ class LabelledTrials:
     def draw(self, rng: np.random.Generator, n_drawn: int) -> NDArray[np.bool_]:
         """Mask of a draw without replacement that keeps the share of signal-present trials, whole cases at a time.
 
-        Parameters
-        ----------
-        rng
-            Of the draw.
-        n_drawn
-            Trials wanted; of clustered trials, the share that they are of all is drawn of the cases of each kind.
-            Two trials (cases) of each class are drawn at least.
+        Of clustered trials, the share that `n_drawn` is of all is drawn of the cases of each kind. Two trials (cases)
+        of each class are drawn at least.
         """
         if self.cases is None:
             n_present = int(

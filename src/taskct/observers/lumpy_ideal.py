@@ -53,17 +53,48 @@ class LumpyLikelihood:
     """Fraction of proposals accepted, by kind: shift, jump (to anywhere), number (add or remove a lump)."""
 
 
+@dataclass(frozen=True)
+class LumpyImages:
+    """What images of a lumpy background are made of.
+
+    Raises
+    ------
+    UserError
+        If a number is out of range.
+    """
+
+    lumps_per_mm2: float
+    """Mean density of lumps, mm⁻², at least 0."""
+    lump_sigma_mm: float
+    """Standard deviation of a lump, mm, above 0."""
+    lump_hu: float
+    """Peak of a lump, HU."""
+    noise_hu: float
+    """Standard deviation σ of the white noise, HU, above 0."""
+    level_hu: float = 0.0
+    """What lies under the lumps, HU."""
+    pixel_mm: float = 1.0
+    """Pixel size, mm."""
+    margin_mm: float | None = None
+    """Lumps are centred in the image and up to this far beyond its border, mm; None: 4 `lump_sigma_mm`, as the task's
+    lumpy backgrounds are drawn."""
+
+    def __post_init__(self) -> None:
+        for name in ("lumps_per_mm2", "lump_sigma_mm", "noise_hu", "pixel_mm"):
+            LUMPY_RANGES[name].check(name, getattr(self, name))
+        LUMPY_RANGES["margin_mm"].check("margin_mm", self.beyond_mm)
+
+    @property
+    def beyond_mm(self) -> float:
+        """How far beyond the image's border lumps are centred, mm."""
+        return 4.0 * self.lump_sigma_mm if self.margin_mm is None else self.margin_mm
+
+
 def lumpy_log_likelihood_ratio(
     images: NDArray[np.floating],
     signal_hu: NDArray[np.floating],
+    lumpy: LumpyImages,
     *,
-    lumps_per_mm2: float,
-    lump_sigma_mm: float,
-    lump_hu: float,
-    noise_hu: float,
-    level_hu: float = 0.0,
-    pixel_mm: float = 1.0,
-    margin_mm: float | None = None,
     n_steps: int = 40_000,
     n_burn_in: int | None = None,
     seed: int = 0,
@@ -85,19 +116,8 @@ def lumpy_log_likelihood_ratio(
         HU, shape `(n_images, height, width)`.
     signal_hu
         s, HU, shape `(height, width)`.
-    lumps_per_mm2
-        Mean density of lumps, mm⁻², at least 0.
-    lump_sigma_mm, lump_hu
-        Standard deviation of a lump, mm, above 0, and its peak, HU.
-    noise_hu
-        σ, HU, above 0.
-    level_hu
-        What lies under the lumps, HU.
-    pixel_mm
-        Pixel size, mm, above 0.
-    margin_mm
-        Lumps are centred in the image and up to this far beyond its border, mm; None: 4 `lump_sigma_mm`, as the
-        task's lumpy backgrounds are drawn.
+    lumpy
+        What the images are made of.
     n_steps
         Steps of each chain after burn-in, at least 1,000.
     n_burn_in
@@ -132,37 +152,19 @@ def lumpy_log_likelihood_ratio(
     Without lumps the matched filter remains:
 
     >>> signal = np.full((4, 4), 2.0)
-    >>> lumpy = {"lumps_per_mm2": 0.1, "lump_sigma_mm": 1, "lump_hu": 0, "noise_hu": 4}
-    >>> ideal = lumpy_log_likelihood_ratio(signal[None], signal, n_steps=1000, **lumpy)
+    >>> lumpy = LumpyImages(lumps_per_mm2=0.1, lump_sigma_mm=1, lump_hu=0, noise_hu=4)
+    >>> ideal = lumpy_log_likelihood_ratio(signal[None], signal, lumpy, n_steps=1000)
     >>> float(ideal.log_likelihood_ratio[0])  # sᵀs / 2σ²
     2.0
     """
     signal = check_images(np.asarray(signal_hu)[None])[0]
     data = check_images(images, signal.shape)
-    margin_mm = 4.0 * lump_sigma_mm if margin_mm is None else margin_mm
     n_burn_in = n_steps // 4 if n_burn_in is None else n_burn_in
-    settings = {
-        "lumps_per_mm2": lumps_per_mm2,
-        "lump_sigma_mm": lump_sigma_mm,
-        "noise_hu": noise_hu,
-        "pixel_mm": pixel_mm,
-        "margin_mm": margin_mm,
-        "n_steps": n_steps,
-        "n_burn_in": n_burn_in,
-    }
-    for name, value in settings.items():
+    for name, value in (("n_steps", n_steps), ("n_burn_in", n_burn_in)):
         LUMPY_RANGES[name].check(name, value)
-
-    chains = _Chains(
-        torch.tensor(data - level_hu - signal / 2.0, device=device),
-        lumps_per_mm2=lumps_per_mm2,
-        lump_sigma_mm=lump_sigma_mm,
-        lump_hu=lump_hu,
-        noise_hu=noise_hu,
-        pixel_mm=pixel_mm,
-        margin_mm=margin_mm,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    noise_hu = lumpy.noise_hu
+    about_half = torch.tensor(data - lumpy.level_hu - signal / 2.0, device=device)
+    chains = _Chains(about_half, lumpy, torch.Generator().manual_seed(seed))
     half_template = torch.tensor(signal / (2.0 * noise_hu**2), device=device).flatten()
     powers = torch.tensor([1.0, -1.0, 2.0, -2.0], dtype=torch.float64, device=device)[:, None]
     # Logarithms of the sums of exp(u/2), exp(−u/2), exp(u) and exp(−u) over each part of the chain.
@@ -208,26 +210,15 @@ def _summary(sums: NDArray[np.float64], counts: NDArray[np.float64], acceptance:
 class _Chains:
     """One Markov chain of lumps for each image; all shift, or jump, or add or remove in the same step."""
 
-    def __init__(
-        self,
-        images: torch.Tensor,
-        *,
-        lumps_per_mm2: float,
-        lump_sigma_mm: float,
-        lump_hu: float,
-        noise_hu: float,
-        pixel_mm: float,
-        margin_mm: float,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, images: torch.Tensor, lumpy: LumpyImages, generator: torch.Generator) -> None:
         self.images = images
-        self.sigma, self.peak, self.noise = lump_sigma_mm, lump_hu, noise_hu
+        self.sigma, self.peak, self.noise = lumpy.lump_sigma_mm, lumpy.lump_hu, lumpy.noise_hu
         self.generator = generator
-        sides = [n * pixel_mm + 2.0 * margin_mm for n in images.shape[1:]]
-        self.mean_number = lumps_per_mm2 * math.prod(sides)
+        sides = [n * lumpy.pixel_mm + 2.0 * lumpy.beyond_mm for n in images.shape[1:]]
+        self.mean_number = lumpy.lumps_per_mm2 * math.prod(sides)
         self.half_window = torch.tensor(sides, dtype=torch.float64, device=images.device) / 2.0
         self.axes = [
-            (torch.arange(n, dtype=torch.float64, device=images.device) - (n - 1) / 2.0) * pixel_mm
+            (torch.arange(n, dtype=torch.float64, device=images.device) - (n - 1) / 2.0) * lumpy.pixel_mm
             for n in images.shape[1:]
         ]
         self.there_and_back = torch.tensor([1.0, -1.0], dtype=torch.float64, device=images.device)

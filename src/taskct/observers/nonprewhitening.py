@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from taskct.errors import UserError
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import LinearObserver, SmallSampleWarning
 from taskct.observers.covariance import class_means, within_class_variance
-from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.observers.eye import Eyed
 from taskct.ranges import Ranges
 
 
@@ -44,7 +44,7 @@ class NPW(LinearObserver):
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
 
-class NPWE(LinearObserver):
+class NPWE(Eyed, LinearObserver):
     """Non-prewhitening observer behind an eye filter E, with internal noise.
 
     w = EᵀE Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel of the filtered images within the
@@ -67,8 +67,7 @@ class NPWE(LinearObserver):
     internal_noise
         Relative to the standard deviation of the test statistic, no unit, at least 0.
     seed
-        Of the internal noise. It is drawn afresh from the seed by every call of `test_statistic`, so call that
-        once for all trials; trial i then meets the same noise in every arm of a study.
+        Of the internal noise; see `LinearObserver`.
 
     Attributes
     ----------
@@ -102,16 +101,6 @@ class NPWE(LinearObserver):
         self.internal_noise = self.checked("internal_noise", internal_noise)
         self.seed = int(self.checked("seed", seed))
 
-    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
-        height, width = images.shape[-2:]
-        response = eye_filter(
-            (height, width),
-            pixel_mm=self.pixel_mm,
-            viewing_distance_mm=self.viewing_distance_mm,
-            magnification=self.magnification,
-        )
-        return apply_eye_filter(images, response).astype(np.float64, copy=False)
-
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         within_class_variance(
@@ -134,15 +123,7 @@ def noise_share(pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]) 
     the variance sᵀKs + v tr(K²) on average over training sets, and the separation of its means stays sᵀs: the SNR² is
     that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order.
 
-    Parameters
-    ----------
-    pixels
-        Of the training trials, behind the eye if there is one, shape `(n_trials, n_pixels)`.
-    signal_present
-        Bool, shape `(n_trials,)`.
-
-    Returns
-    -------
+    `pixels` are those of the training trials, behind the eye if there is one, `(n_trials, n_pixels)`. Given is
     v tr(K²) / [sᵀKs + v tr(K²)], in [0, 1]: both are estimated without bias from the same trials, the ratio nearly so.
 
     References
@@ -175,20 +156,7 @@ _MOST = 0.98
 
 
 def warn_if_noisy(share: float, n_trials: int) -> None:
-    """Warn where the noise of the training trials makes much of a template that was learned as their mean difference.
-
-    Parameters
-    ----------
-    share
-        From `noise_share`.
-    n_trials
-        Training trials of both classes.
-
-    Warns
-    -----
-    SmallSampleWarning
-        If the share is above 0.2, with what helps.
-    """
+    """Give a `SmallSampleWarning` with what helps where `noise_share` of a learned template is above 0.2."""
     if share <= _NOISE_SHARE:
         return
     # share / (1 − share) falls as 1/n.
@@ -222,18 +190,7 @@ def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
 def signal_and_midpoint(
     signal: NDArray[np.float64] | None, images: NDArray[np.float64], signal_present: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected signal, the difference of the class means if it is not given, and the midpoint of the class means.
-
-    Parameters
-    ----------
-    signal
-        From `check_signal`, or None.
-    images, signal_present
-        Checked trials.
-
-    Returns
-    -------
-    Two images, HU, shape `(height, width)`.
+    """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`.
 
     Raises
     ------

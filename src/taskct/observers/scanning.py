@@ -100,17 +100,11 @@ class Scanning:
 
         Parameters
         ----------
-        images
-            HU, shape `(n_trials, height, width)`.
-        signal_present
-            Truth of every trial, bool, shape `(n_trials,)`.
+        images, signal_present
+            HU, shape `(n_trials, height, width)`, and their truth, bool, shape `(n_trials,)`.
         centres_px
-            Site of every trial, (row, column), pixels, shape `(n_trials, 2)`; for a signal-absent trial one
-            drawn from the same distribution.
-
-        Returns
-        -------
-        Itself.
+            Site of every trial, (row, column), pixels, shape `(n_trials, 2)`; for a signal-absent trial one drawn from
+            the same distribution.
 
         Raises
         ------
@@ -124,13 +118,7 @@ class Scanning:
         return self
 
     def candidate_sites(self, shape: tuple[int, ...]) -> NDArray[np.intp]:
-        """Candidate sites in images of a shape (height, width): (row, column), pixels, shape `(n_sites, 2)`.
-
-        Raises
-        ------
-        UserError
-            If a window leaves the image.
-        """
+        """Candidate sites in images of a shape (height, width): (row, column), pixels, shape `(n_sites, 2)`."""
         if self.sites is not None:
             window_corners(self.sites, shape, self.size_px)
             return self.sites
@@ -140,16 +128,9 @@ class Scanning:
         return np.asarray(corners + self.size_px // 2, dtype=np.intp)
 
     def site_statistics(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Test statistic at every candidate site.
+        """Test statistic at every candidate site, `(n_trials, n_sites)`, sites in the order of `candidate_sites`.
 
-        Parameters
-        ----------
-        images
-            HU, shape `(n_trials, height, width)`; the shape need not be that of the training images.
-
-        Returns
-        -------
-        Shape `(n_trials, n_sites)`, sites in the order of `candidate_sites`.
+        Images are in HU, `(n_trials, height, width)`; their shape need not be that of the training images.
 
         Raises
         ------
@@ -179,21 +160,9 @@ class Scanning:
         return statistics
 
     def locate(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Test statistic of every image and where it was reached.
+        """Largest test statistic of every image, `(n_trials,)`, and its site, (row, column), pixels, `(n_trials, 2)`.
 
-        Parameters
-        ----------
-        images
-            HU, shape `(n_trials, height, width)`.
-
-        Returns
-        -------
-        Largest test statistic, shape `(n_trials,)`, and its site, (row, column), pixels, shape `(n_trials, 2)`.
-
-        Raises
-        ------
-        RuntimeError, ValueError
-            As for `site_statistics`.
+        Images and errors are as for `site_statistics`.
         """
         statistics = self.site_statistics(images)
         best = statistics.argmax(axis=1)

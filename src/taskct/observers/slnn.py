@@ -89,22 +89,9 @@ def _centred_gram(trials: TrainingTrials, mean: NDArray[np.float64]) -> NDArray[
 def logistic_path(
     features: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float]
 ) -> list[tuple[NDArray[np.float64], float]]:
-    """Logistic regressions with an L2 penalty for several strengths.
+    """Minimise mean BCE(Xw + b) + ½ λ ‖w‖² for several λ > 0; the strongest comes first, each starts from the last.
 
-    The strongest comes first and each starts from the one before it.
-
-    Parameters
-    ----------
-    features
-        X, shape `(n_trials, n_features)`.
-    labels
-        Bool, shape `(n_trials,)`.
-    weight_decays
-        λ of mean BCE(Xw + b) + ½ λ ‖w‖², each above 0.
-
-    Returns
-    -------
-    Weights, shape `(n_features,)`, and bias, for each strength in the order given.
+    X is `(n_trials, n_features)`. Given are weights `(n_features,)` and bias for each λ, in the order given.
 
     Raises
     ------

@@ -19,14 +19,7 @@ MAX_STEPS = 40
 
 
 class SingleFactor:
-    """Cholesky factor in single precision of a symmetric matrix plus a diagonal.
-
-    Parameters
-    ----------
-    matrix
-        Symmetric, shape `(n, n)`; left as it is.
-    diagonal
-        Added to it: a number or shape `(n,)`.
+    """Cholesky factor in single precision of a symmetric matrix `(n, n)` plus a diagonal, a number or `(n,)`.
 
     Raises
     ------
@@ -66,22 +59,10 @@ def conjugate_gradients(
     tolerance: float,
     centred: bool = False,
 ) -> Array | None:
-    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it.
+    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do.
 
-    Parameters
-    ----------
-    matrix, diagonal
-        As for `SingleFactor`.
-    rhs
-        Shape `(n,)`.
-    tolerance
-        Of the error relative to the first step's, as the matrix weighs it.
-    centred
-        Solve among the x that sum to 0, so that the equations hold but for a constant.
-
-    Returns
-    -------
-    x, shape `(n,)`; None if `MAX_STEPS` do not suffice.
+    `tolerance` is of the error relative to the first step's, as the matrix weighs it. With `centred`, x is sought among
+    those that sum to 0, so that the equations hold but for a constant.
 
     References
     ----------
@@ -115,16 +96,7 @@ def conjugate_gradients(
 
 
 def solve_loaded(matrix: Array, load: float, rhs: Array) -> Array:
-    """Solve (matrix + load · I) x = rhs, to the precision of a factor in double.
-
-    Parameters
-    ----------
-    matrix
-        Symmetric, shape `(n, n)`; left as it is.
-    load
-        At least 0.
-    rhs
-        Shape `(n,)`.
+    """Solve (matrix + load · I) x = rhs to the precision of a factor in double; the matrix is symmetric, load ≥ 0.
 
     Raises
     ------

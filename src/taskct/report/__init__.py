@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from taskct.report.page import tradeoff_png as tradeoff_png
     from taskct.report.page import write_report as write_report
     from taskct.report.run import Run as Run
-    from taskct.report.schema import Estimate as Estimate
     from taskct.report.tradeoff import tradeoff_figure as tradeoff_figure
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -25,7 +24,6 @@ else:
             "load": ["load_run"],
             "page": ["tradeoff_png", "write_report"],
             "run": ["Run"],
-            "schema": ["Estimate"],
             "tradeoff": ["tradeoff_figure"],
         },
     )

@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,8 +18,8 @@ from matplotlib.patches import Circle, Rectangle
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
-from taskct.report.run import Run
-from taskct.report.schema import Examples, Floats, Task
+from taskct.report.run import Examples, Floats, Run
+from taskct.report.schema import Task
 
 # Okabe and Ito's colours, told apart with every common colour vision; each series has its own
 # marker and line too.
@@ -105,7 +106,7 @@ def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
                 if observer not in arm.observers:
                     continue
                 score = run.scores[arm.name, arm.seed, observer]
-                fpf, tpf = _thin(*roc_curve(score.t_present, score.t_absent))
+                fpf, tpf = _thin(*roc_curve(score.present, score.absent))
                 label = f"{arm.label}: {arm.observers[observer].value:.3f}"
                 ax.plot(fpf, tpf, color=color, linestyle=line, linewidth=1.3, label=label)
             ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
@@ -219,3 +220,29 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
             bar = figure.colorbar(shown, ax=ax, label="weight (1/HU)", shrink=0.9)
             bar.ax.ticklabel_format(style="sci", scilimits=(-2, 2))
     return figure
+
+
+def draw_roc(curves: Mapping[str, tuple[Floats, Floats]]) -> bytes:
+    """Draw ROC curves.
+
+    Parameters
+    ----------
+    curves
+        False-positive and true-positive fractions, by label.
+
+    Returns
+    -------
+    A PNG file.
+    """
+    figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0.0, 1.0], [0.0, 1.0], color="0.7", linewidth=1.0, linestyle="--")
+    for index, (label, (fpf, tpf)) in enumerate(curves.items()):
+        # The default colours come again after ten curves, then with another line.
+        axes.plot(fpf, tpf, linewidth=1.5, label=label, linestyle=("-", "--", ":")[math.floor(index / 10) % 3])
+    axes.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), aspect="equal")
+    axes.set(xlabel="false-positive fraction", ylabel="true-positive fraction")
+    axes.legend(loc="lower right", fontsize="small", title="observer, AUC", frameon=False)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=150)
+    return out.getvalue()

@@ -1,68 +1,14 @@
 """The answer at the top of the page, worked out from the run's numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
-from taskct.report.comparisons import gains_and_losses
-from taskct.report.labels import arm_label, observer_label
-from taskct.report.resampling import few_warning, no_verdict, only_these, unit_note
+from taskct.report.caveats import few_warning, no_verdict, only_these, unit_note
+from taskct.report.labels import arm_label, interval, listed, number, observer_label, percent
 from taskct.report.run import Run
-from taskct.report.schema import Arm, Estimate, WithinTolerance
-
-
-def number(value: float, digits: int, *, signed: bool = False) -> str:
-    """Write a number with a true minus sign.
-
-    >>> number(-0.0412, 3), number(0.01, 2, signed=True), number(-0.0001, 3)
-    ('−0.041', '+0.01', '0.000')
-    """
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return text.lstrip("-")
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
-
-
-def interval(estimate: Estimate, digits: int, *, signed: bool = False) -> str:
-    """Write an estimate with its interval, which does not break across lines.
-
-    A bound of a difference (`signed`) that would read as 0 has further digits, since its sign decides.
-
-    >>> interval(Estimate(0.02, -0.01, 0.05), 2, signed=True).replace("\N{NO-BREAK SPACE}", " ")
-    '+0.02 [−0.01, +0.05]'
-    >>> interval(Estimate(0.02, 0.0004, 0.05), 3, signed=True).replace("\N{NO-BREAK SPACE}", " ")
-    '+0.020 [+0.0004, +0.050]'
-    """
-    low, high = (
-        number(bound, _digits(bound, digits) if signed else digits, signed=signed)
-        for bound in (estimate.ci_low, estimate.ci_high)
-    )
-    return f"{number(estimate.value, digits, signed=signed)} [{low},\N{NO-BREAK SPACE}{high}]"
-
-
-def _digits(bound: float, digits: int) -> int:
-    """Digits after the point that tell a bound from 0; no more than three further ones."""
-    further = (n for n in range(digits, digits + 4) if float(f"{bound:.{n}f}") != 0)
-    return next(further, digits)
-
-
-def percent(share: Estimate) -> Estimate:
-    """Turn a share into percent.
-
-    >>> percent(Estimate(0.25, 0.125, 0.5))
-    Estimate(value=25.0, ci_low=12.5, ci_high=50.0)
-    """
-    return Estimate(100 * share.value, 100 * share.ci_low, 100 * share.ci_high)
-
-
-def listed(words: Iterable[str]) -> str:
-    """Join words as a sentence does.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    *head, last = words
-    return f"{', '.join(head)} and {last}" if head else last
+from taskct.report.schema import ArmFigures, WithinTolerance, sign
 
 
 @dataclass(frozen=True)
@@ -95,7 +41,7 @@ def headline(run: Run) -> Headline:
     return Headline(_verdict(run), answers, _notes(run), _warnings(run))
 
 
-def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[str, Estimate]:
+def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[str, Interval]:
     found = {o: run.delta(arm, versus, o, seed) for o in run.observers}
     return {observer: delta for observer, delta in found.items() if delta is not None}
 
@@ -111,7 +57,7 @@ def _verdict(run: Run) -> str:
     name, base = arm_label(chosen), arm_label(control)
     if chosen == control:
         return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
-    gains, losses, unclear = ([observer_label(o) for o in part] for part in gains_and_losses(run))
+    gains, losses, unclear = ([observer_label(o) for o in part] for part in run.gains_and_losses())
     price = _price(run, chosen)
     if why := no_verdict(run):
         return f"{why}; shown is {name}, at {price}."
@@ -145,10 +91,10 @@ def _mse(run: Run) -> str:
     return f"{text} AUC: {'; '.join(parts)}." if parts else text
 
 
-def _change(run: Run, low: Arm, mse: Arm, observer: str) -> str:
+def _change(run: Run, low: ArmFigures, mse: ArmFigures, observer: str) -> str:
     delta = run.delta(MSE, LOW_DOSE, observer)
     if delta is not None:
-        word = {1: "gain", -1: "loss", 0: "no difference shown"}[delta.sign]
+        word = {1: "gain", -1: "loss", 0: "no difference shown"}[sign(delta)]
         return f" ({word}: {interval(delta, 3, signed=True)})"
     a, b = low.observers[observer], mse.observers[observer]
     # Without a paired difference only intervals that do not meet speak for a change.
@@ -178,7 +124,7 @@ def _gain(run: Run) -> str:
     best = _best_joint(run)
     if best is not None:
         arm, delta = best
-        if delta.sign > 0:
+        if sign(delta) > 0:
             sentences.append(
                 f"The joint SLNN-NO gains most at {arm_label(arm)}: {interval(delta, 3, signed=True)} "
                 "(picked on the test trials, so a little optimistic)."
@@ -191,7 +137,7 @@ def _gain(run: Run) -> str:
     return " ".join(sentences)
 
 
-def _best_joint(run: Run) -> tuple[str, Estimate] | None:
+def _best_joint(run: Run) -> tuple[str, Interval] | None:
     control = run.arm(run.tradeoff.control)
     found = []
     for arm in run.summary.arms:
@@ -228,7 +174,7 @@ def _within(run: Run) -> str:
         within = run.tradeoff.observers[observer].within_tolerance
         if within is not None:
             delta = interval(within.delta_auc, 3, signed=True)
-            unclear = "" if within.delta_auc.sign > 0 else ", no gain shown"
+            unclear = "" if sign(within.delta_auc) > 0 else ", no gain shown"
             by_arm.setdefault(within.arm, []).append(f"{observer_label(observer)} ({delta}{unclear})")
             ratios[within.arm] = within
     if not by_arm:
@@ -276,7 +222,7 @@ def _notes(run: Run) -> list[str]:
 def _over_seeds(run: Run) -> str:
     """The chosen arm's difference with training and trials in one interval; empty where no bounds can be had."""
     parts = [
-        f"{observer_label(row.observer)} {interval(Estimate(row.delta_auc, row.ci_low, row.ci_high), 3, signed=True)}"
+        f"{observer_label(row.observer)} {interval(Interval(row.delta_auc, row.ci_low, row.ci_high), 3, signed=True)}"
         for row in run.retraining.rows
         if (row.arm, row.versus) == (run.choices.chosen_arm, run.tradeoff.control)
         and row.ci_low is not None
@@ -288,7 +234,7 @@ def _over_seeds(run: Run) -> str:
 def _warnings(run: Run) -> list[str]:
     few = few_warning(run)
     warnings = [] if few is None else [few]
-    gains, losses, unclear = gains_and_losses(run)
+    gains, losses, unclear = run.gains_and_losses()
     if gains == [JOINT] and losses + unclear:
         warnings.append(
             "Only the jointly trained SLNN-NO gains; no observer fitted afresh does. The denoiser may be "
@@ -315,14 +261,14 @@ def _hallucinated(run: Run) -> list[str]:
     warnings = []
     painted = run.false_signal(chosen)
     delta = painted.delta_to_control
-    if delta is not None and delta.sign > 0:
+    if delta is not None and sign(delta) > 0:
         rates = [interval(percent(p.false_signal_rate), 1) for p in (painted, run.false_signal(control))]
         warnings.append(
             f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, the {control.label} "
             f"control in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
         )
     excess = painted.excess_present_bias_hu
-    if excess is not None and excess.sign > 0:
+    if excess is not None and sign(excess) > 0:
         biases = [interval(arm.hallucination.present_bias_hu, 2, signed=True) for arm in (chosen, control)]
         warnings.append(
             f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than the "

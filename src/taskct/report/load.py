@@ -4,7 +4,8 @@ import csv
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +16,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from taskct import __version__
 from taskct.errors import UserError, unreadable
+from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
-from taskct.report.run import Run
+from taskct.report.run import Examples, OfClasses, Run
 from taskct.report.schema import (
     Choices,
-    Examples,
     Failures,
     FalseSignals,
     Groups,
     Provenance,
     Retraining,
-    Scores,
-    SiteBias,
     Summary,
     Task,
     Tradeoff,
@@ -34,15 +33,13 @@ from taskct.report.schema import (
 
 T = TypeVar("T")
 
-_TRUTH = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}
 
-
-def load_run(run: Path) -> Run:
+def load_run(folder: Path) -> Run:
     """Read every file that a report needs.
 
     Parameters
     ----------
-    run
+    folder
         A run folder that `taskct evaluate` has finished.
 
     Raises
@@ -50,147 +47,141 @@ def load_run(run: Path) -> Run:
     UserError
         If a file is missing or broken, or two files do not belong together.
     """
-    if not run.is_dir():
-        raise UserError(f"{run} is not a folder; give the run folder that `taskct evaluate` wrote")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the run folder that `taskct evaluate` wrote")
     loaded = Run(
-        path=run,
-        summary=_json(run, "summary.json", Summary),
-        scores=_scores(run),
-        site_bias=_site_bias(run),
-        choices=_json(run, "choices.json", Choices),
-        tradeoff=_json(run, "tradeoff.json", Tradeoff),
-        false_signals=_json(run, "hallucination.json", FalseSignals),
-        retraining=_json(run, "retraining.json", Retraining),
-        groups=_json(run, "groups.json", Groups),
-        task=_json(run, "task.json", Task),
-        examples=_examples(run),
-        settings=_settings(run),
-        provenance=_json(run, "provenance.json", Provenance),
+        path=folder,
+        summary=_json(folder, "summary.json", Summary),
+        scores=_scores(folder),
+        site_bias=_site_bias(folder),
+        choices=_json(folder, "choices.json", Choices),
+        tradeoff=_json(folder, "tradeoff.json", Tradeoff),
+        false_signals=_json(folder, "hallucination.json", FalseSignals),
+        retraining=_json(folder, "retraining.json", Retraining),
+        groups=_json(folder, "groups.json", Groups),
+        task=_json(folder, "task.json", Task),
+        examples=_examples(folder),
+        settings=_settings(folder),
+        provenance=_json(folder, "provenance.json", Provenance),
         # Only there when a training went wrong.
-        failures=_json(run, "failures.json", Failures) if (run / "failures.json").exists() else Failures([], []),
+        failures=_json(folder, "failures.json", Failures) if (folder / "failures.json").exists() else Failures([], []),
     )
     _check_together(loaded)
     return loaded
 
 
-def _broken(run: Path, name: str, why: str) -> UserError:
-    return UserError(f"{run / name} {' '.join(why.split())}; {_advice(run, name)}")
+def _broken(folder: Path, name: str, why: str) -> UserError:
+    return UserError(f"{folder / name} {' '.join(why.split())}; {_advice(folder, name)}")
 
 
-def _advice(run: Path, name: str) -> str:
+def _advice(folder: Path, name: str) -> str:
     """What makes a file whole again: an evaluation, unless another taskct finished the run, as this one refuses it."""
     try:
-        provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+        provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         version, written = provenance["taskct_version"], provenance["stages"]["results"]["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
         version, written = __version__, {name: None}
     if version != __version__:
         why = f"taskct {version} finished this run, and this is {__version__}"
     elif name in written or name in ("study.yaml", "provenance.json"):
-        return f"run `taskct evaluate {run}`"
+        return f"run `taskct evaluate {folder}`"
     else:
         why = "the taskct that finished this run wrote none, so it is an earlier one's"
     return (
-        f"{why}: do the study anew by `taskct run {run / 'study.yaml'} --out NEW_FOLDER`, or make the page with that "
-        "taskct"
+        f"{why}: do the study anew by `taskct run {folder / 'study.yaml'} --out NEW_FOLDER`, or make the page with "
+        "that taskct"
     )
 
 
-def _text(run: Path, name: str) -> str:
+@contextmanager
+def _reading(folder: Path, name: str) -> Iterator[Path]:
+    """The path of a file; says where it is missing or the machine does not let it be read."""
     try:
-        return (run / name).read_text(encoding="utf-8")
+        yield folder / name
     except FileNotFoundError:
-        raise _broken(run, name, "is missing") from None
+        raise _broken(folder, name, "is missing") from None
     except OSError as error:
-        raise unreadable(run / name, error) from error
-    except UnicodeDecodeError as error:
-        raise _broken(run, name, f"cannot be read ({error})") from error
+        raise unreadable(folder / name, error) from error
 
 
-def _json(run: Path, name: str, kind: type[T]) -> T:
+def _text(folder: Path, name: str) -> str:
     try:
-        return TypeAdapter(kind).validate_python(json.loads(_text(run, name)))
+        with _reading(folder, name) as path:
+            return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _broken(folder, name, f"cannot be read ({error})") from error
+
+
+def _json(folder: Path, name: str, kind: type[T]) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(json.loads(_text(folder, name)))
     except json.JSONDecodeError as error:
-        raise _broken(run, name, f"is not JSON ({error})") from error
+        raise _broken(folder, name, f"is not JSON ({error})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise _broken(run, name, f"is broken at '{where}' ({first['msg']})") from error
+        raise _broken(folder, name, f"is broken at '{where}' ({first['msg']})") from error
 
 
-def _settings(run: Path) -> dict[str, Any]:
+def _settings(folder: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(_text(run, "study.yaml"))
+        settings = yaml.safe_load(_text(folder, "study.yaml"))
     except yaml.YAMLError as error:
-        raise _broken(run, "study.yaml", f"is not YAML ({error})") from error
+        raise _broken(folder, "study.yaml", f"is not YAML ({error})") from error
     if not isinstance(settings, dict):
-        raise _broken(run, "study.yaml", "holds no settings")
+        raise _broken(folder, "study.yaml", "holds no settings")
     return settings
 
 
-def _rows(run: Path, name: str, columns: list[str]) -> Iterator[tuple[str, ...]]:
+def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the named columns of a CSV file, row by row."""
-    try:
-        with (run / name).open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise _broken(run, name, f"lacks the column {missing[0]}")
-            index = [header.index(column) for column in columns]
-            for row in reader:
-                if len(row) != len(header):
-                    why = f"has {len(row)} cells, not {len(header)}, in line {reader.line_num}"
-                    raise _broken(run, name, why)
-                yield tuple(row[i] for i in index)
-    except FileNotFoundError:
-        raise _broken(run, name, "is missing") from None
-    except OSError as error:
-        raise unreadable(run / name, error) from error
+    with _reading(folder, name) as path, path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise _broken(folder, name, f"lacks the column {missing[0]}")
+        index = [header.index(column) for column in columns]
+        for row in reader:
+            if len(row) != len(header):
+                raise _broken(folder, name, f"has {len(row)} cells, not {len(header)}, in line {reader.line_num}")
+            yield tuple(row[i] for i in index)
 
 
-def _scores(run: Path) -> dict[tuple[str, int, str], Scores]:
-    name = "scores.csv"
-    columns = ["arm", "seed", "observer", "fitted", "signal_present", "test_statistic"]
-    groups: dict[tuple[str, ...], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+def _of_classes(folder: Path, name: str, value: str, *keys: str) -> dict[tuple[Any, ...], OfClasses]:
+    """A column of a CSV file by arm, seed and other columns, the trials of either class apart."""
+    found: dict[tuple[Any, ...], dict[bool, list[float]]] = defaultdict(lambda: {True: [], False: []})
     try:
-        for arm, seed, observer, fitted, present, value in _rows(run, name, columns):
-            groups[arm, seed, observer, fitted][_TRUTH[present.lower()]].append(float(value))
-        scores = {}
-        for (arm, seed, observer, fitted), (absent, present_values) in groups.items():
-            scores[arm, int(seed), observer_of(observer, fitted)] = Scores(np.array(present_values), np.array(absent))
+        rows = _rows(folder, name, ["arm", "seed", *keys, "signal_present", value])
+        for arm, seed, *key, present, number in rows:
+            found[arm, int(seed), *key][read_truth_value(present)].append(float(number))
     except UserError:
         raise
-    except (KeyError, ValueError, csv.Error) as error:
-        raise _broken(run, name, f"holds a value of the wrong kind ({error})") from error
-    for (arm, _, observer), score in scores.items():
-        if not (score.t_present.size and score.t_absent.size):
-            raise _broken(run, name, f"has trials of one class only for arm '{arm}', observer '{observer}'")
-        if not (np.isfinite(score.t_present).all() and np.isfinite(score.t_absent).all()):
-            raise _broken(run, name, f"has a test statistic that is not finite for arm '{arm}', '{observer}'")
+    except (ValueError, csv.Error) as error:
+        raise _broken(folder, name, f"holds a value of the wrong kind ({error})") from error
+    return {key: OfClasses(np.array(values[True]), np.array(values[False])) for key, values in found.items()}
+
+
+def _scores(folder: Path) -> dict[tuple[str, int, str], OfClasses]:
+    name, scores = "scores.csv", {}
+    found = _of_classes(folder, name, "test_statistic", "observer", "fitted")
+    for (arm, seed, observer, fitted), score in found.items():
+        scores[arm, seed, observer_of(observer, fitted)] = score
+        if not (score.present.size and score.absent.size):
+            raise _broken(folder, name, f"has trials of one class only for arm '{arm}', observer '{observer}'")
+        if not (np.isfinite(score.present).all() and np.isfinite(score.absent).all()):
+            raise _broken(folder, name, f"has a test statistic that is not finite for arm '{arm}', '{observer}'")
     return scores
 
 
-def _site_bias(run: Path) -> dict[tuple[str, int], SiteBias]:
-    name = "quality.csv"
-    groups: dict[tuple[str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    try:
-        for arm, seed, present, value in _rows(run, name, ["arm", "seed", "signal_present", "site_bias_hu"]):
-            groups[arm, seed][_TRUTH[present.lower()]].append(float(value))
-        return {
-            (arm, int(seed)): SiteBias(present=np.array(with_signal), absent=np.array(without))
-            for (arm, seed), (without, with_signal) in groups.items()
-        }
-    except UserError:
-        raise
-    except (KeyError, ValueError, csv.Error) as error:
-        raise _broken(run, name, f"holds a value of the wrong kind ({error})") from error
+def _site_bias(folder: Path) -> dict[tuple[str, int], OfClasses]:
+    return {(arm, seed): bias for (arm, seed), bias in _of_classes(folder, "quality.csv", "site_bias_hu").items()}
 
 
-def _examples(run: Path) -> Examples:
+def _examples(folder: Path) -> Examples:
     name = "examples.npz"
     try:
-        with np.load(run / name, allow_pickle=False) as file:
+        with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
             arrays: dict[str, NDArray[Any]] = dict(file)
         examples = Examples(
             trial=arrays["trial"].astype(np.int64),
@@ -202,24 +193,20 @@ def _examples(run: Path) -> Examples:
             denoised=_below("denoised/", arrays),
             template=_below("template/", arrays),
         )
-    except FileNotFoundError:
-        raise _broken(run, name, "is missing") from None
+    except UserError:
+        raise
     except KeyError as error:
-        raise _broken(run, name, f"lacks the array {error}") from error
-    except OSError as error:
-        raise unreadable(run / name, error) from error
+        raise _broken(folder, name, f"lacks the array {error}") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _broken(run, name, f"cannot be read ({error})") from error
+        raise _broken(folder, name, f"cannot be read ({error})") from error
     shape = examples.reference.shape
     if len(shape) != 3 or shape[0] == 0:
-        raise _broken(run, name, f"has a reference of shape {shape}, not (trials, height, width)")
-    for key, images in arrays.items():
-        if (key == "noisy" or key.startswith("denoised/")) and images.shape != shape:
-            raise _broken(run, name, f"has '{key}' of shape {images.shape}, not {shape}")
-    wanted = {"trial": (shape[0],), "signal_present": (shape[0],), "diameter_px": (shape[0],)}
-    for key, expected in {**wanted, "center_px": (shape[0], 2)}.items():
+        raise _broken(folder, name, f"has a reference of shape {shape}, not (trials, height, width)")
+    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(("trial", "signal_present", "diameter_px"), shape[:1])
+    wanted |= {key: shape for key in arrays if key == "noisy" or key.startswith("denoised/")}
+    for key, expected in (wanted | {"center_px": (shape[0], 2)}).items():
         if arrays[key].shape != expected:
-            raise _broken(run, name, f"has '{key}' of shape {arrays[key].shape}, not {expected}")
+            raise _broken(folder, name, f"has '{key}' of shape {arrays[key].shape}, not {expected}")
     return examples
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from taskct.files import write_whole
+from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, tables
 from taskct.report.headline import headline
@@ -18,12 +18,12 @@ from taskct.report.tradeoff import tradeoff_figure
 _PANEL_TRIALS = 4  # of each class: enough to compare, few enough to print on a page
 
 
-def write_report(run: Path) -> Path:
+def write_report(folder: Path) -> Path:
     """Write `report.html` into a run folder, whole or not at all.
 
     Parameters
     ----------
-    run
+    folder
         A run folder that `taskct evaluate` has finished.
 
     Returns
@@ -35,16 +35,17 @@ def write_report(run: Path) -> Path:
     UserError
         If a file of the run is missing or broken.
     """
-    page = render(load_run(run))
-    return write_whole(run / "report.html", lambda file: file.write_text(page, encoding="utf-8"))
+    page = folder / "report.html"
+    write_text(page, render(load_run(folder)))
+    return page
 
 
-def tradeoff_png(run: Path, path: Path) -> Path:
+def tradeoff_png(folder: Path, path: Path) -> Path:
     """Save the trade-off picture as a PNG, whole or not at all.
 
     Parameters
     ----------
-    run
+    folder
         A run folder that `taskct evaluate` has finished.
     path
         Where to save it.
@@ -58,8 +59,10 @@ def tradeoff_png(run: Path, path: Path) -> Path:
     UserError
         If a file of the run is missing or broken.
     """
-    figure = tradeoff_figure(load_run(run))
-    return write_whole(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    figure = tradeoff_figure(load_run(folder))
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=150)
+    return path
 
 
 def render(run: Run) -> str:

@@ -1,8 +1,10 @@
 """The preview's page: trials with their truth."""
 
-from collections.abc import Mapping, Sequence
+# ruff: noqa: D102 - the properties of the protocols are described where they are made
+
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from taskct.files import write_whole
+from taskct.files import write_text
 from taskct.report.figures import BLUE, ORANGE, encode, new_figure, scale_bar, style
+
+Stack = NDArray[np.float32]
 
 COLUMNS = (
     ("case", "background", ".0f"),
@@ -35,60 +39,68 @@ class Images(Protocol):
     """Trials: images in HU, `(n, height, width)`, and their truth."""
 
     @property
-    def noisy(self) -> NDArray[np.float32]: ...  # noqa: D102 - as in Trials
+    def noisy(self) -> Stack: ...
     @property
-    def reference(self) -> NDArray[np.float32]: ...  # noqa: D102 - as in Trials
+    def reference(self) -> Stack: ...
     @property
-    def signal_present(self) -> NDArray[np.bool_]: ...  # noqa: D102 - as in Trials
+    def signal_present(self) -> NDArray[np.bool_]: ...
     @property
-    def truth(self) -> dict[str, NDArray[np.float64]]: ...  # noqa: D102 - as in Trials
+    def truth(self) -> dict[str, NDArray[np.float64]]: ...
 
 
-def write_preview(
-    path: Path,
-    *,
-    title: str,
-    description: str,
-    notes: Sequence[str],
-    facts: Sequence[tuple[str, str]],
-    trials: Images,
-    numbers: NDArray[np.int64],
-    shape: Sequence[str],
-    all_truth: Mapping[str, NDArray[np.float64]],
-    objects_hu: NDArray[np.float32],
-    object_pixel_mm: float,
-    field_of_view_mm: float,
-    region_mm: NDArray[np.float64],
-    pixel_mm: float,
-    window_hu: tuple[float, float],
-) -> Path:
+class Shown(Protocol):
+    """What a preview shows: the attributes of `taskct.simulation.preview.Preview`, which says what each is."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def trials(self) -> Images: ...
+    @property
+    def numbers(self) -> NDArray[np.int64]: ...
+    @property
+    def shape(self) -> tuple[str, ...]: ...
+    @property
+    def all_truth(self) -> dict[str, NDArray[np.float64]]: ...
+    @property
+    def objects_hu(self) -> Stack: ...
+    @property
+    def object_pixel_mm(self) -> float: ...
+    @property
+    def field_of_view_mm(self) -> float: ...
+    @property
+    def region_mm(self) -> NDArray[np.float64]: ...
+    @property
+    def pixel_mm(self) -> float: ...
+    @property
+    def window_hu(self) -> tuple[float, float]: ...
+
+
+def write_preview(path: Path, shown: Shown) -> Path:
     """Write a page of trials with their truth, one HTML file that opens offline, whole or not at all.
 
     Parameters
     ----------
     path
         The page.
-    title, description, notes, facts
-        Of the study; facts are names with values.
-    trials, numbers, shape
-        The trials to show, their numbers in the split and the shapes of their signals ("none" where there is none).
-    all_truth
-        The truth of more trials, for its distribution.
-    objects_hu, object_pixel_mm, field_of_view_mm, region_mm
-        Objects `(n, side, side)`, HU, their pitch, the field of view, and for each the region's centre and side, mm.
-    pixel_mm, window_hu
-        Pitch of the trials, mm, and the display window, HU.
+    shown
+        The trials, what is known of them, and some objects without a signal.
 
     Returns
     -------
     `path`.
     """
     pictures = {
-        "objects": encode(_objects(objects_hu, object_pixel_mm, field_of_view_mm, region_mm, window_hu), "png"),
-        "trials": encode(_trials(trials, numbers, shape, pixel_mm, window_hu), "png"),
-        "truth": encode(_distributions(all_truth), "svg"),
+        "objects": encode(_objects(shown), "png"),
+        "trials": encode(_trials(shown), "png"),
+        "truth": encode(_distributions(shown.all_truth), "svg"),
     }
-    truth = trials.truth
+    truth, window_hu = shown.trials.truth, shown.window_hu
     columns = [*COLUMNS, *(c for c in OF_SHAPES if (truth[c[0]] > (-1 if c[0] == "outline" else 0)).any())]
     rows = [
         [
@@ -97,55 +109,47 @@ def write_preview(
             kind,
             *(f"{truth[name][k]:{form}}".replace("-", "−") for name, _, form in columns),
         ]
-        for k, (number, present, kind) in enumerate(zip(numbers, trials.signal_present, shape, strict=True))
+        for k, (number, present, kind) in enumerate(
+            zip(shown.numbers, shown.trials.signal_present, shown.shape, strict=True)
+        )
     ]
     environment = Environment(loader=PackageLoader("taskct.report", "."), autoescape=True, undefined=StrictUndefined)
     page = environment.get_template("preview.html.j2").render(
-        title=title,
-        description=description,
-        notes=notes,
-        facts=facts,
+        shown=shown,
         columns=["trial", "hypothesis", "shape", *(text for _, text, _ in columns)],
         rows=rows,
         pictures=pictures,
         window=f"window centre {window_hu[0]:g} HU, width {window_hu[1]:g} HU",
-        some_without="none" in shape,
+        some_without="none" in shown.shape,
     )
-    return write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
+    write_text(path, page)
+    return path
 
 
-def _objects(
-    objects_hu: NDArray[np.float32],
-    pixel_mm: float,
-    field_of_view_mm: float,
-    region_mm: NDArray[np.float64],
-    window_hu: tuple[float, float],
-) -> Figure:
-    low, high = window_hu[0] - window_hu[1] / 2.0, window_hu[0] + window_hu[1] / 2.0
+def _grey(window_hu: tuple[float, float]) -> dict[str, Any]:
+    """How matplotlib shows an image in a display window of a centre and a width, HU."""
+    center, width = window_hu
+    return {"cmap": "gray", "vmin": center - width / 2.0, "vmax": center + width / 2.0}
+
+
+def _objects(shown: Shown) -> Figure:
     with style():
-        figure = new_figure(3.3 * len(objects_hu), 3.3)
-        half = objects_hu.shape[-1] * pixel_mm / 2.0
-        for ax, image, (x, y, side) in zip(
-            figure.subplots(1, len(objects_hu), squeeze=False)[0], objects_hu, region_mm, strict=True
-        ):
-            ax.imshow(image, cmap="gray", vmin=low, vmax=high, extent=(-half, half, half, -half))
+        figure = new_figure(3.3 * len(shown.objects_hu), 3.3)
+        half = shown.objects_hu.shape[-1] * shown.object_pixel_mm / 2.0
+        axes = figure.subplots(1, len(shown.objects_hu), squeeze=False)[0]
+        for ax, image, (x, y, side) in zip(axes, shown.objects_hu, shown.region_mm, strict=True):
+            ax.imshow(image, extent=(-half, half, half, -half), **_grey(shown.window_hu))
             box = (x - side / 2.0, y - side / 2.0)
             ax.add_patch(Rectangle(box, side, side, fill=False, edgecolor="#F0E442", linewidth=1.2))
-            ax.add_patch(Circle((0, 0), field_of_view_mm / 2.0, fill=False, edgecolor=BLUE, linestyle="--"))
+            ax.add_patch(Circle((0, 0), shown.field_of_view_mm / 2.0, fill=False, edgecolor=BLUE, linestyle="--"))
             ax.set(xlabel="x (mm)", ylabel="y (mm)", xlim=(-half, half), ylim=(half, -half))
     return figure
 
 
-def _trials(
-    trials: Images,
-    numbers: NDArray[np.int64],
-    shape: Sequence[str],
-    pixel_mm: float,
-    window_hu: tuple[float, float],
-) -> Figure:
+def _trials(shown: Shown) -> Figure:
+    trials = shown.trials
     present, absent = np.flatnonzero(trials.signal_present), np.flatnonzero(~trials.signal_present)
     width = max(len(present), len(absent))
-    low, high = window_hu[0] - window_hu[1] / 2.0, window_hu[0] + window_hu[1] / 2.0
     middle = (trials.noisy.shape[-1] - 1) / 2.0
     with style():
         figure = new_figure(1.75 * width, 7.3)
@@ -153,19 +157,19 @@ def _trials(
         for ax in axes.ravel():
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-        for row, group, name in ((0, present, "H1"), (2, absent, "H0")):
+        for row, of_class, name in ((0, present, "H1"), (2, absent, "H0")):
             axes[row, 0].set_ylabel(f"{name}\nnoisy")
             axes[row + 1, 0].set_ylabel("reference")
-            for column, k in enumerate(group.tolist()):
+            for column, k in enumerate(of_class.tolist()):
                 for offset, image in ((0, trials.noisy[k]), (1, trials.reference[k])):
                     ax = axes[row + offset, column]
-                    ax.imshow(image, cmap="gray", vmin=low, vmax=high)
-                    if offset and shape[k] != "none":
-                        place = (trials.truth[axis][k] / pixel_mm + middle for axis in ("x_mm", "y_mm"))
-                        radius = max(trials.truth["diameter_mm"][k] / pixel_mm * 0.8, 3.0)
+                    ax.imshow(image, **_grey(shown.window_hu))
+                    if offset and shown.shape[k] != "none":
+                        place = (trials.truth[axis][k] / shown.pixel_mm + middle for axis in ("x_mm", "y_mm"))
+                        radius = max(trials.truth["diameter_mm"][k] / shown.pixel_mm * 0.8, 3.0)
                         ax.add_patch(Circle(tuple(place), radius, fill=False, edgecolor="#F0E442", linewidth=1))
-                axes[row, column].set_title(f"{numbers[k]}", fontsize=8)
-        scale_bar(axes[1, 0], pixel_mm, trials.noisy.shape[-2:])
+                axes[row, column].set_title(f"{shown.numbers[k]}", fontsize=8)
+        scale_bar(axes[1, 0], shown.pixel_mm, trials.noisy.shape[-2:])
     return figure
 
 

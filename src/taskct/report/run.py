@@ -1,15 +1,20 @@
 """A loaded run: its files together, and what the page asks of them."""
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.metrics.comparisons import holm
+from taskct.metrics.intervals import Interval
+from taskct.names import JOINT
 from taskct.report.labels import OBSERVERS
 from taskct.report.schema import (
-    Arm,
+    ArmFigures,
     Choices,
-    Estimate,
-    Examples,
     Failures,
     FalseSignal,
     FalseSignals,
@@ -17,12 +22,47 @@ from taskct.report.schema import (
     Paired,
     Provenance,
     Retraining,
-    Scores,
-    SiteBias,
     Summary,
     Task,
     Tradeoff,
 )
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.05
+"""Holm-adjusted p below which the verdict calls a gain one."""
+
+
+@dataclass(frozen=True)
+class OfClasses:
+    """A value of every test trial of one arm and seed, by the truth of the trial."""
+
+    present: Floats
+    """Shape `(n_present,)`; of a test statistic, higher means present."""
+    absent: Floats
+    """Shape `(n_absent,)`."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few trials to look at."""
+
+    trial: NDArray[np.int64]
+    """Shape `(k,)`."""
+    signal_present: NDArray[np.bool_]
+    """Shape `(k,)`."""
+    center_px: Floats
+    """Row and column of the signal, shape `(k, 2)`; NaN when absent."""
+    diameter_px: Floats
+    """Shape `(k,)`."""
+    reference: Floats
+    """HU, shape `(k, height, width)`."""
+    noisy: Floats
+    """HU, shape `(k, height, width)`."""
+    denoised: dict[str, Floats]
+    """Per arm, HU, shape `(k, height, width)`."""
+    template: dict[str, Floats]
+    """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +71,10 @@ class Run:
 
     path: Path
     summary: Summary
-    scores: dict[tuple[str, int, str], Scores]
-    """Keyed by arm, seed and observer."""
-    site_bias: dict[tuple[str, int], SiteBias]
-    """Keyed by arm and seed."""
+    scores: dict[tuple[str, int, str], OfClasses]
+    """Test statistics, keyed by arm, seed and observer."""
+    site_bias: dict[tuple[str, int], OfClasses]
+    """Denoised − reference at the site of the signal, HU, keyed by arm and seed."""
     choices: Choices
     tradeoff: Tradeoff
     false_signals: FalseSignals
@@ -64,7 +104,7 @@ class Run:
         found = {observer for arm in self.summary.arms for observer in arm.observers}
         return [o for o in OBSERVERS if o in found] + sorted(found - set(OBSERVERS))
 
-    def arm(self, name: str, seed: int | None = None) -> Arm:
+    def arm(self, name: str, seed: int | None = None) -> ArmFigures:
         """Return one arm, of the quoted seed unless told; an arm without seeds of its own has its only one.
 
         Raises
@@ -90,11 +130,39 @@ class Run:
                     return replace(row, arm=arm, versus=versus, delta_auc=-row.delta_auc, ci_low=low, ci_high=high)
         return None
 
-    def delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Estimate | None:
+    def delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Interval | None:
         """Return AUC(arm) − AUC(versus) on the same test trials, or None where the study has no such pair."""
         found = self.comparison(arm, versus, observer, seed)
         return None if found is None else found.delta
 
-    def false_signal(self, arm: Arm) -> FalseSignal:
+    def false_signal(self, arm: ArmFigures) -> FalseSignal:
         """Return how often an arm paints a signal."""
         return next(row for row in self.false_signals.arms if (row.arm, row.seed) == (arm.name, arm.seed))
+
+    @property
+    def repeats_of_control(self) -> list[str]:
+        """Names of the arms with λ = 0 and another head than the control: their images are the control's."""
+        head = self.arm(self.tradeoff.control).head
+        found = [arm.name for arm in self.summary.arms if arm.lambda_ == 0 and arm.alpha is None and arm.head != head]
+        return list(dict.fromkeys(found))
+
+    def adjusted_over_table(self) -> list[float]:
+        """Holm-adjusted p of every paired comparison; NaN where it only repeats one of the control's."""
+        same = self.repeats_of_control
+        paired = self.summary.paired
+        p = [math.nan if row.arm in same and row.observer != JOINT else row.p_value for row in paired]
+        adjusted: list[float] = holm(p).tolist()
+        return adjusted
+
+    def gains_and_losses(self) -> tuple[list[str], list[str], list[str]]:
+        """Split the observers of the chosen arm into those that gain on the control, lose, and show neither.
+
+        A gain needs a Holm-adjusted p below 0.05 over these observers; a loss only an interval below zero, so that
+        the adjustment hides no harm.
+        """
+        pairs = {o: self.comparison(self.choices.chosen_arm, self.tradeoff.control, o) for o in self.observers}
+        found = {observer: pair for observer, pair in pairs.items() if pair is not None}
+        adjusted = dict(zip(found, holm([pair.p_value for pair in found.values()]).tolist(), strict=True))
+        gains = [o for o, pair in found.items() if pair.delta_auc > 0 and adjusted[o] < LEVEL]
+        losses = [o for o, pair in found.items() if pair.ci_high < 0]
+        return gains, losses, [o for o in found if o not in gains + losses]

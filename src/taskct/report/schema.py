@@ -1,48 +1,57 @@
 """What a run folder holds, as plain dataclasses; pydantic checks them when `load` reads the files."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import AliasChoices, BeforeValidator, Field, FiniteFloat
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
-from taskct.report.labels import arm_label
-
-Floats = NDArray[np.float64]
+from taskct.metrics.intervals import Interval
+from taskct.names import ArmName
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its confidence interval."""
+def _readable(name: str) -> str:
+    ArmName.parse(name)
+    return name
 
-    value: Annotated[FiniteFloat, Field(validation_alias=AliasChoices("value", "auc", "delta_auc"))]
-    """In the unit of what it estimates."""
-    ci_low: FiniteFloat
-    """Lower end of the interval, same unit."""
-    ci_high: FiniteFloat
-    """Upper end, not below `ci_low`."""
 
-    def __post_init__(self) -> None:
-        if self.ci_low > self.ci_high:
-            raise ValueError(f"ci_low {self.ci_low} is above ci_high {self.ci_high}")
+def _value_by_any_name(given: object) -> object:
+    # The value stands under the name of what it estimates.
+    if isinstance(given, dict):
+        return {"value" if name in ("auc", "delta_auc") else name: value for name, value in given.items()}
+    return given
 
-    @property
-    def sign(self) -> int:
-        """1 or -1 when the whole interval lies above or below zero, else 0."""
-        return int(self.ci_low > 0) - int(self.ci_high < 0)
+
+def _in_order(found: Interval) -> Interval:
+    for name, value in asdict(found).items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}")
+    if found.ci_low > found.ci_high:
+        raise ValueError(f"ci_low {found.ci_low} is above ci_high {found.ci_high}")
+    return found
+
+
+FileInterval = Annotated[Interval, BeforeValidator(_value_by_any_name), AfterValidator(_in_order)]
+"""A number with its confidence interval, all in one unit."""
+
+ArmText = Annotated[str, AfterValidator(_readable)]
+"""The name of an arm, which `ArmName` reads."""
+
+
+def sign(interval: Interval) -> int:
+    """1 or -1 when the whole interval lies above or below zero, else 0."""
+    return int(interval.ci_low > 0) - int(interval.ci_high < 0)
 
 
 @dataclass(frozen=True)
 class ImageQuality:
     """Image quality of one arm over the test trials, against the reference."""
 
-    rmse_hu: Estimate
+    rmse_hu: FileInterval
     """HU, ≥ 0."""
-    psnr_db: Estimate
+    psnr_db: FileInterval
     """dB."""
-    ssim: Estimate
+    ssim: FileInterval
     """At most 1."""
 
 
@@ -50,9 +59,9 @@ class ImageQuality:
 class Hallucination:
     """Mean of denoised − reference at the signal site."""
 
-    absent_bias_hu: Estimate
+    absent_bias_hu: FileInterval
     """HU, over signal-absent trials."""
-    present_bias_hu: Estimate
+    present_bias_hu: FileInterval
     """HU, over signal-present trials."""
 
 
@@ -62,11 +71,11 @@ def _drop_empty(observers: object) -> object:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmFigures:
     """One denoiser (or none) and all that was measured of it."""
 
-    name: str
-    """As in every file: "low-dose", "mse", "lambda=0.9", "lambda=0.9 alpha=0.2", "lambda=0 head=pixel"."""
+    name: ArmText
+    """As in every file, such as "lambda=0.9 alpha=0.2"."""
     lambda_: Annotated[float | None, Field(validation_alias="lambda")]
     """Weight of the task term, in [0, 1); None when untrained for the task."""
     alpha: float | None
@@ -75,22 +84,22 @@ class Arm:
     """What the joint SLNN-NO sees: "pixel" or "eye"."""
     seed: int
     image_quality: ImageQuality
-    observers: Annotated[dict[str, Estimate], BeforeValidator(_drop_empty)]
+    observers: Annotated[dict[str, FileInterval], BeforeValidator(_drop_empty)]
     """AUC of each observer, in [0, 1]."""
     hallucination: Hallucination
 
     @property
     def label(self) -> str:
         """The name as the page writes it."""
-        return arm_label(self.name)
+        return ArmName.parse(self.name).label
 
 
 @dataclass(frozen=True)
 class Paired:
     """Difference of two arms' AUC on the same test trials."""
 
-    arm: str
-    versus: str
+    arm: ArmText
+    versus: ArmText
     observer: str
     seed: int
     delta_auc: FiniteFloat
@@ -101,9 +110,9 @@ class Paired:
     """Two-sided, not adjusted; NaN (null in the file) when the two arms score every trial alike."""
 
     @property
-    def delta(self) -> Estimate:
+    def delta(self) -> Interval:
         """The difference with its interval."""
-        return Estimate(self.delta_auc, self.ci_low, self.ci_high)
+        return Interval(self.delta_auc, self.ci_low, self.ci_high)
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ class Summary:
     schema: Literal[1]
     study: str
     n_test: NTest
-    arms: list[Arm]
+    arms: list[ArmFigures]
     paired: list[Paired]
 
 
@@ -129,8 +138,8 @@ class Summary:
 class RetrainingRow:
     """Difference of two arms' AUC with training seeds and test trials as random effects (MRMC)."""
 
-    arm: str
-    versus: str
+    arm: ArmText
+    versus: ArmText
     observer: str
     n_seeds: int
     delta_auc: FiniteFloat
@@ -153,9 +162,9 @@ class Retraining:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """An observer's AUC on the test trials of one task, site or region."""
+    """An observer's AUC on the test trials of one head group: a site, a region or a shape."""
 
-    arm: str
+    arm: ArmText
     seed: int
     observer: str
     group: str
@@ -178,7 +187,7 @@ class Groups:
 class Validation:
     """One arm on the validation trials, where choices are made."""
 
-    arm: str
+    arm: ArmText
     rmse_hu: float
     auc: dict[str, float | None]
     """Per observer, in [0, 1]."""
@@ -188,7 +197,7 @@ class Validation:
 class AtEdge:
     """A regularization chosen at the end of its list of candidates."""
 
-    arm: str
+    arm: ArmText
     """The arm's name; with " seed=1" behind it for a seed other than 0."""
     observer: str
     value: float | str
@@ -198,10 +207,10 @@ class AtEdge:
 class Choices:
     """`choices.json`: what was decided on validation trials."""
 
-    chosen_arm: str
+    chosen_arm: ArmText
     rule: str
     """The rule, in words."""
-    regularization: dict[str, dict[str, float | str | None]]
+    regularization: dict[ArmText, dict[str, float | str | None]]
     """Per arm and observer."""
     validation: list[Validation]
     seed: int
@@ -215,7 +224,7 @@ class Curves:
     """Blend against trained λ at equal RMSE, averaged over the shared range."""
 
     better: Literal["blend", "trained", "neither"]
-    delta_auc: Estimate
+    delta_auc: FileInterval
     """AUC(blend) − AUC(trained)."""
     rmse_range_hu: tuple[float, float]
     """HU; the range both curves cover."""
@@ -225,11 +234,11 @@ class Curves:
 class WithinTolerance:
     """The arm with most AUC whose validation RMSE is within the tolerance; numbers from test trials."""
 
-    arm: str
-    rmse_ratio: Estimate
+    arm: ArmText
+    rmse_ratio: FileInterval
     """RMSE over the control's."""
-    auc: Estimate
-    delta_auc: Estimate
+    auc: FileInterval
+    delta_auc: FileInterval
     """AUC minus the control's."""
 
 
@@ -249,7 +258,7 @@ class Tradeoff:
 
     tolerance: float
     """Allowed rise of RMSE over the control's, relative: 0.02 is 2 %."""
-    control: str
+    control: ArmText
     observers: dict[str, ObserverTradeoff]
     seed: int
     rmse_monotone: bool
@@ -260,13 +269,13 @@ class Tradeoff:
 class FalseSignal:
     """How often one arm paints a signal where there is none."""
 
-    arm: str
+    arm: ArmText
     seed: int
-    false_signal_rate: Estimate
+    false_signal_rate: FileInterval
     """Share of the signal-absent test trials, in [0, 1]."""
-    delta_to_control: Estimate | None
+    delta_to_control: FileInterval | None
     """Rate minus the control's."""
-    excess_present_bias_hu: Estimate | None
+    excess_present_bias_hu: FileInterval | None
     """Size of the mean bias at real signals minus that of the control's, HU."""
 
 
@@ -278,12 +287,12 @@ class FalseSignals:
     """Diameter of the disc, mm."""
     threshold_hu: float
     """Mean of denoised − reference in the disc, towards the signal's contrast, that counts as a signal; HU."""
-    control: str
+    control: ArmText
     arms: list[FalseSignal]
 
 
 @dataclass(frozen=True)
-class Resampling:
+class ResamplingUnit:
     """What every interval of the run resamples, as the study decided."""
 
     unit: Literal["trial", "background"]
@@ -305,9 +314,9 @@ class Task:
     """Per split."""
     n_backgrounds: dict[str, int]
     """Distinct backgrounds per split."""
-    group_name: Literal["phantoms", "slices", "patients"]
+    case_kind: Annotated[Literal["phantoms", "slices", "patients"], Field(validation_alias="group_name")]
     """What `n_backgrounds` counts."""
-    resampling: Resampling
+    resampling: ResamplingUnit
     background_note: str | None
     pixel_mm: Annotated[float, Field(gt=0)]
     roi_px: int
@@ -322,7 +331,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRecord:
     """One stage of the study."""
 
     wall_s: float | None = None
@@ -343,7 +352,7 @@ class Provenance:
     device: str | None
     n_threads: int | None
     seed: int | list[int] | None
-    stages: dict[str, Stage]
+    stages: dict[str, StageRecord]
 
 
 @dataclass(frozen=True)
@@ -369,45 +378,3 @@ class Failures:
 
     failed: list[Failure]
     skipped: list[Skipped]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Test statistics of one observer on one arm and seed."""
-
-    t_present: Floats
-    """Shape `(n_present,)`; higher means present."""
-    t_absent: Floats
-    """Shape `(n_absent,)`."""
-
-
-@dataclass(frozen=True)
-class SiteBias:
-    """Denoised − reference at the signal site of every test trial of one arm and seed."""
-
-    present: Floats
-    """HU, shape `(n_present,)`."""
-    absent: Floats
-    """HU, shape `(n_absent,)`."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A few trials to look at."""
-
-    trial: NDArray[np.int64]
-    """Shape `(k,)`."""
-    signal_present: NDArray[np.bool_]
-    """Shape `(k,)`."""
-    center_px: Floats
-    """Row and column of the signal, shape `(k, 2)`; NaN when absent."""
-    diameter_px: Floats
-    """Shape `(k,)`."""
-    reference: Floats
-    """HU, shape `(k, height, width)`."""
-    noisy: Floats
-    """HU, shape `(k, height, width)`."""
-    denoised: dict[str, Floats]
-    """Per arm, HU, shape `(k, height, width)`."""
-    template: dict[str, Floats]
-    """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""

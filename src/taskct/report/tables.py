@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
-from taskct.report.comparisons import adjusted_over_table, same_denoiser
-from taskct.report.headline import interval, number, percent
-from taskct.report.labels import arm_label, observer_label
-from taskct.report.resampling import no_p
+from taskct.report.caveats import no_p
+from taskct.report.labels import arm_label, interval, number, observer_label, percent
 from taskct.report.run import Run
-from taskct.report.schema import Estimate
 
 NONE = "–"
 
@@ -36,15 +34,15 @@ def _seed(run: Run, seed: int) -> list[str]:
     return [str(seed)] if len(run.seeds) > 1 else []
 
 
-def _or_none(estimate: Estimate | None, digits: int, *, signed: bool = False) -> str:
-    return NONE if estimate is None else interval(estimate, digits, signed=signed)
+def _or_none(found: Interval | None, digits: int, *, signed: bool = False) -> str:
+    return NONE if found is None else interval(found, digits, signed=signed)
 
 
 def _bounded(value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
     """A number with its interval, or alone where nothing can be said of it."""
     if low is None or high is None:
         return f"{number(value, 3, signed=signed)} [{NONE}]"
-    return interval(Estimate(value, low, high), 3, signed=signed)
+    return interval(Interval(value, low, high), 3, signed=signed)
 
 
 def key_table(run: Run) -> Table:
@@ -94,7 +92,7 @@ def arm_table(run: Run) -> Table:
     columns = ["Arm", *_seed_column(run), "RMSE (HU)", "PSNR (dB)", "SSIM"]
     columns += [f"AUC, {observer_label(observer)}" for observer in run.observers]
     caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
-    if same_denoiser(run):
+    if run.repeats_of_control:
         caption += " λ = 0 with the other head is the same denoiser as the control; only its joint observer differs."
     return Table(caption, columns, rows)
 
@@ -103,7 +101,7 @@ def paired_table(run: Run) -> Table:
     """Tabulate the paired differences, p-values plain and Holm-adjusted over the table."""
     paired = run.summary.paired
     shown = run.task.resampling.p_values
-    adjusted = adjusted_over_table(run)
+    adjusted = run.adjusted_over_table()
     cells: dict[tuple[str, str, int], dict[str, str]] = {}
     for row, p_holm in zip(paired, adjusted, strict=True):
         plain, holm = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
@@ -120,7 +118,7 @@ def paired_table(run: Run) -> Table:
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
         caption += f"p is not adjusted; in brackets it is adjusted (Holm) for the {n_family} comparisons that have one."
-        if same_denoiser(run):
+        if run.repeats_of_control:
             caption += " A fresh observer on λ = 0 with the other head only repeats the control and is left out there."
     else:
         caption += no_p(run)
@@ -274,7 +272,7 @@ def trial_table(run: Run) -> Table:
     """Tabulate trials and distinct phantoms, slices or patients of each split."""
     task = run.task
     rows = [[split, str(n), str(task.n_backgrounds.get(split, NONE))] for split, n in task.n_trials.items()]
-    return Table("Trials of each split.", ["Split", "Trials", f"Distinct {task.group_name}"], rows)
+    return Table("Trials of each split.", ["Split", "Trials", f"Distinct {task.case_kind}"], rows)
 
 
 def stage_table(run: Run) -> Table:

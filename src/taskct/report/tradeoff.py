@@ -11,8 +11,8 @@ from matplotlib.patheffects import withStroke
 from taskct.names import LOW_DOSE, MSE, setting_text
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
-from taskct.report.run import Run
-from taskct.report.schema import Arm, Floats
+from taskct.report.run import Floats, Run
+from taskct.report.schema import ArmFigures
 
 _HALO = withStroke(linewidth=2, foreground="white")
 
@@ -81,7 +81,7 @@ def draw_tradeoff(ax: Axes, run: Run, observer: str, measure: str) -> None:
             _label_points(ax, x, y, [_short(arm) for arm in arms], look["color"], boxes)
 
 
-def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[Arm], dict[str, Any], list[Arm]]]:
+def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[ArmFigures], dict[str, Any], list[ArmFigures]]]:
     """Group one seed's arms: legend label → (arms with a marker, look, arms the line runs through)."""
     arms = [a for a in run.summary.arms if a.seed == seed and observer in a.observers]
     head = run.arm(run.tradeoff.control).head
@@ -89,7 +89,7 @@ def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[Arm], di
     trained = [a for a in tuned if a.alpha is None and a.head == head]
     other = [a for a in tuned if a.alpha is None and a.head != head]
     blends = [a for a in tuned if a.alpha is not None]
-    series: dict[str, tuple[list[Arm], dict[str, Any], list[Arm]]] = {}
+    series: dict[str, tuple[list[ArmFigures], dict[str, Any], list[ArmFigures]]] = {}
     if trained:
         label = f"trained with λ{f' ({head} head)' if head else ''}"
         series[label] = (trained, {"color": BLUE, "marker": "o", "line": "-"}, trained)
@@ -111,18 +111,18 @@ def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[Arm], di
     return series
 
 
-def _points(arms: Sequence[Arm], observer: str, measure: str) -> tuple[Floats, Floats, Floats, Floats]:
+def _points(arms: Sequence[ArmFigures], observer: str, measure: str) -> tuple[Floats, Floats, Floats, Floats]:
     x = [getattr(arm.image_quality, measure) for arm in arms]
     y = [arm.observers[observer] for arm in arms]
 
-    def errors(estimates: list[Any]) -> Floats:
-        sides = [[max(0.0, e.value - e.ci_low), max(0.0, e.ci_high - e.value)] for e in estimates]
+    def errors(found: list[Any]) -> Floats:
+        sides = [[max(0.0, e.value - e.ci_low), max(0.0, e.ci_high - e.value)] for e in found]
         return np.array(sides).reshape(-1, 2).T
 
     return np.array([e.value for e in x]), np.array([e.value for e in y]), errors(x), errors(y)
 
 
-def _short(arm: Arm) -> str:
+def _short(arm: ArmFigures) -> str:
     symbol, value = ("α", arm.alpha) if arm.alpha is not None else ("λ", arm.lambda_ or 0.0)
     return f"{symbol}={setting_text(value)}"
 
@@ -162,7 +162,7 @@ def _label_points(ax: Axes, x: Floats, y: Floats, texts: list[str], color: str, 
             break
 
 
-def _low_dose(ax: Axes, arm: Arm, observer: str, measure: str) -> None:
+def _low_dose(ax: Axes, arm: ArmFigures, observer: str, measure: str) -> None:
     """Draw the undenoised images as a line with a band: their RMSE would squeeze all else to one side."""
     auc, quality = arm.observers[observer], getattr(arm.image_quality, measure)
     left, right = ax.get_xlim()

@@ -24,13 +24,6 @@ def bins_met(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the bins of every view whose rays may meet a circle.
 
-    Parameters
-    ----------
-    geometry
-        The scan.
-    x_mm, y_mm, radius_mm
-        Circles, mm, shape `(n,)`.
-
     Returns
     -------
     first, last
@@ -68,16 +61,9 @@ def bins_met(
 def met_in_chunks(
     first: NDArray[np.int64], last: NDArray[np.int64], n_bins: int, *, work_per_ray: int = 1
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
-    """Share out objects into chunks of similar size and bounded memory.
+    """Share out objects, with the bins that `bins_met` found, into chunks of similar size and bounded memory.
 
-    Parameters
-    ----------
-    first, last
-        From `bins_met`, `(n, n_views)`.
-    n_bins
-        Bins of the detector.
-    work_per_ray
-        Numbers held for each ray.
+    `work_per_ray` is how many numbers are held for each ray.
 
     Yields
     ------
@@ -319,11 +305,6 @@ def project_gaussians(
     Returns
     -------
     Sinograms, float32, shape `(n, n_views, n_bins)`; zero where less than 2⁻²⁵ of the peak's is left.
-
-    Raises
-    ------
-    UserError, ValueError
-        As for `project_ellipses`.
     """
     return _project(
         geometry,

@@ -87,11 +87,6 @@ def ramp_kernel(n_bins: int, *, bin_step: float, window: str, cutoff: float = 1.
     -------
     Kernel for lags 0 to `n_bins - 1`, shape `(n_bins,)`, 1/`bin_step`².
 
-    Raises
-    ------
-    UserError
-        As `window_response`.
-
     References
     ----------
     .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), eq. 3.61.

@@ -236,17 +236,6 @@ def line_integral_variance(
 
     Holds where a ray is not starved: from some ten photons up, and several times the readout noise.
 
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, any shape.
-    i0, electronic_noise
-        As for `add_noise`.
-
-    Returns
-    -------
-    Variance, same shape.
-
     References
     ----------
     .. [1] Ma et al., "Variance analysis of x-ray CT sinograms", Med. Phys. 39, 4051 (2012).

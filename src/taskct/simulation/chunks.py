@@ -45,13 +45,6 @@ class Plan:
 def plan_split(n_trials: int, n_objects: int) -> Plan:
     """Share out a split's trials: every object has the same number, but for the last; a chunk holds whole objects.
 
-    Parameters
-    ----------
-    n_trials
-        Trials of the split.
-    n_objects
-        Objects that can be had, at least one.
-
     Returns
     -------
     Chunks of about `CHUNK_TRIALS` trials, or of one object that has more.

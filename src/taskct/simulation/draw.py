@@ -13,7 +13,7 @@ from taskct.simulation.sources import Source
 from taskct.tasks.backgrounds import Drawn
 from taskct.tasks.lidc import LidcNodules, real_sizes
 from taskct.tasks.shapes import check_visible, rim_radius_mm
-from taskct.tasks.signals import Signals, draw_signals, merge
+from taskct.tasks.signals import SignalRanges, Signals, draw_signals, merge
 from taskct.tasks.sites import draw_sites, draw_sites_in_mask
 from taskct.trials.trials import SPLITS
 
@@ -256,9 +256,7 @@ def draw_profiles(rng: np.random.Generator, n: int, profile: ProfileSettings, li
     if lidc is not None and "lidc" in profile.shape:
         low, high = profile.diameter_mm
         outlines = lidc.chosen((lidc.diameter_mm >= low) & (lidc.diameter_mm <= high)).annotation
-    signals = draw_signals(
-        rng,
-        n,
+    ranges = SignalRanges(
         shapes=profile.shape,
         contrast_hu=profile.contrast_hu,
         diameter_mm=profile.diameter_mm,
@@ -269,8 +267,8 @@ def draw_profiles(rng: np.random.Generator, n: int, profile: ProfileSettings, li
         n_lobes=profile.n_lobes,
         lobe_depth=profile.lobe_depth,
         diameter_law=profile.diameter_law,
-        outlines=outlines,
     )
+    signals = draw_signals(rng, n, ranges, outlines=outlines)
     return signals if lidc is None else real_sizes(signals, lidc)
 
 

@@ -118,15 +118,7 @@ def loss_notes(losses: Losses, centers_mm: NDArray[np.float64], *, in_organ: boo
 
 
 def beyond_note(beyond_mm: Sequence[tuple[float, float]], n_places: int) -> str | None:
-    """What to say of places of the region outside the field of view, or None.
-
-    Parameters
-    ----------
-    beyond_mm
-        Their centres (x, y), mm.
-    n_places
-        Places that the settings ask for.
-    """
+    """What to say of places of the region outside the field of view, or None."""
     if not beyond_mm:
         return None
     return (

@@ -63,11 +63,6 @@ def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device 
     Returns
     -------
     What to show.
-
-    Raises
-    ------
-    UserError
-        As the simulation.
     """
     maker = ChunkMaker(settings, make_sources(settings), device)
     plan = maker.plans[LOOK]

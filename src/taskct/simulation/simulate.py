@@ -99,11 +99,6 @@ def simulate_store(
         Processes; 1 works in this one.
     progress
         Called as (trials done, trials in all, split).
-
-    Raises
-    ------
-    UserError
-        As `simulate`.
     """
     sources = make_sources(settings)
     maker = ChunkMaker(settings, sources, device)

@@ -193,16 +193,7 @@ def _label_number(organ: str) -> int:
 def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.int64]]:
     """Share out neighbouring groups (slices or patients) in proportion to the square root of the trials wanted.
 
-    Parameters
-    ----------
-    n_groups
-        At least one for every split.
-    wanted
-        Trials by split.
-
-    Returns
-    -------
-    Group numbers by split, each a contiguous block of at least one.
+    Given are group numbers by split, each a contiguous block of at least one.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from taskct.config import Settings
+from taskct.config.training import NO_AXES
 from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
@@ -33,9 +34,6 @@ PARTS: dict[str, tuple[Kind, ...]] = {
     "evaluate": ("evaluate", "results"),
 }
 """The kinds of stages that each command does."""
-
-GRID = ("lambdas", "seeds", "other_head_lambda", "blend_lambda", "blend_alphas", "log_to")
-"""Settings of `training` that say which arms there are, or what is told of them, and nothing of any one of them."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,8 @@ def _training(arm: Arm) -> Stage:
 
 
 def evaluation_stage(arm: Arm) -> str:
-    """Name of the stage that evaluates an arm."""
-    return "evaluate low-dose" if arm.name == LOW_DOSE else f"evaluate {arm.identity}"
+    """Name of the stage that evaluates an arm; the low-dose images are the same for every training seed."""
+    return f"evaluate {LOW_DOSE if arm.name == LOW_DOSE else arm.identity}"
 
 
 def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
@@ -194,7 +192,7 @@ class Inputs:
         if stage.kind == "blend":
             return {"arm": arm, **pixels, "tolerance": tree["evaluation"]["tolerance"]}
         own = tree if stage.arm is None else self._variant(stage.arm)
-        training = {name: value for name, value in own["training"].items() if name not in GRID}
+        training = {name: value for name, value in own["training"].items() if f"training.{name}" not in NO_AXES}
         if stage.kind == "pretrain":
             return {
                 "arm": arm,

@@ -29,22 +29,22 @@ def file_name(stage: str) -> str:
     return bounded(stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_"), stage)
 
 
-def record_path(run: Path, stage: str) -> Path:
+def record_path(folder: Path, stage: str) -> Path:
     """Where a stage's record stands."""
-    return run / FOLDER / f"{file_name(stage)}.json"
+    return folder / FOLDER / f"{file_name(stage)}.json"
 
 
-def lock_path(run: Path, stage: str) -> Path:
+def lock_path(folder: Path, stage: str) -> Path:
     """The lock that whoever does a stage holds; the system lets go of it when its holder dies."""
-    return run / FOLDER / f"{file_name(stage)}.lock"
+    return folder / FOLDER / f"{file_name(stage)}.lock"
 
 
-def progress_path(run: Path, stage: str) -> Path:
+def progress_path(folder: Path, stage: str) -> Path:
     """Where a stage that is being done tells how far it is."""
-    return run / FOLDER / f"{file_name(stage)}.progress"
+    return folder / FOLDER / f"{file_name(stage)}.progress"
 
 
-def read_record(run: Path, stage: str) -> dict[str, Any] | None:
+def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
     """The record of a stage; None if it has not finished.
 
     Raises
@@ -54,7 +54,7 @@ def read_record(run: Path, stage: str) -> dict[str, Any] | None:
     OSError
         If the machine does not let it be read: that says nothing of the record.
     """
-    return _read(record_path(run, stage))
+    return _read(record_path(folder, stage))
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -71,7 +71,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     return {name: value for name, value in record.items() if name != "host"}
 
 
-def read_records(run: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Every record by the name of its stage: those of `order` first, then others by the moment they ended.
 
     Raises
@@ -80,25 +80,25 @@ def read_records(run: Path, order: Sequence[str] = ()) -> dict[str, dict[str, An
         If one is broken.
     """
     found = {}
-    for file in sorted((run / FOLDER).glob("*.json")):
+    for file in sorted((folder / FOLDER).glob("*.json")):
         if (record := _read(file)) is not None:
             found[record["stage"]] = record
     place = {name: index for index, name in enumerate(order)}
     return dict(sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[1]["finished"])))
 
 
-def write_record(run: Path, stage: str, record: dict[str, Any]) -> None:
+def write_record(folder: Path, stage: str, record: dict[str, Any]) -> None:
     """Write a stage's record whole or not at all."""
-    write_text(record_path(run, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
+    write_text(record_path(folder, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
 
 
-def log(run: Path, event: str, stage: str, **more: object) -> None:
+def log(folder: Path, event: str, stage: str, **more: object) -> None:
     """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and in which process.
 
     Parameters
     ----------
-    run
-        The run folder.
+    folder
+        Of the run.
     event
         "start", "end", "failed", or "note" for a warning.
     stage
@@ -107,14 +107,14 @@ def log(run: Path, event: str, stage: str, **more: object) -> None:
         Whatever else is to be known.
     """
     line = {"time": round(time.time(), 3), "event": event, "stage": stage, "pid": os.getpid()}
-    file = run / FOLDER / "log.jsonl"
+    file = folder / FOLDER / "log.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     # Appending is not atomic on a network file system.
     with FileLock(file.with_suffix(".lock")), file.open("a", encoding="utf-8") as out:
         out.write(json.dumps({**line, **more}, ensure_ascii=False) + "\n")
 
 
-def lock_folder(run: Path) -> FileLock:
+def lock_folder(folder: Path) -> FileLock:
     """Claim a run folder for this process; held until released or until the process ends, however it ends.
 
     Raises
@@ -122,17 +122,17 @@ def lock_folder(run: Path) -> FileLock:
     UserError
         If another process holds it.
     """
-    lock = FileLock(run / FOLDER_LOCK)
+    lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise UserError(
-            f"{run}: another taskct works in this folder; wait until it ends or stop it, or choose another --out"
+            f"{folder}: another taskct works in this folder; wait until it ends or stop it, or choose another --out"
         ) from None
     return lock
 
 
-def read_failures(run: Path) -> dict[str, str]:
+def read_failures(folder: Path) -> dict[str, str]:
     """What went wrong, by the name of the stage, in the last training; empty where nothing did.
 
     Raises
@@ -140,31 +140,30 @@ def read_failures(run: Path) -> dict[str, str]:
     UserError
         If the file is broken.
     """
-    file = run / FAILURES
+    file = folder / FAILURES
     if not file.is_file():
         return {}
     try:
-        return {
-            str(row["stage"]): str(row["problem"]) for row in json.loads(file.read_text(encoding="utf-8"))["failed"]
-        }
+        failed = json.loads(file.read_text(encoding="utf-8"))["failed"]
+        return {str(row["stage"]): str(row["problem"]) for row in failed}
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{file} is broken: delete it, and `taskct train` tries again what failed") from None
 
 
-def write_failures(run: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:
+def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:
     """Write `failures.json`, or remove it where nothing failed.
 
     Parameters
     ----------
-    run
-        The run folder.
+    folder
+        Of the run.
     failed
         `stage`, `arm`, `seed` and `problem` of each.
     skipped
         `stage`, `arm`, `seed` and `because`, the stage that failed.
     """
     if not failed:
-        (run / FAILURES).unlink(missing_ok=True)
+        (folder / FAILURES).unlink(missing_ok=True)
         return
     content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
-    write_text(run / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -45,13 +45,13 @@ class RunFolder:
     Raises
     ------
     UserError
-        If the folder holds another study for which its trials or a training would have to be done anew, something else
-        altogether, or no study while `settings` is None; if what it says of its study or its stages is broken; or if
-        another process works in it and its study would have to be written.
+        If the folder holds something else, or another study whose trials or trainings these settings would do anew. If
+        `settings` is None and it holds no study. If its study or a record is broken. If another process works in it
+        and the study would have to be written.
     """
 
     change: Change | None = None
-    """What the folder's former study was changed in, if `settings` are others; what of it is done stays done."""
+    """How `settings` differ from those of the study that the folder held; None if they do not."""
 
     def __init__(self, path: Path, settings: Settings | None, *, device: torch.device, read_only: bool = False) -> None:
         self.path = path
@@ -175,7 +175,7 @@ class RunFolder:
         write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
-        """Whether a stage has finished from the very inputs it would have now, and its outputs are all there."""
+        """Whether a stage has finished, its inputs have not changed since, and its outputs are all there."""
         record = read_record(self.path, name)
         return (
             record is not None
@@ -192,7 +192,7 @@ class RunFolder:
         return {output.relative_to(self.path).as_posix(): size_of(output) for output in outputs}
 
     def key(self, name: str, depends_on: Sequence[str] = ()) -> str:
-        """Hash of what a stage depends on: its part of the settings, the version, and the stages before it."""
+        """Hash of what a stage depends on: the settings it reads, the version, and the stages before it."""
         before = []
         for stage in depends_on:
             record = read_record(self.path, stage) or {"key": "", "finished": ""}
@@ -205,7 +205,10 @@ class RunFolder:
         return Inputs(self.settings)
 
     def _files(self) -> str:
-        """State of the files that the trials come from; as recorded where they are not to be seen from here."""
+        """Digest of the user's images that the trials are made of: names, sizes and times of change.
+
+        Where this machine does not have the images, the digest is the one on record.
+        """
         paths = (self.settings.background.path, self.settings.background.organs_path)
         if all(path is None or Path(path).exists() for path in paths):
             return self._files_here
@@ -266,10 +269,10 @@ class RunFolder:
         return True
 
     def outdated(self, stage: str) -> str | None:
-        """Why a stage that is on record cannot be gone on from here, in words; None if it can, or is not on record.
+        """Say why a stage that is on record cannot be built on.
 
-        Another taskct did it, or the files that the trials come from have changed since: nobody asked for its like to
-        be thrown away.
+        None if it can, or if it is not on record. It cannot if another version of taskct did it, or if the images that
+        the trials are made of have changed since. It is not done anew without being asked for.
         """
         record = read_record(self.path, stage)
         if record is None:
@@ -303,19 +306,19 @@ class RunFolder:
         return str(told)
 
     def check_kept(self, stage: Stage) -> None:
-        """Raise a `UserError` if doing a stage would throw away trials or a training that nobody gave up."""
+        """Raise a `UserError` if doing a stage would overwrite trials or a training that another version made."""
         if stage.kind in KEPT and (why := self.outdated(stage.name)) is not None:
             raise UserError(f"{self.path}: the stage {stage.name!r} {why}, or choose another --out folder")
 
     def require(self, stage: str, known: set[str] | None = None) -> None:
-        """Raise unless a stage, and what it was made from, is done and current.
+        """Raise unless a stage and all that it builds on are done and up to date.
 
         Parameters
         ----------
         stage
             Its name.
         known
-            Stages that were seen to be current; they are not looked at again, and more are added.
+            Stages that are up to date; they are not checked again. Those found now are added.
 
         Raises
         ------

@@ -33,12 +33,12 @@ from taskct.training.losses import find_loss
 from taskct.training.losses.base import Loss
 from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
-from taskct.training.method import Trained, append_loss, finetune, pretrain
+from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import wait_for_all
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.ranks import is_first
 from taskct.training.record import TrainingDiverged, TrainingFailed
-from taskct.training.regions import mean_squared_error
+from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import LabelledTrials
 from taskct.trials.trials import Trials, crop
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from taskct.tasks.shape_registry import SHAPES as SHAPES
     from taskct.tasks.shapes import render as render
     from taskct.tasks.shapes import signal_site as signal_site
+    from taskct.tasks.signals import SignalRanges as SignalRanges
     from taskct.tasks.signals import Signals as Signals
     from taskct.tasks.signals import draw_signals as draw_signals
     from taskct.tasks.sites import SITES as SITES
@@ -27,7 +28,7 @@ else:
             "lidc": ["LidcNodules", "read_lidc_nodules"],
             "shape_registry": ["SHAPES"],
             "shapes": ["render", "signal_site"],
-            "signals": ["Signals", "draw_signals"],
+            "signals": ["SignalRanges", "Signals", "draw_signals"],
             "sites": ["SITES", "draw_sites", "draw_sites_in_mask"],
         },
         rooms=["backgrounds"],

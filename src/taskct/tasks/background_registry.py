@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from taskct.tasks.backgrounds import Background
 
-_BODY = ("mean_hu", "body_mm")
-_ANATOMY = ("organ", "width_mm", "texture_hu", "power_exponent")
-_FILES = ("path", "shift_mm", "placements")
 _TISSUE = "a body of soft tissue (like liver)"
 
 
@@ -28,76 +25,58 @@ class BackgroundKind:
     """Settings of `background` that it depends on; the others have no effect beside it."""
     files: Literal["", "series", "pairs", "labels"] = ""
     """What its images are read from; "" for one that is drawn."""
-    module: str = ""
-    """Of `taskct.tasks.backgrounds`, if it is drawn."""
-    maker: str = ""
-    """Class or function in it, which takes the object grid, the first case and the settings used, all by name."""
+    maker: tuple[str, str] = ("", "")
+    """Module of `taskct.tasks.backgrounds`, if it is drawn, and class or function in it: it takes the object grid, the
+    first case and the settings used, all by name."""
     place: str | None = None
     """Where a lesion lies, in words; None where the images decide."""
     default_organ: str | None = None
     """Where a lesion lies with `signal.site=organ`, unless `background.organ` says so."""
 
 
+def _body(text: str, maker: str, *uses: str) -> BackgroundKind:
+    return BackgroundKind(text, ("mean_hu", "body_mm", *uses), maker=("fields", maker), place=_TISSUE)
+
+
+def _ellipses(text: str, module: str, maker: str, organ: str) -> BackgroundKind:
+    uses = ("organ", "width_mm", "texture_hu", "power_exponent")
+    place, text = f"the {module} ({organ})", f"{text} of ellipses that differs in every trial"
+    return BackgroundKind(text, uses, maker=(module, f"{maker}.with_power_law"), place=place, default_organ=organ)
+
+
+def _read(files: Literal["series", "pairs", "labels"], labels: str, text: str) -> BackgroundKind:
+    return BackgroundKind(text, ("path", "shift_mm", "placements", "organ", labels), files)
+
+
 BACKGROUNDS: dict[str, BackgroundKind] = {
     "torso": BackgroundKind(
         "a torso phantom that differs in every trial",
         ("lump_hu", "mean_lumps", "lump_sigma_mm", "n_vessels"),
-        module="torso",
-        maker="Torso",
+        maker=("torso", "Torso"),
         place=_TISSUE,
     ),
-    "abdomen": BackgroundKind(
-        "an abdomen of ellipses that differs in every trial",
-        _ANATOMY,
-        module="abdomen",
-        maker="Abdomen.with_power_law",
-        place="the abdomen (liver)",
-        default_organ="liver",
+    "abdomen": _ellipses("an abdomen", "abdomen", "Abdomen", "liver"),
+    "thorax": _ellipses("a thorax", "thorax", "Thorax", "lungs"),
+    "uniform": _body("a uniform body", "Uniform"),
+    "lumpy": _body("a body with a lumpy texture", "lumpy_body", "texture_hu", "lump_sigma_mm"),
+    "clustered-lumpy": _body(
+        "a body with a clustered lumpy texture", "clustered_lumpy_body", "texture_hu", "cluster_unit_mm"
     ),
-    "thorax": BackgroundKind(
-        "a thorax of ellipses that differs in every trial",
-        _ANATOMY,
-        module="thorax",
-        maker="Thorax.with_power_law",
-        place="the thorax (lungs)",
-        default_organ="lungs",
-    ),
-    "uniform": BackgroundKind("a uniform body", _BODY, module="fields", maker="Uniform", place=_TISSUE),
-    "lumpy": BackgroundKind(
-        "a body with a lumpy texture",
-        (*_BODY, "texture_hu", "lump_sigma_mm"),
-        module="fields",
-        maker="lumpy_body",
-        place=_TISSUE,
-    ),
-    "clustered-lumpy": BackgroundKind(
-        "a body with a clustered lumpy texture",
-        (*_BODY, "texture_hu", "cluster_unit_mm"),
-        module="fields",
-        maker="clustered_lumpy_body",
-        place=_TISSUE,
-    ),
-    "power-law": BackgroundKind(
-        "a body with a power-law texture",
-        (*_BODY, "texture_hu", "power_exponent"),
-        module="fields",
-        maker="power_law_body",
-        place=_TISSUE,
-    ),
-    "label-map": BackgroundKind(
+    "power-law": _body("a body with a power-law texture", "power_law_body", "texture_hu", "power_exponent"),
+    "label-map": _read(
+        "labels",
+        "organs",
         "slices of a label map with new HU and texture in every trial, mirrored and shifted at random",
-        (*_FILES, "organ", "organs"),
-        files="labels",
     ),
-    "series": BackgroundKind(
+    "series": _read(
+        "series",
+        "organs_path",
         "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue",
-        (*_FILES, "organ", "organs_path"),
-        files="series",
     ),
-    "paired": BackgroundKind(
+    "paired": _read(
+        "pairs",
+        "organs_path",
         "slices of real CT at two doses, mirrored and shifted at random, the region at a random place",
-        (*_FILES, "organ", "organs_path"),
-        files="pairs",
     ),
 }
 """By the name that `background.kind` takes."""
@@ -115,28 +94,15 @@ def kinds_using(name: str) -> tuple[str, ...]:
 def make_background(
     kind: str, settings: Mapping[str, Any], *, n_pixels: int, pixel_mm: float, first_case: int
 ) -> "Background":
-    """A background that is drawn.
+    """A background that is drawn, from the settings of `background` by name; a `UserError` if one does not suit it.
 
-    Parameters
-    ----------
-    kind
-        Of `BACKGROUNDS`, without `files`.
-    settings
-        Of `background`, by name; those that the kind uses are taken.
-    n_pixels, pixel_mm
-        The object grid.
-    first_case
-        Case number of object 0, so that splits never share one.
-
-    Raises
-    ------
-    UserError
-        If a setting does not suit the kind.
+    `first_case` is the case number of object 0, so that splits never share one.
     """
     entry = BACKGROUNDS[kind]
     values = {name: settings[name] for name in entry.uses}
     if "organ" in values and values["organ"] is None:
         values["organ"] = entry.default_organ
-    make = attrgetter(entry.maker)(import_module(f"taskct.tasks.backgrounds.{entry.module}"))
+    module, maker = entry.maker
+    make = attrgetter(maker)(import_module(f"taskct.tasks.backgrounds.{module}"))
     background: Background = make(n_pixels=n_pixels, pixel_mm=pixel_mm, first_case=first_case, **values)
     return background

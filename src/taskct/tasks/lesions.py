@@ -5,7 +5,7 @@ from typing import TypedDict
 
 
 class LesionRanges(TypedDict, total=False):
-    """Keyword arguments of `taskct.tasks.signals.draw_signals`."""
+    """Keyword arguments of `taskct.tasks.signals.SignalRanges`."""
 
     shapes: tuple[str, ...]
     contrast_hu: tuple[float, float]
@@ -26,7 +26,7 @@ class LesionPreset:
     organ: str
     """Where it occurs."""
     ranges: LesionRanges
-    """For `draw_signals(rng, n, **ranges)`."""
+    """For `draw_signals(rng, n, SignalRanges(**ranges))`."""
     source: str
     """Of the size and the contrast; what is our own choice is said to be."""
 

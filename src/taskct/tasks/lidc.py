@@ -65,10 +65,6 @@ def read_lidc_nodules(
     annotations
         Only these, such as those that a saved truth names; all by default.
 
-    Returns
-    -------
-    The nodules.
-
     Raises
     ------
     UserError
@@ -157,16 +153,9 @@ def _enclosed_pixels(contour: NDArray[np.float64]) -> float:
 
 
 def unit_outline(contour: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Resample a contour at equal steps along it, about its centroid and to the area of a circle of diameter 1.
+    """Resample a contour, corners `(n, 2)`, at `N_VERTICES` equal steps along it.
 
-    Parameters
-    ----------
-    contour
-        Corners (x, y), shape `(n, 2)`, of any unit.
-
-    Returns
-    -------
-    Shape `(N_VERTICES, 2)`.
+    It is given about its centroid and of the area of a circle of diameter 1.
     """
     corner = _open(np.asarray(contour, dtype=np.float64))
     corner = corner - corner.mean(axis=0)

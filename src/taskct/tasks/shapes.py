@@ -42,27 +42,13 @@ def polygon_area(polygon: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
-    """Trace the rim of every signal about its own centre.
+    """Trace the rim of every signal about its own centre: polygons, (x, y) in mm, `(n, N_VERTICES, 2)`.
 
     A lobulated one has broad bulges between narrow clefts, r(θ) ∝ 1 + depth·|cos(kθ/2)|, a spiculated one a round core
     with k narrow spicules, r(θ) ∝ 1 + depth·cos¹²(kθ/2). A Gaussian's rim is where it falls to half, a nodule's where
     it ends. All are scaled to the area of a circle of `diameter_mm`, stretched to `aspect` and turned by `angle_rad`.
 
-    Parameters
-    ----------
-    signals
-        `n` signals.
-    lidc
-        The outlines that the signals of shape "lidc" name.
-
-    Returns
-    -------
-    Polygons, (x, y) in mm, shape `(n, N_VERTICES, 2)`.
-
-    Raises
-    ------
-    ValueError
-        If a LIDC outline is missing.
+    A ValueError says that a LIDC outline is missing.
     """
     theta = np.arange(N_VERTICES, dtype=np.float64) * (2.0 * np.pi / N_VERTICES)
     radius = np.ones((len(signals), N_VERTICES))
@@ -117,15 +103,15 @@ def render(
     supersample: int = 3,
     lidc: Lidc | None = None,
 ) -> NDArray[np.float32]:
-    """Draw signals as area averages over the pixels of a patch.
+    """Draw signals as area averages over the pixels of a patch: HU above the background, `(n, n_pixels, n_pixels)`.
 
     What fills an outline is exact (of a polygon of `N_VERTICES` corners); a profile is sampled `supersample`² times a
     pixel. A blur is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
 
     Parameters
     ----------
-    signals
-        `n` signals.
+    signals, lidc
+        `n` signals, and the outlines that those of shape "lidc" name.
     n_pixels, pixel_mm
         The patch's side in pixels and its pitch, mm; `patch_pixels` holds a signal whole, less cuts it off.
     slice_mm
@@ -135,12 +121,6 @@ def render(
         Whether signals stand at (`x_mm`, `y_mm`) from the patch's middle, at their sub-pixel place, or in its middle.
     supersample
         Samples of a profile along a pixel's side.
-    lidc
-        The outlines that the signals of shape "lidc" name.
-
-    Returns
-    -------
-    Difference from the background, HU, shape `(n, n_pixels, n_pixels)`.
 
     Examples
     --------
@@ -274,12 +254,10 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
 
     Parameters
     ----------
-    signals
-        `n` signals.
+    signals, lidc
+        `n` signals, and the outlines that those of shape "lidc" name.
     n_pixels, pixel_mm
         The region's side in pixels and its pitch, mm.
-    lidc
-        The outlines that the signals of shape "lidc" name.
 
     Returns
     -------
@@ -302,19 +280,10 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
 
 
 def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> NDArray[np.float64]:
-    """Bound the contrast that is left after averaging over pixels and the slice and the blur.
+    """Bound the contrast that is left after averaging over pixels and the slice and the blur, HU, `(n,)`, at least 0.
 
-    Parameters
-    ----------
-    signals
-        `n` signals.
-    pixel_mm, slice_mm
-        Pixel pitch and slice thickness, mm.
-
-    Returns
-    -------
-    The most that any pixel differs from the background, HU, shape `(n,)`, at least 0: what is spread over a pixel of
-    area A, or by a blur of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
+    What is spread over a pixel of area A, or by a blur of standard deviation σ, cannot exceed the integral of the
+    signal over A or over 2πσ².
     """
     mass = np.pi / 4.0 * signals.diameter_mm**2
     for kind, i in _by_shape(signals):
@@ -332,23 +301,9 @@ def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.
 def check_visible(
     signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0, min_hu: float = 1.0, max_share: float = 0.1
 ) -> None:
-    """Refuse a task whose signals vanish at this pixel size.
+    """Raise a `UserError` if more than a share of the signals keep less than a contrast, HU, at this pixel size.
 
-    Parameters
-    ----------
-    signals
-        Those drawn.
-    pixel_mm, slice_mm
-        Pixel pitch and slice thickness, mm.
-    min_hu
-        A contrast below this has vanished, HU; the step of a CT image by default.
-    max_share
-        Share of the signals that may: a range of contrasts may well pass through 0.
-
-    Raises
-    ------
-    UserError
-        If more of them vanish.
+    By default that is the step of a CT image, and a tenth of them: a range of contrasts may well pass through 0.
     """
     bound = contrast_bound_hu(signals, pixel_mm=pixel_mm, slice_mm=slice_mm)
     gone = bound < min_hu

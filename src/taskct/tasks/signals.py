@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.ranges import Range
 from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES, SIGNAL_RANGES, shapes_using
 
 DIAMETER_LAWS = ("uniform", "log-uniform")
@@ -70,17 +69,9 @@ class Signals:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Build signals from saved columns.
+        """Build signals from saved columns, by name; what else is in the table is ignored.
 
-        Parameters
-        ----------
-        columns
-            By name; what else is in the table is ignored. A column that is missing, other than `diameter_mm` and
-            `contrast_hu`, is that of a sharp disc in the middle.
-
-        Returns
-        -------
-        The signals.
+        A column that is missing, other than `diameter_mm` and `contrast_hu`, is that of a sharp disc in the middle.
 
         Examples
         --------
@@ -111,110 +102,97 @@ def merge(present: NDArray[np.bool_], h1: Signals, h0: Signals) -> Signals:
     return Signals.from_columns({name: np.where(present, a[name], b[name]) for name in a})
 
 
-def draw_signals(
-    rng: np.random.Generator,
-    n: int,
-    *,
-    shapes: Sequence[str],
-    contrast_hu: tuple[float, float],
-    diameter_mm: tuple[float, float],
-    blur_mm: tuple[float, float] = (0.0, 0.0),
-    aspect: tuple[float, float] = (1.0, 1.0),
-    angle_deg: tuple[float, float] = (0.0, 360.0),
-    exponent: tuple[float, float] = (1.5, 1.5),
-    n_lobes: tuple[int, int] = (5, 8),
-    lobe_depth: tuple[float, float] = (0.2, 0.3),
-    diameter_law: str = "uniform",
-    outlines: NDArray[np.integer] | None = None,
-) -> Signals:
-    """Draw signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
-
-    Every property is drawn on its own, uniformly between a lowest and a highest value; equal values give a signal
-    known exactly in that respect. What plays no part in a shape keeps its default in the truth.
-
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    n
-        Number of signals.
-    shapes
-        From `SHAPES`; each signal has one of them, all equally likely.
-    contrast_hu, diameter_mm, blur_mm, aspect, exponent, n_lobes, lobe_depth
-        Lowest and highest value; see `Signals`.
-    angle_deg
-        Lowest and highest direction, degrees.
-    diameter_law
-        "uniform" or "log-uniform" (as many between 4 and 8 mm as between 8 and 16 mm).
-    outlines
-        Numbers of LIDC annotations to draw from, for the shape "lidc".
-
-    Returns
-    -------
-    The signals.
+@dataclass(frozen=True)
+class SignalRanges:
+    """What signals are drawn from: the lowest and the highest value of every property, see `Signals`.
 
     Raises
     ------
     UserError
         If a shape or law is unknown, or a range is reversed or outside what is possible.
+    """
+
+    shapes: Sequence[str]
+    """From `SHAPES`; each signal has one of them, all equally likely."""
+    contrast_hu: tuple[float, float]
+    diameter_mm: tuple[float, float]
+    blur_mm: tuple[float, float] = (0.0, 0.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
+    angle_deg: tuple[float, float] = (0.0, 360.0)
+    exponent: tuple[float, float] = (1.5, 1.5)
+    n_lobes: tuple[int, int] = (5, 8)
+    lobe_depth: tuple[float, float] = (0.2, 0.3)
+    diameter_law: str = "uniform"
+    """"uniform" or "log-uniform" (as many between 4 and 8 mm as between 8 and 16 mm)."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.shapes if name not in SHAPES]
+        if unknown or not self.shapes:
+            raise UserError(f"signal shape {unknown or 'list is empty'}: choose from {', '.join(SHAPES)}")
+        if self.diameter_law not in DIAMETER_LAWS:
+            raise UserError(f"signal diameter_law is {self.diameter_law!r}: choose one of {', '.join(DIAMETER_LAWS)}")
+        deepest = min(SHAPE_KINDS[shape].deepest for shape in self.shapes)
+        for name, allowed in SIGNAL_RANGES.items():
+            low, high = getattr(self, name)
+            allowed = replace(allowed, high=deepest) if name == "lobe_depth" else allowed
+            if low not in allowed or high not in allowed or low > high:
+                raise UserError(f"signal {name} is [{low:g}, {high:g}]: each must be {allowed}, the lowest first")
+
+
+def draw_signals(
+    rng: np.random.Generator, n: int, ranges: SignalRanges, *, outlines: NDArray[np.integer] | None = None
+) -> Signals:
+    """Draw signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
+
+    Every property is drawn on its own, uniformly over its range; equal limits give a signal known exactly in that
+    respect. What plays no part in a shape keeps its default in the truth.
+
+    Parameters
+    ----------
+    rng, n, ranges
+        Source of randomness, number of signals, and what they are drawn from.
+    outlines
+        Numbers of LIDC annotations to draw from, for the shape "lidc".
+
+    Raises
+    ------
+    UserError
+        If a shape needs outlines and there are none.
 
     Examples
     --------
-    >>> s = draw_signals(
-    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), blur_mm=(1, 1)
-    ... )
+    >>> ranges = SignalRanges(["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), blur_mm=(1, 1))
+    >>> s = draw_signals(np.random.default_rng(0), 3, ranges)
     >>> s.diameter_mm.tolist(), s.blur_mm.tolist()
     ([5.0, 5.0, 5.0], [1.0, 1.0, 1.0])
     """
-    unknown = [name for name in shapes if name not in SHAPES]
-    if unknown or not shapes:
-        raise UserError(f"signal shape {unknown or 'list is empty'}: choose from {', '.join(SHAPES)}")
-    if diameter_law not in DIAMETER_LAWS:
-        raise UserError(f"signal diameter_law is {diameter_law!r}: choose one of {', '.join(DIAMETER_LAWS)}")
-    if "lidc" in shapes and (outlines is None or len(outlines) == 0):
-        raise UserError("the signal shape lidc needs outlines, and there are none: widen what is asked of LIDC")
-    drawn_from = {
-        "contrast_hu": contrast_hu,
-        "diameter_mm": diameter_mm,
-        "blur_mm": blur_mm,
-        "aspect": aspect,
-        "angle_deg": angle_deg,
-        "exponent": exponent,
-        "n_lobes": n_lobes,
-        "lobe_depth": lobe_depth,
-    }
-    for name, limits in drawn_from.items():
-        allowed = SIGNAL_RANGES[name]
-        if name == "lobe_depth":
-            allowed = replace(allowed, high=min(SHAPE_KINDS[shape].deepest for shape in shapes))
-        _check(name, limits, allowed)
-
-    shape = np.array([SHAPES.index(name) for name in shapes], dtype=np.int64)[rng.integers(len(shapes), size=n)]
+    outlined = [name for name in ranges.shapes if name in shapes_using("outline")]
+    if outlined and (outlines is None or len(outlines) == 0):
+        raise UserError(
+            f"the signal shape {outlined[0]} needs outlines, and there are none: widen what is asked of LIDC"
+        )
+    numbers = np.array([SHAPES.index(name) for name in ranges.shapes], dtype=np.int64)
+    shape = numbers[rng.integers(len(numbers), size=n)]
 
     def only(name: str, drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
         return np.where(np.isin(shape, [SHAPES.index(kind) for kind in shapes_using(name)]), drawn, default)
 
-    if diameter_law == "uniform":
-        diameter = rng.uniform(*diameter_mm, n)
+    if ranges.diameter_law == "uniform":
+        diameter = rng.uniform(*ranges.diameter_mm, n)
     else:
-        diameter = np.clip(np.exp(rng.uniform(np.log(diameter_mm[0]), np.log(diameter_mm[1]), n)), *diameter_mm)
+        low, high = np.log(ranges.diameter_mm)
+        diameter = np.clip(np.exp(rng.uniform(low, high, n)), *ranges.diameter_mm)
     table: dict[str, NDArray[np.generic]] = {
         "shape": shape,
         "diameter_mm": diameter,
-        "contrast_hu": rng.uniform(*contrast_hu, n),
-        "blur_mm": rng.uniform(*blur_mm, n),
-        "aspect": only("aspect", rng.uniform(*aspect, n), 1.0),
-        "angle_rad": np.radians(rng.uniform(*angle_deg, n)),
-        "exponent": only("exponent", rng.uniform(*exponent, n), 0.0),
-        "n_lobes": only("n_lobes", rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
-        "lobe_depth": only("lobe_depth", rng.uniform(*lobe_depth, n), 0.0),
+        "contrast_hu": rng.uniform(*ranges.contrast_hu, n),
+        "blur_mm": rng.uniform(*ranges.blur_mm, n),
+        "aspect": only("aspect", rng.uniform(*ranges.aspect, n), 1.0),
+        "angle_rad": np.radians(rng.uniform(*ranges.angle_deg, n)),
+        "exponent": only("exponent", rng.uniform(*ranges.exponent, n), 0.0),
+        "n_lobes": only("n_lobes", rng.integers(*ranges.n_lobes, n, endpoint=True), 0),
+        "lobe_depth": only("lobe_depth", rng.uniform(*ranges.lobe_depth, n), 0.0),
     }
-    if outlines is not None and "lidc" in shapes:
+    if outlined and outlines is not None:
         table["outline"] = only("outline", rng.choice(outlines, n), -1)
     return Signals.from_columns(table)
-
-
-def _check(name: str, limits: tuple[float, float], allowed: Range) -> None:
-    low, high = limits
-    if low not in allowed or high not in allowed or low > high:
-        raise UserError(f"signal {name} is [{low:g}, {high:g}]: each must be {allowed}, the lowest first")

@@ -22,14 +22,12 @@ def draw_sites(
     reach_mm: float = 0.0,
     offsets_mm: Sequence[tuple[float, float]] = ((0.0, 0.0),),
 ) -> Places:
-    """Draw the offsets of signals from the centre of their region.
+    """Draw the offsets of signals from the centre of their region, x and y in mm, `(n,)` each.
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of signals.
+    rng, n
+        Source of randomness, and number of signals.
     kind
         "list": one of the places of `offsets_mm`, all equally likely; "square": uniform within ± `reach_mm` in x and in
         y; "disc": uniform within `reach_mm` of the centre.
@@ -37,11 +35,6 @@ def draw_sites(
         Half side of the square or radius of the disc, mm.
     offsets_mm
         Places (x, y) from the centre, mm.
-
-    Returns
-    -------
-    x_mm, y_mm
-        Shape `(n,)`.
 
     Raises
     ------
@@ -86,7 +79,7 @@ def draw_sites_in_mask(
     rng
         Source of randomness.
     mask
-        The organ, `(height, width)`; outside the image there is none of it.
+        The organ, `(height, width)`, with pixels of `pixel_mm`; outside the image there is none of it.
     pixel_mm
         Pixel pitch, mm.
     radius_mm
@@ -96,8 +89,7 @@ def draw_sites_in_mask(
 
     Returns
     -------
-    x_mm, y_mm
-        Centres relative to the middle of the mask, mm, shape `(n,)`, at any sub-pixel place.
+    Centres relative to the middle of the mask, x and y in mm, `(n,)` each, at any sub-pixel place.
 
     Raises
     ------

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from taskct.training.losses.slnn import SLNNLoss as SLNNLoss
     from taskct.training.method import Trained as Trained
     from taskct.training.method import append_head as append_head
-    from taskct.training.method import append_loss as append_loss
     from taskct.training.method import finetune as finetune
     from taskct.training.method import pretrain as pretrain
     from taskct.training.plan import Plan as Plan
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from taskct.training.record import Epoch as Epoch
     from taskct.training.record import TrainingDiverged as TrainingDiverged
     from taskct.training.record import TrainingFailed as TrainingFailed
+    from taskct.training.regions import append_loss as append_loss
     from taskct.training.samples import LabelledTrials as LabelledTrials
     from taskct.training.step import HybridLoss as HybridLoss
 else:
@@ -43,9 +43,10 @@ else:
             "losses.several": ["SeveralLosses"],
             "losses.signal_promoter": ["SignalPromoterLoss"],
             "losses.slnn": ["SLNNLoss"],
-            "method": ["Trained", "append_head", "append_loss", "finetune", "pretrain"],
+            "method": ["Trained", "append_head", "finetune", "pretrain"],
             "plan": ["Plan", "Upkeep"],
             "record": ["Epoch", "TrainingDiverged", "TrainingFailed"],
+            "regions": ["append_loss"],
             "samples": ["LabelledTrials"],
             "step": ["HybridLoss"],
         },

@@ -12,35 +12,25 @@ References
 .. [1] Li, Li, Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303; J. Med. Imaging 11, 055501 (2024).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.denoiser import Denoiser
-from taskct.denoisers.sizes import find_multiple
-from taskct.errors import UserError
 from taskct.observers.slnn_head import SLNNHead
-from taskct.seeds import derive_seed
 from taskct.training.layers import copied
 from taskct.training.loop import train
 from taskct.training.losses.base import Loss
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import FINETUNING, PRETRAINING, HeadTraining, Plan, Upkeep
-from taskct.training.record import Epoch, TrainingFailed
-from taskct.training.regions import mean_squared_error, regions_of, settled
+from taskct.training.record import Epoch
+from taskct.training.regions import append_loss, as_denoiser, mean_squared_error, regions_of, settled
 from taskct.training.samples import LabelledTrials, labelled
 from taskct.training.step import HybridLoss
-from taskct.trials.trials import Trials, select
-
-L = TypeVar("L", bound=Loss)
-
-START_TRIALS = 2000
-"""Trials that an observer is started on, before joint training."""
+from taskct.trials.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -69,14 +59,11 @@ def pretrain(
     Parameters
     ----------
     network
-        A `Denoiser`; or a network that maps `(n, 1, height, width)` to the same, which becomes one, with the mean and
-        the standard deviation of the noisy images as its scaling.
+        A `Denoiser`, or a network that maps `(n, 1, height, width)` to the same, which becomes one, see `as_denoiser`.
     trials, validation
         To learn from, and to look at after every epoch.
-    plan
-        How long, how fast and in what precision.
-    upkeep
-        Progress, state on the disk and log.
+    plan, upkeep
+        How long, how fast and in what precision; progress, state on the disk and log.
 
     Raises
     ------
@@ -85,12 +72,7 @@ def pretrain(
     UserError
         If the network does not take these images, or `plan` does not fit them.
     """
-    if isinstance(network, Denoiser):
-        denoiser = network
-    else:
-        offset_hu, scale_hu = float(np.mean(trials.noisy)), float(np.std(trials.noisy))
-        multiple = find_multiple(network) or 1
-        denoiser = Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=multiple)
+    denoiser = as_denoiser(network, trials)
     plan = settled(plan, denoiser, trials)
     # Divided by the variance of the images, the loss is near 1 for any window of HU.
     hybrid = HybridLoss(mse_pretrained=float(denoiser.scale_hu) ** 2)
@@ -124,15 +106,16 @@ def append_head(
     training
         Whether it starts fitted and learns on, starts from 0, or is kept as fitted, see `SLNNLoss`.
     plan
-        Its device and precision are those in which the denoiser runs.
+        Its seed, and the device and precision in which the denoiser runs.
     """
 
     def build(regions: NDArray[np.float32]) -> SLNNLoss:
+        shape, offset_hu, scale_hu = regions.shape[1:], float(regions.mean()), float(regions.std())
         head = SLNNHead(
-            regions.shape[1:],
+            shape,
             kind=kind,
-            offset_hu=float(regions.mean()),
-            scale_hu=float(regions.std()),
+            offset_hu=offset_hu,
+            scale_hu=scale_hu,
             pixel_mm=pixel_mm,
             channel_matrix=channel_matrix,
             internal_noise_hu=internal_noise_hu,
@@ -140,41 +123,6 @@ def append_head(
         return SLNNLoss(head, training=training)
 
     return append_loss(denoiser, trials, build, plan)
-
-
-def append_loss(
-    denoiser: Denoiser,
-    trials: Trials | LabelledTrials,
-    build: Callable[[NDArray[np.float32]], L],
-    plan: Plan = FINETUNING,
-) -> L:
-    """Append any loss to a denoiser, started on the regions that it makes.
-
-    Parameters
-    ----------
-    denoiser, plan
-        As for `append_head`.
-    trials
-        The first `START_TRIALS` of them start the loss; with their signals or head groups if it needs them.
-    build
-        Makes the loss for such regions, HU, shape `(n, height, width)`.
-
-    Raises
-    ------
-    TrainingFailed
-        If the denoiser has collapsed, or the loss cannot be started on its regions.
-    """
-    known = labelled(trials)
-    some = select(known.trials, slice(0, START_TRIALS))
-    regions = regions_of(denoiser, some, settled(plan, denoiser, some))
-    loss = build(regions)
-    _, batch = known.take(slice(0, START_TRIALS))
-    try:
-        start = batch.region(some.margin)
-        loss.start(torch.from_numpy(regions), start, seed=derive_seed(plan.seed, "task"))
-    except UserError as error:
-        raise TrainingFailed(f"the task cannot be started: {error}") from error
-    return loss
 
 
 def finetune(
@@ -201,12 +149,10 @@ def finetune(
         To learn from, and to look at after every epoch; with their signals or head groups if the loss needs them.
     task_weight
         λ in [0, 1); 0 is the control.
-    plan
-        How long, how fast and in what precision.
+    plan, upkeep
+        As for `pretrain`.
     mse_pretrained
         MSE_pre, HU²; None measures it on the validation trials, or on `trials` if there are none.
-    upkeep
-        Progress, state on the disk and log.
     copy
         Whether denoiser and loss stay as they are and copies of them are trained.
 
@@ -220,8 +166,8 @@ def finetune(
     known, judged = labelled(trials), labelled(validation)
     plan = settled(plan, denoiser, known.trials)
     if mse_pretrained is None:
-        measured = (judged or known).trials
-        mse_pretrained = mean_squared_error(regions_of(denoiser, measured, plan), measured.reference_regions)
+        some = (judged or known).trials
+        mse_pretrained = mean_squared_error(regions_of(denoiser, some, plan), some.reference_regions)
     if copy:
         denoiser, loss = copied(denoiser), copied(loss)
     hybrid = HybridLoss(mse_pretrained, loss, task_weight)

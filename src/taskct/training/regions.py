@@ -1,17 +1,39 @@
-"""What a denoiser makes of the regions of trials, and how far that is from their references."""
+"""A denoiser on trials: its scaling, its precision, the regions that it makes, and a loss that starts from those."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype, rounds_image
-from taskct.training.plan import Plan
+from taskct.denoisers.sizes import find_multiple
+from taskct.errors import UserError
+from taskct.seeds import derive_seed
+from taskct.training.losses.base import Loss
+from taskct.training.plan import FINETUNING, Plan
 from taskct.training.record import TrainingFailed
-from taskct.trials.trials import Trials
+from taskct.training.samples import LabelledTrials, labelled
+from taskct.trials.trials import Trials, select
+
+L = TypeVar("L", bound=Loss)
+
+START_TRIALS = 2000
+"""Trials that an observer is started on, before joint training."""
 
 MIN_SPREAD_HU = 1e-3
 """A denoiser whose images differ from trial to trial by less than this has collapsed."""
+
+
+def as_denoiser(network: nn.Module, trials: Trials) -> Denoiser:
+    """A network with the mean and the standard deviation of the noisy images as its scaling; a `Denoiser` as it is."""
+    if isinstance(network, Denoiser):
+        return network
+    offset_hu, scale_hu = float(trials.noisy.mean()), float(trials.noisy.std())
+    return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=find_multiple(network) or 1)
 
 
 def settled(plan: Plan, denoiser: Denoiser, trials: Trials) -> Plan:
@@ -45,3 +67,37 @@ def regions_of(denoiser: Denoiser, trials: Trials, plan: Plan) -> NDArray[np.flo
 def mean_squared_error(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
     """Mean squared error over all trials, HU²."""
     return float(np.mean((denoised.astype(np.float64) - reference) ** 2))
+
+
+def append_loss(
+    denoiser: Denoiser,
+    trials: Trials | LabelledTrials,
+    build: Callable[[NDArray[np.float32]], L],
+    plan: Plan = FINETUNING,
+) -> L:
+    """Append any loss to a denoiser, started on the regions that it makes.
+
+    Parameters
+    ----------
+    denoiser, plan
+        As for `append_head`.
+    trials
+        The first `START_TRIALS` of them start the loss; with their signals or head groups if it needs them.
+    build
+        Makes the loss for such regions, HU, shape `(n, height, width)`.
+
+    Raises
+    ------
+    TrainingFailed
+        If the denoiser has collapsed, or the loss cannot be started on its regions.
+    """
+    known, first = labelled(trials), slice(0, START_TRIALS)
+    some = select(known.trials, first)
+    regions = regions_of(denoiser, some, settled(plan, denoiser, some))
+    loss = build(regions)
+    _, batch = known.take(first)
+    try:
+        loss.start(torch.from_numpy(regions), batch.region(some.margin), seed=derive_seed(plan.seed, "task"))
+    except UserError as error:
+        raise TrainingFailed(f"the task cannot be started: {error}") from error
+    return loss

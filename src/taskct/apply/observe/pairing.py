@@ -42,8 +42,9 @@ def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "au
     if pair_by == "name":
         return np.arange(len(mine)), "the order of the files' names, as --pair-by name has it"
     stacks = all(len({origin.name for origin in origins}) == 1 < len(origins) for origins in (mine, theirs))
-    last: tuple[str, _Key] = ("numbers in the file", _numbered) if stacks else ("names of files", _named)
-    for how, key in (*_SCAN_KEYS, last):
+    by_number: tuple[str, _Key] = ("numbers in the file", lambda origin: origin.number)
+    by_name: tuple[str, _Key] = ("names of files", lambda origin: (origin.name, origin.number))
+    for how, key in (*_SCAN_KEYS, by_number if stacks else by_name):
         here, there = [key(origin) for origin in mine], [key(origin) for origin in theirs]
         if None in here or len(set(here)) < len(here) or set(here) != set(there):
             continue
@@ -54,14 +55,6 @@ def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "au
         "no header pairs them (the same instance; or acquisition, or series, and slice). Give both the same names, or "
         "a --truth table with a column versus, or --pair-by name to take both in the order of their names"
     )
-
-
-def _named(origin: Origin) -> Hashable:
-    return origin.name, origin.number
-
-
-def _numbered(origin: Origin) -> Hashable:
-    return origin.number
 
 
 def _of_scan(read: Callable[[Scan], Sequence[Hashable]]) -> _Key:

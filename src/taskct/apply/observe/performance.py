@@ -119,7 +119,7 @@ def compare(
         return difference, (), ["no verdict on the margin: an AUC is 0 or 1, or the two sets rank the trials alike"]
     alpha = (1.0 - plan.confidence) / 2.0
     tests = (
-        test_of(difference.delta_auc, std_error, margin=plan.margin, alpha=alpha, df=df, limit=1.0)
+        test_of(difference.delta_auc, std_error, noninferiority_margin=plan.margin, alpha=alpha, df=df, limit=1.0)
         for test_of in (noninferiority, equivalence)
     )
     return difference, tuple(tests), []

@@ -1,9 +1,9 @@
 """Multi-reader multi-case (MRMC) analysis of the area under the ROC curve."""
 
 from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.areas import MRMCAnalysis
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.results import MRMCAnalysis
 from taskct.metrics.mrmc.roe_metz import RoeMetz
 from taskct.metrics.mrmc.sizing import Components, Design, StudyPower, size_study, study_power
 

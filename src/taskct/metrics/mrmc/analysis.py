@@ -7,17 +7,16 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from taskct.errors import UserError
-from taskct.metrics.intervals import check_confidence
+from taskct.metrics.intervals import check_confidence, logit_bounds, perfect_bounds
+from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis
 from taskct.metrics.mrmc.basis import Basis, basis_of, even
 from taskct.metrics.mrmc.moments import MomentSums, by_class, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
 from taskct.metrics.mrmc.one_shot import contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
-from taskct.metrics.mrmc.results import DifferenceAUC, ModalityAUC, MRMCAnalysis
 from taskct.metrics.mrmc.usable import analysable, only_rated
 from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
 
@@ -147,22 +146,10 @@ def _pairs(ratings: Ratings, kept: Ratings, pairs: Sequence[tuple[str, str]] | N
         if a == b or not {a, b} <= set(ratings.modalities):
             raise ValueError(f"({a!r}, {b!r}) are no two modalities of {ratings.modalities}")
     names = [f"{a}-{b}" for a, b in wanted]
-    if len(set(names)) < len(names):
-        raise UserError(f"two differences of modalities would both be called {_repeated(names)!r}: rename a modality")
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two differences of modalities would both be called {repeated[0]!r}: rename a modality")
     at = {name: index for index, name in enumerate(kept.modalities)}
     return [(at[a], at[b]) for a, b in wanted if a in at and b in at]
-
-
-def _logit_bounds(area: float, half_width: float) -> tuple[float, float]:
-    """Bounds of an AUC in (0, 1), symmetric in its logit."""
-    centre, half = float(logit(area)), half_width / (area * (1.0 - area))
-    return float(expit(centre - half)), float(expit(centre + half))
-
-
-def _perfect_bounds(area: float, n_independent: int, confidence: float) -> tuple[float, float]:
-    """Bounds of an AUC of 0 or 1 from how many successes share neither reader nor case."""
-    margin = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / n_independent)
-    return (1.0 - margin, 1.0) if area == 1.0 else (0.0, margin)
 
 
 def _many_readers(
@@ -180,10 +167,10 @@ def _many_readers(
         half_width = basis.half_width(confidence)
         low, high = part.estimate - half_width, part.estimate + half_width
         if part.estimate not in (0.0, 1.0):
-            ci_low, ci_high = _logit_bounds(part.estimate, half_width)
+            ci_low, ci_high = logit_bounds(part.estimate, half_width)
         elif crossed:
             basis = replace(basis, kind="exact")
-            ci_low, ci_high = _perfect_bounds(part.estimate, min(ratings.scores.shape[1], *n_cases), confidence)
+            ci_low, ci_high = perfect_bounds(part.estimate, min(ratings.scores.shape[1], *n_cases), confidence)
         else:
             basis = replace(basis, kind="none")
             ci_low = ci_high = math.nan
@@ -273,18 +260,8 @@ def _single_reader(
         )
     covariance = delong_covariance(present, absent)
     modalities, differences = {}, {}
-    nothing = dict.fromkeys(
-        (
-            "variance",
-            "variance_centred",
-            "variance_mle",
-            "variance_mle_centred",
-            "df_whole",
-            "df_hillis",
-            "components",
-            "contributions",
-        )
-    )
+    variances = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
+    nothing = dict.fromkeys((*variances, "df_whole", "df_hillis", "components", "contributions"))
     for index, name in enumerate(ratings.modalities):
         interval = delong_interval(present[index], absent[index], confidence=confidence)
         basis = Basis(float(covariance[index, index]), math.inf, "delong")
@@ -335,7 +312,3 @@ def _missing_note(ratings: Ratings) -> str:
         if n_readers:
             text += f"; {n_readers} of {len(ratings.readers)} {ratings.reader_kind}s rated nothing in modality {name!r}"
     return text
-
-
-def _repeated(names: list[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)

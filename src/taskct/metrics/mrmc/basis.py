@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
+from taskct.metrics.intervals import two_sided_p
+from taskct.metrics.mrmc.areas import IntervalFrom
 from taskct.metrics.mrmc.one_shot import Contrast
-from taskct.metrics.mrmc.results import IntervalFrom
 
 NOTHING = 1e-14
 """A variance below it is rounding; that of 10^6 cases is not."""
@@ -68,14 +69,8 @@ class Basis:
         return float(t.isf((1.0 - confidence) / 2.0, whole_df(self.df))) * math.sqrt(self.variance)
 
     def p_value(self, difference: float, *, fractional: bool = False) -> float:
-        """Two-sided, of no difference; NaN without an interval. `fractional` takes the degrees of freedom as they are.
-
-        With a variance of 0 it is 1 without a difference, 0 with one.
-        """
-        if self.variance == 0.0:
-            return float(difference == 0.0)
-        df = self.df if fractional else whole_df(self.df)
-        return 2.0 * float(t.sf(abs(difference) / math.sqrt(self.variance), df))
+        """Two-sided, of no difference; NaN without an interval. `fractional` takes the degrees of freedom as is."""
+        return two_sided_p(difference, math.sqrt(self.variance), self.df if fractional else whole_df(self.df))
 
 
 def even(part: Contrast) -> bool:

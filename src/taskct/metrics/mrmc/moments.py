@@ -57,11 +57,6 @@ class MomentSums:
 def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of signal-present and of signal-absent cases.
 
-    Parameters
-    ----------
-    ratings
-        Scores of all cases.
-
     Returns
     -------
     Shapes `(n_modalities, n_readers, n_present)` and `(n_modalities, n_readers, n_absent)`.
@@ -71,11 +66,6 @@ def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def centred(sums: MomentSums) -> NDArray[np.float64]:
     """Sums of products of successes less the AUC of their modality.
-
-    Parameters
-    ----------
-    sums
-        From `moment_sums`.
 
     Returns
     -------
@@ -94,10 +84,6 @@ def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     sums
         Sums in which it is free, shape `(..., 8)`, or `(..., 4)` for one reader.
 
-    Returns
-    -------
-    The same shape.
-
     Examples
     --------
     One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of them, 12 of which share no case.
@@ -112,11 +98,6 @@ def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def moment_sums(ratings: Ratings) -> MomentSums:
     """Sum products of successes over all readers and cases that were rated.
-
-    Parameters
-    ----------
-    ratings
-        Scores, with NaN for what was not rated.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from scipy.stats import f as f_distribution
 
 from taskct.errors import UserError
 from taskct.metrics.clustered import Clusters
-from taskct.metrics.intervals import check_confidence
+from taskct.metrics.intervals import check_confidence, two_sided_p
 from taskct.metrics.mrmc.moments import MomentSums, distinct, moment_sums
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.usable import only_rated
@@ -217,7 +217,7 @@ def obuchowski_rockette(
 
 
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
-    """Hillis' degrees of freedom.
+    """Hillis' degrees of freedom; infinite where the readers do not scatter.
 
     Parameters
     ----------
@@ -229,10 +229,6 @@ def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: in
         Readers, at least 2.
     n_modalities
         Modalities compared; 2 for a single modality too.
-
-    Returns
-    -------
-    Degrees of freedom; infinite where the readers do not scatter.
 
     References
     ----------
@@ -249,17 +245,9 @@ def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: in
 
 
 def u_statistic_covariances(sums: MomentSums) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unbiased covariances of the errors of two readers' AUCs in a fully crossed study.
+    """Unbiased covariances of the errors of two readers' AUCs in a fully crossed study of 2 readers or more.
 
-    Parameters
-    ----------
-    sums
-        From `moment_sums`; 2 readers or more.
-
-    Returns
-    -------
-    Means over readers for one reader with themselves, and over pairs of different ones; shapes
-    `(n_modalities, n_modalities)`.
+    Means over readers for one reader with themselves, and over pairs of different ones, `(n_modalities, n_modalities)`.
     """
     unbiased = distinct(sums.products) / distinct(sums.counts)
     same = sums.products[..., 3] / sums.counts[..., 3]
@@ -400,7 +388,6 @@ def _interval(estimate: float, null: float, variance: float, df: float, confiden
     """Interval, symmetric but for what no area and no difference can be, and p value of the null."""
     std_error = math.sqrt(max(variance, 0.0))
     half_width = float(t.isf((1.0 - confidence) / 2.0, df)) * std_error
-    p_value = 2.0 * float(t.sf(abs(estimate - null) / std_error, df)) if std_error > 0.0 else float(estimate == null)
     # An area lies in [0, 1] about its null of 0.5, a difference in [−1, 1] about 0.
     low, high = within_possible(estimate - null - half_width, estimate - null + half_width, limit=1.0 - null)
-    return ORInterval(estimate, std_error, df, null + low, null + high, p_value)
+    return ORInterval(estimate, std_error, df, null + low, null + high, two_sided_p(estimate - null, std_error, df))

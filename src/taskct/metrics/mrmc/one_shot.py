@@ -48,11 +48,6 @@ class OneShot:
 def one_shot(sums: MomentSums) -> OneShot:
     """Covariance of the reader-averaged AUCs of all modalities.
 
-    Parameters
-    ----------
-    sums
-        From `moment_sums`.
-
     Returns
     -------
     Covariances, moments and components.

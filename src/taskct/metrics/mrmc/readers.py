@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from taskct.metrics.mrmc.areas import ReaderAUC
 from taskct.metrics.mrmc.moments import MomentSums, by_class, distinct
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.results import ReaderAUC
 from taskct.metrics.roc import delong_covariance, delong_interval
 
 

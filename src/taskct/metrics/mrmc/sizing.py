@@ -100,18 +100,7 @@ class StudyPower:
 
 
 def design_variance(components: Components, design: Design) -> float:
-    """Variance of the reader-averaged AUC, or of the difference of AUCs, in a study.
-
-    Parameters
-    ----------
-    components
-        Of the AUC or of the difference.
-    design
-        Readers and cases.
-
-    Returns
-    -------
-    Variance; no unit.
+    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study.
 
     Examples
     --------
@@ -134,10 +123,8 @@ def design_df(components: Components, design: Design, *, method: DfMethod = "bdg
 
     Parameters
     ----------
-    components
-        Of the AUC or of the difference.
-    design
-        Readers and cases.
+    components, design
+        Of the AUC or of the difference; readers and cases.
     method
         `bdg` or `hillis`.
 
@@ -180,7 +167,7 @@ def study_power(
     delta: float,
     *,
     aim: Aim = "difference",
-    margin: float = 0.0,
+    noninferiority_margin: float = 0.0,
     alpha: float = 0.05,
     method: DfMethod = "bdg",
 ) -> StudyPower:
@@ -197,9 +184,9 @@ def study_power(
         True difference of AUCs, first minus second, in (−1, 1).
     aim
         `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse than the
-        second by `margin` or more. `equivalence`: that they differ by less than `margin` either way (two
+        second by the margin or more. `equivalence`: that they differ by less than the margin either way (two
         one-sided tests).
-    margin
+    noninferiority_margin
         > 0 for the last two aims; 0 for a difference.
     alpha
         Two-sided size of a test of a difference, in (0, 0.5); one-sided size of the others (an interval of
@@ -228,10 +215,15 @@ def study_power(
     >>> 0.5 < study_power(parts, Design(6, 100, 100), 0.05).power < 0.6
     True
     """
-    _check_test(delta=delta, aim=aim, margin=margin, alpha=alpha)
+    _check_test(delta=delta, aim=aim, noninferiority_margin=noninferiority_margin, alpha=alpha)
     components = _without_negative(components)
     std_error, df = math.sqrt(design_variance(components, design)), design_df(components, design, method=method)
-    return StudyPower(design, std_error, df, _power(delta, std_error, df, aim=aim, margin=margin, alpha=alpha))
+    return StudyPower(
+        design,
+        std_error,
+        df,
+        _power(delta, std_error, df, aim=aim, noninferiority_margin=noninferiority_margin, alpha=alpha),
+    )
 
 
 def size_study(
@@ -243,7 +235,7 @@ def size_study(
     absent_per_present: float = 1.0,
     n_groups: int = 1,
     aim: Aim = "difference",
-    margin: float = 0.0,
+    noninferiority_margin: float = 0.0,
     alpha: float = 0.05,
     method: DfMethod = "bdg",
 ) -> tuple[StudyPower, ...]:
@@ -251,7 +243,7 @@ def size_study(
 
     Parameters
     ----------
-    components, delta, aim, margin, alpha, method
+    components, delta, aim, noninferiority_margin, alpha, method
         As for `study_power`.
     n_readers
         Numbers of readers to try, each at least 2 and a multiple of `n_groups`.
@@ -288,7 +280,9 @@ def size_study(
     def at(readers: int, cases_per_group: int) -> StudyPower:
         absent = max(math.ceil(absent_per_present * cases_per_group - 1e-9), 1)
         design = Design(readers, n_groups * cases_per_group, n_groups * absent, n_groups)
-        return study_power(components, design, delta, aim=aim, margin=margin, alpha=alpha, method=method)
+        return study_power(
+            components, design, delta, aim=aim, noninferiority_margin=noninferiority_margin, alpha=alpha, method=method
+        )
 
     most, fewest = _MOST_CASES // max(n_groups, 1), max(math.ceil(2 / min(absent_per_present, 1.0)), 2)
     sizes, best = [], 0.0
@@ -367,29 +361,35 @@ def _without_negative(components: Components) -> Components:
     return Components(*values)
 
 
-def _power(delta: float, std_error: float, df: float, *, aim: Aim, margin: float, alpha: float) -> float:
+def _power(delta: float, std_error: float, df: float, *, aim: Aim, noninferiority_margin: float, alpha: float) -> float:
     """Power of a t test of a difference of AUCs with the given standard error and degrees of freedom."""
     df = min(df, 1e6)  # a normal test, as near as numbers go
     if aim == "difference":
         return float(np.sum(nct.sf(t.isf(alpha / 2.0, df), df, np.array([1.0, -1.0]) * delta / std_error)))
     critical = float(t.isf(alpha, df))
     if aim == "non-inferiority":
-        return float(nct.sf(critical, df, (delta + margin) / std_error))
-    return _equivalence_power(critical, df, (delta + margin) / std_error, (margin - delta) / std_error)
+        return float(nct.sf(critical, df, (delta + noninferiority_margin) / std_error))
+    return _equivalence_power(
+        critical, df, (delta + noninferiority_margin) / std_error, (noninferiority_margin - delta) / std_error
+    )
 
 
-def _check_test(*, delta: float, aim: Aim, margin: float, alpha: float) -> None:
+def _check_test(*, delta: float, aim: Aim, noninferiority_margin: float, alpha: float) -> None:
     """Refuse a test that is not one."""
     if not -1.0 < delta < 1.0:
         raise UserError(f"the difference of AUCs is {delta}; it must lie between -1 and 1")
     if not 0.0 < alpha < 0.5:
         raise UserError(f"alpha is {alpha}; it must lie between 0 and 0.5")
-    if aim == "difference" and margin != 0.0:
+    if aim == "difference" and noninferiority_margin != 0.0:
         raise UserError("a test of a difference has no margin")
-    if aim != "difference" and not 0.0 < margin < 1.0:
-        raise UserError(f"the margin is {margin}; for {aim} it must lie between 0 and 1")
-    if (aim == "non-inferiority" and delta <= -margin) or (aim == "equivalence" and abs(delta) >= margin):
-        raise UserError(f"a true difference of {delta} lies outside the margin {margin}: no study can show {aim}")
+    if aim != "difference" and not 0.0 < noninferiority_margin < 1.0:
+        raise UserError(f"the margin is {noninferiority_margin}; for {aim} it must lie between 0 and 1")
+    if (aim == "non-inferiority" and delta <= -noninferiority_margin) or (
+        aim == "equivalence" and abs(delta) >= noninferiority_margin
+    ):
+        raise UserError(
+            f"a true difference of {delta} lies outside the margin {noninferiority_margin}: no study can show {aim}"
+        )
 
 
 def _equivalence_power(critical: float, df: float, above: float, below: float) -> float:

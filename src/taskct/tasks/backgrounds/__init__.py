@@ -9,7 +9,14 @@ from taskct.tasks.backgrounds.drawn import AIR_HU, Background, Drawn, Ellipses, 
 from taskct.tasks.backgrounds.fields import ClusteredLumpy, Lumpy, PowerLaw, Texture, Textured, Uniform
 from taskct.tasks.backgrounds.labels import LabelMap, Tissue
 from taskct.tasks.backgrounds.slices import Placement, Slices, SourceGrid
-from taskct.tasks.backgrounds.textures import clustered_lumpy, clustered_lumpy_moments, lumpy, positive_lumps, power_law
+from taskct.tasks.backgrounds.textures import (
+    Blobs,
+    clustered_lumpy,
+    clustered_lumpy_moments,
+    lumpy,
+    positive_lumps,
+    power_law,
+)
 from taskct.tasks.backgrounds.thorax import Thorax
 from taskct.tasks.backgrounds.torso import Torso
 
@@ -17,6 +24,7 @@ __all__ = [
     "AIR_HU",
     "Abdomen",
     "Background",
+    "Blobs",
     "ClusteredLumpy",
     "Drawn",
     "Ellipses",

@@ -67,18 +67,10 @@ def peer(part: Part, name: str, **changes: float | str | bool) -> Part:
 
 
 def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple[float, float]) -> list[Part]:
-    """Ribs along a body's wall, and their mirror images.
+    """Ribs along a body's wall, which is concentric with it, and their mirror images.
 
-    Parameters
-    ----------
-    degrees
-        Where the ribs of the right side lie on the wall's ellipse, from −x (0) towards the back (90).
-    wall
-        The part in which they lie, concentric with the body.
-    depth
-        Of their centres below the wall's rim, mm.
-    half
-        Semi-axes of a rib along and across the wall, mm.
+    `degrees` say where the ribs of the right side lie on the wall's ellipse, from −x (0) towards the back (90); `depth`
+    is that of their centres below the wall's rim, `half` a rib's semi-axes along and across the wall, all in mm.
     """
     parts = []
     for k, angle in enumerate(np.radians(degrees)):
@@ -235,23 +227,8 @@ class Layout:
 def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layout:
     """Place the parts of `n` bodies, each within its parent and clear of the parts placed before it there.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    n
-        Number of bodies.
-    parts
-        Parents before children.
-
-    Returns
-    -------
-    The layout. A part that does not fit is drawn again, 3 % smaller each time.
-
-    Raises
-    ------
-    ValueError
-        If one still does not fit after 60 tries: the anatomy has no room for it.
+    A part that does not fit is drawn again, 3 % smaller each time. A ValueError says that one still does not fit after
+    60 tries: the anatomy has no room for it.
     """
     number = {part.name: i for i, part in enumerate(parts)}
     columns = np.zeros((5, n, len(parts)))  # x, y, a, b, turn

@@ -132,6 +132,8 @@ class Uniform:
     (0.0, -1000.0)
     """
 
+    texture: Texture | None = None
+
     def __init__(
         self,
         *,
@@ -153,11 +155,10 @@ class Uniform:
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number, each a case of its own; a lesion may lie anywhere within it."""
-        return self._draw(index, None)
-
-    def _draw(self, index: NDArray[np.int64], texture: NDArray[np.float32] | None) -> Drawn:
-        """Draw bodies with a texture in each, HU, `(n, n_pixels, n_pixels)`, or with none."""
         n, case = len(index), self.first_case + index
+        texture = None
+        if self.texture is not None:
+            texture = self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
         level = self.mean_hu if self.body_mm is None else AIR_HU
         image = np.full((n, self.n_pixels, self.n_pixels), level, dtype=np.float32)
         if self.body_mm is None:
@@ -197,10 +198,6 @@ class Textured(Uniform):
     ) -> None:
         super().__init__(n_pixels=n_pixels, pixel_mm=pixel_mm, mean_hu=mean_hu, body_mm=body_mm, first_case=first_case)
         self.texture = texture
-
-    def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
-        """Draw a textured body for every number, each a case of its own; a lesion may lie anywhere within it."""
-        return self._draw(index, self.texture.draw(rng, len(index), n_pixels=self.n_pixels, pixel_mm=self.pixel_mm))
 
 
 class Body(TypedDict):

@@ -37,12 +37,8 @@ class LabelMap:
         What every label stands for. Label 0 is air if left out.
     organ
         The label, or labels, that a lesion may lie in; None: anywhere.
-    case
-        Case number of every slice, `(n_slices,)`.
-    n_pixels, object_pixel_mm
-        The object grid that the slices are interpolated onto.
-    shift_mm
-        Largest shift in x and in y, mm.
+    case, n_pixels, object_pixel_mm, shift_mm
+        As for `Slices`.
     texture
         Its shape; every tissue scales it to `texture_hu`, so its own standard deviation is 1 HU.
 

@@ -59,24 +59,12 @@ class SourceGrid:
         below_air: bool = False,
         outside_hu: float = AIR_HU,
     ) -> NDArray[np.float32]:
-        """Interpolate a slice onto the object grid.
+        """Interpolate a slice, HU, `(height, width)`, onto the object grid, `(n_pixels, n_pixels)`.
 
-        Parameters
-        ----------
-        image_hu
-            HU, `(height, width)`; its middle lies at the isocentre before the shift.
-        placement
-            How the slice is mirrored and shifted.
-        below_air
-            Whether to keep what reads less than air, as noise does; padding (less than −1500 HU) becomes air all the
-            same. Otherwise it counts as air, since no attenuation is negative.
-        outside_hu
-            What lies outside the slice, HU.
-
-        Returns
-        -------
-        HU, `(n_pixels, n_pixels)`, by bilinear interpolation; smoothed before where the grid is coarser than the
-        slice, so that neither noise nor detail folds back.
+        Its middle lies at the isocentre before the shift. The interpolation is bilinear, after smoothing where the grid
+        is coarser than the slice, so that neither noise nor detail folds back. What reads less than air counts as air,
+        since no attenuation is negative; `below_air` keeps it, as noise does, but for padding (less than −1500 HU).
+        Outside the slice lies `outside_hu`.
         """
         lowest = PADDING_BELOW_HU if below_air else AIR_HU
         slice_hu = np.where(image_hu < lowest, np.float32(AIR_HU), image_hu).astype(np.float32)

@@ -1,5 +1,6 @@
 """Textures: random fields in HU, as pure functions."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -32,12 +33,8 @@ def lumpy(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     field_mm
         Side of the central square in which lumps are centred, mm.
     mean_lumps
@@ -46,10 +43,6 @@ def lumpy(
         Lowest and highest standard deviation of a lump, mm, drawn log-uniformly.
     lump_hu
         Standard deviation of the lumps' peak, HU.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU.
 
     References
     ----------
@@ -104,12 +97,8 @@ def positive_lumps(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     lumps_per_mm2
         Mean density of the lumps, mm⁻².
     lump_sigma_mm
@@ -118,10 +107,6 @@ def positive_lumps(
         Peak of a lump, HU.
     level_hu
         What lies under the lumps, HU; the negative of the lumps' mean makes the field one of zero mean.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU.
 
     References
     ----------
@@ -136,50 +121,46 @@ def positive_lumps(
     return np.float32(level_hu) + _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
 
 
+@dataclass(frozen=True)
+class Blobs:
+    """Clusters of elongated blobs, in units: a unit is one pixel of the publication, whose values are the defaults.
+
+    A blob is `peak_hu` · exp(−α rᵝ / L(φ)) with L the radius of an ellipse in that direction; the blobs of a cluster
+    are scattered about its centre as a Gaussian and share one random direction.
+    """
+
+    peak_hu: float = 1.0
+    """Peak of a blob, HU."""
+    mean_clusters: float = 150.0
+    """Mean number of clusters K on an area of 128² units."""
+    mean_blobs: float = 20.0
+    """Mean number of blobs N in a cluster."""
+    length_x: float = 5.0
+    length_y: float = 2.0
+    """Semi-axes of the ellipse L, unitsᵝ."""
+    alpha: float = 2.1
+    beta: float = 0.5
+    """Slope α and exponent β of a blob."""
+    cluster_sigma: float = 12.0
+    """Standard deviation of a blob's place in its cluster, in x and in y, units."""
+
+
+PUBLISHED = Blobs()
+
+
 def clustered_lumpy(
-    rng: np.random.Generator,
-    n: int,
-    *,
-    n_pixels: int,
-    pixel_mm: float,
-    unit_mm: float,
-    blob_hu: float = 1.0,
-    mean_clusters: float = 150.0,
-    mean_blobs: float = 20.0,
-    length_x: float = 5.0,
-    length_y: float = 2.0,
-    alpha: float = 2.1,
-    beta: float = 0.5,
-    cluster_sigma: float = 12.0,
+    rng: np.random.Generator, n: int, *, n_pixels: int, pixel_mm: float, unit_mm: float, blobs: Blobs = PUBLISHED
 ) -> NDArray[np.float32]:
     """Draw clustered lumpy backgrounds: a Poisson number of clusters of a Poisson number of elongated blobs.
 
-    A blob is `blob_hu` · exp(−α rᵝ / L(φ)) with L the radius of an ellipse in that direction; the blobs of a cluster
-    are scattered about its centre as a Gaussian and share one random direction. The defaults are those of [1], whose
-    lengths are in pixels of images 128 pixels wide.
-
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     unit_mm
-        One pixel of the publication, mm: the scale of the texture.
-    blob_hu
-        Peak of a blob, HU.
-    mean_clusters
-        Mean number of clusters K on an area of 128² units.
-    mean_blobs
-        Mean number of blobs N in a cluster.
-    length_x, length_y
-        Semi-axes of the ellipse L, unitsᵝ.
-    alpha, beta
-        Slope α and exponent β of a blob.
-    cluster_sigma
-        Standard deviation of a blob's place in its cluster, in x and in y, units.
+        A unit of `blobs`, mm: the scale of the texture.
+    blobs
+        Those of [1] by default, whose lengths are in pixels of images 128 pixels wide.
 
     Returns
     -------
@@ -195,14 +176,14 @@ def clustered_lumpy(
     ----------
     .. [1] Bochud, Abbey and Eckstein, Opt. Express 4, 33 (1999).
     """
-    spectra = _blob_spectra(n_pixels, pixel_mm / unit_mm, length_x, length_y, alpha, beta)
+    spectra = _blob_spectra(n_pixels, pixel_mm / unit_mm, blobs)
     side = spectra.shape[1]
-    clusters_per_field = mean_clusters * (side * pixel_mm / unit_mm / _PUBLISHED_SIDE) ** 2
-    spread = cluster_sigma * unit_mm / pixel_mm
+    clusters_per_field = blobs.mean_clusters * (side * pixel_mm / unit_mm / _PUBLISHED_SIDE) ** 2
+    spread = blobs.cluster_sigma * unit_mm / pixel_mm
     out = np.empty((n, n_pixels, n_pixels), dtype=np.float32)
     for field in out:
         n_clusters = rng.poisson(clusters_per_field)
-        per_cluster = rng.poisson(mean_blobs, n_clusters)
+        per_cluster = rng.poisson(blobs.mean_blobs, n_clusters)
         centre = np.repeat(rng.uniform(0.0, side, (2, n_clusters)), per_cluster, axis=1)
         turn = np.repeat(rng.integers(_N_TURNS, size=n_clusters), per_cluster)
         y, x = np.floor(centre + spread * rng.standard_normal(centre.shape)).astype(np.int64) % side
@@ -210,52 +191,39 @@ def clustered_lumpy(
         impulses = torch.from_numpy(places.reshape(_N_TURNS, side, side).astype(np.float32))
         spectrum = (torch.fft.rfft2(impulses) * spectra).sum(dim=0)
         whole = torch.fft.irfft2(spectrum, s=(side, side))
-        field[:] = blob_hu * whole[:n_pixels, :n_pixels].numpy()
+        field[:] = blobs.peak_hu * whole[:n_pixels, :n_pixels].numpy()
     return out
 
 
 def clustered_lumpy_moments(
-    *,
-    n_pixels: int,
-    pixel_mm: float,
-    unit_mm: float,
-    blob_hu: float = 1.0,
-    mean_clusters: float = 150.0,
-    mean_blobs: float = 20.0,
-    length_x: float = 5.0,
-    length_y: float = 2.0,
-    alpha: float = 2.1,
-    beta: float = 0.5,
-    cluster_sigma: float = 12.0,
+    *, n_pixels: int, pixel_mm: float, unit_mm: float, blobs: Blobs = PUBLISHED
 ) -> tuple[float, float]:
     """Mean and standard deviation, HU, of the fields that `clustered_lumpy` draws with the same arguments.
 
     The mean is K N ∫b / A. The power spectrum is K / A · |B(f)|² · (N + N² |Ψ(f)|²), averaged over directions, with B
     and Ψ the transforms of the blob and of the scatter in a cluster; its integral is the variance.
     """
-    spectra = _blob_spectra(n_pixels, pixel_mm / unit_mm, length_x, length_y, alpha, beta)
+    spectra = _blob_spectra(n_pixels, pixel_mm / unit_mm, blobs)
     side = spectra.shape[1]
-    per_pixel = mean_clusters * (pixel_mm / unit_mm / _PUBLISHED_SIDE) ** 2  # clusters
+    per_pixel = blobs.mean_clusters * (pixel_mm / unit_mm / _PUBLISHED_SIDE) ** 2  # clusters
     # A field of one blob has the blob's sum as its zero frequency.
-    mean = per_pixel * mean_blobs * float(spectra[:, 0, 0].real.mean())
+    mean = per_pixel * blobs.mean_blobs * float(spectra[:, 0, 0].real.mean())
     frequency = np.fft.fftfreq(side), np.fft.rfftfreq(side)
     scatter = np.exp(
-        -2.0 * (np.pi * cluster_sigma * unit_mm / pixel_mm) ** 2 * np.add.outer(*(f**2 for f in frequency))
+        -2.0 * (np.pi * blobs.cluster_sigma * unit_mm / pixel_mm) ** 2 * np.add.outer(*(f**2 for f in frequency))
     )
     power = (spectra.abs().numpy().astype(np.float64) ** 2).mean(axis=0)
-    power *= per_pixel * (mean_blobs + mean_blobs**2 * scatter**2)
+    power *= per_pixel * (blobs.mean_blobs + blobs.mean_blobs**2 * scatter**2)
     both_halves = np.full(power.shape[1], 2.0)  # a real field's spectrum is kept for one half of the frequencies
     both_halves[0] = 1.0
     if side % 2 == 0:
         both_halves[-1] = 1.0
     variance = float((power @ both_halves).sum()) / side**2
-    return blob_hu * mean, abs(blob_hu) * float(np.sqrt(variance))
+    return blobs.peak_hu * mean, abs(blobs.peak_hu) * float(np.sqrt(variance))
 
 
 @lru_cache(maxsize=4)
-def _blob_spectra(
-    n_pixels: int, pixel: float, length_x: float, length_y: float, alpha: float, beta: float
-) -> torch.Tensor:
+def _blob_spectra(n_pixels: int, pixel: float, blobs: Blobs) -> torch.Tensor:
     """Transforms of a blob in each direction on a field whose borders join, `(_N_TURNS, side, side // 2 + 1)`.
 
     `pixel` is the pitch in units.
@@ -272,23 +240,25 @@ def _blob_spectra(
             r = np.hypot(x, y)
             along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
             # r / L(φ), and so r ** β / L(φ) without a division by 0 at the middle.
-            depth = np.hypot(along / length_x, across / length_y) * np.maximum(r, 1e-9) ** (beta - 1.0)
-            return np.asarray(np.exp(-alpha * depth), dtype=np.float64)
+            radius = np.hypot(along / blobs.length_x, across / blobs.length_y)
+            depth = radius * np.maximum(r, 1e-9) ** (blobs.beta - 1.0)
+            return np.asarray(np.exp(-blobs.alpha * depth), dtype=np.float64)
 
         kernel = blob(images.reshape(-1, 1), images.reshape(1, -1)).reshape(3, side, 3, side).sum(axis=(0, 2))
         averaged = blob(fine.reshape(-1, 1), fine.reshape(1, -1)).reshape(len(near), 8, len(near), 8).mean(axis=(1, 3))
         kernel[np.ix_(near % side, near % side)] += averaged - blob(near[:, None] * 1.0, near[None, :] * 1.0)
         # What lies beyond the neighbours is all but flat: it makes up the blob's integral.
-        kernel += (_blob_integral(length_x, length_y, alpha, beta) / pixel**2 - kernel.sum()) / side**2
+        kernel += (_blob_integral(blobs) / pixel**2 - kernel.sum()) / side**2
         spectra.append(np.fft.rfft2(kernel).astype(np.complex64))
     return torch.from_numpy(np.stack(spectra))
 
 
-def _blob_integral(length_x: float, length_y: float, alpha: float, beta: float) -> float:
+def _blob_integral(blobs: Blobs) -> float:
     """Integral of exp(−α rᵝ / L(φ)) over the plane, units²: ∫ Γ(2/β) / β · (L / α)^(2/β) dφ."""
     phi = np.linspace(0.0, 2.0 * np.pi, 1024, endpoint=False)
-    length = 1.0 / np.hypot(np.cos(phi) / length_x, np.sin(phi) / length_y)
-    return float(2.0 * np.pi * (special.gamma(2.0 / beta) / beta * (length / alpha) ** (2.0 / beta)).mean())
+    length = 1.0 / np.hypot(np.cos(phi) / blobs.length_x, np.sin(phi) / blobs.length_y)
+    power = 2.0 / blobs.beta
+    return float(2.0 * np.pi * (special.gamma(power) / blobs.beta * (length / blobs.alpha) ** power).mean())
 
 
 def power_law(
@@ -305,12 +275,8 @@ def power_law(
 
     Parameters
     ----------
-    rng
-        Source of randomness.
-    n
-        Number of fields.
-    n_pixels, pixel_mm
-        The grid.
+    rng, n, n_pixels, pixel_mm
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     std_hu
         Standard deviation over the ensemble of a field, HU. Much of it is in waves longer than the field when β is
         high, so a single field varies less within itself.

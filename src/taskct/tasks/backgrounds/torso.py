@@ -1,49 +1,36 @@
 """A torso drawn on the pixel grid: quick, and different in every draw."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, pixel_axis, soft_ellipse
 from taskct.tasks.backgrounds.textures import lumpy
 
+Array = NDArray[np.floating]
 
+
+@dataclass(frozen=True)
 class Torso:
     """An abdomen-like phantom, different in every draw.
 
     A body ellipse of soft tissue with a rim of fat, a spine, two kidneys and a few vessels, all of random size, place
     and attenuation, over a lumpy parenchyma. The body scales with the grid; organs have the size of an adult's and are
     cut at the rim of fat.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid.
-    lump_hu, mean_lumps, lump_sigma_mm
-        The parenchyma's texture; see `lumpy`.
-    n_vessels
-        Vessels, each a small ellipse of contrast-filled blood.
-    first_case
-        Case number of object 0, so that splits never share one.
     """
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        lump_hu: float,
-        mean_lumps: float,
-        lump_sigma_mm: tuple[float, float],
-        n_vessels: int,
-        first_case: int = 0,
-    ) -> None:
-        self.n_pixels = n_pixels
-        self.pixel_mm = pixel_mm
-        self.lump_hu = lump_hu
-        self.mean_lumps = mean_lumps
-        self.lump_sigma_mm = lump_sigma_mm
-        self.n_vessels = n_vessels
-        self.first_case = first_case
+    n_pixels: int
+    pixel_mm: float
+    """The object grid."""
+    lump_hu: float
+    mean_lumps: float
+    lump_sigma_mm: tuple[float, float]
+    """The parenchyma's texture; see `lumpy`."""
+    n_vessels: int
+    """Vessels, each a small ellipse of contrast-filled blood."""
+    first_case: int = 0
+    """Case number of object 0, so that splits never share one."""
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a phantom for every number, each a case of its own."""
@@ -56,14 +43,10 @@ class Torso:
         fat = rng.uniform(0.06, 0.14, n) * half_y
         zero = np.zeros(n)
 
-        def ellipse(
-            x: NDArray[np.floating], y: NDArray[np.floating], a: NDArray[np.floating], b: NDArray[np.floating]
-        ) -> NDArray[np.float32]:
+        def ellipse(x: Array, y: Array, a: Array, b: Array) -> NDArray[np.float32]:
             return soft_ellipse(grid, x_mm=x, y_mm=y, half_x_mm=a, half_y_mm=b, edge_mm=1.5 * self.pixel_mm)
 
-        def blend(
-            under: NDArray[np.float32], cover: NDArray[np.float32], hu: NDArray[np.floating]
-        ) -> NDArray[np.float32]:
+        def blend(under: NDArray[np.float32], cover: NDArray[np.float32], hu: Array) -> NDArray[np.float32]:
             return under + cover * (hu.astype(np.float32)[:, None, None] - under)
 
         texture = lumpy(
@@ -87,10 +70,7 @@ class Torso:
         spine = ellipse(zero, 0.62 * half_y, rng.uniform(17.0, 22.0, n), rng.uniform(14.0, 19.0, n))
         image = blend(image, inner * spine, rng.normal(250.0, 40.0, n))
         for _ in range(self.n_vessels):
-            radius, angle = (
-                np.sqrt(rng.uniform(0.0, 1.0, n)) * 0.45 * half_y,
-                rng.uniform(0.0, 2.0 * np.pi, n),
-            )
+            radius, angle = np.sqrt(rng.uniform(0.0, 1.0, n)) * 0.45 * half_y, rng.uniform(0.0, 2.0 * np.pi, n)
             a, stretch = rng.uniform(2.5, 6.0, n), rng.uniform(1.0, 1.8, n)
             vessel = ellipse(radius * np.cos(angle), radius * np.sin(angle), a, a * stretch)
             image = blend(image, inner * vessel, rng.normal(110.0, 15.0, n))

@@ -11,13 +11,13 @@ def backgrounds(run: Run) -> str:
     run
         A loaded run.
     """
-    n, name = run.task.n_backgrounds["test"], run.task.group_name
+    n, name = run.task.n_backgrounds["test"], run.task.case_kind
     return f"{n} distinct {name.removesuffix('s') if n == 1 else name}"
 
 
 def unit_note(run: Run) -> str:
     """Say what the intervals come from: the one place of the page that says it in full."""
-    n_test, r, group = run.summary.n_test, run.task.resampling, run.task.group_name
+    n_test, r, kind = run.summary.n_test, run.task.resampling, run.task.case_kind
     trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
     several = len(run.seeds) > 1
     but = ", but for the table over training seeds," if several else ""
@@ -26,7 +26,7 @@ def unit_note(run: Run) -> str:
         text += f"It takes trials as independent and holds for {_these(run)} only. "
     elif r.unit == "background":
         text += f"Trials that share a background are not independent: its unit is {_whole(run)}. "
-        if group == "slices":
+        if kind == "slices":
             text += "Slices of one patient stand for other slices of that patient, not for other patients. "
     else:
         text += "Each trial has a background of its own and is its unit. "
@@ -41,7 +41,7 @@ def few_warning(run: Run) -> str | None:
     r = run.task.resampling
     if not r.over_backgrounds:
         return (
-            f"The test trials show only {backgrounds(run)}, too few to resample: over other {run.task.group_name} the "
+            f"The test trials show only {backgrounds(run)}, too few to resample: over other {run.task.case_kind} the "
             "numbers vary more than the intervals say."
         )
     if r.few:
@@ -90,9 +90,9 @@ def _unit(run: Run) -> str:
 
 
 def _whole(run: Run) -> str:
-    return f"the whole {run.task.group_name.removesuffix('s')}"
+    return f"the whole {run.task.case_kind.removesuffix('s')}"
 
 
 def _these(run: Run) -> str:
-    n, name = run.task.n_backgrounds["test"], run.task.group_name
+    n, name = run.task.n_backgrounds["test"], run.task.case_kind
     return f"this {name.removesuffix('s')}" if n == 1 else f"these {n} {name}"

@@ -1,4 +1,4 @@
-"""What the analysis of a reader study finds."""
+"""AUCs of a reader study with their errors: of modalities, of differences and of readers, and the analysis of all."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
