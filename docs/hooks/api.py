@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import cache
 from types import ModuleType
 
@@ -85,7 +86,14 @@ def page(room: ModuleType) -> str:
             )
     parts += [f"::: {path}\n    options:\n      show_root_full_path: false\n" for path in returned(room)]
     table = ["\n".join(["| name | what it is |", "|---|---|", *links])] if links else []
-    return "\n\n".join([f"# {room.__name__}", inspect.getdoc(room) or "", *table, *parts])
+    return "\n\n".join([f"# {room.__name__}", as_markdown(inspect.getdoc(room) or ""), *table, *parts])
+
+
+def as_markdown(docstring: str) -> str:
+    """A room's docstring with its headings, its code and its examples in Markdown's form."""
+    text = re.sub(r"^(\w+)\n-{3,}$", r"**\1**", docstring, flags=re.MULTILINE)
+    text = re.sub(r"::$", ":", text, flags=re.MULTILINE)
+    return re.sub(r"(?:^>>> .*(?:\n(?!\n).+)*)", lambda found: f"```pycon\n{found[0]}\n```", text, flags=re.MULTILINE)
 
 
 def home(room: ModuleType, name: str) -> ModuleType:
