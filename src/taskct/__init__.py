@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from taskct.io.dicom_write import write_series as write_series
     from taskct.metrics.roc import auc as auc
     from taskct.observers.fresh import make_observer as make_observer
+    from taskct.training.method import append_head as append_head
+    from taskct.training.method import finetune as finetune
+    from taskct.training.method import pretrain as pretrain
+    from taskct.training.plan import Plan as Plan
     from taskct.trials.trials import Trials as Trials
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -38,6 +42,8 @@ else:
             "io.dicom_write": ["write_series"],
             "metrics.roc": ["auc"],
             "observers.fresh": ["make_observer"],
+            "training.method": ["append_head", "finetune", "pretrain"],
+            "training.plan": ["Plan"],
             "trials.trials": ["Trials"],
         },
         rooms=[

@@ -14,7 +14,8 @@ import taskct
 ROOT = Path(taskct.__file__).parent
 
 FACE = """
-Trials UserError auc denoise load_denoiser make_observer open_run plot_roc read_series read_study simulate write_series
+Plan Trials UserError append_head auc denoise finetune load_denoiser make_observer open_run plot_roc pretrain
+read_series read_study simulate write_series
 """
 
 ROOMS = {
@@ -35,18 +36,18 @@ ROOMS = {
     """,
     "metrics": """
         Clusters Comparison Interval PairedDifference auc auc_at_rmse best_within bootstrap_auc bootstrap_difference
-        bootstrap_interval cho_snr2 clustered_covariance clustered_interval compare_aucs compare_curves correct_fraction
+        bootstrap_interval cho_snr2 compare_aucs compare_curves correct_fraction
         correct_localization d_a d_a_interval delong_covariance delong_interval equivalence exact_cho_interval
         exact_cho_snr2_interval holm lroc_area lroc_covariance lroc_curve lroc_interval mse_hu2 noninferiority
-        paired_clustered paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
+        paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
         roc_curve sensitivity_at sensitivity_interval site_bias_hu snr_t snr_t_interval specificity_at
         specificity_interval ssim superiority
     """,
     "observers": """
-        CNNObserver ChannelizedHotelling Chosen GroupedHead Hotelling HotellingEye HotellingLedoitWolf HotellingSVD
-        LabelledTrials LearningCurve LearningDifference LinearObserver NPW NPWE OBSERVERS Observer PWMF PathObserver
-        SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen learning_curve
-        learning_difference lumpy_log_likelihood_ratio make_observer
+        CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
+        HotellingSVD LabelledTrials LearningCurve LearningDifference LinearObserver NPW NPWE OBSERVERS Observer PWMF
+        PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
+        learning_curve learning_difference lumpy_log_likelihood_ratio make_observer
     """,
     "report": """
         Estimate Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
@@ -62,10 +63,14 @@ ROOMS = {
         ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
     """,
     "tasks": """
-        LESIONS LesionPreset LidcNodules SHAPES SITES Signals draw_signals draw_sites draw_sites_in_mask
-        read_lidc_nodules render signal_site
+        BACKGROUNDS LESIONS LesionPreset LidcNodules SHAPES SITES Signals draw_signals draw_sites
+        draw_sites_in_mask read_lidc_nodules render signal_site
     """,
-    "training": "",
+    "training": """
+        Batch DetectabilityLoss Epoch HybridLoss LOSSES LabelledTrials Loss ObserverFeatureLoss Plan SLNNLoss
+        SeveralLosses SignalPromoterLoss Trained TrainingDiverged TrainingFailed Upkeep append_head append_loss
+        find_loss finetune load_weights pretrain read_card save_weights train
+    """,
     "trials": "SPLITS TRUTH Trials crop read_trials select write_trials",
 }
 
