@@ -6,12 +6,13 @@ TORCH_INDEX ?=
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint pythons clean help
+.PHONY: demo test lint docs pythons clean help
 
 help:
 	@echo "make demo     simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
 	@echo "make test     run the tests"
 	@echo "make lint     style, types and the import contract"
+	@echo "make docs     build the documentation's site; then open site/index.html (python -m http.server -d site: with search)"
 	@echo "make pythons  the smoke study and the quick tests on every Python >= 3.11 found, with the newest and the lowest dependencies"
 
 demo: .venv/.installed
@@ -25,6 +26,10 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A broken link or a name of the API that is not there fails the build.
+docs: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Before every release, not in CI: torch comes anew for each Python. Writes docs/pythons.md.
 pythons: .venv/.created
@@ -46,5 +51,9 @@ pythons: .venv/.created
 	$(INSTALL) -e '.[dev]'
 	touch $@
 
+.venv/.installed-docs: .venv/.installed
+	$(INSTALL) -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache

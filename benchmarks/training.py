@@ -22,6 +22,9 @@ from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.denoisers.redcnn import REDCNN
 from taskct.training.compilation import can_compile
 from taskct.training.loop import train
+from taskct.training.plan import Plan, Upkeep
+from taskct.training.samples import LabelledTrials
+from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 
 WARM_UP = 3
@@ -83,15 +86,15 @@ def our_step(make, trials, batch_size, n_steps, *, compile_network):
     marks = []
     train(
         Denoiser(make(), offset_hu=50.0, scale_hu=30.0),
-        trials,
-        n_epochs=-(-(WARM_UP + n_steps) * batch_size // len(trials)),
-        batch_size=batch_size,
-        learning_rate=1e-5,
-        margin=0,
-        seed=0,
-        mse_pretrained=900.0,
-        compile_network=compile_network,
-        progress=lambda done, total, detail: marks.append(time.perf_counter()),
+        HybridLoss(mse_pretrained=900.0),
+        LabelledTrials(trials),
+        Plan(
+            epochs=-(-(WARM_UP + n_steps) * batch_size // len(trials)),
+            batch_size=batch_size,
+            learning_rate=1e-5,
+            compile="always" if compile_network else "never",
+        ),
+        upkeep=Upkeep(progress=lambda done, total, detail: marks.append(time.perf_counter())),
     )
     return float(np.median(np.diff(marks[WARM_UP - 1 : WARM_UP + n_steps])))
 

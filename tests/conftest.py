@@ -8,6 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not put it there
 os.environ["TASKCT_CACHE"] = "off"  # no test leaves a matrix in the user's cache
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads within it would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from real_ct import real_ct_or_skip
 

@@ -27,7 +27,6 @@ EXTRAS = ("dev", "spectrum")
 QUICK = (
     "tests/cli/test_start.py",
     "tests/config/test_config.py",
-    "tests/trials/test_mapped_zarr.py",
     "tests/trials/test_trials.py",
     "tests/io/test_dicom.py",
     "tests/io/test_nifti.py",

@@ -12,7 +12,7 @@ import yaml
 from taskct.config import Settings, make_settings
 from taskct.report import write_report
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -57,9 +57,9 @@ def tiny_yaml(path: Path, **sections: Any) -> Path:
 def run_study(path: Path, settings: Settings, *, report: bool = False) -> RunFolder:
     """Simulate, train and evaluate, as `taskct run` does."""
     folder = RunFolder(path, settings, device=torch.device("cpu"))
-    simulate_stage(folder)
-    train_stage(folder)
-    evaluate_stage(folder)
+    sweep(folder, ["simulate"])
+    sweep(folder, ["train"]).check()
+    sweep(folder, ["evaluate"]).check()
     if report:
         write_report(path)
     return folder

@@ -1,8 +1,9 @@
 """Files are written whole or not at all; arrays in .npz and .npy, the rest in JSON, never a pickle."""
 
 import json
-import math
 import os
+import secrets
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,21 +12,58 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_jsonable_python
 
 from taskct.errors import UserError, unreadable
 
+_TRUTH = dict.fromkeys(("1", "1.0", "true", "yes", "present"), True) | dict.fromkeys(
+    ("0", "0.0", "false", "no", "absent"), False
+)
+
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A place to write a file whose contents then take `path` whole, also through a power cut, or not at all."""
-    partial = path.with_name(path.name + ".partial")
+def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
+    """A place to write a file whose contents then take `path` whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; what it held is replaced.
+    shared
+        Whether several processes may write the file at the same time.
+    durable
+        Whether the file must also be whole after a power cut, which costs a wait for the disk.
+    """
+    partial = named(path, f".{secrets.token_hex(8)}.partial" if shared else ".partial")
     try:
         yield partial
-        _to_disk(partial)
+        if durable:
+            _to_disk(partial)
         partial.replace(path)
-        _to_disk(path.parent)  # the name too
+        if durable:
+            _to_disk(path.parent)  # the name too
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A place to write a folder of files that then takes `path` whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The folder; must be empty if it exists. Missing folders above it are made.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if path.exists():
+            path.rmdir()
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -37,24 +75,20 @@ def _to_disk(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all; missing folders are made, here and below."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target and move it into place, so that a killed run leaves the old file as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file whole or not at all by a function of its place."""
+    with whole_file(path) as partial:
+        write(partial)
     return path
 
 
-def json_values(content: object) -> object:
+def json_values(content: object) -> Any:  # noqa: ANN401 - of JSON's kinds
     """The same content in JSON's own kinds: arrays and tuples as lists, what is not finite as None.
 
     Parameters
@@ -67,15 +101,7 @@ def json_values(content: object) -> object:
     >>> json_values({"auc": float("nan"), "bounds": (0.5, np.float64(1.0))})
     {'auc': None, 'bounds': [0.5, 1.0]}
     """
-    if isinstance(content, dict):
-        return {key: json_values(value) for key, value in content.items()}
-    if isinstance(content, np.ndarray):
-        content = content.tolist()
-    if isinstance(content, list | tuple):
-        return [json_values(value) for value in content]
-    if isinstance(content, np.generic):
-        content = content.item()
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    return to_jsonable_python(content, inf_nan_mode="null", fallback=lambda array: array.tolist())
 
 
 def write_json(path: Path, content: object) -> None:
@@ -88,12 +114,36 @@ def named(place: Path, ending: str) -> Path:
     return place.with_name(place.name + ending)
 
 
+def read_truth_value(text: str) -> bool:
+    """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> read_truth_value("1"), read_truth_value("False")
+    (True, False)
+    """
+    if (truth := _TRUTH.get(text.lower())) is None:
+        raise ValueError(f"{text!r} is neither 1 nor 0")
+    return truth
+
+
+def write_npy(path: Path, array: NDArray[Any]) -> None:
+    """Write an array whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool = True) -> None:
     """Write arrays by name, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save: Callable[..., None] = np.savez_compressed if compress else np.savez
     with whole_file(path) as partial, partial.open("wb") as file:
-        save(file, **arrays)
+        (np.savez_compressed if compress else np.savez)(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
@@ -113,15 +163,3 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise unreadable(path, error) from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error
-
-
-def write_npy(path: Path, images: NDArray[np.float32]) -> None:
-    """Write a `.npy` file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, images, allow_pickle=False)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from taskct.apply.observe.cases import cases_of, join_copies
-from taskct.apply.observe.trial_split import divide_trials
+from taskct.apply.observe.division import divide_trials
 from taskct.errors import UserError
 from taskct.io.image_origin import Scan, origins_of
 from taskct.io.truth_table import Truth

@@ -20,7 +20,7 @@ from taskct.files import write_npy
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.image_stack import read_npy
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 from taskct.training.checkpoints import load_weights, save_weights
 from taskct.trials.store import read_trials
 from taskct.trials.trials import crop
@@ -132,8 +132,8 @@ def test_a_blends_file_is_the_blend_with_a_dial(tiny_run: RunFolder, model: Path
 def test_layers_that_a_blend_shares_are_stored_once(tmp_path: Path) -> None:
     settings = tiny_settings(training={"trainable": "last:1", "seeds": [0], "other_head_lambda": None})
     run = RunFolder(tmp_path / "run", settings, device=torch.device("cpu"))
-    simulate_stage(run)
-    train_stage(run)
+    sweep(run, ["simulate"])
+    sweep(run, ["train"]).check()
     (path,) = (run.path / "models").glob("*.blend.safetensors")
     keys = set(load_file(path))
     assert {key for key in keys if key.startswith("task.")} == {

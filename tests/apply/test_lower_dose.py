@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dicom_files import save_series
-from taskct.apply.lower_dose import lower_dose
+from taskct.apply.lower_dose import DoseReduction, lower_dose
 from taskct.errors import UserError
 from taskct.io.dicom import read_series
 from taskct.scanner.exposure import i0_for_noise, middle_weights, noise_hu
@@ -28,7 +28,7 @@ def body():
 def added(tmp_path, n=12, **options):
     source, out = tmp_path / "ct", tmp_path / "low"
     save_series(source, n=n, stored=body(), **TAGS)
-    lower_dose(source, out, **{"dose_fraction": 0.1, "noise_hu": 10, **options})
+    lower_dose(source, out, DoseReduction(**{"dose_fraction": 0.1, "noise_hu": 10, **options}))
     return read_series(out).image_hu - read_series(source).image_hu
 
 
@@ -82,7 +82,7 @@ def test_padding_stays(tmp_path):
     stored[:4] = -2000
     source, out = tmp_path / "ct", tmp_path / "low"
     save_series(source, n=3, stored=stored, **TAGS, PixelRepresentation=1, PixelPaddingValue=-2000)
-    lower_dose(source, out, dose_fraction=0.1, noise_hu=10)
+    lower_dose(source, out, DoseReduction(0.1, 10))
     series = read_series(out)
     assert series.padding[:, :4].all()
     assert not series.padding[:, 4:].any()

@@ -14,7 +14,7 @@ from taskct.config import make_settings, read_preset
 from taskct.report import write_report
 from taskct.simulation.simulate import simulate
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 from taskct.trials.store import check_disjoint, read_trials
 from taskct.trials.trials import SPLITS
 
@@ -52,9 +52,9 @@ SHORT = {
 def run(real_ct, tmp_path_factory):
     settings = make_settings(read_preset("real-ct"), SHORT, {"background": {"path": str(real_ct)}})
     folder = RunFolder(tmp_path_factory.mktemp("real") / "run", settings, device=torch.device("cpu"))
-    simulate_stage(folder)
-    train_stage(folder)
-    evaluate_stage(folder)
+    sweep(folder, ["simulate"])
+    sweep(folder, ["train"]).check()
+    sweep(folder, ["evaluate"]).check()
     write_report(folder.path)
     return folder
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-import taskct.cli.study
+import taskct.cli.run_folder
 from command_line import Call, call, refused, study
 from taskct.errors import UserError
 from taskct.study.run_folder import RunFolder
@@ -34,7 +34,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) 
     def fail(*args: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(taskct.cli.study, name, fail)
+    monkeypatch.setattr(taskct.cli.run_folder, name, fail)
 
 
 @pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])
@@ -226,7 +226,7 @@ def test_a_head_that_cannot_be_started(
     def fail(*args: object, **options: object) -> None:
         raise UserError("the SLNN did not converge")
 
-    monkeypatch.setattr("taskct.training.losses.SLNNTask.start", fail)
+    monkeypatch.setattr("taskct.training.losses.slnn.SLNNLoss.start", fail)
     line = refused_after("run", study, "--out", tmp_path / "run", "--device", "cpu", "--workers", "1")
     assert line.startswith(
         "taskct: fine-tune lambda=0.9 head=eye, seed 0: the task cannot be started: the SLNN did not"

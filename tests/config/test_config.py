@@ -19,6 +19,7 @@ from taskct.config import (
     unit_of,
     without_effect,
 )
+from taskct.config.read import RENAMED
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 
@@ -42,6 +43,14 @@ def test_a_misspelt_name_gets_the_nearest(wrong: str, meant: str) -> None:
     with pytest.raises(UserError) as caught:
         make_settings(parse_overrides([f"{wrong}=1"]))
     assert str(caught.value).startswith(f"unknown setting {wrong}: did you mean {meant}?")
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_former_name_gets_the_one_it_has_now(old: str, new: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make_settings(parse_overrides([f"{old}=[0, 1]"]))
+    assert str(caught.value) == f"{old} is now called {new}: give its value that name"
+    assert new in FIELDS
 
 
 def test_a_name_like_no_other_gets_the_list() -> None:
@@ -337,7 +346,7 @@ def test_no_preset_sets_what_has_no_effect(name):
 
 def test_a_lesion_preset_wins_over_earlier_files_and_loses_to_its_own():
     file = {"signal": {"contrast_hu": [30, 70]}, "scanner": {"n_bins": 640}}
-    settings = make_settings(file, {"signal": {"preset": "liver-metastasis"}, "scanner": {"model": "ge-lightspeed"}})
+    settings = make_settings(file, {"signal": {"preset": "liver-metastasis"}, "scanner": {"preset": "ge-lightspeed"}})
     assert settings.signal.contrast_hu == (-68, -23)
     assert settings.scanner.n_bins == 888
     own = make_settings(file, {"signal": {"preset": "liver-metastasis", "contrast_hu": [-10, -5]}})

@@ -85,7 +85,7 @@ def test_their_last_layer_makes_the_image() -> None:
 
 def test_the_documented_example() -> None:
     """Its very words: it trains on regions of the demo, and of it there is nothing to tell but the sizes it takes."""
-    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "own-network.md").read_text(encoding="utf-8")
     name = re.findall(r"--set denoiser\.network=(monai\S+)", text)
     arguments = re.findall(r"--set 'denoiser\.arguments=(\{.*norm: null\})'", text)
     assert (len(name), len(arguments)) == (1, 1)

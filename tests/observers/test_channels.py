@@ -150,9 +150,12 @@ def test_learning_more_channels_than_trials_allow(correlated):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: laguerre_gauss((8, 8), width_px=0.0), "width_px of the channels is 0.0"),
-        (lambda: laguerre_gauss((8, 8), width_px=math.nan), "width_px of the channels is nan"),
-        (lambda: laguerre_gauss((8, 8), width_px=2.0, n_channels=0), "n_channels is 0; it must be at least 1"),
+        (lambda: laguerre_gauss((8, 8), width_px=0.0), "width_px is 0;"),
+        (lambda: laguerre_gauss((8, 8), width_px=math.nan), "width_px is nan"),
+        (
+            lambda: laguerre_gauss((8, 8), width_px=2.0, n_channels=0),
+            "n_channels is 0; it must be a whole",
+        ),
         (lambda: laguerre_gauss((8, 8), width_px=2.0, centre=(math.inf, 0.0)), "give a finite row and column"),
         (lambda: gabor((8, 8), band_edges=(0.2, 0.1)), "rising values in"),
         (lambda: gabor((8, 8), band_edges=(0.2, 0.6)), "rising values in"),
@@ -160,7 +163,7 @@ def test_learning_more_channels_than_trials_allow(correlated):
         (lambda: gabor((8, 8), phases=()), "one or more finite values"),
         (lambda: sparse_dog((8, 8), n_channels=0), "n_channels is 0"),
         (lambda: difference_of_gaussians((8, 8), sigma0=-1.0, alpha=2.0, q=2.0, n_channels=3), "sigma0"),
-        (lambda: difference_of_gaussians((8, 8), sigma0=0.1, alpha=2.0, q=1.0, n_channels=3), "q is 1.0"),
+        (lambda: difference_of_gaussians((8, 8), sigma0=0.1, alpha=2.0, q=1.0, n_channels=3), "q is 1;"),
     ],
 )
 def test_settings_out_of_range(make, message):

@@ -91,7 +91,7 @@ def test_torch_gradient_and_types():
 
 
 def test_errors():
-    with pytest.raises(UserError, match="magnification of the eye filter is 0"):
+    with pytest.raises(UserError, match="magnification is 0"):
         eye_filter(SHAPE, pixel_mm=0.7, magnification=0.0)
     with pytest.raises(ValueError, match="the response is"):
         apply_eye_filter(np.zeros((2, 4, 4)), eye_filter(SHAPE, pixel_mm=0.7))

@@ -214,10 +214,10 @@ def test_svd_path_shares_a_decomposition(correlated):
 @few
 def test_svd_errors(correlated):
     for rank in (0, 2.5, float("nan"), -1):
-        with pytest.raises(UserError, match="an integer of at least 1"):
+        with pytest.raises(UserError, match="a whole number of at least 1"):
             HotellingSVD(rank=rank)
     images, signal_present = correlated.draw(30, seed=19)
-    with pytest.raises(UserError, match="an integer of at least 1"):
+    with pytest.raises(UserError, match="a whole number of at least 1"):
         HotellingSVD().fit_path(images, signal_present, [2.5])
     with pytest.raises(UserError, match="rank is 29, but the covariance of 64 pixels from 30 trials has rank 28;"):
         HotellingSVD(rank=29).fit(images, signal_present)

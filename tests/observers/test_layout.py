@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from taskct.observers import OBSERVERS, ChannelizedHotelling, GroupedHead, SLNNHead, make_observer
-from taskct.observers.channels import laguerre_gauss
+from taskct.observers.channels import laguerre_gauss, unit_channels
 from taskct.observers.eye import apply_eye_filter, eye_filter
-from taskct.observers.slnn_head import unit_channels
-from taskct.training.losses import DetectabilityTask
+from taskct.training.losses.detectability import DetectabilityLoss
 
 SIDE, N_CHANNELS = 15, 5
 SHAPE = (SIDE, SIDE)
@@ -149,7 +148,7 @@ def test_the_layout_of_channels_changes_no_bit(layout, images):
     unit = unit_channels(layout(CHANNELS), SHAPE)
     assert unit.flags.c_contiguous
     np.testing.assert_array_equal(unit, unit_channels(CHANNELS, SHAPE))
-    tasks = [DetectabilityTask(SHAPE, matrix) for matrix in (CHANNELS, layout(CHANNELS))]
+    tasks = [DetectabilityLoss(SHAPE, matrix) for matrix in (CHANNELS, layout(CHANNELS))]
     assert layouts_of(tasks[0]) == layouts_of(tasks[1])
     assert torch.equal(*(task.outputs(torch.tensor(images)) for task in tasks))
 

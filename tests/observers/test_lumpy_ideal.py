@@ -142,7 +142,7 @@ def test_same_seed_same_answer_and_order_of_axes():
         ({"pixel_mm": 0.0}, "pixel_mm is 0"),
         ({"lumps_per_mm2": -0.1}, "lumps_per_mm2 is -0.1"),
         ({"margin_mm": -1.0}, "margin_mm is -1"),
-        ({"n_steps": 10}, "at least 1000 steps"),
+        ({"n_steps": 10}, "at least 1000"),
     ],
 )
 def test_settings(settings, message):

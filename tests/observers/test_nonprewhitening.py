@@ -126,7 +126,7 @@ def test_errors(white):
     for observer in (NPW(signal=np.ones((10, 8))), NPWE(pixel_mm=0.7, signal=np.ones((10, 8)))):
         with pytest.raises(UserError, match=r"signal is \(10, 8\) but the images are \(8, 10\)"):
             observer.fit(*trials)
-    with pytest.raises(UserError, match="magnification of the eye filter is 0"):
+    with pytest.raises(UserError, match="magnification is 0"):
         NPWE(pixel_mm=0.7, magnification=0.0)
     with pytest.raises(UserError, match="internal_noise is -1"):
         NPWE(pixel_mm=0.7, internal_noise=-1.0)

@@ -14,8 +14,9 @@ from taskct.simulation.describe import describe
 from taskct.simulation.scan import Scanner
 from taskct.simulation.simulate import simulate
 from taskct.simulation.sources import make_sources
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import render
-from taskct.tasks.signals import SHAPES, Signals
+from taskct.tasks.signals import Signals
 from taskct.trials.trials import SPLITS
 
 SMALL = {
@@ -262,17 +263,17 @@ def test_a_margin_blurs_the_signal_in_the_image():
     }
     ground = trials_of(changed).reference
     peaks = {}
-    for margin in (0.0, 3.0):
-        trials = trials_of(changed, {"signal": {"margin_mm": [margin, margin]}})
+    for blur in (0.0, 3.0):
+        trials = trials_of(changed, {"signal": {"blur_mm": [blur, blur]}})
         found = trials.reference[trials.signal_present] - ground[~trials.signal_present][:1]
-        peaks[margin] = found[:, 16:20, 16:20].mean()
+        peaks[blur] = found[:, 16:20, 16:20].mean()
     drawn = {
-        margin: render(
-            Signals.from_columns({"diameter_mm": np.array([8.0]), "contrast_hu": np.array([100.0]), "margin_mm": m}),
+        blur: render(
+            Signals.from_columns({"diameter_mm": np.array([8.0]), "contrast_hu": np.array([100.0]), "blur_mm": m}),
             n_pixels=4,
             pixel_mm=1.0,
         ).mean()
-        for margin, m in ((0.0, np.array([0.0])), (3.0, np.array([3.0])))
+        for blur, m in ((0.0, np.array([0.0])), (3.0, np.array([3.0])))
     }
     assert peaks[3.0] / peaks[0.0] == pytest.approx(drawn[3.0] / drawn[0.0], rel=0.1)
     assert peaks[3.0] < 0.7 * peaks[0.0]
@@ -310,12 +311,12 @@ def test_lidc_nodules_are_of_the_size_of_their_hypothesis_and_of_one_split():
 
 
 def test_a_scanner_model_fills_what_is_not_given():
-    settings = make_settings(SMALL, {"scanner": {"model": "ge-lightspeed", "n_views": 120}})
+    settings = make_settings(SMALL, {"scanner": {"preset": "ge-lightspeed", "n_views": 120}})
     assert (settings.scanner.source_isocenter_mm, settings.scanner.detector) == (541.0, "curved")
     assert settings.scanner.n_bins == 888  # of the model: SMALL's own is the earlier tree's
     assert settings.scanner.n_views == 120  # given beside the model
     with pytest.raises(UserError, match="ge-lightspeed"):
-        make_settings({"scanner": {"model": "ge"}})
+        make_settings({"scanner": {"preset": "ge"}})
 
 
 def lung():

@@ -136,7 +136,7 @@ def test_series_of_one_patient_stay_together(tmp_path):
     for i, patient in enumerate(["A", "A", "B", "C", "D"]):
         save_series(tmp_path / f"series {i}", n=3, PatientID=patient, SeriesInstanceUID=f"1.2.{i + 1}")
     sources = make_sources(make_settings(SMALL, {"background": {"kind": "series", "path": str(tmp_path)}}))
-    assert {source.group_name for source in sources.values()} == {"patients"}
+    assert {source.case_kind for source in sources.values()} == {"patients"}
     cases = [set(source.background.case.tolist()) for source in sources.values()]
     assert cases == [{0}, {1}, {2}, {3}]
     assert len(sources["train"].background.image_hu) == 6  # both series of patient A

@@ -10,11 +10,12 @@ from taskct.apply.ratings import ratings_of_run, shared_note
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
-from taskct.study.areas import area_difference, area_interval, by_group, retraining
+from taskct.names import ArmName
 from taskct.study.arms import Arm
 from taskct.study.evaluate import ArmResult
 from taskct.study.resampling import unit_of
 from taskct.study.run_folder import RunFolder
+from taskct.study.summary import by_group, retraining
 from taskct.trials.trials import TRUTH, Trials
 from tiny_study import tiny_run
 
@@ -36,8 +37,8 @@ test_of.__test__ = False
 
 def test_trials_of_their_own_cases_are_delongs():
     test = test_of(np.arange(N))
-    assert area_interval(SCORES[0], unit_of(test)) == delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
-    assert area_difference(SCORES, unit_of(test)) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT])
+    assert unit_of(test).auc(SCORES[0]) == delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
+    assert unit_of(test).auc_difference(SCORES) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT])
 
 
 def test_trials_that_share_cases_are_clustered():
@@ -45,17 +46,17 @@ def test_trials_that_share_cases_are_clustered():
     clusters = Clusters.of(cases[PRESENT], cases[~PRESENT])
     test = test_of(cases)
     wanted = delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT], clusters)
-    assert area_interval(SCORES[0], unit_of(test)) == wanted
+    assert unit_of(test).auc(SCORES[0]) == wanted
     assert wanted != delong_interval(SCORES[0][PRESENT], SCORES[0][~PRESENT])
-    assert area_difference(SCORES, unit_of(test)) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
+    assert unit_of(test).auc_difference(SCORES) == paired_delong(SCORES[:, PRESENT], SCORES[:, ~PRESENT], clusters)
 
 
 def arm_results(n_seeds):
     found = []
     for seed in range(n_seeds):
-        for name, gain in (("lambda=0", 0.0), ("lambda=0.9", 0.5)):
+        for weight, gain in ((0.0, 0.0), (0.9, 0.5)):
             scores = {"ho": SCORES[0] + gain * PRESENT + 0.3 * RNG.normal(size=N)}
-            found.append(ArmResult(Arm(name, seed, 0.0), scores, {}, {}, {}, 1.0, None))
+            found.append(ArmResult(Arm(ArmName("lambda", weight, seed=seed)), scores, {}, {}, {}, 1.0, None))
     return found
 
 

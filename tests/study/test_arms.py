@@ -4,7 +4,8 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.errors import UserError
-from taskct.study.arms import Arm, arms_of, override, variants_of
+from taskct.names import ArmName
+from taskct.study.arms import arms_of, override, variants_of
 
 SMALL = {"training": {"lambdas": [0, 0.9], "blend_alphas": [0.2], "other_head_lambda": None}}
 
@@ -43,7 +44,7 @@ def test_every_combination_of_a_grid_is_a_variant_once() -> None:
     assert deep.depends_on == ("simulate", "pretrain n_layers=9 seed=0")
     t = deep.settings(settings)
     assert (t.denoiser.arguments["n_layers"], t.training.trainable) == (9, "last:1")
-    blend = next(arm for arm in arms if arm.alpha and arm.variant == deep.variant)
+    blend = next(arm for arm in arms if arm.alpha and arm.identity.variant == deep.identity.variant)
     assert blend.depends_on[1:] == (f"finetune {deep.control} seed=0", f"finetune {deep.name} seed=0")
 
 
@@ -67,7 +68,7 @@ def test_a_name_says_the_very_value() -> None:
 
 def test_the_other_head_is_a_variant_without_a_blend() -> None:
     arms = arms_of(make_settings(SMALL, {"training": {"other_head_lambda": 0.9}}))
-    other = [arm for arm in arms if arm.variant == " head=eye"]
+    other = [arm for arm in arms if arm.identity.variant == (("head", "eye"),)]
     assert [arm.name for arm in other] == ["lambda=0 head=eye", "lambda=0.9 head=eye"]
     assert {arm.head for arm in other} == {"eye"}
     assert {arm.control for arm in other} == {"lambda=0 head=eye"}
@@ -76,7 +77,7 @@ def test_the_other_head_is_a_variant_without_a_blend() -> None:
 
 def test_a_rival_loss_has_no_head() -> None:
     arms = arms_of(make_settings(SMALL, {"grid": {"training.loss": ["detectability"]}}))
-    rival = [arm for arm in arms if arm.variant == " loss=detectability"]
+    rival = [arm for arm in arms if arm.identity.variant == (("loss", "detectability"),)]
     assert [arm.name.partition(" loss")[0] for arm in rival] == ["lambda=0", "lambda=0.9", "lambda=0.9 alpha=0.2"]
     assert {arm.head for arm in rival} == {None}
 
@@ -103,7 +104,7 @@ def test_a_value_that_is_not_allowed_is_refused_by_its_name() -> None:
 
 
 def test_file_names_are_plain() -> None:
-    arm = Arm("lambda=0.9 network=my.net/x", 0)
+    arm = ArmName.parse("lambda=0.9 network=my.net/x seed=0")
     assert arm.file_stem == "lambda=0.9_network=my.net_x_seed=0"
 
 
@@ -119,7 +120,7 @@ def test_a_grid_of_lists_and_mappings() -> None:
         settings = make_settings(SMALL, {"grid": {name: values}, "denoiser": {"arguments": {"n_layers": 3}}})
         arms = arms_of(settings)
         assert len(set(arms)) == len(arms)
-        asked = [arm.settings(settings).denoiser.arguments for arm in arms if arm.variant]
+        asked = [arm.settings(settings).denoiser.arguments for arm in arms if arm.overrides]
         for arguments in asked:
             assert arguments["n_layers"] == 3
             if name.endswith("dilations"):

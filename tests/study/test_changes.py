@@ -152,7 +152,7 @@ def test_a_plan_of_other_settings_writes_nothing(copy: RunFolder) -> None:
     before = files_of(copy.path)
     settings = tiny_settings(training={"seeds": [0, 1, 2]})
     plan = plan_run(RunFolder(copy.path, settings, device=CPU, read_only=True), Machine(workers=1))
-    todo = [row.stage for row in plan.rows if not row.done]
+    todo = [row.name for row in plan.stages if not row.done]
     assert all("seed=2" in name for name in todo[:-1])
     assert todo[-1] == "results"
     assert files_of(copy.path) == before

@@ -7,9 +7,10 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.errors import UserError
-from taskct.study.arms import LOW_DOSE, Arm, arms_of
+from taskct.names import LOW_DOSE
+from taskct.study.arm_result import read_result, write_result
+from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import FRESH, SPLITS_SEEN, Evaluator, fit_fresh
-from taskct.study.evaluated import read_result, write_result
 from taskct.study.result_files import observer_notes
 from taskct.trials.trials import TRUTH, Trials
 

@@ -7,7 +7,7 @@ import torch
 
 from taskct.config import make_settings, read_preset
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 
 SHORTER = {
     "trials": {"n_train": 3000, "n_validation": 500, "n_fresh": 1000, "n_test": 2000},
@@ -26,9 +26,9 @@ SHORTER = {
 def test_task_informed_training_gains_over_the_fair_control(tmp_path):
     settings = make_settings(read_preset("demo"), SHORTER)
     run = RunFolder(tmp_path / "run", settings, device=torch.device("cpu"))
-    simulate_stage(run)
-    train_stage(run)
-    evaluate_stage(run)
+    sweep(run, ["simulate"])
+    sweep(run, ["train"]).check()
+    sweep(run, ["evaluate"]).check()
     summary = json.loads((run.path / "summary.json").read_text())
     gain = {row["observer"]: row for row in summary["paired"] if row["arm"] == "lambda=0.9"}
     # The whole demo gains about 0.06. The bounds are those of the claim; were there no gain, all four

@@ -117,15 +117,15 @@ def test_the_trials_key_knows_the_files_and_a_copy_elsewhere_keeps_it(tmp_path: 
 
 def test_a_plan_of_nothing_done_and_of_all_done(tiny_run: RunFolder, tmp_path: Path) -> None:
     done = plan_run(tiny_run, Machine(workers=2))
-    assert all(row.done for row in done.rows)
+    assert all(row.done for row in done.stages)
     assert done.seconds == done.bytes_to_write == 0
-    assert [row.stage for row in done.rows] == list(tiny_run.graph)
+    assert [row.name for row in done.stages] == list(tiny_run.graph)
     new = RunFolder(tmp_path / "new", tiny_settings(), device=CPU, read_only=True)
     plan = plan_run(new, Machine(workers=2))
-    assert not any(row.done for row in plan.rows)
+    assert not any(row.done for row in plan.stages)
     assert list(tmp_path.iterdir()) == []
-    assert plan.seconds >= max(row.seconds for row in plan.rows) + START_S
-    assert plan.seconds <= sum(row.seconds for row in plan.rows) + START_S + 1e-9
+    assert plan.seconds >= max(row.seconds for row in plan.stages) + START_S
+    assert plan.seconds <= sum(row.seconds for row in plan.stages) + START_S + 1e-9
     assert plan.how[0] == "time of simulate: from a few trials made on one core here"
     assert [(row.kind, row.n_stages, row.n_done) for row in plan.kinds] == [
         ("simulate", 1, 0),
@@ -135,10 +135,10 @@ def test_a_plan_of_nothing_done_and_of_all_done(tiny_run: RunFolder, tmp_path: P
         ("evaluate", 7, 0),
         ("results", 1, 0),
     ]
-    assert sum(row.seconds for row in plan.kinds) == pytest.approx(sum(row.seconds for row in plan.rows))
+    assert sum(row.seconds for row in plan.kinds) == pytest.approx(sum(row.seconds for row in plan.stages))
     assert sum(row.n_bytes for row in plan.kinds) == plan.bytes_to_write
     # What a run wrote, within a factor of two for the large items.
-    by_name = {row.stage: row.n_bytes for row in done.rows}
+    by_name = {row.name: row.n_bytes for row in done.stages}
     records = tiny_run.provenance()["stages"]
     for stage in ("simulate", "evaluate lambda=0 seed=0", "results"):
         assert by_name[stage] == pytest.approx(sum(records[stage]["bytes"].values()), rel=1.0), stage
@@ -150,8 +150,8 @@ def test_a_plan_takes_the_time_of_what_was_done_here(tmp_path: Path) -> None:
     run.run_stage("simulate", lambda: (run.path / "trials").mkdir(), [run.path / "trials"])
     assert run.has(first)
     plan = plan_run(run, Machine(workers=1))
-    assert plan.rows[0].done
-    assert makespan(plan.rows, workers=1) == pytest.approx(sum(row.seconds for row in plan.rows))
+    assert plan.stages[0].done
+    assert makespan(plan.stages, workers=1) == pytest.approx(sum(row.seconds for row in plan.stages))
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_plan_adds_up_rates(rates: list[str], tmp_path: Path) -> None:
     """By hand: 48 trials an epoch and a third of 32; a third of 112 for an evaluation."""
     run = RunFolder(tmp_path / "run", tiny_settings(training={"pretrain_epochs": 4}), device=CPU, read_only=True)
-    seconds = {row.stage: row.seconds for row in plan_run(run, Machine(workers=1, threads=1)).rows}
+    seconds = {row.name: row.seconds for row in plan_run(run, Machine(workers=1, threads=1)).stages}
     assert seconds["simulate"] == pytest.approx(1.0 + 1.6)
     assert seconds["pretrain seed=0"] == pytest.approx(4 * (48 + 32 / 3) * 2e-3)
     assert seconds["finetune lambda=0.9 seed=0"] == pytest.approx((48 + 32 / 3) * 2e-3)
@@ -197,7 +197,7 @@ def test_a_plan_is_rescaled_by_what_ran(rates: list[str], tmp_path: Path) -> Non
     record = run.provenance()["stages"]["pretrain seed=0"]
     write_record(run.path, "pretrain seed=0", {**record, "wall_s": 5 * (48 + 32 / 3) * 2e-3, "n_threads": 1})
     plan = plan_run(run, Machine(workers=1, threads=1))
-    seconds = {row.stage: row.seconds for row in plan.rows}
+    seconds = {row.name: row.seconds for row in plan.stages}
     assert seconds["pretrain seed=1"] == pytest.approx(5 * (48 + 32 / 3) * 2e-3)  # as the other took
     assert seconds["finetune lambda=0 seed=0"] == pytest.approx(5 * (48 + 32 / 3) * 2e-3)  # none of its kind has ended
     assert seconds["evaluate low-dose"] == pytest.approx(5 * 3.0)
@@ -209,7 +209,7 @@ def test_a_plan_of_a_sweep_tries_each_network_once(rates: list[str], tmp_path: P
     settings = tiny_settings(grid=grid, training={"seeds": list(range(8))})
     run = RunFolder(tmp_path / "run", settings, device=CPU, read_only=True)
     plan = plan_run(run, Machine(workers=2))
-    assert len(plan.rows) > 300
+    assert len(plan.stages) > 300
     assert sorted(rates) == ["fit", "image", "image", "simulate"]
 
 
@@ -220,7 +220,7 @@ def test_more_networks_than_there_is_time_for_are_judged_by_their_weights(
     monkeypatch.setattr("taskct.sweep.dry_run.time.process_time", itertools.count().__next__)
     settings = tiny_settings(grid={"denoiser.arguments.n_channels": [8]})
     plan = plan_run(RunFolder(tmp_path / "run", settings, device=CPU, read_only=True), Machine(workers=1, threads=1))
-    seconds = {row.stage: row.seconds for row in plan.rows}
+    seconds = {row.name: row.seconds for row in plan.stages}
     n_weights = {n: n * 9 + n + n * 9 + 1 + 2 for n in (4, 8)}  # two 3 x 3 layers with biases, and the two of scaling
     assert seconds["pretrain n_channels=8 seed=0"] / seconds["pretrain seed=0"] == pytest.approx(
         n_weights[8] / n_weights[4], rel=0.05

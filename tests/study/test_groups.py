@@ -6,7 +6,7 @@ import pytest
 from taskct.config import make_settings
 from taskct.errors import UserError
 from taskct.study.groups import group_labels, group_of
-from taskct.tasks.signals import SHAPES
+from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import TRUTH, Trials
 
 

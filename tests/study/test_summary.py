@@ -6,13 +6,13 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.files import write_json
-from taskct.study.areas import by_group
+from taskct.names import JOINT
 from taskct.study.arms import arms_of
 from taskct.study.choices import choose
-from taskct.study.evaluate import JOINT, ArmResult
-from taskct.study.false_signals import hallucination
+from taskct.study.evaluate import ArmResult
 from taskct.study.resampling import Resampling, unit_of
-from taskct.study.summary import over_seeds, scores_csv, summarize
+from taskct.study.result_files import scores_csv
+from taskct.study.summary import by_group, compared, hallucination, retraining, summarize
 from taskct.study.tradeoff import trade_off
 from taskct.trials.trials import TRUTH, Trials
 
@@ -271,7 +271,7 @@ def test_an_observer_that_could_not_be_fitted_to_an_arm_is_left_out_there(
     task = {"lambda=0.5", "lambda=0.9"}
     assert chosen["chosen_arm"] in (task - gone or task)
     assert ("could not be fitted" in chosen["rule"]) is bool(task & gone)
-    assert over_seeds(holed, test_trials)["rows"] == []
+    assert retraining(holed, compared(holed), unit_of(test_trials)) == []
     assert "ho_eye" in scores_csv(holed, test_trials) or missing is None
 
 

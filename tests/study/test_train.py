@@ -18,16 +18,16 @@ from taskct.errors import UserError
 from taskct.observers.slnn_head import GroupedHead
 from taskct.study import models
 from taskct.study.arms import Arm, arms_of
-from taskct.study.blends import blend_path, save_blend
+from taskct.study.blend_file import blend_path, save_blend
 from taskct.study.checks import check_arms, check_network
 from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
-from taskct.study.models import channels, head_statistic, load_denoiser, load_head
+from taskct.study.models import channels, denoiser_of_arm, head_statistic, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.study.train import train_arm
-from taskct.sweep.pipeline import simulate_stage
-from taskct.training import loop
-from taskct.training.loop import TrainingDiverged, TrainingFailed
+from taskct.sweep.pipeline import sweep
+from taskct.training import step
+from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.trials.store import read_trials
 from taskct.trials.trials import crop
 from tiny_study import TINY, tiny_settings
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = RunFolder(tmp_path_factory.mktemp("simulated") / "run", tiny_settings(), device=CPU)
-    simulate_stage(folder)
+    sweep(folder, ["simulate"])
     return folder.path
 
 
@@ -69,7 +69,7 @@ def test_a_rival_loss_trains_the_denoiser_and_not_at_lambda_0(simulated: Path, t
     images = {}
     for name in ("lambda=0", "lambda=0.9"):
         arm = trained(run, name)
-        denoiser, card = load_denoiser(run, arm)
+        denoiser, card = denoiser_of_arm(run, arm)
         assert card["loss"] == loss
         images[name] = denoise(denoiser, read_trials(run.trials, "test").noisy)
         assert set(load_file(run.weights(arm.file_stem))) == {f"denoiser.{key}" for key in denoiser.state_dict()}
@@ -100,7 +100,7 @@ def test_a_head_for_every_shape(simulated: Path, tmp_path: Path) -> None:
     settings = {"head_per": "shape"}
     signal = {**TINY["signal"], "shape": ["disc", "gaussian"]}
     run = RunFolder(tmp_path / "run", make_settings(TINY, {"training": settings, "signal": signal}), device=CPU)
-    simulate_stage(run)
+    sweep(run, ["simulate"])
     arm = trained(run, "lambda=0.9")
     head = load_head(run, arm)
     assert isinstance(head, GroupedHead)
@@ -306,13 +306,13 @@ def test_an_image_that_bfloat16_would_round_is_made_in_float32(
     assert len(notes) == (network == "Plain" and dtype == "bfloat16")
     arm = next(arm for arm in arms_of(run.settings) if arm.pretrained)
     seen: list[bool] = []
-    forward = loop.Step.forward
+    forward = step.Step.forward
 
-    def spy(self: loop.Step, *images: torch.Tensor, **more: Any) -> Any:
+    def spy(self: step.Step, *images: torch.Tensor, **more: Any) -> Any:
         seen.append(torch.is_autocast_enabled("cpu"))
         return forward(self, *images, **more)
 
-    monkeypatch.setattr(loop.Step, "forward", spy)
+    monkeypatch.setattr(step.Step, "forward", spy)
     train_arm(run, arm)
     assert set(seen) == {expected == "bfloat16"}
     assert card_of(run, arm)["dtype"] == expected

@@ -26,9 +26,9 @@ from taskct.study.arms import Arm
 from taskct.study.records import lock_folder, read_failures
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, dask_crew, do_stage, read_progress
-from taskct.sweep.pipeline import evaluate_stage, sweep
+from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome, run_graph
-from taskct.training.loop import TrainingDiverged
+from taskct.training.record import TrainingDiverged
 from tiny_study import files_of, tiny_run, tiny_settings, tiny_yaml
 
 __all__ = ["call", "refused", "tiny_run"]  # fixtures
@@ -255,7 +255,7 @@ def test_a_pretraining_that_diverges_leaves_nothing_to_compare(tmp_path: Path, m
     assert outcome.skipped.pop("results") == ""
     assert set(outcome.skipped.values()) == {"pretrain seed=0"}
     with pytest.raises(UserError, match="the loss is not finite"):
-        evaluate_stage(run)
+        sweep(run, ["evaluate"]).check()
 
 
 class Dying(Executor):

@@ -21,7 +21,7 @@ from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.records import FAILURES
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import evaluate_stage, simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 from taskct.trials.store import read_trials
 from taskct.trials.trials import SPLITS
 from tiny_study import files_of, run_study, tiny_run, tiny_settings, tiny_yaml
@@ -52,17 +52,15 @@ def test_the_run_folder_of_the_design(tiny_run: RunFolder) -> None:
     assert not [name for name in files_of(tiny_run.path) if "partial" in name or "tmp" in name]
 
 
-def named_in_readme() -> set[str]:
-    """The words in code type of the README's list of a run folder."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## What is in a run folder")[2].partition("\n## ")[0]
-    assert section
-    return set(re.findall(r"`([^`]+)`", section))
+def named_in_docs() -> set[str]:
+    """The words in code type of the documentation's list of a run folder."""
+    text = (Path(__file__).parents[2] / "docs" / "run-folder.md").read_text(encoding="utf-8")
+    return set(re.findall(r"`([^`]+)`", text))
 
 
-def test_the_readme_names_every_file_that_a_run_writes(tiny_run: RunFolder, tmp_path: Path) -> None:
+def test_the_documentation_names_every_file_that_a_run_writes(tiny_run: RunFolder, tmp_path: Path) -> None:
     """Every entry of the folder, and in its folders of arms and stages every ending."""
-    known = named_in_readme()
+    known = named_in_docs()
     # What is there only while a run lasts, or when a training went wrong.
     passing = {FAILURES, "trials.partial/", "training/", ".last-good.safetensors", ".progress", "tensorboard/"}
     entries = {entry.name + ("/" if entry.is_dir() else "") for entry in tiny_run.path.iterdir()}
@@ -212,9 +210,9 @@ def test_nothing_is_done_twice(tiny_run: RunFolder) -> None:
 
     before = state()
     again = RunFolder(tiny_run.path, tiny_run.settings, device=tiny_run.device)
-    assert not simulate_stage(again, NoProgress())
-    train_stage(again, NoProgress())
-    assert not evaluate_stage(again, NoProgress())
+    assert not sweep(again, ["simulate"], show=NoProgress()).did
+    sweep(again, ["train"], show=NoProgress()).check()
+    assert not sweep(again, ["evaluate"], show=NoProgress()).did
     assert state() == before
 
 
@@ -248,7 +246,7 @@ def test_each_command_alone_makes_what_run_makes(tmp_path: Path) -> None:
     [
         lambda run: (run / "models" / "lambda=0_seed=0.safetensors").write_bytes(b"half"),
         lambda run: (run / "models" / "mse_seed=0.json").unlink(),
-        lambda run: next(file for file in (run / "trials").rglob("c/*/*/*") if file.is_file()).unlink(),
+        lambda run: (run / "trials" / "test" / "noisy.npy").unlink(),
         lambda run: (run / "scores.csv").write_text((run / "scores.csv").read_text()[:1000]),
     ],
     ids=["weights cut short", "card gone", "trials incomplete", "scores cut short"],

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.pipeline import simulate_stage, train_stage
+from taskct.sweep.pipeline import sweep
 from tiny_study import tiny_settings
 
 
@@ -18,8 +18,8 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     settings = tiny_settings(training={"other_head_lambda": None, "pretrain_epochs": 2})
     runs = [RunFolder(tmp_path / name, settings, device=torch.device("cpu")) for name in ("one", "two")]
     for run in runs:
-        simulate_stage(run)
-    train_stage(runs[0])
+        sweep(run, ["simulate"])
+    sweep(runs[0], ["train"]).check()
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     answer = subprocess.run(
         [*launcher, "-m", "taskct", "train", str(runs[1].path), "--device", "cpu"],

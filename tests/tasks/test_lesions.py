@@ -18,7 +18,7 @@ def test_a_liver_metastasis_and_a_lung_nodule_are_there():
 def test_a_preset_draws_visible_lesions_within_its_ranges_and_names_its_source(name):
     preset = LESIONS[name]
     signals = draw_signals(np.random.default_rng(0), 200, **preset.ranges)
-    for column in ("contrast_hu", "diameter_mm", "margin_mm", "aspect"):
+    for column in ("contrast_hu", "diameter_mm", "blur_mm", "aspect"):
         low, high = preset.ranges[column]
         values = getattr(signals, column)
         assert low <= values.min() <= values.max() <= high

@@ -6,6 +6,7 @@ from matplotlib.path import Path as Outline
 from scipy import ndimage
 
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import (
     N_VERTICES,
     check_visible,
@@ -18,7 +19,7 @@ from taskct.tasks.shapes import (
     rim_radius_mm,
     signal_site,
 )
-from taskct.tasks.signals import SHAPES, Signals, draw_signals
+from taskct.tasks.signals import Signals, draw_signals
 
 SYNTHETIC = [name for name in SHAPES if name != "lidc"]
 
@@ -40,14 +41,14 @@ def mass(image, pixel_mm):
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC)
-@pytest.mark.parametrize("margin", [0.0, 0.7])
-def test_the_integral_is_exact_at_every_sub_pixel_place(shape, margin):
+@pytest.mark.parametrize("blur", [0.0, 0.7])
+def test_the_integral_is_exact_at_every_sub_pixel_place(shape, blur):
     # Partial volume: whatever the place and the pixel, area averages keep the integral, and a blur does so too.
-    signals = drawn([shape], margin_mm=(margin, margin))
+    signals = drawn([shape], blur_mm=(blur, blur))
     area = np.pi / 4 * signals.diameter_mm**2
     factor = {"gaussian": 1 / np.log(2), "nodule": 1 / 2.5}.get(shape, 1.0)  # ∫2^(−ρ²), ∫(1−ρ²)^1.5
     # The tail beyond 4 standard deviations is e^−8 of a Gaussian's integral; outlines are exact but for float32.
-    tolerance = {"gaussian": 1e-3, "nodule": 2e-3}.get(shape, 1e-5) + (1e-3 if margin else 0.0)
+    tolerance = {"gaussian": 1e-3, "nodule": 2e-3}.get(shape, 1e-5) + (1e-3 if blur else 0.0)
     for pixel_mm, n_pixels in ((0.5, 80), (1.3, 31)):
         image = render(signals, n_pixels=n_pixels, pixel_mm=pixel_mm, placed=True)
         np.testing.assert_allclose(mass(image, pixel_mm), signals.contrast_hu * area * factor, rtol=tolerance)
@@ -127,27 +128,27 @@ def test_a_slice_averages_a_ball_along_z():
     )
 
 
-@pytest.mark.parametrize("margin", [0.1, 0.4, 1.2])
-def test_the_margin_is_a_gaussian_blur(margin):
+@pytest.mark.parametrize("blur", [0.1, 0.4, 1.2])
+def test_the_blur_is_a_gaussian_blur(blur):
     # Against scipy on a grid ten times as fine, where a sampled kernel is accurate.
-    signals = one("ellipsoid", aspect=0.6, angle_rad=0.4, margin_mm=margin)
+    signals = one("ellipsoid", aspect=0.6, angle_rad=0.4, blur_mm=blur)
     sharp = render(one("ellipsoid", aspect=0.6, angle_rad=0.4), n_pixels=600, pixel_mm=0.025)[0]
-    blurred = ndimage.gaussian_filter(sharp.astype(float), margin / 0.025, mode="constant")
+    blurred = ndimage.gaussian_filter(sharp.astype(float), blur / 0.025, mode="constant")
     expected = blurred.reshape(60, 10, 60, 10).mean(axis=(1, 3))
     image = render(signals, n_pixels=60, pixel_mm=0.25)[0]
     # Below a pixel's width the variance of the blur is right, its form cannot be.
-    np.testing.assert_allclose(image, expected, atol=0.08 if margin < 0.25 else 4e-3)
+    np.testing.assert_allclose(image, expected, atol=0.08 if blur < 0.25 else 4e-3)
 
     def second_moment(picture):
         return picture.sum(axis=0) @ ((np.arange(60) - 29.5) * 0.25) ** 2 / picture.sum()
 
     unblurred = second_moment(sharp.astype(float).reshape(60, 10, 60, 10).mean(axis=(1, 3)))
-    assert second_moment(image.astype(float)) - unblurred == pytest.approx(margin**2, rel=0.01)
+    assert second_moment(image.astype(float)) - unblurred == pytest.approx(blur**2, rel=0.01)
 
 
 @pytest.mark.parametrize("shape", SYNTHETIC)
 def test_nothing_lies_outside_the_extent(shape):
-    signals = drawn([shape], margin_mm=(0.0, 1.0))
+    signals = drawn([shape], blur_mm=(0.0, 1.0))
     side = patch_pixels(signals, pixel_mm=0.4)
     image = np.abs(render(signals, n_pixels=side + 40, pixel_mm=0.4) / signals.contrast_hu[:, None, None])
     axis = (np.arange(side + 40) - (side + 39) / 2) * 0.4
@@ -158,7 +159,7 @@ def test_nothing_lies_outside_the_extent(shape):
 
 
 def test_a_cut_patch_is_the_middle_of_a_larger_one():
-    signals = drawn(["lobulated", "gaussian"], margin_mm=(0.3, 1.0))
+    signals = drawn(["lobulated", "gaussian"], blur_mm=(0.3, 1.0))
     whole = render(signals, n_pixels=60, pixel_mm=0.5, placed=True)
     part = render(signals, n_pixels=16, pixel_mm=0.5, placed=True)
     np.testing.assert_allclose(part, whole[:, 22:38, 22:38], atol=90 * 1e-3)
@@ -196,7 +197,7 @@ def test_a_signal_smaller_than_a_pixel_still_has_a_site():
 
 
 def test_the_bound_on_the_contrast_holds_and_is_reached():
-    signals = drawn(SYNTHETIC, n=200, diameter_mm=(0.2, 3.0), margin_mm=(0.0, 0.5))
+    signals = drawn(SYNTHETIC, n=200, diameter_mm=(0.2, 3.0), blur_mm=(0.0, 0.5))
     for slice_mm in (0.0, 2.0):
         peak = np.abs(render(signals, n_pixels=9, pixel_mm=1.0, slice_mm=slice_mm, supersample=25)).max(axis=(1, 2))
         assert (peak <= 1.02 * contrast_bound_hu(signals, pixel_mm=1.0, slice_mm=slice_mm) + 0.01).all()
@@ -206,7 +207,7 @@ def test_the_bound_on_the_contrast_holds_and_is_reached():
 
 
 @pytest.mark.parametrize(
-    "columns", [{"diameter_mm": 0.15, "contrast_hu": -20.0}, {"contrast_hu": 0.0}, {"margin_mm": 40.0}]
+    "columns", [{"diameter_mm": 0.15, "contrast_hu": -20.0}, {"contrast_hu": 0.0}, {"blur_mm": 40.0}]
 )
 def test_a_contrast_that_vanishes_is_refused_in_one_line(columns):
     with pytest.raises(UserError, match=r"vanish at pixels of 0\.7 mm.*keeps at most.*HU") as raised:

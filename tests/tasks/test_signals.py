@@ -5,13 +5,14 @@ import pytest
 from scipy import stats
 
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import render
-from taskct.tasks.signals import SHAPES, Signals, draw_signals, merge
+from taskct.tasks.signals import Signals, draw_signals, merge
 
 RANGES = {
     "contrast_hu": (-30.0, 15.0),
     "diameter_mm": (4.0, 9.0),
-    "margin_mm": (0.2, 0.8),
+    "blur_mm": (0.2, 0.8),
     "aspect": (0.5, 1.0),
     "exponent": (0.5, 2.0),
     "n_lobes": (4, 9),
@@ -29,7 +30,7 @@ def drawn(shape="nodule", seed=0, n=N, **change):
     [
         ("nodule", "contrast_hu", -30.0, 15.0),
         ("nodule", "diameter_mm", 4.0, 9.0),
-        ("nodule", "margin_mm", 0.2, 0.8),
+        ("nodule", "blur_mm", 0.2, 0.8),
         ("nodule", "aspect", 0.5, 1.0),
         ("nodule", "angle_rad", 0.0, 2 * np.pi),
         ("nodule", "exponent", 0.5, 2.0),
@@ -64,7 +65,7 @@ def test_shapes_and_lobes_are_equally_likely():
 def test_the_properties_are_independent():
     # False-alarm rate: 5 standard errors for each of 15 correlations, 9e-6 in all.
     s = drawn()
-    names = ("diameter_mm", "contrast_hu", "margin_mm", "aspect", "angle_rad", "exponent")
+    names = ("diameter_mm", "contrast_hu", "blur_mm", "aspect", "angle_rad", "exponent")
     correlation = np.corrcoef([getattr(s, name) for name in names])
     assert np.abs(correlation[np.triu_indices(6, 1)]).max() < 5 / np.sqrt(N)
 
@@ -133,7 +134,7 @@ def test_h0_may_hold_a_signal_of_its_own():
         ({"diameter_mm": (6.0, 5.0)}, "diameter_mm"),
         ({"contrast_hu": (float("nan"), 5.0)}, "contrast_hu"),
         ({"contrast_hu": (-float("inf"), 5.0)}, "contrast_hu"),
-        ({"margin_mm": (-1.0, 5.0)}, "margin_mm"),
+        ({"blur_mm": (-1.0, 5.0)}, "blur_mm"),
         ({"aspect": (0.5, 1.5)}, "aspect"),
         ({"exponent": (-1.0, 1.5)}, "exponent"),
         ({"n_lobes": (0, 5)}, "n_lobes"),

@@ -35,7 +35,7 @@ def test_fixed_and_listed_places():
     seen, count = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
     assert sorted(places) == [tuple(place) for place in seen]
     assert stats.chisquare(count).pvalue > 1e-6  # false-alarm rate 1e-6
-    x, y = draw_sites(rng(), 5, kind="fixed", offsets_mm=[(1.0, 2.0)])
+    x, y = draw_sites(rng(), 5, kind="list", offsets_mm=[(1.0, 2.0)])
     assert set(zip(x.tolist(), y.tolist(), strict=True)) == {(1.0, 2.0)}
 
 
@@ -46,7 +46,6 @@ def test_fixed_and_listed_places():
         ({"kind": "disc", "reach_mm": -1.0}, "0 mm or more"),
         ({"kind": "disc", "reach_mm": float("nan")}, "0 mm or more"),
         ({"kind": "list", "offsets_mm": []}, "one or more"),
-        ({"kind": "fixed", "offsets_mm": [(0.0, 0.0), (1.0, 1.0)]}, "give one"),
         ({"kind": "list", "offsets_mm": [(0.0, float("nan"))]}, "one or more"),
     ],
 )

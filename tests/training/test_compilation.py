@@ -6,8 +6,9 @@ from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser
+from taskct.errors import UserError
 from taskct.training import compilation
-from taskct.training.compilation import MIN_STEPS, can_compile, compiled, pays
+from taskct.training.compilation import MIN_STEPS, can_compile, compiled, compiles
 
 
 @pytest.mark.skipif(not can_compile("cpu"), reason="no C++ compiler")
@@ -35,13 +36,17 @@ def test_it_is_off_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
     assert not can_compile("cpu")
-    assert not pays(n_steps=10 * MIN_STEPS, device="cpu")
+    assert not compiles("auto", n_steps=10 * MIN_STEPS, device="cpu")
+    with pytest.raises(UserError, match="compile is always but there is no compiler"):
+        compiles("always", n_steps=1, device="cpu")
 
 
 def test_a_short_training_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "can_compile", lambda device: True)
-    assert not pays(n_steps=MIN_STEPS - 1, device="cpu")
-    assert pays(n_steps=MIN_STEPS, device="cpu")
+    assert not compiles("auto", n_steps=MIN_STEPS - 1, device="cpu")
+    assert compiles("auto", n_steps=MIN_STEPS, device="cpu")
+    assert compiles("always", n_steps=1, device="cpu")
+    assert not compiles("never", n_steps=MIN_STEPS, device="cpu")
 
 
 def test_off_does_nothing() -> None:

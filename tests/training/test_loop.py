@@ -13,9 +13,14 @@ from torch import nn
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.observers import SLNNHead
 from taskct.training.layers import freeze_all_but
-from taskct.training.loop import TrainingDiverged, batches, mean_squared_error, train
-from taskct.training.losses import SLNNTask
-from taskct.training.step import patch
+from taskct.training.loop import train
+from taskct.training.losses.base import Loss
+from taskct.training.losses.slnn import SLNNLoss
+from taskct.training.plan import Plan, Upkeep
+from taskct.training.record import Epoch, TrainingDiverged
+from taskct.training.regions import mean_squared_error
+from taskct.training.samples import LabelledTrials, batches, patch
+from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 
 SIDE = 8
@@ -24,7 +29,7 @@ NEEDS_BF16 = pytest.mark.skipif(resolve_dtype("auto", "cpu") != "bfloat16", reas
 
 def trials_of(noisy: np.ndarray, reference: np.ndarray, present: np.ndarray) -> Trials:
     truth = {name: np.zeros(len(present)) for name in TRUTH}
-    return Trials(noisy.astype(np.float32), reference.astype(np.float32), present, truth)
+    return Trials(noisy.astype(np.float32), reference.astype(np.float32), present, truth, margin=1)
 
 
 def white(n: int, *, sigma_hu: float = 20.0, seed: int = 0, side: int = SIDE) -> Trials:
@@ -46,9 +51,21 @@ class Gain(nn.Module):
         return image * self.gain + self.add
 
 
-def settings(**changed: Any) -> dict[str, Any]:
-    common = {"n_epochs": 6, "batch_size": 16, "learning_rate": 0.05, "margin": 1, "seed": 0, "dtype": "float32"}
-    return {**common, "mse_pretrained": 800.0, **changed}
+def run(
+    denoiser: nn.Module,
+    trials: Trials,
+    *,
+    loss: Loss | None = None,
+    task_weight: float = 0.0,
+    validation: Trials | None = None,
+    upkeep: Upkeep | None = None,
+    **changed: Any,
+) -> list[Epoch]:
+    """Train with a plan that is changed so."""
+    plan = Plan(**{"epochs": 6, "batch_size": 16, "learning_rate": 0.05, "dtype": "float32", **changed})
+    known = None if validation is None else LabelledTrials(validation)
+    hybrid = HybridLoss(800.0, loss, task_weight)
+    return train(denoiser, hybrid, LabelledTrials(trials), plan, validation=known, upkeep=upkeep)
 
 
 def gain_denoiser() -> Denoiser:
@@ -58,7 +75,7 @@ def gain_denoiser() -> Denoiser:
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=NEEDS_BF16)])
 def test_pretraining_reaches_the_wiener_gain(dtype: str) -> None:
     denoiser = gain_denoiser()
-    history = train(denoiser, white(320), **settings(dtype=dtype))
+    history = run(denoiser, white(320), dtype=dtype)
     gain, add = (float(p.detach()) for p in denoiser.parameters())
     # 320 x 36 pixels fix the gain to 0.5 / sqrt(11520) = 0.005; batches of 16 leave some 0.02 of noise.
     assert gain == pytest.approx(0.5, abs=0.05)
@@ -76,8 +93,8 @@ def test_the_margin_is_never_trained_on() -> None:
     clean, dirty = white(64), white(64)
     dirty.reference[:, :1], dirty.reference[:, :, -1:] = 1e6, np.nan
     a, b = gain_denoiser(), gain_denoiser()
-    train(a, clean, **settings())
-    train(b, dirty, **settings())
+    run(a, clean)
+    run(b, dirty)
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
@@ -93,9 +110,7 @@ def test_the_same_seed_trains_the_same(kind: str) -> None:
     for seed in (3, 3, 4):
         denoiser, head = gain_denoiser(), head_of(kind)
         torch.rand(seed)  # the global generator plays no part
-        history = train(
-            denoiser, white(64), task=SLNNTask(head, training="joint"), task_weight=0.5, **settings(seed=seed)
-        )
+        history = run(denoiser, white(64), loss=SLNNLoss(head, training="joint"), task_weight=0.5, seed=seed)
         results.append(([*denoiser.parameters(), *head.parameters()], history))
     (first, a), (again, b), (other, _) = results
     assert all(torch.equal(p, q) for p, q in zip(first, again, strict=True))
@@ -109,15 +124,19 @@ def test_at_lambda_0_labels_reach_the_head_alone() -> None:
     trained = []
     for one in (data, turned):
         denoiser, head = gain_denoiser(), head_of()
-        train(
-            denoiser, one, task=SLNNTask(head, training="joint"), task_learning_rate=0.01, task_weight=0.0, **settings()
+        run(
+            denoiser,
+            one,
+            loss=SLNNLoss(head, training="joint"),
+            head_learning_rate=0.01,
+            task_weight=0.0,
         )
         trained.append((list(denoiser.parameters()), head))
     assert all(torch.equal(p, q) for p, q in zip(trained[0][0], trained[1][0], strict=True))
     assert float((trained[0][1].weight - trained[1][1].weight).detach().abs().max()) > 1e-3
     # The control's denoiser is the pretraining that goes on: the head's being there changes nothing.
     alone = gain_denoiser()
-    train(alone, data, **settings())
+    run(alone, data)
     for p, q in zip(alone.parameters(), trained[0][0], strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
 
@@ -130,7 +149,7 @@ def test_dropout_draws_from_the_seed_alone() -> None:
         torch.manual_seed(before)
         state = torch.get_rng_state()
         # One batch that is all of the trials: the order plays no part, only dropout tells seeds apart.
-        train(denoiser, white(16), **settings(seed=seed))
+        run(denoiser, white(16), seed=seed)
         assert torch.equal(torch.get_rng_state(), state)
         gains.append(float(next(denoiser.parameters()).detach()))
     assert gains[0] == gains[1]
@@ -155,7 +174,7 @@ def test_the_statistics_of_a_frozen_normalization_stay() -> None:
     freeze_all_but(network, "last:2")
     before = copy.deepcopy(network.first.state_dict())
     for _ in range(2):  # and again after an evaluation, which leaves everything in evaluation mode
-        train(denoiser, white(64), **settings(n_epochs=1))
+        run(denoiser, white(64), epochs=1)
         denoise(denoiser, white(4).noisy, dtype="float32")
     for key, value in network.first.state_dict().items():
         assert torch.equal(value, before[key]), key
@@ -166,7 +185,7 @@ def test_frozen_parameters_stay() -> None:
     denoiser = gain_denoiser()
     frozen = next(denoiser.parameters()).requires_grad_(False)
     before = frozen.clone()
-    train(denoiser, white(64), **settings())
+    run(denoiser, white(64))
     assert torch.equal(frozen, before)
     assert float(list(denoiser.parameters())[1].detach()) != 0.5
 
@@ -177,11 +196,11 @@ def test_frozen_parameters_stay() -> None:
 def test_any_number_of_steps(n_trials: int, n_epochs: int) -> None:
     """Every number up to 5: torch's one-cycle schedule divides by zero when its warm-up has one step or all of them."""
     seen: list[tuple[int, int]] = []
-    history = train(
+    history = run(
         gain_denoiser(),
         white(n_trials),
-        progress=lambda done, total, detail: seen.append((done, total)),
-        **settings(n_epochs=n_epochs),
+        upkeep=Upkeep(progress=lambda done, total, detail: seen.append((done, total))),
+        epochs=n_epochs,
     )
     assert len(history) == n_epochs
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -217,9 +236,9 @@ class Failing(nn.Module):
 def test_nan_stops_and_keeps_the_weights_of_the_epochs_start(n_good: int, epoch: int, step: int, joint: bool) -> None:
     network = Failing(n_good)
     denoiser = Denoiser(network, offset_hu=50.0, scale_hu=20.0)
-    task = SLNNTask(head_of(), training="joint") if joint else None
+    loss = SLNNLoss(head_of(), training="joint") if joint else None
     with pytest.raises(TrainingDiverged) as caught:
-        train(denoiser, white(64), task=task, stage="stage X", **settings(learning_rate=0.01))
+        run(denoiser, white(64), loss=loss, upkeep=Upkeep(name="stage X"), learning_rate=0.01)
     setting = "training.finetune_learning_rate" if joint else "training.learning_rate"
     assert str(caught.value) == (
         f"stage X: the loss is not finite in epoch {epoch}, step {step} of 4; lower {setting} (0.01)"
@@ -246,7 +265,7 @@ def test_weights_broken_by_the_last_step_are_not_taken_for_good() -> None:
     with pytest.raises(
         TrainingDiverged, match=r"weights are not finite after epoch 1, step 1 of 1; .*float32"
     ) as caught:
-        train(denoiser, white(16), **settings(n_epochs=1, dtype="bfloat16"))
+        run(denoiser, white(16), epochs=1, dtype="bfloat16")
     assert float(caught.value.last_good["denoiser.network.gain"]) == 0.0
 
 
@@ -273,13 +292,14 @@ def test_a_jointly_trained_head_reaches_the_hotelling_observer() -> None:
         for parameter, value in zip(denoiser.parameters(), (1.0, 0.0), strict=True):
             parameter.fill_(value).requires_grad_(False)
     head = head_of()
-    train(
+    run(
         denoiser,
         trials_of(noisy, noisy, present),
-        task=SLNNTask(head, training="joint"),
-        task_learning_rate=0.05,
+        loss=SLNNLoss(head, training="joint"),
+        head_learning_rate=0.05,
         task_weight=0.9,
-        **settings(n_epochs=40, batch_size=250),
+        epochs=40,
+        batch_size=250,
     )
     weights = head.template.detach().double().numpy().ravel()
 
@@ -301,7 +321,7 @@ def trained_on_misleading(**changed: Any) -> tuple[float, list[float]]:
     """RMSE on the validation trials in the end, and after every epoch."""
     denoiser = gain_denoiser()
     trials, validation = misleading()
-    history = train(denoiser, trials, validation=validation, **settings(**changed))
+    history = run(denoiser, trials, validation=validation, **changed)
     denoised = denoise(denoiser, validation.noisy, dtype="float32", margin=1)
     rmse = math.sqrt(mean_squared_error(denoised, validation.reference[:, 1:-1, 1:-1]))
     return rmse, [epoch.validation_rmse_hu for epoch in history]
@@ -325,7 +345,7 @@ def test_patience_ends_a_training_that_gets_no_better() -> None:
 def test_validation_trials_are_needed_to_choose_by() -> None:
     for wrong in ({"keep": "best"}, {"patience": 1}):
         with pytest.raises(ValueError, match="need validation trials"):
-            train(gain_denoiser(), white(16), **settings(**wrong))
+            run(gain_denoiser(), white(16), **wrong)
 
 
 def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,9 +358,9 @@ def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
         return step(self, *arguments, **keywords)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", record)
-    train(gain_denoiser(), white(64), **settings(n_epochs=1))
+    run(gain_denoiser(), white(64), epochs=1)
     free, norms[:] = max(norms), []
-    train(gain_denoiser(), white(64), **settings(n_epochs=1, max_gradient_norm=free / 10))
+    run(gain_denoiser(), white(64), epochs=1, max_gradient_norm=free / 10)
     assert max(norms) == pytest.approx(free / 10, rel=1e-3)
 
 
@@ -361,15 +381,15 @@ def test_patches_are_squares_of_the_images_at_one_place() -> None:
 
 def test_a_training_on_patches_learns_the_same_gain() -> None:
     denoiser = gain_denoiser()
-    train(denoiser, white(320), **settings(patch_pixels=6))
+    run(denoiser, white(320, side=10), patch_pixels=8)
     assert float(next(denoiser.parameters()).detach()) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_task_needs_whole_regions() -> None:
     with pytest.raises(ValueError, match="whole regions"):
-        train(gain_denoiser(), white(16), task=SLNNTask(head_of()), **settings(patch_pixels=6))
+        run(gain_denoiser(), white(16), loss=SLNNLoss(head_of()), patch_pixels=8)
 
 
 def test_lambda_out_of_range_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
-        train(gain_denoiser(), white(16), **settings(task_weight=1.0))
+    with pytest.raises(ValueError, match=r"task_weight \(λ\) is 1.*at least 0 and below 1"):
+        run(gain_denoiser(), white(16), task_weight=1.0)

@@ -70,7 +70,7 @@ def test_two_processes_find_the_losses_of_one(tmp_path: Path) -> None:
 
 def test_processes_with_statistics_of_their_own_decide_as_one(tmp_path: Path) -> None:
     """Batch normalization sees each process's share alone; which epoch is best and when to stop is one answer."""
-    weights, losses = both_processes(tmp_path, norm=True, n_epochs=12, patience=1)
+    weights, losses = both_processes(tmp_path, norm=True, epochs=12, patience=1)
     assert losses[0] == losses[1]
     assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
 
@@ -80,7 +80,7 @@ def test_two_processes_in_bfloat16_take_their_losses_in_float32(tmp_path: Path) 
 
     The layers' own rounding changes it by 1 part in 10,000 here, rounded references and images by 1 in 1,000.
     """
-    how = {"n_epochs": 1, "learning_rate": 1e-9, "task_learning_rate": 1e-9, "level_hu": -900.0}
+    how = {"epochs": 1, "learning_rate": 1e-9, "head_learning_rate": 1e-9, "level_hu": -900.0}
     _, (epoch,) = tiny_train(None, dropout=0.0, dtype="float32", **how)
     _, losses = both_processes(tmp_path, dtype="bfloat16", **how)
     for rank in (0, 1):

@@ -11,9 +11,16 @@ from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise
-from taskct.training import loop
-from taskct.training.loop import Epoch, mean_squared_error, train
-from taskct.training.losses import SignalPromoterTask, SLNNTask, TaskLoss
+from taskct.training import step
+from taskct.training.loop import train
+from taskct.training.losses.base import Batch, Loss
+from taskct.training.losses.signal_promoter import SignalPromoterLoss
+from taskct.training.losses.slnn import SLNNLoss
+from taskct.training.plan import Plan
+from taskct.training.record import Epoch
+from taskct.training.regions import mean_squared_error
+from taskct.training.samples import LabelledTrials
+from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 from tiny_training import head_at
 
@@ -35,19 +42,9 @@ def smooth(n: int, *, seed: int) -> Trials:
 def validation_rmse(dtype: str, seed: int) -> float:
     torch.manual_seed(seed)
     denoiser = Denoiser(ResidualCNN(n_layers=3, n_channels=8), offset_hu=50.0, scale_hu=28.0)
-    history = train(
-        denoiser,
-        smooth(256, seed=0),
-        n_epochs=6,
-        batch_size=16,
-        learning_rate=5e-3,
-        margin=0,
-        seed=seed,
-        mse_pretrained=800.0,
-        validation=smooth(200, seed=1),
-        dtype=dtype,
-    )
-    return history[-1].validation_rmse_hu
+    plan = Plan(epochs=6, batch_size=16, learning_rate=5e-3, seed=seed, dtype=dtype)
+    known, validation = (LabelledTrials(smooth(n, seed=k)) for k, n in enumerate((256, 200)))
+    return train(denoiser, HybridLoss(800.0), known, plan, validation=validation)[-1].validation_rmse_hu
 
 
 def test_bfloat16_ends_where_float32_does() -> None:
@@ -87,50 +84,59 @@ class OneOff(nn.Module):
         return image_hu + 1.0 + 0.0 * self.unused
 
 
-def trained(denoiser: nn.Module, trials: Trials, **changed: Any) -> list[Epoch]:
-    how: dict[str, Any] = {"n_epochs": 1, "batch_size": 16, "learning_rate": 5e-3, "margin": 0, "seed": 0}
-    return train(denoiser, trials, **{**how, "mse_pretrained": 5.0, "dtype": "bfloat16", **changed})
+def trained(
+    denoiser: nn.Module,
+    trials: LabelledTrials,
+    validation: LabelledTrials,
+    *,
+    loss: Loss | None = None,
+    epochs: int = 1,
+    dtype: str = "bfloat16",
+) -> list[Epoch]:
+    plan = Plan(epochs=epochs, batch_size=16, learning_rate=5e-3, dtype=dtype)
+    return train(denoiser, HybridLoss(5.0, loss, 0.5 if loss else 0.0), trials, plan, validation=validation)
 
 
 def test_an_image_1_hu_off_in_lung_has_an_error_of_1_hu() -> None:
     """In training, on validation trials and in what `denoise` returns; the float32 of −900 HU is good to 1e-4 HU."""
     clean = lung(32, seed=0)
     clean.noisy[:] = clean.reference
-    (epoch,) = trained(OneOff(), clean, validation=clean)
+    (epoch,) = trained(OneOff(), LabelledTrials(clean), LabelledTrials(clean))
     denoised = denoise(OneOff(), clean.noisy, dtype="bfloat16")
     found = (epoch.rmse_hu, epoch.validation_rmse_hu, math.sqrt(mean_squared_error(denoised, clean.reference)))
     assert found == pytest.approx((1.0, 1.0, 1.0), abs=1e-3)
 
 
-def slnn() -> TaskLoss:
-    return SLNNTask(head_at(LUNG_HU, SIDE), training="joint")
+def slnn() -> Loss:
+    return SLNNLoss(head_at(LUNG_HU, SIDE), training="joint")
 
 
-@pytest.mark.parametrize(("make", "needed"), [(slnn, "noise"), (SignalPromoterTask, "signal")])
-def test_the_step_sees_float32(monkeypatch: pytest.MonkeyPatch, make: Callable[[], TaskLoss], needed: str) -> None:
+@pytest.mark.parametrize(("make", "needed"), [(slnn, "noise"), (SignalPromoterLoss, "signal")])
+def test_the_step_sees_float32(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Loss], needed: str) -> None:
     """Images, references, signals and noise arrive as they are, to the bit, in training and in validation."""
     seen: list[dict[str, torch.Tensor]] = []
-    forward = loop.Step.forward
+    forward = step.Step.forward
 
-    def spy(self: loop.Step, noisy: torch.Tensor, reference: torch.Tensor, *rest: Any, **more: Any) -> Any:
+    def spy(self: step.Step, noisy: torch.Tensor, batch: Batch) -> Any:
         assert torch.is_autocast_enabled("cpu")  # the layers do run in bfloat16
-        given = {"noisy": noisy, "reference": reference, **more}
-        seen.append({name: value for name, value in given.items() if isinstance(value, torch.Tensor)})
-        return forward(self, noisy, reference, *rest, **more)
+        given = {"noisy": noisy, **batch._asdict()}
+        del given["signal_present"]
+        seen.append({name: value for name, value in given.items() if value is not None})
+        return forward(self, noisy, batch)
 
-    monkeypatch.setattr(loop.Step, "forward", spy)
+    monkeypatch.setattr(step.Step, "forward", spy)
     trials = lung(32, seed=0)
     signal = torch.from_numpy(np.random.default_rng(1).normal(0.0, 3.0, trials.noisy.shape).astype(np.float32))
     network = Denoiser(ResidualCNN(n_layers=2, n_channels=2), offset_hu=LUNG_HU, scale_hu=2.0)
-    task = make()
-    trained(network, trials, task=task, task_weight=0.5, signal=signal, validation=trials, validation_signal=signal)
+    known = LabelledTrials(trials, signal)
+    trained(network, known, known, loss=make())
     assert len(seen) == 2 + 1
     known = {"noisy": trials.noisy, "reference": trials.reference, "signal": signal.numpy()}
     rows = {name: {row.tobytes() for row in values} for name, values in known.items()}
     for given in seen:
         assert needed in given
         assert {value.dtype for value in given.values()} == {torch.float32}
-        for name in rows:
+        for name in rows.keys() & given.keys():
             assert {row.numpy().tobytes() for row in given[name]} <= rows[name], name
 
 
@@ -138,9 +144,10 @@ def lung_rmse(dtype: str) -> tuple[float, float, float]:
     """RMSE in training, on validation trials, and of `denoise` on them, HU."""
     torch.manual_seed(0)
     trials, validation = lung(256, seed=0), lung(200, seed=1)
+    both = LabelledTrials(trials), LabelledTrials(validation)
     scaling = {"offset_hu": float(trials.noisy.mean()), "scale_hu": float(trials.noisy.std())}
     denoiser = Denoiser(ResidualCNN(n_layers=3, n_channels=8), **scaling)
-    epoch = trained(denoiser, trials, n_epochs=6, validation=validation, dtype=dtype)[-1]
+    epoch = trained(denoiser, *both, epochs=6, dtype=dtype)[-1]
     denoised = denoise(denoiser, validation.noisy, dtype=dtype)
     return epoch.rmse_hu, epoch.validation_rmse_hu, math.sqrt(mean_squared_error(denoised, validation.reference))
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from other_logs import shown_by_mlflow, shown_by_tensorboard
 from taskct.errors import UserError
-from taskct.training import loop
+from taskct.training import record
 from taskct.training.log import TrainingLog
 from taskct.training.state import load_state, save_state
 from tiny_training import tiny_train
@@ -25,11 +25,11 @@ import torch
 torch.set_num_threads(1)
 from pathlib import Path
 from safetensors.torch import save_file
-from taskct.training import loop
+from taskct.training import record
 sys.path.insert(0, sys.argv[1])
 from tiny_training import tiny_train
 
-loop.STATE_EVERY_S = 0.0  # so that kills fall within epochs as well
+record.STATE_EVERY_S = 0.0  # so that kills fall within epochs as well
 folder = Path(sys.argv[2])
 start = time.perf_counter()
 weights, history = tiny_train(folder / "unbroken.safetensors")
@@ -83,7 +83,7 @@ class Stopped(BaseException):
 @pytest.mark.parametrize("step", [1, 12, 13, 30])
 def test_a_stop_at_any_step_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """At the first step, at an epoch's last, at the next one's first, within; with a state after every step."""
-    monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
+    monkeypatch.setattr(record, "STATE_EVERY_S", -1.0)
     expected, history = tiny_train(None)
     calls = 0
 
@@ -137,9 +137,9 @@ def test_a_resumed_training_is_logged_once(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_state_of_another_training_is_not_taken(tmp_path: Path) -> None:
     state = tmp_path / "state.safetensors"
-    tiny_train(state, n_epochs=1)
-    expected, _ = tiny_train(None, seed=4, n_epochs=2)
-    found, _ = tiny_train(state, seed=4, n_epochs=2)
+    tiny_train(state, epochs=1)
+    expected, _ = tiny_train(None, seed=4, epochs=2)
+    found, _ = tiny_train(state, seed=4, epochs=2)
     assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 

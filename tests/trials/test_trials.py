@@ -1,5 +1,6 @@
 """The trial store: round trip, disjoint splits, and a write that is whole or leaves the earlier store alone."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from zarr.codecs import BytesCodec, TransposeCodec
 
 from some_trials import some_splits, some_trials
 from taskct.errors import UserError
@@ -37,7 +37,7 @@ def test_round_trip(tmp_path):
     splits = some_splits()
     write_trials(tmp_path / "run" / "trials", splits)
     assert_stored(tmp_path / "run" / "trials", splits)
-    assert store.read_group_name(tmp_path / "run" / "trials") == "phantoms"
+    assert store.read_case_kind(tmp_path / "run" / "trials") == "phantoms"
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["trials"]
 
 
@@ -180,7 +180,7 @@ def test_crop_cuts_the_margin():
 def a_partial_store(path, key="same"):
     splits = some_splits()
     sizes = {name: (len(trials), 2) for name, trials in splits.items()}
-    shape = {"image_shape": (6, 7), "columns": list(TRUTH), "group_name": "phantoms"}
+    shape = {"image_shape": (6, 7), "columns": list(TRUTH), "case_kind": "phantoms"}
     return splits, PartialStore(path, sizes, key=key, **shape)
 
 
@@ -240,50 +240,61 @@ def test_images_are_mapped_and_not_copied(tmp_path):
     splits = {"train": some_trials(n=store.CHUNK_TRIALS + 3)}
     write_trials(path, splits)
     first, second = read_trials(path, "train"), read_trials(path, "train")
-    group = zarr.open_group(str(path), mode="r")["train"]
     for name in store.IMAGES:
         mapped = getattr(first, name)
         assert isinstance(mapped, np.memmap)
         assert np.shares_memory(torch.from_numpy(mapped).numpy(), mapped)  # a warning would fail this test
         assert np.shares_memory(crop(mapped, 1), mapped)
-        np.testing.assert_array_equal(group[name][:], mapped)
-        assert group[name].chunks == mapped.shape
         mapped[0] = -1.0  # neither another reader nor the store sees it
         np.testing.assert_array_equal(getattr(second, name), getattr(splits["train"], name))
     assert_stored(path, splits)
 
 
-@pytest.mark.parametrize(
-    "layout",
-    [
-        {"chunks": (2, 6, 7)},
-        {"compressors": "auto"},
-        {"serializer": BytesCodec(endian="big")},
-        {"filters": [TransposeCodec(order=(2, 1, 0))]},
-    ],
-    ids=["chunks", "compressed", "other byte order", "other axis order"],
-)
-def test_images_that_do_not_lie_as_in_memory_are_read(tmp_path, layout):
-    path, trials = tmp_path / "trials", some_trials()
-    write_trials(path, {"train": trials})
-    group = zarr.open_group(str(path / "train"), mode="r+")
-    settings = {"shape": (5, 6, 7), "chunks": (5, 6, 7), "dtype": "<f4", "compressors": None} | layout
-    group.create_array("noisy", overwrite=True, **settings)[:] = trials.noisy
-    read = read_trials(path, "train")
-    assert not isinstance(read.noisy, np.memmap)
-    np.testing.assert_array_equal(read.noisy, trials.noisy)
+def test_numpy_alone_opens_the_store(tmp_path):
+    trials = some_trials()
+    write_trials(tmp_path / "trials", {"train": trials}, case_kind="patients")
+    folder = tmp_path / "trials" / "train"
+    np.testing.assert_array_equal(np.load(folder / "noisy.npy", allow_pickle=False), trials.noisy)
+    truth = np.load(folder / "truth.npy", allow_pickle=False)
+    assert truth.dtype.names == ("signal_present", *trials.truth)
+    np.testing.assert_array_equal(truth["x_mm"], trials.truth["x_mm"])
+    assert json.loads((tmp_path / "trials" / "store.json").read_text())["group_name"] == "patients"
 
 
-@pytest.mark.parametrize("left", [None, 0, 100])
-def test_a_file_that_is_not_whole_is_refused(tmp_path, left):
+def zarr_store(path, trials):
+    """A store as it was written when it was one of Zarr."""
+    root = zarr.open_group(str(path), mode="w", attributes={"group_name": "slices"})
+    group = root.create_group("train")
+    for name in ("noisy", "reference", "signal_present"):
+        array = getattr(trials, name)
+        group.create_array(name, shape=array.shape, chunks=array.shape, dtype=array.dtype, compressors=None)[:] = array
+    table = np.stack(list(trials.truth.values()), axis=1)
+    columns = {"columns": list(trials.truth)}
+    group.create_array("truth", shape=table.shape, dtype="float64", attributes=columns)[:] = table
+
+
+def test_an_earlier_store_of_zarr_is_read(tmp_path):
+    trials = some_trials()
+    zarr_store(tmp_path / "trials", trials)
+    assert_stored(tmp_path / "trials", {"train": trials})
+    assert store.read_case_kind(tmp_path / "trials") == "slices"
+    file = tmp_path / "trials" / "train" / "noisy" / "c" / "0" / "0" / "0"
+    os.truncate(file, 100)
+    with pytest.raises(UserError, match=r"is broken.*simulate the trials again"):
+        read_trials(tmp_path / "trials", "train")
+
+
+@pytest.mark.parametrize("name", ["reference", "truth"])
+@pytest.mark.parametrize("left", [None, 0, 100, 300])
+def test_a_file_that_is_not_whole_is_refused(tmp_path, name, left):
     path = tmp_path / "trials"
     write_trials(path, some_splits())
-    file = path / "test" / "reference" / "c" / "0" / "0" / "0"
+    file = path / "test" / f"{name}.npy"
     if left is None:
         file.unlink()
     else:
         os.truncate(file, left)
-    with pytest.raises(UserError, match=f"holds {left or 0} bytes and not {7 * 6 * 7 * 4}.*simulate the trials again"):
+    with pytest.raises(UserError, match=f"{name}.npy is missing or not whole.*simulate the trials again"):
         read_trials(path, "test")
     assert len(read_trials(path, "train")) == 4
 

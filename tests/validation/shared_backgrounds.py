@@ -5,10 +5,11 @@ from scipy.stats import norm
 
 from taskct.config import make_settings
 from taskct.metrics.tradeoff import compare_curves, monotone_within_intervals
-from taskct.study.areas import retraining
+from taskct.names import ArmName
+from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
-from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import Resampling
+from taskct.study.summary import retraining
 from taskct.trials.trials import TRUTH, Trials
 from validation.check import Check
 from validation.roc import N, covers
@@ -184,11 +185,11 @@ def seeds():
         shifts = 1.5 + 0.15 * rng.normal(size=6)
         t = scores_of(rng, shifts, unit.present)
         results = [
-            ArmResult(Arm(name, seed, 0.0), {"ho": t[3 * number + seed]}, {}, {}, {}, 1.0, None)
-            for number, name in enumerate(("a", "b"))
+            ArmResult(Arm(ArmName("lambda", weight, seed=seed)), {"ho": t[3 * number + seed]}, {}, {}, {}, 1.0, None)
+            for number, weight in enumerate((0.0, 0.9))
             for seed in range(3)
         ]
-        (row,) = retraining(results, [("a", "b")], unit)
+        (row,) = retraining(results, [("lambda=0", "lambda=0.9")], unit)
         hits.append(row["ci_low"] <= 0.0 <= row["ci_high"])
     claim = f"difference over 3 training seeds and {SETTING} (Obuchowski–Rockette): coverage; {N:,} studies"
     basis = "at least 93.5 %: with few seeds Hillis' degrees of freedom cover more"

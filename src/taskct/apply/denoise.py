@@ -17,10 +17,9 @@ from taskct.files import write_npy
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.dicom_write import check_free, write_series
 from taskct.io.image_stack import read_npy
+from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
-from taskct.setting_text import setting_text
-from taskct.study.arms import CONTROL, Arm
-from taskct.study.blends import load_blend
+from taskct.study.blend_file import load_blend
 from taskct.study.models import denoiser_of
 from taskct.training.checkpoints import load_weights, read_card
 
@@ -146,9 +145,7 @@ def control_of(model: Path, card: dict[str, Any]) -> Path:
     seed, name = card.get("seed"), card.get("arm")
     if not isinstance(seed, int) or not isinstance(name, str):
         raise UserError(f"{model.with_suffix('.json')} names no seed, so its control is unknown: leave alpha at 1")
-    # The arm's name without its λ is what the control's has too.
-    variant = "".join(f" {word}" for word in name.split()[1:])
-    control = model.with_name(f"{Arm(CONTROL + variant, seed).file_stem}.safetensors")
+    control = model.with_name(f"{ArmName.parse(name).of_seed(seed).control.file_stem}.safetensors")
     if not control.is_file():
         raise UserError(
             f"no control {control} to blend with: put {control.name} and its card (.json) beside the model, or leave "

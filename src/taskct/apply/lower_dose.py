@@ -1,6 +1,7 @@
 """A CT series as it would have been at a lower dose: the missing noise inserted slice by slice."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from taskct.errors import UserError
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.dicom_write import check_free, write_series
+from taskct.names import setting_text
 from taskct.progress import Progress
 from taskct.scanner.exposure import i0_for_noise, middle_weights, tube_current
 from taskct.scanner.fbp import FBP
@@ -19,24 +21,54 @@ from taskct.scanner.noise import starved_share
 from taskct.scanner.presets import SCANNERS
 from taskct.scanner.projector import Projector
 from taskct.scanner.units import hu_to_mu
-from taskct.setting_text import setting_text
 from taskct.simulation.lost import check_counts, starved_note
 
 MAX_VIEWS = 600  # a turn of the model is thinned to at most so many: noise needs no more, and matrices stay small
 SLICES_AT_A_TIME = 4
 
 
+@dataclass(frozen=True)
+class DoseReduction:
+    """What a lower dose is simulated with.
+
+    Raises
+    ------
+    UserError
+        If a value is out of range, or a name is unknown.
+    """
+
+    dose_fraction: float
+    """Of the dose of the series, in (0, 1)."""
+    noise_hu: float
+    """Standard deviation of the noise that the series has in the middle of its middle slice, HU: measured in a uniform
+    organ there. It calibrates the photons."""
+    model: str = "siemens-definition-as"
+    """Geometry of the scan, from `SCANNERS`; its views are thinned."""
+    kernel: str = "soft"
+    """"soft", "sharp" or a window: what the series was reconstructed with, about."""
+    electronic_noise: float = 10.0
+    """Standard deviation of the readout noise in photon equivalents per ray of the model's own views."""
+    tube_modulation: float = 0.5
+    """Strength of the tube-current modulation within a turn, in [0, 1]."""
+    seed: int = 0
+    """Of the noise."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.dose_fraction < 1.0:
+            raise UserError(
+                f"the dose fraction is {self.dose_fraction:g}: give one in (0, 1), of the dose of the series"
+            )
+        if self.model not in SCANNERS:
+            raise UserError(f"no scanner model {self.model!r}: choose one of {', '.join(SCANNERS)}")
+        if self.kernel not in KERNELS and self.kernel not in WINDOWS:
+            raise UserError(f"no kernel {self.kernel!r}: choose one of {', '.join([*KERNELS, *WINDOWS])}")
+
+
 def lower_dose(
     source: Path,
     target: Path,
+    reduction: DoseReduction,
     *,
-    dose_fraction: float,
-    noise_hu: float,
-    model: str = "siemens-definition-as",
-    kernel: str = "soft",
-    electronic_noise: float = 10.0,
-    tube_modulation: float = 0.5,
-    seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
@@ -48,21 +80,8 @@ def lower_dose(
         A folder with one CT series, or a DICOM slice.
     target
         Folder for the new series; must not exist or be empty. For a single slice it may be a file that ends in .dcm.
-    dose_fraction
-        In (0, 1).
-    noise_hu
-        Standard deviation of the noise that the series has in the middle of its middle slice, HU: measured in a
-        uniform organ there. It calibrates the photons.
-    model
-        Geometry of the scan, from `SCANNERS`; its views are thinned.
-    kernel
-        "soft", "sharp" or a window: what the series was reconstructed with, about.
-    electronic_noise
-        Standard deviation of the readout noise in photon equivalents per ray of the model's own views.
-    tube_modulation
-        Strength of the tube-current modulation within a turn, in [0, 1].
-    seed
-        Of the noise.
+    reduction
+        Dose, noise and scan.
     device
         Where to compute.
     progress
@@ -75,15 +94,10 @@ def lower_dose(
     Raises
     ------
     UserError
-        If the series cannot be read or has pixels that are not square, the target exists, a value is out of range, or
-        the dose is so low that nothing is left of a slice.
+        If the series cannot be read or has pixels that are not square, the target exists, or the dose is so low that
+        nothing is left of a slice.
     """
-    if not 0.0 < dose_fraction < 1.0:
-        raise UserError(f"the dose fraction is {dose_fraction:g}: give one in (0, 1), of the dose of the series")
-    if model not in SCANNERS:
-        raise UserError(f"no scanner model {model!r}: choose one of {', '.join(SCANNERS)}")
-    if kernel not in KERNELS and kernel not in WINDOWS:
-        raise UserError(f"no kernel {kernel!r}: choose one of {', '.join([*KERNELS, *WINDOWS])}")
+    dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     check_free(target, single=not source.is_dir())
     series = read_series(source) if source.is_dir() else read_slice(source)
     n, height, width = series.image_hu.shape
@@ -92,18 +106,18 @@ def lower_dose(
             f"slices of {height} × {width} pixels of {series.pixel_mm[0]:g} × {series.pixel_mm[1]:g} mm: "
             "give square slices with square pixels"
         )
-    geometry = _thinned(model)
+    geometry = _thinned(reduction.model)
     # A view stands for several: their photons add up, and so do the variances of their readouts.
-    merged = SCANNERS[model].geometry["views_per_turn"] / geometry.views_per_turn
-    readout = electronic_noise * merged**0.5
+    merged = SCANNERS[reduction.model].geometry["views_per_turn"] / geometry.views_per_turn
+    readout = reduction.electronic_noise * merged**0.5
     grid = {"n_pixels": width, "pixel_mm": series.pixel_mm[0], "device": device}
-    roll_off = KERNELS.get(kernel) or Kernel(kernel, 1.0)
+    roll_off = KERNELS.get(reduction.kernel) or Kernel(reduction.kernel, 1.0)
     projector = Projector(geometry, **grid)
     fbp = FBP(geometry, **grid, window=roll_off.window, cutoff=roll_off.cutoff)
     images = torch.from_numpy(series.image_hu)
     middle = projector.project(hu_to_mu(images[n // 2 : n // 2 + 1].to(device)).clamp(min=0.0))
     photons = i0_for_noise(
-        noise_hu,
+        reduction.noise_hu,
         middle_weights(fbp),
         middle[0],
         electronic_noise=readout,
@@ -129,7 +143,7 @@ def lower_dose(
             i0=photons_of,
             dose_fraction=dose_fraction,
             electronic_noise=readout,
-            seeds=[seed * 2**32 + k for k in range(part.start, part.stop)],
+            seeds=[reduction.seed * 2**32 + k for k in range(part.start, part.stop)],
         )
         result[part] = noisy.cpu().numpy()
         if progress is not None:

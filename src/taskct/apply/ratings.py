@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from taskct.errors import UserError
+from taskct.files import read_truth_value
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.names import observer_of
 
 SCORES, TASK = "scores.csv", "task.json"
 
@@ -47,8 +49,6 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
         An `.imrmc` file, a ratings CSV, or a run folder.
     observer
         For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
-    choice
-        Arms of a run folder as `scores.csv` names them, or modalities of a file.
 
     Raises
     ------
@@ -105,11 +105,6 @@ def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tu
 def shared_note(source: Path) -> str | None:
     """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know.
 
-    Parameters
-    ----------
-    source
-        What ratings were read from; only a run folder can share.
-
     Raises
     ------
     UserError
@@ -147,19 +142,12 @@ def export_ratings(target: Path, ratings: Ratings) -> None:
 
 
 def ratings_of_run(run: Path, observer: str | None) -> Ratings:
-    """Test statistics of a run: arms are modalities, training seeds readers, test trials cases.
-
-    Parameters
-    ----------
-    run
-        A run folder with `scores.csv`.
-    observer
-        As for `read_study`.
+    """Test statistics of an evaluated run: arms are modalities, training seeds readers, test trials cases.
 
     Raises
     ------
     UserError
-        If the file is missing or broken, or the observer is not in it.
+        If `scores.csv` is missing or broken, or the observer is not in it.
     """
     path = run / SCORES
     if not path.is_file():
@@ -171,11 +159,11 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             for row in reader:
-                name = f"{row['observer']}_joint" if row["fitted"] == "joint" else row["observer"]
+                name = observer_of(row["observer"], row["fitted"])
                 known[name] = None
                 if name != observer:
                     continue
-                key, present = (row["arm"], row["seed"], row["trial"]), {"1": True, "0": False}[row["signal_present"]]
+                key, present = (row["arm"], row["seed"], row["trial"]), read_truth_value(row["signal_present"])
                 value = float(row["test_statistic"])
                 if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
                     raise ValueError("a test statistic that stands twice, is not finite, or has another truth")

@@ -1,16 +1,13 @@
-"""Commands on a user's images: denoise, lower-dose."""
+"""Commands on a user's images: denoise, lower-dose. Each imports what computes when it is called."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taskct.apply.denoise import denoise_path
-from taskct.apply.lower_dose import lower_dose
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption
 from taskct.cli.terminal import out, show_progress
-from taskct.machine import resolve_device
 from taskct.scanner.presets import SCANNERS
 
 
@@ -61,6 +58,9 @@ def denoise(
 
     With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
     """
+    from taskct.apply.denoise import denoise_path
+    from taskct.machine import resolve_device
+
     where = resolve_device(device)
     with show_progress(progress) as show:
         opened = show.open("denoise")
@@ -103,16 +103,15 @@ def lower_dose_command(
     The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
     where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
     """
+    from taskct.apply.lower_dose import DoseReduction, lower_dose
+    from taskct.machine import resolve_device
+
     where = resolve_device(device)
     with show_progress(progress) as show:
         written = lower_dose(
             source,
             target,
-            dose_fraction=dose_fraction,
-            noise_hu=noise_hu,
-            model=model,
-            kernel=kernel,
-            seed=seed,
+            DoseReduction(dose_fraction, noise_hu, model=model, kernel=kernel, seed=seed),
             device=where,
             progress=show.open("lower dose"),
         )

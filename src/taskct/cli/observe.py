@@ -1,5 +1,6 @@
 """The command observe: numerical observers on a user's images."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,8 @@ import typer
 
 from taskct.apply.observe import Eye, Known, Mode, Plan, Task, observe
 from taskct.apply.observe.cases import CaseFrom
-from taskct.apply.observe.files import read_covariance, read_signal, write_observation
-from taskct.apply.observe.inputs import Sources, read_inputs
+from taskct.apply.observe.inputs import Sources, read_covariance, read_inputs, read_signal
+from taskct.apply.observe.observation import write_observation
 from taskct.apply.observe.pairing import PairBy
 from taskct.cli.app import app
 from taskct.cli.observation import print_observation, roc_curves
@@ -18,10 +19,21 @@ from taskct.cli.tables import print_json
 from taskct.cli.terminal import note, out, show_progress
 from taskct.errors import UserError
 from taskct.machine import resolve_device
-from taskct.observers import OBSERVERS
+from taskct.observer_registry import OBSERVERS, observers_needing
 from taskct.observers.eye import VIEWING_DISTANCE_MM
 from taskct.report.roc import draw_roc
 
+
+def _names(observers: Iterable[str]) -> str:
+    """Names as the command takes them."""
+    return ", ".join(name.replace("_", "-") for name in observers)
+
+
+OF = {
+    what: _names(observers_needing(what))
+    for what in ("pixel_mm", "internal_noise", "internal_noise_hu", "covariance", "signal")
+}
+"""Names of the observers that an option is for."""
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
 
@@ -74,9 +86,7 @@ def observe_command(
     ] = "auto",
     observers: Annotated[
         str,
-        typer.Option(
-            "--observers", metavar="LIST", help=f"Of {', '.join(name.replace('_', '-') for name in OBSERVERS)}."
-        ),
+        typer.Option("--observers", metavar="LIST", help=f"Of {_names(OBSERVERS)}."),
     ] = "ho,cho-lg,npwe",
     mode: Annotated[
         Mode,
@@ -119,7 +129,11 @@ def observe_command(
     ] = False,
     pixel_mm: Annotated[
         float | None,
-        typer.Option("--pixel-mm", metavar="MM", help="Pixel size, for npwe and ho-eye, where the files do not tell."),
+        typer.Option(
+            "--pixel-mm",
+            metavar="MM",
+            help=f"Pixel size, for {OF['pixel_mm']}, where the files do not tell.",
+        ),
     ] = None,
     viewing_distance_mm: Annotated[
         float, typer.Option("--viewing-distance-mm", metavar="MM", help="From the eye to the display.")
@@ -132,23 +146,33 @@ def observe_command(
         typer.Option(
             "--internal-noise",
             metavar="R",
-            help="Of npwe and cho-*, relative to the test statistic's standard deviation within a class.",
+            help=f"Of {OF['internal_noise']}, relative to the test statistic's standard deviation within a class.",
         ),
     ] = 0.0,
     internal_noise_hu: Annotated[
-        float, typer.Option("--internal-noise-hu", metavar="HU", help="Of ho-eye, per pixel behind the eye.")
+        float,
+        typer.Option(
+            "--internal-noise-hu",
+            metavar="HU",
+            help=f"Of {OF['internal_noise_hu']}, per pixel behind the eye.",
+        ),
     ] = 3.0,
     margin: Margin = None,
     covariance: Annotated[
         Path | None,
-        typer.Option("--covariance", metavar="NPY", help="For pwmf: covariance, (pixels, pixels).", show_default=False),
+        typer.Option(
+            "--covariance",
+            metavar="NPY",
+            help=f"For {OF['covariance']}: covariance, (pixels, pixels).",
+            show_default=False,
+        ),
     ] = None,
     signal: Annotated[
         list[Path] | None,
         typer.Option(
             "--signal",
             metavar="FILE",
-            help="For npw, npwe, pwmf: image of the known mean signal, HU; again for --versus, if it differs there.",
+            help=f"For {OF['signal']}: image of the known mean signal, HU; again for --versus, if it differs there.",
             show_default=False,
         ),
     ] = None,
@@ -182,7 +206,7 @@ def observe_command(
     known = read_inputs(Sources(images, truth, present, absent, tuple(versus or ()), case_from, pair_by, _site(site)))
     names = [name.strip() for name in observers.split(",") if name.strip()]
     size = known.pixel_mm if pixel_mm is None else pixel_mm
-    guessed = size is None and any(name.replace("-", "_") in ("npwe", "ho_eye") for name in names)
+    guessed = size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
     plan = Plan(train_share, training_sets, learning, margin, specificity, confidence, seed)
     with show_progress(progress) as show:

@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
-import numpy as np
-import plotille
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
@@ -21,6 +18,10 @@ from rich.text import Text
 
 from taskct.errors import UserError
 from taskct.training.ranks import is_first
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
@@ -322,7 +323,7 @@ def note(text: str) -> None:
     _say(f"note: {text}")
 
 
-def print_roc(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
+def print_roc(curves: "dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]") -> None:
     """Draw ROC curves in text, with their labels below.
 
     Parameters
@@ -330,6 +331,8 @@ def print_roc(curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     curves
         False-positive and true-positive fractions, by label.
     """
+    import plotille  # here: only this needs it, and NumPy with it
+
     figure = plotille.Figure()
     figure.color_mode = "names"
     figure.with_colors = out.is_terminal

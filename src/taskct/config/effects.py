@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from taskct.config.listing import dotted_settings
-from taskct.config.tree import Settings
-from taskct.tasks.signals import LOBED, STRETCHED
+from taskct.config.tree import BackgroundSettings, ProfileSettings, Settings
+from taskct.tasks.background_registry import BACKGROUNDS, kinds_using
+from taskct.tasks.shape_registry import SHAPE_KINDS, shapes_using
 
 Applies = Callable[[Settings], bool]
 
-FILES = ("series", "paired", "label-map")
-BODIES = ("uniform", "lumpy", "clustered-lumpy", "power-law")
+SOLID = tuple(name for name, kind in SHAPE_KINDS.items() if kind.solid)
 DOSE = (
     "dose_fraction",
     "exposure",
@@ -29,7 +29,7 @@ def _shape(section: str, *shapes: str) -> Applies:
 
 
 def _scanned(settings: Settings) -> bool:
-    return settings.background.kind != "paired"
+    return BACKGROUNDS[settings.background.kind].files != "pairs"
 
 
 RULES: dict[str, tuple[Applies, str]] = {
@@ -40,37 +40,23 @@ RULES: dict[str, tuple[Applies, str]] = {
     "scanner.noise_body_mm": (lambda s: s.scanner.exposure == "noise" and _scanned(s), "this scanner.exposure"),
     "scanner.kvp": (lambda s: s.scanner.energy == "poly" and _scanned(s), "scanner.energy=mono"),
     "scanner.slice_mm": (
-        lambda s: s.scanner.exposure == "mas" or _shape("signal", "sphere", "ellipsoid")(s),
-        "these shapes: it averages a sphere and an ellipsoid",
+        lambda s: s.scanner.exposure == "mas" or _shape("signal", *SOLID)(s),
+        f"these shapes: it averages {' and '.join(SHAPE_KINDS[name].text for name in SOLID)}",
     ),
     "scanner.region_step_mm": (lambda s: s.scanner.region_count > 1, "scanner.region_count=1"),
-    "background.path": (_kind(*FILES), "this background.kind"),
-    "background.organs_path": (_kind("series", "paired"), "this background.kind"),
+    **{
+        f"background.{name}": (_kind(*kinds_using(name)), "this background.kind")
+        for name in BackgroundSettings.model_fields
+        if kinds_using(name)
+    },
     "background.organ": (lambda s: s.signal.site == "organ", "this signal.site: set signal.site=organ"),
-    "background.organs": (_kind("label-map"), "this background.kind"),
-    "background.mean_hu": (_kind(*BODIES), "this background.kind"),
-    "background.body_mm": (_kind(*BODIES), "this background.kind"),
-    "background.width_mm": (_kind("abdomen", "thorax"), "this background.kind"),
-    "background.texture_hu": (_kind("abdomen", "thorax", *BODIES[1:]), "this background.kind"),
-    "background.power_exponent": (_kind("abdomen", "thorax", "power-law"), "this background.kind"),
-    "background.lump_hu": (_kind("torso"), "this background.kind"),
-    "background.mean_lumps": (_kind("torso"), "this background.kind"),
-    "background.lump_sigma_mm": (_kind("torso", "lumpy"), "this background.kind"),
-    "background.cluster_unit_mm": (_kind("clustered-lumpy"), "this background.kind"),
-    "background.n_vessels": (_kind("torso"), "this background.kind"),
-    "background.shift_mm": (_kind(*FILES), "this background.kind"),
-    "background.placements": (_kind(*FILES), "this background.kind"),
     "signal.sites_mm": (lambda s: s.signal.site == "list", "this signal.site: set signal.site=list"),
     "signal.position_mm": (lambda s: s.signal.site != "list", "signal.site=list"),
     **{
         f"{section}.{name}": (_shape(section, *shapes), "these shapes")
         for section in ("signal", "absent_signal")
-        for name, shapes in {
-            "aspect": STRETCHED,
-            "exponent": ("nodule",),
-            "n_lobes": LOBED,
-            "lobe_depth": LOBED,
-        }.items()
+        for name in ProfileSettings.model_fields
+        if (shapes := shapes_using(name))
     },
 }
 """By setting: where it has an effect, and beside what it has none."""

@@ -1,14 +1,33 @@
 """What settings are made of: a section, a field with its unit and limits, and the types that several sections use."""
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from annotated_types import Ge, Gt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from taskct.ranges import Range
 
 
 def setting(default: Any, text: str, unit: str = "", **limits: Any) -> Any:  # noqa: ANN401 - a pydantic field
     """A field with its description, unit and limits (`ge`, `gt`, `le`, `lt`, `min_length`)."""
     return Field(default, description=text, json_schema_extra={"unit": unit}, **limits)
+
+
+def ranged(default: float, allowed: Range) -> Any:  # noqa: ANN401 - a pydantic field
+    """A field whose meaning, unit and limits are those of a range that is declared elsewhere."""
+    return setting(default, allowed.meaning, allowed.unit, **allowed.limits())
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The type of a setting that takes one of some names, such as those of a registry: `Annotated[str, OneOf(…)]`."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.literal_schema(list(self.names))
 
 
 def ordered(pair: tuple[float, float]) -> tuple[float, float]:
@@ -29,14 +48,10 @@ def listed(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
 
 
 Positive = Annotated[float, Gt(0)]
-Range = Annotated[tuple[float, float], AfterValidator(ordered)]
-PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
+Span = Annotated[tuple[float, float], AfterValidator(ordered)]
+PositiveSpan = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
 NonNegative = Annotated[float, Ge(0)]
-NonNegativeRange = Annotated[tuple[NonNegative, NonNegative], AfterValidator(ordered)]
-Aspect = Annotated[float, Ge(0.05), Le(1)]
-Exponent = Annotated[float, Ge(0), Le(20)]
-Lobes = Annotated[int, Ge(2), Le(16)]
-Shape = Literal["disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc"]
+NonNegativeSpan = Annotated[tuple[NonNegative, NonNegative], AfterValidator(ordered)]
 
 
 class Section(BaseModel):

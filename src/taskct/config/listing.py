@@ -1,6 +1,7 @@
 """Every setting by its dotted name, with its unit and range in words."""
 
 import difflib
+import itertools
 from collections.abc import Iterator
 from types import NoneType
 from typing import Literal, get_args, get_origin
@@ -9,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from taskct.config.fields import OneOf
 from taskct.config.tree import Settings
 from taskct.errors import UserError
 
@@ -101,8 +103,11 @@ def range_of(field: FieldInfo) -> str:
         return " | ".join(map(str, options))
     if options and get_origin(options[0]) is Literal:
         return f"of {' | '.join(get_args(options[0]))}"
-    # The limits of a tuple's members, or of a value that may be null, stand in its annotation.
     inner = [getattr(option, "__metadata__", ()) for option in options]
+    choices = [one for one in itertools.chain(field.metadata, *inner) if isinstance(one, OneOf)]
+    if choices:
+        return f"{'of ' if inner else ''}{' | '.join(choices[0].names)}"
+    # The limits of a tuple's members, or of a value that may be null, stand in its annotation.
     limits = [*field.metadata, *(inner[0] if inner and all(one == inner[0] for one in inner) else ())]
     each = "each in " if get_origin(field.annotation) is tuple else ""
     low, high, rest = "", "", []

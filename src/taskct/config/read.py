@@ -1,7 +1,6 @@
 """From YAML files, presets and `name=value` pairs to validated settings, and back."""
 
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any
 
 import yaml
@@ -9,10 +8,17 @@ from pydantic import BaseModel, ValidationError
 
 from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
-from taskct.config.yaml_files import parse_yaml, read_yaml
+from taskct.config.yaml_files import parse_yaml
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
+
+RENAMED = {
+    "signal.margin_mm": "signal.blur_mm",
+    "absent_signal.margin_mm": "absent_signal.blur_mm",
+    "scanner.model": "scanner.preset",
+}
+"""Former names of settings, which a file of an earlier version may hold."""
 
 
 def _one_line(error: ValidationError) -> str:
@@ -88,6 +94,8 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
             while isinstance(value, Mapping) and value:  # a section that is none: its first setting says more
                 last, value = next(iter(value.items()))
                 unknown += f".{last}"
+            if f"{prefix}{name}" in RENAMED:
+                raise UserError(f"{prefix}{name} is now called {RENAMED[f'{prefix}{name}']}: give its value that name")
             near = nearest(unknown)
             hint = f"did you mean {near}? `taskct config` lists them all" if near else "`taskct config` lists them all"
             raise UserError(f"unknown setting {unknown}: {hint}")
@@ -111,13 +119,13 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _expanded(tree: dict[str, Any]) -> dict[str, Any]:
-    """A tree with what its lesion preset and its scanner model stand for; what it says itself beside them counts.
+    """A tree with what its lesion preset and its scanner preset stand for; what it says itself beside them counts.
 
     Done tree by tree, so that a preset on the command line wins over a file, and a file that names one over a default.
     """
     known = {
         ("signal", "preset"): {name: _renamed(lesion.ranges, "shapes", "shape") for name, lesion in LESIONS.items()},
-        ("scanner", "model"): {
+        ("scanner", "preset"): {
             name: _renamed(scanner.geometry, "views_per_turn", "n_views") for name, scanner in SCANNERS.items()
         },
     }
@@ -139,7 +147,7 @@ def make_settings(*trees: Mapping[str, Any]) -> Settings:
     """Validate settings; later trees override earlier ones.
 
     The keyword arguments of a network are merged too, unless the later tree names another network. A lesion preset or
-    a scanner model sets what its own tree leaves open, and so wins over earlier trees.
+    a scanner preset sets what its own tree leaves open, and so wins over earlier trees.
 
     Raises
     ------
@@ -158,26 +166,6 @@ def make_settings(*trees: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise UserError(_one_line(error)) from None
-
-
-def preset_names() -> list[str]:
-    """Names of the settings files that come with taskct."""
-    folder = resources.files("taskct") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """Read one of the settings files that come with taskct.
-
-    Raises
-    ------
-    UserError
-        If there is none of that name.
-    """
-    if name not in preset_names():
-        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
-    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
-        return read_yaml(path)
 
 
 def to_yaml(settings: Settings) -> str:

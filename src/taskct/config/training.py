@@ -1,13 +1,23 @@
 """The settings of denoisers and their training."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Lt
 from pydantic import AfterValidator, model_validator
 
 from taskct.config.fields import Section, setting
+from taskct.training.losses import LOSSES
+from taskct.training.plan import FINETUNING, RANGES, TASK_WEIGHT, Compile, HeadTraining, Keep, Plan, Precision
 
-TaskWeight = Annotated[float, Ge(0), Lt(1), AfterValidator(lambda weight: weight + 0.0)]  # -0.0 becomes 0.0
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal[tuple(LOSSES)]
+LIMITS = {name: allowed.limits() for name, allowed in RANGES.items()}
+
+TaskWeight = Annotated[
+    float, Ge(TASK_WEIGHT.low), Lt(TASK_WEIGHT.high), AfterValidator(lambda weight: weight + 0.0)  # -0.0 becomes 0.0
+]
 BlendWeight = Annotated[float, Gt(0), Lt(1)]
 TrainingSeed = Annotated[int, Ge(0), Lt(2**31)]
 
@@ -38,21 +48,29 @@ class DenoiserSettings(Section):
 class TrainingSettings(Section):
     """Pretraining by MSE, then joint fine-tuning for every λ."""
 
-    pretrain_epochs: int = setting(6, "epochs of pretraining", "", ge=1, le=10000)
-    finetune_epochs: int = setting(5, "epochs of fine-tuning, the same for every λ", "", ge=1, le=10000)
-    batch_size: int = setting(64, "trials in a step", "", ge=1, le=4096)
-    learning_rate: float = setting(3e-3, "peak learning rate of pretraining", "", gt=0, le=1)
-    finetune_learning_rate: float = setting(1e-3, "peak learning rate of fine-tuning", "", gt=0, le=1)
-    head_learning_rate: float = setting(1e-2, "peak learning rate of the observer head", "", gt=0, le=1)
-    head_weight_decay: float = setting(0.0, "weight decay of the observer head", "", ge=0, le=100)
-    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
-    loss: Literal["slnn", "observer-feature", "signal-promoter", "detectability"] = setting(
-        "slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival"
+    pretrain_epochs: int = setting(Plan.epochs, "epochs of pretraining", "", **LIMITS["epochs"])
+    finetune_epochs: int = setting(
+        FINETUNING.epochs, "epochs of fine-tuning, the same for every λ", "", **LIMITS["epochs"]
     )
+    batch_size: int = setting(Plan.batch_size, "trials in a step", "", **LIMITS["batch_size"])
+    learning_rate: float = setting(
+        Plan.learning_rate, "peak learning rate of pretraining", "", **LIMITS["learning_rate"]
+    )
+    finetune_learning_rate: float = setting(
+        FINETUNING.learning_rate, "peak learning rate of fine-tuning", "", **LIMITS["learning_rate"]
+    )
+    head_learning_rate: float = setting(
+        Plan.head_learning_rate, "peak learning rate of the observer head", "", **LIMITS["head_learning_rate"]
+    )
+    head_weight_decay: float = setting(
+        Plan.head_weight_decay, "weight decay of the observer head", "", **LIMITS["head_weight_decay"]
+    )
+    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
+    loss: LossName = setting("slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival")
     head: Literal["pixel", "eye", "channels", "pixel+eye"] = setting(
         "pixel", "loss=slnn: the head sees every pixel (the paper's), behind an eye, through channels; or two heads"
     )
-    head_training: Literal["warm", "joint", "frozen"] = setting(
+    head_training: HeadTraining = setting(
         "warm", "loss=slnn: the head starts fitted and learns on, starts from 0, or is fitted and then kept"
     )
     head_channels: Literal["lg", "gabor", "sdog", "ddog"] = setting(
@@ -71,20 +89,31 @@ class TrainingSettings(Section):
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
     trainable: str = setting("all", "what is fine-tuned: all, last:K, first:K, or a pattern of parameter names")
     patch_pixels: int | None = setting(
-        None, "pretraining: side of random patches, margin included; null takes whole images", "pixels", ge=8, le=1024
+        Plan.patch_pixels,
+        "pretraining: side of random patches, margin included; null takes whole images",
+        "pixels",
+        **LIMITS["patch_pixels"],
     )
-    max_gradient_norm: float | None = setting(None, "longer gradients are shortened to it; null leaves them", gt=0)
-    keep: Literal["last", "best"] = setting("last", "weights kept: after the last epoch, or the best on validation")
+    max_gradient_norm: float | None = setting(
+        Plan.max_gradient_norm,
+        "longer gradients are shortened to it; null leaves them",
+        "",
+        **LIMITS["max_gradient_norm"],
+    )
+    keep: Keep = setting(Plan.keep, "weights kept: after the last epoch, or the best on validation")
     patience: int | None = setting(
-        None, "epochs without a better validation loss after which an arm stops; null never", "", ge=1
+        Plan.patience,
+        "epochs without a better validation loss after which an arm stops; null never",
+        "",
+        **LIMITS["patience"],
     )
-    dtype: Literal["auto", "bfloat16", "float32"] = setting(
-        "auto",
+    dtype: Precision = setting(
+        Plan.dtype,
         "precision of the network's layers; auto is bfloat16 where the machine computes in it, and float32 for a "
         "network whose layers make the image",
     )
-    compile: Literal["auto", "always", "never"] = setting(
-        "auto", "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
+    compile: Compile = setting(
+        Plan.compile, "torch.compile: auto where there is a compiler and the training is long enough to pay for it"
     )
     log_to: Literal["none", "tensorboard", "mlflow"] = setting(
         "none", "beside the JSON lines of RUN/logs: none, tensorboard or mlflow (extras of those names)"

@@ -1,28 +1,44 @@
 """The settings of a study: one validated tree, each value with its unit, range and default."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from taskct.config.fields import (
-    Aspect,
-    Exponent,
-    Lobes,
-    NonNegativeRange,
+    NonNegativeSpan,
+    OneOf,
     Positive,
-    PositiveRange,
-    Range,
+    PositiveSpan,
     Section,
-    Shape,
+    Span,
     listed,
     named,
     ordered,
+    ranged,
     setting,
 )
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
+from taskct.observer_registry import CONDITIONS, observers_in_study
 from taskct.scanner.presets import SCANNERS
+from taskct.tasks.background_registry import BACKGROUNDS, kinds_using
 from taskct.tasks.lesions import LESIONS
-from taskct.tasks.signals import LOBED, STRETCHED
+from taskct.tasks.shape_registry import SHAPES, SIGNAL_RANGES, shapes_using
+
+
+def of_kinds(name: str, text: str) -> str:
+    """What a setting of `background` means, after the kinds that it is for."""
+    return f"{', '.join(kinds_using(name))}: {text}"
+
+
+def of_shapes(name: str, text: str) -> str:
+    """What a setting of a signal means, after the shapes that it is for."""
+    return f"{', '.join(shapes_using(name))}: {text}"
+
+
+Aspect = Annotated[float, Ge(SIGNAL_RANGES["aspect"].low), Le(SIGNAL_RANGES["aspect"].high)]
+Exponent = Annotated[float, Ge(SIGNAL_RANGES["exponent"].low), Le(SIGNAL_RANGES["exponent"].high)]
+Lobes = Annotated[int, Ge(SIGNAL_RANGES["n_lobes"].low), Le(SIGNAL_RANGES["n_lobes"].high)]
 
 
 class OrganSettings(Section):
@@ -36,80 +52,71 @@ class OrganSettings(Section):
 class BackgroundSettings(Section):
     """What the signal hides in."""
 
-    kind: Literal[
-        "torso",
-        "abdomen",
-        "thorax",
-        "uniform",
-        "lumpy",
-        "clustered-lumpy",
-        "power-law",
-        "label-map",
-        "series",
-        "paired",
-    ] = setting("torso", "phantoms; textures in a water-like body; a label map; real CT; real low and normal dose")
-    path: str | None = setting(
-        None, "label-map, series, paired: a folder with one DICOM series or one a sub-folder, or NIfTI (.nii, .nii.gz)"
+    kind: Annotated[str, OneOf(tuple(BACKGROUNDS))] = setting(
+        "torso", "phantoms; textures in a water-like body; a label map; real CT; real low and normal dose"
     )
-    organs_path: str | None = setting(None, "series, paired: organ labels on the same grid, NIfTI")
+    path: str | None = setting(
+        None, of_kinds("path", "a folder with one DICOM series or one a sub-folder, or NIfTI (.nii, .nii.gz)")
+    )
+    organs_path: str | None = setting(None, of_kinds("organs_path", "organ labels on the same grid, NIfTI"))
     organ: Annotated[str | None, BeforeValidator(named)] = setting(
         None, "where a lesion may lie with signal.site=organ: by name, or the number of a label"
     )
     organs: dict[int, OrganSettings] = setting(
-        {}, "label-map: how every label but 0 (air) reads, as {5: {hu: 110, std_hu: 10, texture_hu: 8}}"
+        {}, of_kinds("organs", "how every label but 0 (air) reads, as {5: {hu: 110, std_hu: 10, texture_hu: 8}}")
     )
-    mean_hu: float = setting(40.0, "uniform and textures: mean of the body", "HU", ge=-1000, le=3000)
-    body_mm: float = setting(280.0, "uniform and textures: diameter of the body", "mm", gt=0, le=1000)
-    width_mm: PositiveRange = setting((290.0, 370.0), "abdomen, thorax: smallest and largest width of the body", "mm")
-    texture_hu: float = setting(
-        15.0,
-        "abdomen, thorax, lumpy, clustered-lumpy, power-law: deviation of the texture",
-        "HU",
-        ge=0,
-        le=500,
+    mean_hu: float = setting(40.0, of_kinds("mean_hu", "mean of the body"), "HU", ge=-1000, le=3000)
+    body_mm: float = setting(280.0, of_kinds("body_mm", "diameter of the body"), "mm", gt=0, le=1000)
+    width_mm: PositiveSpan = setting(
+        (290.0, 370.0), of_kinds("width_mm", "smallest and largest width of the body"), "mm"
     )
-    power_exponent: float = setting(3.0, "abdomen, thorax, power-law: β of the noise power f^-β", "", ge=0, le=6)
-    lump_hu: float = setting(12.0, "torso: standard deviation of the lumps' peak", "HU", ge=0, le=500)
-    mean_lumps: float = setting(300.0, "torso: expected number of lumps", "", ge=0, le=5000)
-    lump_sigma_mm: PositiveRange = setting((3.0, 10.0), "torso, lumpy: size of a lump (standard deviation)", "mm")
-    cluster_unit_mm: Positive = setting(0.5, "clustered-lumpy: scale, one pixel of the publication", "mm")
-    n_vessels: int = setting(0, "torso: vessels near the middle", "", ge=0, le=20)
-    region_hu: Range = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
-    shift_mm: float = setting(20.0, "series, label-map: largest random shift of a slice in x and y", "mm", ge=0, le=200)
-    placements: int = setting(8, "series, label-map: random shifts and flips of every slice", "", ge=1, le=1000)
+    texture_hu: float = setting(15.0, of_kinds("texture_hu", "deviation of the texture"), "HU", ge=0, le=500)
+    power_exponent: float = setting(3.0, of_kinds("power_exponent", "β of the noise power f^-β"), "", ge=0, le=6)
+    lump_hu: float = setting(12.0, of_kinds("lump_hu", "standard deviation of the lumps' peak"), "HU", ge=0, le=500)
+    mean_lumps: float = setting(300.0, of_kinds("mean_lumps", "expected number of lumps"), "", ge=0, le=5000)
+    lump_sigma_mm: PositiveSpan = setting(
+        (3.0, 10.0), of_kinds("lump_sigma_mm", "size of a lump (standard deviation)"), "mm"
+    )
+    cluster_unit_mm: Positive = setting(0.5, of_kinds("cluster_unit_mm", "scale, one pixel of the publication"), "mm")
+    n_vessels: int = setting(0, of_kinds("n_vessels", "vessels near the middle"), "", ge=0, le=20)
+    region_hu: Span = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
+    shift_mm: float = setting(
+        20.0, of_kinds("shift_mm", "largest random shift of a slice in x and y"), "mm", ge=0, le=200
+    )
+    placements: int = setting(8, of_kinds("placements", "random shifts and flips of every slice"), "", ge=1, le=1000)
 
 
 class ProfileSettings(Section):
     """What a signal looks like; every range is drawn from uniformly and on its own."""
 
-    shape: Annotated[tuple[Shape, ...], BeforeValidator(listed)] = setting(
+    shape: Annotated[tuple[Annotated[str, OneOf(SHAPES)], ...], BeforeValidator(listed)] = setting(
         ("disc",), "one shape, or several of which each signal has one", "", min_length=1
     )
-    contrast_hu: Range = setting(
+    contrast_hu: Span = setting(
         (30.0, 70.0), "lowest and highest difference from the background; equal for one value", "HU"
     )
-    diameter_mm: PositiveRange = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
+    diameter_mm: PositiveSpan = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
     diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
-    margin_mm: NonNegativeRange = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
+    blur_mm: NonNegativeSpan = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
     aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(ordered)] = setting(
-        (1.0, 1.0), "minor over major axis; gaussian, nodule, ellipsoid, lobulated, spiculated"
+        (1.0, 1.0), of_shapes("aspect", "minor over major axis")
     )
-    angle_deg: Range = setting((0.0, 360.0), "orientation", "degrees")
+    angle_deg: Span = setting((0.0, 360.0), "orientation", "degrees")
     exponent: Annotated[tuple[Exponent, Exponent], AfterValidator(ordered)] = setting(
-        (1.5, 1.5), "nodule: of the profile (1 - (r/R)²)^exponent"
+        (1.5, 1.5), of_shapes("exponent", "of the profile (1 - (r/R)²)^exponent")
     )
     n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(ordered)] = setting(
-        (5, 8), "lobulated, spiculated: their number"
+        (5, 8), of_shapes("n_lobes", "their number")
     )
-    lobe_depth: NonNegativeRange = setting(
-        (0.2, 0.3), "lobulated, spiculated: height of lobes over radius; long spicules 0.5 to 1"
+    lobe_depth: NonNegativeSpan = setting(
+        (0.2, 0.3), of_shapes("lobe_depth", "height of lobes over radius; long spicules 0.5 to 1")
     )
 
 
 class SignalSettings(ProfileSettings):
     """What may have to be found (H1)."""
 
-    preset: str | None = setting(None, f"sets shape, size, contrast and margin of a lesion: {', '.join(LESIONS)}")
+    preset: str | None = setting(None, f"sets shape, size, contrast and blur of a lesion: {', '.join(LESIONS)}")
     site: Literal["square", "disc", "list", "organ"] = setting(
         "square", "where its centre lies: about the region's centre, at signal.sites_mm, or inside an organ"
     )
@@ -123,8 +130,8 @@ class SignalSettings(ProfileSettings):
 
 def _rim_mm(profile: ProfileSettings) -> float:
     """How far a signal may reach from its middle, mm: lobes and a stretch make it longer than its mean radius."""
-    lobes = 1 + max(profile.lobe_depth) if set(profile.shape) & set(LOBED) else 1.0
-    stretch = min(profile.aspect) ** -0.5 if set(profile.shape) & set(STRETCHED) else 1.0
+    lobes = 1 + max(profile.lobe_depth) if set(profile.shape) & set(shapes_using("lobe_depth")) else 1.0
+    stretch = min(profile.aspect) ** -0.5 if set(profile.shape) & set(shapes_using("aspect")) else 1.0
     return max(profile.diameter_mm) / 2 * lobes * stretch
 
 
@@ -137,7 +144,9 @@ class AbsentSignalSettings(ProfileSettings):
 class ScannerSettings(Section):
     """How the object is imaged: a circular scan and filtered backprojection."""
 
-    model: str | None = setting(None, f"sets detector, distances, bins, pitch, offset and views: {', '.join(SCANNERS)}")
+    preset: str | None = setting(
+        None, f"sets detector, distances, bins, pitch, offset and views: {', '.join(SCANNERS)}"
+    )
     detector: Literal["flat", "curved", "parallel"] = setting("flat", "shape of the detector")
     source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
     source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")
@@ -194,9 +203,7 @@ class TrialsSettings(Section):
     margin_pixels: int = setting(6, "margin that the denoiser sees around the region", "pixels", ge=0, le=256)
 
 
-FreshObserver = Literal[
-    "ho_lw", "cho_lg", "cho_gabor", "cho_sdog", "cho_ddog", "cho_pca", "cho_pls", "npw", "npwe", "cnn"
-]
+MORE_OBSERVERS = observers_in_study("on request")
 
 
 class ObserverSettings(Section):
@@ -208,11 +215,11 @@ class ObserverSettings(Section):
     weight_decays: tuple[Positive, ...] = setting(
         (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), "candidates for the fresh SLNN", "", min_length=1
     )
-    viewing_distance_mm: Positive = setting(1500.0, "from the eye to the display", "mm")
-    magnification: Positive = setting(1.0, "size on the display over size in the object")
-    internal_noise_hu: float = setting(3.0, "internal noise behind the eye, per pixel", "HU", ge=0, le=1000)
-    more: tuple[FreshObserver, ...] = setting(
-        (), "further observers fitted afresh, beside slnn, ho and ho_eye: " + ", ".join(get_args(FreshObserver)), ""
+    viewing_distance_mm: float = ranged(1500.0, CONDITIONS["viewing_distance_mm"])
+    magnification: float = ranged(1.0, CONDITIONS["magnification"])
+    internal_noise_hu: float = ranged(3.0, CONDITIONS["internal_noise_hu"])
+    more: tuple[Annotated[str, OneOf(MORE_OBSERVERS)], ...] = setting(
+        (), f"further observers fitted afresh, beside {', '.join(observers_in_study('always'))}"
     )
 
     @model_validator(mode="after")

@@ -157,16 +157,7 @@ def read_series(folder: Path, *, allow_gaps: bool = False, allow_tilt: bool = Fa
 
 @tolerant()
 def read_slice(path: Path) -> CTSeries:
-    """Read one CT file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    A series of one slice; `slice_mm` is nan.
+    """Read one CT file as a series of one slice, whose `slice_mm` is nan.
 
     Raises
     ------
@@ -177,10 +168,10 @@ def read_slice(path: Path) -> CTSeries:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give one CT slice")
     dataset = read_header(path, path.name)
-    if dataset is None or dataset.Modality != "CT" or _is_localizer(dataset):
-        found = "no DICOM image" if dataset is None else f"modality {dataset.Modality}"
-        if dataset is not None and _is_localizer(dataset):
-            found = "a localizer (scout)"
+    if dataset is None:
+        raise UserError(f"{path.name}: no DICOM image; give one CT slice")
+    if _is_localizer(dataset) or dataset.Modality != "CT":
+        found = "a localizer (scout)" if _is_localizer(dataset) else f"modality {dataset.Modality}"
         raise UserError(f"{path.name}: {found}; give one CT slice")
     return _load([_check_header(dataset, path, path.name)], float("nan"))
 

@@ -45,20 +45,10 @@ class Layout:
         shape: tuple[int, int, int],
         pixel_mm: tuple[float, float],
     ) -> NDArray[np.float64]:
-        """From (slice, row, column, 1) in `image_hu` to the patient, mm.
+        """From (slice, row, column, 1) in `image_hu` of this shape to the patient, mm, `(4, 4)`.
 
-        Parameters
-        ----------
-        first_mm, last_mm
-            ImagePositionPatient of the first and the last slice.
-        shape
-            Of `image_hu`.
-        pixel_mm
-            Row and column spacing of `image_hu`.
-
-        Returns
-        -------
-        Shape `(4, 4)`, by DICOM PS3.3 equation C.7.6.2.1-1; one slice steps by 1 mm along its normal.
+        By DICOM PS3.3 equation C.7.6.2.1-1 from the ImagePositionPatient of the first and the last slice; one slice
+        steps by 1 mm along its normal.
         """
         n_slices, height, width = shape
         row, column = self.along_column * pixel_mm[0], self.along_row * pixel_mm[1]

@@ -1,7 +1,5 @@
 """Write a CT series: arrays in HU and the headers they were made from on one side, DICOM files on the other."""
 
-import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +9,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from taskct.errors import UserError
+from taskct.files import whole_file, whole_folder
 from taskct.io.dicom import CTSeries, read_header, tolerant
 from taskct.io.dicom_layout import layout_of
 
 _STORED_MAX, _STORED_PADDING = 32767, -32768  # of signed 16-bit pixels; images keep within ±32767
-
 
 SLICE = (".dcm", ".dicom", ".ima")
 """Endings of a file that holds one slice."""
@@ -27,19 +25,12 @@ def is_slice(out: Path) -> bool:
 
 
 def check_free(out: Path, *, single: bool) -> None:
-    """Refuse an output that something stands in, or that cannot hold what is to be written.
-
-    Parameters
-    ----------
-    out
-        A folder; for one slice also a file that ends as in `SLICE`.
-    single
-        Whether the source is one slice rather than a series.
+    """Refuse an output that something stands in, or that cannot hold what is to be written: one slice or a series.
 
     Raises
     ------
     UserError
-        If `out` exists and is not an empty folder, or is a file for a series.
+        If `out` is neither new nor an empty folder, or, for one slice, a new file that ends as in `SLICE`.
     """
     if is_slice(out):
         if not single:
@@ -66,13 +57,9 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     source
         The series it was made from; its files must still be there.
     out
-        Folder to make; may exist if empty. For a single slice it may be a file that ends as in `SLICE`.
+        As for `check_free`.
     description
         Series description, 1 to 64 printable characters, no backslash.
-
-    Returns
-    -------
-    The files, in slice order.
 
     Raises
     ------
@@ -88,25 +75,26 @@ def write_series(image_hu: NDArray[np.floating], source: CTSeries, out: Path, de
     out = Path(out)
     check_free(out, single=len(image_hu) == 1)
     layout, series_uid, study_uid = layout_of(source.orientation), generate_uid(), generate_uid()
-    partial = out.parent / f".{out.name}.{uuid.uuid4().hex}.partial"
+
+    def save(file: Path, index: int) -> None:
+        image, padding = layout.to_stored(image_hu[index]), layout.to_stored(source.padding[index])
+        dataset = _derive(source.paths[index], image, padding)
+        dataset.SeriesDescription, dataset.SeriesInstanceUID = description, series_uid
+        dataset.StudyInstanceUID = dataset.get("StudyInstanceUID") or study_uid
+        dataset.save_as(file, enforce_file_format=True)
+
     names = [f"slice_{number:04d}.dcm" for number in range(1, len(image_hu) + 1)]
     try:
-        partial.mkdir(parents=True)
-        for name, path, image, padding in zip(names, source.paths, image_hu, source.padding, strict=True):
-            dataset = _derive(path, layout.to_stored(image), layout.to_stored(padding))
-            dataset.SeriesDescription, dataset.SeriesInstanceUID = description, series_uid
-            dataset.StudyInstanceUID = dataset.get("StudyInstanceUID") or study_uid
-            dataset.save_as(partial / name, enforce_file_format=True)
         if is_slice(out):
-            (partial / names[0]).rename(out)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(out) as partial:
+                save(partial, 0)
             return [out]
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
+        with whole_folder(out) as folder:
+            for index, name in enumerate(names):
+                save(folder / name, index)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return [out / name for name in names]
 
 

@@ -49,16 +49,7 @@ class Origin:
 
 
 def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
-    """Origins of the images of one file.
-
-    Parameters
-    ----------
-    name
-        Of the file, relative to the folder that is read.
-    n_images
-        In the file.
-    scan
-        For DICOM.
+    """Origins of the images of one file, whose name is relative to the folder that is read.
 
     Examples
     --------
@@ -75,17 +66,7 @@ def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
 @tolerant()
 def read_scan(path: Path) -> Scan:
     """Read where a DICOM slice comes from; the file is known to be one that can be read."""
-    wanted = (
-        "SOPInstanceUID",
-        "SeriesInstanceUID",
-        "StudyInstanceUID",
-        "IrradiationEventUID",
-        "AcquisitionUID",
-        "AcquisitionNumber",
-        "InstanceNumber",
-        "ImagePositionPatient",
-    )
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+    header = pydicom.dcmread(path, stop_before_pixels=True)
     event = _text(header, "IrradiationEventUID") or _text(header, "AcquisitionUID")
     study, number = _text(header, "StudyInstanceUID"), _whole(header, "AcquisitionNumber")
     if not event and study and number is not None:

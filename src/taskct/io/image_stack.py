@@ -85,35 +85,31 @@ def read_images(path: Path) -> ImageStack:
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:
-    """Read images from a `.npy` file; never a pickle.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    As the file has them, shape `(height, width)` or `(n, height, width)`.
+    """Read images, `(height, width)` or `(n, height, width)`, from a `.npy` file; never a pickle.
 
     Raises
     ------
     UserError
         If it is no array of numbers of 2 or 3 dimensions, or a value is not finite.
     """
+    result = _as_float32(load_npy(path), path.name)
+    if not np.isfinite(result).all():
+        raise UserError(f"{path.name} holds values that are not finite: give HU")
+    return result
+
+
+def load_npy(path: Path) -> NDArray[np.generic]:
+    """Any array of a `.npy` file; never a pickle, else a `UserError`."""
     try:
         with path.open("rb") as file:
-            images = np.load(file, allow_pickle=False)
+            array = np.load(file, allow_pickle=False)
     except OSError as error:
         raise unreadable(path.name, error) from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
-    if not isinstance(images, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
-    result = _as_float32(images, path.name)
-    if not np.isfinite(result).all():
-        raise UserError(f"{path.name} holds values that are not finite: give HU")
-    return result
+    return array
 
 
 def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
@@ -224,6 +220,3 @@ def _broken(name: str, what: str) -> Iterator[None]:
 
 def _size(images: NDArray[np.float32]) -> str:
     return f"{images.shape[1]} × {images.shape[2]}"
-
-
-__all__ = ["KINDS", "ImageStack", "read_images", "read_npy"]

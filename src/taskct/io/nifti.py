@@ -51,16 +51,9 @@ ORGANS = {
 
 
 def read_nifti(path: Path) -> Volume:
-    """Read a CT volume from a `.nii` or `.nii.gz` file.
+    """Read a CT volume, turned as :class:`~taskct.io.volume.Volume` says, from a `.nii` or `.nii.gz` file.
 
-    Parameters
-    ----------
-    path
-        The file: one 3D volume in HU. Its axes may be in any order and direction.
-
-    Returns
-    -------
-    The volume, turned as :class:`~taskct.io.volume.Volume` says.
+    The file holds one 3D volume in HU. Its axes may be in any order and direction.
 
     Raises
     ------
@@ -80,14 +73,8 @@ def read_nifti(path: Path) -> Volume:
 def read_label_volume(path: Path) -> Volume:
     """Read a label map that stands for a CT itself, such as the organs of a phantom.
 
-    Parameters
-    ----------
-    path
-        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535.
-
-    Returns
-    -------
-    A volume with `labels`; its `image_hu` holds the labels, which are no HU.
+    The file is `.nii` or `.nii.gz`, of whole numbers from 0 to 65535. The volume has `labels`; its `image_hu` holds the
+    labels, which are no HU.
 
     Raises
     ------
@@ -124,18 +111,14 @@ def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: st
 
 
 def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
-    """Read organ labels that lie on the grid of a volume, DICOM or NIfTI.
+    """Read organ labels that lie on the grid of a volume, DICOM or NIfTI; 0 is no organ.
 
     Parameters
     ----------
     path
-        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535; 0 is no organ.
+        A `.nii` or `.nii.gz` file of whole numbers from 0 to 65535.
     like
-        The volume that was labelled.
-
-    Returns
-    -------
-    Labels in the order of `like.image_hu` and of its shape.
+        The volume that was labelled; labels come in the order of its `image_hu` and of its shape.
 
     Raises
     ------
@@ -162,18 +145,12 @@ def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
 
 
 def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArray[np.bool_]:
-    """Mark where any of the organs lies.
+    """Mark where any of the organs lies, in the shape of the labels.
 
     Parameters
     ----------
-    labels
-        Organ labels, any shape.
     organs
         Label numbers, or names from `ORGANS` (TotalSegmentator's).
-
-    Returns
-    -------
-    Shape of `labels`.
 
     Raises
     ------

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from taskct.errors import UserError
+from taskct.files import read_truth_value, whole_file
 from taskct.metrics.mrmc.ratings import Ratings
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
 _COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
 _TRUTH_READERS = ("-1", "truth")
-_TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
 
 
@@ -65,19 +65,10 @@ def read_imrmc(path: Path) -> Ratings:
 
 
 def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
-    """Where the counts at the top of an `.imrmc` file disagree with what is below.
+    """Where the counts at the top of an `.imrmc` file disagree with what `read_imrmc` counted, which is used.
 
-    Parameters
-    ----------
-    path
-        The file.
-    ratings
-        What `read_imrmc` made of it.
-
-    Returns
-    -------
     A note for each of NR (readers), N0 and N1 (signal-absent and -present cases, those that nobody rated too) and NM
-    (modalities) that is given and is not what was counted. The counted numbers are used.
+    (modalities) that is given and is not what was counted.
     """
     n_present = int(ratings.signal_present.sum())
     counted = {
@@ -98,16 +89,9 @@ def header_notes(path: Path, ratings: Ratings) -> tuple[str, ...]:
 
 
 def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
-    """Write an `.imrmc` file, whole or not at all.
+    """Write an `.imrmc` file, whole or not at all; one that exists is replaced.
 
-    Parameters
-    ----------
-    path
-        The file; it is replaced if it exists.
-    ratings
-        What to write; missing ratings have no line. Scores keep every digit.
-    description
-        Free text for the top of the file.
+    Missing ratings have no line, scores keep every digit; the description is free text for the top of the file.
 
     Raises
     ------
@@ -128,21 +112,13 @@ def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
     ]
     truth = (f"-1,{case},0,{int(present)}" for case, present in zip(ratings.cases, ratings.signal_present, strict=True))
     rows = (f"{reader},{case},{modality},{score!r}" for reader, case, modality, _, score in _each(ratings))
-    _write_whole(path, [*header, *truth, *rows])
+    _write_lines(path, [*header, *truth, *rows])
 
 
 def read_ratings_csv(path: Path) -> Ratings:
-    """Read ratings from a CSV table.
+    """Read ratings from a CSV table; modalities, readers and cases come in the order in which they first occur.
 
-    Parameters
-    ----------
-    path
-        CSV with a header that names reader, case, modality, signal_present (1 or 0) and score; other columns are
-        passed over.
-
-    Returns
-    -------
-    Ratings; modalities, readers and cases in the order in which they first occur.
+    The header names reader, case, modality, signal_present (1 or 0) and score; other columns are passed over.
 
     Raises
     ------
@@ -168,14 +144,9 @@ def read_ratings_csv(path: Path) -> Ratings:
 
 
 def write_ratings_csv(path: Path, ratings: Ratings) -> None:
-    """Write ratings as a CSV table, whole or not at all.
+    """Write ratings as a CSV table, whole or not at all; one that exists is replaced.
 
-    Parameters
-    ----------
-    path
-        The file; it is replaced if it exists.
-    ratings
-        What to write; missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
+    Missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
 
     Raises
     ------
@@ -187,7 +158,7 @@ def write_ratings_csv(path: Path, ratings: Ratings) -> None:
         f"{reader},{case},{modality},{int(present)},{score!r}"
         for reader, case, modality, present, score in _each(ratings)
     )
-    _write_whole(path, [",".join(_COLUMNS), *rows])
+    _write_lines(path, [",".join(_COLUMNS), *rows])
 
 
 @dataclass
@@ -203,9 +174,11 @@ class _Table:
     def add_truth(self, line: int, case: str, text: str, *, again: bool = False) -> None:
         """Take the truth of a case; with `again` it may be repeated if it is the same."""
         self._check_named(line, case=case)
-        present = _TRUTH.get(text.lower())
-        if present is None:
-            raise self._error(line, f"the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)")
+        try:
+            present = read_truth_value(text)
+        except ValueError:
+            message = f"the truth of case {case!r} is {text!r}; give 1 (signal present) or 0 (absent)"
+            raise self._error(line, message) from None
         if case in self.truth:
             earlier, at = self.truth[case]
             if not again:
@@ -307,14 +280,9 @@ def _check_names(ratings: Ratings) -> None:
                 raise UserError(f"the reader {name!r} cannot be written: in these files it stands for the truth")
 
 
-def _write_whole(path: Path, lines: Iterable[str]) -> None:
-    """Write to a file beside it, then replace."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        partial.replace(path)
+        with whole_file(Path(path)) as partial:
+            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); give a file in a folder that exists") from error

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.files import read_truth_value
 
-_TRUE, _FALSE = ("1", "true", "yes", "present"), ("0", "false", "no", "absent")
 _KNOWN = ("image", "versus", "signal_present", "row_px", "column_px", "case", "split")
 
 
@@ -102,8 +102,7 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
                 raise UserError(f"{path}, line {lines[index]}: {name} is {text!r}; give {wanted}") from None
         return values
 
-    truth = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
-    present = column("signal_present", lambda text: truth[text.lower()], "1 (present) or 0 (absent)")
+    present = column("signal_present", read_truth_value, "1 (present) or 0 (absent)")
     centres = cases = in_test = None
     if "row_px" in columns:
         both = [column(name, _finite, "a finite number of pixels") for name in ("row_px", "column_px")]

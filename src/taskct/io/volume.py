@@ -74,19 +74,12 @@ def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
 
 
 def check_axial(normal: NDArray[np.float64], name: str) -> None:
-    """Refuse slices that are not axial.
-
-    Parameters
-    ----------
-    normal
-        Unit normal of the slices, from feet to head, `(3,)`.
-    name
-        What to call them.
+    """Refuse slices whose unit normal, from feet to head, is off the patient's axis.
 
     Raises
     ------
     UserError
-        If it is more than `MAX_OFF_AXIAL_DEGREES` off the patient's axis.
+        If it is more than `MAX_OFF_AXIAL_DEGREES` off.
     """
     off = float(np.degrees(np.arccos(np.clip(normal[2], -1.0, 1.0))))
     if off > MAX_OFF_AXIAL_DEGREES + 0.5:
@@ -97,14 +90,7 @@ def check_axial(normal: NDArray[np.float64], name: str) -> None:
 def check_upright(position_mm: NDArray[np.float64], normal: NDArray[np.float64], name: str) -> None:
     """Refuse a stack of slices that leans, as a tilted gantry leaves it.
 
-    Parameters
-    ----------
-    position_mm
-        The same corner of every slice, from feet to head, `(n_slices, 3)`.
-    normal
-        Unit normal of the slices, `(3,)`.
-    name
-        What to call the stack.
+    `position_mm` is the same corner of every slice, from feet to head, `(n_slices, 3)`.
 
     Raises
     ------

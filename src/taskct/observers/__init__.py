@@ -1,102 +1,59 @@
 """Numerical observers, one contract: hyper-parameters, `fit`, `test_statistic`."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, Observer, PathObserver, SmallSampleWarning
-from taskct.observers.channelized import ChannelizedHotelling
-from taskct.observers.choice import Chosen, fit_chosen
-from taskct.observers.cnn import CNNObserver
-from taskct.observers.crops import centred_crops
-from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitWolf, HotellingSVD
-from taskct.observers.learning import LearningCurve, LearningDifference, learning_curve, learning_difference
-from taskct.observers.learning_law import expected_auc
-from taskct.observers.learning_trials import LabelledTrials
-from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio
-from taskct.observers.nonprewhitening import NPW, NPWE
-from taskct.observers.prewhitening import PWMF
-from taskct.observers.scanning import Scanning
-from taskct.observers.slnn import SLNN
-from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.lazy import lazy_names
 
-__all__ = [
-    "NPW",
-    "NPWE",
-    "OBSERVERS",
-    "PWMF",
-    "SLNN",
-    "CNNObserver",
-    "ChannelizedHotelling",
-    "Chosen",
-    "GroupedHead",
-    "Hotelling",
-    "HotellingEye",
-    "HotellingLedoitWolf",
-    "HotellingSVD",
-    "LabelledTrials",
-    "LearningCurve",
-    "LearningDifference",
-    "LinearObserver",
-    "Observer",
-    "PathObserver",
-    "SLNNHead",
-    "Scanning",
-    "SmallSampleWarning",
-    "centred_crops",
-    "expected_auc",
-    "fit_chosen",
-    "learning_curve",
-    "learning_difference",
-    "lumpy_log_likelihood_ratio",
-    "make_observer",
-]
-
-OBSERVERS: dict[str, Callable[..., Observer]] = {
-    "slnn": SLNN,
-    "ho": Hotelling,
-    "ho_lw": HotellingLedoitWolf,
-    "ho_svd": HotellingSVD,
-    "ho_eye": HotellingEye,
-    "cho_lg": partial(ChannelizedHotelling, channels="lg"),
-    "cho_gabor": partial(ChannelizedHotelling, channels="gabor"),
-    "cho_sdog": partial(ChannelizedHotelling, channels="sparse-dog"),
-    "cho_ddog": partial(ChannelizedHotelling, channels="dense-dog"),
-    "cho_pca": partial(ChannelizedHotelling, channels="pca"),
-    "cho_pls": partial(ChannelizedHotelling, channels="pls"),
-    "npw": NPW,
-    "npwe": NPWE,
-    "pwmf": PWMF,
-    "cnn": CNNObserver,
-}
-"""Observers that are fitted afresh, by the name that a study or a command gives them."""
-
-
-def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own
-    """Observer of a registered name.
-
-    Parameters
-    ----------
-    name
-        A key of `OBSERVERS`; a hyphen does for an underscore.
-    **kwargs
-        Hyper-parameters of that observer.
-
-    Raises
-    ------
-    UserError
-        If the name is not registered, a hyper-parameter is unknown or missing, or a value is out of range.
-
-    Examples
-    --------
-    >>> make_observer("ho", ridge=0.1).ridge
-    0.1
-    """
-    key = name.replace("-", "_")
-    if key not in OBSERVERS:
-        raise UserError(f"unknown observer {name!r}; known observers: {', '.join(sorted(OBSERVERS))}")
-    try:
-        return OBSERVERS[key](**kwargs)
-    except TypeError as error:
-        raise UserError(f"observer {name!r}: {error}") from None
+if TYPE_CHECKING:
+    from taskct.observers.base import LinearObserver as LinearObserver
+    from taskct.observers.base import Observer as Observer
+    from taskct.observers.base import PathObserver as PathObserver
+    from taskct.observers.base import SmallSampleWarning as SmallSampleWarning
+    from taskct.observers.channelized import ChannelizedHotelling as ChannelizedHotelling
+    from taskct.observers.choice import Chosen as Chosen
+    from taskct.observers.choice import fit_chosen as fit_chosen
+    from taskct.observers.cnn import CNNObserver as CNNObserver
+    from taskct.observers.crops import centred_crops as centred_crops
+    from taskct.observers.fresh import OBSERVERS as OBSERVERS
+    from taskct.observers.fresh import Eye as Eye
+    from taskct.observers.fresh import make_observer as make_observer
+    from taskct.observers.hotelling import Hotelling as Hotelling
+    from taskct.observers.hotelling import HotellingEye as HotellingEye
+    from taskct.observers.hotelling import HotellingLedoitWolf as HotellingLedoitWolf
+    from taskct.observers.hotelling import HotellingSVD as HotellingSVD
+    from taskct.observers.learning import LearningCurve as LearningCurve
+    from taskct.observers.learning import LearningDifference as LearningDifference
+    from taskct.observers.learning import learning_curve as learning_curve
+    from taskct.observers.learning import learning_difference as learning_difference
+    from taskct.observers.learning_law import expected_auc as expected_auc
+    from taskct.observers.learning_trials import LabelledTrials as LabelledTrials
+    from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
+    from taskct.observers.nonprewhitening import NPW as NPW
+    from taskct.observers.nonprewhitening import NPWE as NPWE
+    from taskct.observers.prewhitening import PWMF as PWMF
+    from taskct.observers.scanning import Scanning as Scanning
+    from taskct.observers.slnn import SLNN as SLNN
+    from taskct.observers.slnn_head import GroupedHead as GroupedHead
+    from taskct.observers.slnn_head import SLNNHead as SLNNHead
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        {
+            "base": ["LinearObserver", "Observer", "PathObserver", "SmallSampleWarning"],
+            "channelized": ["ChannelizedHotelling"],
+            "choice": ["Chosen", "fit_chosen"],
+            "cnn": ["CNNObserver"],
+            "crops": ["centred_crops"],
+            "fresh": ["OBSERVERS", "Eye", "make_observer"],
+            "hotelling": ["Hotelling", "HotellingEye", "HotellingLedoitWolf", "HotellingSVD"],
+            "learning": ["LearningCurve", "LearningDifference", "learning_curve", "learning_difference"],
+            "learning_law": ["expected_auc"],
+            "learning_trials": ["LabelledTrials"],
+            "lumpy_ideal": ["lumpy_log_likelihood_ratio"],
+            "nonprewhitening": ["NPW", "NPWE"],
+            "prewhitening": ["PWMF"],
+            "scanning": ["Scanning"],
+            "slnn": ["SLNN"],
+            "slnn_head": ["GroupedHead", "SLNNHead"],
+        },
+    )

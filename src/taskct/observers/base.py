@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.ranges import Range, Ranges
 
 
 class Observer(ABC):
     """A numerical observer: hyper-parameters in `__init__`, learned state in attributes that end in `_`."""
+
+    ranges: ClassVar[Ranges] = {}
+    """Range of every hyper-parameter that is a number."""
+
+    @classmethod
+    def checked(cls, name: str, value: float) -> float:
+        """A hyper-parameter, once it is known to lie in its range; a `UserError` says what is allowed."""
+        return cls.ranges[name].check(name, value)
 
     @abstractmethod
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
@@ -58,6 +67,9 @@ class Observer(ABC):
         ValueError
             If the shape is not the one fitted, or a value is not finite.
         """
+
+
+RIDGE = Range(0.0, meaning="relative to the mean variance of a pixel")
 
 
 class LinearObserver(Observer):
@@ -189,7 +201,7 @@ class PathObserver(LinearObserver):
         """
         observers = [copy.copy(self) for _ in values]
         for observer, value in zip(observers, values, strict=True):
-            setattr(observer, self.path_parameter, check_at_least_0(self.path_parameter, value))
+            setattr(observer, self.path_parameter, self.checked(self.path_parameter, value))
         self._fit_together(observers, TrainingTrials.of(images, signal_present))
         return observers
 
@@ -299,23 +311,3 @@ def check_training(
     if all((image == checked[0]).all() for image in checked[1:]):  # ends at the first that differs
         raise UserError("all training images are the same; there is nothing to learn from")
     return checked, signal_present
-
-
-def check_at_least_0(name: str, value: float, unit: str = "") -> float:
-    """Return a setting as a float, once it is known to be finite and not negative.
-
-    Parameters
-    ----------
-    name, unit
-        What the error message says.
-    value
-        The setting.
-
-    Raises
-    ------
-    UserError
-        If it is negative or not finite.
-    """
-    if not 0.0 <= value < float("inf"):
-        raise UserError(f"{name} is {value}; it must be finite and at least 0{unit and ' ' + unit}")
-    return float(value)

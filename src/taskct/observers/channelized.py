@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, check_at_least_0, check_images, warn_if_few
+from taskct.metrics.roc import auc
+from taskct.observer_registry import conditions
+from taskct.observers.base import LinearObserver, check_images, warn_if_few
 from taskct.observers.channels import (
     dense_dog,
     gabor,
@@ -19,7 +21,7 @@ from taskct.observers.channels import (
     principal_components,
     sparse_dog,
 )
-from taskct.observers.rank_auc import rank_auc
+from taskct.ranges import Range, Ranges
 
 _FIXED: dict[str, Callable[..., NDArray[np.float64]]] = {
     "lg": laguerre_gauss,
@@ -86,6 +88,7 @@ class ChannelizedHotelling(LinearObserver):
     .. [2] Barrett & Myers, Foundations of Image Science, Wiley (2004), ch. 14.
     """
 
+    ranges: ClassVar[Ranges] = conditions("internal_noise", "seed")
     channel_matrix_: NDArray[np.float64]
     channel_template_: NDArray[np.float64]
     snr_: float
@@ -114,8 +117,8 @@ class ChannelizedHotelling(LinearObserver):
             if settings:
                 raise TypeError(f"a channel matrix takes no settings, not {', '.join(settings)}")
         self.settings = settings
-        self.internal_noise = check_at_least_0("internal_noise", internal_noise)
-        self.seed = seed
+        self.internal_noise = self.checked("internal_noise", internal_noise)
+        self.seed = int(self.checked("seed", seed))
         # A wrong setting shows here, not after the images have been made.
         if isinstance(self.channels, str):
             if self.channels in _FIXED:
@@ -186,6 +189,9 @@ def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.flo
     return check_images(images).reshape(len(images), n_pixels) @ np.asarray(channel_matrix, dtype=np.float64)
 
 
+SPLIT_RANGES = {"n_splits": Range(1, whole=True), "train_fraction": Range(0.0, 1.0, open_low=True, open_high=True)}
+
+
 def split_aucs(
     channel_outputs: NDArray[np.floating],
     signal_present: NDArray[np.bool_],
@@ -241,11 +247,11 @@ def split_aucs(
         )
     if not np.isfinite(outputs).all():
         raise ValueError("a channel output is not finite")
-    if n_splits < 1 or not 0.0 < train_fraction < 1.0:
-        raise UserError(f"n_splits is {n_splits}, train_fraction {train_fraction}; at least 1, and between 0 and 1")
+    for name, value in (("n_splits", n_splits), ("train_fraction", train_fraction)):
+        SPLIT_RANGES[name].check(name, value)
     classes = np.flatnonzero(signal_present), np.flatnonzero(~signal_present)
     sizes = [max(2, round(train_fraction * len(trials))) for trials in classes]
-    if any(len(trials) <= size for trials, size in zip(classes, sizes, strict=True)):
+    if any(len(trials) < size + 2 for trials, size in zip(classes, sizes, strict=True)):
         raise UserError(
             f"{len(classes[0])} signal-present and {len(classes[1])} signal-absent trials are too few to train on "
             f"{sizes[0]} and {sizes[1]} and test on the rest"
@@ -256,9 +262,8 @@ def split_aucs(
         present, absent = (rng.permutation(trials) for trials in classes)
         train = np.concatenate([present[: sizes[0]], absent[: sizes[1]]])
         weights, _, _ = _hotelling(outputs[train], signal_present[train])
-        present, absent = present[sizes[0] :], absent[sizes[1] :]
-        test = np.concatenate([present, absent])
-        aucs[i] = rank_auc(outputs[test] @ weights, signal_present[test])
+        present, absent = outputs[present[sizes[0] :]], outputs[absent[sizes[1] :]]
+        aucs[i] = auc(present @ weights, absent @ weights)
     warn_if_few(sum(sizes), outputs.shape[1], "channels", trials_per_weight=_TRIALS_PER_CHANNEL)
     return aucs
 

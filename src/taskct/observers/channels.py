@@ -16,8 +16,19 @@ from scipy.linalg import eigh
 
 from taskct.errors import UserError
 from taskct.observers.covariance import Moments
+from taskct.ranges import Range
 
 _EXHAUSTED = 1e-12  # of the largest variance, or of the first correlation: nothing is left to learn from
+
+CHANNEL_RANGES = {
+    "width_px": Range(0.0, unit="pixels", open_low=True),
+    "n_channels": Range(1, whole=True),
+    "n_orientations": Range(1, whole=True),
+    "sigma0": Range(0.0, unit="cycles/pixel", open_low=True),
+    "alpha": Range(1.0, open_low=True),
+    "q": Range(1.0, open_low=True),
+}
+"""Of what the functions below take."""
 
 
 def laguerre_gauss(
@@ -56,8 +67,7 @@ def laguerre_gauss(
            [0., 1., 0.],
            [0., 0., 1.]])
     """
-    _check_above_0("width_px", width_px, "pixels")
-    _check_count("n_channels", n_channels)
+    _check(width_px=width_px, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
     x = 2.0 * math.pi / width_px**2 * (rows[:, None] ** 2 + columns**2).ravel()
     matrix = np.empty((n_channels, x.size))
@@ -118,7 +128,7 @@ def gabor(
     edges = np.asarray(band_edges, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[0] > 0.0 and edges[-1] <= 0.5 and (np.diff(edges) > 0.0).all()):
         raise UserError(f"band_edges are {tuple(band_edges)}; give 2 or more rising values in (0, 0.5] cycles/pixel")
-    _check_count("n_orientations", n_orientations)
+    _check(n_orientations=n_orientations)
     if len(phases) == 0 or not np.isfinite(phases).all():
         raise UserError(f"phases are {tuple(phases)}; give one or more finite values in radians")
     rows, columns = _offsets(shape, centre)
@@ -176,11 +186,7 @@ def difference_of_gaussians(
     ----------
     .. [1] Abbey & Barrett, J. Opt. Soc. Am. A 18, 473 (2001).
     """
-    _check_above_0("sigma0", sigma0, "cycles/pixel")
-    for name, ratio in (("alpha", alpha), ("q", q)):
-        if not 1.0 < ratio < math.inf:
-            raise UserError(f"{name} is {ratio}; it must be finite and above 1")
-    _check_count("n_channels", n_channels)
+    _check(sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
 
     def gaussian(sigma: float) -> NDArray[np.float64]:
@@ -241,7 +247,7 @@ def principal_components(
         If the trials have fewer components.
     """
     if n_channels is not None:
-        _check_count("n_channels", n_channels)
+        _check(n_channels=n_channels)
     moments = Moments.of(np.asarray(images, dtype=np.float64).reshape(len(images), -1), np.asarray(signal_present))
     rank = min(moments.n_trials - 2, moments.n_pixels)
     wanted = min(10, rank) if n_channels is None else n_channels
@@ -289,7 +295,7 @@ def partial_least_squares(
     .. [1] Witten, Park & Myers, IEEE Trans. Med. Imaging 29, 1050 (2010).
     """
     wanted = 5 if n_channels is None else n_channels
-    _check_count("n_channels", wanted)
+    _check(n_channels=wanted)
     pixels = np.asarray(images, dtype=np.float64).reshape(len(images), -1)
     pixels = pixels - pixels.mean(axis=0)
     truth = np.asarray(signal_present, dtype=np.float64)
@@ -314,6 +320,38 @@ def partial_least_squares(
     return matrix.T
 
 
+def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """A channel matrix with channels of unit norm, once it is known to fit the region.
+
+    Parameters
+    ----------
+    channel_matrix
+        Shape `(n_pixels, n_channels)`.
+    shape
+        Height and width of the region, pixels.
+
+    Returns
+    -------
+    float64, same shape, in row-major order.
+
+    Raises
+    ------
+    UserError
+        If it does not fit, a value is not finite, or a channel is zero.
+    """
+    # In one order: norms are sums, and those of another order differ in their last bits.
+    matrix = np.ascontiguousarray(channel_matrix, dtype=np.float64)
+    if matrix.ndim != 2 or len(matrix) != math.prod(shape) or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
+        raise UserError(
+            f"a channel matrix of shape {matrix.shape} does not fit a region of {shape[0]} × {shape[1]} pixels; it "
+            f"must be finite and of shape ({math.prod(shape)}, n_channels)"
+        )
+    norm = np.linalg.norm(matrix, axis=0)
+    if not (norm > 0.0).all():
+        raise UserError(f"channel {int(np.argmin(norm))} is zero in every pixel of the region; leave it out")
+    return np.ascontiguousarray(matrix / norm)
+
+
 def _offsets(
     shape: tuple[int, int], centre: tuple[float, float] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -326,11 +364,6 @@ def _offsets(
     return rows, columns
 
 
-def _check_above_0(name: str, value: float, unit: str) -> None:
-    if not 0.0 < value < math.inf:
-        raise UserError(f"{name} of the channels is {value}; it must be finite and above 0 {unit}")
-
-
-def _check_count(name: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{name} is {value}; it must be at least 1")
+def _check(**values: float) -> None:
+    for name, value in values.items():
+        CHANNEL_RANGES[name].check(name, value)

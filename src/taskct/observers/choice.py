@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, SmallSampleWarning, TrainingTrials, check_at_least_0, check_images
+from taskct.metrics.roc import auc
+from taskct.observers.base import PathObserver, SmallSampleWarning, TrainingTrials, check_images
 from taskct.observers.covariance import CovarianceObserver, Moments
-from taskct.observers.rank_auc import rank_auc
+from taskct.ranges import Range
 
 AnyPath = TypeVar("AnyPath", bound=PathObserver)
 
@@ -26,6 +27,8 @@ WEIGHT_DECAYS = tuple(ridge / 4.0 for ridge in RIDGES)
 """Weight decays of the SLNN to choose from; for a weak signal they regularise as `RIDGES` do."""
 RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
 """Ranks to choose from, as far as the trials have them."""
+
+SHARE = Range(0.0, 1.0, open_low=True, open_high=True)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def fit_chosen(
 ) -> Chosen[AnyPath]:
     """Fit an observer with the regularisation of the highest AUC on validation trials.
 
-    Of values with the same AUC the strongest regularisation is taken. Values that the trials do not allow are left out;
+    Of values with the same AUC the strongest regularisation is taken. Values that are out of range, or that the trials
+    do not allow, are left out;
     where all ranks are too high, the highest rank that the trials have is taken. Where trials are held out, the
     observer is fitted again on all training trials once the value is chosen.
 
@@ -94,7 +98,7 @@ def fit_chosen(
     ------
     UserError
         If there is no value to choose from, the fraction is out of range, a class has too few trials to hold one out
-        and fit on 2, a value is out of range, or the trials allow none of the values.
+        and fit on 2, or the trials allow none of the values.
     ValueError
         As for `Observer.fit` and `Observer.test_statistic`.
 
@@ -125,7 +129,7 @@ def fit_chosen(
     path = _fit_path(observer, fit_trials, list(dict.fromkeys(values)), quietly=held_out is not None)
     statistics = {value: one._statistic(unseen) for value, one in path.fitted.items()}
     lost = {value: "its test statistic is not finite" for value, t in statistics.items() if not np.isfinite(t).all()}
-    areas = {value: rank_auc(t, truth) for value, t in statistics.items() if value not in lost}
+    areas = {value: auc(t[truth], t[~truth]) for value, t in statistics.items() if value not in lost}
     left_out = {**path.left_out, **lost}
     if not areas:
         raise UserError(
@@ -205,8 +209,7 @@ def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -
     UserError
         If the fraction is out of range, or a class has fewer than 3 trials.
     """
-    if not 0.0 < fraction < 1.0:
-        raise UserError(f"validation_fraction is {fraction}; it must lie above 0 and below 1")
+    SHARE.check("validation_fraction", fraction)
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(signal_present), dtype=np.bool_)
     for members in (np.flatnonzero(signal_present), np.flatnonzero(~signal_present)):
@@ -233,8 +236,15 @@ def _fit_path(observer: AnyPath, trials: TrainingTrials, values: Sequence[float]
     """One fitted copy for each value that the trials allow."""
     if not len(values):
         raise UserError("there is no value to choose from; give at least one")
+    left_out: dict[float, str] = {}
     for value in values:
-        check_at_least_0(observer.path_parameter, value)
+        try:
+            observer.checked(observer.path_parameter, value)
+        except UserError as error:
+            left_out[value] = str(error)
+    values = [value for value in values if value not in left_out]
+    if not values:
+        raise UserError(next(iter(left_out.values())))
     height, width = trials.images.shape[1:]
     moments = observer.moments(trials) if isinstance(observer, CovarianceObserver) else None
 
@@ -252,12 +262,12 @@ def _fit_path(observer: AnyPath, trials: TrainingTrials, values: Sequence[float]
         if quietly:  # the fit on all trials warns
             warnings.simplefilter("ignore", SmallSampleWarning)
         try:
-            return _Path(fit(values), {}, moments)
+            return _Path(fit(values), left_out, moments)
         except UserError as error:
             together = error
         # They share their work, so one value's failure is all of theirs: each has to stand for itself.
         largest = observer.largest_value(moments) if isinstance(observer, CovarianceObserver) and moments else np.inf
-        left_out = {value: f"these trials allow {largest:g} at most" for value in values if value > largest}
+        left_out |= {value: f"these trials allow {largest:g} at most" for value in values if value > largest}
         allowed = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SmallSampleWarning)

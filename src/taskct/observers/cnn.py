@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,18 +13,12 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from taskct.errors import UserError
-from taskct.observers.base import (
-    Observer,
-    SmallSampleWarning,
-    check_at_least_0,
-    check_images,
-    check_training,
-    warn_if_few,
-)
+from taskct.observer_registry import conditions
+from taskct.observers.base import Observer, SmallSampleWarning, check_images, check_training, warn_if_few
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.slnn import logistic_path
 from taskct.progress import Progress
+from taskct.ranges import Range, Ranges
 
 _N_FOLDS = 5
 """Folds of the training trials; one of them is the validation set of the network."""
@@ -100,6 +94,14 @@ class CNNObserver(Observer):
     .. [1] Zhou, Li & Anastasio, IEEE Trans. Med. Imaging 38, 2456 (2019).
     """
 
+    ranges: ClassVar[Ranges] = {
+        "n_steps": Range(20, whole=True),
+        "batch_size": Range(8, whole=True),
+        "learning_rate": Range(0.0, open_low=True),
+        "weight_decay": Range(0.0),
+        "n_channels": Range(1, whole=True),
+        **conditions("seed"),
+    }
     template_: NDArray[np.float64]
     offset_: float
     ridge_: float
@@ -122,14 +124,12 @@ class CNNObserver(Observer):
         device: torch.device | str = "cpu",
         progress: Progress | None = None,
     ) -> None:
-        self.n_steps = _check_count("n_steps", n_steps, 20)
-        self.batch_size = _check_count("batch_size", batch_size, 8)
-        if not 0.0 < learning_rate < math.inf:
-            raise UserError(f"learning_rate is {learning_rate}; it must be finite and above 0")
-        self.learning_rate = float(learning_rate)
-        self.weight_decay = check_at_least_0("weight_decay", weight_decay)
-        self.n_channels = _check_count("n_channels", n_channels, 1)
-        self.seed = seed
+        self.n_steps = int(self.checked("n_steps", n_steps))
+        self.batch_size = int(self.checked("batch_size", batch_size))
+        self.learning_rate = self.checked("learning_rate", learning_rate)
+        self.weight_decay = self.checked("weight_decay", weight_decay)
+        self.n_channels = int(self.checked("n_channels", n_channels))
+        self.seed = int(self.checked("seed", seed))
         self.device = device
         self.progress = progress
 
@@ -373,9 +373,3 @@ def _stratified_folds(present: NDArray[np.bool_], rng: np.random.Generator) -> N
     for members in (present, ~present):
         fold[members] = rng.permutation(np.arange(members.sum()) % _N_FOLDS)
     return fold
-
-
-def _check_count(name: str, value: int, least: int) -> int:
-    if value != int(value) or value < least:
-        raise UserError(f"{name} is {value}; it must be a whole number of at least {least}")
-    return int(value)

@@ -15,10 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskct.errors import UserError
+from taskct.observer_registry import EYE, conditions
+from taskct.ranges import Range
 
 VIEWING_DISTANCE_MM = 500.0
 """Usual viewing distance at a reading desk, mm."""
+FILTER_RANGES = {
+    **conditions(*EYE),
+    "exponent": Range(0.0, open_low=True),
+    "peak_cycles_per_degree": Range(0.0, open_low=True, unit="cycles per degree"),
+}
 
 
 def eye_filter(
@@ -49,7 +55,7 @@ def eye_filter(
     exponent
         n, above 0.
     peak_cycles_per_degree
-        ρ₀, the frequency of highest response.
+        ρ₀, the frequency of highest response, above 0.
 
     Returns
     -------
@@ -59,7 +65,7 @@ def eye_filter(
     Raises
     ------
     UserError
-        If a parameter is not above 0.
+        If a parameter is out of range.
 
     References
     ----------
@@ -78,8 +84,7 @@ def eye_filter(
         "peak_cycles_per_degree": peak_cycles_per_degree,
     }
     for name, value in settings.items():
-        if not 0.0 < value < math.inf:
-            raise UserError(f"{name} of the eye filter is {value}; it must be finite and above 0")
+        FILTER_RANGES[name].check(name, value)
     rows, columns = (np.arange(n) / (2.0 * n * pixel_mm) for n in shape)
     frequency = np.hypot(rows[:, None], columns[None, :])
     relative = frequency / magnification * viewing_distance_mm * math.pi / 180.0 / peak_cycles_per_degree

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, TrainingTrials, check_at_least_0, warn_if_few
+from taskct.observer_registry import EYE, conditions
+from taskct.observers.base import RIDGE, LinearObserver, TrainingTrials, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.ranges import Range, Ranges
 
 
 class Hotelling(CovarianceObserver):
@@ -32,9 +34,10 @@ class Hotelling(CovarianceObserver):
     """
 
     path_parameter: ClassVar[str] = "ridge"
+    ranges: ClassVar[Ranges] = {"ridge": RIDGE}
 
     def __init__(self, *, ridge: float = 1.0) -> None:
-        self.ridge = check_at_least_0("ridge", ridge)
+        self.ridge = self.checked("ridge", ridge)
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -124,9 +127,10 @@ class HotellingSVD(CovarianceObserver):
     """
 
     path_parameter: ClassVar[str] = "rank"
+    ranges: ClassVar[Ranges] = {"rank": Range(1, whole=True)}
 
     def __init__(self, *, rank: int = 20) -> None:
-        self.rank = _check_rank(rank)
+        self.rank = int(self.checked("rank", rank))
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -134,7 +138,7 @@ class HotellingSVD(CovarianceObserver):
     ) -> None:
         moments.check_noise()
         for observer in observers:
-            observer.rank = _check_rank(observer.rank)  # a path hands it over as a float
+            observer.rank = int(cls.checked("rank", observer.rank))  # a path hands it over as a float
         largest = max(observer.rank for observer in observers)
         residuals = moments.residuals
         limit = min(moments.n_trials - 2, moments.n_pixels)
@@ -175,12 +179,6 @@ _TRIALS_PER_EIGENVECTOR = 5.0
 """A Hotelling template of r weights keeps about 1 − r/n of its SNR² when learned from n trials: 80 %."""
 
 
-def _check_rank(rank: float) -> int:
-    if not (rank >= 1 and float(rank).is_integer()):
-        raise UserError(f"rank is {rank:g}; it must be an integer of at least 1")
-    return int(rank)
-
-
 class HotellingEye(CovarianceObserver):
     """Hotelling observer behind an eye: eye filter E, then white internal noise on every pixel.
 
@@ -213,6 +211,7 @@ class HotellingEye(CovarianceObserver):
     """
 
     path_parameter: ClassVar[str] = "ridge"
+    ranges: ClassVar[Ranges] = {**conditions(*EYE, "internal_noise_hu", "seed"), "ridge": RIDGE}
 
     def __init__(
         self,
@@ -224,13 +223,12 @@ class HotellingEye(CovarianceObserver):
         ridge: float = 1.0,
         seed: int = 0,
     ) -> None:
-        self.pixel_mm = pixel_mm
-        self.viewing_distance_mm = viewing_distance_mm
-        self.magnification = magnification
-        self.internal_noise_hu = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
-        self.ridge = check_at_least_0("ridge", ridge)
-        self.seed = seed
-        self.response((1, 1))  # a wrong setting shows here, not after the images have been made
+        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
+        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
+        self.magnification = self.checked("magnification", magnification)
+        self.internal_noise_hu = self.checked("internal_noise_hu", internal_noise_hu)
+        self.ridge = self.checked("ridge", ridge)
+        self.seed = int(self.checked("seed", seed))
 
     def response(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Response of this observer's eye for images of a shape, from `eye_filter`."""

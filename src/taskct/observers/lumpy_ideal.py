@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskct.errors import UserError
-from taskct.observers.base import check_at_least_0, check_images
+from taskct.observer_registry import conditions
+from taskct.observers.base import check_images
 from taskct.progress import Progress
+from taskct.ranges import Range
 
 N_BATCHES = 20
 """Parts of a chain whose means give its Monte Carlo error."""
@@ -25,6 +26,15 @@ _BLOCK = 500
 """Steps whose random numbers are drawn together, and after which residuals are computed afresh."""
 _EVERY = 5
 """Steps between looks at the likelihood ratio; one step moves one lump."""
+LUMPY_RANGES = {
+    "lumps_per_mm2": Range(0.0, unit="mm⁻²"),
+    "lump_sigma_mm": Range(0.0, unit="mm", open_low=True),
+    "noise_hu": Range(0.0, unit="HU", open_low=True),
+    **conditions("pixel_mm"),
+    "margin_mm": Range(0.0, unit="mm"),
+    "n_steps": Range(1000, whole=True),
+    "n_burn_in": Range(0, whole=True),
+}
 
 
 @dataclass(frozen=True)
@@ -129,16 +139,19 @@ def lumpy_log_likelihood_ratio(
     """
     signal = check_images(np.asarray(signal_hu)[None])[0]
     data = check_images(images, signal.shape)
-    for name, value, unit in (("lump_sigma_mm", lump_sigma_mm, "mm"), ("noise_hu", noise_hu, "HU")):
-        _check_above_0(name, value, unit)
-    _check_above_0("pixel_mm", pixel_mm, "mm")
-    check_at_least_0("lumps_per_mm2", lumps_per_mm2, "mm⁻²")
-    margin = check_at_least_0("margin_mm", 4.0 * lump_sigma_mm if margin_mm is None else margin_mm, "mm")
-    if n_steps < 1000:
-        raise UserError(f"n_steps is {n_steps}; a chain needs at least 1000 steps")
+    margin_mm = 4.0 * lump_sigma_mm if margin_mm is None else margin_mm
     n_burn_in = n_steps // 4 if n_burn_in is None else n_burn_in
-    if n_burn_in < 0:
-        raise UserError(f"n_burn_in is {n_burn_in}; it must be at least 0")
+    settings = {
+        "lumps_per_mm2": lumps_per_mm2,
+        "lump_sigma_mm": lump_sigma_mm,
+        "noise_hu": noise_hu,
+        "pixel_mm": pixel_mm,
+        "margin_mm": margin_mm,
+        "n_steps": n_steps,
+        "n_burn_in": n_burn_in,
+    }
+    for name, value in settings.items():
+        LUMPY_RANGES[name].check(name, value)
 
     chains = _Chains(
         torch.tensor(data - level_hu - signal / 2.0, device=device),
@@ -147,7 +160,7 @@ def lumpy_log_likelihood_ratio(
         lump_hu=lump_hu,
         noise_hu=noise_hu,
         pixel_mm=pixel_mm,
-        margin_mm=margin,
+        margin_mm=margin_mm,
         generator=torch.Generator().manual_seed(seed),
     )
     half_template = torch.tensor(signal / (2.0 * noise_hu**2), device=device).flatten()
@@ -300,8 +313,3 @@ class _Chains:
         there = torch.arange(self.places.shape[1], device=self.places.device) < self.number[:, None]
         rows, columns = (self._profile(self.places[:, :, i], i) for i in (0, 1))
         self.residual = self.images - self.peak * (rows * there[..., None]).mT @ columns
-
-
-def _check_above_0(name: str, value: float, unit: str) -> None:
-    if not 0.0 < value < math.inf:
-        raise UserError(f"{name} is {value}; it must be finite and above 0 {unit}")

@@ -1,14 +1,17 @@
 """Non-prewhitening observers: a matched filter that ignores the correlation of the noise, with and without an eye."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, SmallSampleWarning, check_at_least_0
+from taskct.observer_registry import EYE, conditions
+from taskct.observers.base import LinearObserver, SmallSampleWarning
 from taskct.observers.covariance import class_means, within_class_variance
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.ranges import Ranges
 
 
 class NPW(LinearObserver):
@@ -80,6 +83,8 @@ class NPWE(LinearObserver):
     .. [2] Zhang, Pham & Eckstein, Med. Phys. 34, 3312 (2007): noise in proportion to the test statistic's.
     """
 
+    ranges: ClassVar[Ranges] = conditions(*EYE, "internal_noise", "seed")
+
     def __init__(
         self,
         *,
@@ -90,13 +95,12 @@ class NPWE(LinearObserver):
         internal_noise: float = 0.0,
         seed: int = 0,
     ) -> None:
-        self.pixel_mm = pixel_mm
-        self.viewing_distance_mm = viewing_distance_mm
-        self.magnification = magnification
+        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
+        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
+        self.magnification = self.checked("magnification", magnification)
         self.signal = None if signal is None else check_signal(signal)
-        self.internal_noise = check_at_least_0("internal_noise", internal_noise)
-        self.seed = seed
-        self._seen(np.zeros((1, 1)))  # a wrong setting shows here, not after the images have been made
+        self.internal_noise = self.checked("internal_noise", internal_noise)
+        self.seed = int(self.checked("seed", seed))
 
     def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
         height, width = images.shape[-2:]

@@ -1,12 +1,16 @@
 """The prewhitening matched filter: the best linear observer when the covariance of the noise is known."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from taskct.errors import UserError
+from taskct.observer_registry import conditions
 from taskct.observers.base import LinearObserver
 from taskct.observers.nonprewhitening import check_signal, signal_and_midpoint, warn_if_noisy
+from taskct.ranges import Ranges
 
 
 class PWMF(LinearObserver):
@@ -50,6 +54,8 @@ class PWMF(LinearObserver):
     0.075
     """
 
+    ranges: ClassVar[Ranges] = conditions("pixel_mm")
+
     def __init__(
         self,
         *,
@@ -64,9 +70,7 @@ class PWMF(LinearObserver):
             raise UserError("nps_hu2_mm2 and pixel_mm of a PWMF go together; give both, or covariance alone")
         self.covariance = None if covariance is None else _check_covariance(covariance)
         self.nps_hu2_mm2 = None if nps_hu2_mm2 is None else _check_nps(nps_hu2_mm2)
-        if pixel_mm is not None and not 0.0 < pixel_mm < float("inf"):
-            raise UserError(f"pixel_mm is {pixel_mm}; it must be finite and above 0 mm")
-        self.pixel_mm = pixel_mm
+        self.pixel_mm = None if pixel_mm is None else self.checked("pixel_mm", pixel_mm)
         self.signal = None if signal is None else check_signal(signal)
 
     def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:

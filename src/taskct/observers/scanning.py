@@ -11,8 +11,11 @@ from scipy import fft
 from taskct.errors import UserError
 from taskct.observers.base import LinearObserver, Observer, check_images
 from taskct.observers.crops import centred_crops, pixels_of, window_corners
+from taskct.ranges import Range
 
 _BATCH_PIXELS = 2**16  # of images transformed at a time: 512 KiB, small enough for a cache
+
+SCAN_RANGES = {name: Range(1, unit="pixels", whole=True) for name in ("size_px", "stride_px")}
 
 
 class Scanning:
@@ -80,8 +83,8 @@ class Scanning:
         stride_px: int = 1,
         seed: int = 0,
     ) -> None:
-        if size_px < 1 or stride_px < 1:
-            raise UserError(f"size_px is {size_px} and stride_px {stride_px}; both must be at least 1 pixel")
+        for name, value in (("size_px", size_px), ("stride_px", stride_px)):
+            SCAN_RANGES[name].check(name, value)
         if sites is not None and len(sites) == 0:
             raise UserError("there are no candidate sites; give one or more, or leave sites out for all")
         self.observer = observer

@@ -10,8 +10,9 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, TrainingTrials, check_at_least_0, warn_if_few
+from taskct.observers.base import PathObserver, TrainingTrials, warn_if_few
 from taskct.observers.solve import FROM_SIZE, SingleFactor, conjugate_gradients
+from taskct.ranges import Range, Ranges
 
 _MAX_STEPS = 200
 _TOLERANCE = 1e-7
@@ -45,14 +46,13 @@ class SLNN(PathObserver):
     """
 
     path_parameter: ClassVar[str] = "weight_decay"
+    ranges: ClassVar[Ranges] = {"weight_decay": Range(0.0, open_low=True, meaning="trials can be separable")}
 
     def __init__(self, *, weight_decay: float = 0.25) -> None:
-        self.weight_decay = check_at_least_0("weight_decay", weight_decay)
+        self.weight_decay = self.checked("weight_decay", weight_decay)
 
     @classmethod
     def _fit_together(cls, observers: Sequence["SLNN"], trials: TrainingTrials) -> None:
-        if any(o.weight_decay == 0.0 for o in observers):
-            raise UserError("weight_decay is 0; the SLNN needs it above 0, since trials can be separable")
         shape, n_trials, n_pixels = trials.images.shape[1:], len(trials), trials.images[0].size
         warn_if_few(n_trials, n_pixels, "pixels", trials_per_weight=1.0)
         weight_decays = [o.weight_decay for o in observers]

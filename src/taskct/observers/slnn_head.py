@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.observers.base import check_at_least_0, check_images
+from taskct.observer_registry import conditions
+from taskct.observers.base import check_images
+from taskct.observers.channels import unit_channels
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.ranges import Range
+
+RANGES = {"scale_hu": Range(0.0, unit="HU", open_low=True), **conditions("internal_noise_hu")}
 
 
 class SLNNHead(nn.Module):
@@ -92,8 +97,7 @@ class SLNNHead(nn.Module):
         super().__init__()
         if kind not in ("pixel", "eye", "channels"):
             raise UserError(f"kind of the SLNN head is {kind!r}; it must be 'pixel', 'eye' or 'channels'")
-        if not 0.0 < scale_hu < float("inf"):
-            raise UserError(f"scale_hu is {scale_hu}; it must be finite and above 0 HU")
+        scale_hu = RANGES["scale_hu"].check("scale_hu", scale_hu)
         if (channel_matrix is not None) != (kind == "channels"):
             raise UserError("a channel_matrix is needed for an SLNN head of kind 'channels' and for no other")
         self.kind = kind
@@ -102,7 +106,7 @@ class SLNNHead(nn.Module):
             offset_hu = np.ascontiguousarray(offset_hu)
         offset = torch.as_tensor(offset_hu, dtype=torch.float32)
         self.register_buffer("offset_hu", offset.expand(self.shape).clone(memory_format=torch.contiguous_format))
-        self.register_buffer("scale_hu", torch.tensor(float(scale_hu)))
+        self.register_buffer("scale_hu", torch.tensor(scale_hu))
         weights: tuple[int, ...] = self.shape
         if kind == "eye":
             if pixel_mm is None:
@@ -123,7 +127,7 @@ class SLNNHead(nn.Module):
                 "internal_noise_hu is for an SLNN head of kind 'eye' or 'channels'; leave it at 0 for 'pixel'"
             )
         if kind != "pixel":
-            noise = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
+            noise = RANGES["internal_noise_hu"].check("internal_noise_hu", internal_noise_hu)
             self.register_buffer("internal_noise_hu", torch.tensor(noise))
         self.weight = nn.Parameter(torch.zeros(weights))
         self.bias = nn.Parameter(torch.zeros(()))
@@ -345,38 +349,6 @@ class GroupedHead(nn.Module):
                 f"0 to {len(self.heads) - 1}"
             )
         return group
-
-
-def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """A channel matrix with channels of unit norm, once it is known to fit the region.
-
-    Parameters
-    ----------
-    channel_matrix
-        Shape `(n_pixels, n_channels)`.
-    shape
-        Height and width of the region, pixels.
-
-    Returns
-    -------
-    float64, same shape, in row-major order.
-
-    Raises
-    ------
-    UserError
-        If it does not fit, a value is not finite, or a channel is zero.
-    """
-    # In one order: norms are sums, and those of another order differ in their last bits.
-    matrix = np.ascontiguousarray(channel_matrix, dtype=np.float64)
-    if matrix.ndim != 2 or len(matrix) != math.prod(shape) or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
-        raise UserError(
-            f"a channel matrix of shape {matrix.shape} does not fit a region of {shape[0]} × {shape[1]} pixels; it "
-            f"must be finite and of shape ({math.prod(shape)}, n_channels)"
-        )
-    norm = np.linalg.norm(matrix, axis=0)
-    if not (norm > 0.0).all():
-        raise UserError(f"channel {int(np.argmin(norm))} is zero in every pixel of the region; leave it out")
-    return np.ascontiguousarray(matrix / norm)
 
 
 def _check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:

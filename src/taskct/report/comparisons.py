@@ -3,13 +3,12 @@
 import math
 
 from taskct.metrics.comparisons import holm
-from taskct.report.labels import OBSERVERS
+from taskct.names import JOINT
 from taskct.report.run import Run
 from taskct.report.schema import Paired
 
 LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""
-JOINT = next(iter(OBSERVERS))
 
 
 def same_denoiser(run: Run) -> list[str]:

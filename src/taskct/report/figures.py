@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from taskct.metrics.roc import roc_curve
+from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Run
 from taskct.report.schema import Examples, Floats, Task
@@ -144,7 +145,7 @@ def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Se
     trials
         Positions in `examples`, not trial numbers.
     """
-    columns = {"reference": examples.reference, "low-dose": examples.noisy}
+    columns = {"reference": examples.reference, LOW_DOSE: examples.noisy}
     columns |= {name: examples.denoised[name] for name in arms}
     center, width = task.window_hu
     half = task.difference_window_hu / 2

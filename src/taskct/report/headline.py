@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from taskct.report.comparisons import JOINT, gains_and_losses
+from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
+from taskct.report.comparisons import gains_and_losses
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.resampling import few_warning, no_verdict, only_these, unit_note
 from taskct.report.run import Run
@@ -132,7 +133,7 @@ def _verdict(run: Run) -> str:
 
 
 def _mse(run: Run) -> str:
-    low, mse = run.arm("low-dose"), run.arm("mse")
+    low, mse = run.arm(LOW_DOSE), run.arm(MSE)
     before, after = low.image_quality.rmse_hu.value, mse.image_quality.rmse_hu.value
     text = f"RMSE goes from {number(before, 2)} HU (low-dose images) to {number(after, 2)} HU."
     parts = []
@@ -145,7 +146,7 @@ def _mse(run: Run) -> str:
 
 
 def _change(run: Run, low: Arm, mse: Arm, observer: str) -> str:
-    delta = run.delta("mse", "low-dose", observer)
+    delta = run.delta(MSE, LOW_DOSE, observer)
     if delta is not None:
         word = {1: "gain", -1: "loss", 0: "no difference shown"}[delta.sign]
         return f" ({word}: {interval(delta, 3, signed=True)})"
@@ -297,9 +298,9 @@ def _warnings(run: Run) -> list[str]:
 
 
 def _untrained(run: Run) -> list[str]:
-    low = run.arm("low-dose").image_quality.rmse_hu.value
+    low = run.arm(LOW_DOSE).image_quality.rmse_hu.value
     warnings = []
-    for name in ("mse", run.tradeoff.control):
+    for name in (MSE, run.tradeoff.control):
         rmse = run.arm(name).image_quality.rmse_hu.value
         if rmse > low:
             warnings.append(
@@ -332,11 +333,10 @@ def _hallucinated(run: Run) -> list[str]:
 
 
 def _at_edge(run: Run) -> list[str]:
-    # The study adds the seed to an arm's name, but for seed 0.
-    seed = f" seed={run.seed}" if run.seed else ""
     found = []
     for name in dict.fromkeys((run.choices.chosen_arm, run.tradeoff.control)):
-        who = [observer_label(row.observer) for row in run.choices.at_edge if row.arm == name + seed]
+        key = ArmName.parse(name).of_seed(run.seed).quoted
+        who = [observer_label(row.observer) for row in run.choices.at_edge if row.arm == key]
         if who:
             found.append(f"{arm_label(name)} ({listed(who)})")
     if not found:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from taskct import __version__
 from taskct.errors import UserError, unreadable
+from taskct.names import LOW_DOSE, MSE, observer_of
 from taskct.report.run import Run
 from taskct.report.schema import (
     Choices,
@@ -157,9 +158,7 @@ def _scores(run: Path) -> dict[tuple[str, int, str], Scores]:
             groups[arm, seed, observer, fitted][_TRUTH[present.lower()]].append(float(value))
         scores = {}
         for (arm, seed, observer, fitted), (absent, present_values) in groups.items():
-            # summary.json calls the jointly trained SLNN-NO slnn_joint.
-            key = f"{observer}_joint" if fitted == "joint" and not observer.endswith("_joint") else observer
-            scores[arm, int(seed), key] = Scores(np.array(present_values), np.array(absent))
+            scores[arm, int(seed), observer_of(observer, fitted)] = Scores(np.array(present_values), np.array(absent))
     except UserError:
         raise
     except (KeyError, ValueError, csv.Error) as error:
@@ -233,7 +232,7 @@ def _check_together(run: Run) -> None:
         raise _broken(run.path, "task.json", "lacks the number of test backgrounds")
     names = {arm.name for arm in run.summary.arms}
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    for needed in ("low-dose", "mse", control, chosen):
+    for needed in (LOW_DOSE, MSE, control, chosen):
         if needed not in names:
             raise _broken(run.path, "summary.json", f"lacks the arm '{needed}'")
     trained = {(arm.name, arm.seed) for arm in run.summary.arms}
@@ -248,7 +247,7 @@ def _check_together(run: Run) -> None:
         why = f"has the control '{run.false_signals.control}', tradeoff.json '{control}'"
         raise _broken(run.path, "hallucination.json", why)
     painted = {(row.arm, row.seed) for row in run.false_signals.arms}
-    for needed in ("mse", control, chosen):
+    for needed in (MSE, control, chosen):
         if needed not in run.examples.denoised:
             raise _broken(run.path, "examples.npz", f"lacks the array 'denoised/{needed}'")
     for observer, tradeoff in run.tradeoff.observers.items():

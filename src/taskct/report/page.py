@@ -7,6 +7,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from taskct.files import write_whole
+from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, tables
 from taskct.report.headline import headline
 from taskct.report.labels import observer_label
@@ -64,8 +65,8 @@ def tradeoff_png(run: Path, path: Path) -> Path:
 def render(run: Run) -> str:
     """Return the page of a loaded run as HTML."""
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    shown = _distinct(["mse", control, chosen])
-    roc_arms = _distinct(["low-dose", "mse", control, chosen])
+    shown = _distinct([MSE, control, chosen])
+    roc_arms = _distinct([LOW_DOSE, MSE, control, chosen])
     templates = _distinct(name for name in (control, chosen) if name in run.examples.template)
     pictures = {
         "tradeoff": figures.encode(tradeoff_figure(run), "svg"),

@@ -19,7 +19,7 @@ COLUMNS = (
     ("y_mm", "y (mm)", ".1f"),
     ("diameter_mm", "diameter (mm)", ".1f"),
     ("contrast_hu", "contrast (HU)", "+.0f"),
-    ("margin_mm", "margin (mm)", ".2f"),
+    ("blur_mm", "blur (mm)", ".2f"),
     ("aspect", "aspect", ".2f"),
 )
 OF_SHAPES = (

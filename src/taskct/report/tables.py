@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from taskct.report.comparisons import JOINT, adjusted_over_table, same_denoiser
+from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
+from taskct.report.comparisons import adjusted_over_table, same_denoiser
 from taskct.report.headline import interval, number, percent
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.resampling import no_p
 from taskct.report.run import Run
 from taskct.report.schema import Estimate
-from taskct.setting_text import setting_text
 
 NONE = "–"
 
@@ -54,7 +54,7 @@ def key_table(run: Run) -> Table:
     for observer in run.observers:
         tradeoff = run.tradeoff.observers.get(observer)
         within = tradeoff.within_tolerance if tradeoff else None
-        arms = [run.arm(name).observers.get(observer) for name in ("low-dose", "mse", control, chosen)]
+        arms = [run.arm(name).observers.get(observer) for name in (LOW_DOSE, MSE, control, chosen)]
         best = f"{arm_label(within.arm)}: {interval(within.delta_auc, 3, signed=True)}" if within else NONE
         rows.append(
             [

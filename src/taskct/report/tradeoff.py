@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from taskct.names import LOW_DOSE, MSE, setting_text
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
 from taskct.report.run import Run
 from taskct.report.schema import Arm, Floats
-from taskct.setting_text import setting_text
 
 _HALO = withStroke(linewidth=2, foreground="white")
 
@@ -66,7 +66,7 @@ def _tradeoff_axes(ax: Axes, run: Run, observer: str, measure: str) -> None:
                 zorder=3,
             )
     ax.margins(0.1, 0.12)
-    low_dose = run.arm("low-dose")
+    low_dose = run.arm(LOW_DOSE)
     if observer in low_dose.observers:
         _low_dose(ax, low_dose, observer, measure)
     series = _series(run, observer, run.seed)
@@ -104,7 +104,7 @@ def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[Arm], di
         part = [a for a in other if (a.head or "no") == name]
         look = {"color": GREEN, "marker": "D", "line": ":", "face": "none"}
         series[f"trained with λ ({name} head)"] = (part, look, part)
-    mse = [a for a in arms if a.name == "mse"]
+    mse = [a for a in arms if a.name == MSE]
     if mse:
         series["MSE"] = (mse, {"color": BLACK, "marker": "^", "line": ""}, [])
     return series

@@ -1,8 +1,8 @@
 """System matrices kept on disk, so that a matrix that takes seconds to build is built once.
 
-A matrix is one `.npy` file of 32-bit integers, written whole (a temporary file, fsync, rename) and named by a hash of
-all it depends on. It is loaded memory-mapped and copy-on-write, so worker processes share its pages. A file that is
-not exactly what was written is built anew; a disk that cannot be written to is gone without.
+A matrix is one `.npy` file of 32-bit integers, written whole and named by a hash of all it depends on. It is loaded
+memory-mapped and copy-on-write, so worker processes share its pages. A file that is not exactly what was written is
+built anew; a disk that cannot be written to is gone without.
 
 The folder is `matrices` in `$XDG_CACHE_HOME/taskct`, by default in `~/.cache/taskct`. The environment variable
 `TASKCT_CACHE` names another one than that, or switches the cache off with "off".
@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from taskct.files import whole_file
+
 FORMAT = 1
 """Part of every key: raise it whenever a matrix is stored, or computed, in another way."""
 MIN_BYTES = 2**25
@@ -31,7 +32,7 @@ MAX_BYTES = 8 * 2**30
 """Bound on all files together; those not used for longest are removed first."""
 ABANDONED_S = 3600.0
 """A temporary file older than this was left by a process that is gone, s."""
-OURS = re.compile(r"[0-9a-f]{32}\.npy|[0-9a-f]{32}.*\.tmp")
+OURS = re.compile(r"[0-9a-f]{32}\.npy|[0-9a-f]{32}.*\.(tmp|partial)")
 """Nothing else in the folder is ever removed."""
 HEADER = 16  # digest (8 words), rows, columns, entries, unused, checksum (2 words), unused (2 words)
 
@@ -53,16 +54,8 @@ def cache_folder() -> Path | None:
 def cached_matrix(key: Mapping[str, Any], build: Callable[[], sparse.csr_matrix]) -> sparse.csr_matrix:
     """Load a matrix from the cache, or build and keep it.
 
-    Parameters
-    ----------
-    key
-        All that the matrix depends on, as JSON holds it.
-    build
-        Makes the matrix; float32 values and 32-bit indices.
-
-    Returns
-    -------
-    Matrix. Writing to its arrays never reaches the file.
+    The key is all that the matrix depends on, as JSON holds it. A matrix has float32 values and 32-bit indices; writing
+    to its arrays never reaches the file.
     """
     folder = cache_folder()
     if folder is None:
@@ -119,20 +112,11 @@ def _save(path: Path, digest: NDArray[np.int32], matrix: sparse.csr_matrix) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     if not _make_room(path.parent, 4 * length):
         return
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": np.lib.format.dtype_to_descr(header.dtype), "fortran_order": False, "shape": (length,)}
-            )
-            for part in (header, *parts):
-                file.write(part.data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, shared=True) as partial, partial.open("wb") as file:
+        descr = np.lib.format.dtype_to_descr(header.dtype)
+        np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (length,)})
+        for part in (header, *parts):
+            file.write(part.data)
 
 
 def _make_room(folder: Path, n_bytes: int) -> bool:

@@ -1,25 +1,13 @@
 """The task of a study in words, from its settings."""
 
 from taskct.config import ProfileSettings, Settings
-from taskct.setting_text import setting_text
-from taskct.simulation.sources import DEFAULT_ORGANS
-
-BACKGROUNDS = {
-    "torso": "a torso phantom that differs in every trial",
-    "abdomen": "an abdomen of ellipses that differs in every trial",
-    "thorax": "a thorax of ellipses that differs in every trial",
-    "uniform": "a uniform body",
-    "lumpy": "a body with a lumpy texture",
-    "clustered-lumpy": "a body with a clustered lumpy texture",
-    "power-law": "a body with a power-law texture",
-    "label-map": "slices of a label map with new HU and texture in every trial, mirrored and shifted at random",
-    "series": "slices of a real CT series, mirrored and shifted at random, the region at a random place in the tissue",
-    "paired": "slices of real CT at two doses, mirrored and shifted at random, the region at a random place",
-}
+from taskct.names import setting_text
+from taskct.tasks.background_registry import BACKGROUNDS
+from taskct.tasks.shape_registry import SHAPE_KINDS
 
 
 def _organ(settings: Settings) -> str:
-    organ = settings.background.organ or DEFAULT_ORGANS.get(settings.background.kind, "organ")
+    organ = settings.background.organ or BACKGROUNDS[settings.background.kind].default_organ or "organ"
     return f"the organ labelled {organ}" if organ.isdecimal() else f"the {organ}"
 
 
@@ -30,9 +18,8 @@ def _values(pair: tuple[float, float]) -> str:
 
 def _profile(profile: ProfileSettings) -> str:
     """Shape, contrast and size of a signal in words."""
-    nouns = {"ellipsoid": "an ellipsoid", "lobulated": "a lobulated", "lidc": "a real (LIDC)"}
-    shapes = " or ".join(nouns.get(shape, f"a {shape}") for shape in profile.shape)
-    noun = "" if profile.shape[-1] in ("disc", "sphere", "gaussian", "nodule", "ellipsoid") else " lesion"
+    kinds = [SHAPE_KINDS[shape] for shape in profile.shape]
+    shapes, noun = " or ".join(kind.text for kind in kinds), " lesion" if kinds[-1].adjective else ""
     size = "full width at half maximum" if profile.shape == ("gaussian",) else "diameter"
     return f"{shapes}{noun} of {_values(profile.contrast_hu)} HU contrast and {_values(profile.diameter_mm)} mm {size}"
 
@@ -47,7 +34,7 @@ def describe(settings: Settings) -> str:
         "organ": f"in {_organ(settings)}",
     }[g.site]
     verb, other = ("Tell", f" from {_profile(h0)}") if h0.inserted else ("Detect", "")
-    task = f"{verb} {_profile(g)}{other}, {place}, in {BACKGROUNDS[settings.background.kind]} "
+    task = f"{verb} {_profile(g)}{other}, {place}, in {BACKGROUNDS[settings.background.kind].text} "
     return f"{task}(signal and background known statistically). {_scan(settings)}"
 
 
@@ -66,7 +53,7 @@ def _scan(settings: Settings) -> str:
     else:
         dose = f"{dose}, which is {setting_text(s.noise_hu)} HU in {setting_text(s.noise_body_mm)} mm of water"
     parts = [
-        f"{s.model}: {beam[s.detector]}" if s.model else beam[s.detector].capitalize(),
+        f"{s.preset}: {beam[s.detector]}" if s.preset else beam[s.detector].capitalize(),
         "short scan" if s.scan == "short" else "full turn",
         f"{s.n_views} views a turn of {s.n_bins} bins",
         f"{s.kvp} kV spectrum with water beam-hardening correction" if s.energy == "poly" else "",
@@ -89,13 +76,10 @@ def _scan(settings: Settings) -> str:
 
 def background_note(settings: Settings) -> str | None:
     """What limits the backgrounds, or None."""
-    if settings.background.kind not in ("series", "paired", "label-map"):
+    files = BACKGROUNDS[settings.background.kind].files
+    if not files:
         return None
-    noise = (
-        ""
-        if settings.background.kind == "label-map"
-        else "The series' own noise is part of these backgrounds and of the reference. "
-    )
+    noise = "" if files == "labels" else "The series' own noise is part of these backgrounds and of the reference. "
     return noise + (
         "What is kept apart between the splits is the patient, or the slice of the only patient; then the slices are "
         "split in blocks of neighbours, which look alike at the blocks' edges."

@@ -180,7 +180,7 @@ class Draw:
         todo, deepest_mm = np.arange(len(index)), 0.0
         for attempt in range(MAX_REDRAWS):
             if attempt:
-                own = source.group_name == "phantoms" or attempt < MAX_REDRAWS - OTHERS
+                own = source.case_kind == "phantoms" or attempt < MAX_REDRAWS - OTHERS
                 other = rng.integers(source.n_objects, size=len(todo))
                 again = source.background.draw(rng, index[todo] if own else other)
                 drawn = drawn.replaced(todo, again)
@@ -262,7 +262,7 @@ def draw_profiles(rng: np.random.Generator, n: int, profile: ProfileSettings, li
         shapes=profile.shape,
         contrast_hu=profile.contrast_hu,
         diameter_mm=profile.diameter_mm,
-        margin_mm=profile.margin_mm,
+        blur_mm=profile.blur_mm,
         aspect=profile.aspect,
         angle_deg=profile.angle_deg,
         exponent=profile.exponent,

@@ -11,11 +11,10 @@ from taskct.scanner.patches import project_patches
 from taskct.scanner.units import MU_WATER_PER_MM
 from taskct.tasks.backgrounds import Ellipses
 from taskct.tasks.lidc import LidcNodules, read_lidc_nodules
+from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES
 from taskct.tasks.shapes import half_axes_mm, patch_pixels, render
-from taskct.tasks.signals import SHAPES, Signals
+from taskct.tasks.signals import Signals
 
-FLAT = ("disc", "sphere", "ellipsoid")
-SOLID = ("sphere", "ellipsoid")  # end along z, so a thick slice averages them
 PATCH_PIXELS_ACROSS = 16  # of the smallest signal's diameter, at least
 PATCH_PIXELS_PER_BIN = 4
 
@@ -75,13 +74,12 @@ def project_signals(
     Sinograms, float32, shape `(n, n_views, n_bins)`.
     """
     lines = torch.zeros(len(signals), geometry.n_views, geometry.n_bins, device=device)
-    name = np.array(SHAPES)[signals.shape]
-    closed = (signals.margin_mm == 0) & ~(np.isin(name, SOLID) & (slice_mm > 0))
-    groups = {
-        "even": closed & np.isin(name, FLAT),
-        "nodule": closed & (name == "nodule"),
-        "gaussian": closed & (name == "gaussian"),
-    }
+    kinds = [SHAPE_KINDS[SHAPES[number]] for number in signals.shape]
+    closed = [
+        kind.projection if blur_mm == 0 and not (kind.solid and slice_mm > 0) else ""
+        for kind, blur_mm in zip(kinds, signals.blur_mm, strict=True)
+    ]
+    groups = {form: np.array(closed) == form for form in ("ellipse", "nodule", "gaussian")}
     half_x, half_y = half_axes_mm(signals)
     for kind, which in groups.items():
         if not which.any():
@@ -94,7 +92,7 @@ def project_signals(
             "angle_rad": signals.angle_rad[which],
             "mu": signals.contrast_hu[which] / 1000.0 * MU_WATER_PER_MM,
         }
-        if kind == "even":
+        if kind == "ellipse":
             part = project_ellipses(geometry, **form, device=device)
         elif kind == "nodule":
             part = project_nodules(geometry, **form, exponent=signals.exponent[which], device=device)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.errors import UserError
+from taskct.tasks.background_registry import BACKGROUNDS
 from taskct.tasks.lesions import LESIONS
 
 MAX_OUTSIDE = 0.01  # share of an object's attenuation beyond the field of view that is passed over in silence
@@ -147,13 +148,10 @@ def _organ_of(settings: Settings) -> str | None:
     named = b.organ if settings.signal.site == "organ" else None
     if named is not None:
         return None if named.isdecimal() else named
-    if b.kind in ("abdomen", "thorax"):
-        return {"abdomen": "the abdomen (liver)", "thorax": "the thorax (lungs)"}[b.kind]
-    if b.kind in ("uniform", "lumpy", "clustered-lumpy", "power-law") and b.mean_hu < LUNG_BELOW_HU:
+    kind = BACKGROUNDS[b.kind]
+    if "mean_hu" in kind.uses and b.mean_hu < LUNG_BELOW_HU:
         return f"a body of {b.mean_hu:g} HU (lung)"
-    if b.kind in ("torso", "uniform", "lumpy", "clustered-lumpy", "power-law"):
-        return "a body of soft tissue (like liver)"
-    return None
+    return kind.place
 
 
 def _listed(places: Sequence[NDArray[np.float64] | tuple[float, float]]) -> str:

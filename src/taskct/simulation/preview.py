@@ -12,7 +12,7 @@ from taskct.simulation.describe import background_note, describe
 from taskct.simulation.lost import Losses
 from taskct.simulation.simulate import notes_of, warn_losses
 from taskct.simulation.sources import make_sources
-from taskct.tasks.signals import SHAPES
+from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import Trials, select
 
 N_OBJECTS = 3
@@ -118,7 +118,7 @@ def _facts(settings: Settings, maker: ChunkMaker, trials: Trials, losses: Losses
     noise, contrast = float(difference.std()), np.abs(trials.truth["contrast_hu"])
     counts = ", ".join(f"{name} {plan.n_trials:,}" for name, plan in maker.plans.items())
     images = ", ".join(f"{name} {source.n_images:,}" for name, source in maker.sources.items())
-    group = maker.sources[LOOK].group_name
+    group = maker.sources[LOOK].case_kind
     images += f" {'slices' if group == 'patients' else group}, {group} kept apart"
     side = settings.trials.region_pixels + 2 * trials.margin
     scan: tuple[tuple[str, str], ...] = ()

@@ -107,7 +107,7 @@ def simulate_store(
         {name: (plan.n_trials, plan.chunk_trials) for name, plan in maker.plans.items()},
         image_shape=(maker.scanner.regions[0].n_pixels,) * 2,
         columns=maker.scanner.truth_columns,
-        group_name=sources["test"].group_name,
+        case_kind=sources["test"].case_kind,
         key=simulation_key(settings, device),
     )
     missing = store.missing()

@@ -10,27 +10,13 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.io.nifti import ORGANS, organ_mask
+from taskct.io.read_volumes import read_label_volumes, read_paired_volumes, read_volumes
 from taskct.io.volume import Volume
-from taskct.io.volumes import read_label_volumes, read_paired_volumes, read_volumes
-from taskct.tasks.backgrounds import (
-    Abdomen,
-    Background,
-    ClusteredLumpy,
-    LabelMap,
-    Lumpy,
-    PowerLaw,
-    Slices,
-    Texture,
-    Textured,
-    Thorax,
-    Tissue,
-    Torso,
-    Uniform,
-)
+from taskct.tasks.background_registry import BACKGROUNDS, make_background
+from taskct.tasks.backgrounds import Background, LabelMap, Slices, Tissue
 from taskct.trials.trials import SPLITS
 
 SAME_PITCH = 1e-4  # relative; over 500 pixels a twentieth of one
-DEFAULT_ORGANS = {"abdomen": "liver", "thorax": "lungs"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +27,7 @@ class Source:
     background: Background
     n_objects: int
     """Objects to draw; the split's trials are shared out evenly among them."""
-    group_name: str
+    case_kind: str
     """What no two splits share: "phantoms", "slices" or "patients"."""
     n_images: int
     """Distinct phantoms or slices among the objects."""
@@ -56,7 +42,7 @@ def trials_wanted(settings: Settings) -> dict[str, int]:
 
 def shown_as_they_are(settings: Settings) -> bool:
     """Whether the study's images are real ones, not scanned again: noise inserted into a series, or paired doses."""
-    return settings.background.kind == "paired" or settings.scanner.acquisition == "insertion"
+    return BACKGROUNDS[settings.background.kind].files == "pairs" or settings.scanner.acquisition == "insertion"
 
 
 def check_pitch(pixel_mm: tuple[float, float], settings: Settings) -> None:
@@ -89,45 +75,19 @@ def make_sources(settings: Settings) -> dict[str, Source]:
         If files are missing or do not fit, or there are too few slices for four splits.
     """
     b, wanted = settings.background, trials_wanted(settings)
-    if b.kind in ("series", "paired", "label-map"):
+    if BACKGROUNDS[b.kind].files:
         if b.path is None:
             raise UserError(f"background.kind is {b.kind} but background.path is not set: --set background.path=FOLDER")
         return _stack_sources(settings, Path(b.path), wanted)
     first = np.concatenate([[0], np.cumsum(list(wanted.values()))])
-    return {
-        name: Source(name, _phantoms(settings, int(start)), n, "phantoms", n)
-        for start, (name, n) in zip(first, wanted.items(), strict=False)
-    }
-
-
-def _phantoms(settings: Settings, first_case: int) -> Background:
-    b = settings.background
-    grid: dict[str, Any] = {"n_pixels": settings.scanner.object_pixels, "pixel_mm": settings.scanner.object_pixel_mm}
-    power_law = PowerLaw(std_hu=b.texture_hu, exponent=b.power_exponent, longest_mm=60.0)
-    size: dict[str, Any] = {"width_mm": b.width_mm, "first_case": first_case}
-    match b.kind:
-        case "torso":
-            return Torso(
-                **grid,
-                lump_hu=b.lump_hu,
-                mean_lumps=b.mean_lumps,
-                lump_sigma_mm=b.lump_sigma_mm,
-                n_vessels=b.n_vessels,
-                first_case=first_case,
-            )
-        case "abdomen":
-            return Abdomen(**grid, organ=b.organ or DEFAULT_ORGANS["abdomen"], texture=power_law, **size)
-        case "thorax":
-            return Thorax(**grid, organ=b.organ or DEFAULT_ORGANS["thorax"], texture=power_law, **size)
-    body: dict[str, Any] = {"mean_hu": b.mean_hu, "body_mm": (b.body_mm, b.body_mm), "first_case": first_case}
-    if b.kind == "uniform":
-        return Uniform(**grid, **body)
-    textures: dict[str, Texture] = {
-        "lumpy": Lumpy(std_hu=b.texture_hu, sigma_mm=float(np.sqrt(np.prod(b.lump_sigma_mm)))),
-        "clustered-lumpy": ClusteredLumpy(std_hu=b.texture_hu, unit_mm=b.cluster_unit_mm),
-        "power-law": power_law,
-    }
-    return Textured(**grid, **body, texture=textures[b.kind])
+    values, s = {name: getattr(b, name) for name in type(b).model_fields}, settings.scanner
+    sources = {}
+    for start, (name, n) in zip(first, wanted.items(), strict=False):
+        background = make_background(
+            b.kind, values, n_pixels=s.object_pixels, pixel_mm=s.object_pixel_mm, first_case=int(start)
+        )
+        sources[name] = Source(name, background, n, "phantoms", n)
+    return sources
 
 
 @dataclass(frozen=True)
@@ -145,11 +105,12 @@ def _read_stack(settings: Settings, path: Path) -> _Stack:
     b = settings.background
     organs = None if b.organs_path is None else Path(b.organs_path)
     noisy = None
-    if b.kind == "paired":
+    files = BACKGROUNDS[b.kind].files
+    if files == "pairs":
         pairs = read_paired_volumes(path, organs_path=organs)
         volumes: list[Volume] = [pair.normal for pair in pairs]
         noisy = [pair.low.image_hu for pair in pairs]
-    elif b.kind == "label-map":
+    elif files == "labels":
         volumes = read_label_volumes(path)
     else:
         volumes = read_volumes(path, organs_path=organs)
@@ -202,7 +163,7 @@ def _stack_sources(settings: Settings, path: Path, wanted: dict[str, int]) -> di
             "shift_mm": b.shift_mm,
         }
         background: Background
-        if b.kind == "label-map" and stack.labels is not None:
+        if BACKGROUNDS[b.kind].files == "labels" and stack.labels is not None:
             tissues = {k: Tissue(t.hu, t.std_hu, t.texture_hu) for k, t in b.organs.items()}
             number = None if b.organ is None else _label_number(b.organ)
             background = LabelMap(labels=stack.labels[chosen], tissues=tissues, organ=number, **grid)

@@ -8,12 +8,7 @@ from typing import Any
 
 from taskct.config import Settings, make_settings, tree_of
 from taskct.errors import UserError
-from taskct.setting_text import setting_text
-from taskct.study.file_names import bounded
-
-LOW_DOSE = "low-dose"
-MSE = "mse"
-CONTROL = "lambda=0"
+from taskct.names import MSE, RESERVED, ArmName, file_name, setting_text
 
 BLEND = ".blend"
 """Appended to the file name of the λ arm that is blended with its control, in one file."""
@@ -39,72 +34,85 @@ Overrides = tuple[tuple[str, Any], ...]
 class Arm:
     """One way to make the images that observers see."""
 
-    name: str
-    seed: int
-    """Of the training."""
-    task_weight: float | None = None
-    """λ; None for the low-dose images, the pretrained denoiser and the classical filters."""
-    alpha: float | None = None
-    """Weight of the λ denoiser in a blend with the control; None if it is no blend."""
+    identity: ArmName
+    """What it is called, with the seed of its training."""
     head: str | None = None
     """The observer head that was trained with it: "pixel", "eye" or "channels"; None if its loss has none."""
     overrides: Overrides = ()
     """What its settings differ in from the study's."""
-    filter: str | None = None
-    """Name of a classical filter, or None."""
 
     @property
-    def variant(self) -> str:
-        """How its names differ from those of the study's own settings, as " head=eye"; empty for those."""
-        return suffix(self.overrides)
+    def name(self) -> str:
+        """As files have it, without the seed."""
+        return str(self.identity.of_seed(None))
+
+    @property
+    def seed(self) -> int:
+        """Of the training."""
+        return self.identity.seed or 0
+
+    @property
+    def task_weight(self) -> float | None:
+        """λ; None for the low-dose images, the pretrained denoiser and the classical filters."""
+        return self.identity.task_weight
+
+    @property
+    def alpha(self) -> float | None:
+        """Weight of the λ denoiser in a blend with the control; None if it is no blend."""
+        return self.identity.alpha
+
+    @property
+    def filter(self) -> str | None:
+        """Name of a classical filter, or None."""
+        return self.identity.filter
 
     @property
     def trained(self) -> bool:
         """Whether the arm has a fine-tuned denoiser of its own."""
-        return self.task_weight is not None and self.alpha is None
+        return self.identity.kind == "lambda"
 
     @property
     def pretrained(self) -> bool:
         """Whether it is a denoiser trained by MSE alone."""
-        return self.name == MSE + self.variant
+        return self.identity.kind == "mse"
 
     @property
     def file_stem(self) -> str:
         """File name of its weights."""
-        return file_name(f"{self.name} seed={self.seed}")
+        return self.identity.file_stem
 
     @property
     def control(self) -> str:
         """Name of the fair control: λ = 0 with all else alike."""
-        return CONTROL + self.variant
+        return self.control_arm.name
+
+    @property
+    def control_arm(self) -> "Arm":
+        """The fair control: λ = 0 with all else alike."""
+        return Arm(self.identity.control, self.head, self.overrides)
 
     @property
     def start(self) -> "Arm":
         """The pretrained denoiser that it was fine-tuned from."""
         own = tuple((name, value) for name, value in self.overrides if of_pretraining(name))
-        return Arm(MSE + suffix(own), self.seed, overrides=own)
-
-    @property
-    def control_arm(self) -> "Arm":
-        """The fair control: λ = 0 with all else alike."""
-        return Arm(self.control, self.seed, 0.0, None, self.head, self.overrides)
+        return Arm(ArmName("mse", variant=_variant(own), seed=self.seed), overrides=own)
 
     @property
     def parts(self) -> tuple["Arm", "Arm"]:
         """Of a blend: the control and the λ denoiser."""
-        if self.alpha is None or self.task_weight is None:
+        if self.alpha is None:
             raise ValueError(f"{self.name} is no blend")
-        name = f"lambda={setting_text(self.task_weight)}{self.variant}"
-        return self.control_arm, Arm(name, self.seed, self.task_weight, None, self.head, self.overrides)
+        unblended = ArmName("lambda", self.task_weight, variant=self.identity.variant, seed=self.seed)
+        return self.control_arm, Arm(unblended, self.head, self.overrides)
 
     @property
     def stage(self) -> str | None:
         """The stage that makes its model; None where there is nothing to make."""
         if self.pretrained:
-            return f"pretrain {self.name.removeprefix(MSE).strip()} seed={self.seed}".replace("  ", " ")
+            return f"pretrain{str(self.identity).removeprefix(MSE)}"
         if self.filter is not None:
-            return f"tune {self.name} seed={self.seed}"
-        return f"finetune {self.name} seed={self.seed}" if self.trained else None
+            return f"tune {self.identity}"
+        return f"finetune {self.identity}" if self.trained else None
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -117,26 +125,20 @@ class Arm:
         """The study's settings with what this arm has of its own."""
         return override(study, self.overrides)
 
-
-def suffix(overrides: Overrides) -> str:
-    """What a variant's names end in.
-
-    Examples
-    --------
-    >>> suffix((("denoiser.arguments.n_layers", 9), ("training.trainable", "last:1")))
-    ' n_layers=9 trainable=last:1'
-    """
-    return "".join(f" {name.rpartition('.')[2]}={_short(value)}" for name, value in overrides)
+    def as_inputs(self) -> dict[str, Any]:
+        """What the key of a stage knows of its arm; a change here has every study done anew."""
+        names = ("name", "seed", "task_weight", "alpha", "head", "overrides", "filter")
+        return {name: getattr(self, name) for name in names}
 
 
-def _short(value: object) -> str:
-    text = setting_text(value) if isinstance(value, float) else str(thawed(value))
-    return re.sub(r"\s+", "", text)
-
-
-def file_name(name: str) -> str:
-    """A name as files have it."""
-    return bounded(re.sub(r"[^\w=.,:+-]", "_", name), name)
+def _variant(overrides: Overrides) -> tuple[tuple[str, str], ...]:
+    """What the names of a variant say of its settings."""
+    pairs = []
+    for setting, value in overrides:
+        *_, section, name = setting.split(".")
+        text = setting_text(value) if isinstance(value, float) else str(thawed(value))
+        pairs.append((f"{section}.{name}" if name in RESERVED else name, re.sub(r"\s+", "", text)))
+    return tuple(pairs)
 
 
 class FrozenDict(tuple[tuple[str, Any], ...]):
@@ -186,7 +188,7 @@ def variants_of(settings: Settings) -> list[Overrides]:
         own = tuple((name, value) for name, value in chosen if override(settings, ((name, value),)) != settings)
         if own not in points:
             points.append(own)
-    names = [file_name(suffix(point)) for point in points]
+    names = [file_name("".join(f" {name}={value}" for name, value in _variant(point))) for point in points]
     if len(set(names)) != len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise UserError(f"two points of the grid have one name ({double.strip()}): leave one of their settings out")
@@ -200,8 +202,8 @@ def arms_of(settings: Settings) -> list[Arm]:
     arms = []
     variants = variants_of(settings)
     for seed in t.seeds:
-        arms.append(Arm(LOW_DOSE, seed))
-        arms += [Arm(name, seed, filter=name) for name in settings.denoiser.classical]
+        arms.append(Arm(ArmName("low-dose", seed=seed)))
+        arms += [Arm(ArmName("filter", filter=name, seed=seed)) for name in settings.denoiser.classical]
         arms += _family(settings, seed, ())
         if t.other_head_lambda is not None and t.loss == "slnn":
             swapped: Overrides = (("training.head", other),)
@@ -214,7 +216,7 @@ def arms_of(settings: Settings) -> list[Arm]:
 
 
 def _trained(weight: float, seed: int, head: str | None, own: Overrides) -> Arm:
-    return Arm(f"lambda={setting_text(weight)}{suffix(own)}", seed, weight, None, head, own)
+    return Arm(ArmName("lambda", weight, variant=_variant(own), seed=seed), head, own)
 
 
 def _family(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
@@ -229,6 +231,6 @@ def _blends(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
     t = override(settings, own).training
     if t.blend_lambda is None:
         return []
-    head, w = t.head if t.loss == "slnn" else None, t.blend_lambda
-    names = {a: f"lambda={setting_text(w)} alpha={setting_text(a)}{suffix(own)}" for a in sorted(t.blend_alphas)}
-    return [Arm(name, seed, w, a, head, own) for a, name in names.items()]
+    head, variant = t.head if t.loss == "slnn" else None, _variant(own)
+    names = [ArmName("blend", t.blend_lambda, a, variant=variant, seed=seed) for a in sorted(t.blend_alphas)]
+    return [Arm(name, head, own) for name in names]

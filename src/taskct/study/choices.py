@@ -5,8 +5,9 @@ from typing import Any
 
 from taskct.config import Settings
 from taskct.errors import UserError
-from taskct.study.arms import CONTROL, LOW_DOSE, MSE, Arm
-from taskct.study.evaluated import ArmResult
+from taskct.names import CONTROL, LOW_DOSE, MSE
+from taskct.study.arm_result import ArmResult
+from taskct.study.arms import Arm
 
 CHOICE_OBSERVER = "ho_eye"
 """Whose validation AUC chooses the working point: the fresh observer nearest to a reader."""
@@ -21,8 +22,9 @@ def quoted_seed(arms: Sequence[Arm], settings: Settings) -> int:
         If no seed has a pretrained denoiser, a control and a λ > 0.
     """
     for seed in settings.training.seeds:
-        mine = [arm for arm in arms if arm.seed == seed]
-        task = [arm for arm in mine if arm.trained and arm.task_weight and not arm.variant]
+        # The low-dose images are the same for every seed.
+        mine = [arm for arm in arms if arm.seed == seed or arm.name == LOW_DOSE]
+        task = [arm for arm in mine if arm.trained and arm.task_weight and not arm.overrides]
         if task and {LOW_DOSE, MSE, CONTROL} <= {arm.name for arm in mine}:
             return seed
     raise UserError(
@@ -34,7 +36,7 @@ def quoted_seed(arms: Sequence[Arm], settings: Settings) -> int:
 def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
     """`choices.json`: everything that was chosen, all of it on the validation trials."""
     seed = quoted_seed([r.arm for r in results], settings)
-    sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and not r.arm.variant]
+    sweep = [r for r in results if r.arm.seed == seed and r.arm.trained and not r.arm.overrides]
     task = [r for r in sweep if r.arm.task_weight]
     control = next(r for r in sweep if not r.arm.task_weight)
     limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu
@@ -57,14 +59,16 @@ def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
         "chosen_arm": best.arm.name,
         "seed": seed,
         "rule": rule,
-        "regularization": {_key(r): r.regularization for r in results},
+        "regularization": {r.arm.identity.quoted: r.regularization for r in results},
         "at_edge": [
-            {"arm": _key(r), "observer": name, "value": value}
+            {"arm": r.arm.identity.quoted, "observer": name, "value": value}
             for r in results
             for name, value in r.regularization.items()
             if value in _ends(name, settings)
         ],
-        "validation": [{"arm": _key(r), "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results],
+        "validation": [
+            {"arm": r.arm.identity.quoted, "rmse_hu": r.validation_rmse_hu, "auc": r.validation_auc} for r in results
+        ],
     }
 
 
@@ -73,7 +77,3 @@ def _ends(observer: str, settings: Settings) -> tuple[float, float]:
     o = settings.observers
     values = o.weight_decays if observer == "slnn" else o.ridges
     return min(values), max(values)
-
-
-def _key(result: ArmResult) -> str:
-    return result.arm.name if result.arm.seed == 0 else f"{result.arm.name} seed={result.arm.seed}"

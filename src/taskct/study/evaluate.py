@@ -1,7 +1,6 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,57 +16,33 @@ from taskct.errors import UserError, unreadable
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.metrics.scores import check_scores
-from taskct.observers import Observer, PathObserver, SmallSampleWarning, make_observer
-from taskct.observers.alone import each_alone
+from taskct.names import JOINT, LOW_DOSE
+from taskct.observer_registry import OBSERVERS, observers_in_study
+from taskct.observers import Observer
 from taskct.observers.base import TrainingTrials
-from taskct.observers.choice import fit_chosen
+from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
+from taskct.observers.fresh import fit_fresh as fit_one
 from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arms import LOW_DOSE, Arm
-from taskct.study.evaluated import ArmResult, Images, read_images, write_result
+from taskct.study.arm_result import ArmResult, Images, read_images, write_result
+from taskct.study.arms import Arm
 from taskct.study.groups import group_of
-from taskct.study.models import head_statistic, load_denoiser, load_head
+from taskct.study.models import denoiser_of_arm, head_statistic, load_head
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
 from taskct.trials.trials import Trials, crop
 
 SPLITS_SEEN = ("validation", "fresh", "test")
-FRESH = ("slnn", "ho", "ho_eye")
+FRESH = observers_in_study("always")
 """Observers that every study fits afresh; `observers.more` names others."""
-JOINT = "slnn_joint"
 
 
 def fresh_names(settings: Settings) -> tuple[str, ...]:
     """The observers that a study fits afresh."""
     return (*FRESH, *settings.observers.more)
-
-
-def candidates(settings: Settings, name: str, *, device: torch.device | str = "cpu") -> tuple[Observer, list[float]]:
-    """A fresh observer of a study and the regularizations to choose from; none for an observer that has no path."""
-    o = settings.observers
-    eye = {
-        "pixel_mm": settings.scanner.pixel_mm,
-        "viewing_distance_mm": o.viewing_distance_mm,
-        "magnification": o.magnification,
-    }
-    own: dict[str, dict[str, Any]] = {
-        "ho_eye": {**eye, "internal_noise_hu": o.internal_noise_hu, "seed": settings.seed},
-        "npwe": eye,
-        "cnn": {"seed": settings.seed, "device": device},
-    }
-    observer = make_observer(name, **own.get(name, {}))
-    if not isinstance(observer, PathObserver):
-        return observer, []
-    return observer, list(o.weight_decays if name == "slnn" else o.ridges)
-
-
-def split_auc(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
-    """AUC of test statistics `(n,)` with their truth."""
-    return auc(statistic[present], statistic[~present])
 
 
 @dataclass(frozen=True)
@@ -96,49 +71,24 @@ def fit_fresh(
     UserError
         If the images suit none of them; one that they do not suit is among `Fresh.failed`.
     """
-    fresh, validation = splits["fresh"].signal_present, splits["validation"].signal_present
-    shared = TrainingTrials.of(images["fresh"], fresh)  # what several observers need of the same trials, once
-    chosen, areas, notes = {}, {}, {}
+    o = settings.observers
+    eye = Eye(settings.scanner.pixel_mm, o.viewing_distance_mm, o.magnification, o.internal_noise_hu)
+    shared = TrainingTrials.of(images["fresh"], splits["fresh"].signal_present)
+    held_out = images["validation"], splits["validation"].signal_present
 
-    def fit(name: str) -> Observer:
-        observer, values = candidates(settings, name, device=device)
-        said = []
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", SmallSampleWarning)
-            if isinstance(observer, PathObserver):
-                held_out = images["validation"], validation
-                found = fit_chosen(observer, shared, validation=held_out, values=values)
-                fitted: Observer = found.observer
-                chosen[name], areas[name] = found.value, found.validation_auc[found.value]
-                said += [found.note] if found.note else []
-            else:
-                fitted = observer.fit(images["fresh"], fresh)
-                statistic = decided(fitted, images["validation"], validation)
-                areas[name] = split_auc(statistic, validation)
-        for warning in caught:
-            if issubclass(warning.category, SmallSampleWarning):
-                said.append(str(warning.message))
-            else:
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        if said:
-            notes[name] = "; ".join(dict.fromkeys(said))
-        return fitted
+    def fit(name: str) -> Fitted:
+        observer = observer_told(name, eye, seed=settings.seed, device=device)
+        chosen_from = OBSERVERS[name].candidates
+        return fit_one(observer, shared, validation=held_out, values=getattr(o, chosen_from) if chosen_from else ())
 
-    observers, failed = each_alone(fresh_names(settings), fit)
-    return Fresh(observers, chosen, areas, notes, failed)
-
-
-def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Test statistics `(n,)` of a fitted observer.
-
-    Raises
-    ------
-    UserError
-        If one is not finite, or all are the same.
-    """
-    statistic = observer.test_statistic(images)
-    check_scores(statistic[present], statistic[~present], name="its test statistics")
-    return statistic
+    fitted, failed = each_alone(fresh_names(settings), fit)
+    return Fresh(
+        observers={name: one.observer for name, one in fitted.items()},
+        regularization={name: one.value for name, one in fitted.items() if one.value is not None},
+        validation_auc={name: one.validation_auc for name, one in fitted.items()},
+        notes={name: "; ".join(one.notes) for name, one in fitted.items() if one.notes},
+        failed=failed,
+    )
 
 
 def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
@@ -198,7 +148,7 @@ class Evaluator:
                 name: crop(filter_images(arm.filter, trials.noisy, strength), self.margin)
                 for name, trials in self.splits.items()
             }
-        denoiser, card = load_denoiser(self.run, arm)
+        denoiser, card = denoiser_of_arm(self.run, arm)
         how: dict[str, Any] = {"device": self.run.device, "dtype": str(card["dtype"]), "margin": self.margin}
         return {name: denoise(denoiser, trials.noisy, **how) for name, trials in self.splits.items()}
 
@@ -243,7 +193,8 @@ class Evaluator:
         if arm.trained and arm.head is not None:
             scores[JOINT] = self._joint(arm, images, "test")
             joint = self._joint(arm, images, "validation")
-            validation_auc[JOINT] = split_auc(joint, self.splits["validation"].signal_present)
+            held = self.splits["validation"].signal_present
+            validation_auc[JOINT] = auc(joint[held], joint[~held])
             head = load_head(self.run, arm)
             if isinstance(head, SLNNHead):  # several heads have no one template to show
                 template = head.template.detach().double().cpu().numpy()
@@ -328,4 +279,4 @@ def filter_parameters(card: Path) -> dict[str, Any]:
     return parameters
 
 
-__all__ = ["FRESH", "JOINT", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]
+__all__ = ["FRESH", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]

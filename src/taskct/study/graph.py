@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from taskct.config import Settings
+from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
-from taskct.study.arms import BLEND, LOW_DOSE, PRETRAINING, Arm, Overrides, arms_of
+from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
@@ -98,7 +99,7 @@ def _blended(arms: Sequence[Arm]) -> list[Arm]:
 
 def _blending(arm: Arm) -> Stage:
     files = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
-    name = f"blend {arm.name} seed={arm.seed}"
+    name = f"blend {arm.identity}"
     return Stage(name, "blend", arm, ("simulate", str(arm.control_arm.stage), str(arm.stage)), files)
 
 
@@ -110,7 +111,7 @@ def _training(arm: Arm) -> Stage:
 
 def evaluation_stage(arm: Arm) -> str:
     """Name of the stage that evaluates an arm."""
-    return "evaluate low-dose" if arm.name == LOW_DOSE else f"evaluate {arm.name} seed={arm.seed}"
+    return "evaluate low-dose" if arm.name == LOW_DOSE else f"evaluate {arm.identity}"
 
 
 def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
@@ -183,7 +184,7 @@ class Inputs:
         tree = self._tree
         if stage is None or stage.kind == "results":
             return tree
-        arm = None if stage.arm is None else asdict(stage.arm)
+        arm = None if stage.arm is None else stage.arm.as_inputs()
         pixels = {"trials": tree["trials"], "pixel_mm": tree["scanner"]["pixel_mm"]}
         if stage.kind == "simulate":
             return {name: tree[name] for name in ("seed", "background", "signal", "absent_signal", "scanner", "trials")}

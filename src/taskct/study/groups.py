@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.errors import UserError
-from taskct.setting_text import setting_text
-from taskct.tasks.signals import SHAPES
+from taskct.names import setting_text
+from taskct.tasks.shape_registry import SHAPES
 from taskct.trials.trials import Trials
 
 MAX_GROUPS = 64

@@ -1,4 +1,4 @@
-"""Networks and observer heads as a study's settings say, and as a run folder keeps them."""
+"""Networks, losses and observer heads as a study's settings say, and as a run folder keeps them."""
 
 import functools
 import json
@@ -20,6 +20,8 @@ from taskct.study.arms import Arm
 from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_weights, read_card
+from taskct.training.losses import find_loss
+from taskct.training.losses.base import Loss, Scene
 
 Kind = Literal["pixel", "eye", "channels"]
 
@@ -97,13 +99,26 @@ def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
     return rounds_image(network, n_pixels=n_pixels, multiple=size_multiple(name, json.loads(arguments)))
 
 
-def load_denoiser(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
+def denoiser_of_arm(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
     """A trained denoiser of a run and its card."""
     path = run.weights(arm.file_stem)
     card = read_card(path)
     denoiser = denoiser_of(card)
     load_weights(path, {"denoiser": denoiser})
     return denoiser.to(run.device), card
+
+
+def build_loss(settings: Settings, regions: NDArray[np.float32]) -> Loss:
+    """The loss that `training.loss` names, on regions like these of the start network, HU `(n, h, w)`; not started."""
+    scaling = {"offset_hu": float(regions.mean()), "scale_hu": float(regions.std())}
+    scene = Scene(
+        shape=regions.shape[1:],
+        heads=lambda: [build_head(settings, kind, **scaling) for kind in head_kinds(settings)],
+        head_training=settings.training.head_training,
+        channels=lambda: channels(settings),
+        internal_noise_hu=settings.observers.internal_noise_hu,
+    )
+    return find_loss(settings.training.loss).of(scene)
 
 
 def head_kinds(settings: Settings) -> tuple[Kind, ...]:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from taskct.errors import UserError
 from taskct.files import write_text
-from taskct.study.file_names import bounded
+from taskct.names import bounded
 
 FOLDER = "stages"
 FAILURES = "failures.json"

@@ -12,6 +12,7 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.comparisons import why_no_test
 from taskct.metrics.intervals import Interval, bootstrap_interval
 from taskct.metrics.rates import rate_interval
+from taskct.metrics.roc import PairedDifference, delong_interval, paired_delong
 from taskct.trials.trials import Trials
 
 CONFIDENCE = 0.95
@@ -61,6 +62,14 @@ class Unit:
         cases = None if self.cases is None else units
         return Unit(present, cases, min(self.n_backgrounds, len(np.unique(units))), self.over_backgrounds)
 
+    def auc(self, t: Floats) -> Interval:
+        """AUC of test statistics `(n,)`, with DeLong's interval, or Obuchowski's where trials share backgrounds."""
+        return delong_interval(t[self.present], t[~self.present], self.clusters, confidence=CONFIDENCE)
+
+    def auc_difference(self, t: Floats) -> PairedDifference:
+        """Difference of the AUCs of two rows of test statistics, `(2, n)`, with an interval of the same kind."""
+        return paired_delong(t[:, self.present], t[:, ~self.present], self.clusters, confidence=CONFIDENCE)
+
     def as_json(self) -> dict[str, Any]:
         """As `task.json` tells it."""
         return {
@@ -93,9 +102,9 @@ def _fewest(units: NDArray[np.int64], present: NDArray[np.bool_]) -> int:
     return min(len(np.unique(units[of_class])) for of_class in (present, ~present))
 
 
-def interval_json(interval: Interval) -> dict[str, float]:
-    """An interval as the result files have it."""
-    return {"value": interval.value, "ci_low": interval.ci_low, "ci_high": interval.ci_high}
+def interval_json(interval: Interval, name: str = "value") -> dict[str, float]:
+    """An interval as the result files have it, its value under some name."""
+    return {name: interval.value, "ci_low": interval.ci_low, "ci_high": interval.ci_high}
 
 
 @dataclass(frozen=True)

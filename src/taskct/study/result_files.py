@@ -1,28 +1,30 @@
 """The result files of a run, made of what the evaluations of its arms found."""
 
+import csv
 import dataclasses
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from taskct.config import Settings
 from taskct.files import write_json, write_npz, write_text
+from taskct.names import CONTROL, LOW_DOSE, MSE, fitted_as, setting_text
 from taskct.progress import Progress
 from taskct.simulation.describe import background_note, describe
-from taskct.study.areas import by_group
-from taskct.study.arms import CONTROL, LOW_DOSE, MSE, arms_of
+from taskct.study.arm_result import ArmResult, read_result
+from taskct.study.arms import Arm, arms_of
 from taskct.study.choices import choose, quoted_seed
 from taskct.study.evaluate import example_trials
-from taskct.study.evaluated import ArmResult, read_result
-from taskct.study.false_signals import hallucination
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_labels, group_of
-from taskct.study.resampling import unit_of
+from taskct.study.resampling import CONFIDENCE, unit_of
 from taskct.study.run_folder import RunFolder, ended
-from taskct.study.summary import over_seeds, quality_csv, scores_csv, summarize
+from taskct.study.summary import by_group, compared, hallucination, retraining, summarize
 from taskct.study.tradeoff import trade_off
-from taskct.trials.store import read_group_name
+from taskct.trials.store import read_case_kind
 from taskct.trials.trials import SPLITS, Trials
 
 
@@ -57,31 +59,27 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         If what is there is too little to compare, or broken.
     """
     settings, test, results = run.settings, run.read("test"), collect(run)
-    choices = choose(results, settings)
-    notes = observer_notes(results)
-
-    def write(done: int, name: str, make: Callable[[], object]) -> None:
+    choices, unit, labels = choose(results, settings), unit_of(test), group_labels(settings)
+    of_head = group_of(settings, test)
+    contents: dict[str, Callable[[], Any]] = {
+        "scores.csv": lambda: scores_csv(results, test),
+        "quality.csv": lambda: quality_csv(results, test),
+        "choices.json": lambda: choices,
+        "tradeoff.json": lambda: trade_off(results, test, settings),
+        "hallucination.json": lambda: hallucination(results, test, settings),
+        "retraining.json": lambda: {"confidence": CONFIDENCE, "rows": retraining(results, compared(results), unit)},
+        "groups.json": lambda: {"rows": by_group(results, of_head, labels, unit)},
+        "task.json": lambda: task_json(run, test, observer_notes(results)),
+        "examples.npz": lambda: examples(settings, test, results, str(choices["chosen_arm"])),
+        "summary.json": lambda: summarize(results, test, settings),
+    }
+    writers: dict[str, Callable[[Path, Any], None]] = {".csv": write_text, ".json": write_json, ".npz": write_npz}
+    for done, (name, make) in enumerate(contents.items()):
         if progress is not None:
-            progress(done, 10, name)
-        content = make()
-        if isinstance(content, str):
-            write_text(run.path / name, content)
-        else:
-            write_json(run.path / name, content)
-
-    write(0, "scores.csv", lambda: scores_csv(results, test))
-    write(1, "quality.csv", lambda: quality_csv(results, test))
-    write(2, "choices.json", lambda: choices)
-    write(3, "tradeoff.json", lambda: trade_off(results, test, settings))
-    write(4, "hallucination.json", lambda: hallucination(results, test, settings))
-    write(5, "retraining.json", lambda: over_seeds(results, test))
-    labels = group_labels(settings)
-    write(6, "groups.json", lambda: {"rows": by_group(results, group_of(settings, test), labels, unit_of(test))})
-    write(7, "task.json", lambda: task_json(run, test, notes))
-    write_npz(run.path / "examples.npz", examples(settings, test, results, str(choices["chosen_arm"])))
-    write(9, "summary.json", lambda: summarize(results, test, settings))
+            progress(done, len(contents), name)
+        writers[Path(name).suffix](run.path / name, make())
     if progress is not None:
-        progress(10, 10, "")
+        progress(len(contents), len(contents), "")
 
 
 def observer_notes(results: Sequence[ArmResult]) -> dict[str, str]:
@@ -122,7 +120,7 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
-        "group_name": read_group_name(run.trials),
+        "group_name": read_case_kind(run.trials),
         "resampling": unit_of(test).as_json(),
         "background_note": background_note(settings),
         "observer_notes": notes,
@@ -157,3 +155,44 @@ def examples(settings: Settings, test: Trials, results: list[ArmResult], chosen:
         if r.template is not None:
             arrays[f"template/{r.arm.name}"] = r.template
     return arrays
+
+
+def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
+    """`scores.csv`: every test statistic of every trial, arm, observer and seed, and the background it shows."""
+    header = ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic", "case"]
+    present, case = _truth(test)
+    rows = (
+        (r.arm.name, _weight(r.arm), r.arm.seed, *fitted_as(name), i, present[i], f"{t:.9g}", case[i])
+        for r in results
+        for name, scores in r.scores.items()
+        for i, t in enumerate(scores.tolist())
+    )
+    return _csv(header, rows)
+
+
+def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
+    """`quality.csv`: image quality and the bias at the signal's site, trial by trial, and the background it shows."""
+    names = ("mse_hu2", "psnr_db", "ssim", "site_bias_hu", "peak_disc_hu")
+    present, case = _truth(test)
+    rows = (
+        (r.arm.name, _weight(r.arm), r.arm.seed, i, present[i], *(f"{value:.7g}" for value in values), case[i])
+        for r in results
+        for i, values in enumerate(zip(*(r.quality[name].tolist() for name in names), strict=True))
+    )
+    return _csv(["arm", "lambda", "seed", "trial", "signal_present", *names, "case"], rows)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([header, *rows])
+    return out.getvalue()
+
+
+def _truth(test: Trials) -> tuple[list[int], list[int]]:
+    """Whether the signal is there, 0 or 1, and the number of the background, of every trial."""
+    return test.signal_present.astype(int).tolist(), test.truth["case"].astype(int).tolist()
+
+
+def _weight(arm: Arm) -> str:
+    """λ as the tables have it; empty without one."""
+    return "" if arm.task_weight is None else setting_text(arm.task_weight)

@@ -1,33 +1,24 @@
-"""The result files of a run: every figure with its interval, from test statistics and per-trial image quality."""
+"""What the test trials say of every arm: AUC and image quality, paired differences, retraining, false signals."""
 
-import csv
-import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskct.config import Settings
-from taskct.setting_text import setting_text
-from taskct.study.areas import area_difference, area_interval, retraining
-from taskct.study.arms import LOW_DOSE, Arm
-from taskct.study.evaluate import JOINT
-from taskct.study.evaluated import ArmResult
-from taskct.study.resampling import CONFIDENCE, Resampling, interval_json, unit_of
+from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.metrics.roc import auc
+from taskct.names import CONTROL, LOW_DOSE
+from taskct.study.arm_result import ArmResult
+from taskct.study.evaluate import false_signal
+from taskct.study.resampling import CONFIDENCE, Resampling, Unit, interval_json
 from taskct.trials.trials import Trials
-
-
-def image_quality_intervals(result: ArmResult, resampling: Resampling, peak_hu: float) -> dict[str, dict[str, float]]:
-    """RMSE, PSNR (of a peak in HU) and SSIM of an arm with bootstrap intervals.
-
-    PSNR is that of the mean squared error over all trials, so that it orders arms as RMSE does.
-    """
-    mse = result.quality["mse_hu2"]
-    return {
-        "rmse_hu": interval_json(resampling.interval(mse, np.sqrt)),
-        "psnr_db": interval_json(resampling.interval(mse, lambda m: 10.0 * np.log10(peak_hu**2 / m))),
-        "ssim": interval_json(resampling.interval(result.quality["ssim"])),
-    }
 
 
 def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
@@ -42,115 +33,190 @@ def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     settings
         The study.
     """
-    present, resampling = test.signal_present, Resampling.of(test, settings)
-    unit = resampling.unit
-    arms, paired = [], []
-    by_name = {(r.arm.name, r.arm.seed): r for r in results}
+    resampling, by_name = Resampling.of(test, settings), {(r.arm.name, r.arm.seed): r for r in results}
+    paired = []
     for result in results:
-        arm = result.arm
-        bias = result.quality["site_bias_hu"]
-        observers = {}
-        for name, t in result.scores.items():
-            interval = area_interval(t, unit)
-            observers[name] = {
-                "auc": interval.value,
-                "ci_low": interval.ci_low,
-                "ci_high": interval.ci_high,
-            }
-        arms.append(
-            {
-                "name": arm.name,
-                "lambda": arm.task_weight,
-                "alpha": arm.alpha,
-                "head": arm.head,
-                "seed": arm.seed,
-                "image_quality": image_quality_intervals(result, resampling, settings.evaluation.data_range_hu),
-                "observers": observers,
-                "hallucination": {
-                    "absent_bias_hu": interval_json(resampling.interval(bias, of=~present)),
-                    "present_bias_hu": interval_json(resampling.interval(bias, of=present)),
-                },
-            }
-        )
-        for versus in _compared_with(result):
-            other = by_name.get((versus, arm.seed))
-            if other is None:  # its training failed
+        arm, versus = result.arm, compared_with(result)
+        other = by_name.get((versus or "", arm.seed))
+        for name in result.scores:
+            if other is None or name not in other.scores:  # its training failed, or the observer could not be fitted
                 continue
-            for name in result.scores:
-                if name not in other.scores:
-                    continue
-                t = np.stack([result.scores[name], other.scores[name]])
-                difference = area_difference(t, unit)
-                paired.append(
-                    {
-                        "arm": arm.name,
-                        "versus": versus,
-                        "observer": name,
-                        "seed": arm.seed,
-                        "delta_auc": difference.delta_auc,
-                        "ci_low": difference.ci_low,
-                        "ci_high": difference.ci_high,
-                        "p_value": difference.p_value,
-                    }
-                )
-    n_test = {"present": int(present.sum()), "absent": int((~present).sum())}
-    return {"schema": 1, "study": settings.name, "n_test": n_test, "arms": arms, "paired": paired}
+            difference = resampling.unit.auc_difference(np.stack([result.scores[name], other.scores[name]]))
+            pair = {"arm": arm.name, "versus": versus, "observer": name, "seed": arm.seed}
+            paired.append(pair | asdict(difference))
+    n_present = int(test.signal_present.sum())
+    return {
+        "schema": 1,
+        "study": settings.name,
+        "n_test": {"present": n_present, "absent": len(test) - n_present},
+        "arms": [_arm_json(result, resampling, settings.evaluation.data_range_hu) for result in results],
+        "paired": paired,
+    }
 
 
-def over_seeds(results: Sequence[ArmResult], test: Trials) -> dict[str, Any]:
-    """`retraining.json`: the paired differences with training seeds and test trials as random effects."""
-    pairs = dict.fromkeys((r.arm.name, versus) for r in results for versus in _compared_with(r))
-    rows = []
-    for pair in pairs:
-        seeds = [{r.arm.seed for r in results if r.arm.name == name} for name in pair]
-        both = [r for r in results if r.arm.name in pair and r.arm.seed in seeds[0] & seeds[1]]
-        if both:
-            rows += retraining(both, [pair], unit_of(test))
-    return {"confidence": CONFIDENCE, "rows": rows}
+def _arm_json(result: ArmResult, resampling: Resampling, peak_hu: float) -> dict[str, Any]:
+    """An arm in `summary.json`; its PSNR is that of the mean squared error over all trials, so it orders as RMSE."""
+    arm, present = result.arm, resampling.unit.present
+    mse, bias = result.quality["mse_hu2"], result.quality["site_bias_hu"]
+    return {
+        "name": arm.name,
+        "lambda": arm.task_weight,
+        "alpha": arm.alpha,
+        "head": arm.head,
+        "seed": arm.seed,
+        "image_quality": {
+            "rmse_hu": interval_json(resampling.interval(mse, np.sqrt)),
+            "psnr_db": interval_json(resampling.interval(mse, lambda m: 10.0 * np.log10(peak_hu**2 / m))),
+            "ssim": interval_json(resampling.interval(result.quality["ssim"])),
+        },
+        "observers": {name: interval_json(resampling.unit.auc(t), "auc") for name, t in result.scores.items()},
+        "hallucination": {
+            "absent_bias_hu": interval_json(resampling.interval(bias, of=~present)),
+            "present_bias_hu": interval_json(resampling.interval(bias, of=present)),
+        },
+    }
 
 
-def _compared_with(result: ArmResult) -> list[str]:
+def compared_with(result: ArmResult) -> str | None:
+    """Name of the arm that another is compared with: its control; the low-dose images where it has none."""
     arm = result.arm
     if arm.name == LOW_DOSE:
-        return []
-    if arm.pretrained or arm.filter is not None:
-        return [LOW_DOSE]
-    return [LOW_DOSE] if arm.name == arm.control else [arm.control]
+        return None
+    return LOW_DOSE if arm.task_weight is None or arm.name == arm.control else arm.control
 
 
-def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:
-    """`scores.csv`: every test statistic of every trial, arm, observer and seed, and the background it shows."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["arm", "lambda", "seed", "observer", "fitted", "trial", "signal_present", "test_statistic", "case"]
+def compared(results: Iterable[ArmResult]) -> list[tuple[str, str]]:
+    """Names of the arms that are compared, the second subtracted, each pair once."""
+    pairs = ((r.arm.name, compared_with(r)) for r in results)
+    return list(dict.fromkeys((name, versus) for name, versus in pairs if versus is not None))
+
+
+def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], unit: Unit) -> list[dict[str, Any]]:
+    """Differences of arms over training seeds and the unit of the test trials at once (MRMC): seeds are readers.
+
+    Parameters
+    ----------
+    results
+        Every arm and seed.
+    pairs
+        Arms to compare, the second subtracted.
+    unit
+        Of the test trials.
+
+    Returns
+    -------
+    A row for each pair and observer, over the seeds that both arms have, as `retraining.json` has it; none where they
+    share a single seed, or a seed lacks the observer.
+
+    Notes
+    -----
+    The one-shot U-statistic takes trials to be independent. Where they share backgrounds it is Obuchowski and
+    Rockette's analysis, with Obuchowski's covariance of clustered AUCs.
+    """
+    rows: list[dict[str, Any]] = []
+    for arm, versus in pairs:
+        of_seed = [{r.arm.seed: r for r in results if r.arm.name == name} for name in (arm, versus)]
+        seeds = [seed for seed in of_seed[0] if seed in of_seed[1]]
+        both = [[side[seed] for seed in seeds] for side in of_seed]
+        for observer in both[0][0].scores if len(seeds) > 1 else ():
+            if all(observer in result.scores for side in both for result in side):
+                row = {"arm": arm, "versus": versus, "observer": observer, "n_seeds": len(seeds)}
+                rows.append(row | _over_seeds([[r.scores[observer] for r in side] for side in both], seeds, unit))
+    return rows
+
+
+def _over_seeds(scores: list[list[NDArray[np.float64]]], seeds: Sequence[int], unit: Unit) -> dict[str, Any]:
+    """The difference of two arms from the test statistics of each seed, `(2, n_seeds, n_test)`."""
+    ratings = Ratings(
+        scores=np.array(scores),
+        signal_present=unit.present,
+        modalities=("arm", "versus"),
+        readers=tuple(f"seed {seed}" for seed in seeds),
+        cases=tuple(map(str, range(len(unit.present)))),
     )
-    present, case = test.signal_present.astype(int).tolist(), test.truth["case"].astype(int).tolist()
+    if unit.clusters is None:
+        d = analyze(ratings, confidence=CONFIDENCE).differences["arm-versus"]
+        found, rest = Interval(d.auc, d.ci_low, d.ci_high), {"p_value": d.p_value, "df": d.df_whole}
+    else:
+        analysis = obuchowski_rockette(ratings, clusters=unit.clusters, confidence=CONFIDENCE)
+        c = analysis.random_readers_random_cases.differences["arm-versus"]
+        found, rest = Interval(c.estimate, c.ci_low, c.ci_high), {"p_value": c.p_value, "df": c.df}
+    return interval_json(found, "delta_auc") | rest
+
+
+def by_group(
+    results: Sequence[ArmResult], group: NDArray[np.int64], labels: Sequence[str], unit: Unit
+) -> list[dict[str, Any]]:
+    """AUCs of every head group by itself, where a denoiser serves several tasks, sites or regions at once.
+
+    Parameters
+    ----------
+    results
+        Every arm and seed; the observers are those of all trials.
+    group
+        Index into `labels` of every test trial, `(n_test,)`.
+    labels
+        Of the groups.
+    unit
+        Of the test trials.
+
+    Returns
+    -------
+    A row for each arm, seed, observer and group that holds two trials of either class, as `groups.json` has it; none
+    for one group. Without bounds where the group has fewer than two units of a class: they would say nothing.
+    """
+    rows: list[dict[str, Any]] = []
+    for index, label in enumerate(labels if len(labels) > 1 else ()):
+        inside = group == index
+        present, own = unit.present[inside], unit.within(inside)
+        n_present, n_absent = int(present.sum()), int((~present).sum())
+        if min(n_present, n_absent) < 2:
+            continue
+        for result in results:
+            for observer, scores in result.scores.items():
+                t = scores[inside]
+                found = Interval(auc(t[present], t[~present]), math.nan, math.nan) if own is None else own.auc(t)
+                row = {"arm": result.arm.name, "seed": result.arm.seed, "observer": observer, "group": label}
+                rows.append(row | {"n_present": n_present, "n_absent": n_absent, **interval_json(found, "auc")})
+    return rows
+
+
+def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
+    """`hallucination.json`: in what share of signal-absent trials a signal was painted somewhere in the region.
+
+    A painted signal is a disc of the signals' mean diameter whose mean exceeds the reference by their least contrast.
+    Beside it stands by how much the mean bias at real signals exceeds the control's in size.
+
+    Parameters
+    ----------
+    results
+        Every arm.
+    test
+        The test trials.
+    settings
+        The study.
+    """
+    disc_mm, threshold, _ = false_signal(settings)
+    resampling, present = Resampling.of(test, settings), test.signal_present
+    by_name = {(r.arm.name, r.arm.seed): r for r in results}
+    arms = []
     for r in results:
-        weight = _weight(r.arm)
-        for name, scores in r.scores.items():
-            observer, fitted = ("slnn", "joint") if name == JOINT else (name, "fresh")
-            head = (r.arm.name, weight, r.arm.seed, observer, fitted)
-            writer.writerows((*head, i, present[i], f"{t:.9g}", case[i]) for i, t in enumerate(scores.tolist()))
-    return out.getvalue()
-
-
-def quality_csv(results: Sequence[ArmResult], test: Trials) -> str:
-    """`quality.csv`: image quality and the bias at the signal's site, trial by trial, and the background it shows."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names = ("mse_hu2", "psnr_db", "ssim", "site_bias_hu", "peak_disc_hu")
-    writer.writerow(["arm", "lambda", "seed", "trial", "signal_present", *names, "case"])
-    present, case = test.signal_present.astype(int).tolist(), test.truth["case"].astype(int).tolist()
-    for r in results:
-        weight = _weight(r.arm)
-        columns = [r.quality[name].tolist() for name in names]
-        for i, row in enumerate(zip(*columns, strict=True)):
-            values = (f"{value:.7g}" for value in row)
-            writer.writerow((r.arm.name, weight, r.arm.seed, i, present[i], *values, case[i]))
-    return out.getvalue()
-
-
-def _weight(arm: Arm) -> str:
-    """λ as the tables have it; empty without one."""
-    return "" if arm.task_weight is None else setting_text(arm.task_weight)
+        control = by_name.get((r.arm.control, r.arm.seed))
+        painted = r.quality["peak_disc_hu"] >= threshold
+        delta = excess = None
+        if control is not None and r.arm.task_weight is not None and r.arm.name != r.arm.control:
+            others = control.quality["peak_disc_hu"] >= threshold
+            delta = interval_json(resampling.rate_difference(painted, others, of=~present))
+            biases = np.stack([r.quality["site_bias_hu"], control.quality["site_bias_hu"]], axis=1)
+            sizes = resampling.interval(biases, lambda mean: np.abs(mean[:, 0]) - np.abs(mean[:, 1]), of=present)
+            excess = interval_json(sizes)
+        arms.append(
+            {
+                "arm": r.arm.name,
+                "seed": r.arm.seed,
+                "false_signal_rate": interval_json(resampling.rate(painted, of=~present)),
+                "delta_to_control": delta,
+                "excess_present_bias_hu": excess,
+            }
+        )
+    return {"disc_mm": disc_mm, "threshold_hu": threshold, "control": CONTROL, "arms": arms}

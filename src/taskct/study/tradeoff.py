@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval
 from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
-from taskct.study.areas import area_difference, area_interval
-from taskct.study.arms import CONTROL
+from taskct.names import CONTROL, JOINT
+from taskct.study.arm_result import ArmResult
 from taskct.study.choices import quoted_seed
-from taskct.study.evaluate import JOINT
-from taskct.study.evaluated import ArmResult
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
 from taskct.trials.trials import Trials
 
@@ -36,8 +34,8 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     """
     seed, resampling = quoted_seed([r.arm for r in results], settings), Resampling.of(test, settings)
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}
-    sweep = [r for r in mine.values() if r.arm.trained and not r.arm.variant]
-    blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.variant]
+    sweep = [r for r in mine.values() if r.arm.trained and not r.arm.overrides]
+    blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.overrides]
     if blend:
         blend = [mine[CONTROL], *blend, mine[blend[0].arm.parts[1].name]]
     observers = {}
@@ -105,12 +103,12 @@ def _within_tolerance(
     picked = candidates[best_within(price, areas, control_rmse=1.0, tolerance=tolerance)]
     base = mine[picked.arm.control]
     t = np.stack([picked.scores[name], base.scores[name]])
-    difference = area_difference(t, resampling.unit)
+    difference = resampling.unit.auc_difference(t)
     ratio = resampling.interval(np.stack([_mse(picked), _mse(base)], axis=1), lambda m: np.sqrt(m[:, 0] / m[:, 1]))
     return {
         "arm": picked.arm.name,
         "rmse_ratio": interval_json(ratio),
-        "auc": interval_json(area_interval(t[0], resampling.unit)),
+        "auc": interval_json(resampling.unit.auc(t[0])),
         "delta_auc": interval_json(Interval(difference.delta_auc, difference.ci_low, difference.ci_high)),
     }
 

@@ -1,7 +1,7 @@
 """What a run would do: its stages, what is done already, and an estimate of time and disk; nothing is written."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from taskct.study.evaluate import SPLITS_SEEN, fresh_names
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.durations import fit_seconds, image_seconds, left_out, simulation_seconds
+from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
 from taskct.sweep.executors import Machine, n_workers
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
@@ -32,10 +32,10 @@ MEASURE_S = 4.0
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedStage:
     """A stage of the plan."""
 
-    stage: str
+    name: str
     kind: Kind
     depends_on: tuple[str, ...]
     done: bool
@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class KindRow:
+class KindTotal:
     """All stages of one kind."""
 
     kind: Kind
@@ -58,10 +58,10 @@ class KindRow:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunPlan:
     """What a run would do."""
 
-    rows: list[Row]
+    stages: list[PlannedStage]
     seconds: float
     """Of all that is to do, side by side as far as the graph allows."""
     by: str
@@ -72,34 +72,25 @@ class Estimate:
     @property
     def bytes_to_write(self) -> float:
         """Of all that is to do."""
-        return sum(row.n_bytes for row in self.rows if not row.done)
+        return sum(stage.n_bytes for stage in self.stages if not stage.done)
 
     @property
-    def kinds(self) -> list[KindRow]:
+    def kinds(self) -> list[KindTotal]:
         """The stages by kind, in their order."""
         found = []
-        for kind in dict.fromkeys(row.kind for row in self.rows):
-            rows = [row for row in self.rows if row.kind == kind]
-            todo = [row for row in rows if not row.done]
-            seconds, n_bytes = sum(row.seconds for row in todo), sum(row.n_bytes for row in todo)
-            found.append(KindRow(kind, len(rows), len(rows) - len(todo), seconds, n_bytes))
+        for kind in dict.fromkeys(stage.kind for stage in self.stages):
+            alike = [stage for stage in self.stages if stage.kind == kind]
+            todo = [stage for stage in alike if not stage.done]
+            seconds, n_bytes = sum(stage.seconds for stage in todo), sum(stage.n_bytes for stage in todo)
+            found.append(KindTotal(kind, len(alike), len(alike) - len(todo), seconds, n_bytes))
         return found
 
 
-def plan_run(run: RunFolder, machine: Machine) -> Estimate:
-    """The graph of a run with what is done and what the rest would take.
+def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
+    """The graph of a run, whose folder need not exist, with what is done and what the rest would take.
 
-    Parameters
-    ----------
-    run
-        The run folder, which need not exist.
-    machine
-        What a run may use.
-
-    Returns
-    -------
-    Stages in order. The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared
-    by its threads, and scaled by how long stages of its kind took in this folder, where some have ended.
+    The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared by its threads,
+    and scaled by how long stages of its kind took in this folder, where some have ended.
 
     Raises
     ------
@@ -120,56 +111,39 @@ def plan_run(run: RunFolder, machine: Machine) -> Estimate:
         share = dict.fromkeys(share, machine.threads or 1)
     elif run.device.type == "cpu":  # more stages than threads wait for each other
         workers = min(workers, n_threads)
-    timing, disk = _Timing(run, share, workers), _Disk(run)
-    rows = []
+    networks = _Networks(run)
+    timing = _Timing(run, networks, share, workers)
+    planned = []
     for stage in stages:
         done = stage.name in current
-        rows.append(
-            Row(stage.name, stage.kind, stage.depends_on, done, 0.0 if done else timing(stage), disk.n_bytes(stage))
-        )
-    seconds = makespan(rows, workers=workers) + START_S * (len(current) < len(rows))
+        seconds = 0.0 if done else timing(stage)
+        n_bytes = _n_bytes(run, networks, stage)
+        planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, n_bytes))
+    seconds = makespan(planned, workers=workers) + START_S * (len(current) < len(planned))
     by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
-    return Estimate(rows, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
+    return RunPlan(planned, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
 
 
-def makespan(rows: Sequence[Row], *, workers: int) -> float:
+def makespan(stages: Sequence[PlannedStage], *, workers: int) -> float:
     """Time that stages take side by side, s: each begins as soon as a worker is free and what it builds on is done.
-
-    Parameters
-    ----------
-    rows
-        Stages, each after those that it builds on.
-    workers
-        How many may run at a time.
 
     Examples
     --------
-    >>> two = [Row("a", "tune", (), False, 2.0, 0), Row("b", "tune", (), False, 3.0, 0)]
-    >>> three = [*two, Row("c", "results", ("a", "b"), False, 1.0, 0)]
+    >>> two = [PlannedStage("a", "tune", (), False, 2.0, 0), PlannedStage("b", "tune", (), False, 3.0, 0)]
+    >>> three = [*two, PlannedStage("c", "results", ("a", "b"), False, 1.0, 0)]
     >>> makespan(three, workers=1), makespan(three, workers=2)
     (6.0, 4.0)
     """
     free = [0.0] * workers
     ended: dict[str, float] = {}
-    for row in rows:
-        begin = max((ended[name] for name in row.depends_on), default=0.0)
-        if row.done:
-            ended[row.stage] = begin
+    for stage in stages:
+        begin = max((ended[name] for name in stage.depends_on), default=0.0)
+        if stage.done:
+            ended[stage.name] = begin
             continue
         first = min(range(workers), key=free.__getitem__)
-        ended[row.stage] = free[first] = max(begin, free[first]) + row.seconds
+        ended[stage.name] = free[first] = max(begin, free[first]) + stage.seconds
     return max(ended.values(), default=0.0)
-
-
-def speed(n_threads: int) -> float:
-    """How much faster so many threads are than one.
-
-    Examples
-    --------
-    >>> speed(1), round(speed(8), 1)
-    (1.0, 6.5)
-    """
-    return float(n_threads**EFFICIENCY)
 
 
 def network_key(settings: Settings) -> str:
@@ -183,7 +157,8 @@ class _Networks:
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self._settings: dict[object, Settings] = {}
-        self._weights: dict[str, int] = {}
+        self.weights: dict[str, int] = {}
+        """By `network_key`."""
 
     def settings(self, stage: Stage) -> Settings:
         """Those of a stage's arm."""
@@ -196,22 +171,22 @@ class _Networks:
     def n_weights(self, settings: Settings) -> int:
         """How many numbers a network's file holds."""
         key = network_key(settings)
-        if key not in self._weights:
+        if key not in self.weights:
             network = build_denoiser(settings, offset_hu=0.0, scale_hu=1.0, seed=0)
-            self._weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
-        return self._weights[key]
+            self.weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
+        return self.weights[key]
 
 
 class _Timing:
     """Seconds of a stage: from rates on an idle core, and from how long others of its kind took in this folder."""
 
-    def __init__(self, run: RunFolder, share: dict[str, int], workers: int) -> None:
+    def __init__(self, run: RunFolder, networks: _Networks, share: dict[str, int], workers: int) -> None:
         self.run, self.share, self.workers = run, share, workers
         self._told: dict[str, list[str]] = {}
-        self._networks = _Networks(run)
-        self._known: dict[object, float] = {}
+        self._networks = networks
+        self._simulation: tuple[float, float] | None = None
+        self._fit: float | None = None
         self._rates: dict[str, float] = {}
-        self._weights: dict[str, int] = {}
         self._spent = 0.0
         self._factors: dict[Kind, float] = {}
         self._recorded: dict[Kind, list[tuple[Stage, float, int]]] = {}
@@ -243,9 +218,11 @@ class _Timing:
         """Seconds on an otherwise idle machine."""
         run, t = self.run, self.run.settings.trials
         if stage.kind == "simulate":
-            how = "from a few trials made on one core here"
-            ready = self._once("simulate", "ready", how, lambda: self._simulation()[0])
-            return ready + self._once("simulate", "trials", how, lambda: self._simulation()[1]) / self.workers
+            self._tell("simulate", "from a few trials made on one core here")
+            if self._simulation is None:
+                self._simulation = simulation_seconds(run.settings, run.device)
+            ready, trials = self._simulation
+            return ready + trials / self.workers
         if stage.kind == "results":
             self._tell("results", "roughly, by the number of resamples")
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
@@ -257,11 +234,13 @@ class _Timing:
         n_images = self._images(stage, settings)
         seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
         if stage.kind == "evaluate":
-            how = "from two small fits of the observers on one core here"
-            seconds += self._once("evaluate", "fit", how, lambda: fit_seconds(run.settings, run.device))
-            if (more := left_out(run.settings)) is not None:
-                self._tell("evaluate", more)
-        return seconds / (1.0 if run.device.type == "cuda" else speed(n_threads))
+            self._tell("evaluate", "from two small fits of the observers on one core here")
+            if self._fit is None:
+                self._fit = fit_seconds(run.settings, run.device)
+            seconds += self._fit
+            if "cnn" in fresh_names(run.settings):
+                self._tell("evaluate", "the CNN observer's training is not counted")
+        return seconds / (1.0 if run.device.type == "cuda" else float(n_threads**EFFICIENCY))
 
     def _images(self, stage: Stage, settings: Settings) -> float:
         """How many images a stage would take through a training step in the same time."""
@@ -281,29 +260,17 @@ class _Timing:
         key = network_key(settings)
         self._tell(kind, "from a few steps of its network on one core here")
         if key not in self._rates:
-            self._weights[key] = self._networks.n_weights(settings)
+            n_weights = self._networks.n_weights(settings)
             if self._spent < MEASURE_S:
                 start = time.process_time()
                 self._rates[key] = image_seconds(settings, self.run.device)
                 self._spent += time.process_time() - start
             else:
-                tried = list(self._rates)
-                each = sum(self._rates[one] for one in tried) / max(sum(self._weights[one] for one in tried), 1)
-                self._tell(kind, f"{len(tried)} networks were tried, the others are judged by their number of weights")
-                return each * self._weights[key]
+                n_tried = len(self._rates)
+                each = sum(self._rates.values()) / max(sum(self._networks.weights[one] for one in self._rates), 1)
+                self._tell(kind, f"{n_tried} networks were tried, the others are judged by their number of weights")
+                return each * n_weights
         return self._rates[key]
-
-    def _simulation(self) -> tuple[float, float]:
-        if "simulation" not in self._known:
-            ready, trials = simulation_seconds(self.run.settings, self.run.device)
-            self._known |= {"simulation": ready, "simulated": trials}
-        return self._known["simulation"], self._known["simulated"]
-
-    def _once(self, kind: Kind, key: str, how: str, measure: Callable[[], float]) -> float:
-        self._tell(kind, how)
-        if (kind, key) not in self._known:
-            self._known[kind, key] = measure()
-        return self._known[kind, key]
 
     @property
     def told(self) -> list[str]:
@@ -316,26 +283,20 @@ class _Timing:
             kinds.append(kind)
 
 
-class _Disk:
-    """Disk that the outputs of stages take, bytes."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self.run, self._networks = run, _Networks(run)
-        self._n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
-
-    def n_bytes(self, stage: Stage) -> float:
-        """Of one stage."""
-        settings, t = self.run.settings, self.run.settings.trials
-        region = 4.0 * t.region_pixels**2
-        if stage.kind == "simulate":
-            return float(trials_bytes(settings))
-        if stage.kind in ("pretrain", "finetune", "blend"):
-            return 4.0 * self._networks.n_weights(self._networks.settings(stage)) + region + 2000
-        if stage.kind == "evaluate":
-            kept = any(name.endswith(".images.npz") for name in stage.outputs)
-            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-            return kept * n_seen * region + 8.0 * t.n_test * (len(fresh_names(settings)) + 6)
-        if stage.kind == "results":
-            n_rows = self._n_arms * t.n_test
-            return float(n_rows) * (SCORE_BYTES * (len(fresh_names(settings)) + 0.5) + QUALITY_BYTES)
-        return 2000.0
+def _n_bytes(run: RunFolder, networks: _Networks, stage: Stage) -> float:
+    """Disk that the outputs of a stage take, bytes."""
+    t = run.settings.trials
+    region = 4.0 * t.region_pixels**2
+    n_observers = len(fresh_names(run.settings))
+    if stage.kind == "simulate":
+        return float(trials_bytes(run.settings))
+    if stage.kind in ("pretrain", "finetune", "blend"):
+        return 4.0 * networks.n_weights(networks.settings(stage)) + region + 2000
+    if stage.kind == "evaluate":
+        kept = any(name.endswith(".images.npz") for name in stage.outputs)
+        n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+        return kept * n_seen * region + 8.0 * t.n_test * (n_observers + 6)
+    if stage.kind == "results":
+        n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+        return float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
+    return 2000.0

@@ -16,7 +16,7 @@ from taskct.denoisers.denoiser import autocast
 from taskct.machine import threads
 from taskct.simulation.chunks import ChunkMaker
 from taskct.simulation.sources import make_sources
-from taskct.study.evaluate import SPLITS_SEEN, fit_fresh, fresh_names
+from taskct.study.evaluate import SPLITS_SEEN, fit_fresh
 from taskct.study.models import build_denoiser, network_dtype
 from taskct.trials.trials import TRUTH, Trials
 
@@ -128,8 +128,3 @@ def fit_seconds(settings: Settings, device: torch.device) -> float:
         first, second = fit(few), fit(many)
     growing = max(second - first, 0.0) / (many**2 - few**2)
     return second + growing * (n**2 - many**2)
-
-
-def left_out(settings: Settings) -> str | None:
-    """What no rate is known of, in words."""
-    return "the CNN observer's training is not counted" if "cnn" in fresh_names(settings) else None

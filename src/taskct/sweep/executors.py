@@ -26,13 +26,14 @@ from filelock import FileLock
 
 from taskct import __version__
 from taskct.errors import UserError
+from taskct.files import whole_file
 from taskct.machine import as_worker, n_cores, resolve_device, threads
 from taskct.progress import Progress
 from taskct.study.records import lock_path, log, progress_path
 from taskct.study.run_folder import RunFolder, ended
 from taskct.sweep.work import work_of
-from taskct.training.loop import TrainingFailed
 from taskct.training.ranks import is_first, n_processes
+from taskct.training.record import TrainingFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,16 +88,7 @@ class Crew:
 def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
     """Do one stage of a run folder in a worker process, unless it is done.
 
-    Parameters
-    ----------
-    run_path
-        The run folder, as this worker sees it.
-    name
-        Of the stage.
-    device
-        As `resolve_device` has it.
-    n_threads
-        Threads that torch may use.
+    The folder is given as this worker sees it, the device as `resolve_device` has it.
 
     Returns
     -------
@@ -180,9 +172,8 @@ class ProgressFile:
         if now - self._told < TELL_EVERY_S:
             return
         self._told = now
-        partial = self.file.with_name(self.file.name + ".partial")
-        partial.write_text(f"{done} {total} {detail}", encoding="utf-8")
-        partial.replace(self.file)
+        with whole_file(self.file, durable=False) as partial:
+            partial.write_text(f"{done} {total} {detail}", encoding="utf-8")
 
 
 def read_progress(file: Path) -> tuple[int, int, str] | None:
@@ -286,14 +277,7 @@ def local_crew(device: torch.device, workers: int) -> Crew:
 
 
 def dask_crew(address: str, device: str) -> Crew:
-    """The workers of a Dask cluster.
-
-    Parameters
-    ----------
-    address
-        Of the scheduler, `dask://HOST:PORT`.
-    device
-        Where the workers compute, as `resolve_device` has it.
+    """The workers of the Dask cluster at `dask://HOST:PORT`, who compute on a device as `resolve_device` has it.
 
     Raises
     ------

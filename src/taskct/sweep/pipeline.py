@@ -11,55 +11,17 @@ from taskct.study.graph import levels, part_of, share_threads
 from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Machine, dask_crew, local_crew, n_workers
-from taskct.sweep.schedule import Outcome, Show, run_graph
+from taskct.sweep.schedule import Outcome, ProgressDisplay, run_graph
 from taskct.training.ranks import is_first, n_processes
 
 ALONE = Machine()
 """One stage at a time, in this process."""
 
 
-def simulate_stage(run: RunFolder, show: Show | None = None, *, workers: int | None = 1) -> bool:
-    """Simulate the trials into `RUN/trials` by some processes; returns whether that was still to do."""
-    return "simulate" in sweep(run, ["simulate"], Machine(workers=workers), show=show).did
-
-
-def train_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> None:
-    """Pretrain and fine-tune every arm that is not trained yet, into `RUN/models`.
-
-    Raises
-    ------
-    UserError
-        If an arm's training went wrong, after all others have ended.
-    """
-    sweep(run, ["train"], machine, show=show).check()
-
-
-def evaluate_stage(run: RunFolder, show: Show | None = None, *, machine: Machine = ALONE) -> bool:
-    """Evaluate every arm and write the result files; returns whether that was still to do.
-
-    Raises
-    ------
-    UserError
-        If an arm's training had gone wrong, after the results of all others were written.
-    """
-    outcome = sweep(run, ["evaluate"], machine, show=show)
-    outcome.check()
-    return "results" in outcome.did
-
-
-def sweep(run: RunFolder, parts: Sequence[str], machine: Machine = ALONE, *, show: Show | None = None) -> Outcome:
-    """Do the stages of some commands that are not done yet.
-
-    Parameters
-    ----------
-    run
-        The run folder.
-    parts
-        Of `PARTS`: "simulate", "train", "evaluate".
-    machine
-        What may be used.
-    show
-        Shows the progress.
+def sweep(
+    run: RunFolder, parts: Sequence[str], machine: Machine = ALONE, *, show: ProgressDisplay | None = None
+) -> Outcome:
+    """Do the stages of some commands ("simulate", "train", "evaluate") that are not done yet.
 
     Returns
     -------

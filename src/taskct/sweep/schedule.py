@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
 from taskct import __version__
@@ -14,7 +15,7 @@ from taskct.study.choices import quoted_seed
 from taskct.study.graph import Stage
 from taskct.study.records import progress_path, read_failures
 from taskct.study.run_folder import RunFolder, ended
-from taskct.sweep.executors import Crew, do_here, do_stage, read_progress
+from taskct.sweep.executors import Crew, InProcess, do_here, do_stage, read_progress
 from taskct.training.parallel import agree
 from taskct.training.ranks import is_first, n_processes
 
@@ -24,7 +25,7 @@ MAX_BREAKS = 3
 POLL_S = 0.5
 
 
-class Show(Protocol):
+class ProgressDisplay(Protocol):
     """Shows the progress of several stages at once."""
 
     def open(self, title: str) -> Progress:
@@ -50,15 +51,13 @@ class Outcome:
         found = []
         for name, problem in self.failed.items():
             n = sum(because == name for because in self.skipped.values())
-            left = (
-                f"; {n} stages that build on it were left out"
-                if n > 1
-                else "; its evaluation was left out"
-                if n
-                else ""
-            )
+            left = ("", "; its evaluation was left out", f"; {n} stages that build on it were left out")[min(n, 2)]
             found.append(f"{problem}{left}")
         return found
+
+    def lost(self, stage: Stage) -> str | None:
+        """The failed stage that a stage builds on; None where there is none."""
+        return next((self.skipped.get(one, one) for one in stage.depends_on if one in self.failed | self.skipped), None)
 
     def check(self) -> None:
         """Raise a `UserError` if a training went wrong."""
@@ -73,25 +72,19 @@ def run_graph(
     *,
     n_threads: dict[str, int],
     simulators: int = 1,
-    show: Show | None = None,
+    show: ProgressDisplay | None = None,
 ) -> Outcome:
     """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
 
     Parameters
     ----------
-    run
-        The run folder.
     stages
-        Some or all of its graph, each after those that it builds on. Of a stage outside, it is known to have failed
+        Some or all of the graph, each after those that it builds on. Of a stage outside, it is known to have failed
         from `failures.json`, or it must be done.
-    crew
-        Who does them.
     n_threads
         Threads of each stage, by name.
     simulators
         Processes that simulate.
-    show
-        Shows the progress.
 
     Returns
     -------
@@ -109,45 +102,55 @@ def run_graph(
         failed={name: why for name, why in failed_before.items() if name not in todo and not run.has(run.graph[name])}
     )
     for name, stage in run.graph.items():  # what an earlier training left out, too
-        root = next((outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)), None)
-        if root is not None and name not in todo and not run.has(stage):
+        if name not in todo and (root := outcome.lost(stage)) is not None and not run.has(stage):
             outcome.skipped[name] = root
     if n_processes() > 1:  # what is to do is found once, and done by all
         for name in agree(_up_to_date(run, stages), run.device):
             del todo[name]
+    place = {name: number for number, name in enumerate(todo)}
+    sorter = TopologicalSorter({name: [one for one in stage.depends_on if one in todo] for name, stage in todo.items()})
+    sorter.prepare()
+    ready: list[str] = []
     at_work = _AtWork(run, crew, n_threads, simulators, show)
     finished = False
     try:
-        while todo or at_work.running:
-            full = False
-            for name, stage in list(todo.items()):
-                because = [outcome.skipped.get(one, one) for one in stage.depends_on if _is_lost(one, outcome)]
-                if because and stage.kind != "results":
-                    outcome.skipped[name] = because[0]
-                    del todo[name]
-                elif any(one in todo or one in at_work.names for one in stage.depends_on):
-                    continue
-                elif stage.kind == "results" and outcome.failed and not _can_compare(run):
-                    outcome.skipped[name] = ""
-                    del todo[name]
-                elif n_processes() == 1 and _has(run, stage):
-                    del todo[name]
-                elif not full and at_work.has_room(stage):
-                    at_work.begin(stage)
-                    del todo[name]
-                else:
-                    full = True  # the next in line gets what becomes free, however many threads it wants
+        while sorter.is_active():
+            while new := sorter.get_ready():
+                for name in new:
+                    if _needs_no_doing(run, todo[name], outcome):
+                        sorter.done(name)
+                    else:
+                        ready.append(name)
+            ready.sort(key=place.__getitem__)
+            # The next in line gets what becomes free, however many threads it wants.
+            while ready and at_work.has_room(todo[ready[0]]):
+                at_work.begin(todo[ready.pop(0)])
             for stage, answer in at_work.wait():
                 if answer is None:
-                    todo = {stage.name: stage, **todo}
-                elif answer["problem"] is not None:
+                    ready.append(stage.name)
+                    place[stage.name] = -1
+                    continue
+                if answer["problem"] is not None:
                     outcome.failed[stage.name] = answer["problem"]
                 elif answer["did"]:
                     outcome.did.append(stage.name)
+                sorter.done(stage.name)
         finished = True
     finally:
         crew.stop(finished)
     return outcome
+
+
+def _needs_no_doing(run: RunFolder, stage: Stage, outcome: Outcome) -> bool:
+    """Whether a stage is done, or left out, which is then noted."""
+    root = outcome.lost(stage)
+    if root is not None and stage.kind != "results":
+        outcome.skipped[stage.name] = root
+        return True
+    if stage.kind == "results" and outcome.failed and not _can_compare(run):
+        outcome.skipped[stage.name] = ""
+        return True
+    return n_processes() == 1 and _has(run, stage)
 
 
 def _has(run: RunFolder, stage: Stage) -> bool:
@@ -165,18 +168,12 @@ def _up_to_date(run: RunFolder, stages: Sequence[Stage]) -> list[str]:
     return done
 
 
-def _is_lost(name: str, outcome: Outcome) -> bool:
-    return name in outcome.failed or name in outcome.skipped
-
-
 def _can_compare(run: RunFolder) -> bool:
     """Whether what was evaluated is enough for a report."""
     done = set(ended(run))
     arms = [stage.arm for stage in run.graph.values() if stage.name in done and stage.arm is not None]
-    low_dose = [arm for arm in arms if "evaluate low-dose" in done and arm.name == "low-dose"]
     try:
-        every_seed = [type(arm)(arm.name, seed) for arm in low_dose for seed in run.settings.training.seeds]
-        quoted_seed([*arms, *every_seed], run.settings)
+        quoted_seed(arms, run.settings)
     except UserError:
         return False
     return True
@@ -186,7 +183,7 @@ class _AtWork:
     """The stages that are being done, and what they take."""
 
     def __init__(
-        self, run: RunFolder, crew: Crew, n_threads: dict[str, int], simulators: int, show: Show | None
+        self, run: RunFolder, crew: Crew, n_threads: dict[str, int], simulators: int, show: ProgressDisplay | None
     ) -> None:
         self.run, self.crew, self.n_threads, self.simulators, self.show = run, crew, n_threads, simulators, show
         self.running: dict[Future[dict[str, Any]], tuple[Stage, str]] = {}
@@ -195,16 +192,11 @@ class _AtWork:
         self._breaks: Counter[str] = Counter()
         self._shown: dict[str, Progress] = {}
 
-    @property
-    def names(self) -> set[str]:
-        """Of the stages that are being done."""
-        return {stage.name for stage, _ in self.running.values()}
-
     def has_room(self, stage: Stage) -> bool:
         """Whether another stage may begin now."""
         if self._free is not None and not self._free:
             return False
-        taken = sum(self.n_threads[name] for name in self.names)
+        taken = sum(self.n_threads[one.name] for one, _ in self.running.values())
         return not taken or self.crew.n_threads is None or taken + self.n_threads[stage.name] <= self.crew.n_threads
 
     def begin(self, stage: Stage) -> None:
@@ -216,11 +208,9 @@ class _AtWork:
         if self.crew.here or (stage.kind == "simulate" and self.crew.slots is not None):
             # Simulation has processes of its own, started from this one.
             progress = self._shown.get(stage.name)
-            done: Future[dict[str, Any]] = Future()
-            try:
-                done.set_result(do_here(self.run, stage.name, n_threads, workers=self.simulators, progress=progress))
-            except Exception as error:  # it is raised again where the result is asked for
-                done.set_exception(error)
+            done = InProcess().submit(
+                do_here, self.run, stage.name, n_threads, workers=self.simulators, progress=progress
+            )
             self.running[done] = stage, slot
             return
         if self._executor is None:

@@ -3,7 +3,7 @@
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.simulation.simulate import simulate_store, trials_bytes
-from taskct.study.blends import save_blend
+from taskct.study.blend_file import save_blend
 from taskct.study.evaluate import evaluate_arm
 from taskct.study.graph import Stage
 from taskct.study.result_files import write_results
@@ -14,16 +14,7 @@ from taskct.study.train import train_arm
 def work_of(run: RunFolder, stage: Stage, *, workers: int = 1, progress: Progress | None = None) -> None:
     """Do a stage of the graph; whoever calls it sees that it is to be done and keeps its record.
 
-    Parameters
-    ----------
-    run
-        A run folder in which the stages that it builds on are done.
-    stage
-        Of `run.graph`.
-    workers
-        Processes that simulate.
-    progress
-        Called as (done, in all, detail).
+    The stages that it builds on are done; `workers` are processes that simulate.
 
     Raises
     ------

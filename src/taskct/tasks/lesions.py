@@ -10,7 +10,7 @@ class LesionRanges(TypedDict, total=False):
     shapes: tuple[str, ...]
     contrast_hu: tuple[float, float]
     diameter_mm: tuple[float, float]
-    margin_mm: tuple[float, float]
+    blur_mm: tuple[float, float]
     aspect: tuple[float, float]
     exponent: tuple[float, float]
     n_lobes: tuple[int, int]
@@ -39,14 +39,14 @@ LESIONS: dict[str, LesionPreset] = {
             "shapes": ("ellipsoid",),
             "contrast_hu": (-68.0, -23.0),
             "diameter_mm": (9.0, 18.0),
-            "margin_mm": (0.5, 1.5),
+            "blur_mm": (0.5, 1.5),
             "aspect": (0.75, 1.0),
             "diameter_law": "log-uniform",
         },
         source=(
             "Hsieh et al., Abdom. Radiol. 50, 668 (2025), doi 10.1007/s00261-024-04520-4: 91 visually challenging "
             "metastases, diameter 1.2 cm (interquartile range 0.9 to 1.8 cm), contrast to the liver 38 HU (23 to "
-            "68 HU); the interquartile ranges are used. Margin and aspect are our choice."
+            "68 HU); the interquartile ranges are used. Blur and aspect are our choice."
         ),
     ),
     "lung-nodule": LesionPreset(
@@ -56,7 +56,7 @@ LESIONS: dict[str, LesionPreset] = {
             "shapes": ("ellipsoid", "lobulated", "spiculated"),
             "contrast_hu": (845.0, 895.0),
             "diameter_mm": (4.6, 9.8),
-            "margin_mm": (0.3, 0.6),
+            "blur_mm": (0.3, 0.6),
             "aspect": (0.75, 1.0),
             "n_lobes": (4, 8),
             "lobe_depth": (0.15, 0.4),
@@ -65,7 +65,7 @@ LESIONS: dict[str, LesionPreset] = {
         source=(
             "Xu et al., Eur. J. Radiol. 70, 492 (2009), doi 10.1016/j.ejrad.2008.02.022 (NELSON): solid "
             "intraparenchymal nodules of 50 to 500 mm³ (4.6 to 9.8 mm) of mean density −2.2 HU (malignant) and 42.7 HU "
-            "(benign), here over lung of −850 HU (approximate; it varies with the depth of the breath). Margin, aspect "
+            "(benign), here over lung of −850 HU (approximate; it varies with the depth of the breath). Blur, aspect "
             "and lobes are our choice."
         ),
     ),
@@ -76,7 +76,7 @@ LESIONS: dict[str, LesionPreset] = {
             "shapes": ("ellipsoid",),
             "contrast_hu": (175.0, 288.0),
             "diameter_mm": (6.0, 20.0),
-            "margin_mm": (0.5, 1.5),
+            "blur_mm": (0.5, 1.5),
             "aspect": (0.75, 1.0),
             "diameter_law": "log-uniform",
         },
@@ -84,7 +84,7 @@ LESIONS: dict[str, LesionPreset] = {
             "Wang et al., Iran. J. Radiol. 15, e61846 (2018), doi 10.5812/iranjradiol.61846: −675 and −562 HU part the "
             "ground-glass portion of preinvasive, minimally invasive and invasive adenocarcinomas, here over lung of "
             "−850 HU (approximate); diameter from 6 mm, above which the Fleischner Society follows them up (MacMahon "
-            "et al., Radiology 284, 228 (2017), doi 10.1148/radiol.2017161659), to 20 mm (approximate). Margin and "
+            "et al., Radiology 284, 228 (2017), doi 10.1148/radiol.2017161659), to 20 mm (approximate). Blur and "
             "aspect are our choice."
         ),
     ),

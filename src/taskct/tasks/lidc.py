@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SHAPES
 from taskct.tasks.shapes import N_VERTICES, polygon_area
-from taskct.tasks.signals import SHAPES, Signals
+from taskct.tasks.signals import Signals
 
 RATINGS = ("subtlety", "calcification", "sphericity", "margin", "lobulation", "spiculation", "texture", "malignancy")
 """What the readers rated from 1 to 5 (calcification to 6): 1 is none, poor or non-solid; see pylidc's documentation."""

@@ -1,31 +1,37 @@
 """Shapes: how a signal looks in the plane, area-averaged over pixels.
 
 Every signal is defined in the continuous plane. A disc, sphere, ellipsoid, lobulated, spiculated or LIDC signal fills
-an outline evenly; a Gaussian and a nodule fall off from the middle. A Gaussian of `margin_mm` then blurs all of them
+an outline evenly; a Gaussian and a nodule fall off from the middle. A Gaussian of `blur_mm` then blurs all of them
 alike. Along z a sphere and an ellipsoid end (see `slice_mm`); the others go on through the slice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from taskct.errors import UserError
-from taskct.tasks.signals import SHAPES, Signals
+from taskct.tasks.shape_registry import SHAPE_KINDS, TAIL, Shape
+from taskct.tasks.signals import Signals
 
 N_VERTICES = 256
-SPIKE_POWER = 12  # a spicule is cos(kθ/2)^12: a fifth of its share of the circle wide at half its height
-TAIL = 4.0  # standard deviations after which a Gaussian counts as nothing: 3e-4 of its peak
-FWHM = float(np.sqrt(8.0 * np.log(2.0)))  # of a Gaussian of unit standard deviation
 SIGNALS_PER_BATCH = 32  # bounds the memory: a batch of fine patches at a time
 
 Lidc = Mapping[int, NDArray[np.floating]]
 """Outlines `(N_VERTICES, 2)` about their centroid by annotation number, of the area of a circle of diameter 1."""
 
 
-def _is(signals: Signals, *names: str) -> NDArray[np.bool_]:
-    return np.isin(signals.shape, [SHAPES.index(name) for name in names])
+def _having(signals: Signals, holds: Callable[[Shape], bool]) -> NDArray[np.bool_]:
+    """Which signals are of a shape of which something holds."""
+    return np.isin(signals.shape, [number for number, kind in enumerate(SHAPE_KINDS.values()) if holds(kind)])
+
+
+def _by_shape(signals: Signals) -> Iterator[tuple[Shape, NDArray[np.intp]]]:
+    """Every shape among the signals, and which have it."""
+    for number, kind in enumerate(SHAPE_KINDS.values()):
+        if len(here := np.flatnonzero(signals.shape == number)):
+            yield kind, here
 
 
 def polygon_area(polygon: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -58,16 +64,17 @@ def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.flo
     ValueError
         If a LIDC outline is missing.
     """
-    theta = np.arange(N_VERTICES) * (2.0 * np.pi / N_VERTICES)
-    k, depth = signals.n_lobes[:, None], signals.lobe_depth[:, None]
+    theta = np.arange(N_VERTICES, dtype=np.float64) * (2.0 * np.pi / N_VERTICES)
     radius = np.ones((len(signals), N_VERTICES))
-    radius += np.where(_is(signals, "lobulated")[:, None], depth * np.abs(np.cos(k * theta / 2.0)), 0.0)
-    radius += np.where(_is(signals, "spiculated")[:, None], depth * np.cos(k * theta / 2.0) ** SPIKE_POWER, 0.0)
+    n_lobes = signals.n_lobes.astype(np.float64)
+    for kind, i in _by_shape(signals):
+        if kind.radius is not None:
+            radius[i] = kind.radius(theta, n_lobes[i, None], signals.lobe_depth[i, None])
     polygon = radius[..., None] * np.stack([np.cos(theta), np.sin(theta)], axis=-1)
-    for i in np.flatnonzero(_is(signals, "lidc")):
-        if lidc is None or int(signals.outline[i]) not in lidc:
-            raise ValueError(f"the LIDC outline {signals.outline[i]} is not among those given")
-        polygon[i] = lidc[int(signals.outline[i])]
+    for one in np.flatnonzero(_having(signals, lambda kind: "outline" in kind.uses)):
+        if lidc is None or int(signals.outline[one]) not in lidc:
+            raise ValueError(f"the LIDC outline {signals.outline[one]} is not among those given")
+        polygon[one] = lidc[int(signals.outline[one])]
     scale = np.sqrt(np.pi / 4.0 / np.abs(polygon_area(polygon))) * signals.diameter_mm
     stretch = np.sqrt(signals.aspect)
     x, y = polygon[..., 0] * (scale / stretch)[:, None], polygon[..., 1] * (scale * stretch)[:, None]
@@ -90,8 +97,9 @@ def rim_radius_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.f
 
 def extent_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
     """Radius of the circle about the centre outside which nothing lies, mm, `(n,)`; Gaussian tails end at 4 σ."""
-    rim = rim_radius_mm(signals, lidc=lidc)
-    return rim * np.where(_is(signals, "gaussian"), TAIL * 2.0 / FWHM, 1.0) + TAIL * signals.margin_mm
+    reach = np.array([kind.reach for kind in SHAPE_KINDS.values()])[signals.shape]
+    extent: NDArray[np.float64] = rim_radius_mm(signals, lidc=lidc) * reach + TAIL * signals.blur_mm
+    return extent
 
 
 def patch_pixels(signals: Signals, *, pixel_mm: float, lidc: Lidc | None = None) -> int:
@@ -112,7 +120,7 @@ def render(
     """Draw signals as area averages over the pixels of a patch.
 
     What fills an outline is exact (of a polygon of `N_VERTICES` corners); a profile is sampled `supersample`² times a
-    pixel. A margin is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
+    pixel. A blur is accurate from a standard deviation of one pixel on; below it keeps its variance, not its form.
 
     Parameters
     ----------
@@ -141,11 +149,10 @@ def render(
     [19.6]
     """
     images = np.empty((len(signals), n_pixels, n_pixels), dtype=np.float32)
-    pad = int(np.ceil(TAIL * signals.margin_mm.max(initial=0.0) / pixel_mm))  # the blur reaches in from outside
+    pad = int(np.ceil(TAIL * signals.blur_mm.max(initial=0.0) / pixel_mm))  # the blur reaches in from outside
     side = n_pixels + 2 * pad
     inside = slice(pad, pad + n_pixels)
-    solid = _is(signals, "sphere", "ellipsoid") if slice_mm > 0 else np.zeros(len(signals), dtype=bool)
-    profiled = _is(signals, "gaussian", "nodule") | solid
+    profiled = _having(signals, lambda kind: kind.profile is not None or (kind.solid and slice_mm > 0))
     for start in range(0, len(signals), SIGNALS_PER_BATCH):
         index = np.arange(start, min(start + SIGNALS_PER_BATCH, len(signals)))
         unit = np.empty((len(index), side, side))
@@ -154,7 +161,7 @@ def render(
             unit[soft] = _profiles(signals[index[soft]], side, pixel_mm, slice_mm, placed, supersample)
         if even.any():
             unit[even] = _fillings(signals[index[even]], side, pixel_mm, placed, lidc)
-        blurred = _blur(unit, signals.margin_mm[index] / pixel_mm) if pad else unit
+        blurred = _blur(unit, signals.blur_mm[index] / pixel_mm) if pad else unit
         images[index] = signals.contrast_hu[index, None, None] * blurred[:, inside, inside]
     return images
 
@@ -173,17 +180,13 @@ def _profiles(
     cos, sin = np.cos(signals.angle_rad)[:, None, None], np.sin(signals.angle_rad)[:, None, None]
     half_x, half_y = (half[:, None, None] for half in half_axes_mm(signals))
     square = ((dx * cos + dy * sin) / half_x) ** 2 + ((dy * cos - dx * sin) / half_y) ** 2
-    rest = np.maximum(1.0 - square, 0.0)
     value = np.empty_like(square)
-    for name in ("gaussian", "nodule", "sphere", "ellipsoid"):
-        i = _is(signals, name)
-        if name == "gaussian":
-            value[i] = np.where(square[i] <= (TAIL * 2.0 / FWHM) ** 2, np.exp2(-square[i]), 0.0)
-        elif name == "nodule":
-            value[i] = np.where(rest[i] > 0, rest[i] ** signals.exponent[i, None, None], 0.0)
-        else:
-            depth = signals.diameter_mm[i, None, None] / slice_mm if slice_mm > 0 else 0.0
-            value[i] = np.minimum(depth * np.sqrt(rest[i]), 1.0)
+    for kind, i in _by_shape(signals):
+        if kind.profile is not None:
+            value[i] = kind.profile(square[i], signals.exponent[i, None, None])
+        else:  # a solid, averaged over the slice
+            depth = signals.diameter_mm[i, None, None] / slice_mm
+            value[i] = np.minimum(depth * np.sqrt(np.maximum(1.0 - square[i], 0.0)), 1.0)
     mean: NDArray[np.float64] = value.reshape(-1, side, samples, side, samples).mean(axis=(2, 4))
     return mean
 
@@ -299,7 +302,7 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
 
 
 def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> NDArray[np.float64]:
-    """Bound the contrast that is left after averaging over pixels and the slice and blurring the margin.
+    """Bound the contrast that is left after averaging over pixels and the slice and the blur.
 
     Parameters
     ----------
@@ -311,17 +314,17 @@ def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.
     Returns
     -------
     The most that any pixel differs from the background, HU, shape `(n,)`, at least 0: what is spread over a pixel of
-    area A, or by a margin of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
+    area A, or by a blur of standard deviation σ, cannot exceed the integral of the signal over A or over 2πσ².
     """
     mass = np.pi / 4.0 * signals.diameter_mm**2
-    mass = mass / np.where(_is(signals, "nodule"), signals.exponent + 1.0, 1.0)
-    mass = mass / np.where(_is(signals, "gaussian"), np.log(2.0), 1.0)
+    for kind, i in _by_shape(signals):
+        mass[i] /= kind.per_disc(signals.exponent[i])
     peak = np.ones(len(signals))
     if slice_mm > 0:
-        thin = _is(signals, "sphere", "ellipsoid")
+        thin = _having(signals, lambda kind: kind.solid)
         peak = np.where(thin, np.minimum(signals.diameter_mm / slice_mm, 1.0), peak)
         mass = np.where(thin, mass * np.minimum(2.0 / 3.0 * signals.diameter_mm / slice_mm, 1.0), mass)
-    spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.margin_mm**2)
+    spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.blur_mm**2)
     bound: NDArray[np.float64] = np.abs(signals.contrast_hu) * np.minimum(peak, mass / spread)
     return bound
 
@@ -355,5 +358,5 @@ def check_visible(
             f"{gone.mean():.0%} of the signals vanish at pixels of {pixel_mm:g} mm: one of "
             f"{signals.contrast_hu[worst]:.3g} HU and {signals.diameter_mm[worst]:.3g} mm keeps at most "
             f"{bound[worst]:.2g} HU, less than {min_hu:g} HU: raise signal.contrast_hu or signal.diameter_mm, or lower "
-            "signal.margin_mm or scanner.pixel_mm"
+            "signal.blur_mm or scanner.pixel_mm"
         )

@@ -1,25 +1,22 @@
 """Signals: what may have to be found or told apart, known statistically."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.ranges import Range
+from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES, SIGNAL_RANGES, shapes_using
 
-SHAPES = ("disc", "sphere", "gaussian", "nodule", "ellipsoid", "lobulated", "spiculated", "lidc")
-"""What a signal may look like; `taskct.tasks.shapes` says how each is drawn."""
-STRETCHED = ("gaussian", "nodule", "ellipsoid", "lobulated", "spiculated")
-"""Shapes that `aspect` stretches; the others have one of their own."""
-LOBED = ("lobulated", "spiculated")
 DIAMETER_LAWS = ("uniform", "log-uniform")
 _DEFAULTS = {
     "shape": 0.0,
     "x_mm": 0.0,
     "y_mm": 0.0,
-    "margin_mm": 0.0,
+    "blur_mm": 0.0,
     "aspect": 1.0,
     "angle_rad": 0.0,
     "exponent": 0.0,
@@ -45,8 +42,8 @@ class Signals:
     diameter_mm: NDArray[np.float64]
     """Diameter of the circle of the same area, mm, positive; of a Gaussian at half its maximum."""
     contrast_hu: NDArray[np.float64]
-    """Difference from the background at its peak, before the margin is blurred, HU."""
-    margin_mm: NDArray[np.float64]
+    """Difference from the background at its peak, before its blur, HU."""
+    blur_mm: NDArray[np.float64]
     """Standard deviation of the Gaussian that blurs it, mm; 0 is a sharp rim."""
     aspect: NDArray[np.float64]
     """Minor over major axis, in (0, 1]."""
@@ -92,6 +89,8 @@ class Signals:
         ('disc', [1.0])
         """
         n = len(columns["diameter_mm"])
+        if "margin_mm" in columns:  # as earlier versions named the blur
+            columns = {"blur_mm": columns["margin_mm"], **columns}
         whole = ("shape", "n_lobes", "outline")
         table = {
             field.name: np.asarray(
@@ -119,7 +118,7 @@ def draw_signals(
     shapes: Sequence[str],
     contrast_hu: tuple[float, float],
     diameter_mm: tuple[float, float],
-    margin_mm: tuple[float, float] = (0.0, 0.0),
+    blur_mm: tuple[float, float] = (0.0, 0.0),
     aspect: tuple[float, float] = (1.0, 1.0),
     angle_deg: tuple[float, float] = (0.0, 360.0),
     exponent: tuple[float, float] = (1.5, 1.5),
@@ -141,7 +140,7 @@ def draw_signals(
         Number of signals.
     shapes
         From `SHAPES`; each signal has one of them, all equally likely.
-    contrast_hu, diameter_mm, margin_mm, aspect, exponent, n_lobes, lobe_depth
+    contrast_hu, diameter_mm, blur_mm, aspect, exponent, n_lobes, lobe_depth
         Lowest and highest value; see `Signals`.
     angle_deg
         Lowest and highest direction, degrees.
@@ -162,9 +161,9 @@ def draw_signals(
     Examples
     --------
     >>> s = draw_signals(
-    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), margin_mm=(1, 1)
+    ...     np.random.default_rng(0), 3, shapes=["disc"], contrast_hu=(-20, -10), diameter_mm=(5, 5), blur_mm=(1, 1)
     ... )
-    >>> s.diameter_mm.tolist(), s.margin_mm.tolist()
+    >>> s.diameter_mm.tolist(), s.blur_mm.tolist()
     ([5.0, 5.0, 5.0], [1.0, 1.0, 1.0])
     """
     unknown = [name for name in shapes if name not in SHAPES]
@@ -174,19 +173,26 @@ def draw_signals(
         raise UserError(f"signal diameter_law is {diameter_law!r}: choose one of {', '.join(DIAMETER_LAWS)}")
     if "lidc" in shapes and (outlines is None or len(outlines) == 0):
         raise UserError("the signal shape lidc needs outlines, and there are none: widen what is asked of LIDC")
-    _check("contrast_hu", contrast_hu, -np.inf, np.inf)
-    _check("diameter_mm", diameter_mm, np.nextafter(0.0, 1.0), np.inf)
-    _check("margin_mm", margin_mm, 0.0, np.inf)
-    _check("aspect", aspect, 0.05, 1.0)
-    _check("angle_deg", angle_deg, -np.inf, np.inf)
-    _check("exponent", exponent, 0.0, 20.0)
-    _check("n_lobes", n_lobes, 2, 16)
-    _check("lobe_depth", lobe_depth, 0.0, 0.9 if "lobulated" in shapes else 3.0)
+    drawn_from = {
+        "contrast_hu": contrast_hu,
+        "diameter_mm": diameter_mm,
+        "blur_mm": blur_mm,
+        "aspect": aspect,
+        "angle_deg": angle_deg,
+        "exponent": exponent,
+        "n_lobes": n_lobes,
+        "lobe_depth": lobe_depth,
+    }
+    for name, limits in drawn_from.items():
+        allowed = SIGNAL_RANGES[name]
+        if name == "lobe_depth":
+            allowed = replace(allowed, high=min(SHAPE_KINDS[shape].deepest for shape in shapes))
+        _check(name, limits, allowed)
 
     shape = np.array([SHAPES.index(name) for name in shapes], dtype=np.int64)[rng.integers(len(shapes), size=n)]
 
-    def only(names: Sequence[str], drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
-        return np.where(np.isin(shape, [SHAPES.index(name) for name in names]), drawn, default)
+    def only(name: str, drawn: NDArray[np.generic], default: float) -> NDArray[np.generic]:
+        return np.where(np.isin(shape, [SHAPES.index(kind) for kind in shapes_using(name)]), drawn, default)
 
     if diameter_law == "uniform":
         diameter = rng.uniform(*diameter_mm, n)
@@ -196,22 +202,19 @@ def draw_signals(
         "shape": shape,
         "diameter_mm": diameter,
         "contrast_hu": rng.uniform(*contrast_hu, n),
-        "margin_mm": rng.uniform(*margin_mm, n),
-        "aspect": only(STRETCHED, rng.uniform(*aspect, n), 1.0),
+        "blur_mm": rng.uniform(*blur_mm, n),
+        "aspect": only("aspect", rng.uniform(*aspect, n), 1.0),
         "angle_rad": np.radians(rng.uniform(*angle_deg, n)),
-        "exponent": only(["nodule"], rng.uniform(*exponent, n), 0.0),
-        "n_lobes": only(LOBED, rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
-        "lobe_depth": only(LOBED, rng.uniform(*lobe_depth, n), 0.0),
+        "exponent": only("exponent", rng.uniform(*exponent, n), 0.0),
+        "n_lobes": only("n_lobes", rng.integers(n_lobes[0], n_lobes[1], n, endpoint=True), 0),
+        "lobe_depth": only("lobe_depth", rng.uniform(*lobe_depth, n), 0.0),
     }
     if outlines is not None and "lidc" in shapes:
-        table["outline"] = only(["lidc"], rng.choice(outlines, n), -1)
+        table["outline"] = only("outline", rng.choice(outlines, n), -1)
     return Signals.from_columns(table)
 
 
-def _check(name: str, limits: tuple[float, float], lowest: float, highest: float) -> None:
+def _check(name: str, limits: tuple[float, float], allowed: Range) -> None:
     low, high = limits
-    if not lowest <= low <= high <= highest or not np.isfinite([low, high]).all():
-        allowed = "finite values" if np.isinf(lowest) else f"values in [{lowest:g}, {highest:g}]"
-        if name == "diameter_mm":
-            allowed = "positive values"
-        raise UserError(f"signal {name} is [{low:g}, {high:g}]: give {allowed}, the lowest first")
+    if low not in allowed or high not in allowed or low > high:
+        raise UserError(f"signal {name} is [{low:g}, {high:g}]: each must be {allowed}, the lowest first")

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from taskct.errors import UserError
 
-SITES = ("fixed", "list", "square", "disc")
+SITES = ("list", "square", "disc")
 TRIES = 64  # places tried at a time; those that do not fit are few
 
 Places = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -31,8 +31,8 @@ def draw_sites(
     n
         Number of signals.
     kind
-        "fixed": the one place of `offsets_mm`; "list": one of its places, all equally likely; "square": uniform within
-        ± `reach_mm` in x and in y; "disc": uniform within `reach_mm` of the centre.
+        "list": one of the places of `offsets_mm`, all equally likely; "square": uniform within ± `reach_mm` in x and in
+        y; "disc": uniform within `reach_mm` of the centre.
     reach_mm
         Half side of the square or radius of the disc, mm.
     offsets_mm
@@ -50,7 +50,7 @@ def draw_sites(
 
     Examples
     --------
-    >>> x, y = draw_sites(np.random.default_rng(0), 2, kind="fixed", offsets_mm=[(3.0, -1.0)])
+    >>> x, y = draw_sites(np.random.default_rng(0), 2, kind="list", offsets_mm=[(3.0, -1.0)])
     >>> x.tolist(), y.tolist()
     ([3.0, 3.0], [-1.0, -1.0])
     """
@@ -59,12 +59,9 @@ def draw_sites(
     if not 0 <= reach_mm < np.inf:
         raise UserError(f"the signal's site reaches {reach_mm:g} mm from the centre: give 0 mm or more")
     places = np.asarray(offsets_mm, dtype=np.float64).reshape(-1, 2)
-    if len(places) == 0 or (kind == "fixed" and len(places) != 1) or not np.isfinite(places).all():
-        raise UserError(
-            f"{len(places)} places for the signal's site {kind!r}: give {'one' if kind == 'fixed' else 'one or more'} "
-            "(x, y) in mm"
-        )
-    if kind in ("fixed", "list"):
+    if len(places) == 0 or not np.isfinite(places).all():
+        raise UserError(f"{len(places)} places for the signal's site {kind!r}: give one or more (x, y) in mm")
+    if kind == "list":
         x, y = places[rng.integers(len(places), size=n)].T
     elif kind == "square":
         x, y = rng.uniform(-reach_mm, reach_mm, (2, n))

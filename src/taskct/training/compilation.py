@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from taskct.errors import UserError
+from taskct.training.plan import Compile
+
 MIN_STEPS = 2000
 """Steps from which compiling pays on every machine seen: it takes some 20 s, and the demo's step of 0.06 s (bfloat16)
 to 0.5 s (float32 without wide vectors) becomes a quarter faster."""
@@ -24,9 +27,23 @@ def can_compile(device: torch.device | str) -> bool:
         return False
 
 
-def pays(*, n_steps: int, device: torch.device | str) -> bool:
-    """Whether a training of some steps should be compiled; the same answer on one machine every time."""
-    return n_steps >= MIN_STEPS and can_compile(device)
+def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool:
+    """Whether a training of some steps is compiled; the same answer on one machine every time.
+
+    Raises
+    ------
+    UserError
+        If it always must be and there is no compiler.
+    """
+    if when == "never" or (when == "auto" and n_steps < MIN_STEPS):
+        return False
+    if can_compile(device):
+        return True
+    if when == "auto":
+        return False
+    raise UserError(
+        "training.compile is always but there is no compiler (C++, or Triton on CUDA): set it to auto or never"
+    )
 
 
 @contextlib.contextmanager

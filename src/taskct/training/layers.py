@@ -1,11 +1,16 @@
-"""Which layers of a network are fine-tuned, and in what mode."""
+"""Which layers of a network are fine-tuned, in what mode, and whether in a copy."""
 
+import copy
 import fnmatch
 import re
+from typing import TypeVar
 
+import torch
 from torch import nn
 
 from taskct.errors import UserError
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
@@ -71,3 +76,11 @@ def set_training_mode(network: nn.Module) -> None:
         return
     for module in network.modules():
         module.training = any(parameter.requires_grad for parameter in module.parameters())
+
+
+def copied(module: M) -> M:
+    """A copy of a module that shares nothing with it."""
+    tensors = (value for part in module.modules() for value in vars(part).values() if isinstance(value, torch.Tensor))
+    # What a module computes before every pass, as an old weight norm does, is no leaf, which torch does not copy.
+    computed = {id(value): value.detach().clone() for value in tensors if not value.is_leaf}
+    return copy.deepcopy(module, computed)

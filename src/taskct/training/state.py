@@ -94,8 +94,8 @@ def snapshot(modules: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
     }
 
 
-def restore(modules: Mapping[str, nn.Module], tensors: Mapping[str, torch.Tensor], *, prefix: str = "") -> None:
-    """Give modules the weights that `snapshot` took, stored under `prefix`."""
+def restore(modules: Mapping[str, nn.Module], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give modules the weights that `snapshot` took."""
     for name, module in modules.items():
-        start = f"{prefix}{name}."
-        module.load_state_dict({k[len(start) :]: v for k, v in tensors.items() if k.startswith(start)})
+        start = f"{name}."
+        module.load_state_dict({k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)})

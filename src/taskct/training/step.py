@@ -1,64 +1,85 @@
-"""One step of training: denoise, cut the margin off, weigh the mean squared error against the task."""
+"""One step of training: denoise, cut the margin off, and weigh the mean squared error against the task."""
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.training.losses.base import TaskLoss
+from taskct.training.gradient import Number, scale_value
+from taskct.training.losses.base import Batch, Loss
+from taskct.training.plan import TASK_WEIGHT
 from taskct.trials.trials import crop
 
 
+@dataclass(frozen=True, eq=False)
+class HybridLoss:
+    """What the denoiser is trained for, and every validation judges it by.
+
+        L(λ) = (1 − λ) · MSE / MSE_pre + λ · task,    task = BCE / ln 2 for the SLNN-NO,
+
+    so that at the pretrained denoiser, with an observer that knows nothing, L = 1 whatever λ is. Pretraining is the
+    case without a task, at λ = 0.
+
+    The denoiser descends L(λ). The observer that is trained with it descends `task` itself, so that it learns equally
+    well in every arm, at λ = 0 too; therefore `task` must be `Loss.shared`, of whose gradient λ reaches the denoiser.
+
+    Raises
+    ------
+    UserError
+        If λ is not in [0, 1).
+    """
+
+    mse_pretrained: float
+    """MSE_pre, HU²."""
+    loss: Loss | None = None
+    """Of the task; None to train by MSE alone."""
+    task_weight: float = 0.0
+    """λ."""
+
+    def __post_init__(self) -> None:
+        TASK_WEIGHT.check("task_weight (λ)", self.task_weight)
+
+    def __call__(self, mse: Number, task: Number) -> Number:
+        """L(λ) of the mean squared error in HU² and of the task's loss, tensors or numbers."""
+        return (1.0 - self.task_weight) * mse / self.mse_pretrained + scale_value(task, self.task_weight)
+
+
 class Step(nn.Module):
-    """Denoiser and task in one module, so that a data-parallel wrapper sees all parameters of a step.
+    """Denoiser and loss in one module, so that a data-parallel wrapper sees all parameters of a step.
 
     Parameters
     ----------
     denoiser
         Maps HU `(n, h, w)` to the same.
-    task
-        None to train by MSE alone.
+    hybrid
+        What it is trained for.
     margin
         Pixels cut from each side before any loss is taken.
-    mse_pretrained
-        Normalization of the MSE, HU².
     """
 
-    def __init__(self, denoiser: nn.Module, task: TaskLoss | None, *, margin: int, mse_pretrained: float) -> None:
+    def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, *, margin: int) -> None:
         super().__init__()
         self.denoiser = denoiser
-        self.task = task
+        self.loss = hybrid.loss
+        self.hybrid = hybrid
         self.margin = margin
-        self.mse_pretrained = mse_pretrained
 
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss to descend, and what it is made of.
+    def forward(self, noisy: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """L(λ) to descend, and what it is made of.
 
         Parameters
         ----------
-        noisy, reference
+        noisy
             HU with their margin, shape `(n, h, w)`.
-        signal_present
-            Shape `(n,)`.
-        task_weight
-            λ in [0, 1).
-        noise, signal, group
-            For the task, see `TaskLoss`; `signal` with its margin, HU.
+        batch
+            What else is known of the trials, with the margin.
 
         Returns
         -------
         loss, parts
-            A scalar; and MSE in HU² and the task's value, shape `(2,)`, detached; the latter is nan without a task.
+            A scalar; and MSE in HU² and the task's loss, shape `(2,)`, detached; the latter is nan without a task.
         """
         output = self.denoiser(noisy)
         if output.shape != noisy.shape:
@@ -67,41 +88,11 @@ class Step(nn.Module):
                 "the shape"
             )
         with torch.autocast(noisy.device.type, enabled=False):  # losses in float32
-            denoised, target = crop(output.float(), self.margin), crop(reference, self.margin)
-            mse = F.mse_loss(denoised, target)
-            if self.task is None:
-                # Divided by the target's variance the loss is near 1 for any window of HU.
-                loss, value = mse / self.mse_pretrained, torch.full_like(mse.detach(), torch.nan)
+            denoised, batch = crop(output.float(), self.margin), batch.region(self.margin)
+            mse = F.mse_loss(denoised, batch.reference)
+            if self.loss is None:
+                loss, task = self.hybrid(mse, torch.zeros_like(mse)), torch.full_like(mse, torch.nan)
             else:
-                wanted = None if signal is None else crop(signal, self.margin)
-                term, value = self.task(
-                    denoised,
-                    target,
-                    signal_present,
-                    task_weight=task_weight,
-                    noise=noise,
-                    signal=wanted,
-                    group=group,
-                )
-                loss = (1.0 - task_weight) * mse / self.mse_pretrained + term
-        return loss, torch.stack([mse.detach(), value.detach().to(mse.dtype)])
-
-
-def patch(images: list[torch.Tensor], side: int, *, seed: int) -> list[torch.Tensor]:
-    """The same square of images, at a place drawn from a seed.
-
-    Parameters
-    ----------
-    images
-        Each `(n, h, w)`, of one shape.
-    side
-        Of the square, pixels; as large as the images or larger leaves them whole.
-    seed
-        Of the place.
-    """
-    height, width = images[0].shape[-2:]
-    generator = torch.Generator().manual_seed(seed)
-    rows, columns = min(side, height), min(side, width)
-    top = int(torch.randint(height - rows + 1, (1,), generator=generator))
-    left = int(torch.randint(width - columns + 1, (1,), generator=generator))
-    return [image[:, top : top + rows, left : left + columns] for image in images]
+                task = self.loss.shared(denoised, batch, self.hybrid.task_weight)
+                loss = self.hybrid(mse, task)
+        return loss, torch.stack([mse.detach(), task.detach().to(mse.dtype)])

@@ -1,23 +1,26 @@
-"""The trial store: image pairs, their truth and their split, in one Zarr group, written part by part.
+"""The trial store: image pairs, their truth and their split, written part by part, read as memory maps.
+
+A store is a folder of `.npy` files, which NumPy opens without this package: of every split `noisy.npy` and
+`reference.npy`, float32, HU, `(n, height, width)`, and `truth.npy`, a table with named columns. `store.json` says how
+they came about. Processes that read the same split share its pages.
 
 A store is filled beside its place, as `NAME.partial`, and takes that place when every part is written; a writer that
 was stopped goes on with the parts that are missing.
-
-The images of a split are one uncompressed Zarr chunk, that is one file which holds them as memory does. So they are
-read as a memory map, without a copy, and processes that read the same split share its pages.
 """
 
+import json
+import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import zarr
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from taskct.errors import UserError
-from taskct.trials.mapped_zarr import n_bytes, plain_file, read_array, write_rows
+from taskct.files import write_json
 from taskct.trials.trials import Trials, select
 
 CHUNK_TRIALS = 256
@@ -25,23 +28,13 @@ CHUNK_TRIALS = 256
 
 IMAGES = ("noisy", "reference")
 
-_DONE = ".done"  # in a store that is being filled: one empty file a chunk, and one when its arrays are there
-_CREATED = "created"
+_ABOUT = "store.json"
+_PRESENT = "signal_present"  # the first column of truth.npy; the others are float64
+_DONE = ".done"  # in a store that is being filled: one empty file a chunk
 
 
 def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
-    """Check that no background stands in more than one split.
-
-    Parameters
-    ----------
-    cases
-        Case numbers by split name.
-
-    Raises
-    ------
-    ValueError
-        If one does.
-    """
+    """Raise a `ValueError` if a background, by case number, stands in more than one split."""
     owner: dict[int, str] = {}
     for name, column in cases.items():
         for case in np.unique(column):
@@ -75,7 +68,7 @@ class PartialStore:
         Height and width of the images.
     columns
         Names of the truth table's columns.
-    group_name
+    case_kind
         What a case is, in the plural: "phantoms", "slices" or "patients".
     key
         Stands for everything the trials depend on: what an earlier writer left is kept if it had the same key, and
@@ -89,52 +82,32 @@ class PartialStore:
         *,
         image_shape: tuple[int, int],
         columns: Sequence[str],
-        group_name: str,
+        case_kind: str,
         key: str,
     ) -> None:
         self.path = path
         self.sizes = dict(sizes)
         self.partial = path.with_name(path.name + ".partial")
-        attributes: dict[str, Any] = {
+        about = {
             "key": key,
-            "group_name": group_name,
+            "group_name": case_kind,
             "columns": list(columns),
             "sizes": {name: list(size) for name, size in sizes.items()},
             "image_shape": list(image_shape),
         }
-        if key and (path / _DONE).is_dir() and _attributes(path) == attributes:
+        if key and (path / _DONE).is_dir() and _about(path) == about:
             path.rename(self.partial)  # its writer was stopped between putting it in place and saying so
-        if key and (self.partial / _DONE / _CREATED).is_file() and _attributes(self.partial) == attributes:
+        if key and _about(self.partial) == about:
             return
         shutil.rmtree(self.partial, ignore_errors=True)
-        root = zarr.open_group(str(self.partial), mode="w", attributes=attributes)
-        for name, (n, chunk) in sizes.items():
-            group, chunk = root.create_group(name), max(min(chunk, n), 1)
-            for array_name in IMAGES:
-                # Noise does not compress: storing it plain is faster, hardly larger, and can be mapped.
-                images = group.create_array(
-                    array_name,
-                    shape=(n, *image_shape),
-                    chunks=(max(n, 1), *image_shape),
-                    dtype="float32",
-                    compressors=None,
-                    attributes={"unit": "HU"},
-                )
-                file = plain_file(self.partial / name / array_name, images)
-                if file is not None:  # of full size from the start, with holes, for parts to be written in any order
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    with file.open("wb") as made:
-                        made.truncate(n_bytes(images))
-            group.create_array("signal_present", shape=(n,), chunks=(chunk,), dtype="bool")
-            group.create_array(
-                "truth",
-                shape=(n, len(columns)),
-                chunks=(chunk, max(len(columns), 1)),
-                dtype="float64",
-                attributes={"columns": list(columns)},
-            )
+        row = np.dtype([(_PRESENT, "?"), *((name, "<f8") for name in columns)])
+        for name, (n, _) in sizes.items():
+            (self.partial / name).mkdir(parents=True)
+            for image in IMAGES:
+                _create(self.partial / name / f"{image}.npy", (n, *image_shape), "<f4")
+            _create(self.partial / name / "truth.npy", (n,), row)
         (self.partial / _DONE).mkdir()
-        (self.partial / _DONE / _CREATED).touch()
+        write_json(self.partial / _ABOUT, about)  # the last: with it the files are there
 
     def missing(self) -> list[tuple[str, int, int]]:
         """Split, first trial and number of trials of every chunk that is not written yet."""
@@ -159,7 +132,7 @@ class PartialStore:
         """
         if missing := self.missing():
             raise ValueError(f"{len(missing)} chunks are not written, the first is {missing[0]}")
-        check_disjoint({name: _column(self.partial, name, "case") for name in self.sizes})
+        check_disjoint({name: _mapped(self.partial / name / "truth.npy")["case"] for name in self.sizes})
         earlier = _earlier(self.path)
         try:
             if self.path.exists():
@@ -181,36 +154,22 @@ class PartialStore:
 def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     """Write one chunk of a store that is being filled, and then mark it as done.
 
-    Parameters
-    ----------
-    partial
-        `PartialStore.partial`.
-    split, start
-        Where it belongs: its split and its first trial.
-    trials
-        A whole chunk.
+    `partial` is `PartialStore.partial`; `start` is the first trial of a whole chunk.
     """
-    group = _open(partial / split, "r+")
-    part = slice(start, start + len(trials))
-    names = list(group["truth"].attrs["columns"])
+    folder = partial / split
     for name in IMAGES:
-        write_rows(partial / split / name, group[name], start, getattr(trials, name))
-    group["signal_present"][part] = trials.signal_present
-    group["truth"][part] = np.stack([trials.truth[name] for name in names], axis=1)
+        _write_rows(folder / f"{name}.npy", start, getattr(trials, name))
+    table = np.empty(len(trials), _mapped(folder / "truth.npy").dtype)
+    for name in table.dtype.names or ():
+        table[name] = trials.signal_present if name == _PRESENT else trials.truth[name]
+    _write_rows(folder / "truth.npy", start, table)
     (partial / _DONE / f"{split}.{start}").touch()
 
 
-def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = "phantoms") -> None:
-    """Write splits that are in memory, or nothing.
+def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "phantoms") -> None:
+    """Write splits that are in memory, by name, or nothing; a store that stood there is replaced at the end.
 
-    Parameters
-    ----------
-    path
-        The store's folder; what stood there before is replaced when the new one is complete.
-    splits
-        Trials by split name, with the same columns.
-    group_name
-        What a case is, in the plural: "phantoms", "slices" or "patients".
+    All have the same columns of truth; `case_kind` is as for `PartialStore`.
 
     Raises
     ------
@@ -224,13 +183,12 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, group_name: str = 
         {name: (len(trials), CHUNK_TRIALS) for name, trials in splits.items()},
         image_shape=(first.noisy.shape[1], first.noisy.shape[2]),
         columns=list(first.truth),
-        group_name=group_name,
+        case_kind=case_kind,
         key="",
     )
     try:
-        for name, trials in splits.items():
-            for start, n in chunk_starts(len(trials), CHUNK_TRIALS):
-                store.write(name, start, select(trials, slice(start, start + n)))
+        for name, start, n in store.missing():
+            store.write(name, start, select(splits[name], slice(start, start + n)))
         store.finish()
     except BaseException:
         store.discard()
@@ -252,35 +210,73 @@ def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
     Returns
     -------
     Its trials. The images are memory maps of the store's files, copied on write: to change them is allowed and does
-    not reach the store. Images of an earlier store, of several chunks, are read into memory.
+    not reach the store. A Zarr store, as earlier versions wrote it, is read into memory.
 
     Raises
     ------
     UserError
         If the store or the split is missing, or a file is not whole.
     """
-    store = _standing(path)
-    if not (store / split).is_dir():
+    folder = _standing(path) / split
+    if not folder.is_dir():
         raise UserError(f"no {split} trials in {path}: run `taskct simulate` on this run folder first")
-    group = _open(store / split)
-    table = np.asarray(group["truth"])
-    noisy, reference = (read_array(store / split / name, group[name]) for name in IMAGES)
-    return Trials(
-        noisy=noisy,
-        reference=reference,
-        signal_present=np.asarray(group["signal_present"]),
-        truth={name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])},
-        margin=margin,
-    )
+    if (folder / "zarr.json").is_file():
+        return _read_zarr(folder, margin)
+    table = _mapped(folder / "truth.npy")
+    noisy, reference = (_mapped(folder / f"{name}.npy") for name in IMAGES)
+    truth = {name: np.array(table[name]) for name in table.dtype.names or () if name != _PRESENT}
+    return Trials(noisy, reference, np.array(table[_PRESENT]), truth, margin)
 
 
-def read_group_name(path: Path) -> str:
+def read_case_kind(path: Path) -> str:
     """What a case of a store is, in the plural: "phantoms", "slices" or "patients"."""
-    return str(_attributes(_standing(path))["group_name"])
+    store = _standing(path)
+    return str((_about(store) or _zarr(store).attrs)["group_name"])
 
 
-def _open(store: Path, mode: Literal["r", "r+"] = "r") -> Any:  # noqa: ANN401 - zarr's members are untyped unions
-    return zarr.open_group(str(store), mode=mode)
+def _create(file: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    """A `.npy` file of full size from the start, with holes, for parts to be written in any order."""
+    dtype = np.dtype(dtype)
+    with file.open("wb") as opened:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(opened, header)
+        opened.truncate(opened.tell() + math.prod(shape) * dtype.itemsize)
+
+
+def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:
+    """Write trials `start` onwards."""
+    # Written, not mapped: on a full disk a write fails with a message, a store into a mapped hole kills the process.
+    with file.open("r+b") as opened:
+        np.lib.format.read_magic(opened)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(opened)
+        opened.seek(start * math.prod(shape[1:]) * dtype.itemsize, os.SEEK_CUR)
+        opened.write(np.ascontiguousarray(rows, dtype=dtype).tobytes())
+
+
+def _mapped(file: Path) -> NDArray[Any]:
+    """A memory map of a file, copied on write."""
+    try:
+        mapped: NDArray[Any] = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file} is missing or not whole ({error}); simulate the trials again") from error
+    return mapped
+
+
+def _zarr(folder: Path) -> Any:  # noqa: ANN401 - zarr's members are untyped unions
+    """A group of a Zarr store, as earlier versions wrote it."""
+    import zarr  # not above: it takes long, and stores of today do without
+
+    return zarr.open_group(str(folder), mode="r")
+
+
+def _read_zarr(folder: Path, margin: int) -> Trials:
+    try:
+        group = _zarr(folder)
+        noisy, reference, present, table = (np.asarray(group[name]) for name in (*IMAGES, _PRESENT, "truth"))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} is broken ({error}); simulate the trials again") from error
+    truth = {name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])}
+    return Trials(noisy, reference, present, truth, margin)
 
 
 def _standing(path: Path) -> Path:
@@ -292,11 +288,8 @@ def _earlier(path: Path) -> Path:
     return path.with_name(path.name + ".earlier")
 
 
-def _attributes(store: Path) -> dict[str, object]:
-    return dict(_open(store).attrs)
-
-
-def _column(store: Path, split: str, name: str) -> NDArray[np.float64]:
-    table = _open(store / split)["truth"]
-    column: NDArray[np.float64] = np.asarray(table)[:, list(table.attrs["columns"]).index(name)]
-    return column
+def _about(store: Path) -> dict[str, Any] | None:
+    """How a store came about; None where that is not said, as in one of Zarr."""
+    file = store / _ABOUT
+    about: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return about

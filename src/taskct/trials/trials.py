@@ -76,17 +76,5 @@ def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
 
 
 def crop(images: Images, margin: int) -> Images:
-    """Crop images to their region of interest.
-
-    Parameters
-    ----------
-    images
-        Array or tensor, shape `(n, height, width)`.
-    margin
-        Pixels to leave out on each side.
-
-    Returns
-    -------
-    View, shape `(n, height − 2·margin, width − 2·margin)`.
-    """
+    """Crop images, an array or a tensor `(n, height, width)`, by `margin` pixels on each side: a view."""
     return images[:, margin:-margin, margin:-margin] if margin else images

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,29 +12,39 @@ import torch
 from taskct.errors import UserError
 from taskct.observers import GroupedHead, SLNNHead
 from taskct.observers.channels import laguerre_gauss
-from taskct.training.losses import TASKS, TaskLoss
+from taskct.testing import Check, loss_checks
+from taskct.training.losses import LOSSES, find_loss
+from taskct.training.losses.base import Batch, Loss
+from taskct.training.step import HybridLoss
 
 SIDE, N = 8, 40
 CHANNELS = laguerre_gauss((SIDE, SIDE), width_px=4.0, n_channels=3)
 PRESENT = torch.arange(N) % 2 == 0
 
 
-def build(name: str) -> TaskLoss:
+def build(name: str) -> Loss:
     if name == "slnn":
         eye = {"pixel_mm": 0.7, "internal_noise_hu": 2.0}
-        return TASKS[name](SLNNHead((SIDE, SIDE), kind="eye", offset_hu=40.0, scale_hu=10.0, **eye))
+        return find_loss(name)(SLNNHead((SIDE, SIDE), kind="eye", offset_hu=40.0, scale_hu=10.0, **eye))
     if name == "several":
-        return TASKS["slnn"](GroupedHead([SLNNHead((SIDE, SIDE), offset_hu=40.0, scale_hu=10.0) for _ in range(2)]))
+        return find_loss("slnn")(GroupedHead([SLNNHead((SIDE, SIDE), offset_hu=40.0, scale_hu=10.0) for _ in range(2)]))
     if name == "detectability":
-        return TASKS[name]((SIDE, SIDE), CHANNELS, memory=30)
+        return find_loss(name)((SIDE, SIDE), CHANNELS, memory=30)
     if name == "signal-promoter":
-        return TASKS[name](memory=30)
-    return TASKS[name](n_channels=4, n_blocks=2, n_steps=20, batch_size=16)
+        return find_loss(name)(memory=30)
+    return find_loss(name)(n_channels=4, n_blocks=2, n_steps=20, batch_size=16)
 
 
-@pytest.fixture(params=[*TASKS, "several"])
-def name(request) -> str:
-    return request.param
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, id=f"{name}-{check}")
+        for name in [*LOSSES, "several"]
+        for check in loss_checks(partial(build, name), shape=(SIDE, SIDE))
+    ],
+)
+def test_suite(check: Check) -> None:
+    check()
 
 
 def trials(seed: int) -> dict[str, torch.Tensor]:
@@ -47,104 +58,39 @@ def trials(seed: int) -> dict[str, torch.Tensor]:
     return {"denoised": denoised, "reference": reference, "signal": signal}
 
 
-def started(name: str) -> TaskLoss:
+def started(name: str) -> Loss:
     task, data = build(name), trials(1)
-    task.start(
-        data["denoised"], data["reference"], PRESENT, seed=3, signal=data["signal"], group=torch.arange(N) // 2 % 2
-    )
+    known = Batch(data["reference"], PRESENT, signal=data["signal"], group=torch.arange(N) // 2 % 2)
+    task.start(data["denoised"], known, seed=3)
     return task.train()
 
 
-def call(task: TaskLoss, task_weight: float, denoised: torch.Tensor | None = None, **other):
+def call(task: Loss, present: torch.Tensor) -> torch.Tensor:
     data = trials(2)
     n = task.noise_shape(N)
     noise = None if n is None else torch.randn(n, generator=torch.Generator().manual_seed(4))
-    arguments = {"signal": data["signal"], "group": torch.arange(N) // 2 % 2, "noise": noise} | other
-    images = data["denoised"] if denoised is None else denoised
-    present = arguments.pop("present", PRESENT)
-    return task(images, data["reference"], present, task_weight=task_weight, **arguments)
+    return task(data["denoised"], Batch(data["reference"], present, noise, data["signal"], torch.arange(N) // 2 % 2))
 
 
-def gradients(name: str, task_weight: float) -> tuple[torch.Tensor, list[torch.Tensor], float]:
-    task, denoised = started(name), trials(2)["denoised"].requires_grad_()
-    own = [parameter for parameter in task.parameters() if parameter.requires_grad]
-    term, value = call(task, task_weight, denoised)
-    assert term.shape == value.shape == ()
-    assert not value.requires_grad
-    into_images, *into_own = torch.autograd.grad(term, [denoised, *own])
-    return into_images, into_own, float(value)
+@pytest.mark.parametrize("name", [*LOSSES, "several"])
+def test_only_a_head_has_parameters_to_train(name: str) -> None:
+    own = [parameter for parameter in started(name).parameters() if parameter.requires_grad]
+    assert bool(own) == (name in ("slnn", "several"))
 
 
-def test_who_gets_which_gradient(name):
-    half, own_half, value_half = gradients(name, 0.5)
-    assert float(half.abs().max()) > 0.0
-    for task_weight in (0.0, 0.9, 0.99):
-        into_images, own, value = gradients(name, task_weight)
-        scale = float(half.abs().max())
-        torch.testing.assert_close(into_images, task_weight / 0.5 * half, rtol=1e-5, atol=1e-6 * scale)
-        assert value == value_half
-        for found, expected in zip(own, own_half, strict=True):
-            torch.testing.assert_close(found, expected, rtol=0.0, atol=0.0)
-    assert bool(own_half) == (name in ("slnn", "several"))
-
-
-def test_a_step_down_the_gradient_lowers_the_loss(name):
-    """First order, in the direction of the gradient, on the same batch."""
-    into_images, _, value = gradients(name, 0.5)
-    step = 1e-3 / float(into_images.norm())
-    with torch.no_grad():
-        _, lower = call(started(name), 0.5, trials(2)["denoised"] - step * into_images)
-        _, higher = call(started(name), 0.5, trials(2)["denoised"] + step * into_images)
-    # Two-sided; where classes remember earlier trials the gradient is larger than the slope, never of the other sign.
-    assert float(lower) < float(higher)
-    assert 0.0 < value < 3.0
-
-
-def test_the_same_seed_gives_the_same_and_the_state_comes_back(name):
-    first, second, copy = started(name), started(name), build(name).train()
-    call(first, 0.3, trials(5)["denoised"].requires_grad_())  # what is remembered belongs to the state
-    call(second, 0.3, trials(5)["denoised"].requires_grad_())
-    copy.load_state_dict(first.state_dict())
-    values = [float(call(task, 0.3)[1]) for task in (first, second, copy)]
-    assert values[0] == values[1] == values[2]
-
-
-def test_float32_under_autocast(name):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        _, value = call(started(name), 0.5)
-    assert float(value) == float(call(started(name), 0.5)[1])
-
-
-def test_validation_leaves_nothing_behind(name):
-    task = started(name)
-    before = {key: tensor.clone() for key, tensor in task.state_dict().items()}
-    with torch.no_grad():
-        call(task, 0.5)
-    call(task.eval(), 0.5)
-    assert all(torch.equal(before[key], tensor) for key, tensor in task.state_dict().items())
-
-
-@pytest.mark.parametrize("task_weight", [-0.1, 1.0, math.nan])
-def test_lambda_out_of_range(name, task_weight):
-    with pytest.raises(UserError, match=r"task_weight \(λ\) is .*at least 0 and below 1"):
-        call(started(name), task_weight)
-
-
-def test_wrong_shapes(name):
-    task = started(name)
+@pytest.mark.parametrize("name", [*LOSSES, "several"])
+def test_what_is_refused_is_named(name: str) -> None:
+    task, data = started(name), trials(2)
+    known = Batch(data["reference"], PRESENT, signal=data["signal"], group=torch.arange(N) // 2 % 2)
+    for task_weight in (-0.1, 1.0, math.nan):
+        with pytest.raises(UserError, match=r"task_weight \(λ\) is .*at least 0 and below 1"):
+            HybridLoss(1.0, task, task_weight)
     with pytest.raises(ValueError, match="must both be"):
-        call(task, 0.5, torch.zeros(N, SIDE, SIDE + 1))
+        task(torch.zeros(N, SIDE, SIDE + 1), known)
     with pytest.raises(ValueError, match="signal_present must be bool"):
-        call(task, 0.5, present=PRESENT.float())
+        task(data["denoised"], known._replace(signal_present=PRESENT.float()))
     with pytest.raises(ValueError, match="signal_present must be bool"):
-        task.start(trials(1)["denoised"], trials(1)["reference"], PRESENT[1:], seed=0)
-
-
-def test_nan_gives_nan(name):
-    """The loop ends the arm on a loss that is not finite; a task must let it through."""
-    broken = trials(2)["denoised"]
-    broken[3, 2, 2] = math.nan
-    assert math.isnan(float(call(started(name), 0.5, broken)[1]))
+        task.start(data["denoised"], known._replace(signal_present=PRESENT[1:]), seed=0)
 
 
 def test_one_class_where_it_matters():
@@ -152,18 +98,18 @@ def test_one_class_where_it_matters():
     data = trials(1)
     for name in ("slnn", "observer-feature", "detectability"):
         with pytest.raises(UserError, match=r"0 signal-absent|0 trials of a class"):
-            build(name).start(data["denoised"], data["reference"], present, seed=0)
+            build(name).start(data["denoised"], Batch(data["reference"], present), seed=0)
     for name, wrong in (("detectability", present), ("signal-promoter", absent)):
         with pytest.raises(UserError, match=r"training.batch_size"):
-            call(build(name).train(), 0.5, present=wrong)
+            call(build(name).train(), wrong)
         # With earlier trials in mind it does not matter: the class that lacks keeps its moments.
-        assert math.isfinite(float(call(started(name), 0.5, present=wrong)[1]))
+        assert math.isfinite(call(started(name), wrong).item())
 
 
 def test_registry():
-    assert list(TASKS) == ["slnn", "observer-feature", "signal-promoter", "detectability"]
+    assert list(LOSSES) == ["slnn", "observer-feature", "signal-promoter", "detectability"]
     with pytest.raises(UserError, match="memory is -1"):
-        TASKS["signal-promoter"](memory=-1)
+        find_loss("signal-promoter")(memory=-1)
 
 
 PROCESS = """
@@ -171,7 +117,8 @@ import sys
 import torch
 import torch.distributed as dist
 from taskct.observers.channels import laguerre_gauss
-from taskct.training.losses import TASKS
+from taskct.training.losses import find_loss
+from taskct.training.losses.base import Batch
 
 rank, world, place, out = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 if world > 1:
@@ -180,7 +127,7 @@ generator = torch.Generator().manual_seed(0)
 channels = laguerre_gauss((8, 8), width_px=4.0, n_channels=3)
 found = []
 for name in ("detectability", "signal-promoter"):
-    task = TASKS[name]((8, 8), channels, memory=20) if name == "detectability" else TASKS[name](memory=20)
+    task = find_loss(name)(*(((8, 8), channels) if name == "detectability" else ()), memory=20)
     task.train()
     gain = torch.ones(8, 8, requires_grad=True)
     for step in range(2):
@@ -189,12 +136,12 @@ for name in ("detectability", "signal-promoter"):
         signal = torch.ones(16, 8, 8)
         mine = slice(rank * 16 // world, (rank + 1) * 16 // world)
         images = reference[mine] * gain + 0.3 * present[mine, None, None]
-        term, value = task(images, reference[mine], present[mine], task_weight=0.5, signal=signal[mine])
-        (gradient,) = torch.autograd.grad(term, gain)
+        value = task(images, Batch(reference[mine], present[mine], signal=signal[mine]))
+        (gradient,) = torch.autograd.grad(value, gain)
         if world > 1:
             dist.all_reduce(gradient)
             gradient /= world
-        found += [value[None], gradient.flatten()]
+        found += [value.detach()[None], gradient.flatten()]
 torch.save(torch.cat(found), out)
 if world > 1:  # gloo's threads may abort the interpreter's end
     dist.barrier()

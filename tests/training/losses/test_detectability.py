@@ -8,7 +8,8 @@ import torch
 from scipy.stats import norm
 
 from taskct.errors import UserError
-from taskct.training.losses import DetectabilityTask, detectability2
+from taskct.training.losses.base import Batch
+from taskct.training.losses.detectability import DetectabilityLoss, detectability2
 from taskct.training.losses.moments import ClassMoments
 
 RNG = np.random.default_rng(0)
@@ -36,12 +37,12 @@ def closed_form(internal_noise_hu: float, template: np.ndarray = UNIT) -> float:
 
 @pytest.mark.parametrize("internal_noise_hu", [0.0, 2.0])
 def test_equals_the_closed_form_as_n_grows(internal_noise_hu):
-    task = DetectabilityTask((SIDE, SIDE), CHANNELS, internal_noise_hu=internal_noise_hu, ridge=0.0, memory=0).train()
+    task = DetectabilityLoss((SIDE, SIDE), CHANNELS, internal_noise_hu=internal_noise_hu, ridge=0.0, memory=0).train()
     expected = 2.0 * norm.cdf(-math.sqrt(closed_form(internal_noise_hu) / 2.0))
     errors = []
     for n in (200, 200_000):
         images, present = draw(n, seed=1)
-        errors.append(abs(float(task(images, images, present, task_weight=0.5)[1]) - expected))
+        errors.append(abs(float(task(images, Batch(images, present))) - expected))
     # The standard error of the loss is about 1/√n: 0.002 at 200,000 trials, of which 4.5 are allowed (7e-6).
     assert errors[1] < 0.01
     assert 0.1 < expected < 0.9
@@ -49,8 +50,8 @@ def test_equals_the_closed_form_as_n_grows(internal_noise_hu):
 
 def test_of_one_batch_in_numpy():
     images, present = draw(60, seed=2)
-    task = DetectabilityTask((SIDE, SIDE), CHANNELS, internal_noise_hu=1.5, ridge=0.1, memory=0).train()
-    term, value = task(images, images, present, task_weight=0.3)
+    task = DetectabilityLoss((SIDE, SIDE), CHANNELS, internal_noise_hu=1.5, ridge=0.1, memory=0).train()
+    value = task(images, Batch(images, present))
     outputs = images.numpy().reshape(60, -1) @ UNIT
     classes = [outputs[~present.numpy()], outputs[present.numpy()]]
     mean_covariance = sum(np.cov(outputs.T) for outputs in classes) / 2.0
@@ -58,14 +59,13 @@ def test_of_one_batch_in_numpy():
     difference = classes[1].mean(axis=0) - classes[0].mean(axis=0)
     d = math.sqrt(difference @ np.linalg.inv(s) @ difference)
     assert float(value) == pytest.approx(2.0 * norm.cdf(-d / math.sqrt(2.0)), rel=1e-9)
-    assert float(term) == pytest.approx(0.3 * float(value), rel=1e-12)
 
 
 def test_gradient_of_a_batch_alone():
     images, present = draw(14, seed=3)
-    task = DetectabilityTask((SIDE, SIDE), CHANNELS, internal_noise_hu=0.5, memory=0).train()
+    task = DetectabilityLoss((SIDE, SIDE), CHANNELS, internal_noise_hu=0.5, memory=0).train()
     images.requires_grad_()
-    assert torch.autograd.gradcheck(lambda f: task(f, f.detach(), present, task_weight=0.9)[0], (images,))
+    assert torch.autograd.gradcheck(lambda f: task(f, Batch(f.detach(), present)), (images,))
 
 
 def test_remembered_and_new_trials_are_as_one_batch():
@@ -117,14 +117,14 @@ def test_a_remembered_past_keeps_small_batches_from_being_flattered():
     """Labels by chance: the true d² is 0, and a batch alone sees much where there is nothing."""
     values = {}
     for memory in (0, 500):
-        task = DetectabilityTask((SIDE, SIDE), CHANNELS, memory=memory).train()
+        task = DetectabilityLoss((SIDE, SIDE), CHANNELS, memory=memory).train()
         images, _ = draw(1000, seed=7)
         present = torch.rand(1000, generator=torch.Generator().manual_seed(8)) < 0.5
         images = images - images.mean(dim=0)
-        task.start(images, images, present, seed=0)
+        task.start(images, Batch(images, present), seed=0)
         with torch.enable_grad():
             values[memory] = [
-                float(task(images[k : k + 20], images[k : k + 20], present[k : k + 20], task_weight=0.5)[1])
+                float(task(images[k : k + 20], Batch(images[k : k + 20], present[k : k + 20])))
                 for k in range(0, 400, 20)
             ]
     assert np.mean(values[0]) < 0.7  # d² of about 2p/n = 0.6 and more
@@ -133,7 +133,7 @@ def test_a_remembered_past_keeps_small_batches_from_being_flattered():
 
 def test_descending_raises_the_true_detectability_of_a_linear_denoiser():
     matrix = torch.eye(16, dtype=torch.float64).requires_grad_()
-    task = DetectabilityTask((SIDE, SIDE), CHANNELS, internal_noise_hu=0.5, memory=200).train()
+    task = DetectabilityLoss((SIDE, SIDE), CHANNELS, internal_noise_hu=0.5, memory=200).train()
     optimizer = torch.optim.Adam([matrix], lr=0.01)
 
     def true_d2() -> float:
@@ -141,13 +141,13 @@ def test_descending_raises_the_true_detectability_of_a_linear_denoiser():
 
     before = true_d2()
     images, present = draw(4000, seed=9)
-    task.start(images, images, present, seed=0)
+    task.start(images, Batch(images, present), seed=0)
     for step in range(100):
         index = slice(40 * step, 40 * step + 40)
         f = (images[index].flatten(1) @ matrix.T).reshape(-1, SIDE, SIDE)
-        term, _ = task(f, images[index], present[index], task_weight=0.9)
+        value = task(f, Batch(images[index], present[index]))
         optimizer.zero_grad()
-        term.backward()
+        value.backward()
         optimizer.step()
     best = closed_form(0.0, np.eye(16))  # of the Hotelling observer on every pixel
     assert true_d2() > 1.5 * before
@@ -157,17 +157,17 @@ def test_descending_raises_the_true_detectability_of_a_linear_denoiser():
 def test_errors():
     images, present = draw(40, seed=10)
     with pytest.raises(UserError, match=r"shape \(15, 3\) does not fit a region of 4 × 4"):
-        DetectabilityTask((SIDE, SIDE), CHANNELS[:15])
+        DetectabilityLoss((SIDE, SIDE), CHANNELS[:15])
     with pytest.raises(UserError, match="internal_noise_hu is -1"):
-        DetectabilityTask((SIDE, SIDE), CHANNELS, internal_noise_hu=-1.0)
-    task = DetectabilityTask((SIDE, SIDE), CHANNELS, memory=0).train()
+        DetectabilityLoss((SIDE, SIDE), CHANNELS, internal_noise_hu=-1.0)
+    task = DetectabilityLoss((SIDE, SIDE), CHANNELS, memory=0).train()
     with pytest.raises(ValueError, match="the channels have 16 pixels"):
-        task(images[:, 1:], images[:, 1:], present, task_weight=0.5)
+        task(images[:, 1:], Batch(images[:, 1:], present))
     with pytest.raises(UserError, match="the denoiser has collapsed"):
-        task(torch.full_like(images, 40.0), images, present, task_weight=0.5)
-    repeated = DetectabilityTask((SIDE, SIDE), CHANNELS[:, [0, 0]], memory=0, ridge=0.0).train()
+        task(torch.full_like(images, 40.0), Batch(images, present))
+    repeated = DetectabilityLoss((SIDE, SIDE), CHANNELS[:, [0, 0]], memory=0, ridge=0.0).train()
     with pytest.raises(UserError, match="channels depend on each other"):
-        repeated(images, images, present, task_weight=0.5)
+        repeated(images, Batch(images, present))
 
 
 def test_no_difference_has_no_gradient():

@@ -2,15 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from taskct.observers import SLNNHead
-from taskct.training.losses import SLNNTask
-from taskct.training.losses.gradient import scale_gradient
-from taskct.training.step import Step
+from taskct.training.gradient import scale_gradient, scale_value
+from taskct.training.losses.base import Batch
+from taskct.training.losses.slnn import SLNNLoss
+from taskct.training.samples import LabelledTrials
+from taskct.training.step import HybridLoss, Step
 from taskct.training.validation import validate
 from taskct.trials.trials import TRUTH, Trials
 
@@ -55,10 +58,10 @@ def hybrid(mse: torch.Tensor, bce: torch.Tensor, task_weight: float) -> torch.Te
 def joint(
     denoised: torch.Tensor, reference: torch.Tensor, present: torch.Tensor, head: nn.Module, task_weight: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a step descends, as `Step` adds it up, but in float64; and the task's value."""
-    task = SLNNTask(head, training="joint")  # type: ignore[arg-type]  # a head of another precision
-    term, value = task(denoised, reference, present, task_weight=task_weight)
-    return (1.0 - task_weight) * F.mse_loss(denoised, reference) / MSE_PRE + term, value
+    """What a step descends, but in float64; and the task's value."""
+    loss = SLNNLoss(head, training="joint")  # type: ignore[arg-type]  # a head of another precision
+    task = loss.shared(denoised, Batch(reference, present), task_weight)
+    return HybridLoss(MSE_PRE, loss, task_weight)(F.mse_loss(denoised, reference), task), task
 
 
 @pytest.mark.parametrize("task_weight", LAMBDAS)
@@ -74,8 +77,8 @@ def test_who_gets_which_gradient(task_weight: float, batch: tuple[torch.Tensor, 
     full = torch.autograd.grad(bce / math.log(2.0), (head.weight, head.bias))
     for found, wanted in zip(to_head, full, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-14)
-    assert float(value) == pytest.approx(float(bce.detach()) / math.log(2.0))
-    assert not value.requires_grad
+    assert value.item() == pytest.approx(bce.item() / math.log(2.0))
+    assert loss.item() == pytest.approx(hybrid(mse, bce, task_weight).item(), rel=1e-14)
 
 
 def test_at_lambda_0_the_denoiser_does_not_know_the_task(batch: tuple[torch.Tensor, ...]) -> None:
@@ -111,8 +114,8 @@ def test_a_step_descends_the_hybrid_loss(task_weight: float, batch: tuple[torch.
     with torch.no_grad():
         head.weight += torch.randn(3, 2, generator=torch.Generator().manual_seed(2))
     denoiser = Gain()
-    step = Step(denoiser, SLNNTask(head, training="joint"), margin=1, mse_pretrained=MSE_PRE)
-    loss, parts = step(noisy, reference, present, task_weight=task_weight)
+    step = Step(denoiser, HybridLoss(MSE_PRE, SLNNLoss(head, training="joint"), task_weight), margin=1)
+    loss, parts = step(noisy, Batch(reference, present))
     (found,) = torch.autograd.grad(loss, denoiser.gain)
     denoised = (noisy * denoiser.gain)[:, 1:-1, 1:-1]
     mse = (denoised - reference[:, 1:-1, 1:-1]).square().mean()
@@ -121,6 +124,21 @@ def test_a_step_descends_the_hybrid_loss(task_weight: float, batch: tuple[torch.
     (expected,) = torch.autograd.grad(hybrid(mse, bce, task_weight), denoiser.gain)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(parts, torch.stack([mse, bce / math.log(2.0)]).detach())
+    torch.testing.assert_close(loss, hybrid(mse, bce, task_weight))
+
+
+@pytest.mark.parametrize("task_weight", LAMBDAS)
+def test_training_and_validation_take_the_same_loss(task_weight: float, batch: tuple[torch.Tensor, ...]) -> None:
+    noisy, reference, present = batch[0].detach().float(), batch[1].float(), batch[2]
+    head = SLNNHead((5, 4), scale_hu=2.0)
+    with torch.no_grad():
+        head.weight += torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    step = Step(Gain(), HybridLoss(MSE_PRE, SLNNLoss(head, training="joint"), task_weight), margin=0)
+    loss, parts = step(noisy, Batch(reference, present))
+    trials = Trials(noisy.numpy(), reference.numpy(), present.numpy(), {name: np.zeros(6) for name in TRUTH})
+    rmse, task, found = validate(step, LabelledTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32")
+    assert found == step.hybrid(rmse**2, task) == pytest.approx(loss.item(), rel=1e-6)
+    assert (rmse**2, task) == pytest.approx(parts.tolist(), rel=1e-6)
 
 
 @pytest.mark.parametrize("task_weight", LAMBDAS)
@@ -129,10 +147,9 @@ def test_the_hybrid_loss_of_the_start_is_1(task_weight: float, batch: tuple[torc
     noisy, reference, present = batch[0].detach().float().numpy(), batch[1].float().numpy(), batch[2].numpy()
     trials = Trials(noisy, reference, present, {name: batch[0].new_zeros(6).detach().numpy() for name in TRUTH})
     mse = float(((noisy - reference) ** 2).mean())
-    step = Step(nn.Identity(), SLNNTask(SLNNHead((5, 4)), training="joint"), margin=0, mse_pretrained=mse)
-    how = {"signal": None, "group": None, "seed": 0, "device": torch.device("cpu"), "dtype": "float32"}
-    found = validate(step, trials, task_weight=task_weight, **how)  # type: ignore[arg-type]  # settings by name
-    assert found["validation_loss"] == pytest.approx(1.0, rel=1e-6)
+    step = Step(nn.Identity(), HybridLoss(mse, SLNNLoss(SLNNHead((5, 4)), training="joint"), task_weight), margin=0)
+    found = validate(step, LabelledTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32")
+    assert found == pytest.approx((math.sqrt(mse), 1.0, 1.0), rel=1e-6)
 
 
 def test_scaled_gradients_keep_their_values() -> None:
@@ -141,3 +158,11 @@ def test_scaled_gradients_keep_their_values() -> None:
     assert torch.equal(scaled, values)
     (gradient,) = torch.autograd.grad((scaled * torch.tensor([3.0, 4.0])).sum(), values)
     assert gradient.tolist() == [0.75, 1.0]
+
+
+def test_scaled_values_keep_their_gradient() -> None:
+    value = torch.tensor(3.0, requires_grad=True)
+    scaled = scale_value(value, 0.25)
+    assert scaled.item() == 0.75
+    assert torch.autograd.grad(2.0 * scaled, value)[0].item() == 2.0
+    assert (scale_value(3.0, 0.25), scale_value(math.inf, 0.0)) == (0.75, 0.0)

@@ -6,7 +6,8 @@ import torch
 from scipy.signal import correlate2d
 
 from taskct.errors import UserError
-from taskct.training.losses import ObserverFeatureTask
+from taskct.training.losses.base import Batch
+from taskct.training.losses.observer_feature import ObserverFeatureLoss
 
 N = 240
 PRESENT = torch.arange(N) % 2 == 0
@@ -20,17 +21,22 @@ def trials(contrast: float) -> tuple[torch.Tensor, torch.Tensor]:
     return reference + 4.0 * torch.randn(N, 12, 12, generator=generator), reference
 
 
+def start(task: ObserverFeatureLoss, contrast: float) -> None:
+    denoised, reference = trials(contrast)
+    task.start(denoised, Batch(reference, PRESENT), seed=1)
+
+
 @pytest.fixture(scope="module")
 def started():
-    task = ObserverFeatureTask(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
-    task.start(*trials(10.0), PRESENT, seed=1)
+    task = ObserverFeatureLoss(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
+    start(task, 10.0)
     return task.train()
 
 
 def test_is_1_at_the_start_and_0_at_the_reference(started):
     denoised, reference = trials(10.0)
-    assert float(started(denoised, reference, PRESENT, task_weight=0.5)[1]) == pytest.approx(1.0, rel=1e-5)
-    assert float(started(reference, reference, PRESENT, task_weight=0.5)[1]) == 0.0
+    assert float(started(denoised, Batch(reference, PRESENT))) == pytest.approx(1.0, rel=1e-5)
+    assert float(started(reference, Batch(reference, PRESENT))) == 0.0
 
 
 @pytest.mark.parametrize("block", [1, 2])
@@ -61,7 +67,7 @@ def test_in_numpy(started, block):
     expected = np.mean((features(denoised) - features(reference)) ** 2)
     before, started.feature_block = started.feature_block, block
     try:
-        value = float(started(denoised, reference, PRESENT[:5], task_weight=0.5)[1]) * float(started.start_difference)
+        value = float(started(denoised, Batch(reference, PRESENT[:5]))) * float(started.start_difference)
     finally:
         started.feature_block = before
     assert value == pytest.approx(expected, rel=1e-4)
@@ -69,12 +75,12 @@ def test_in_numpy(started, block):
 
 def test_gradient(started):
     denoised, reference = (images[:2].double() for images in trials(10.0))
-    task = ObserverFeatureTask(n_channels=4, n_blocks=2)
+    task = ObserverFeatureLoss(n_channels=4, n_blocks=2)
     task.load_state_dict(started.state_dict())
     task.double().train()
     task._standardised = lambda image_hu: (image_hu - task.offset_hu) / task.scale_hu  # it casts to float32
     denoised.requires_grad_()
-    assert torch.autograd.gradcheck(lambda f: task(f, reference, PRESENT[:2], task_weight=0.5)[0], (denoised,))
+    assert torch.autograd.gradcheck(lambda f: task(f, Batch(reference, PRESENT[:2])), (denoised,))
 
 
 def test_the_network_has_learned_the_task_and_is_frozen(started):
@@ -82,16 +88,16 @@ def test_the_network_has_learned_the_task_and_is_frozen(started):
     assert float(started.held_out_bce) < 0.5
     assert not any(parameter.requires_grad for parameter in started.parameters())
     assert not any(module.training for module in started.network.modules())
-    nothing = ObserverFeatureTask(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
-    nothing.start(*trials(0.0), PRESENT, seed=1)
+    nothing = ObserverFeatureLoss(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
+    start(nothing, 0.0)
     assert float(nothing.held_out_bce) > 0.9
 
 
 def test_start_leaves_the_global_generator_and_works_without_gradients(started):
     state = torch.get_rng_state()
-    again = ObserverFeatureTask(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
+    again = ObserverFeatureLoss(n_channels=4, n_blocks=2, n_steps=60, batch_size=32)
     with torch.no_grad():
-        again.start(*trials(10.0), PRESENT, seed=1)
+        start(again, 10.0)
     assert torch.equal(torch.get_rng_state(), state)
     for key, value in started.state_dict().items():
         assert torch.equal(value, again.state_dict()[key])
@@ -99,15 +105,15 @@ def test_start_leaves_the_global_generator_and_works_without_gradients(started):
 
 def test_errors():
     denoised, reference = trials(10.0)
-    task = ObserverFeatureTask(n_steps=20, n_channels=2, n_blocks=1)
+    task = ObserverFeatureLoss(n_steps=20, n_channels=2, n_blocks=1)
     with pytest.raises(RuntimeError, match="call start first"):
-        task(denoised, reference, PRESENT, task_weight=0.5)
+        task(denoised, Batch(reference, PRESENT))
     with pytest.raises(UserError, match="nothing left to gain"):
-        task.start(reference, reference, PRESENT, seed=0)
+        task.start(reference, Batch(reference, PRESENT), seed=0)
     with pytest.raises(UserError, match="7 trials of a class"):
-        task.start(denoised, reference, torch.arange(N) < 7, seed=0)
+        task.start(denoised, Batch(reference, torch.arange(N) < 7), seed=0)
     for setting in ({"n_blocks": 0}, {"n_steps": 19}, {"batch_size": 7}, {"n_channels": 1.5}):
         with pytest.raises(UserError, match="of the observer network is"):
-            ObserverFeatureTask(**setting)
+            ObserverFeatureLoss(**setting)
     with pytest.raises(UserError, match="blocks 1 to 2"):
-        ObserverFeatureTask(n_blocks=2, feature_block=3)
+        ObserverFeatureLoss(n_blocks=2, feature_block=3)

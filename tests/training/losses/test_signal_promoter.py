@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from taskct.training.losses import SignalPromoterTask
+from taskct.training.losses.base import Batch
+from taskct.training.losses.signal_promoter import SignalPromoterLoss
 
 N = 50
 PRESENT = torch.arange(N) % 2 == 0
@@ -26,11 +27,10 @@ def trials(kept: float, painted: float = 0.0, n: int = N, noise: float = 0.0) ->
 @pytest.mark.parametrize(("kept", "painted"), [(1.0, 0.0), (0.0, 0.0), (0.4, 0.0), (0.9, 0.9), (1.3, 0.0)])
 def test_is_the_square_of_the_contrast_that_is_lost(kept, painted, memory):
     denoised, reference, signal = trials(kept, painted)
-    task = SignalPromoterTask(memory=memory).train()
+    task = SignalPromoterLoss(memory=memory).train()
     for _ in range(2):
-        term, value = task(denoised, reference, PRESENT, task_weight=0.25, signal=signal)
+        value = task(denoised, Batch(reference, PRESENT, signal=signal))
     assert float(value) == pytest.approx((1.0 - kept + painted) ** 2, abs=1e-5)
-    assert float(term) == pytest.approx(0.25 * float(value), abs=1e-6)
 
 
 @pytest.mark.parametrize("absent_too", [True, False])
@@ -39,7 +39,7 @@ def test_in_numpy(absent_too):
     if not absent_too:
         signal[~PRESENT] = 0.0
     signal[4] = 0.0  # a signal outside its region counts for nothing
-    _, value = SignalPromoterTask(memory=0).train()(denoised, reference, PRESENT, task_weight=0.5, signal=signal)
+    value = SignalPromoterLoss(memory=0).train()(denoised, Batch(reference, PRESENT, signal=signal))
     f, r, s, present = (x.numpy().astype(float) for x in (denoised, reference, signal, PRESENT))
     e = [np.sum(si * (fi - ri)) / np.sum(si**2) if si.any() else np.nan for fi, ri, si in zip(f, r, s, strict=True)]
     e = np.array(e)
@@ -51,13 +51,13 @@ def test_gradient_puts_back_the_signal():
     denoised, reference, signal = trials(0.4, n=6)
     present = PRESENT[:6]
     denoised = denoised.double().requires_grad_()
-    task = SignalPromoterTask(memory=0).train()
+    task = SignalPromoterLoss(memory=0).train()
     assert torch.autograd.gradcheck(
-        lambda f: task(f, reference.double(), present, task_weight=0.5, signal=signal.double())[0], (denoised,)
+        lambda f: task(f, Batch(reference.double(), present, signal=signal.double())), (denoised,)
     )
-    task(denoised, reference.double(), present, task_weight=0.5, signal=signal)[0].backward()
+    task(denoised, Batch(reference.double(), present, signal=signal)).backward()
     descent, wanted = -denoised.grad[present], signal.double()[present]
-    expected = 0.5 * 2.0 * 0.6 / 3 * wanted / wanted.square().sum(dim=(1, 2), keepdim=True)
+    expected = 2.0 * 0.6 / 3 * wanted / wanted.square().sum(dim=(1, 2), keepdim=True)
     torch.testing.assert_close(descent, expected, rtol=1e-5, atol=1e-9)
 
 
@@ -66,11 +66,11 @@ def test_memory_takes_the_noise_of_a_batch_out_of_the_square():
     present = torch.arange(4000) % 2 == 0
     values = {}
     for memory in (0, 1000):
-        task = SignalPromoterTask(memory=memory).train()
-        task.start(denoised, reference, present, seed=0, signal=signal)
+        task = SignalPromoterLoss(memory=memory).train()
+        task.start(denoised, Batch(reference, present, signal=signal), seed=0)
         batches = torch.arange(4000).split(20)
         values[memory] = np.mean(
-            [float(task(denoised[k], reference[k], present[k], task_weight=0.5, signal=signal[k])[1]) for k in batches]
+            [float(task(denoised[k], Batch(reference[k], present[k], signal=signal[k]))) for k in batches]
         )
     # Nothing is lost: the square is the variance of the difference of means, which falls with the trials it is of.
     assert values[1000] < values[0] / 10.0
@@ -78,8 +78,8 @@ def test_memory_takes_the_noise_of_a_batch_out_of_the_square():
 
 def test_needs_a_signal():
     denoised, reference, signal = trials(0.5)
-    assert SignalPromoterTask.needs_signal
+    assert SignalPromoterLoss.needs_signal
     with pytest.raises(ValueError, match="needs the noise-free signal"):
-        SignalPromoterTask()(denoised, reference, PRESENT, task_weight=0.5)
+        SignalPromoterLoss()(denoised, Batch(reference, PRESENT))
     with pytest.raises(ValueError, match="signal is"):
-        SignalPromoterTask()(denoised, reference, PRESENT, task_weight=0.5, signal=signal[1:])
+        SignalPromoterLoss()(denoised, Batch(reference, PRESENT, signal=signal[1:]))

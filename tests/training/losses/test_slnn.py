@@ -10,7 +10,8 @@ from taskct.errors import UserError
 from taskct.observers import SLNN, GroupedHead, SLNNHead
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.eye import apply_eye_filter
-from taskct.training.losses import SLNNTask, start_head
+from taskct.training.losses.base import Batch
+from taskct.training.losses.slnn import SLNNLoss, start_head
 
 pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWarning")  # few trials on purpose
 
@@ -42,10 +43,10 @@ def trials():
 def test_cross_entropy_in_numpy(kind, trials):
     images, present = trials
     head = head_of(kind)
-    task = SLNNTask(head).train()
+    task = SLNNLoss(head).train()
     shape = task.noise_shape(60)
     noise = None if shape is None else torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    term, value = task(images, images, present, task_weight=0.7, noise=noise)
+    value = task(images, Batch(images, present, noise=noise))
 
     layer = head.weight.detach().double().numpy() / (10.0 * math.sqrt(head.weight.numel()))
     centred = images.double().numpy() - 40.0
@@ -58,13 +59,12 @@ def test_cross_entropy_in_numpy(kind, trials):
     logits = seen.reshape(60, -1) @ layer.ravel() + 0.2
     probability = 1.0 / (1.0 + np.exp(-logits))
     expected = -np.where(present.numpy(), np.log2(probability), np.log2(1.0 - probability)).mean()
-    assert float(value) == pytest.approx(expected, rel=1e-5)
-    assert float(term.detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_head_that_knows_nothing_is_at_1(trials):
     head = SLNNHead((6, 6), offset_hu=40.0, scale_hu=10.0)
-    assert float(SLNNTask(head, training="joint")(*trials[:1], *trials, task_weight=0.0)[1]) == pytest.approx(1.0)
+    assert float(SLNNLoss(head, training="joint")(trials[0], Batch(*trials)).detach()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("kind", ["pixel", "eye"])
@@ -96,28 +96,27 @@ def test_how_a_head_is_trained(training, starts, learns, trials):
     images, present = trials
     head = head_of("pixel")
     before = head.weight.detach().clone()
-    task = SLNNTask(head, training=training).train()
-    task.start(images, images, present, seed=0)
+    task = SLNNLoss(head, training=training).train()
+    task.start(images, Batch(images, present), seed=0)
     assert torch.equal(before, head.weight) != bool(starts)
     images.requires_grad_()
-    term, _ = task(images, images.detach(), present, task_weight=0.5)
-    term.backward()
+    task.shared(images, Batch(images.detach(), present), 0.5).backward()
     assert (head.weight.grad is not None) == bool(learns)
     assert float(images.grad.abs().max()) > 0.0
     with pytest.raises(UserError, match="'warm', 'joint' or 'frozen'"):
-        SLNNTask(head, training="cold")
+        SLNNLoss(head, training="cold")
 
 
 def test_several_heads_start_each_on_its_own_trials(trials):
     images, present = trials
     group = torch.arange(60) % 2
-    task = SLNNTask(GroupedHead([head_of("pixel", seed) for seed in range(2)]))
-    task.start(images, images, present, seed=0, group=group)
+    task = SLNNLoss(GroupedHead([head_of("pixel", seed) for seed in range(2)]))
+    task.start(images, Batch(images, present, group=group), seed=0)
     for k, head in enumerate(task.head.members):
         alone = head_of("pixel", 9)
         start_head(alone, images[group == k].numpy(), present[group == k].numpy())
         torch.testing.assert_close(head.weight, alone.weight)
     with pytest.raises(ValueError, match="need the group"):
-        task(images, images, present, task_weight=0.5)
+        task(images, Batch(images, present))
     with pytest.raises(UserError, match=r"group 1: an observer needs at least 2 trials of each class"):
-        task.start(images, images, present, seed=0, group=torch.zeros(60, dtype=torch.int64))
+        task.start(images, Batch(images, present, group=torch.zeros(60, dtype=torch.int64)), seed=0)

@@ -16,21 +16,12 @@ CaseFrom = Literal["series", "acquisition", "file"]
 
 
 def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np.int64] | None, str]:
-    """Number of the case of every image, as its file tells it.
+    """Number of the case of every image, None where each is a case of its own; and in words what a case is.
 
-    Parameters
-    ----------
-    origins
-        Of the images.
-    case_from
-        "series": slices of one DICOM series are one case (those without a SeriesInstanceUID in one folder count as one
-        series), and so are images of other kinds that lie in one sub-folder; those at the top of the folder, or in a
-        stack, are a case each. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file":
-        every image is a case of its own.
-
-    Returns
-    -------
-    Numbers, shape `(n,)`, None where every image is a case of its own; and in words what a case is.
+    "series": slices of one DICOM series are one case (those without a SeriesInstanceUID in one folder count as one
+    series), and so are images of other kinds that lie in one sub-folder; those at the top of the folder, or in a stack,
+    are a case each. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image
+    is a case of its own.
 
     Raises
     ------
@@ -83,18 +74,7 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
 
 
 def join_copies(stacks: Sequence[NDArray[np.float32]], truth: Truth) -> tuple[Truth, list[str]]:
-    """Put copies of one image into one case, so that none is learned from and tested on.
-
-    Parameters
-    ----------
-    stacks
-        Sets of images of the same trials, each of shape `(n, height, width)`.
-    truth
-        Of the trials.
-
-    Returns
-    -------
-    The truth with such cases, the same where there are no copies; and what to say of them.
+    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""Which of a user's images observers learn from and which they are tested on."""
+"""Which of a user's images observers learn from and which they are tested on, whole cases at a time."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.apply.observe.trial_split import divide_trials
 from taskct.errors import UserError
 from taskct.io.truth_table import Truth
 
@@ -20,13 +21,6 @@ be chosen from fewer, and the observer that is measured would be a poor one."""
 
 def n_sets_allowed(truth: Truth, train_share: float) -> int:
     """How many training sets the trials allow by default: 1 where they are too few for several.
-
-    Parameters
-    ----------
-    truth
-        Of every trial.
-    train_share
-        Of the trials (of the cases), where the truth names no split.
 
     Examples
     --------
@@ -45,22 +39,7 @@ def n_sets_allowed(truth: Truth, train_share: float) -> int:
 def divide(
     truth: Truth, train_share: float, n_sets: int, seed: int
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Training sets and test trials that share no case.
-
-    Parameters
-    ----------
-    truth
-        Of every trial; its split is kept where it names one.
-    train_share
-        Of the trials (of the cases), in (0, 1), where it names none.
-    n_sets
-        Training sets, at least 1.
-    seed
-        Of the division.
-
-    Returns
-    -------
-    Numbers of the trials of each training set, and of the test trials.
+    """Training sets and test trials, by number, that share no case; the split of the truth is kept where it has one.
 
     Raises
     ------
@@ -97,3 +76,48 @@ def counts(truth: Truth, trials: NDArray[np.int64]) -> dict[str, int | None]:
     n_present = int(truth.signal_present[trials].sum())
     n_cases = None if truth.cases is None else len(np.unique(truth.cases[trials]))
     return {"present": n_present, "absent": len(trials) - n_present, "cases": n_cases}
+
+
+def divide_trials(
+    signal_present: NDArray[np.bool_], cases: NDArray[np.int64] | None, *, shares: Sequence[float], seed: int
+) -> list[NDArray[np.int64]]:
+    """Divide trials at random into parts that share no case.
+
+    Cases that hold both classes, present trials alone and absent trials alone are divided separately, so that every
+    part has its share of each. `shares` are above 0 and sum to 1.
+
+    Raises
+    ------
+    UserError
+        If a part has fewer than 2 trials, or trials of fewer than 2 cases, of a class.
+
+    Examples
+    --------
+    >>> parts = divide_trials(np.arange(8) < 4, None, shares=(0.5, 0.5), seed=0)
+    >>> [len(part) for part in parts]
+    [4, 4]
+    """
+    labels = np.arange(len(signal_present)) if cases is None else np.unique(cases, return_inverse=True)[1]
+    n_cases = int(labels.max(initial=-1)) + 1
+    held = np.zeros((n_cases, 2), dtype=np.bool_)
+    held[labels, signal_present.astype(np.int64)] = True
+    rng = np.random.default_rng(seed)
+    part_of_case = np.empty(n_cases, dtype=np.int64)
+    bounds = np.concatenate([[0.0], np.cumsum(shares)])
+    for holds in ((True, True), (True, False), (False, True)):
+        members = rng.permutation(np.flatnonzero((held == holds).all(axis=1)))
+        # The place of a case among its kind, in (0, 1), decides; so each part gets its share as nearly as it can be.
+        place = (np.arange(len(members)) + 0.5) / max(len(members), 1)
+        part_of_case[members] = np.searchsorted(bounds[1:-1], place, side="right")
+    parts = [np.flatnonzero(part_of_case[labels] == part) for part in range(len(shares))]
+    fewest = min(
+        len(np.unique(labels[part][signal_present[part] == of_class])) for part in parts for of_class in (True, False)
+    )
+    if fewest < 2:
+        units = "images" if cases is None else "cases, or say otherwise what a case is"
+        found = f"{len(signal_present)} images" + ("" if cases is None else f" of {n_cases} cases")
+        raise UserError(
+            f"{found}, {int(signal_present.sum())} of them with a signal, are too few to be divided into {len(shares)} "
+            f"parts with 2 {'images' if cases is None else 'cases'} of each class: give more {units}"
+        )
+    return parts

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from taskct.apply.observe.cases import CaseFrom, cases_of
 from taskct.apply.observe.pairing import PairBy, pair
 from taskct.errors import UserError
-from taskct.io.image_stack import ImageStack, read_images
+from taskct.io.image_stack import ImageStack, load_npy, read_images
 from taskct.io.truth_table import Truth, read_truth
+from taskct.observers.nonprewhitening import check_signal
 
 
 @dataclass(frozen=True)
@@ -169,3 +170,31 @@ def _with_site(known: Truth, site: tuple[float, float], shape: tuple[int, ...]) 
             f"{shape[1] - 1}"
         )
     return replace(known, centres_px=np.tile(np.array(site, dtype=np.float64), (len(known.signal_present), 1)))
+
+
+def read_signal(path: Path) -> NDArray[np.float64]:
+    """Read the mean signal from an image file, HU, shape `(height, width)`.
+
+    Raises
+    ------
+    UserError
+        As `read_images`; if the file holds several images.
+    """
+    images = read_images(path).images
+    if len(images) != 1:
+        raise UserError(f"{path.name} holds {len(images)} images: give the mean signal as one image, in HU")
+    return check_signal(images[0])
+
+
+def read_covariance(path: Path) -> NDArray[np.float64]:
+    """Read a covariance matrix from a `.npy` file; never a pickle.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    matrix = load_npy(path)
+    if matrix.dtype.kind not in "fiu":
+        raise UserError(f"{path.name} is no array of numbers: give a covariance of shape (pixels, pixels)")
+    return matrix.astype(np.float64)

@@ -9,20 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import join_copies
-from taskct.apply.observe.comparison import compare
-from taskct.apply.observe.curves import learn
 from taskct.apply.observe.division import counts, divide, n_sets_allowed
 from taskct.apply.observe.observation import Observation, ObserverResult, Performance
-from taskct.apply.observe.performance import perform
-from taskct.apply.observe.plan import Plan
-from taskct.apply.observe.readings import KNOWN_SIGNAL, Eye, Known, build, learns, take_reading
+from taskct.apply.observe.performance import compare, learn, perform
+from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, build, learns, take_reading
 from taskct.apply.observe.remarks import of_readings, one_set_only, which_way
-from taskct.apply.observe.task import Task
+from taskct.apply.observe.task import Plan, Task
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
+from taskct.observer_registry import observers_needing
 from taskct.observers import Observer
-from taskct.observers.alone import each_alone
+from taskct.observers.fresh import Eye, each_alone
 from taskct.progress import Progress
 
 
@@ -150,8 +148,9 @@ def _check(
         raise UserError(
             f"the images to compare with have shape {versus.shape}, the others {images.shape}: give the same trials"
         )
-    if versus is not None and "pwmf" in names:
-        raise UserError("pwmf has the covariance of one set of images: observe the other set with its own")
+    told = [name for name in names if name.replace("-", "_") in observers_needing("covariance")]
+    if versus is not None and told:
+        raise UserError(f"{told[0]} has the covariance of one set of images: observe the other set with its own")
     if task.radius_px is not None and task.radius_px > math.hypot(*images.shape[1:]):
         raise UserError(
             f"the radius is {task.radius_px:g} pixels, wider than the images; it must be above 0 and at most "

@@ -1,12 +1,17 @@
-"""What observers can do on a user's images: the numbers, and how JSON has them."""
+"""What observers can do on a user's images: the numbers, and the files that hold them."""
 
+import csv
+import io
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.observe.readings import Reading
+from taskct.files import whole_folder, write_json, write_text
+from taskct.io.ratings_files import write_imrmc
 from taskct.metrics.comparisons import Comparison, holm
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.ratings import Ratings
@@ -107,12 +112,7 @@ class Observation:
 def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
     """Ratings of training sets as readers, and of sets of images as modalities.
 
-    Parameters
-    ----------
-    scores
-        Test statistics, shape `(n_sets_of_images, n_training_sets, n_trials)`.
-    present, trials
-        Truth and number of each trial, shape `(n_trials,)`.
+    Scores have the shape `(n_sets_of_images, n_training_sets, n_trials)`.
     """
     return Ratings(
         scores=scores,
@@ -155,16 +155,49 @@ def _curve_json(curve: LearningCurve) -> dict[str, Any]:
 
 
 def _performance_json(performance: Performance) -> dict[str, Any]:
-    area = performance.auc
+    found = {
+        name: getattr(performance, name) for name in ("d_a", "sensitivity", "lroc_area", "located", "gaussian_auc")
+    }
     return {
-        "auc": area.value,
-        "ci_low": area.ci_low,
-        "ci_high": area.ci_high,
+        "auc": performance.auc.value,
+        "ci_low": performance.auc.ci_low,
+        "ci_high": performance.auc.ci_high,
         "method": performance.method,
-        "d_a": asdict(performance.d_a),
-        "sensitivity": asdict(performance.sensitivity),
-        "lroc_area": None if performance.lroc_area is None else asdict(performance.lroc_area),
-        "located": None if performance.located is None else asdict(performance.located),
-        "gaussian_auc": None if performance.gaussian_auc is None else asdict(performance.gaussian_auc),
+        **{name: None if interval is None else asdict(interval) for name, interval in found.items()},
         "regularization": [reading.regularization for reading in performance.readings],
     }
+
+
+def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> None:
+    """Write `observe.json`, `roc.png`, `scores.csv` and `ratings_OBSERVER.imrmc` into a new folder, all or nothing.
+
+    Images are named by their number alone, since file names may tell who a patient is.
+    """
+    with whole_folder(folder) as partial:
+        write_json(partial / "observe.json", found.as_dict())
+        write_text(partial / "scores.csv", _scores_csv(found))
+        for one in found.observers:
+            about = f"taskct observe: {one.name}; readers are training sets, modalities sets of images"
+            if found.about["test"]["cases"] is not None:
+                about += f"; the trials are of {found.about['test']['cases']} cases, so they are not independent"
+            write_imrmc(partial / f"ratings_{one.name}.imrmc", found.ratings(one.name), description=about)
+        partial.joinpath("roc.png").write_bytes(roc_png)
+
+
+def _scores_csv(found: Observation) -> str:
+    scanning = found.about["mode"] == "scanning"
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    site = ["row_px", "column_px"] if scanning else []
+    writer.writerow(["observer", "images", "training_set", "trial", "case", "signal_present", "test_statistic", *site])
+    trials = list(
+        zip(found.test.tolist(), found.cases.tolist(), found.signal_present.astype(int).tolist(), strict=True)
+    )
+    for one in found.observers:
+        sets = {IMAGES: one.images} | ({} if one.versus is None else {VERSUS: one.versus})
+        for name, performance in sets.items():
+            for number, reading in enumerate(performance.readings, start=1):
+                places = [()] * len(trials) if reading.found_px is None else reading.found_px.tolist()
+                rows = zip(trials, reading.statistic.tolist(), places, strict=True)
+                writer.writerows((one.name, name, number, *trial, f"{t:.9g}", *place) for trial, t, place in rows)
+    return out.getvalue()

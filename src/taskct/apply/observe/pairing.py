@@ -15,23 +15,12 @@ _Key = Callable[[Origin], Hashable]
 
 
 def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "auto") -> tuple[NDArray[np.int64], str]:
-    """Find the counterpart of every image.
+    """Number of the counterpart of each image, shape `(n,)`, and in words what paired them.
 
     The first of these pairs them that names every image of either set once, and the same ones: the SOPInstanceUID; the
     acquisition, or else the series, with the position of the slice or with its InstanceNumber; the AcquisitionNumber
     with the InstanceNumber; either of them alone; the number in the file, for two stacks; the file's name, without its
-    ending.
-
-    Parameters
-    ----------
-    mine, theirs
-        Origins of the images, and of those they are compared with.
-    pair_by
-        "name" takes both in the order of their names instead, and whoever asks for it knows that this is right.
-
-    Returns
-    -------
-    Number of the counterpart of each image, shape `(n,)`, and in words what paired them.
+    ending. With "name" both are taken in the order of their names, and whoever asks for it knows that this is right.
 
     Raises
     ------

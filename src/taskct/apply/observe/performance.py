@@ -1,44 +1,36 @@
-"""What trained observers can do on one set of images: AUC and its kin with intervals."""
+"""What trained observers can do: AUC and its kin with intervals, differences of two sets of images, learning curves."""
 
+import copy
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orth
 
-from taskct.apply.observe.observation import IMAGES, Performance, as_ratings
-from taskct.apply.observe.plan import Plan
+from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.readings import Reading
-from taskct.apply.observe.task import Task
+from taskct.apply.observe.task import Plan, Task
 from taskct.metrics.clustered import Clusters
-from taskct.metrics.clustered_readers import clustered_readers_interval
+from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
+from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.intervals import Interval
 from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_ratings
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
-from taskct.metrics.roc import delong_interval
+from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference, within_possible
+from taskct.observers import Observer
+from taskct.observers.learning import LearningCurve, LearningDifference, learning_curve, learning_difference
+from taskct.observers.learning_trials import LabelledTrials
 
 
 def perform(
     readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: Plan
 ) -> Performance:
-    """What one observer can do, from its readings of one set of images.
-
-    Parameters
-    ----------
-    readings
-        One for each training set.
-    images
-        All trials, shape `(n, height, width)`.
-    task
-        Their truth.
-    test
-        Numbers of the trials that were read.
-    plan
-        Specificity and confidence.
-    """
+    """What one observer can do on the images, from its readings of the test trials, one for each training set."""
     confidence = plan.confidence
     present = task.signal_present[test]
     clusters = task.clusters(test)
@@ -99,3 +91,107 @@ def _gaussian_auc(reading: Reading, images: NDArray[np.floating], task: Task, co
         return None
     present = task.signal_present
     return exact_cho_interval(outputs[present], outputs[~present], confidence=confidence)
+
+
+_TOO_EASY = (
+    "the interval of the difference is a single point only because no test trial was missed: such trials cannot tell "
+    "the two sets apart; take harder ones (a weaker signal, a lower dose)"
+)
+
+
+def compare(
+    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: Plan
+) -> tuple[PairedDifference, tuple[Comparison, ...], list[str]]:
+    """Difference of AUCs with its interval, the tests with a margin, and why something is left out.
+
+    The difference has no p value where the trials are too few for one; there are no tests where a margin proves
+    nothing.
+    """
+    difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
+    if why := _too_few(task, test):
+        return replace(difference, p_value=math.nan), (), [why if plan.margin is None else f"{why}; no verdict either"]
+    no_error = std_error == 0.0 and bool({mine.auc.value, other.auc.value} & {0.0, 1.0})
+    if plan.margin is None:
+        return difference, (), [_TOO_EASY] if no_error else []
+    if why := why_no_margin(mine.auc.value, other.auc.value):
+        return difference, (), [f"no verdict on the margin: {why}"]
+    if std_error == 0.0 or {mine.auc.value, other.auc.value} & {0.0, 1.0}:
+        return difference, (), ["no verdict on the margin: an AUC is 0 or 1, or the two sets rank the trials alike"]
+    alpha = (1.0 - plan.confidence) / 2.0
+    tests = (
+        test_of(difference.delta_auc, std_error, noninferiority_margin=plan.margin, alpha=alpha, df=df, limit=1.0)
+        for test_of in (noninferiority, equivalence)
+    )
+    return difference, tuple(tests), []
+
+
+def _difference(
+    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], confidence: float
+) -> tuple[PairedDifference, float, float]:
+    """The difference, its standard error and the error's degrees of freedom."""
+    present, clusters = task.signal_present[test], task.clusters(test)
+    scores = np.stack([mine.statistics, other.statistics])
+    both = scores[:, :, present], scores[:, :, ~present]
+    if scores.shape[1] == 1:
+        one = both[0][:, 0], both[1][:, 0]
+        delta, std_error = delong_difference(*one, clusters)
+        return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
+    if clusters is not None:
+        difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)
+        return difference, math.sqrt(mean.variance), mean.df
+    found = analyze(as_ratings(scores, present, test), confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
+    difference = PairedDifference(found.auc, *within_possible(found.ci_low, found.ci_high), found.p_value)
+    return difference, math.sqrt(found.interval_variance), found.df_whole or math.inf
+
+
+def _too_few(task: Task, test: NDArray[np.int64]) -> str | None:
+    clusters = task.clusters(test)
+    if clusters is None:
+        n_present = int(task.signal_present[test].sum())
+        return why_no_test(n_present, len(test) - n_present)
+    return why_no_test(int(clusters.holds_present.sum()), int(clusters.holds_absent.sum()), clusters.n)
+
+
+def learn(
+    observers: Sequence[Observer],
+    performances: Sequence[Performance],
+    stacks: Sequence[NDArray[np.float32]],
+    task: Task,
+    trials: tuple[NDArray[np.int64], NDArray[np.int64]],
+    plan: Plan,
+) -> tuple[LearningCurve, LearningDifference | None]:
+    """Learning curves with the regularization that was chosen, in windows around the sites where observers scan.
+
+    `trials` are the numbers of the training and of the test trials. The result is the curve on the images, and both
+    curves with their difference where there are two sets of images.
+    """
+    chosen = [_with_choice(one, done) for one, done in zip(observers, performances, strict=False)]
+    pools, tests = ([_labelled(stack, task, part) for stack in stacks] for part in trials)
+    if len(stacks) > 1:
+        both = learning_difference(chosen, pools, tests, confidence=plan.confidence, seed=plan.seed)
+        return both.first, both
+    pool = pools[0]
+    curve = learning_curve(
+        chosen[0],
+        pool.images,
+        pool.signal_present,
+        cases=pool.cases,
+        test=tests[0],
+        confidence=plan.confidence,
+        seed=plan.seed,
+    )
+    return curve, None
+
+
+def _with_choice(observer: Observer, performance: Performance) -> Observer:
+    observer = copy.copy(observer)
+    for name, value in performance.readings[0].regularization.items():
+        setattr(observer, name, value)
+    return observer
+
+
+def _labelled(images: NDArray[np.float32], task: Task, trials: NDArray[np.int64]) -> LabelledTrials:
+    cases = task.truth.cases
+    return LabelledTrials(
+        task.windows(images, trials), task.signal_present[trials], None if cases is None else cases[trials]
+    )

@@ -3,67 +3,25 @@
 import copy
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taskct.apply.observe.division import divide_trials
 from taskct.apply.observe.task import Task
-from taskct.apply.observe.trial_split import divide_trials
 from taskct.errors import UserError
 from taskct.metrics.scores import check_scores
-from taskct.observers import (
-    ChannelizedHotelling,
-    CNNObserver,
-    Observer,
-    PathObserver,
-    SmallSampleWarning,
-    make_observer,
-)
+from taskct.observer_registry import OBSERVERS, observers_needing
+from taskct.observers import ChannelizedHotelling, CNNObserver, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.choice import fit_chosen
 from taskct.observers.crops import centred_crops
+from taskct.observers.fresh import Eye as Eye
+from taskct.observers.fresh import observer_told, registered_name, small_samples
 from taskct.observers.scanning import Scanning
 
 VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
 _FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
-
-
-_RANGES = {
-    "pixel_mm": ("the pixel size", 0.01, 10.0, " mm"),
-    "viewing_distance_mm": ("from the eye to the display", 50.0, 10_000.0, " mm"),
-    "magnification": ("size on the display over size in the object", 0.05, 50.0, ""),
-    "internal_noise_hu": ("per pixel behind the eye", 0.0, 5000.0, " HU"),
-    "internal_noise": ("relative to the test statistic's standard deviation", 0.0, 100.0, ""),
-}
-
-
-@dataclass(frozen=True)
-class Eye:
-    """What observers with an eye, or with noise of their own, need to know.
-
-    Raises
-    ------
-    UserError
-        If a number is outside what an eye, a display or a CT image can have.
-    """
-
-    pixel_mm: float
-    """Pixel size, mm."""
-    viewing_distance_mm: float
-    """From the eye to the display, mm."""
-    magnification: float
-    """Size on the display over size in the object."""
-    internal_noise_hu: float
-    """Of `ho_eye`, per pixel, HU."""
-    internal_noise: float
-    """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
-
-    def __post_init__(self) -> None:
-        for name, (what, low, high, unit) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"{name} ({what}) is {value:g}{unit}; it must be {low:g} to {high:g}{unit}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +71,7 @@ def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> ND
     )
 
 
-KNOWN_SIGNAL = ("npw", "npwe", "pwmf")
+KNOWN_SIGNAL = observers_needing("signal")
 """Observers that can be told the signal. With it they learn nothing that an AUC depends on."""
 
 
@@ -148,25 +106,11 @@ def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device)
     UserError
         If the name is unknown, or the PWMF has no covariance.
     """
-    sight = {
-        "pixel_mm": eye.pixel_mm,
-        "viewing_distance_mm": eye.viewing_distance_mm,
-        "magnification": eye.magnification,
-        "seed": seed,
-    }
-    key = name.replace("-", "_")
-    own: dict[str, dict[str, Any]] = {
-        "ho_eye": {**sight, "internal_noise_hu": eye.internal_noise_hu},
-        "npw": {"signal": known.signal},
-        "npwe": {**sight, "internal_noise": eye.internal_noise, "signal": known.signal},
-        "pwmf": {"covariance": known.covariance, "signal": known.signal},
-        "cnn": {"seed": seed, "device": device},
-    }
-    if key == "pwmf" and known.covariance is None:
-        raise UserError("the observer pwmf needs --covariance, a .npy file of the images' covariance, (pixels, pixels)")
-    if key.startswith("cho_"):
-        own[key] = {"internal_noise": eye.internal_noise, "seed": seed}
-    return make_observer(name, **own.get(key, {}))
+    if "covariance" in OBSERVERS[registered_name(name)].needs and known.covariance is None:
+        raise UserError(
+            f"the observer {name} needs --covariance, a .npy file of the images' covariance, (pixels, pixels)"
+        )
+    return observer_told(name, eye, seed=seed, device=device, signal=known.signal, covariance=known.covariance)
 
 
 def take_reading(
@@ -202,10 +146,10 @@ def take_reading(
     regularization: dict[str, float] = {}
     present, learn = task.signal_present[train], task.windows(images, train)
     found = None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with small_samples() as few:
         if isinstance(observer, PathObserver):
-            observer, regularization, edge = _choose(observer, learn, present, task, train, seed)
+            cases = None if task.truth.cases is None else task.truth.cases[train]
+            observer, regularization, edge = _choose(observer, learn, present, cases, seed)
             notes += edge
         if task.mode == "scanning":
             scan = Scanning(observer, size_px=task.window_px or 1, seed=seed)
@@ -218,15 +162,9 @@ def take_reading(
         notes.append(note)
     if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
         notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
-    few: list[str] = []
-    for warning in caught:
-        if issubclass(warning.category, SmallSampleWarning):
-            few.append(str(warning.message))
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     read = task.signal_present[test]
     check_scores(statistic[read], statistic[~read], name="this observer")
-    said = tuple(dict.fromkeys(notes)), "; ".join(dict.fromkeys(few))
+    said = tuple(dict.fromkeys(notes)), "; ".join(few)
     return Reading(statistic, found, regularization, _fixed_channels(fitted), *said)
 
 
@@ -234,37 +172,24 @@ def _choose(
     observer: PathObserver,
     images: NDArray[np.floating],
     signal_present: NDArray[np.bool_],
-    task: Task,
-    train: NDArray[np.int64],
+    cases: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[PathObserver, dict[str, float], list[str]]:
     """The observer with the regularization that validation trials chose, what was chosen, and notes."""
-    cases, name = task.truth.cases, observer.path_parameter
+    name = observer.path_parameter
     fewest = min(int(signal_present.sum()), int((~signal_present).sum()))
     if fewest < _FEWEST_TO_CHOOSE:
         given = f"{name} {getattr(observer, name):g}"
         return observer, {}, [f"{fewest} training trials of a class are too few to choose from: {given} was taken"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)  # the observer is fitted once more, on all trials
-        return _chosen(observer, images, signal_present, None if cases is None else cases[train], seed)
-
-
-def _chosen(
-    observer: PathObserver,
-    images: NDArray[np.floating],
-    signal_present: NDArray[np.bool_],
-    cases: NDArray[np.int64] | None,
-    seed: int,
-) -> tuple[PathObserver, dict[str, float], list[str]]:
-    name = observer.path_parameter
-    if cases is None:
-        chosen = fit_chosen(observer, images, signal_present, validation_fraction=VALIDATION_SHARE, seed=seed)
-    else:
-        shares = (1.0 - VALIDATION_SHARE, VALIDATION_SHARE)
-        fit, validate = divide_trials(signal_present, cases, shares=shares, seed=seed)
-        chosen = fit_chosen(
-            observer, images[fit], signal_present[fit], validation=(images[validate], signal_present[validate])
-        )
+        if cases is None:
+            chosen = fit_chosen(observer, images, signal_present, validation_fraction=VALIDATION_SHARE, seed=seed)
+        else:
+            shares = (1.0 - VALIDATION_SHARE, VALIDATION_SHARE)
+            fit, validate = divide_trials(signal_present, cases, shares=shares, seed=seed)
+            held_out = images[validate], signal_present[validate]
+            chosen = fit_chosen(observer, images[fit], signal_present[fit], validation=held_out)
     notes = [f"the chosen {name} {chosen.value:g} is at the end of the list"] if chosen.at_edge else []
     notes += [chosen.note] if chosen.note else []
     return chosen.observer, {name: chosen.value}, notes

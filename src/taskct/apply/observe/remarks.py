@@ -14,13 +14,7 @@ _ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
 
 
 def of_readings(readings: Sequence[Reading]) -> list[str]:
-    """What several trained instances of one observer say, each thing once.
-
-    Parameters
-    ----------
-    readings
-        Of all training sets and sets of images.
-    """
+    """What the trained instances of one observer say, each thing once."""
     notes = list(dict.fromkeys(note for reading in readings for note in reading.notes))
     few = [reading.small_sample for reading in readings if reading.small_sample]
     if few:  # they differ in their numbers alone
@@ -34,18 +28,7 @@ def which_way(
 ) -> str:
     """Which way the difference of a learned observer errs.
 
-    Parameters
-    ----------
-    stacks
-        The images, and those they are held against.
-    task
-        Their truth, and what observers see of them.
-    trials
-        Whose noise is compared.
-    n_learned
-        Trials of each class that an observer learned from.
-    told
-        Whether the signal could have been told to this observer.
+    `n_learned` are the trials of each class that it learned from; `told`, whether it could have been told the signal.
     """
     noise = [
         within_class_variance(seen.reshape(len(seen), -1).astype(np.float64), task.signal_present[trials])

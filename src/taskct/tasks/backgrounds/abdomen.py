@@ -1,7 +1,6 @@
 """A stochastic abdomen at the height of liver, spleen and kidneys, seen from the feet (the patient's right is left)."""
 
 from taskct.tasks.backgrounds.anatomy import Anatomy, Part, peer, wall_ribs
-from taskct.tasks.backgrounds.fields import PowerLaw, Texture
 
 TISSUES = {
     "skin": (30.0, 10.0),
@@ -89,23 +88,8 @@ class Abdomen(Anatomy):
     All of random place, size, turn and HU; organs never overlap. Sizes are typical of adults (a body of 344 mm by
     244 mm with 10 to 27 mm of fat, an aorta of 20 mm, kidneys of 52 mm by 36 mm), approximate, and grow with the body.
 
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid: it carries the texture and the organ, the ellipses are exact.
-    organ
-        Where a lesion may lie: `liver`, `spleen`, `kidneys` or `pancreas`.
-    width_mm
-        Smallest and largest width of the body, mm.
-    texture
-        In the organs, and weaker or stronger in other tissues; None: none.
-    first_case
-        Case number of object 0, so that splits never share one.
-
-    Raises
-    ------
-    UserError
-        If there is no such organ, or the largest body does not fit the grid.
+    A lesion may lie in the `liver` (the default), `spleen`, `kidneys` or `pancreas`. The parameters are
+    those of `Anatomy`.
 
     Examples
     --------
@@ -115,24 +99,7 @@ class Abdomen(Anatomy):
     ((2, 96, 96), [0, 1], True)
     """
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        organ: str = "liver",
-        width_mm: tuple[float, float] = (290.0, 370.0),
-        texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=60.0),  # noqa: B008, immutable
-        first_case: int = 0,
-    ) -> None:
-        super().__init__(
-            parts=PARTS,
-            tissues=TISSUES,
-            organs=ORGANS,
-            organ=organ,
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            width_mm=width_mm,
-            texture=texture,
-            first_case=first_case,
-        )
+    parts = PARTS
+    tissues = TISSUES
+    organs = ORGANS
+    usual_width_mm = (290.0, 370.0)

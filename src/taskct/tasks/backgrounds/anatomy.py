@@ -4,15 +4,16 @@ An anatomy is a list of `Part`s, parents before children. Each part adds its HU 
 of `Drawn` project exactly; what a part adds in texture is kept on the object grid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
-from taskct.tasks.backgrounds.fields import Texture, check_fits
+from taskct.tasks.backgrounds.fields import LONGEST_MM, PowerLaw, Texture, check_fits
 
 AIR = "outside"
 MAX_TRIES = 60
@@ -91,22 +92,16 @@ def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple
 
 
 class Anatomy:
-    """A distribution of bodies of ellipses, each a case of its own.
+    """A distribution of bodies of ellipses, each a case of its own; `Abdomen` and `Thorax` say of which.
 
     Parameters
     ----------
-    parts
-        What a body is made of, parents before children; the first, `body`, is the outline.
-    tissues
-        Mean and standard deviation over cases of every tissue, HU.
-    organs
-        Names of the parts of every organ that a lesion may be placed in.
-    organ
-        One of them.
     n_pixels, pixel_mm
         The object grid: it carries the texture and the organ, the ellipses are exact.
+    organ
+        Where a lesion may lie: one of `organs`; None: the first.
     width_mm
-        Smallest and largest width of the body, mm; all else grows with it.
+        Smallest and largest width of the body, mm; all else grows with it. None: `usual_width_mm`.
     texture
         Drawn within the tissues in proportion to `Part.texture`; None: none.
     first_case
@@ -118,34 +113,62 @@ class Anatomy:
         If there is no such organ, or the largest body does not fit the grid.
     """
 
+    parts: ClassVar[Sequence[Part]]
+    """What a body is made of, parents before children; the first, `body`, is the outline."""
+    tissues: ClassVar[Mapping[str, tuple[float, float]]]
+    """Mean and standard deviation over cases of every tissue, HU."""
+    organs: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Names of the parts of every organ that a lesion may be placed in."""
+    usual_width_mm: ClassVar[tuple[float, float]]
+
     def __init__(
         self,
         *,
-        parts: Sequence[Part],
-        tissues: dict[str, tuple[float, float]],
-        organs: dict[str, tuple[str, ...]],
-        organ: str,
         n_pixels: int,
         pixel_mm: float,
-        width_mm: tuple[float, float],
-        texture: Texture | None,
-        first_case: int,
+        organ: str | None = None,
+        width_mm: tuple[float, float] | None = None,
+        texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=LONGEST_MM),  # noqa: B008, immutable
+        first_case: int = 0,
     ) -> None:
-        if organ not in organs:
-            raise UserError(f"no organ {organ!r} for the lesion here: choose one of {', '.join(organs)}")
+        organ = next(iter(self.organs)) if organ is None else organ
+        width_mm = self.usual_width_mm if width_mm is None else width_mm
+        if organ not in self.organs:
+            raise UserError(f"no organ {organ!r} for the lesion here: choose one of {', '.join(self.organs)}")
         if not 0 < width_mm[0] <= width_mm[1]:
             raise UserError(
                 f"a body from {width_mm[0]:g} to {width_mm[1]:g} mm wide: give a smallest and a largest width"
             )
         check_fits(width_mm[1], n_pixels=n_pixels, pixel_mm=pixel_mm)
-        self.parts = tuple(parts)
-        self.tissues = tissues
-        self.members = organs[organ]
+        self.members = self.organs[organ]
         self.n_pixels = n_pixels
         self.pixel_mm = pixel_mm
         self.width_mm = width_mm
         self.texture = texture
         self.first_case = first_case
+
+    @classmethod
+    def with_power_law(
+        cls,
+        *,
+        n_pixels: int,
+        pixel_mm: float,
+        first_case: int,
+        organ: str | None,
+        width_mm: tuple[float, float],
+        texture_hu: float,
+        power_exponent: float,
+    ) -> Self:
+        """One with a power-law texture of a standard deviation, HU, and an exponent."""
+        texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
+        return cls(
+            n_pixels=n_pixels,
+            pixel_mm=pixel_mm,
+            organ=organ,
+            width_mm=width_mm,
+            texture=texture,
+            first_case=first_case,
+        )
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number."""

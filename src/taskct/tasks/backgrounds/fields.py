@@ -1,7 +1,7 @@
 """Plain backgrounds: a uniform body, with a texture in it or without."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
 from taskct.tasks.backgrounds.textures import clustered_lumpy, clustered_lumpy_moments, positive_lumps, power_law
+
+LONGEST_MM = 60.0
+"""Where the spectrum of a body's power-law texture levels off, mm."""
 
 
 class Texture(Protocol):
@@ -111,8 +114,8 @@ class Uniform:
     mean_hu
         HU of the body; 0 is water.
     body_mm
-        Width and height of the elliptical body about the isocentre, mm, drawn exactly; None: the whole grid, which is
-        not physical unless the grid lies within the field of view.
+        Diameter, or width and height, of the body about the isocentre, mm, drawn exactly; None: the whole grid, which
+        is not physical unless the grid lies within the field of view.
     first_case
         Case number of object 0, so that splits never share one.
 
@@ -135,17 +138,17 @@ class Uniform:
         n_pixels: int,
         pixel_mm: float,
         mean_hu: float = 0.0,
-        body_mm: tuple[float, float] | None = (300.0, 300.0),
+        body_mm: float | tuple[float, float] | None = 300.0,
         first_case: int = 0,
     ) -> None:
         if mean_hu < AIR_HU:
             raise UserError(f"a body of {mean_hu:g} HU attenuates less than air: give −1000 HU or more")
-        if body_mm is not None:
-            check_fits(max(body_mm), n_pixels=n_pixels, pixel_mm=pixel_mm)
+        self.body_mm = (float(body_mm), float(body_mm)) if isinstance(body_mm, int | float) else body_mm
+        if self.body_mm is not None:
+            check_fits(max(self.body_mm), n_pixels=n_pixels, pixel_mm=pixel_mm)
         self.n_pixels = n_pixels
         self.pixel_mm = pixel_mm
         self.mean_hu = mean_hu
-        self.body_mm = body_mm
         self.first_case = first_case
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
@@ -189,7 +192,7 @@ class Textured(Uniform):
         pixel_mm: float,
         texture: Texture,
         mean_hu: float = 0.0,
-        body_mm: tuple[float, float] | None = (300.0, 300.0),
+        body_mm: float | tuple[float, float] | None = 300.0,
         first_case: int = 0,
     ) -> None:
         super().__init__(n_pixels=n_pixels, pixel_mm=pixel_mm, mean_hu=mean_hu, body_mm=body_mm, first_case=first_case)
@@ -198,6 +201,33 @@ class Textured(Uniform):
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a textured body for every number, each a case of its own; a lesion may lie anywhere within it."""
         return self._draw(index, self.texture.draw(rng, len(index), n_pixels=self.n_pixels, pixel_mm=self.pixel_mm))
+
+
+class Body(TypedDict):
+    """What every round body is made from."""
+
+    n_pixels: int
+    pixel_mm: float
+    first_case: int
+    mean_hu: float
+    body_mm: float
+    """Diameter, mm."""
+
+
+def lumpy_body(*, texture_hu: float, lump_sigma_mm: tuple[float, float], **body: Unpack[Body]) -> Textured:
+    """A round body with a lumpy texture; its lumps are of the geometric mean of two sizes."""
+    return Textured(texture=Lumpy(std_hu=texture_hu, sigma_mm=float(np.sqrt(np.prod(lump_sigma_mm)))), **body)
+
+
+def clustered_lumpy_body(*, texture_hu: float, cluster_unit_mm: float, **body: Unpack[Body]) -> Textured:
+    """A round body with a clustered lumpy texture."""
+    return Textured(texture=ClusteredLumpy(std_hu=texture_hu, unit_mm=cluster_unit_mm), **body)
+
+
+def power_law_body(*, texture_hu: float, power_exponent: float, **body: Unpack[Body]) -> Textured:
+    """A round body with a power-law texture."""
+    texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
+    return Textured(texture=texture, **body)
 
 
 def check_fits(width_mm: float, *, n_pixels: int, pixel_mm: float) -> None:

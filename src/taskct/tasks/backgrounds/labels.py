@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn
-from taskct.tasks.backgrounds.fields import PowerLaw, Texture
+from taskct.tasks.backgrounds.fields import LONGEST_MM, PowerLaw, Texture
 from taskct.tasks.backgrounds.slices import SourceGrid, draw_placements
 
 
@@ -75,7 +75,7 @@ class LabelMap:
         object_pixel_mm: float,
         shift_mm: float,
         organ: int | tuple[int, ...] | None = None,
-        texture: Texture = PowerLaw(std_hu=1.0, longest_mm=60.0),  # noqa: B008, immutable
+        texture: Texture = PowerLaw(std_hu=1.0, longest_mm=LONGEST_MM),  # noqa: B008, immutable
     ) -> None:
         labels = labels[None] if labels.ndim == 2 else labels
         if not np.issubdtype(labels.dtype, np.integer) or len(labels) == 0 or len(case) != len(labels):

@@ -1,7 +1,6 @@
 """A stochastic thorax at the height of the heart, seen from the feet (the patient's right is left)."""
 
 from taskct.tasks.backgrounds.anatomy import Anatomy, Part, peer, wall_ribs
-from taskct.tasks.backgrounds.fields import PowerLaw, Texture
 
 TISSUES = {
     "skin": (30.0, 10.0),
@@ -66,24 +65,9 @@ class Thorax(Anatomy):
 
     All of random place, size, turn and HU; organs never overlap. Sizes are typical of adults (a body of 352 mm by
     246 mm with 10 to 26 mm of fat, a descending aorta of 22 mm), approximate, and grow with the body.
+    The texture is four times as strong in the lungs as in the heart's wall.
 
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid: it carries the texture and the organ, the ellipses are exact.
-    organ
-        Where a lesion may lie: `lungs` or `heart` (its wall).
-    width_mm
-        Smallest and largest width of the body, mm.
-    texture
-        As it is in the heart's wall; four times as strong in the lungs, other again elsewhere; None: none.
-    first_case
-        Case number of object 0, so that splits never share one.
-
-    Raises
-    ------
-    UserError
-        If there is no such organ, or the largest body does not fit the grid.
+    A lesion may lie in the `lungs` (the default) or `heart` (its wall). The parameters are those of `Anatomy`.
 
     Examples
     --------
@@ -93,24 +77,7 @@ class Thorax(Anatomy):
     ((2, 96, 96), [0, 1], True)
     """
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        organ: str = "lungs",
-        width_mm: tuple[float, float] = (300.0, 380.0),
-        texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=60.0),  # noqa: B008, immutable
-        first_case: int = 0,
-    ) -> None:
-        super().__init__(
-            parts=PARTS,
-            tissues=TISSUES,
-            organs=ORGANS,
-            organ=organ,
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            width_mm=width_mm,
-            texture=texture,
-            first_case=first_case,
-        )
+    parts = PARTS
+    tissues = TISSUES
+    organs = ORGANS
+    usual_width_mm = (300.0, 380.0)

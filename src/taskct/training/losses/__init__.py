@@ -1,33 +1,27 @@
-"""Task losses: what, beside the mean squared error, a denoiser is trained for.
+"""Losses: what, beside the mean squared error, a denoiser is trained for.
 
-Each is a `TaskLoss`, so that one study can compare them under one λ. A perceptual loss is left out: its features come
-from a network trained on natural images, whose weights would have to be downloaded; "observer-feature" is the loss of
-that kind whose network learns from the trials themselves.
+Each is a `taskct.training.losses.base.Loss`, so that one study can compare them under one λ. A perceptual loss is left
+out: its features come from a network trained on natural images, whose weights would have to be downloaded;
+"observer-feature" is the loss of that kind whose network learns from the trials themselves.
 """
 
-from taskct.training.losses.base import TaskLoss
-from taskct.training.losses.detectability import DetectabilityTask, detectability2
-from taskct.training.losses.observer_feature import ObserverFeatureTask
-from taskct.training.losses.several import SeveralTasks
-from taskct.training.losses.signal_promoter import SignalPromoterTask
-from taskct.training.losses.slnn import SLNNTask, start_head
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "TASKS",
-    "DetectabilityTask",
-    "ObserverFeatureTask",
-    "SLNNTask",
-    "SeveralTasks",
-    "SignalPromoterTask",
-    "TaskLoss",
-    "detectability2",
-    "start_head",
-]
+if TYPE_CHECKING:
+    from taskct.training.losses.base import Loss
 
-TASKS: dict[str, type[TaskLoss]] = {
-    "slnn": SLNNTask,
-    "observer-feature": ObserverFeatureTask,
-    "signal-promoter": SignalPromoterTask,
-    "detectability": DetectabilityTask,
+LOSSES = {
+    "slnn": "slnn.SLNNLoss",
+    "observer-feature": "observer_feature.ObserverFeatureLoss",
+    "signal-promoter": "signal_promoter.SignalPromoterLoss",
+    "detectability": "detectability.DetectabilityLoss",
 }
-"""Task losses by the name that a study gives them."""
+"""The classes by the names that a study gives them. Named, not imported: settings are read without torch."""
+
+
+def find_loss(name: str) -> "type[Loss]":
+    """The class of a loss, by its name in `LOSSES`."""
+    module, _, classname = LOSSES[name].partition(".")
+    found: type[Loss] = getattr(importlib.import_module(f"{__name__}.{module}"), classname)
+    return found

@@ -1,32 +1,76 @@
-"""What a task loss is, and the checks of what goes into one."""
+"""What a loss is, what it sees of the trials, and the checks of what goes into one."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from taskct.errors import UserError
+from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.training.gradient import scale_gradient
+from taskct.training.plan import HeadTraining
+from taskct.trials.trials import crop
 
 
-class TaskLoss(nn.Module):
-    """What the task asks of denoised regions: L(λ) = (1−λ)·MSE/MSE_pre + λ·task.
+class Batch(NamedTuple):
+    """What is known of some trials beside their noisy or denoised images."""
+
+    reference: torch.Tensor
+    """HU, float32, shape `(n, height, width)`."""
+    signal_present: torch.Tensor
+    """Bool, shape `(n,)`."""
+    noise: torch.Tensor | None = None
+    """Standard normal values of the shape that `Loss.noise_shape` gives."""
+    signal: torch.Tensor | None = None
+    """The noise-free signal of every trial, HU, shape of `reference`, for a loss with `needs_signal`."""
+    group: torch.Tensor | None = None
+    """Which head judges a trial: that of its site, region or shape; int64, shape `(n,)`."""
+
+    def region(self, margin: int) -> "Batch":
+        """The same without the margin of the images."""
+        signal = None if self.signal is None else crop(self.signal, margin)
+        return self._replace(reference=crop(self.reference, margin), signal=signal)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch._make(None if value is None else value.to(device, non_blocking=True) for value in self)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a study knows of its regions that a loss can be built from."""
+
+    shape: tuple[int, int]
+    """Height and width of the region, pixels."""
+    heads: Callable[[], Sequence[SLNNHead | GroupedHead]]
+    """The observer heads that are asked for, not started."""
+    head_training: HeadTraining
+    channels: Callable[[], NDArray[np.float64]]
+    """A channel matrix, shape `(n_pixels, n_channels)`."""
+    internal_noise_hu: float
+    """Of an observer, HU."""
+
+
+class Loss(nn.Module):
+    """What is asked of denoised regions beside a low mean squared error; 1 at chance, or where the start network is.
 
     Attributes
     ----------
     needs_signal
-        Whether `forward` wants the noise-free signal image of every trial.
+        Whether it wants the noise-free signal of every trial.
     """
 
     needs_signal: bool = False
 
-    def start(
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        seed: int,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> None:
+    @classmethod
+    def of(cls, scene: Scene) -> "Loss | Self":
+        """The loss for a study's regions."""
+        return cls()
+
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:
         """Fit what must be known before training; by default nothing.
 
         No gradient reaches `denoised`. In a run of several processes every one of them gets all the trials.
@@ -35,8 +79,8 @@ class TaskLoss(nn.Module):
         ----------
         denoised
             Regions of the start network, HU, float32, shape `(n, height, width)`.
-        reference, signal_present, signal, group
-            As for `forward`.
+        batch
+            What else is known of the trials; there is no noise.
         seed
             Of every draw.
 
@@ -46,86 +90,38 @@ class TaskLoss(nn.Module):
             If the trials do not serve, as with one class alone.
         """
 
-    def forward(
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What to add to (1−λ)·MSE/MSE_pre, and the task's loss.
-
-        Parameters
-        ----------
-        denoised, reference
-            Regions, HU, shape `(n, height, width)`.
-        signal_present
-            Bool, shape `(n,)`.
-        task_weight
-            λ in [0, 1).
-        noise
-            Standard normal values of the shape that `noise_shape` gives.
-        signal
-            Noise-free signal of every trial, HU, shape `(n, height, width)`, for a task with `needs_signal`.
-        group
-            Which task, site or region a trial belongs to, int64, shape `(n,)`, for a task that tells them apart.
-
-        Returns
-        -------
-        term
-            A scalar. Its gradient into `denoised` is λ times that of the task; its gradient into parameters of the
-            task itself, such as a head's, is the full one whatever λ is.
-        value
-            The task's loss, detached; 1 means chance, or where the start network stands.
+    def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The loss, a scalar.
 
         Raises
         ------
         UserError
-            If λ is out of range, or the batch does not serve.
+            If the batch does not serve.
         ValueError
             If a shape does not match.
         """
-        raise NotImplementedError(f"{type(self).__name__} is no task loss: it has no forward")
+        raise NotImplementedError(f"{type(self).__name__} is no loss: it has no forward")
+
+    def shared(self, denoised: torch.Tensor, batch: Batch, task_weight: float) -> torch.Tensor:
+        """The same value, λ of whose gradient reaches the denoised images.
+
+        A loss with parameters of its own must give those the full gradient, whatever λ is.
+        """
+        return scale_gradient(self(denoised, batch), task_weight)
 
     def noise_shape(self, n: int) -> tuple[int, ...] | None:
         """Shape of the standard normal noise that `forward` wants for `n` trials; None for none."""
         return None
 
 
-def check_batch(
-    denoised: torch.Tensor, reference: torch.Tensor, signal_present: torch.Tensor, *, task_weight: float
-) -> None:
-    """Refuse what no task loss can work on.
-
-    Parameters
-    ----------
-    denoised, reference, signal_present, task_weight
-        As for `TaskLoss.forward`.
-
-    Raises
-    ------
-    UserError
-        If λ is not in [0, 1).
-    ValueError
-        If shapes do not match or `signal_present` is not bool.
-    """
-    if not 0.0 <= task_weight < 1.0:
-        raise UserError(f"task_weight (λ) is {task_weight}; it must be at least 0 and below 1")
-    check_trials(denoised, reference, signal_present)
-
-
-def check_trials(denoised: torch.Tensor, reference: torch.Tensor, signal_present: torch.Tensor) -> None:
+def check_trials(denoised: torch.Tensor, batch: Batch) -> None:
     """Refuse regions and truths that do not belong together; raises ValueError."""
+    reference, present = batch.reference, batch.signal_present
     if denoised.ndim != 3 or denoised.shape != reference.shape:
         raise ValueError(
             f"denoised {tuple(denoised.shape)} and reference {tuple(reference.shape)} must both be (n, height, width)"
         )
-    if signal_present.dtype != torch.bool or signal_present.shape != denoised.shape[:1]:
+    if present.dtype != torch.bool or present.shape != denoised.shape[:1]:
         raise ValueError(
-            f"signal_present must be bool of shape ({len(denoised)},), not {signal_present.dtype} "
-            f"{tuple(signal_present.shape)}"
+            f"signal_present must be bool of shape ({len(denoised)},), not {present.dtype} {tuple(present.shape)}"
         )

@@ -1,22 +1,24 @@
 """Detectability of the denoised regions as a loss: a channelized Hotelling observer that gradients flow through."""
 
 import math
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import check_at_least_0
-from taskct.observers.slnn_head import unit_channels
-from taskct.training.losses.base import TaskLoss, check_batch, check_trials
+from taskct.observer_registry import CONDITIONS
+from taskct.observers.base import RIDGE
+from taskct.observers.channels import unit_channels
+from taskct.training.losses.base import Batch, Loss, Scene, check_trials
 from taskct.training.losses.moments import ClassMoments
 
 _ROUNDING = 1e-10  # standard deviation of a channel's outputs, relative to the largest mean, that is but rounding
 _TINY = 1e-24  # below any d² that matters; the root of d² has a slope at 0 with it
 
 
-class DetectabilityTask(TaskLoss):
+class DetectabilityLoss(Loss):
     """2·(1 − AUC) of a channelized Hotelling observer (CHO) on the denoised regions; 1 is chance.
 
     With channel outputs v = Uᵀf, class means m₁ and m₀ and class covariances K₁ and K₀,
@@ -70,23 +72,18 @@ class DetectabilityTask(TaskLoss):
         super().__init__()
         matrix = unit_channels(channel_matrix, shape)
         self.register_buffer("channel_matrix", torch.tensor(matrix))
-        self.internal_noise_hu = check_at_least_0("internal_noise_hu", internal_noise_hu, "HU")
-        self.ridge = check_at_least_0("ridge", ridge)
+        self.internal_noise_hu = CONDITIONS["internal_noise_hu"].check("internal_noise_hu", internal_noise_hu)
+        self.ridge = RIDGE.check("ridge", ridge)
         self.moments = ClassMoments(matrix.shape[1], memory=memory)
 
+    @classmethod
+    def of(cls, scene: Scene) -> Self:  # noqa: D102 - as in Loss
+        return cls(scene.shape, scene.channels(), internal_noise_hu=scene.internal_noise_hu)
+
     @torch.no_grad()
-    def start(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        seed: int,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> None:
-        check_trials(denoised, reference, signal_present)
-        self.moments.remember(self.outputs(denoised), signal_present)
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
+        self.moments.remember(self.outputs(denoised), batch.signal_present)
 
     def outputs(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Channel outputs v = Uᵀf, float64, HU, shape `(n, n_channels)`."""
@@ -96,20 +93,10 @@ class DetectabilityTask(TaskLoss):
             )
         return image_hu.flatten(1).double() @ self.channel_matrix
 
-    def forward(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        check_batch(denoised, reference, signal_present, task_weight=task_weight)
+    def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
         with torch.autocast(denoised.device.type, enabled=False):
-            mean, covariance = self.moments(self.outputs(denoised), signal_present)
+            mean, covariance = self.moments(self.outputs(denoised), batch.signal_present)
             covariance = 0.5 * covariance.sum(dim=0)
             rounding = (_ROUNDING * mean.detach().abs().max()).square()
             if bool((covariance.detach().diagonal() + self.internal_noise_hu**2 <= rounding).any()):
@@ -118,8 +105,7 @@ class DetectabilityTask(TaskLoss):
                     "nothing of the region; lower the learning rate, or give other channels"
                 )
             d2 = detectability2(mean[1] - mean[0], covariance, noise_std=self.internal_noise_hu, ridge=self.ridge)
-            loss = torch.erfc(torch.sqrt(d2 + _TINY) / 2.0).to(denoised)  # 2Φ(−d/√2)
-        return task_weight * loss, loss.detach()
+            return torch.erfc(torch.sqrt(d2 + _TINY) / 2.0).to(denoised)  # 2Φ(−d/√2)
 
 
 def detectability2(

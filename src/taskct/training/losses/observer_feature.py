@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.training.losses.base import TaskLoss, check_batch, check_trials
+from taskct.training.losses.base import Batch, Loss, check_trials
 
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1.0
@@ -71,7 +71,7 @@ def _fresh_network(n_channels: int, n_blocks: int, *, seed: int) -> ObserverNetw
         return ObserverNetwork(n_channels=n_channels, n_blocks=n_blocks)
 
 
-class ObserverFeatureTask(TaskLoss):
+class ObserverFeatureLoss(Loss):
     """Mean squared difference of an observer network's feature maps, relative to the start network's; 1 at the start.
 
         loss = mean ‖φ(f) − φ(r)‖² / the same mean over the start network's regions,
@@ -150,29 +150,21 @@ class ObserverFeatureTask(TaskLoss):
         self.register_buffer("start_difference", torch.tensor(torch.nan))
         self.register_buffer("held_out_bce", torch.tensor(torch.nan))
 
-    def train(self, mode: bool = True) -> "ObserverFeatureTask":
+    def train(self, mode: bool = True) -> "ObserverFeatureLoss":
         """Training mode; the network's frozen normalization stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
         return self
 
-    def start(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        seed: int,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> None:
-        check_trials(denoised, reference, signal_present)
-        n_least = int(min(signal_present.sum(), (~signal_present).sum()))
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
+        present = batch.signal_present
+        n_least = int(min(present.sum(), (~present).sum()))
         if n_least < 2 * _HELD_OUT:
             raise UserError(
                 f"the observer network has {n_least} trials of a class to learn from; give at least {2 * _HELD_OUT}"
             )
-        denoised, reference = denoised.detach().float(), reference.detach().float()
+        denoised, reference = denoised.detach().float(), batch.reference.detach().float()
         self.offset_hu.copy_(reference.mean())
         self.scale_hu.copy_(reference.std().clamp(min=1e-6))
         # Device by device the same: what is drawn is drawn on the CPU.
@@ -183,13 +175,13 @@ class ObserverFeatureTask(TaskLoss):
         with torch.enable_grad(), torch.autocast(denoised.device.type, enabled=False):
             self._learn(
                 self._standardised(torch.cat([denoised[kept], reference[kept]])),
-                signal_present[kept].repeat(2),
+                present[kept].repeat(2),
                 generator,
             )
         with torch.no_grad(), torch.autocast(denoised.device.type, enabled=False):
             regions = self._standardised(torch.cat([denoised[held], reference[held]]))
             logits = torch.cat([self.network(part) for part in torch.split(regions, 256)])
-            bce = F.binary_cross_entropy_with_logits(logits, signal_present[held].repeat(2).to(logits))
+            bce = F.binary_cross_entropy_with_logits(logits, present[held].repeat(2).to(logits))
             self.held_out_bce.copy_(bce / math.log(2.0))
             parts = zip(torch.split(denoised, 256), torch.split(reference, 256), strict=True)
             sums = [self._difference(f, r) * len(f) for f, r in parts]
@@ -232,20 +224,9 @@ class ObserverFeatureTask(TaskLoss):
             wanted = self.network.features(self._standardised(reference), self.feature_block)
         return F.mse_loss(self.network.features(self._standardised(denoised), self.feature_block), wanted)
 
-    def forward(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        check_batch(denoised, reference, signal_present, task_weight=task_weight)
+    def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
         if not bool(torch.isfinite(self.start_difference)):
             raise RuntimeError("the observer network has not been trained; call start first")
         with torch.autocast(denoised.device.type, enabled=False):
-            loss = self._difference(denoised, reference) / self.start_difference
-        return task_weight * loss, loss.detach()
+            return self._difference(denoised, batch.reference) / self.start_difference

@@ -2,11 +2,11 @@
 
 import torch
 
-from taskct.training.losses.base import TaskLoss, check_batch, check_trials
+from taskct.training.losses.base import Batch, Loss, check_trials
 from taskct.training.losses.moments import ClassMoments
 
 
-class SignalPromoterTask(TaskLoss):
+class SignalPromoterLoss(Loss):
     """Squared share of the planted signals' contrast that is lost; 1 when they are wiped out, 0 when they are there.
 
     The contrast that an image keeps of a signal s is read by the matched filter of that signal, the template of the
@@ -51,49 +51,28 @@ class SignalPromoterTask(TaskLoss):
         self.moments = ClassMoments(1, memory=memory)
 
     @torch.no_grad()
-    def start(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        seed: int,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> None:
-        check_trials(denoised, reference, signal_present)
-        if signal is not None:  # without it, the first batches are all that is remembered
-            self.moments.remember(*_errors(denoised, reference, signal_present, signal), least=(0, 1))
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
+        if batch.signal is not None:  # without it, the first batches are all that is remembered
+            self.moments.remember(*_errors(denoised, batch, batch.signal), least=(0, 1))
 
-    def forward(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        check_batch(denoised, reference, signal_present, task_weight=task_weight)
-        if signal is None:
+    def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
+        if batch.signal is None:
             raise ValueError("the signal-promoter loss needs the noise-free signal of every trial")
         with torch.autocast(denoised.device.type, enabled=False):
-            errors, present = _errors(denoised, reference, signal_present, signal)
+            errors, present = _errors(denoised, batch, batch.signal)
             mean, _ = self.moments(errors, present, least=(0, 1))
-            loss = (mean[0, 0] - mean[1, 0]).square().to(denoised)
-        return task_weight * loss, loss.detach()
+            loss: torch.Tensor = (mean[0, 0] - mean[1, 0]).square().to(denoised)
+        return loss
 
 
-def _errors(
-    denoised: torch.Tensor, reference: torch.Tensor, signal_present: torch.Tensor, signal: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _errors(denoised: torch.Tensor, batch: Batch, signal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """E of the trials that have a signal, `(n, 1)` in float64, and their truth."""
     if signal.shape != denoised.shape:
         raise ValueError(f"signal is {tuple(signal.shape)} but the regions are {tuple(denoised.shape)}")
     wanted = signal.flatten(1).double()
     energy = wanted.square().sum(dim=1)
     has = energy > 0.0
-    difference = (denoised.double() - reference.double()).flatten(1)
-    return ((wanted * difference).sum(dim=1)[has] / energy[has])[:, None], signal_present[has]
+    difference = (denoised.double() - batch.reference.double()).flatten(1)
+    return ((wanted * difference).sum(dim=1)[has] / energy[has])[:, None], batch.signal_present[has]

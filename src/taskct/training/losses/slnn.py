@@ -1,7 +1,7 @@
 """The paper's task loss: the cross-entropy of an SLNN-NO on the denoised region."""
 
 import math
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -12,23 +12,22 @@ from taskct.errors import UserError
 from taskct.observers.base import check_training
 from taskct.observers.slnn import logistic_path
 from taskct.observers.slnn_head import GroupedHead, SLNNHead
-from taskct.training.losses.base import TaskLoss, check_batch, check_trials
-from taskct.training.losses.gradient import scale_gradient
+from taskct.training.gradient import scale_gradient
+from taskct.training.losses.base import Batch, Loss, Scene, check_trials
+from taskct.training.losses.several import SeveralLosses
+from taskct.training.plan import HeadTraining
 
 HEAD_START_WEIGHT_DECAY = 1.0
 """Strong enough that the start is no choice to tune: training goes on from there in every arm alike."""
 
 
-class SLNNTask(TaskLoss):
-    """Binary cross-entropy of an SLNN-NO, in units of ln 2 nats, of which 1 is chance.
-
-    The denoiser receives λ times the gradient of BCE/ln 2 and the head all of it, so that every arm's head is equally
-    well trained; at λ = 0 the task does not reach the denoiser.
+class SLNNLoss(Loss):
+    """Binary cross-entropy of an SLNN-NO, in units of ln 2 nats, of which 1 is chance: BCE/ln 2.
 
     Parameters
     ----------
     head
-        A head on the region, or a `GroupedHead` with one for each task, site or region; `forward` then wants `group`.
+        A head on the region, or a `GroupedHead` with one for each site, region or shape; batches then need `group`.
     training
         "warm": the head starts as the SLNN fitted to what it sees of the start network's images and is trained on.
         "joint": it starts from its weights as they are, 0 for a new one. "frozen": it starts as "warm" does and stays.
@@ -43,37 +42,33 @@ class SLNNTask(TaskLoss):
     .. [1] Li, Li, Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303; J. Med. Imaging 11, 055501 (2024).
     """
 
-    def __init__(self, head: SLNNHead | GroupedHead, *, training: Literal["warm", "joint", "frozen"] = "warm") -> None:
+    def __init__(self, head: SLNNHead | GroupedHead, *, training: HeadTraining = "warm") -> None:
         super().__init__()
-        if training not in ("warm", "joint", "frozen"):
+        if training not in get_args(HeadTraining):
             raise UserError(f"training of the SLNN head is {training!r}; it must be 'warm', 'joint' or 'frozen'")
         self.head = head
         self.head_training = training
         if training == "frozen":
             head.requires_grad_(False)
 
-    def noise_shape(self, n: int) -> tuple[int, ...] | None:  # noqa: D102 - as in TaskLoss
+    @classmethod
+    def of(cls, scene: Scene) -> Loss:  # noqa: D102 - as in Loss
+        losses = [cls(head, training=scene.head_training) for head in scene.heads()]
+        return losses[0] if len(losses) == 1 else SeveralLosses(losses)
+
+    def noise_shape(self, n: int) -> tuple[int, ...] | None:  # noqa: D102 - as in Loss
         return self.head.noise_shape(n)
 
     @torch.no_grad()
-    def start(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        seed: int,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> None:
-        check_trials(denoised, reference, signal_present)
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
         if self.head_training == "joint":
             return
-        images, present = denoised.cpu().numpy(), signal_present.cpu().numpy()
+        images, present = denoised.cpu().numpy(), batch.signal_present.cpu().numpy()
         if isinstance(self.head, SLNNHead):
             start_head(self.head, images, present)
             return
-        groups = self.head.check_group(self._group(group), len(images)).cpu().numpy()
+        groups = self.head.check_group(_group(batch), len(images)).cpu().numpy()
         for index, head in enumerate(self.head.members):
             inside = groups == index
             try:
@@ -81,31 +76,26 @@ class SLNNTask(TaskLoss):
             except UserError as error:
                 raise UserError(f"group {index}: {error}") from None
 
-    def forward(  # noqa: D102 - as in TaskLoss
-        self,
-        denoised: torch.Tensor,
-        reference: torch.Tensor,
-        signal_present: torch.Tensor,
-        *,
-        task_weight: float,
-        noise: torch.Tensor | None = None,
-        signal: torch.Tensor | None = None,
-        group: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        check_batch(denoised, reference, signal_present, task_weight=task_weight)
-        seen = scale_gradient(denoised, task_weight)
+    def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: D102 - as in Loss
+        check_trials(denoised, batch)
         if isinstance(self.head, GroupedHead):
-            logits = self.head(seen, self._group(group), noise=noise)
+            logits = self.head(denoised, _group(batch), noise=batch.noise)
         else:
-            logits = self.head(seen, noise=noise)
-        term = F.binary_cross_entropy_with_logits(logits, signal_present.to(logits)) / math.log(2.0)
-        return term, term.detach()
+            logits = self.head(denoised, noise=batch.noise)
+        return F.binary_cross_entropy_with_logits(logits, batch.signal_present.to(logits)) / math.log(2.0)
 
-    @staticmethod
-    def _group(group: torch.Tensor | None) -> torch.Tensor:
-        if group is None:
-            raise ValueError("several heads need the group of every trial")
-        return group
+    def shared(self, denoised: torch.Tensor, batch: Batch, task_weight: float) -> torch.Tensor:
+        """The same value, λ of whose gradient reaches the images and all of it the head, whatever λ is.
+
+        So every arm's head is equally well trained, and at λ = 0 the task does not reach the denoiser.
+        """
+        return self(scale_gradient(denoised, task_weight), batch)  # type: ignore[no-any-return]  # untyped in torch
+
+
+def _group(batch: Batch) -> torch.Tensor:
+    if batch.group is None:
+        raise ValueError("several heads need the group of every trial")
+    return batch.group
 
 
 @torch.no_grad()

@@ -1,0 +1,170 @@
+"""Run folders as the commands on a study open, fill and tell of them.
+
+Apart from the commands, which so answer `--help` without importing what computes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from taskct.cli.settings import given_settings
+from taskct.cli.terminal import ProgressMode, fail, note, out, print_table, show_progress
+from taskct.config import Settings, preset_names, without_effect
+from taskct.errors import UserError
+from taskct.machine import resolve_device
+from taskct.report import write_report
+from taskct.study.changes import Change, counted
+from taskct.study.checks import check_arms
+from taskct.study.run_folder import RunFolder
+from taskct.sweep.dry_run import RunPlan, plan_run
+from taskct.sweep.executors import Machine
+from taskct.sweep.pipeline import sweep
+from taskct.sweep.schedule import Outcome
+
+
+def note_without_effect(settings: Settings) -> None:
+    """Tell which settings have no effect beside the others."""
+    for line in without_effect(settings):
+        note(line)
+
+
+def open_study(
+    path: Path,
+    config: Path | None,
+    preset: str | None,
+    overrides: list[str] | None,
+    seed: int | None,
+    device: str,
+    *,
+    read_only: bool = False,
+) -> RunFolder:
+    """The run folder of the study that a command line asks for, with what is to be known of it told.
+
+    Raises
+    ------
+    UserError
+        If no study is named, or it does not fit the folder.
+    """
+    if config is None and preset is None and (path / "study.yaml").is_file():
+        config = path / "study.yaml"  # the study that the folder holds, with what --set changes
+    if config is None and preset is None:
+        raise UserError(
+            f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
+            "of a run"
+        )
+    settings = given_settings(config, preset, overrides, seed)
+    where = resolve_device(device)
+    checked, margin = check_arms(settings, where), settings.trials.margin_pixels
+    folder = RunFolder(path, settings, device=where, read_only=read_only)
+    for line in checked.notes:
+        note(line)
+    if checked.reach > margin:
+        known = f"the network reaches {checked.reach} pixels or more and trials.margin_pixels is {margin}"
+        note(f"{known}: padding touches the scored region")
+    if folder.change is not None:
+        _note_change(folder.change)
+    return folder
+
+
+def open_run(path: Path, device: str) -> RunFolder:
+    """A run folder with the study that it holds.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    return RunFolder(path, None, device=resolve_device(device))
+
+
+def _note_change(change: Change) -> None:
+    """Tell what other settings come to in the folder of a study that was begun."""
+    note(f"the study of this folder changes: {change.differences}; what else is done there stays")
+    if change.more:
+        note(f"in addition to do: {counted(change.more)}")
+    if anew := [kind for kind in change.anew if kind != "results"]:
+        note(f"to do anew: {counted(anew)}")
+    if change.left_out:
+        names = ", ".join(change.left_out[:4]) + (", …" if len(change.left_out) > 4 else "")
+        note(f"no more part of the study, and left as they are: {names}")
+
+
+def do_stages(
+    folder: RunFolder, parts: Sequence[str], machine: Machine, progress: ProgressMode | None = None
+) -> Outcome:
+    """Do what is left of some parts of a study, and show how far it is."""
+    with show_progress(progress) as show:
+        return sweep(folder, parts, machine, show=show)
+
+
+def end_with(outcome: Outcome) -> None:
+    """A line and status 2 for what went wrong, once all else is done."""
+    if lines := outcome.lines():
+        fail(*lines)
+
+
+def report_run(run: Path) -> None:
+    """Write the report of a run, and tell where."""
+    page = write_report(run)
+    out.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
+    """Print what a run would do: its stages, or in a summary its kinds of stage, and what they add up to."""
+    plan = plan_run(folder, machine)
+    print_table(_kinds_table(plan) if summary else _stages_table(plan))
+    _print_total(folder, plan)
+
+
+def _kinds_table(plan: RunPlan) -> Table:
+    """A dry run by kind of stage."""
+    table = Table("kind", "stages", "done", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    for kind in plan.kinds:
+        todo = kind.n_done < kind.n_stages
+        time = duration_text(kind.seconds) if todo else ""
+        table.add_row(
+            kind.kind, str(kind.n_stages), str(kind.n_done), time, f"{kind.n_bytes / 1e6:.1f} MB" if todo else ""
+        )
+    return table
+
+
+def _stages_table(plan: RunPlan) -> Table:
+    """A dry run stage by stage."""
+    table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
+    for row in plan.stages:
+        before = ", ".join(row.depends_on[:3]) + (f", … ({len(row.depends_on)})" if len(row.depends_on) > 3 else "")
+        table.add_row(
+            *(escape(text) for text in (row.name, before or "–", "done" if row.done else "to do")),
+            "" if row.done else duration_text(row.seconds),
+            f"{row.n_bytes / 1e6:.1f} MB",
+        )
+    return table
+
+
+def _print_total(folder: RunFolder, plan: RunPlan) -> None:
+    """Print what a dry run adds up to, and how it was estimated."""
+    n_done = sum(row.done for row in plan.stages)
+    if n_done == len(plan.stages):
+        summary = f"All {n_done} stages are done: nothing is left to do"
+    else:
+        time = f"the others take about {duration_text(plan.seconds)} {plan.by}"
+        summary = f"{n_done} of {len(plan.stages)} stages are done; {time}"
+    out.print(summary, highlight=False, soft_wrap=True)
+    out.print(
+        f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for line in plan.how:
+        note(line)
+
+
+def duration_text(seconds: float) -> str:
+    """A time as a user plans with it, such as `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,233 @@
+"""Observers by their registered name: made from what is known, and fitted afresh with what is to be said of the fit."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from taskct.errors import UserError
+from taskct.metrics.roc import auc
+from taskct.metrics.scores import check_scores
+from taskct.observer_registry import CONDITIONS
+from taskct.observer_registry import OBSERVERS as OBSERVERS
+from taskct.observers.base import Observer, PathObserver, SmallSampleWarning, TrainingTrials
+from taskct.observers.choice import fit_chosen
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What observers with an eye, or with noise of their own, need to know.
+
+    Raises
+    ------
+    UserError
+        If a number is outside what an eye, a display or a CT image can have.
+    """
+
+    pixel_mm: float
+    """Pixel size, mm."""
+    viewing_distance_mm: float
+    """From the eye to the display, mm."""
+    magnification: float
+    """Size on the display over size in the object."""
+    internal_noise_hu: float
+    """Of `ho_eye`, per pixel, HU."""
+    internal_noise: float = 0.0
+    """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            CONDITIONS[name].check(name, value)
+
+
+def registered_name(name: str) -> str:
+    """The name in the registry; a hyphen does for an underscore.
+
+    Raises
+    ------
+    UserError
+        If there is no such observer.
+    """
+    key = name.replace("-", "_")
+    if key not in OBSERVERS:
+        raise UserError(f"unknown observer {name!r}; known observers: {', '.join(sorted(OBSERVERS))}")
+    return key
+
+
+def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own
+    """Observer of a registered name.
+
+    Parameters
+    ----------
+    name
+        A key of `OBSERVERS`; a hyphen does for an underscore.
+    **kwargs
+        Hyper-parameters of that observer.
+
+    Raises
+    ------
+    UserError
+        If the name is not registered, a hyper-parameter is unknown or missing, or a value is out of range.
+
+    Examples
+    --------
+    >>> make_observer("ho", ridge=0.1).ridge
+    0.1
+    """
+    entry = OBSERVERS[registered_name(name)]
+    kind = getattr(import_module(f"taskct.observers.{entry.module}"), entry.name)
+    try:
+        observer: Observer = kind(**entry.settings, **kwargs)
+    except TypeError as error:
+        raise UserError(f"observer {name!r}: {error}") from None
+    return observer
+
+
+def observer_told(
+    name: str,
+    eye: Eye,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    signal: ArrayLike | None = None,
+    covariance: ArrayLike | None = None,
+) -> Observer:
+    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
+
+    Raises
+    ------
+    UserError
+        As `make_observer`.
+    """
+    known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance}
+    return make_observer(name, **{what: known[what] for what in OBSERVERS[registered_name(name)].needs})
+
+
+@contextmanager
+def small_samples() -> Iterator[list[str]]:
+    """Collect what each `SmallSampleWarning` says, once; other warnings are given again at the end."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SmallSampleWarning)
+        yield said
+    for warning in caught:
+        if not issubclass(warning.category, SmallSampleWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif str(warning.message) not in said:
+            said.append(str(warning.message))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An observer fitted afresh."""
+
+    observer: Observer
+    value: float | None
+    """Regularization chosen on the validation trials; None for an observer without a choice."""
+    validation_auc: float
+    """On those trials."""
+    notes: tuple[str, ...]
+    """That it has few trials, or that candidates were left out."""
+
+
+def fit_fresh(
+    observer: Observer,
+    trials: TrainingTrials,
+    *,
+    validation: tuple[NDArray[np.floating], NDArray[np.bool_]],
+    values: Sequence[float] = (),
+) -> Fitted:
+    """Fit an observer, its regularization chosen on validation trials where there are values to choose from.
+
+    Parameters
+    ----------
+    observer
+        What to fit.
+    trials
+        Those to learn from; observers that are fitted on the same ones in turn share what they can.
+    validation
+        Images, HU, shape `(n_trials, height, width)`, and truth of validation trials.
+    values
+        Regularizations to choose from.
+
+    Raises
+    ------
+    UserError
+        If the trials do not suit the observer, or it sees no difference between the validation images.
+    """
+    images, present = validation
+    with small_samples() as said:
+        if isinstance(observer, PathObserver) and values:
+            found = fit_chosen(observer, trials, validation=validation, values=values)
+            notes = [found.note] if found.note else []
+            result = Fitted(found.observer, found.value, found.validation_auc[found.value], ())
+        else:
+            observer, notes = observer.fit(trials.images, trials.signal_present), []
+            statistic = decided(observer, images, present)
+            result = Fitted(observer, None, auc(statistic[present], statistic[~present]), ())
+    return replace(result, notes=(*notes, *said))
+
+
+def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Test statistics `(n,)` of a fitted observer.
+
+    Raises
+    ------
+    UserError
+        If one is not finite, or all are the same.
+    """
+    statistic = observer.test_statistic(images)
+    check_scores(statistic[present], statistic[~present], name="its test statistics")
+    return statistic
+
+
+def each_alone(names: Iterable[str], do: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
+    """What each of several observers gives; one that these trials do not suit takes nothing from the others.
+
+    Parameters
+    ----------
+    names
+        Observers, each once.
+    do
+        What is done with one, by its name. It raises a `UserError` where the observer does not suit the trials; any
+        other error is a fault of the program and goes on up.
+
+    Returns
+    -------
+    What was given, and why the others failed, both by name in the order given.
+
+    Raises
+    ------
+    UserError
+        If all failed, with every reason.
+
+    Examples
+    --------
+    >>> def observe(name: str) -> int:
+    ...     if name == "ho_svd":
+    ...         raise UserError("rank is 20, but the covariance has rank 1")
+    ...     return len(name)
+    >>> each_alone(["ho", "ho_svd"], observe)
+    ({'ho': 2}, {'ho_svd': 'rank is 20, but the covariance has rank 1'})
+    """
+    given: dict[str, T] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            given[name] = do(name)
+        except UserError as error:
+            failed[name] = str(error)
+    if failed and not given:
+        reasons = dict.fromkeys(failed.values())
+        if len(reasons) == 1:
+            raise UserError(f"{', '.join(failed)}: {next(iter(reasons))}")
+        raise UserError("no observer suits these trials: " + "; ".join(f"{n}: {why}" for n, why in failed.items()))
+    return given, failed

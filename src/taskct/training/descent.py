@@ -1,0 +1,134 @@
+"""The steps of a training on the machine: optimizer, learning rates, precision, and what several processes share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from taskct.denoisers.denoiser import autocast, resolve_dtype
+from taskct.seeds import derive_seed
+from taskct.training.compilation import compiled, compiles
+from taskct.training.layers import set_training_mode
+from taskct.training.parallel import make_fabric, share
+from taskct.training.plan import Plan
+from taskct.training.samples import LabelledTrials, internal_noise, patch
+from taskct.training.step import HybridLoss, Step
+from taskct.training.validation import validate
+
+
+class Descent:
+    """Takes the steps of a training, and looks at validation trials between them.
+
+    Parameters
+    ----------
+    denoiser, hybrid, trials, plan
+        As for `taskct.training.loop.train`.
+    """
+
+    def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, trials: LabelledTrials, plan: Plan) -> None:
+        self.fabric = make_fabric(plan.device)
+        self.device = self.fabric.device
+        self.plan = plan = replace(plan, dtype=resolve_dtype(plan.dtype, self.device))
+        self.trials, self.hybrid = trials, hybrid
+        self.steps_per_epoch = max(len(trials) // plan.batch_size, 1)
+        self.trials_per_step = min(plan.batch_size, len(trials))
+        n_steps = plan.epochs * self.steps_per_epoch
+        self.compiled = compiles(plan.compile, n_steps=n_steps, device=plan.device)
+        self.modules: dict[str, nn.Module] = {"denoiser": denoiser.to(self.device)}
+        trained: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
+        self.peaks = [plan.learning_rate]
+        if hybrid.loss is not None:
+            self.modules["task"] = hybrid.loss.to(self.device)
+            own = [p for p in hybrid.loss.parameters() if p.requires_grad]
+            if own:  # the observer head learns at a rate of its own
+                trained.append({"params": own, "weight_decay": plan.head_weight_decay})
+                self.peaks.append(plan.head_learning_rate)
+        self.set_training_mode()
+        self.optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=0.0)
+        self.schedule = _one_cycle(self.optimizer, self.peaks, n_steps=n_steps)
+        self.step = Step(denoiser, hybrid, margin=trials.trials.margin)
+        self._run, self._optimizer = self.fabric.setup(self.step, self.optimizer)
+
+    def set_training_mode(self) -> None:
+        """As after a validation; what is frozen stays in evaluation mode."""
+        set_training_mode(self.modules["denoiser"])
+        if "task" in self.modules:
+            self.modules["task"].train()
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """What steps are taken within: the network compiled, and the global generators put back at the end."""
+        cuda = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda), compiled(self.modules["denoiser"], on=self.compiled):
+            yield
+
+    def losses(self, index: torch.Tensor, *, number: int) -> tuple[torch.Tensor, float, float]:
+        """L(λ) of some trials, and what it is made of.
+
+        Parameters
+        ----------
+        index
+            The trials of the batch, of all processes together.
+        number
+            Of the step in the whole training, from 0.
+
+        Returns
+        -------
+        loss, mse, task
+            Of this process, with its gradient; MSE in HU² and the task's loss, of all processes.
+        """
+        fabric, seed = self.fabric, self.plan.seed
+        rank, world = fabric.global_rank, fabric.world_size
+        noise = internal_noise(self.step.loss, len(index), seed=derive_seed(seed, "noise", number))
+        noisy, batch = self.trials.take(share(index, rank=rank, world=world))
+        if noise is not None:
+            batch = batch._replace(noise=share(noise, rank=rank, world=world))
+        if self.plan.patch_pixels is not None:
+            place = derive_seed(seed, "patch", number)
+            noisy, reference = patch([noisy, batch.reference], self.plan.patch_pixels, seed=place)
+            batch = batch._replace(reference=reference)
+        # A network's own draws come from the global generators: seeded at every step, a resumed run equals an unbroken
+        # one.
+        torch.manual_seed(derive_seed(seed, "network", number, rank))
+        with autocast(self.device, self.plan.dtype):  # of the layers alone: HU go in and come out in float32
+            loss, parts = self._run(noisy.to(self.device, non_blocking=True), batch.to(self.device))
+        if world > 1:
+            parts = fabric.all_reduce(parts, reduce_op="mean")
+        mse, task = parts.tolist()
+        return loss, mse, task
+
+    def descend(self, loss: torch.Tensor) -> None:
+        """Take the step down the gradient."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if self.plan.max_gradient_norm is not None:
+            norm = self.plan.max_gradient_norm
+            self.fabric.clip_gradients(self._run, self._optimizer, max_norm=norm, error_if_nonfinite=False)
+        self._optimizer.step()
+        self.schedule.step()
+
+    def validate(self, trials: LabelledTrials) -> tuple[float, float, float]:
+        """RMSE in HU, the task's loss and L(λ) on validation trials; what is trained is in training mode afterwards."""
+        seen = self.fabric.broadcast(
+            validate(self.step, trials, seed=self.plan.seed, device=self.device, dtype=self.plan.dtype)
+        )
+        self.set_training_mode()
+        return seen
+
+    def share_statistics(self) -> None:
+        """Give all processes the first one's buffers: running statistics are each process's own until the next step."""
+        if self.fabric.world_size > 1:
+            for buffer in self.step.buffers():
+                buffer.copy_(self.fabric.broadcast(buffer))
+
+
+def _one_cycle(
+    optimizer: torch.optim.Optimizer, peaks: list[float], *, n_steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    # OneCycleLR divides by zero when its warm-up has one step, or when nothing is left after it.
+    n_steps = max(n_steps, 3)
+    warm_up = max(0.2, 2.0 / n_steps)
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps, pct_start=warm_up)

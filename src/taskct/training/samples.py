@@ -1,0 +1,78 @@
+"""Which trials a step sees, and what of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import overload
+
+import torch
+
+from taskct.training.losses.base import Batch, Loss
+from taskct.trials.trials import Trials
+
+
+@dataclass(frozen=True)
+class LabelledTrials:
+    """Trials with what some losses need beside them, see `taskct.training.losses.base.Batch`."""
+
+    trials: Trials
+    signal: torch.Tensor | None = None
+    """The noise-free signal of every trial, for signal-absent ones that which might have been or zeros; HU, of the
+    shape of the images, margin included."""
+    group: torch.Tensor | None = None
+    """Which head judges a trial, int64, shape `(n,)`."""
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def take(self, index: torch.Tensor | slice) -> tuple[torch.Tensor, Batch]:
+        """Noisy images of some trials, HU, margin included, and what else is known of them; without noise."""
+        trials = self.trials
+        noisy, reference = torch.from_numpy(trials.noisy)[index], torch.from_numpy(trials.reference)[index]
+        signal = None if self.signal is None else self.signal[index]
+        group = None if self.group is None else self.group[index]
+        return noisy, Batch(reference, torch.from_numpy(trials.signal_present)[index], signal=signal, group=group)
+
+
+@overload
+def labelled(trials: Trials | LabelledTrials) -> LabelledTrials: ...
+@overload
+def labelled(trials: Trials | LabelledTrials | None) -> LabelledTrials | None: ...
+def labelled(trials: Trials | LabelledTrials | None) -> LabelledTrials | None:
+    """Trials as the loop takes them; None stays None."""
+    return LabelledTrials(trials) if isinstance(trials, Trials) else trials
+
+
+def batches(n: int, batch_size: int, *, seed: int) -> Iterator[torch.Tensor]:
+    """Indices of one shuffled epoch, full batches only (all of it if there are fewer than one batch)."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    if n < batch_size:
+        yield order
+        return
+    for first in range(0, n - n % batch_size, batch_size):
+        yield order[first : first + batch_size]
+
+
+def internal_noise(loss: Loss | None, n: int, *, seed: int) -> torch.Tensor | None:
+    """Noise of a loss for a whole batch, on the CPU, so that it is the same on every device and for all processes."""
+    shape = None if loss is None else loss.noise_shape(n)
+    return None if shape is None else torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def patch(images: list[torch.Tensor], side: int, *, seed: int) -> list[torch.Tensor]:
+    """The same square of images, at a place drawn from a seed.
+
+    Parameters
+    ----------
+    images
+        Each `(n, h, w)`, of one shape.
+    side
+        Of the square, pixels; as large as the images or larger leaves them whole.
+    seed
+        Of the place.
+    """
+    height, width = images[0].shape[-2:]
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = min(side, height), min(side, width)
+    top = int(torch.randint(height - rows + 1, (1,), generator=generator))
+    left = int(torch.randint(width - columns + 1, (1,), generator=generator))
+    return [image[:, top : top + rows, left : left + columns] for image in images]

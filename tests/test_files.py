@@ -1,0 +1,65 @@
+"""Files and folders are written whole or not at all."""
+
+import numpy as np
+import pytest
+
+from taskct.files import json_values, read_truth_value, whole_file, whole_folder
+
+
+def write_half(whole, name=""):
+    with whole as partial:
+        (partial / name).write_text("half")
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("options", [{}, {"shared": True}, {"durable": False}])
+def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path, options):
+    path = tmp_path / "a.txt"
+    path.write_text("earlier")
+    with pytest.raises(RuntimeError):
+        write_half(whole_file(path, **options))
+    assert path.read_text() == "earlier"
+    with whole_file(path, **options) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "earlier"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_a_shared_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole_file(path, shared=True) as one, whole_file(path, shared=True) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"  # the outer block ends last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_an_empty_place_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "series"
+    with pytest.raises(RuntimeError):
+        write_half(whole_folder(path), "1")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "new"]
+    path.mkdir()
+    with whole_folder(path) as partial:
+        (partial / "1").write_text("one")
+    assert [file.read_text() for file in path.iterdir()] == ["one"]
+    with pytest.raises(OSError, match="not empty"), whole_folder(path) as partial:
+        (partial / "2").write_text("two")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "new", path, path / "1"]
+
+
+def test_json_values_of_what_numpy_holds():
+    content = {
+        "a": np.array([[1.0, np.inf], [np.nan, 1e-5]]),
+        "b": (np.float32(0.5), np.int64(2), np.bool_(True), None),
+    }
+    assert json_values(content) == {"a": [[1.0, None], [None, 1e-5]], "b": [0.5, 2, True, None]}
+
+
+@pytest.mark.parametrize("text", ["", "2", "yes!", "01"])
+def test_what_is_no_truth_is_refused(text):
+    with pytest.raises(ValueError, match="neither 1 nor 0"):
+        read_truth_value(text)
+    assert read_truth_value("Present")
+    assert not read_truth_value("0.0")
