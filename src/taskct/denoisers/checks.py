@@ -32,20 +32,11 @@ class Use:
 
 
 def try_network(network: nn.Module, use: Use) -> None:
-    """Run a network on two images of every size that a study has, and back where it is trained.
+    """Run a network on two images of every size that a study has, and back where it is trained, on the CPU.
 
-    Parameters
-    ----------
-    network
-        To map `(n, 1, height, width)` to the same shape, on the CPU. It keeps its weights, statistics and modes.
-    use
-        How the study will use it.
-
-    Raises
-    ------
-    UserError
-        If its state is not all tensors; if it fails, changes the shape of images, or returns what is not a
-        floating-point tensor of finite values; or if no finite gradient reaches what is to be trained. One line.
+    It keeps its weights, statistics and modes. A UserError of one line, if its state is not all tensors; if it fails,
+    changes the shape of images, or returns what is not a floating-point tensor of finite values; or if no finite
+    gradient reaches what is to be trained.
     """
     where = f"denoiser.network {use.name!r}"
     before = _state(network, where)

@@ -117,14 +117,7 @@ def rounds_image(network: nn.Module, *, n_pixels: int, multiple: int = 1) -> boo
     """Whether a network's image goes through its layers, so that bfloat16 would leave 8 bits of every pixel.
 
     One that takes the noise from its input lets the image by. Told by a change of the input far below a step of
-    bfloat16: it shows in the image, or not.
-
-    Parameters
-    ----------
-    network
-        On the CPU. Run in evaluation mode, and left as it was.
-    n_pixels, multiple
-        Side of the image, and as for `Denoiser`.
+    bfloat16: it shows in the image, or not. The network is on the CPU, and left as it was.
     """
     image = 3.0 + 0.5 * torch.rand((1, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0))
     change = 2.0**-16  # bfloat16 has steps of 2^-6 there, float32 of 2^-22
@@ -185,25 +178,10 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
 
 
 def resolve_dtype(dtype: str, device: torch.device | str) -> str:
-    """The precision that "auto" stands for on a device.
+    """The precision, "bfloat16" or "float32", that "auto" (or either of them) stands for on a device.
 
-    Parameters
-    ----------
-    dtype
-        "auto", "bfloat16" or "float32".
-    device
-        Where the network runs.
-
-    Returns
-    -------
-    "bfloat16" or "float32": what was asked for; for "auto", bfloat16 where the device computes in it (a CPU with the
-    instructions that oneDNN needs, a CUDA device that says so), else float32. Elsewhere bfloat16 is emulated, at a
-    hundredth of the speed of float32.
-
-    Raises
-    ------
-    ValueError
-        If `dtype` is none of the three.
+    That is bfloat16 where the device computes in it (a CPU with the instructions that oneDNN needs, a CUDA device that
+    says so). Elsewhere bfloat16 is emulated, at a hundredth of the speed of float32.
     """
     if dtype not in ("auto", "bfloat16", "float32"):
         raise ValueError(f"dtype is {dtype!r}; it must be 'auto', 'bfloat16' or 'float32'")

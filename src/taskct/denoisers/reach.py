@@ -104,14 +104,7 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
 def wraps_around(network: nn.Module, *, radius: int, n_pixels: int) -> bool:
     """Whether a pixel in a corner reaches further than one in the middle, as with circular padding.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    radius
-        Its receptive radius, pixels.
-    n_pixels
-        Side of the probe image, more than `2 · radius`.
+    `n_pixels`, the side of the probe image, is more than twice the network's receptive radius.
     """
     probe = torch.zeros((1, 1, n_pixels, n_pixels), device=_place_of(network))
     with _plain_evaluation(network):
@@ -121,18 +114,8 @@ def wraps_around(network: nn.Module, *, radius: int, n_pixels: int) -> bool:
 def measured_alignment(network: nn.Module, *, radius: int, probe: torch.Tensor) -> int | None:
     """The least step by which an image can move so that the result moves with it, away from the border.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    radius
-        Its receptive radius, pixels.
-    probe
-        An image, shape `(1, 1, n, n)` with `n > 2 · (radius + MAX_ALIGNMENT)`.
-
-    Returns
-    -------
-    1, 2, 4, … or `MAX_ALIGNMENT` pixels; None if the result depends on the place itself.
+    1, 2, 4, … or `MAX_ALIGNMENT` pixels; None if the result depends on the place itself. The probe is an image, `(1, 1,
+    n, n)` with `n > 2 · (radius + MAX_ALIGNMENT)`.
     """
     side = probe.shape[-1] - MAX_ALIGNMENT
     with torch.no_grad(), _plain_evaluation(network):

@@ -20,11 +20,6 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
     """Continue images by reflection, at the bottom and the right, to sides that are multiples of some pixels.
 
     At the end alone, so that a network's grid starts with the image, whatever its size.
-
-    Examples
-    --------
-    >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]] * 2]]), 4)[0, 0, 0]
-    tensor([1., 2., 3., 2.])
     """
     for axis in (-2, -1):
         size = image.shape[axis]
@@ -36,20 +31,9 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
 
 
 def run_padded(network: nn.Module, image: torch.Tensor, multiple: int) -> torch.Tensor:
-    """What a network makes of images that are padded to a multiple of some pixels, cropped to their size.
+    """What a network makes of images, `(n, 1, height, width)`, that are padded to a multiple of some pixels.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    image
-        Shape `(n, 1, height, width)`.
-    multiple
-        Pixels; 1 leaves the images as they are.
-
-    Returns
-    -------
-    What the network returns; cropped, if it has the shape of the padded images.
+    It is cropped to their size. What does not have the shape of the padded images is returned as it is.
     """
     if multiple == 1:
         whole: torch.Tensor = network(image)
@@ -101,15 +85,8 @@ def takes(network: nn.Module, height: int, width: int) -> bool:
 
 
 def find_multiple(network: nn.Module) -> int | None:
-    """The least number of pixels whose multiples a network takes as sides of an image.
+    """The least number of pixels whose multiples a network on the CPU takes as sides of an image; it is left as it was.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape, on the CPU. Run in evaluation mode, and left as it was.
-
-    Returns
-    -------
     1 for a network that takes any size, though it may have a least one; 2, 4 or 8 for one that halves an image once,
     twice or three times and does not say what to do with odd ones; up to `MAX_MULTIPLE`. None if there is no such
     number, as for a network of one size.

@@ -14,39 +14,20 @@ from taskct.metrics.scores import check_trials
 def resample_trials(
     clusters: Clusters, *, n_bootstrap: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Weights of the trials when whole clusters are drawn with replacement; in chunks of resamples.
+    """Weights of the trials when whole clusters are drawn with replacement, in chunks of resamples.
 
-    Parameters
-    ----------
-    clusters
-        Cluster of every trial; `Clusters.of_single_trials` draws trials one by one.
-    n_bootstrap
-        Number of resamples in all, at least 2.
-    seed
-        Of the resampling.
+    Yields weights ≥ 0 of the signal-present and of the signal-absent trials, shapes `(n_resamples, n_present)` and
+    `(n_resamples, n_absent)`. `Clusters.of_single_trials` draws trials one by one.
 
-    Yields
-    ------
-    Weights ≥ 0 of the signal-present and of the signal-absent trials, shapes `(n_resamples, n_present)` and
-    `(n_resamples, n_absent)`.
-
-    Notes
-    -----
     Clusters that hold present trials only, absent trials only, and both are drawn apart. So no resample is without a
     class, and single trials are drawn within their class. Of k clusters of a kind k − 1 are drawn, each with weight
-    k/(k − 1): the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
+    k/(k − 1) [1]_: the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
     too narrow for ten clusters of each kind. A cluster that is the only one of its kind is in every resample.
 
     References
     ----------
     .. [1] Rao & Wu, J. Am. Stat. Assoc. 83, 231 (1988), k − 1 draws.
     .. [2] Davison & Hinkley, Bootstrap Methods and their Application (1997), sections 3.2 (strata) and 3.8.
-
-    Examples
-    --------
-    >>> for w_present, w_absent in resample_trials(Clusters.of_single_trials(3, 4), n_bootstrap=2, seed=0):
-    ...     w_present.sum(axis=1), w_absent.sum(axis=1)
-    (array([3., 3.]), array([4., 4.]))
     """
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; it must be at least 2")

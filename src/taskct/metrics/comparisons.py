@@ -257,19 +257,7 @@ def compare_aucs(
 def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> str | None:
     """Why a difference of AUCs on these test trials has no p value and no verdict, in one line; None if it has.
 
-    Parameters
-    ----------
-    n_present, n_absent
-        Test trials of each class; of clustered trials, cases that hold some.
-    n_cases
-        Cases in all, of clustered trials; None for independent ones.
-
-    Examples
-    --------
-    >>> why_no_test(3, 3)
-    'no p: 3 + 3 test trials, and below 10 of each class the test is not reliable; the interval is too narrow too'
-    >>> why_no_test(40, 40) is None
-    True
+    Of clustered trials, `n_present` and `n_absent` are the cases that hold some, and `n_cases` all cases.
     """
     unit = "trials" if n_cases is None else "cases"
     if min(n_present, n_absent) < FEWEST_TRIALS:
@@ -286,13 +274,7 @@ def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> st
 
 
 def why_no_margin(first: float, second: float) -> str | None:
-    """Why a margin proves nothing of two AUCs on the same trials, in one line; None where it can.
-
-    Examples
-    --------
-    >>> why_no_margin(0.99, 0.9) is None
-    True
-    """
+    """Why a margin proves nothing of two AUCs on the same trials, in one line; None where it can."""
     if min(first, second) <= CEILING:
         return None
     return (

@@ -59,10 +59,9 @@ def d_a_interval(
 
     Notes
     -----
-    An AUC of 1 gives a d_a of ∞ with an interval from a finite bound to ∞, mirrored for an AUC of 0: the sample
-    bounds the distance from one side only. The delta method straight to d_a is not used: over 30 to 100 trials a
-    class and AUCs of 0.7 to 0.95 its 95 % interval covered 93.9 to 95.8 %, this one 94.7 to 96.0 % (2,000 studies
-    each).
+    An AUC of 1 gives a d_a of ∞ with an interval from a finite bound to ∞, mirrored for an AUC of 0: the sample bounds
+    the distance from one side only. The delta method straight to d_a is not used: over 30 to 100 trials a class and
+    AUCs of 0.7 to 0.95 its 95 % interval covered 93.9 to 95.8 %, this one 94.7 to 96.0 % (2,000 studies each).
 
     Examples
     --------

@@ -80,8 +80,8 @@ def psnr_db(
     denoised, reference
         Images in HU, shape `(n, height, width)`.
     data_range_hu
-        What counts as the peak, HU, above 0. It is a convention: quote it with the number, and never take it
-        from the images, or trials cannot be compared.
+        What counts as the peak, HU, above 0. It is a convention: quote it with the number, and never take it from the
+        images, or trials cannot be compared.
 
     Returns
     -------
@@ -90,8 +90,7 @@ def psnr_db(
     Raises
     ------
     ValueError
-        If the shapes differ or are not `(n, height, width)`, a value is not finite or `data_range_hu` is not
-        > 0.
+        If the shapes differ or are not `(n, height, width)`, a value is not finite or `data_range_hu` is not > 0.
 
     Examples
     --------

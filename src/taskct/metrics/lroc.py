@@ -102,23 +102,8 @@ def lroc_ratings(
 ) -> NDArray[np.float64]:
     """Signal-present ratings whose AUC is the LROC area: wrongly located trials go below all signal-absent ones.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics (at the reported place: the maximum over the sites), shapes `(..., n_present)` and
-        `(..., n_absent)`; higher means present.
-    correct
-        Whether each signal-present trial was located correctly, bool, shape of `t_present`.
-
-    Returns
-    -------
-    Ratings, shape of `t_present`, finite.
-
-    Examples
-    --------
-    >>> ratings = lroc_ratings(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.array([True, False]))
-    >>> bool(ratings[0] == 2.0), bool(ratings[1] < 0.0)
-    (True, True)
+    Test statistics (the maximum over the sites) have shapes `(..., n_present)` and `(..., n_absent)`; `correct` is
+    bool, `(..., n_present)`.
     """
     present, absent = np.asarray(t_present, dtype=np.float64), np.asarray(t_absent, dtype=np.float64)
     correct = np.asarray(correct)

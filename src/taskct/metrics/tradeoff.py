@@ -86,8 +86,8 @@ def compare_curves(
     Parameters
     ----------
     a_scores, b_scores
-        Test statistics of every arm of the curve, shape `(n_arms, n_trials)`; higher means present. The
-        curves may differ in `n_arms`, not in the trials.
+        Test statistics of every arm of the curve, shape `(n_arms, n_trials)`; higher means present. The curves may
+        differ in `n_arms`, not in the trials.
     a_mse, b_mse
         MSE of every arm and trial, HU², the shape of the scores.
     signal_present
@@ -102,8 +102,7 @@ def compare_curves(
     seed
         Of the resampling.
     n_grid
-        RMSE values at which the curves are read, evenly over the shared range, at least 2; the mean is
-        trapezoidal.
+        RMSE values at which the curves are read, evenly over the shared range, at least 2; the mean is trapezoidal.
 
     Returns
     -------
@@ -112,15 +111,15 @@ def compare_curves(
     Raises
     ------
     ValueError
-        If the curves share no range of RMSE, a shape does not fit, a class has fewer than 2 trials, a value
-        is not finite, an MSE is negative, the clusters are those of other trials, or a setting is out of range.
+        If the curves share no range of RMSE, a shape does not fit, a class has fewer than 2 trials, a value is not
+        finite, an MSE is negative, the clusters are those of other trials, or a setting is out of range.
 
     Notes
     -----
-    A resample draws trials with replacement within each class, or clusters as `resample_trials` does, the same ones
-    for all arms of both curves, and moves RMSE and AUC together. The shared range stays that of the whole sample;
-    where a resampled curve ends short of it, the AUC of its last arm is held. The interval covers the choice of test
-    trials, not another training.
+    A resample draws trials with replacement within each class, or clusters as `resample_trials` does, the same ones for
+    all arms of both curves, and moves RMSE and AUC together. The shared range stays that of the whole sample; where a
+    resampled curve ends short of it, the AUC of its last arm is held. The interval covers the choice of test trials,
+    not another training.
     """
     present = np.asarray(signal_present)
     for name, scores, mse in (("a", a_scores, a_mse), ("b", b_scores, b_mse)):
@@ -217,38 +216,12 @@ def monotone_within_intervals(
     clusters: Clusters | None = None,
     confidence: float = 0.95,
 ) -> bool:
-    """Whether the AUC never drops, beyond chance, from one arm to the next.
+    """Whether the AUC never drops, beyond chance, from one arm (row of the test statistics) to the next.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics with the arms as rows in order of λ, shapes `(n_arms, n_present)` and `(n_arms, n_absent)`.
-    clusters
-        As for `delong_covariance`.
-    confidence
-        Of the interval of each successive difference, in (0, 1).
-
-    Returns
-    -------
-    True unless the paired interval of some difference AUC[i+1] − AUC[i] lies wholly below 0.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 arms, the number of arms differs, a class has fewer than 2 trials, a value
-        is not finite, the clusters are those of other trials or `confidence` is out of range.
-
-    Notes
-    -----
-    Failing to show a drop is not showing a rise, and small samples pass easily: quote the intervals beside it. The
-    steps are not corrected for their number: where the AUC is truly flat over k steps, False comes up by chance with
-    probability of at most about k (1 − confidence) / 2. A slow decline of many small steps can pass.
-
-    Examples
-    --------
-    >>> rising = np.array([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]])
-    >>> monotone_within_intervals(rising, np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]))
-    True
+    True unless the paired interval of some difference AUC[i+1] − AUC[i] lies wholly below 0. Failing to show a drop is
+    not showing a rise, and small samples pass easily: quote the intervals beside it. The steps are not corrected for
+    their number: where the AUC is truly flat over k steps, False comes up by chance with probability of at most about k
+    (1 − confidence) / 2. A slow decline of many small steps can pass.
     """
     check_confidence(confidence)
     covariance = delong_covariance(t_present, t_absent, clusters)

@@ -22,18 +22,10 @@ GAUSSIAN_REACH = 5.0  # half widths at half maximum after which a Gaussian count
 def bins_met(
     geometry: ScanGeometry, *, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating], radius_mm: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the bins of every view whose rays may meet a circle.
+    """First and last bin of every view whose rays may meet a circle, `(n, n_views)`.
 
-    Returns
-    -------
-    first, last
-        Indices of bins, shape `(n, n_views)`; some may lie beyond the detector, and `last` is less than `first` where
-        the circle falls between two rays.
-
-    Raises
-    ------
-    UserError
-        If a circle reaches as far as the source's path.
+    A UserError, if a circle reaches as far as the source's path. Some bins may lie beyond the detector, and `last` is
+    less than `first` where the circle falls between two rays.
     """
     x, y, radius = (np.asarray(v, dtype=np.float64)[:, None] for v in (x_mm, y_mm, radius_mm))
     view = geometry.view_rad[None, :]
@@ -63,12 +55,8 @@ def met_in_chunks(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
     """Share out objects, with the bins that `bins_met` found, into chunks of similar size and bounded memory.
 
-    `work_per_ray` is how many numbers are held for each ray.
-
-    Yields
-    ------
-    index, start, width
-        Which objects, `(m,)`; the first bin to compute in each view, `(m, n_views)`; and how many from there on.
+    `work_per_ray` is how many numbers are held for each ray. Yields which objects, `(m,)`; the first bin to compute in
+    each view, `(m, n_views)`; and how many from there on.
     """
     start, stop = np.maximum(first, 0), np.minimum(last, n_bins - 1)
     widest = (stop - start + 1).max(axis=1, initial=0)
@@ -231,26 +219,9 @@ def project_nodules(
 ) -> torch.Tensor:
     """Compute the exact line integrals of nodules μ·(1 − ρ²)^exponent, with ρ the radius in their ellipse.
 
-    The Abel transform is μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a round one of radius R and exponent ν at the
-    distance p. An exponent of 0 is a uniform ellipse; 1/2 the depth of a ball.
-
-    Parameters
-    ----------
-    geometry, x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, device
-        As for `project_ellipses`.
-    mu
-        Linear attenuation in the middle, mm⁻¹.
-    exponent
-        At least 0.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
-
-    Raises
-    ------
-    UserError, ValueError
-        As for `project_ellipses`, and if an exponent is negative.
+    As `project_ellipses`; `mu` is in the middle, mm⁻¹, and `exponent` at least 0. The Abel transform is
+    μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a round one of radius R and exponent ν at the distance p. An exponent
+    of 0 is a uniform ellipse; 1/2 the depth of a ball.
     """
     power = np.asarray(exponent, dtype=np.float64)
     if not (power >= 0).all():

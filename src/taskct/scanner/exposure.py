@@ -155,19 +155,9 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
 def middle_weights(fbp: FBP, *, roi_mm: float = 30.0) -> torch.Tensor:
     """Give weights whose noise is that of the pixels in the middle of an image, in the mean of their variances.
 
-    One pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at
-    the isocentre itself it is the same in every view.
-
-    Parameters
-    ----------
-    fbp
-        The reconstruction.
-    roi_mm
-        Side of the square in the middle where the noise is meant, mm.
-
-    Returns
-    -------
-    Root of the mean squared `FBP.pixel_weights`, mm⁻¹, shape `(n_views, n_bins)`.
+    That is the root of the mean squared `FBP.pixel_weights` over a square of `roi_mm`, mm⁻¹, `(n_views, n_bins)`. One
+    pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at the
+    isocentre itself it is the same in every view.
     """
     half = min(roi_mm / fbp.pixel_mm, fbp.n_pixels - 1.0) / 2.0
     index = (fbp.n_pixels - 1) / 2.0 + torch.linspace(-half, half, ROI_SAMPLES, dtype=torch.float64)

@@ -18,18 +18,11 @@ SLICES_PER_FILTER = 16  # bounds the filtered sinograms held at a time
 
 
 def parker_weights(geometry: ScanGeometry) -> NDArray[np.float64]:
-    """Weigh the rays of a scan so that every line through the field of view counts once.
+    """Weigh the rays of a scan, `(n_views, n_bins)`, so that every line through the field of view counts once [1]_.
 
-    Parameters
-    ----------
-    geometry
-        The scan. In a short scan of n views the overscan is shared out: Parker's half fan angle is
-        (n·step − π)/2, which is at least the fan's.
-
-    Returns
-    -------
-    Weights in [0, 1], shape `(n_views, n_bins)`; a line's two rays sum to 1. ½ throughout in a full scan, 1 in a
-    parallel short scan, which measures every line once.
+    A line's two rays sum to 1: ½ throughout in a full scan, 1 in a parallel short scan, which measures every line once.
+    In a short scan of n views the overscan is shared out: Parker's half fan angle is (n·step − π)/2, which is at least
+    the fan's.
 
     References
     ----------
@@ -57,20 +50,8 @@ def backprojection_matrix(
 ) -> sparse.csr_matrix:
     """Build the weighted backprojection of the first `n_views` views, linear between two bins.
 
-    Parameters
-    ----------
-    geometry
-        The scan.
-    center_mm
-        Centre of the image, (x, y), mm.
-    n_pixels, pixel_mm
-        Pixels along each side of the square image and their pitch, mm.
-    n_views
-        How many views from the first one on.
-
-    Returns
-    -------
-    Matrix, shape `(n_pixels**2, n_views * n_bins)`, rad, float32. Rows of pixels outside the field of view are empty.
+    The image lies about (x, y) = `center_mm`. The matrix is `(n_pixels**2, n_views * n_bins)`, rad, float32. Rows of
+    pixels outside the field of view are empty.
     """
     axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * pixel_mm
     x, y = axis + center_mm[0], axis + center_mm[1]

@@ -21,34 +21,13 @@ def missing_noise(
     electronic_noise: float,
     seeds: Sequence[int],
 ) -> torch.Tensor:
-    """Draw the noise that a scan at full dose lacks to be one at a lower dose.
+    """Draw the noise that a scan at full dose lacks to be one at a lower dose: what to add to its line integrals.
 
-    Of X counts at full dose a scan at the fraction d keeps d·X and so d² of their variance; the rest of its own
-    variance, d(1 − d)·X + (1 − d²)·σ², is drawn here, so that the line integral gains (1/d − 1)/X + (1/d² − 1)·σ²/X².
-    The low counts go through the same logarithm as a scan's, with its way out for starved rays; the bias of the
-    logarithm is taken away for the added noise alone, since the full-dose scan has dealt with its own.
-
-    Parameters
-    ----------
-    line_integral
-        Of the full-dose images, projected, shape `(n, n_views, n_bins)`.
-    i0
-        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`.
-    dose_fraction
-        In (0, 1]; at 1 nothing is missing.
-    electronic_noise
-        Standard deviation of the readout noise in photon equivalents per ray; the same at every dose.
-    seeds
-        One seed a sinogram, `(n,)`, integers from 0 up, of any size.
-
-    Returns
-    -------
-    What to add to the line integrals, same shape.
-
-    Raises
-    ------
-    ValueError
-        If `dose_fraction` is not in (0, 1], or as `add_noise`.
+    Of X counts at full dose a scan at the fraction d, in (0, 1], keeps d·X and so d² of their variance; the rest of its
+    own variance, d(1 − d)·X + (1 − d²)·σ², is drawn here, so that the line integral gains (1/d − 1)/X + (1/d² −
+    1)·σ²/X². The low counts go through the same logarithm as a scan's, with its way out for starved rays; the bias of
+    the logarithm is taken away for the added noise alone, since the full-dose scan has dealt with its own. Arguments
+    are as for `add_noise`, `i0` that of the full dose.
 
     References
     ----------

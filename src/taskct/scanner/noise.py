@@ -203,24 +203,12 @@ def add_noise(
 def starved_share(
     line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tell how many rays are starved, and how many are lost.
+    """Share of all rays that are starved, and share of those through the object that are lost, `(n,)` each.
 
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    i0, electronic_noise
-        As for `add_noise`.
-
-    Returns
-    -------
-    starved
-        Share of all rays whose relative standard deviation is above `STARVED` (fewer than 25 counts without readout
-        noise): `take_logarithm` smooths them. Shape `(n,)`.
-    lost
-        Share of the rays through the object (line integral above `THROUGH`) for which that of the mean over `WINDOW`
-        is above 1: smoothing finds nothing either. Shape `(n,)`; 0 where there is no object. From some tenths on the
-        HU of an image are off by hundreds.
+    A starved ray's relative standard deviation is above `STARVED` (fewer than 25 counts without readout noise):
+    `take_logarithm` smooths it. Of a lost one (line integral above `THROUGH`) that of the mean over `WINDOW` is above
+    1: smoothing finds nothing either. From some tenths on the HU of an image are off by hundreds. 0 where there is no
+    object.
     """
     counts = i0 * torch.exp(-line_integral)
     relative = torch.sqrt(counts + electronic_noise**2) / counts.clamp(min=1e-30)

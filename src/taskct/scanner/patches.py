@@ -17,29 +17,13 @@ def project_patches(
     pixel_mm: float,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Project one patch a trial by Joseph's method, along those rays only that meet what is in it.
+    """Project one patch a trial by Joseph's method [1]_, along those rays only that meet what is in it.
 
-    A patch is finer than the object grid and stands at its own sub-pixel place, so no error comes from placing it. As
-    in `joseph_matrix` a ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the
-    two nearest pixels; outside the patch there is nothing.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    patch_mu
-        Linear attenuation (or its difference from what surrounds it), mm⁻¹, shape `(n, n_pixels, n_pixels)`; x grows
-        with the column, y with the row.
-    x_mm, y_mm
-        Middle of each patch, mm, shape `(n,)`.
-    pixel_mm
-        The patches' pitch, mm; half the scan's `isocenter_bin_mm` or finer.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
+    Patches, mm⁻¹, `(n, n_pixels, n_pixels)` (x grows with the column, y with the row), stand about (x, y), mm, `(n,)`;
+    their pitch is half the scan's `isocenter_bin_mm` or finer. A patch is finer than the object grid and stands at its
+    own sub-pixel place, so no error comes from placing it. As in `joseph_matrix` a ray is sampled once a column (or
+    row, whichever it crosses more steeply), linearly between the two nearest pixels; outside the patch there is
+    nothing. Sinograms are float32, `(n, n_views, n_bins)`.
 
     References
     ----------

@@ -15,28 +15,11 @@ VIEWS_PER_CHUNK = 4
 
 
 def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
-    """Build the system matrix of the first `n_views` views by Joseph's method.
+    """Build the system matrix of the first `n_views` views by Joseph's method [1]_.
 
-    A ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the two nearest pixels;
-    outside the grid the image is zero.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    n_pixels, pixel_mm
-        Pixels along each side of the square image and their pitch, mm.
-    n_views
-        How many views from the first one on.
-
-    Returns
-    -------
-    Matrix, shape `(n_views * n_bins, n_pixels**2)`, mm, float32.
-
-    Raises
-    ------
-    UserError
-        If the grid reaches as far as the source, or the matrix would be too large.
+    It is `(n_views * n_bins, n_pixels**2)`, mm, float32. A ray is sampled once a column (or row, whichever it crosses
+    more steeply), linearly between the two nearest pixels; outside the grid the image is zero. A UserError, if the grid
+    reaches the source or the matrix would be too large.
 
     References
     ----------

@@ -161,25 +161,10 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
 
 
 def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDArray[np.float64]:
-    """Interpolate the linear attenuation of a material, coherent scattering included.
+    """Interpolate the linear attenuation of a material, mm⁻¹, coherent scattering included [1]_, at 10 to 150 keV.
 
-    Parameters
-    ----------
-    material
-        "water" (1.0 g/cm³), "soft_tissue" (1.06 g/cm³) or "bone" (cortical, 1.92 g/cm³), of ICRU Report 44.
-    energy_kev
-        10 to 150 keV, any shape.
-
-    Returns
-    -------
-    Linear attenuation, mm⁻¹, same shape.
-
-    Raises
-    ------
-    ValueError
-        If the material is unknown.
-    UserError
-        If an energy is outside the tables.
+    Materials are those of ICRU Report 44: "water" (1.0 g/cm³), "soft_tissue" (1.06 g/cm³) and "bone" (cortical, 1.92
+    g/cm³).
 
     References
     ----------
@@ -280,33 +265,16 @@ class WaterCorrection:
 
 
 def split_water_bone(image_hu: torch.Tensor, *, soft_hu: float = SOFT_TISSUE_HU) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split an image into water and cortical bone, whose projections are the paths in mm.
+    """Split an image in HU into water and cortical bone, relative to 1.0 and 1.92 g/cm³; they project to paths in mm.
 
-    Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of
-    tissue at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be
-    told from bone: raise `soft_hu` above the vessels' HU where there is some.
-
-    Parameters
-    ----------
-    image_hu
-        Any shape, HU.
-    soft_hu
-        Densest soft tissue, HU.
-
-    Returns
-    -------
-    water, bone
-        Amount relative to water of 1.0 and cortical bone of 1.92 g/cm³, same shape, not negative.
-
-    Raises
-    ------
-    ValueError
-        If `soft_hu` is not between −1000 HU and cortical bone.
+    Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of tissue
+    at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be told from bone:
+    raise `soft_hu` above the vessels' HU where there is some.
 
     References
     ----------
-    .. [1] Joseph and Spital, "A method for correcting bone induced artifacts in computed tomography scanners",
-       J. Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a threshold; the mixture above it is ours.
+    .. [1] Joseph and Spital, "A method for correcting bone induced artifacts in computed tomography scanners", J.
+       Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a threshold; the mixture above it is ours.
     """
     ratio = float(attenuation("bone", REFERENCE_KEV) / attenuation("water", REFERENCE_KEV))
     soft = 1.0 + soft_hu / 1000.0

@@ -45,14 +45,7 @@ class Plan:
 def plan_split(n_trials: int, n_objects: int) -> Plan:
     """Share out a split's trials: every object has the same number, but for the last; a chunk holds whole objects.
 
-    Returns
-    -------
-    Chunks of about `CHUNK_TRIALS` trials, or of one object that has more.
-
-    Examples
-    --------
-    >>> plan_split(1000, 1000).chunk_trials, plan_split(1000, 3).chunk_trials
-    (256, 334)
+    Chunks have about `CHUNK_TRIALS` trials, or one object that has more.
     """
     each = -(-n_trials // n_objects)
     return Plan(n_trials, each, max(CHUNK_TRIALS // each, 1))

@@ -66,24 +66,8 @@ def measured(paths: tuple[torch.Tensor, ...], spectrum: Spectrum | None) -> torc
 class Exposure:
     """What a study's beam is: photons of every ray, and the spectrum if it has one.
 
-    Parameters
-    ----------
-    settings
-        The study.
-    geometry
-        Its scan.
-    device
-        Where to compute.
-
-    Attributes
-    ----------
-    correct
-        The water beam-hardening correction, or None for a single energy.
-
-    Raises
-    ------
-    UserError
-        If the wanted noise cannot be had.
+    `correct` is the water beam-hardening correction, or None for a single energy. A UserError, if the wanted noise
+    cannot be had.
     """
 
     def __init__(self, settings: Settings, geometry: ScanGeometry, device: torch.device | str) -> None:
@@ -149,18 +133,9 @@ class Exposure:
     ) -> Beam:
         """What the rays meet in some objects, and how many photons each starts with.
 
-        The tube current follows the object without its signal, so that it tells nothing of the hypothesis.
-
-        Parameters
-        ----------
-        projector
-            Of the object grid.
-        image_hu
-            The part of the objects on the grid, HU, `(n, n_pixels, n_pixels)`.
-        exact
-            Line integrals of what is not on the grid, `(n, n_views, n_bins)`, or None.
-        total_hu
-            The objects with everything drawn on the grid, HU.
+        `image_hu` is what is on the projector's grid, `(n, n_pixels, n_pixels)`; `exact` are line integrals of what is
+        not; `total_hu` are the objects with everything drawn on the grid. The tube current follows the object without
+        its signal, so that it tells nothing of the hypothesis.
         """
         paths = self._paths(projector, image_hu, exact, total_hu)
         s, lines = self.settings.scanner, measured(paths, self.spectrum)

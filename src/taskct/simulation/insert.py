@@ -52,26 +52,10 @@ def project_signals(
     lidc: LidcNodules | None = None,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Line integrals of signals.
+    """Line integrals of `n` signals about centres (x, y), mm; float32, `(n, n_views, n_bins)`.
 
-    Parameters
-    ----------
-    geometry
-        The scan.
-    signals
-        `n` signals; their own offsets are not used.
-    x_mm, y_mm
-        Their centres about the isocentre, mm, `(n,)`.
-    slice_mm
-        Slice thickness, mm, see `taskct.tasks.shapes.render`.
-    lidc
-        The nodules that signals of shape "lidc" name.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
+    The signals' own offsets are not used. `slice_mm` is as in `taskct.tasks.shapes.render`, and `lidc` are the nodules
+    that signals of shape "lidc" name.
     """
     lines = torch.zeros(len(signals), geometry.n_views, geometry.n_bins, device=device)
     kinds = [SHAPE_KINDS[SHAPES[number]] for number in signals.shape]

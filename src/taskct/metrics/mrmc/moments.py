@@ -55,38 +55,22 @@ class MomentSums:
 
 
 def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of signal-present and of signal-absent cases.
-
-    Returns
-    -------
-    Shapes `(n_modalities, n_readers, n_present)` and `(n_modalities, n_readers, n_absent)`.
-    """
+    """Scores of signal-present and of signal-absent cases, each `(n_modalities, n_readers, n_cases)`."""
     return ratings.scores[..., ratings.signal_present], ratings.scores[..., ~ratings.signal_present]
 
 
 def centred(sums: MomentSums) -> NDArray[np.float64]:
-    """Sums of products of successes less the AUC of their modality.
-
-    Returns
-    -------
-    Shape `(n_modalities, n_modalities, 8)`, in the place of `sums.products`.
-    """
+    """Sums of products of successes less the AUC of their modality, in the place of `sums.products`."""
     crosses = sums.crosses * sums.auc[:, None]  # by the second modality's AUC
     means = np.multiply.outer(sums.auc, sums.auc)[..., None]
     return sums.products - crosses - crosses.transpose(1, 0, 2) + means * sums.counts
 
 
 def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over pairs in which what is not shared is different.
+    """Sums over pairs in which what is not shared is different, from sums in which it is free.
 
-    Parameters
-    ----------
-    sums
-        Sums in which it is free, shape `(..., 8)`, or `(..., 4)` for one reader.
-
-    Examples
-    --------
-    One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of them, 12 of which share no case.
+    The last axis has 8 ways, or 4 for one reader. One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of
+    them, 12 of which share no case.
 
     >>> distinct(np.array([6.0, 12.0, 18.0, 36.0]))
     array([ 6.,  6., 12., 12.])
@@ -99,21 +83,8 @@ def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def moment_sums(ratings: Ratings) -> MomentSums:
     """Sum products of successes over all readers and cases that were rated.
 
-    Returns
-    -------
-    The sums. The time grows as readers × present × absent cases; memory does not.
-
-    Raises
-    ------
-    UserError
-        If a class of cases is empty, or no reader rated a present and an absent case in one of the modalities.
-
-    Examples
-    --------
-    >>> scores = np.array([[[0.0, 1.0, 2.0], [1.0, 0.0, 1.0]]])
-    >>> truth = np.array([False, False, True])
-    >>> moment_sums(Ratings(scores, truth, ("A",), ("Ann", "Bob"), ("1", "2", "3"))).reader_auc
-    array([[1.  , 0.75]])
+    The time grows as readers × present × absent cases; memory does not. A UserError, if a class of cases is empty or no
+    reader rated a present and an absent case in one of the modalities.
     """
     present, absent = by_class(ratings)
     if not present.shape[-1] or not absent.shape[-1]:

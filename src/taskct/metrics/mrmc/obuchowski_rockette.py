@@ -217,27 +217,14 @@ def obuchowski_rockette(
 
 
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
-    """Hillis' degrees of freedom; infinite where the readers do not scatter.
+    """Hillis' degrees of freedom [1]_; infinite where the readers do not scatter.
 
-    Parameters
-    ----------
-    mean_square
-        Of modality by reader, or of the readers within one modality.
-    error
-        Mean square plus what the cases add: the denominator of the F statistic.
-    n_readers
-        Readers, at least 2.
-    n_modalities
-        Modalities compared; 2 for a single modality too.
+    `mean_square` is of modality by reader, or of the readers within one modality (`n_modalities` is 2 for that too);
+    `error` is that plus what the cases add: the denominator of the F statistic.
 
     References
     ----------
     .. [1] Hillis, Stat. Med. 26, 596 (2007).
-
-    Examples
-    --------
-    >>> hillis_df(0.001, 0.002, 5)
-    16.0
     """
     if mean_square <= 0.0:
         return math.inf

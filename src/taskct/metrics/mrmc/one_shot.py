@@ -46,25 +46,16 @@ class OneShot:
 
 
 def one_shot(sums: MomentSums) -> OneShot:
-    """Covariance of the reader-averaged AUCs of all modalities.
+    """Covariance of the reader-averaged AUCs of all modalities [1]_, [2]_, [3]_.
 
-    Returns
-    -------
-    Covariances, moments and components.
+    A UserError, if no two successes differ in the reader and in both cases: nothing unbiased can then be said.
 
-    Raises
-    ------
-    UserError
-        If the design holds no two successes that differ in the reader and in both cases: nothing unbiased can be said.
-
-    Notes
-    -----
-    Where readers rated unequal numbers of cases, the plain U-statistic scatters: the AUC squared and M8 weigh the
-    same successes differently, and what is then left of the mean success swamps the variance. Taking the AUC from
-    every success beforehand removes that. In 1,500 simulated studies of 6 readers who rated 20 to 40 of 40 cases it
-    cut the standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none
-    instead of 28 % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies,
-    and in split-plot ones with equal groups, both are the same number.
+    Where readers rated unequal numbers of cases, the plain U-statistic scatters: the AUC squared and M8 weigh the same
+    successes differently, and what is then left of the mean success swamps the variance. Taking the AUC from every
+    success beforehand removes that. In 1,500 simulated studies of 6 readers who rated 20 to 40 of 40 cases it cut the
+    standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none instead of 28
+    % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies, and in split-plot
+    ones with equal groups, both are the same number.
 
     References
     ----------
@@ -123,29 +114,14 @@ class Contrast:
 
 
 def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contrast:
-    """Variance of an AUC or of a difference, its components and degrees of freedom.
+    """Variance of the AUC of modality `first`, or of it minus that of `second`; components and degrees of freedom.
 
-    Parameters
-    ----------
-    analysis
-        From `one_shot`.
-    first
-        Index of the modality.
-    second
-        Index of the modality whose AUC is subtracted; left out, the AUC of `first` alone.
-
-    Returns
-    -------
-    The variance and its parts.
-
-    Notes
-    -----
     BDG degrees of freedom are Satterthwaite's: the variance squared over the sum, for readers, present and absent
-    cases, of (S²/n)²/(n − 1), where S² is the variance of the n means over all else. As FDA's iMRMC (R package,
-    version 2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's
-    share, n − 1 is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1
-    (Gaylor & Hopper). Ours differs from it only in uneven designs and where modalities have readers or cases of
-    their own: successes are centred, what two modalities share weighs by its share, and n − 1 is at least 1.
+    cases, of (S²/n)²/(n − 1), where S² is the variance of the n means over all else. As FDA's iMRMC (R package, version
+    2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's share, n − 1
+    is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1 (Gaylor & Hopper).
+    Ours differs from it only in uneven designs and where modalities have readers or cases of their own: successes are
+    centred, what two modalities share weighs by its share, and n − 1 is at least 1.
 
     References
     ----------

@@ -11,21 +11,7 @@ from taskct.metrics.roc import delong_covariance, delong_interval
 
 
 def reader_aucs(ratings: Ratings, sums: MomentSums, *, confidence: float) -> dict[str, dict[str, ReaderAUC]]:
-    """AUC of every reader in every modality, with the variance and the interval that the cases give it.
-
-    Parameters
-    ----------
-    ratings
-        Scores.
-    sums
-        Of the same ratings, from `moment_sums`.
-    confidence
-        Coverage wanted of the intervals, in (0, 1).
-
-    Returns
-    -------
-    By reader, then modality; NaN where a reader rated too little.
-    """
+    """AUC of every reader, then modality, with the interval that the cases give; NaN where one rated too little."""
     result: dict[str, dict[str, ReaderAUC]] = {name: {} for name in ratings.readers}
     present_of, absent_of = by_class(ratings)
     for m, r in np.ndindex(sums.reader_auc.shape):

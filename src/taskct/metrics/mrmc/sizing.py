@@ -100,14 +100,7 @@ class StudyPower:
 
 
 def design_variance(components: Components, design: Design) -> float:
-    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study.
-
-    Examples
-    --------
-    >>> only_readers = Components(0.01, 0, 0, 0, 0, 0, 0)
-    >>> design_variance(only_readers, Design(5, 50, 50))
-    0.002
-    """
+    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study."""
     r, p, a, g = design.n_readers, design.n_present, design.n_absent, design.n_groups
     # The groups are independent: one fully crossed study of a group, divided by the number of groups.
     shares = (1 / r, 1 / p, 1 / a, g / (p * a), g / (r * p), g / (r * a), g * g / (r * p * a))
@@ -115,33 +108,16 @@ def design_variance(components: Components, design: Design) -> float:
 
 
 def design_df(components: Components, design: Design, *, method: DfMethod = "bdg") -> float:
-    """Degrees of freedom to be expected of the variance estimated in a study.
+    """Degrees of freedom to be expected of the variance estimated in a study; infinite if nothing scatters.
 
-    Both methods are Satterthwaite's: the variance squared over the sum of (S²/n)²/(n − 1), where S² is the
-    variance expected among the n means over all else. BDG sums over readers, present and absent cases; Hillis
-    takes readers alone.
-
-    Parameters
-    ----------
-    components, design
-        Of the AUC or of the difference; readers and cases.
-    method
-        `bdg` or `hillis`.
-
-    Returns
-    -------
-    Degrees of freedom, at least the smallest n − 1 in use; infinite if nothing scatters.
+    Both methods are Satterthwaite's: the variance squared over the sum of (S²/n)²/(n − 1), where S² is the variance
+    expected among the n means over all else. BDG sums over readers, present and absent cases; Hillis takes readers
+    alone. The result is at least the smallest n − 1 in use.
 
     References
     ----------
     .. [1] Obuchowski, Gallas & Hillis, Acad. Radiol. 19, 1508 (2012) (BDG).
     .. [2] Hillis, Stat. Med. 26, 596 (2007).
-
-    Examples
-    --------
-    >>> only_readers = Components(0.01, 0, 0, 0, 0, 0, 0)
-    >>> round(design_df(only_readers, Design(5, 50, 50)), 6)
-    4.0
     """
     reader, present, absent, pa, rp, ra, rpa = astuple(components)
     totals = (design.n_readers, design.n_present, design.n_absent)
@@ -319,35 +295,18 @@ def components_from_obuchowski_rockette(
     n_present: int,
     n_absent: int,
 ) -> Components:
-    """Components of a difference of AUCs from the parameters of an Obuchowski–Rockette analysis.
+    """Components of a difference of AUCs from the parameters of an Obuchowski–Rockette analysis [1]_.
 
-    These parameters do not tell present from absent cases: each class is given one half of what the cases
-    contribute, and all of it falls as 1/cases. Keep the pilot's ratio of classes, and size with `method="hillis"`,
-    which does not need the split.
+    `var_tr` and `var_error` are the variances of modality by reader and of one reader's error; `cov1`, `cov2`, `cov3`
+    the covariances of errors of one reader in two modalities, of two readers in one, and of both different.
 
-    Parameters
-    ----------
-    var_tr, var_error
-        Variances of the interaction of modality and reader, and of the error of one reader's AUC.
-    cov1, cov2, cov3
-        Covariances of errors: same reader and two modalities; two readers and one modality; both different.
-    n_present, n_absent
-        Cases of the study that the covariances come from.
-
-    Returns
-    -------
-    Components of the difference. Negative ones are possible.
+    These parameters do not tell present from absent cases: each class is given one half of what the cases contribute,
+    and all of it falls as 1/cases. Keep the pilot's ratio of classes, and size with `method="hillis"`, which does not
+    need the split. Negative components are possible.
 
     References
     ----------
     .. [1] Hillis, Obuchowski & Berbaum, Acad. Radiol. 18, 129 (2011).
-
-    Examples
-    --------
-    >>> components_from_obuchowski_rockette(
-    ...     var_tr=0.001, var_error=0.002, cov1=0.001, cov2=0.001, cov3=0.0005, n_present=100, n_absent=50
-    ... ).reader
-    0.002
     """
     shared, own = cov2 - cov3, var_error - cov1 - cov2 + cov3
     return Components(2.0 * var_tr, shared * n_present, shared * n_absent, 0.0, own * n_present, own * n_absent, 0.0)
