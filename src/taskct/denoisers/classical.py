@@ -121,26 +121,20 @@ def _check_images(images_hu: NDArray[np.floating], what: str) -> None:
 
 
 def filter_images(name: str, images_hu: NDArray[np.floating], parameters: Mapping[str, float]) -> NDArray[np.float32]:
-    """Filter images one by one.
+    """Filter images one by one, to float32.
 
     Parameters
     ----------
     name
-        A key of `CLASSICAL`.
+        A key of `CLASSICAL`, or a UserError.
     images_hu
-        HU, shape `(n, height, width)`.
+        HU, shape `(n, height, width)`, finite, or a UserError.
     parameters
         `strength_hu` and `noise_hu`, both positive, HU, and the filter's second parameter; `tune` finds them.
 
     Returns
     -------
     Float32 HU of the same shape.
-
-    Raises
-    ------
-    UserError
-        If the name is unknown, the images are not as above or not finite, or the parameters are missing or out of
-        range.
     """
     chosen = _find(name)
     _check_images(images_hu, "the")
@@ -179,14 +173,12 @@ def tune(
 
     Parameters
     ----------
-    name
-        A key of `CLASSICAL`.
+    name, progress
+        A key of `CLASSICAL`; called after every evaluation.
     noisy, reference
         Validation images, HU, shape `(n, height, width)`.
     margin
-        Pixels at each side of the images that do not count, at least 0.
-    progress
-        Called after every evaluation.
+        Pixels at each side of the images that do not count, at least 0; a ValueError, if it leaves nothing.
 
     Returns
     -------
@@ -197,8 +189,6 @@ def tune(
     ------
     UserError
         If the name is unknown, the images are not as above, of different shape or not finite, or do not differ.
-    ValueError
-        If the margin leaves nothing.
     """
     chosen = _find(name)
     _check_images(noisy, "the noisy")

@@ -41,15 +41,10 @@ class Denoiser(nn.Module):
     network
         Maps `(n, 1, height, width)` to the same shape.
     offset_hu, scale_hu
-        The network sees `(image − offset_hu) / scale_hu`. Both are part of the saved weights.
+        The network sees `(image − offset_hu) / scale_hu`, the scale above 0. Both are part of the saved weights.
     size_multiple
         Images whose sides are no multiples of this, pixels, are padded by reflection at the bottom and the right, and
         the result is cropped; see `find_multiple`. 1 leaves every image as it is. It stands in a model's card.
-
-    Raises
-    ------
-    ValueError
-        If `scale_hu` is not above 0 or `size_multiple` is below 1.
     """
 
     offset_hu: torch.Tensor
@@ -135,16 +130,14 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
 
     Parameters
     ----------
-    name
-        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`.
-    kwargs
-        Keyword arguments of its constructor.
+    name, kwargs
+        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`; arguments of its constructor.
 
     Raises
     ------
     UserError
-        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`,
-        refuses its arguments, or has no parameters.
+        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`, refuses
+        its arguments, or has no parameters.
     """
     factory: object = NETWORKS.get(name)
     if factory is None:
@@ -218,20 +211,16 @@ def denoise(
     tile: int | None = None,
     reach: Reach | None = None,
 ) -> NDArray[np.float32]:
-    """Run a denoiser over images.
+    """Run a denoiser over images; HU, shape `(n, height − 2·margin, width − 2·margin)`.
 
     Parameters
     ----------
-    denoiser
-        Maps HU `(n, height, width)` to the same.
-    images_hu
-        HU, shape `(n, height, width)`.
+    denoiser, images_hu
+        Maps HU `(n, height, width)` to the same; such images.
     device, dtype
         Where and in what precision: "bfloat16", "float32" or "auto", see `resolve_dtype`.
-    margin
-        Pixels to cut from each side of the result.
-    batch_size
-        Images at a time.
+    margin, batch_size
+        Pixels to cut from each side of the result; images at a time.
     tile
         Side of the pieces, pixels, in which slices are denoised when memory is short: each with a halo of the
         denoiser's reach, so that the result is that of whole slices, to the rounding of its precision. None is whole
@@ -239,10 +228,6 @@ def denoise(
     reach
         The denoiser's, for tiles. None finds it, which takes some evaluations; see `find_reach` to do that once for
         many calls.
-
-    Returns
-    -------
-    HU, shape `(n, height − 2·margin, width − 2·margin)`.
 
     Raises
     ------

@@ -59,7 +59,9 @@ def _reached_from(network: nn.Module, probe: torch.Tensor, pixel: int) -> list[i
 
 
 def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
-    """How far an output pixel reaches, never understated.
+    """How far an output pixel reaches, pixels to each side, never understated.
+
+    With pooling, it depends on where a pixel lies within a cell of the coarsest grid; the largest is returned.
 
     Parameters
     ----------
@@ -67,11 +69,6 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
         Maps `(n, 1, height, width)` to the same shape. Evaluated in evaluation mode, and left as it was.
     n_pixels
         Side of the probe image, at least 2; a network that reaches further gives `n_pixels // 2`.
-
-    Returns
-    -------
-    Pixels to each side. With pooling, the reach depends on where a pixel lies within a cell of the coarsest grid; the
-    largest is returned.
     """
     middle = n_pixels // 2
     probe = torch.randn((1, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0)).to(_place_of(network))

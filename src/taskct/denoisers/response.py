@@ -33,10 +33,8 @@ def measure_response(network: nn.Module, *, n_pixels: int) -> Response | None:
 
     Parameters
     ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape. Run in evaluation mode, and left as it was.
-    n_pixels
-        Side of the image.
+    network, n_pixels
+        Maps `(n, 1, height, width)` to the same shape, and is left as it was; side of the image.
 
     Returns
     -------

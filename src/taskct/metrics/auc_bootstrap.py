@@ -54,7 +54,7 @@ def bootstrap_auc(
     confidence: float = 0.95,
     seed: int,
 ) -> Interval:
-    """AUC of one method with an interval from the bootstrap.
+    """AUC of one method with an interval from the bootstrap, both in [0, 1].
 
     Parameters
     ----------
@@ -69,10 +69,6 @@ def bootstrap_auc(
     seed
         Of the resampling.
 
-    Returns
-    -------
-    AUC and its interval, in [0, 1].
-
     Raises
     ------
     ValueError
@@ -81,11 +77,11 @@ def bootstrap_auc(
 
     Notes
     -----
-    The bootstrap gives the standard error; the interval is symmetric on the logit of the AUC, `logit_interval`.
-    Over 2,000 binormal studies each at 30, 50 and 100 trials a class and AUCs of 0.7 to 0.95, 95 % intervals of
-    1,000 resamples covered 94.8 to 96.0 %. With as many draws as trials, percentiles covered 90.4 to 95.2 % (worst
-    at few trials and a high AUC) and BCa 93.8 to 96.3 %; and neither has an answer where every resample separates
-    the classes perfectly.
+    The bootstrap gives the standard error; the interval is symmetric on the logit of the AUC, `logit_interval`. Over
+    2,000 binormal studies each at 30, 50 and 100 trials a class and AUCs of 0.7 to 0.95, 95 % intervals of 1,000
+    resamples covered 94.8 to 96.0 %. With as many draws as trials, percentiles covered 90.4 to 95.2 % (worst at few
+    trials and a high AUC) and BCa 93.8 to 96.3 %; and neither has an answer where every resample separates the classes
+    perfectly.
 
     Examples
     --------
@@ -115,14 +111,14 @@ def bootstrap_difference(
     Parameters
     ----------
     t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+        Test statistics, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
     clusters, n_bootstrap, confidence, seed
         As for `bootstrap_auc`. A resample draws the same trials for both methods.
 
     Returns
     -------
-    First AUC minus second, its interval and the two-sided p-value of no difference, both from the bootstrap's
-    standard error and the normal distribution.
+    First AUC minus second, interval and two-sided p, both from the bootstrap's standard error and the normal
+    distribution.
 
     Raises
     ------

@@ -22,11 +22,7 @@ class Clusters:
         Parameters
         ----------
         present_labels, absent_labels
-            Label of the cluster of each trial, numbers or text, shapes `(n_present,)` and `(n_absent,)`.
-
-        Returns
-        -------
-        The clusters.
+            Cluster of each trial, numbers or text, shapes `(n_present,)` and `(n_absent,)`.
 
         Raises
         ------
@@ -87,16 +83,12 @@ class Clusters:
             )
 
     def covariance(self, by_present: NDArray[np.float64], by_absent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Obuchowski's covariance of the AUCs of several methods.
+        """Obuchowski's covariance of the AUCs of several methods, shape `(n_methods, n_methods)`.
 
         Parameters
         ----------
         by_present, by_absent
             From `structural_components`, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`.
-
-        Returns
-        -------
-        Covariance, shape `(n_methods, n_methods)`.
 
         Raises
         ------

@@ -63,7 +63,7 @@ def superiority(
     delta, std_error
         Estimate, first minus second, and its standard error, at least 0.
     alpha
-        Two-sided size, in (0, 0.5).
+        Two-sided size, in (0, 0.5); the chance of a false claim of superiority is alpha/2.
     df
         Degrees of freedom of the standard error; infinite for the normal distribution.
     limit
@@ -71,8 +71,7 @@ def superiority(
 
     Returns
     -------
-    The test; shown exactly where the interval of confidence 1 − alpha lies above 0. The chance of a false claim of
-    superiority is alpha/2.
+    The test; shown exactly where the interval of confidence 1 − alpha lies above 0.
 
     Raises
     ------
@@ -110,7 +109,7 @@ def noninferiority(
     Parameters
     ----------
     delta, std_error, df, limit
-        As for `superiority`; higher is better.
+        As for `superiority`, with its errors; higher is better.
     noninferiority_margin
         Largest loss that does not matter, above 0, in the unit of `delta`; fixed before the data are seen.
     alpha
@@ -119,13 +118,6 @@ def noninferiority(
     Returns
     -------
     The test of delta ≤ −margin; shown exactly where the interval of confidence 1 − 2·alpha lies above −margin.
-
-    Raises
-    ------
-    UserError
-        If `noninferiority_margin` or `alpha` is out of range.
-    ValueError
-        As for `superiority`.
 
     Examples
     --------
@@ -152,7 +144,7 @@ def equivalence(
     Parameters
     ----------
     delta, std_error, df, limit
-        As for `superiority`.
+        As for `superiority`, with its errors.
     noninferiority_margin
         Largest difference that does not matter on either side, above 0, in the unit of `delta`.
     alpha
@@ -160,15 +152,8 @@ def equivalence(
 
     Returns
     -------
-    The test of |delta| ≥ margin; shown exactly where the interval of confidence 1 − 2·alpha lies within the margin
-    on both sides.
-
-    Raises
-    ------
-    UserError
-        If `noninferiority_margin` or `alpha` is out of range.
-    ValueError
-        As for `superiority`.
+    The test of |delta| ≥ margin; shown where the interval of confidence 1 − 2·alpha lies within the margin on both
+    sides.
 
     References
     ----------
@@ -196,22 +181,16 @@ def compare_aucs(
     noninferiority_margin: float | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
-    """Test the difference of the AUCs of two methods on the same trials, with DeLong's standard error.
+    """Test the first AUC minus the second, of two methods on the same trials, with DeLong's standard error.
 
     Parameters
     ----------
     t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
-    aim
-        Which of `superiority`, `noninferiority` and `equivalence`.
+        Test statistics, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+    aim, alpha
+        Which of `superiority`, `noninferiority` and `equivalence`, and its size.
     noninferiority_margin
         A difference of AUCs in (0, 1); for the last two.
-    alpha
-        Size, as each test defines it.
-
-    Returns
-    -------
-    The test of the first AUC minus the second.
 
     Raises
     ------

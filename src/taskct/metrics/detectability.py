@@ -18,16 +18,11 @@ def d_a(auc: float) -> float:
     Parameters
     ----------
     auc
-        In [0, 1].
+        In [0, 1], or a ValueError.
 
     Returns
     -------
     √2 Φ⁻¹(auc); −∞ and ∞ for an AUC of 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the AUC is out of range.
 
     References
     ----------
@@ -46,16 +41,12 @@ def d_a(auc: float) -> float:
 def d_a_interval(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, confidence: float = 0.95
 ) -> Interval:
-    """d_a of the empirical AUC with its interval: that of `delong_interval`, carried to d_a.
+    """d_a of the empirical AUC with its interval: that of `delong_interval`, carried to d_a; it covers as often.
 
     Parameters
     ----------
     t_present, t_absent, confidence
         As for `delong_interval`.
-
-    Returns
-    -------
-    d_a and its interval; it says the same as the AUC's, and covers as often.
 
     Notes
     -----
@@ -111,18 +102,9 @@ def snr_t_interval(
     Parameters
     ----------
     t_present, t_absent
-        Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
+        As for `snr_t`, with its errors.
     confidence
         Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    snr_t and its interval.
-
-    Raises
-    ------
-    ValueError
-        As for `snr_t`, or if `confidence` is out of range.
 
     Notes
     -----

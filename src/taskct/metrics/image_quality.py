@@ -13,16 +13,12 @@ SSIM_SIGMA = 1.5  # pixels
 
 
 def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean squared error of each trial.
+    """Mean squared error of each trial, HU², shape `(n,)`.
 
     Parameters
     ----------
     denoised, reference
         Images in HU, shape `(n, height, width)`.
-
-    Returns
-    -------
-    Mean over the pixels of the squared difference, HU², shape `(n,)`.
 
     Raises
     ------
@@ -43,21 +39,14 @@ def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> 
 
 
 def rmse_hu(mse_per_trial: NDArray[np.floating]) -> float:
-    """Root-mean-square error over all pixels of all trials.
+    """Root-mean-square error over all pixels of all trials, HU.
+
+    The mean is taken first: this is not the mean of the trials' RMSEs.
 
     Parameters
     ----------
     mse_per_trial
-        From `mse_hu2`, HU², shape `(n,)`.
-
-    Returns
-    -------
-    Square root of the mean, HU. It is the mean that is taken first: this is not the mean of the trials' RMSEs.
-
-    Raises
-    ------
-    ValueError
-        If there is no trial, or a value is negative or not finite.
+        From `mse_hu2`, HU², shape `(n,)`, at least one; a ValueError if one is negative or not finite.
 
     Examples
     --------
@@ -78,7 +67,7 @@ def psnr_db(
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
     data_range_hu
         What counts as the peak, HU, above 0. It is a convention: quote it with the number, and never take it from the
         images, or trials cannot be compared.
@@ -86,11 +75,6 @@ def psnr_db(
     Returns
     -------
     PSNR, dB, shape `(n,)`; infinite for equal images.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, a value is not finite or `data_range_hu` is not > 0.
 
     Examples
     --------
@@ -109,32 +93,22 @@ def ssim(
     data_range_hu: float,
     low_hu: float,
 ) -> NDArray[np.float64]:
-    """Structural similarity of each trial.
+    """Structural similarity of each trial [1]_, shape `(n,)`, at most 1 (equal images).
 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`, at least 11 × 11 pixels.
+        Images in HU, shape `(n, height, width)`, at least 11 × 11 pixels, finite, or a ValueError.
     data_range_hu
         Dynamic range L in the constants (0.01 L)² and (0.03 L)², HU, above 0. Quote it with the number.
     low_hu
         The HU value that counts as intensity 0, the low end of the data range. SSIM compares local means by their
         ratio, so it needs a zero. Values outside the range are kept as they are.
 
-    Returns
-    -------
-    SSIM, at most 1 (equal images), shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, the images are below 11 × 11 pixels, a value is
-        not finite or `data_range_hu` is not > 0.
-
     Notes
     -----
-    Gaussian window of 11 × 11 pixels with σ = 1.5 pixels, population covariances; the image is reflected at its
-    border, and the border counts.
+    Gaussian window of 11 × 11 pixels with σ = 1.5 pixels, population covariances; the image is reflected at its border,
+    and the border counts.
 
     References
     ----------
@@ -198,27 +172,17 @@ def _local_average(n: int) -> NDArray[np.float32]:
 def site_bias_hu(
     denoised: NDArray[np.floating], reference: NDArray[np.floating], site: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Mean of denoised − reference at the site of the signal, for each trial: the hallucination check.
+    """Mean of denoised − reference at the site of the signal, HU, for each trial, `(n,)`: the hallucination check.
 
-    On signal-absent trials a positive mean says that the denoiser paints signals; on signal-present trials a
-    negative one says that it wipes them out (for a signal brighter than its background).
+    On signal-absent trials a positive mean says that the denoiser paints signals; on signal-present trials a negative
+    one says that it wipes them out (for a signal brighter than its background).
 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
     site
         True where the signal is, or would be, in that trial; same shape, at least one pixel in every trial.
-
-    Returns
-    -------
-    Mean difference over the site, HU, shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, a value is not finite, `site` is not boolean or
-        a trial has no pixel in its site.
 
     Examples
     --------
@@ -241,7 +205,7 @@ def site_bias_hu(
 
 
 def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDArray[np.float64]:
-    """Highest disc-averaged value of each trial: the brightest signal-sized blob that was painted anywhere.
+    """Highest disc-averaged value of each trial, HU, `(n,)`: the brightest signal-sized blob painted anywhere.
 
     The bias at one site cannot see a blob painted elsewhere; this can.
 
@@ -251,10 +215,6 @@ def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDA
         Denoised − reference, HU, shape `(n, height, width)`; its negative for signals darker than the background.
     diameter_px
         Diameter of the disc, pixels, at least 1; the disc stays wholly inside the image.
-
-    Returns
-    -------
-    HU, shape `(n,)`.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from taskct.metrics.roc import PairedDifference, auc, delong_covariance, delong_
 def correct_localization(
     found_px: NDArray[np.number], true_px: NDArray[np.number], *, radius_mm: float, pixel_mm: float
 ) -> NDArray[np.bool_]:
-    """Whether each reported place lies within the site error radius of the true one.
+    """Whether each reported place lies within the site error radius of the true one, shape `(...)`.
 
     Parameters
     ----------
@@ -28,10 +28,6 @@ def correct_localization(
         Largest distance that counts as found, mm, at least 0. The radius of the signal is usual.
     pixel_mm
         Pixel size, mm, above 0.
-
-    Returns
-    -------
-    True where the distance is at most `radius_mm`, shape `(...)`.
 
     Raises
     ------
@@ -67,24 +63,15 @@ def correct_fraction(
     Parameters
     ----------
     correct
-        One for each signal-present trial, bool, shape `(n_present,)`.
+        One for each signal-present trial, bool, shape `(n_present,)`, or a ValueError.
     clusters
-        Label of the case that each trial came from, shape `(n_present,)`. Left out: every trial on its own.
+        Case that each trial came from, shape `(n_present,)`. Left out: every trial on its own.
     confidence
         Coverage wanted, in (0, 1).
 
     Returns
     -------
     Fraction and interval, in [0, 1]; it covers at least as often as wanted.
-
-    Raises
-    ------
-    ValueError
-        If `correct` is empty, not bool or not of one axis, or `confidence` is out of range.
-
-    References
-    ----------
-    .. [1] Clopper & Pearson, Biometrika 26, 404 (1934).
 
     Examples
     --------
@@ -123,17 +110,12 @@ def lroc_ratings(
 def lroc_curve(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], correct: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Empirical LROC curve; its trapezoidal area equals `lroc_area`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_area`.
+    """Empirical LROC curve, of what `lroc_area` takes; its trapezoidal area equals `lroc_area`.
 
     Returns
     -------
-    False-positive fraction, and fraction of the signal-present trials that are called and correctly located;
-    from (0, 0) to (1, the fraction located correctly).
+    False-positive fraction, and fraction of the signal-present trials that are called and correctly located; from (0,
+    0) to (1, the fraction located correctly).
 
     Examples
     --------
@@ -158,8 +140,8 @@ def lroc_area(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], c
 
     Returns
     -------
-    The chance that a signal-present trial scores above a signal-absent one (a tie counts one half) and was
-    located correctly. In [0, fraction located correctly]; equal to the AUC where all were. O(n log n).
+    The chance that a signal-present trial scores above a signal-absent one (a tie counts one half) and was located
+    correctly. In [0, fraction located correctly]; equal to the AUC where all were. O(n log n).
 
     Raises
     ------
@@ -182,7 +164,9 @@ def lroc_area(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], c
 def lroc_covariance(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], correct: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Covariance of the empirical LROC areas of several methods on the same trials.
+    """Covariance of the LROC areas of several methods [1]_, `(n_methods, n_methods)`, in O(n log n).
+
+    It is DeLong's where all are located correctly.
 
     Parameters
     ----------
@@ -190,10 +174,6 @@ def lroc_covariance(
         Test statistics, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`; higher means present.
     correct
         Whether each method located each signal-present trial, bool, shape of `t_present`.
-
-    Returns
-    -------
-    Covariance, shape `(n_methods, n_methods)`, in O(n log n); DeLong's where all are located correctly.
 
     References
     ----------
@@ -214,23 +194,7 @@ def lroc_interval(
     *,
     confidence: float = 0.95,
 ) -> Interval:
-    """LROC area of one method with an interval that never leaves [0, 1]; see `delong_interval`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_area`.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    LROC area and its interval.
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`, or if `confidence` is out of range.
+    """LROC area of one method, as `lroc_area` takes it, with an interval in [0, 1]; see `delong_interval`.
 
     Examples
     --------
@@ -248,23 +212,7 @@ def paired_lroc(
     *,
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Difference of the LROC areas of two methods on the same trials; see `paired_delong`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_covariance`, of two methods.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    First area minus second (as `delta_auc`), its interval and the two-sided p-value of no difference.
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`, or if there are not two methods or `confidence` is out of range.
+    """Difference of the LROC areas of two methods, as `lroc_covariance` takes them; see `paired_delong`.
 
     Examples
     --------

@@ -42,18 +42,13 @@ def auc_at_rmse(
     Parameters
     ----------
     curve_rmse, curve_auc
-        The arms in any order, HU and no unit, shape `(n_arms,)` each.
+        The arms in any order, HU and no unit, shape `(n_arms,)` each, finite, or a ValueError.
     rmse
         Where to read the curve, HU, any shape.
 
     Returns
     -------
     AUC, the shape of `rmse`; NaN outside the curve, which is not extended.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there is no arm or a value of the curve is not finite.
 
     Examples
     --------
@@ -86,21 +81,17 @@ def compare_curves(
     Parameters
     ----------
     a_scores, b_scores
-        Test statistics of every arm of the curve, shape `(n_arms, n_trials)`; higher means present. The curves may
-        differ in `n_arms`, not in the trials.
+        Test statistics of every arm, `(n_arms, n_trials)`; higher means present. The curves may differ in `n_arms`, not
+        in the trials.
     a_mse, b_mse
         MSE of every arm and trial, HU², the shape of the scores.
     signal_present
         Truth of each trial, shape `(n_trials,)`.
     clusters
-        Cluster (background, case) of every trial, in either class in the order of the trials; whole clusters are then
+        Cluster (case, background) of every trial, in either class in the order of the trials; whole clusters are then
         drawn, with their trials of both classes. Left out: trials, within each class.
-    n_bootstrap
-        Number of resamples, at least 2.
-    confidence
-        Coverage wanted, in (0, 1).
-    seed
-        Of the resampling.
+    n_bootstrap, confidence, seed
+        As for `bootstrap_auc`.
     n_grid
         RMSE values at which the curves are read, evenly over the shared range, at least 2; the mean is trapezoidal.
 
@@ -170,7 +161,7 @@ def _resamples(
 def best_within(
     rmse: NDArray[np.floating], auc: NDArray[np.floating], *, control_rmse: float, tolerance: float = 0.02
 ) -> int:
-    """Index of the arm with the highest AUC among those that keep the control's RMSE.
+    """Index of the arm with the highest AUC among those that keep the control's RMSE; the first, where several have it.
 
     Parameters
     ----------
@@ -181,15 +172,10 @@ def best_within(
     tolerance
         What may be lost, as a fraction of the control's RMSE, at least 0: 0.02 is 2 %.
 
-    Returns
-    -------
-    Index of the arm; the first, where several have the same AUC.
-
     Raises
     ------
     ValueError
-        If no arm has RMSE ≤ (1 + tolerance) · control_rmse, the shapes differ, a value is not finite or
-        `tolerance` is negative.
+        If no arm has RMSE ≤ (1 + tolerance) · control_rmse, or what is given is out of range.
 
     Notes
     -----

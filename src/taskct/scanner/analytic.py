@@ -72,15 +72,7 @@ def met_in_chunks(
 
 
 class Rays:
-    """Normals of a scan's rays and their distance from the isocentre, as tensors.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    device
-        Where the tensors live.
-    """
+    """Normals of a scan's rays and their distance from the isocentre, as tensors."""
 
     def __init__(self, geometry: ScanGeometry, device: torch.device | str) -> None:
         source, direction = geometry.rays()
@@ -157,7 +149,7 @@ def project_ellipses(
     angle_rad: ArrayLike = 0.0,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Compute the exact line integrals of uniform ellipses.
+    """Compute the exact line integrals of uniform ellipses: float32 sinograms, `(n, n_views, n_bins)`.
 
     Parameters
     ----------
@@ -173,10 +165,6 @@ def project_ellipses(
         Direction of the first axis, rad, from +x towards +y.
     device
         Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
 
     Raises
     ------
@@ -264,18 +252,14 @@ def project_gaussians(
 ) -> torch.Tensor:
     """Compute the exact line integrals of Gaussian blobs μ·2^(−ρ²), with ρ the radius in the ellipse of half maximum.
 
+    Float32 sinograms, `(n, n_views, n_bins)`; zero where less than 2⁻²⁵ of the peak's is left.
+
     Parameters
     ----------
     geometry, x_mm, y_mm, angle_rad, device
         As for `project_ellipses`.
-    half_x_mm, half_y_mm
-        Half widths at half maximum, mm, along `angle_rad` and across it, positive.
-    mu
-        Peak linear attenuation, mm⁻¹.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`; zero where less than 2⁻²⁵ of the peak's is left.
+    half_x_mm, half_y_mm, mu
+        Half widths at half maximum, mm, positive, and peak linear attenuation, mm⁻¹.
     """
     return _project(
         geometry,

@@ -34,22 +34,16 @@ def photons_per_ray(
 
     Parameters
     ----------
-    mas
-        Tube current × time of one scan of all `n_views` views, mAs.
+    mas, n_views
+        Tube current × time of one scan, mAs, and the views that share it.
     spectrum
         Photons per mm² and mAs at 1 m, filters included.
-    n_views
-        Views that share the tube load.
     source_detector_mm
         Focus to detector, mm.
     bin_mm, row_mm
-        Size of a bin on the detector across and along the axis, mm; `row_mm` of all rows that make up the slice.
+        Size of a bin on the detector across and along the axis, mm; of all rows that make up the slice.
     efficiency
         Share of the photons on the bin's area that is detected, in (0, 1].
-
-    Returns
-    -------
-    Photons.
 
     Raises
     ------
@@ -77,27 +71,20 @@ def photons_per_ray(
 def bowtie_transmission(geometry: ScanGeometry, *, diameter_mm: float, compensation: float = 0.5) -> torch.Tensor:
     """Compute how a bowtie filter weakens every bin's rays, relative to the one through the isocentre.
 
-    The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than
-    the central one, times `compensation`, it passes in (water-equivalent) filter. At 0.5 and 300 mm rays beside the
-    body keep 1/22, about what measured body filters leave at the rim (a scanner's own shape is proprietary).
+    The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than the
+    central one, times `compensation`, it passes in (water-equivalent) filter. At 0.5 and 300 mm rays beside the body
+    keep 1/22, about what measured body filters leave at the rim [1]_ (a scanner's own shape is proprietary).
 
     Parameters
     ----------
-    geometry
-        The scan.
-    diameter_mm
-        Diameter of the cylinder, mm.
+    geometry, diameter_mm
+        The scan; diameter of the cylinder, mm, positive, or a UserError.
     compensation
         In [0, 1]: 0 is no filter, 1 makes the signal behind the cylinder the same in every bin.
 
     Returns
     -------
     Transmission in (0, 1], shape `(n_bins,)`, float32; multiply `i0` by it.
-
-    Raises
-    ------
-    UserError
-        If the diameter is not positive or the compensation not in [0, 1].
 
     References
     ----------
@@ -125,16 +112,11 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
     line_integral
         Noise-free line integrals, shape `(n, n_views, n_bins)`.
     strength
-        In [0, 1].
+        In [0, 1], or a UserError.
 
     Returns
     -------
     Current of every view relative to its scan's mean, shape `(n, n_views)`; multiply `i0` by it with a last axis added.
-
-    Raises
-    ------
-    UserError
-        If `strength` is not in [0, 1].
 
     References
     ----------
@@ -173,7 +155,7 @@ def noise_hu(
     i0: float | torch.Tensor,
     electronic_noise: float,
 ) -> float:
-    """Predict the noise of a reconstructed pixel: √(Σ weights² × variance of the line integral).
+    """Predict the noise of a reconstructed pixel, HU: √(Σ weights² × variance of the line integral).
 
     Parameters
     ----------
@@ -186,10 +168,6 @@ def noise_hu(
         Unattenuated photons, a number or a tensor that broadcasts to `(n_views, n_bins)`.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-
-    Returns
-    -------
-    Standard deviation, HU.
     """
     p = line_integral.double()
     variance = line_integral_variance(p, i0=i0, electronic_noise=electronic_noise)
@@ -204,10 +182,7 @@ def i0_for_noise(
     electronic_noise: float,
     relative: float | torch.Tensor = 1.0,
 ) -> float:
-    """Find the unattenuated photons per ray that give a pixel the wanted noise.
-
-    With a water cylinder's line integrals (`project_ellipses`) this is the usual noise index; with those of a patient's
-    slice it calibrates the insertion of noise into a scan whose noise was measured.
+    """Find the unattenuated photons per ray, times `relative`, that give a pixel the wanted noise.
 
     Parameters
     ----------
@@ -216,12 +191,7 @@ def i0_for_noise(
     weights, line_integral, electronic_noise
         As for `noise_hu`.
     relative
-        What `i0` is multiplied by in every ray, bowtie × tube current, a number or a tensor that broadcasts to
-        `(n_views, n_bins)`.
-
-    Returns
-    -------
-    Photons: the pixel's noise is `target_hu` at `i0` = this × `relative`.
+        What `i0` is multiplied by in every ray, bowtie × tube current, a number or broadcast to `(n_views, n_bins)`.
 
     Raises
     ------

@@ -216,21 +216,10 @@ class FBP:
         return sinogram if self._redundancy is None else sinogram * self._redundancy
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Reconstruct the image.
+        """Reconstruct `(n, n_pixels, n_pixels)` images, mm⁻¹, from line integrals, `(n, n_views, n_bins)`.
 
-        Parameters
-        ----------
-        sinogram
-            Line integrals, shape `(n, n_views, n_bins)`.
-
-        Returns
-        -------
-        Linear attenuation, mm⁻¹, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
-
-        Raises
-        ------
-        ValueError
-            If the sinogram is not one of this geometry.
+        They have the sinograms' type, and are computed in float32. A ValueError, if a sinogram is not one of this
+        geometry.
         """
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
@@ -238,24 +227,10 @@ class FBP:
         return linear(sinogram, self._reconstruct, self._adjoint)
 
     def pixel_weights(self, row: int, column: int) -> torch.Tensor:
-        """Give the weights by which one pixel sums the sinogram: a row of the reconstruction as a matrix.
+        """Give the weights by which one pixel sums the sinogram, mm⁻¹, `(n_views, n_bins)`: a row of the matrix.
 
         Its value is the sum of weights × sinogram, so with independent rays the sum of weights² × variance is its
-        variance, exactly.
-
-        Parameters
-        ----------
-        row, column
-            Of the pixel.
-
-        Returns
-        -------
-        Weights, mm⁻¹, shape `(n_views, n_bins)`, float32; zeros outside the field of view.
-
-        Raises
-        ------
-        ValueError
-            If there is no such pixel.
+        variance, exactly. Zeros outside the field of view; a ValueError, if there is no such pixel.
         """
         if not (0 <= row < self.n_pixels and 0 <= column < self.n_pixels):
             raise ValueError(f"pixel ({row}, {column}) is not in an image of {self.n_pixels} × {self.n_pixels}")

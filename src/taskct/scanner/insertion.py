@@ -79,8 +79,8 @@ def insert_noise(
 
     Images are projected, the noise they lack is drawn per ray (see `missing_noise`), and this noise alone is
     reconstructed and added: what the images show is not resampled, and the noise has the correlation of the
-    reconstruction. `fbp` should therefore resemble the one that made the images in its kernel; `i0_for_noise` finds
-    the `i0` of images whose noise is known.
+    reconstruction. `fbp` should therefore resemble the one that made the images in its kernel; `i0_for_noise` finds the
+    `i0` of images whose noise is known.
 
     Parameters
     ----------
@@ -88,21 +88,16 @@ def insert_noise(
         Full-dose images, HU, shape `(n, n_pixels, n_pixels)`, on the projector's and the reconstruction's grid. Less
         than −1000 HU (padding) counts as air.
     projector, fbp
-        Of one geometry and one grid.
+        Of one geometry and one grid, or a ValueError.
     i0
         Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`, or
         what gives one from the line integrals of some slices, such as a modulated tube current.
     dose_fraction, electronic_noise, seeds
-        As for `missing_noise`.
+        As for `add_noise`; the fraction is in (0, 1].
 
     Returns
     -------
     HU, shape `(n, n_pixels, n_pixels)`. Memory beyond this is that of a few slices' sinograms.
-
-    Raises
-    ------
-    ValueError
-        If the two grids or geometries differ, or as `missing_noise` and `Projector.project`.
     """
     grids = [(part.geometry, part.n_pixels, part.pixel_mm) for part in (projector, fbp)]
     if grids[0] != grids[1] or fbp.center_mm != (0.0, 0.0):

@@ -85,20 +85,9 @@ def mtf(
     Parameters
     ----------
     frequency
-        Cycles/mm, at least 0, any shape.
-    isocenter_bin_mm
-        `ScanGeometry.isocenter_bin_mm`.
-    window, cutoff
-        As in `Kernel`.
-
-    Returns
-    -------
-    MTF, 1 at frequency 0, same shape.
-
-    Raises
-    ------
-    UserError
-        If a frequency is negative or not finite, or as `window_response`.
+        Cycles/mm, at least 0 and finite, or a UserError; any shape.
+    isocenter_bin_mm, window, cutoff
+        As in `ScanGeometry` and `Kernel`.
     """
     if not (np.isfinite(frequency) & (np.asarray(frequency) >= 0)).all():
         raise UserError("a frequency is negative or not finite: give cycles/mm from 0 up")

@@ -25,12 +25,10 @@ def draw_counts(expected: torch.Tensor, *, electronic_noise: float, generator: t
 
     Parameters
     ----------
-    expected
-        Expected photons per ray, any shape.
+    expected, generator
+        Expected photons per ray, any shape; a generator on their device.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-    generator
-        On the device of `expected`.
 
     Returns
     -------
@@ -86,7 +84,7 @@ def take_logarithm(
     Parameters
     ----------
     counts
-        Photon equivalents, shape `(n, n_views, n_bins)`.
+        Photon equivalents, shape `(n, n_views, n_bins)`; the line integrals have the same, and are finite.
     i0
         Unattenuated photons, a number or a tensor that broadcasts to `counts`.
     electronic_noise
@@ -94,10 +92,6 @@ def take_logarithm(
     noise_share
         Part of the variance V whose bias is taken away, in [0, 1], a number or like `counts`; below 1 where the rest
         was dealt with before.
-
-    Returns
-    -------
-    Line integrals, same shape, finite.
 
     References
     ----------
@@ -162,24 +156,20 @@ def add_noise(
     Parameters
     ----------
     line_integral
-        Shape `(n, n_views, n_bins)`, no unit.
+        Shape `(n, n_views, n_bins)`, no unit; the noisy ones are alike.
     i0
-        Unattenuated photons per ray at the dose in use: a number, or a tensor that broadcasts to
-        `(n, n_views, n_bins)`, such as bowtie `(n_bins,)` × tube current `(n, n_views, 1)` × photons.
+        Unattenuated photons per ray at the dose in use: a number, or a tensor that broadcasts to `(n, n_views,
+        n_bins)`, such as bowtie `(n_bins,)` × tube current `(n, n_views, 1)` × photons.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
     seeds
         One seed a sinogram, `(n,)`, integers from 0 up, of any size.
 
-    Returns
-    -------
-    Noisy line integrals, same shape.
-
     Raises
     ------
     ValueError
-        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not
-        broadcast, or `electronic_noise` is negative.
+        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not broadcast,
+        or `electronic_noise` is negative.
     """
     photons = check_noise_settings(line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds)
 

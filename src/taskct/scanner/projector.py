@@ -77,12 +77,10 @@ class Projector:
 
     Parameters
     ----------
-    geometry
-        The scan.
+    geometry, device
+        The scan, and where the matrix lives.
     n_pixels, pixel_mm
-        Pixels along each side of the image and their pitch, mm; the image is centred on the isocentre.
-    device
-        Where the matrix lives.
+        Pixels along each side of the square image and their pitch, mm; it is centred on the isocentre.
 
     Raises
     ------
@@ -117,44 +115,17 @@ class Projector:
         self._system.to_views  # noqa: B018 - built now, so that what is wrong shows here
 
     def project(self, image: torch.Tensor) -> torch.Tensor:
-        """Project images.
+        """Project images, `(n, n_pixels, n_pixels)`, mm⁻¹, to line integrals, `(n, n_views, n_bins)`.
 
-        Parameters
-        ----------
-        image
-            Shape `(n, n_pixels, n_pixels)`; linear attenuation in mm⁻¹ for line integrals without unit.
-
-        Returns
-        -------
-        Sinogram, shape `(n, n_views, n_bins)`, of the images' type, computed in float32. Where views start and which
-        way bins count differs from scikit-image's and ASTRA's: see `taskct.scanner.geometry`.
-
-        Raises
-        ------
-        ValueError
-            If the images are not on this grid.
+        They have the images' type, and are computed in float32. Where views start and which way bins count differs from
+        scikit-image's and ASTRA's: see `taskct.scanner.geometry`. A ValueError, if the images are not on this grid.
         """
         if image.ndim != 3 or image.shape[1:] != (self.n_pixels, self.n_pixels):
             raise ValueError(f"image is {tuple(image.shape)}, not (n, {self.n_pixels}, {self.n_pixels})")
         return linear(image, self._system.project, self._system.backproject)
 
     def adjoint(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Backproject without a filter: the exact adjoint of `project`.
-
-        Parameters
-        ----------
-        sinogram
-            Shape `(n, n_views, n_bins)`.
-
-        Returns
-        -------
-        Image, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
-
-        Raises
-        ------
-        ValueError
-            If the sinograms are not of this geometry.
-        """
+        """Backproject sinograms without a filter: the exact adjoint of `project`, with its shapes, types and errors."""
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")

@@ -99,12 +99,7 @@ def tabulated_spectrum(kvp: float) -> Spectrum:
     Parameters
     ----------
     kvp
-        Tube voltage: 80, 100, 120 or 140.
-
-    Raises
-    ------
-    UserError
-        If there is no table for that voltage.
+        Tube voltage: 80, 100, 120 or 140, or a UserError.
 
     References
     ----------
@@ -130,10 +125,8 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
 
     Parameters
     ----------
-    kvp
-        Tube voltage, 30 to 150 kV.
-    anode_deg
-        Anode angle, degrees.
+    kvp, anode_deg
+        Tube voltage, 30 to 150 kV, and anode angle, degrees.
     filters_mm
         Thickness, mm, by spekpy's name of the material, such as {"Al": 6.0, "Ti": 0.9}.
 
@@ -188,16 +181,14 @@ def polychromatic_line_integral(
 ) -> torch.Tensor:
     """Compute −ln of the signal behind water and bone, relative to the unattenuated signal.
 
+    It is bent: it grows more slowly than the thickness.
+
     Parameters
     ----------
     water_mm, bone_mm
         Thickness of water and of cortical bone along every ray, mm, any shape; None is no bone.
     spectrum
         The tube's; the detector integrates energy.
-
-    Returns
-    -------
-    Line integrals, same shape. Bent: they grow more slowly than the thickness.
     """
     water, bone = attenuation("water", spectrum.energy_kev), attenuation("bone", spectrum.energy_kev)
     transmission = torch.zeros_like(water_mm)
@@ -225,13 +216,8 @@ def effective_energy_kev(spectrum: Spectrum, water_mm: float) -> float:
 class WaterCorrection:
     """Map polychromatic line integrals to those that water would have at a single energy.
 
-    What is water throughout becomes exact; bone stays too low. The map is a straight line between finely spaced
-    points, continued in a straight line beyond both ends, so it is monotone for any noise.
-
-    Parameters
-    ----------
-    spectrum
-        The tube's.
+    What is water throughout becomes exact; bone stays too low. The map is a straight line between finely spaced points,
+    continued in a straight line beyond both ends, so it is monotone for any noise.
 
     Examples
     --------

@@ -52,17 +52,7 @@ def plan_split(n_trials: int, n_objects: int) -> Plan:
 
 
 class ChunkMaker:
-    """Makes the chunks of a study's trials.
-
-    Parameters
-    ----------
-    settings
-        The study.
-    sources
-        The backgrounds of every split.
-    device
-        Where to project and reconstruct.
-    """
+    """Makes the chunks of a study's trials, from the backgrounds of every split."""
 
     def __init__(self, settings: Settings, sources: Mapping[str, Source], device: torch.device | str = "cpu") -> None:
         self.settings = settings

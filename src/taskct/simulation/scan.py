@@ -48,13 +48,6 @@ class Scanner:
 
     Places outside the field of view are left out: `beyond_mm` holds their centres (x, y), mm.
 
-    Parameters
-    ----------
-    settings
-        The study.
-    device
-        Where to project and reconstruct.
-
     Raises
     ------
     UserError

@@ -74,10 +74,8 @@ def simulate_store(
     ----------
     path
         The store's folder; it is filled beside its place, see `PartialStore`.
-    settings
-        The study.
-    device
-        Where to project and reconstruct.
+    settings, device
+        The study, and where to project and reconstruct.
     workers
         Processes; 1 works in this one.
     progress

@@ -43,10 +43,6 @@ def analyze(
     confidence
         Coverage wanted of the intervals, in (0, 1).
 
-    Returns
-    -------
-    AUCs, variances, intervals and p values, with notes.
-
     Raises
     ------
     UserError
@@ -67,14 +63,14 @@ def analyze(
       cases. So the interval is [(α/2)^(1/m), 1], with α = 1 − confidence; mirrored for an AUC of 0.
     - `none`: where the twin is negative as well, or an AUC is 0 or 1 and ratings are missing. No interval.
 
-    Where the variance of a difference is 0 the interval is a single point, and the p value is 1 without a difference,
-    0 with one: the cases were too easy to tell anything.
+    Where the variance of a difference is 0 the interval is a single point, and the p value is 1 without a difference, 0
+    with one: the cases were too easy to tell anything.
 
-    FDA's iMRMC (R package 2.1.2, Java program 4.0.3) computes p values and intervals with the whole part of the
-    degrees of freedom, and with the normal distribution above 50, and so it is here: `p_value`, all intervals, and what
-    is tested with a margin take `df_whole`. The degrees of freedom as estimated are in `df` and `df_bdg`, as iMRMC
-    prints them, and `p_value_fractional` takes those. (iMRMC's own example: 7.35 degrees of freedom, p = 0.4686 with 7
-    and 0.4674 with 7.35.) Coverage is the same either way, see docs/validation.md. iMRMC's program also rounds Hillis'
+    FDA's iMRMC (R package 2.1.2, Java program 4.0.3) computes p values and intervals with the whole part of the degrees
+    of freedom, and with the normal distribution above 50, and so it is here: `p_value`, all intervals, and what is
+    tested with a margin take `df_whole`. The degrees of freedom as estimated are in `df` and `df_bdg`, as iMRMC prints
+    them, and `p_value_fractional` takes those. (iMRMC's own example: 7.35 degrees of freedom, p = 0.4686 with 7 and
+    0.4674 with 7.35.) Coverage is the same either way, see docs/validation.md. iMRMC's program also rounds Hillis'
     degrees of freedom down; `obuchowski_rockette` takes them as they are, as OR-DBM MRMC does, and `sizing` takes
     expected ones, which are no whole number either.
 
@@ -82,8 +78,8 @@ def analyze(
     to 6 readers, 25 to 50 cases of each class, AUC near 0.7 or 0.85) symmetric 95 % intervals of an AUC covered 91 to
     95 %, those by the logit 94 to 96 %; near an AUC of 0.96, and with much scatter between 5 readers, 88 and 92 %.
     Intervals of differences covered 95 to 97 % where the modalities are alike. Where one AUC is well above the other
-    they miss more often on the side of the lower one: coverage 93 to 95 % (91 % between 0.96 and 0.99), and a
-    one-sided test of size 0.025 may reach 0.03 to 0.05. Two readers are too few: 88 to 95 %.
+    they miss more often on the side of the lower one: coverage 93 to 95 % (91 % between 0.96 and 0.99), and a one-sided
+    test of size 0.025 may reach 0.03 to 0.05. Two readers are too few: 88 to 95 %.
 
     References
     ----------

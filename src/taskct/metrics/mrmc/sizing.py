@@ -147,7 +147,7 @@ def study_power(
     alpha: float = 0.05,
     method: DfMethod = "bdg",
 ) -> StudyPower:
-    """Power of a t test of a difference of AUCs in a study of given design.
+    """Power of a t test of a difference of AUCs in a study of given design, with its standard error.
 
     Parameters
     ----------
@@ -159,20 +159,15 @@ def study_power(
     delta
         True difference of AUCs, first minus second, in (−1, 1).
     aim
-        `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse than the
-        second by the margin or more. `equivalence`: that they differ by less than the margin either way (two
-        one-sided tests).
+        `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse by the margin
+        or more. `equivalence`: that they differ by less than the margin either way (two one-sided tests).
     noninferiority_margin
         > 0 for the last two aims; 0 for a difference.
     alpha
-        Two-sided size of a test of a difference, in (0, 0.5); one-sided size of the others (an interval of
-        confidence 1 − 2·alpha must clear the margin).
+        Two-sided size of a test of a difference, in (0, 0.5); one-sided size of the others (an interval of confidence 1
+        − 2·alpha must clear the margin).
     method
-        Degrees of freedom, as for `design_df`.
-
-    Returns
-    -------
-    The design with its standard error, degrees of freedom and power.
+        Degrees of freedom: "bdg" or "hillis".
 
     Raises
     ------
@@ -221,10 +216,8 @@ def size_study(
     ----------
     components, delta, aim, noninferiority_margin, alpha, method
         As for `study_power`.
-    n_readers
-        Numbers of readers to try, each at least 2 and a multiple of `n_groups`.
-    power
-        Power wanted, in (alpha, 1).
+    n_readers, power
+        Numbers of readers to try, each at least 2 and a multiple of `n_groups`; power wanted, in (alpha, 1).
     absent_per_present
         Signal-absent cases for each signal-present one, > 0; absent cases are rounded up.
     n_groups
@@ -232,9 +225,8 @@ def size_study(
 
     Returns
     -------
-    The smallest study for each number of readers, in the order given; numbers of readers that do not reach the
-    power with any number of cases are left out. Of these, `min(sizes, key=lambda size: size.design.n_readings)`
-    has the fewest readings.
+    The smallest study for each number of readers, in the order given, without those that do not reach the power with
+    any number of cases. `min(sizes, key=lambda size: size.design.n_readings)` has the fewest readings.
 
     Raises
     ------
