@@ -19,16 +19,11 @@ SIDES = (16, 32, 48, 64, 96, 128, 256)
 class Use:
     """How a study will use a network."""
 
-    name: str
-    """What the user calls it, for messages."""
-    n_pixels: int
-    """Side of the regions with their margin."""
-    patch_pixels: int | None = None
-    """Side of the patches that it is trained on too."""
-    multiple: int = 1
-    """To a multiple of what images are padded for it, pixels."""
-    dtype: str = "float32"
-    """Precision of its layers."""
+    name: str  # what the user calls it, for messages
+    n_pixels: int  # side of the regions with their margin
+    patch_pixels: int | None = None  # side of the patches that it is trained on too
+    multiple: int = 1  # to a multiple of what images are padded for it, pixels
+    dtype: str = "float32"  # precision of its layers
 
 
 def try_network(network: nn.Module, use: Use) -> None:

@@ -52,19 +52,14 @@ def _bilateral(image: Image, strength_hu: float, noise_hu: float, distance_pixel
 class ClassicalFilter:
     """A filter with a strength and one more parameter."""
 
-    title: str
-    """As in a table."""
-    strength: str
-    """What the strength is."""
+    title: str  # as in a table
+    strength: str  # what the strength is
     apply: Callable[[Image, float, float, float], Image]
     """Maps an image in HU, shape `(height, width)`, the strength in HU, the noise's standard deviation in HU and the
     second parameter to the filtered image."""
-    grid: tuple[float, ...]
-    """Strengths to try first, relative to the noise's standard deviation, rising; at least two."""
-    second: str
-    """Name of the second parameter."""
-    choices: tuple[float, ...]
-    """Its values to choose from."""
+    grid: tuple[float, ...]  # strengths to try first, relative to the noise's standard deviation, rising; at least two
+    second: str  # name of the second parameter
+    choices: tuple[float, ...]  # its values to choose from
 
 
 CLASSICAL: dict[str, ClassicalFilter] = {

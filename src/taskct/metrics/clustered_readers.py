@@ -22,12 +22,9 @@ _ROUNDING = 1e-12  # of an area; two that differ less are the same
 class ReaderMean:
     """A mean over readers of areas, or of differences of areas, with its error over readers and cases."""
 
-    value: float
-    """Mean over the readers."""
-    variance: float
-    """Of the mean: other readers and other cases."""
-    df: float
-    """Degrees of freedom of the variance; infinite where it is 0."""
+    value: float  # mean over the readers
+    variance: float  # of the mean: other readers and other cases
+    df: float  # degrees of freedom of the variance; infinite where it is 0
 
 
 def reader_mean(areas: NDArray[np.floating], covariance: NDArray[np.floating], n_cases: int) -> ReaderMean:

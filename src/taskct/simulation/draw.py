@@ -27,18 +27,12 @@ class Scene:
     """Objects, and what each trial shows of them."""
 
     drawn: Drawn
-    total_hu: NDArray[np.float32]
-    """The objects without a signal, all drawn on the grid, HU, `(n_objects, n_pixels, n_pixels)`."""
-    owner: NDArray[np.int64]
-    """Which object each trial shows, `(n,)`."""
-    region: NDArray[np.int64]
-    """Which region each trial shows, `(n,)`."""
-    signals: Signals
-    """Of H1 or H0, at their offsets from the region's centre; where none is inserted, one that might have been."""
-    inserted: NDArray[np.bool_]
-    """Whether it is, `(n,)`."""
-    places: list[NDArray[np.int64]]
-    """Of every object the regions that fit it, possibly none."""
+    total_hu: NDArray[np.float32]  # without a signal, all drawn on the grid, HU, `(n_objects, n_pixels, n_pixels)`
+    owner: NDArray[np.int64]  # which object each trial shows, `(n,)`
+    region: NDArray[np.int64]  # which region each trial shows, `(n,)`
+    signals: Signals  # at their offsets from the region's centre; where none is inserted, one that might have been
+    inserted: NDArray[np.bool_]  # whether it is, `(n,)`
+    places: list[NDArray[np.int64]]  # of every object the regions that fit it, possibly none
 
 
 class Draw:

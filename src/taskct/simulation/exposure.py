@@ -39,17 +39,12 @@ def kernel_of(settings: Settings) -> Kernel:
 class Beam:
     """What the rays meet in some objects; all tensors are `(n_objects, n_views, n_bins)`."""
 
-    paths: tuple[torch.Tensor, ...]
-    """The line integral; with a spectrum the thickness of water and of bone, mm."""
+    paths: tuple[torch.Tensor, ...]  # the line integral; with a spectrum the thickness of water and of bone, mm
     spectrum: Spectrum | None
-    correct: Correction | None
-    """The water beam-hardening correction, if there is a spectrum."""
-    i0: torch.Tensor
-    """Photons of every ray at full dose."""
-    starved: float
-    """Share of the rays of the worst object that are starved at the low dose, see `starved_share`."""
-    lost: float
-    """Share of the rays through the worst object that are lost there."""
+    correct: Correction | None  # the water beam-hardening correction, if there is a spectrum
+    i0: torch.Tensor  # photons of every ray at full dose
+    starved: float  # share of the rays of the worst object that are starved at the low dose, see `starved_share`
+    lost: float  # share of the rays through the worst object that are lost there
 
     def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor) -> torch.Tensor:
         """Noise-free line integrals as measured in the objects `owner`, with those of signals added."""

@@ -23,17 +23,12 @@ LUNG_BELOW_HU = -500.0
 class Losses:
     """What some objects lost in their scan."""
 
-    outside: float = 0.0
-    """Share of the attenuation of the worst object that lies outside the field of view, in [0, 1]."""
-    starved: float = 0.0
-    """Share of the rays of the worst object that are starved, see `taskct.scanner.noise.starved_share`."""
-    lost: float = 0.0
-    """Share of the rays through the worst object that are lost, see there."""
+    outside: float = 0.0  # share of the attenuation of the worst object that lies outside the field of view, in [0, 1]
+    starved: float = 0.0  # share of the rays of the worst object that are starved, see `starved_share`
+    lost: float = 0.0  # share of the rays through the worst object that are lost, see there
     n_objects: int = 0
-    n_without_place: int = 0
-    """Objects in which no region found its place, so that others took their trials."""
-    used: tuple[bool, ...] = ()
-    """Of every region of the scanner, whether it fits any of the objects."""
+    n_without_place: int = 0  # objects in which no region found its place, so that others took their trials
+    used: tuple[bool, ...] = ()  # of every region of the scanner, whether it fits any of the objects
 
 
 def together(parts: Sequence[Losses]) -> Losses:

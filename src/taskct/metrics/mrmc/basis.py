@@ -30,12 +30,9 @@ def whole_df(df: float) -> float:
 class Basis:
     """What an interval rests on."""
 
-    variance: float
-    """NaN if there is no interval."""
-    df: float
-    """Degrees of freedom as estimated; infinite for the normal distribution."""
-    kind: IntervalFrom
-    """Which variance it is."""
+    variance: float  # NaN if there is no interval
+    df: float  # degrees of freedom as estimated; infinite for the normal distribution
+    kind: IntervalFrom  # which variance it is
 
     @property
     def df_or_none(self) -> float | None:

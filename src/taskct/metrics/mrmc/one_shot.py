@@ -21,28 +21,17 @@ class OneShot:
     Arrays over two modalities have the shape `(n_modalities, n_modalities, …)`.
     """
 
-    auc: NDArray[np.float64]
-    """Reader-averaged AUC, shape `(n_modalities,)`."""
-    moments: NDArray[np.float64]
-    """Unbiased M1 to M8, last axis 8."""
-    moments_mle: NDArray[np.float64]
-    """M1 to M8 of the empirical distribution: what is not shared may coincide. Last axis 8."""
-    coefficients: NDArray[np.float64]
-    """c1 to c8, last axis 8."""
-    covariance: NDArray[np.float64]
-    """Unbiased; a variance in it can be negative."""
-    covariance_centred: NDArray[np.float64]
-    """The same from successes less the AUC. Equal to `covariance` where every success has the same weight."""
-    covariance_mle: NDArray[np.float64]
-    """Biased twin of `covariance`, as FDA's iMRMC has it."""
-    covariance_mle_centred: NDArray[np.float64]
-    """Biased twin of `covariance_centred`: its variances are sums of squares."""
-    components: NDArray[np.float64]
-    """Unbiased components, of successes less the AUC; last axis 7, in the order of the fields of `Components`."""
-    components_mle: NDArray[np.float64]
-    """The same of the empirical distribution."""
-    shares: NDArray[np.float64]
-    """Coefficients of the components: Σ shares·components is `covariance_centred`. Last axis 7."""
+    auc: NDArray[np.float64]  # reader-averaged AUC, shape `(n_modalities,)`
+    moments: NDArray[np.float64]  # unbiased M1 to M8, last axis 8
+    moments_mle: NDArray[np.float64]  # of the empirical distribution: what is not shared may coincide; last axis 8
+    coefficients: NDArray[np.float64]  # c1 to c8, last axis 8
+    covariance: NDArray[np.float64]  # unbiased; a variance in it can be negative
+    covariance_centred: NDArray[np.float64]  # the same from successes less the AUC; equal where all weigh the same
+    covariance_mle: NDArray[np.float64]  # biased twin of `covariance`, as FDA's iMRMC has it
+    covariance_mle_centred: NDArray[np.float64]  # that of `covariance_centred`: its variances are sums of squares
+    components: NDArray[np.float64]  # unbiased, of successes less the AUC; last axis 7, as the fields of `Components`
+    components_mle: NDArray[np.float64]  # the same of the empirical distribution
+    shares: NDArray[np.float64]  # Σ shares·components is `covariance_centred`; last axis 7
 
 
 def one_shot(sums: MomentSums) -> OneShot:
@@ -93,24 +82,15 @@ def one_shot(sums: MomentSums) -> OneShot:
 class Contrast:
     """Variance of one modality's AUC or of the difference of two; no unit."""
 
-    estimate: float
-    """The AUC or the difference."""
-    variance: float
-    """Unbiased; can be negative."""
-    variance_centred: float
-    """The same from successes less the AUC: see `one_shot`."""
-    variance_mle: float
-    """Biased twin of `variance`."""
-    variance_mle_centred: float
-    """Biased twin of `variance_centred`."""
-    components: Components
-    """Unbiased, per reader and case; NaN where the design cannot tell one. They fit `sizing.size_study`."""
-    contributions: Components
-    """What each component puts into `variance_centred` in this design; they sum to it."""
-    df: float
-    """Degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive."""
-    df_mle: float
-    """Degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive."""
+    estimate: float  # the AUC or the difference
+    variance: float  # unbiased; can be negative
+    variance_centred: float  # the same from successes less the AUC: see `one_shot`
+    variance_mle: float  # biased twin of `variance`
+    variance_mle_centred: float  # biased twin of `variance_centred`
+    components: Components  # unbiased, per reader and case, as for `size_study`; NaN where the design cannot tell one
+    contributions: Components  # what each component puts into `variance_centred` in this design; they sum to it
+    df: float  # degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive
+    df_mle: float  # degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive
 
 
 def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contrast:
