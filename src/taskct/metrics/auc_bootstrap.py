@@ -21,13 +21,10 @@ def resample_trials(
 
     Clusters that hold present trials only, absent trials only, and both are drawn apart. So no resample is without a
     class, and single trials are drawn within their class. Of k clusters of a kind k − 1 are drawn, each with weight
-    k/(k − 1) [1]_: the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
-    too narrow for ten clusters of each kind. A cluster that is the only one of its kind is in every resample.
-
-    References
-    ----------
-    .. [1] Rao & Wu, J. Am. Stat. Assoc. 83, 231 (1988), k − 1 draws.
-    .. [2] Davison & Hinkley, Bootstrap Methods and their Application (1997), sections 3.2 (strata) and 3.8.
+    k/(k − 1) [1]: the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
+    too narrow for ten clusters of each kind. A cluster that is the only one of its kind is in every resample. Sources:
+    [1] Rao & Wu, J. Am. Stat. Assoc. 83, 231 (1988), k − 1 draws; [2] Davison & Hinkley, Bootstrap Methods and their
+    Application (1997), sections 3.2 (strata) and 3.8.
     """
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; it must be at least 2")

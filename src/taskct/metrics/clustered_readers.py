@@ -36,13 +36,8 @@ def reader_mean(areas: NDArray[np.floating], covariance: NDArray[np.floating], n
     The variance is MS/r + max(c, 0): MS is the variance among the r readers' estimates, which holds what readers and
     their own errors add, and c is the mean covariance of two readers, which the cases they share give. Degrees of
     freedom are Satterthwaite's with r − 1 for the first part and `n_cases` − 1 for the second; Hillis' take the second
-    as known, and are too many with few cases.
-
-    References
-    ----------
-    .. [1] Obuchowski & Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).
-    .. [2] Hillis, Stat. Med. 26, 596 (2007).
-    .. [3] Obuchowski, Biometrics 53, 567 (1997): the covariance of clustered areas.
+    as known, and are too many with few cases. Sources: Obuchowski & Rockette, Commun. Stat. Simul. Comput. 24, 285
+    (1995); Hillis, Stat. Med. 26, 596 (2007); Obuchowski, Biometrics 53, 567 (1997): the covariance of clustered areas.
     """
     n_readers = len(areas)
     by_reader = float(np.var(areas, ddof=1)) / n_readers if np.ptp(areas) > _ROUNDING else 0.0

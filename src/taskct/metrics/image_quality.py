@@ -87,11 +87,7 @@ def psnr_db(
 
 
 def ssim(
-    denoised: NDArray[np.floating],
-    reference: NDArray[np.floating],
-    *,
-    data_range_hu: float,
-    low_hu: float,
+    denoised: NDArray[np.floating], reference: NDArray[np.floating], *, data_range_hu: float, low_hu: float
 ) -> NDArray[np.float64]:
     """Structural similarity of each trial [1]_, shape `(n,)`, at most 1 (equal images).
 

@@ -31,15 +31,12 @@ def check_confidence(confidence: float) -> None:
 
 
 def logit_interval(area: float, variance: float, *, n_pairs: int, confidence: float = 0.95) -> Interval:
-    """Interval of an AUC from its variance, symmetric on the logit of the AUC [1]_; it never leaves [0, 1].
+    """Interval of an AUC from its variance, symmetric on the logit of the AUC; it never leaves [0, 1].
 
     An estimate of exactly 1 leaves a variance of 0. If the true AUC is A, all m = `n_pairs` pairs of trials that are
     independent of one another come out right with probability at most A^m. So the interval is [(α/2)^(1/m), 1], with α
-    = 1 − confidence: at least the coverage wanted. It is mirrored for an AUC of 0.
-
-    References
-    ----------
-    .. [1] Pepe, The Statistical Evaluation of Medical Tests (2003), section 5.2 (logit interval of an AUC).
+    = 1 − confidence: at least the coverage wanted. It is mirrored for an AUC of 0. Source: Pepe, The Statistical
+    Evaluation of Medical Tests (2003), section 5.2 (logit interval of an AUC).
     """
     check_confidence(confidence)
     if not (0.0 <= area <= 1.0 and variance >= 0.0 and n_pairs >= 1):
@@ -70,15 +67,11 @@ def two_sided_p(difference: float, std_error: float, df: float) -> float:
 def percentile_bounds(
     replicates: NDArray[np.floating], confidence: float, *, df: float = math.inf
 ) -> tuple[float, float]:
-    """Bounds of the percentile bootstrap [1]_, equal tails, from the statistic on each resample, `(n_bootstrap,)`.
+    """Bounds of the percentile bootstrap [1], equal tails, from the statistic on each resample, `(n_bootstrap,)`.
 
     With few degrees of freedom behind their spread, `df`, the percentiles are taken as far out as Student's t lies
-    beyond the normal law [2]_.
-
-    References
-    ----------
-    .. [1] Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-    .. [2] Hesterberg, Am. Stat. 69, 371 (2015), percentiles by Student's t.
+    beyond the normal law [2]. Sources: [1] Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; [2]
+    Hesterberg, Am. Stat. 69, 371 (2015), percentiles by Student's t.
     """
     check_confidence(confidence)
     tail = (1.0 - confidence) / 2.0

@@ -197,8 +197,8 @@ def sensitivity_interval(
     Agresti & Coull's interval of a proportion); the interval is mean ± z · standard deviation of these, cut at 0 and 1
     and wide enough to hold the estimate. With clusters, those that hold signal-present trials count as the trials. If
     all resamples agree on 0 or 1, the bound is exact for the signal-present trials. Over 1,000 binormal studies each at
-    30 to 100 trials a class, AUCs of 0.7 to 0.95 and specificities of 0.8 and 0.9, 95 % intervals covered 95.0 to 96.9
-    %.
+    30 to 100 trials a class, AUCs of 0.7 to 0.95 and specificities of 0.8 and 0.9, 95 % intervals covered 95.0 to
+    96.9 %.
 
     References
     ----------

@@ -237,10 +237,7 @@ def _check_arms(name: str, scores: NDArray[np.floating], mse: NDArray[np.floatin
 
 
 def _weighted_points(
-    scores: NDArray[np.floating],
-    mse: NDArray[np.floating],
-    present: NDArray[np.bool_],
-    weights: NDArray[np.float64],
+    scores: NDArray[np.floating], mse: NDArray[np.floating], present: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """RMSE and AUC of every arm under each set of trial weights, shapes `(n_sets, n_arms)`."""
     rmse = np.sqrt(weights @ mse.T.astype(np.float64) / weights.sum(axis=1, keepdims=True))

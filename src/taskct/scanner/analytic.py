@@ -1,11 +1,11 @@
-"""Exact line integrals of ellipses, of Gaussians and of nodules that fall off towards the rim.
+"""Exact line integrals of ellipses, uniform or falling off towards the rim, and of Gaussians.
 
 Only the few rays of each view that meet an object are computed. All of these are functions of the radius ρ in an
 ellipse, so their line integrals depend on one number: the ray's distance from the centre over the half width w that
 the ellipse has across the ray.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -99,21 +99,17 @@ class Rays:
 
 def _project(
     geometry: ScanGeometry,
+    ellipses: Sequence[ArrayLike],
     *,
-    x_mm: ArrayLike,
-    y_mm: ArrayLike,
-    half_x_mm: ArrayLike,
-    half_y_mm: ArrayLike,
-    angle_rad: ArrayLike,
-    peak: ArrayLike,
     reach: float,
     shape: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    parameter: ArrayLike,
     device: torch.device | str,
 ) -> torch.Tensor:
-    """Sum `peak` · (half_x · half_y / w) · `shape`((distance / w)², parameter) over the ellipses of each trial."""
-    given = (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, parameter)
-    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in given))
+    """Sum peak · (half_x · half_y / w) · `shape`((distance / w)², parameter) over the ellipses of each trial.
+
+    `ellipses` are x, y, half_x, half_y, angle, peak and parameter; they count up to `reach` times their half axes.
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in ellipses))
     if arrays[0].ndim not in (1, 2):
         raise ValueError(f"ellipses have shape {arrays[0].shape}, not (n,) or (n, n_ellipses)")
     n = len(arrays[0])
@@ -147,9 +143,13 @@ def project_ellipses(
     half_y_mm: ArrayLike,
     mu: ArrayLike,
     angle_rad: ArrayLike = 0.0,
+    exponent: ArrayLike = 0.0,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Compute the exact line integrals of uniform ellipses: float32 sinograms, `(n, n_views, n_bins)`.
+    """Compute the exact line integrals of ellipses μ·(1 − ρ²)^exponent, with ρ the radius in the ellipse.
+
+    Float32 sinograms, `(n, n_views, n_bins)`. The Abel transform is μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a
+    circle of radius R and exponent ν at the distance p.
 
     Parameters
     ----------
@@ -160,9 +160,11 @@ def project_ellipses(
     half_x_mm, half_y_mm
         Semi-axes along `angle_rad` and across it, mm, positive.
     mu
-        Linear attenuation (or its difference from what surrounds the ellipse), mm⁻¹.
+        Linear attenuation in the middle (or its difference from what surrounds the ellipse), mm⁻¹.
     angle_rad
         Direction of the first axis, rad, from +x towards +y.
+    exponent
+        At least 0: 0 is a uniform ellipse, 1/2 the depth of a ball, more a nodule that falls off towards the rim.
     device
         Where to compute.
 
@@ -171,7 +173,7 @@ def project_ellipses(
     UserError
         If an ellipse reaches as far as the source's path.
     ValueError
-        If the shapes do not fit or a semi-axis is not positive.
+        If the shapes do not fit, a semi-axis is not positive or an exponent is negative.
 
     Examples
     --------
@@ -180,52 +182,16 @@ def project_ellipses(
     >>> [round(float(v), 4) for v in middle]  # seen from +x the long axis lies along the ray
     [1.2, 0.4, 1.2, 0.4]
     """
-    return project_nodules(
-        geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        mu=mu,
-        exponent=0.0,
-        angle_rad=angle_rad,
-        device=device,
-    )
-
-
-def project_nodules(
-    geometry: ScanGeometry,
-    *,
-    x_mm: ArrayLike,
-    y_mm: ArrayLike,
-    half_x_mm: ArrayLike,
-    half_y_mm: ArrayLike,
-    mu: ArrayLike,
-    exponent: ArrayLike,
-    angle_rad: ArrayLike = 0.0,
-    device: torch.device | str = "cpu",
-) -> torch.Tensor:
-    """Compute the exact line integrals of nodules μ·(1 − ρ²)^exponent, with ρ the radius in their ellipse.
-
-    As `project_ellipses`; `mu` is in the middle, mm⁻¹, and `exponent` at least 0. The Abel transform is
-    μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a round one of radius R and exponent ν at the distance p. An exponent
-    of 0 is a uniform ellipse; 1/2 the depth of a ball.
-    """
     power = np.asarray(exponent, dtype=np.float64)
     if not (power >= 0).all():
-        raise ValueError("a nodule's exponent is negative")
+        raise ValueError("an ellipse's exponent is negative")
     height = np.sqrt(np.pi) * np.exp(special.gammaln(power + 1.0) - special.gammaln(power + 1.5))
+    peak = np.asarray(mu, dtype=np.float64) * height
     return _project(
         geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        angle_rad=angle_rad,
-        peak=np.asarray(mu, dtype=np.float64) * height,
+        (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, power),
         reach=1.0,
         shape=_power if power.any() else _root,
-        parameter=power,
         device=device,
     )
 
@@ -261,16 +227,11 @@ def project_gaussians(
     half_x_mm, half_y_mm, mu
         Half widths at half maximum, mm, positive, and peak linear attenuation, mm⁻¹.
     """
+    peak = np.asarray(mu, dtype=np.float64) * np.sqrt(np.pi / np.log(2.0))
     return _project(
         geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        angle_rad=angle_rad,
-        peak=np.asarray(mu, dtype=np.float64) * np.sqrt(np.pi / np.log(2.0)),
+        (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, 0.0),
         reach=GAUSSIAN_REACH,
         shape=lambda square, _: torch.exp2(-square),
-        parameter=0.0,
         device=device,
     )

@@ -149,11 +149,7 @@ def middle_weights(fbp: FBP, *, roi_mm: float = 30.0) -> torch.Tensor:
 
 
 def noise_hu(
-    weights: torch.Tensor,
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
+    weights: torch.Tensor, line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
 ) -> float:
     """Predict the noise of a reconstructed pixel, HU: √(Σ weights² × variance of the line integral).
 

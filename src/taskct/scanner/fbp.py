@@ -18,15 +18,11 @@ SLICES_PER_FILTER = 16  # bounds the filtered sinograms held at a time
 
 
 def parker_weights(geometry: ScanGeometry) -> NDArray[np.float64]:
-    """Weigh the rays of a scan, `(n_views, n_bins)`, so that every line through the field of view counts once [1]_.
+    """Weigh the rays of a scan, `(n_views, n_bins)`, so that every line through the field of view counts once.
 
     A line's two rays sum to 1: ½ throughout in a full scan, 1 in a parallel short scan, which measures every line once.
     In a short scan of n views the overscan is shared out: Parker's half fan angle is (n·step − π)/2, which is at least
-    the fan's.
-
-    References
-    ----------
-    .. [1] Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Med. Phys. 9, 254 (1982).
+    the fan's. Source: Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Med. Phys. 9, 254 (1982).
     """
     shape = (geometry.n_views, geometry.n_bins)
     if geometry.scan == "full":

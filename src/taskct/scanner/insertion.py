@@ -27,16 +27,11 @@ def missing_noise(
     own variance, d(1 − d)·X + (1 − d²)·σ², is drawn here, so that the line integral gains (1/d − 1)/X + (1/d² −
     1)·σ²/X². The low counts go through the same logarithm as a scan's, with its way out for starved rays; the bias of
     the logarithm is taken away for the added noise alone, since the full-dose scan has dealt with its own. Arguments
-    are as for `add_noise`, `i0` that of the full dose.
-
-    References
-    ----------
-    .. [1] Massoumzadeh et al., "Validation of CT dose-reduction simulation", Med. Phys. 36, 174 (2009): Gaussian noise
-       with bowtie, tube-current modulation and readout.
-    .. [2] Yu et al., "Development and validation of a practical lower-dose-simulation tool for optimizing computed
-       tomography scan protocols", J. Comput. Assist. Tomogr. 36, 477 (2012).
-    .. [3] Žabić et al., "A low dose simulation tool for CT systems with energy integrating detectors", Med. Phys. 40,
-       031102 (2013): noise added before the logarithm.
+    are as for `add_noise`, `i0` that of the full dose. Sources: Massoumzadeh et al., "Validation of CT dose-reduction
+    simulation", Med. Phys. 36, 174 (2009): Gaussian noise with bowtie, tube-current modulation and readout; Yu et al.,
+    "Development and validation of a practical lower-dose-simulation tool for optimizing computed tomography scan
+    protocols", J. Comput. Assist. Tomogr. 36, 477 (2012); Žabić et al., "A low dose simulation tool for CT systems with
+    energy integrating detectors", Med. Phys. 40, 031102 (2013): noise added before the logarithm.
     """
     if not 0 < dose_fraction <= 1:
         raise ValueError(f"dose_fraction is {dose_fraction}, not in (0, 1]")

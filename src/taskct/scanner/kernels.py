@@ -54,13 +54,10 @@ def window_response(frequency: NDArray[np.floating], *, window: str, cutoff: flo
 
 
 def ramp_kernel(n_bins: int, *, bin_step: float, window: str, cutoff: float = 1.0) -> NDArray[np.float64]:
-    """Sample the band-limited ramp filter [1]_, windowed in frequency, for lags 0 to `n_bins − 1`, 1/`bin_step`².
+    """Sample the band-limited ramp filter, windowed in frequency, for lags 0 to `n_bins − 1`, 1/`bin_step`².
 
-    `bin_step` is in mm at the isocentre, or in rad for a curved detector.
-
-    References
-    ----------
-    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), eq. 3.61.
+    `bin_step` is in mm at the isocentre, or in rad for a curved detector. Source: Kak and Slaney, Principles of
+    Computerized Tomographic Imaging (1988), eq. 3.61.
     """
     n = 8 * int(2 ** np.ceil(np.log2(n_bins)))
     lag = np.fft.fftfreq(n, 1.0 / n)

@@ -63,11 +63,7 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
 
 
 def take_logarithm(
-    counts: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    noise_share: float | torch.Tensor = 1.0,
+    counts: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, noise_share: float | torch.Tensor = 1.0
 ) -> torch.Tensor:
     """Turn counts into line integrals, with a way out for zero and negative counts.
 
@@ -124,11 +120,7 @@ def random_generator(seed: int, device: torch.device) -> torch.Generator:
 
 
 def check_noise_settings(
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    seeds: Sequence[int],
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, seeds: Sequence[int]
 ) -> torch.Tensor:
     """Raise ValueError unless the settings fit the sinograms; give `i0` as a tensor of their shape (without a copy)."""
     if len(seeds) != len(line_integral):
@@ -143,11 +135,7 @@ def check_noise_settings(
 
 
 def add_noise(
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    seeds: Sequence[int],
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, seeds: Sequence[int]
 ) -> torch.Tensor:
     """Measure line integrals with Poisson and electronic noise.
 
@@ -212,11 +200,8 @@ def line_integral_variance(
 ) -> torch.Tensor:
     """Predict the variance of a measured line integral to first order, (N + σ²)/N² with N = I0·exp(−p).
 
-    Holds where a ray is not starved: from some ten photons up, and several times the readout noise.
-
-    References
-    ----------
-    .. [1] Ma et al., "Variance analysis of x-ray CT sinograms", Med. Phys. 39, 4051 (2012).
+    Holds where a ray is not starved: from some ten photons up, and several times the readout noise. Source: Ma et al.,
+    "Variance analysis of x-ray CT sinograms", Med. Phys. 39, 4051 (2012).
     """
     counts = i0 * torch.exp(-line_integral)
     return (counts + electronic_noise**2) / counts**2

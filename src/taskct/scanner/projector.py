@@ -15,15 +15,11 @@ VIEWS_PER_CHUNK = 4
 
 
 def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
-    """Build the system matrix of the first `n_views` views by Joseph's method [1]_.
+    """Build the system matrix of the first `n_views` views by Joseph's method.
 
     It is `(n_views * n_bins, n_pixels**2)`, mm, float32. A ray is sampled once a column (or row, whichever it crosses
     more steeply), linearly between the two nearest pixels; outside the grid the image is zero. A UserError, if the grid
-    reaches the source or the matrix would be too large.
-
-    References
-    ----------
-    .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
+    reaches the source or the matrix would be too large. Source: Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
     """
     reach = n_pixels * pixel_mm / np.sqrt(2.0)
     if geometry.detector != "parallel" and reach >= geometry.source_isocenter_mm:

@@ -154,14 +154,10 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
 
 
 def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDArray[np.float64]:
-    """Interpolate the linear attenuation of a material, mm⁻¹, coherent scattering included [1]_, at 10 to 150 keV.
+    """Interpolate the linear attenuation of a material, mm⁻¹, coherent scattering included, at 10 to 150 keV.
 
     Materials are those of ICRU Report 44: "water" (1.0 g/cm³), "soft_tissue" (1.06 g/cm³) and "bone" (cortical, 1.92
-    g/cm³).
-
-    References
-    ----------
-    .. [1] Hubbell and Seltzer, NIST Standard Reference Database 126.
+    g/cm³). Source: Hubbell and Seltzer, NIST Standard Reference Database 126.
 
     Examples
     --------
@@ -255,12 +251,9 @@ def split_water_bone(image_hu: torch.Tensor, *, soft_hu: float = SOFT_TISSUE_HU)
 
     Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of tissue
     at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be told from bone:
-    raise `soft_hu` above the vessels' HU where there is some.
-
-    References
-    ----------
-    .. [1] Joseph and Spital, "A method for correcting bone induced artifacts in computed tomography scanners", J.
-       Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a threshold; the mixture above it is ours.
+    raise `soft_hu` above the vessels' HU where there is some. Source: Joseph and Spital, "A method for correcting bone
+    induced artifacts in computed tomography scanners", J. Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a
+    threshold; the mixture above it is ours.
     """
     ratio = float(attenuation("bone", REFERENCE_KEV) / attenuation("water", REFERENCE_KEV))
     soft = 1.0 + soft_hu / 1000.0

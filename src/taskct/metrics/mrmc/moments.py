@@ -16,9 +16,9 @@ _TILE = 2**18  # pairs of cases at once: some megabytes, and the fastest on a mo
 class MomentSums:
     """Sums over pairs of successes, one success from each of two modalities; m modalities and r readers.
 
-    A success is 1 where a reader scores a signal-present case above a signal-absent one, ½ for a tie and 0
-    otherwise. Two successes share the reader, the present case, the absent case, or some of them. The last axis of
-    the sums runs over the eight ways, in the order of the moments M1 to M8 of Gallas (2006):
+    A success is 1 where a reader scores a signal-present case above a signal-absent one, ½ for a tie and 0 otherwise.
+    Two successes share the reader, the present case, the absent case, or some of them. The last axis of the sums runs
+    over the eight ways, in the order of the moments M1 to M8 of Gallas (2006):
 
     | | absent and present case shared | present only | absent only | neither |
     |---|---|---|---|---|
@@ -26,12 +26,8 @@ class MomentSums:
     | reader free | M5 | M6 | M7 | M8 |
 
     What is not shared is free here: it may be the same by chance. Sums are therefore those of the V-statistic;
-    `distinct` takes out what coincides.
-
-    References
-    ----------
-    .. [1] Gallas, Acad. Radiol. 13, 353 (2006).
-    .. [2] Gallas & Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed.
+    `distinct` takes out what coincides. Sources: Gallas, Acad. Radiol. 13, 353 (2006); Gallas & Brown, Neural Netw. 21,
+    387 (2008), designs that are not fully crossed.
     """
 
     auc: NDArray[np.float64]  # of each modality, pooled over all pairs of all readers, `(m,)`

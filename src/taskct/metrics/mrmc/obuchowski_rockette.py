@@ -211,14 +211,11 @@ def obuchowski_rockette(
 
 
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
-    """Hillis' degrees of freedom [1]_; infinite where the readers do not scatter.
+    """Hillis' degrees of freedom; infinite where the readers do not scatter.
 
     `mean_square` is of modality by reader, or of the readers within one modality (`n_modalities` is 2 for that too);
-    `error` is that plus what the cases add: the denominator of the F statistic.
-
-    References
-    ----------
-    .. [1] Hillis, Stat. Med. 26, 596 (2007).
+    `error` is that plus what the cases add: the denominator of the F statistic. Source: Hillis, Stat. Med. 26, 596
+    (2007).
     """
     if mean_square <= 0.0:
         return math.inf

@@ -35,22 +35,18 @@ class OneShot:
 
 
 def one_shot(sums: MomentSums) -> OneShot:
-    """Covariance of the reader-averaged AUCs of all modalities [1]_, [2]_, [3]_.
+    """Covariance of the reader-averaged AUCs of all modalities.
 
     A UserError, if no two successes differ in the reader and in both cases: nothing unbiased can then be said.
 
     Where readers rated unequal numbers of cases, the plain U-statistic scatters: the AUC squared and M8 weigh the same
     successes differently, and what is then left of the mean success swamps the variance. Taking the AUC from every
     success beforehand removes that. In 1,500 simulated studies of 6 readers who rated 20 to 40 of 40 cases it cut the
-    standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none instead of 28
-    % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies, and in split-plot
-    ones with equal groups, both are the same number.
-
-    References
-    ----------
-    .. [1] Gallas, Acad. Radiol. 13, 353 (2006).
-    .. [2] Gallas & Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed.
-    .. [3] Gallas, Bandos, Samuelson & Wagner, Commun. Stat. Theory Methods 38, 2586 (2009).
+    standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none instead of
+    28 % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies, and in
+    split-plot ones with equal groups, both are the same number. Sources: Gallas, Acad. Radiol. 13, 353 (2006); Gallas &
+    Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed; Gallas, Bandos, Samuelson & Wagner, Commun.
+    Stat. Theory Methods 38, 2586 (2009).
     """
     counts = distinct(sums.counts)
     if not counts[..., 7].all():
@@ -101,13 +97,9 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
     2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's share, n − 1
     is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1 (Gaylor & Hopper).
     Ours differs from it only in uneven designs and where modalities have readers or cases of their own: successes are
-    centred, what two modalities share weighs by its share, and n − 1 is at least 1.
-
-    References
-    ----------
-    .. [1] Obuchowski, Gallas & Hillis, Acad. Radiol. 19, 1508 (2012).
-    .. [2] Barrett, Kupinski & Clarkson, Proc. SPIE 5749, 87 (2005), the components.
-    .. [3] Gaylor & Hopper, Technometrics 11, 691 (1969).
+    centred, what two modalities share weighs by its share, and n − 1 is at least 1. Sources: Obuchowski, Gallas &
+    Hillis, Acad. Radiol. 19, 1508 (2012); Barrett, Kupinski & Clarkson, Proc. SPIE 5749, 87 (2005), the components;
+    Gaylor & Hopper, Technometrics 11, 691 (1969).
     """
     used = [first] if second is None else [first, second]
     signs = np.array([1.0, -1.0][: len(used)])

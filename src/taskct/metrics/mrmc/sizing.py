@@ -112,12 +112,8 @@ def design_df(components: Components, design: Design, *, method: DfMethod = "bdg
 
     Both methods are Satterthwaite's: the variance squared over the sum of (S²/n)²/(n − 1), where S² is the variance
     expected among the n means over all else. BDG sums over readers, present and absent cases; Hillis takes readers
-    alone. The result is at least the smallest n − 1 in use.
-
-    References
-    ----------
-    .. [1] Obuchowski, Gallas & Hillis, Acad. Radiol. 19, 1508 (2012) (BDG).
-    .. [2] Hillis, Stat. Med. 26, 596 (2007).
+    alone. The result is at least the smallest n − 1 in use. Sources: Obuchowski, Gallas & Hillis, Acad. Radiol. 19,
+    1508 (2012) (BDG); Hillis, Stat. Med. 26, 596 (2007).
     """
     reader, present, absent, pa, rp, ra, rpa = astuple(components)
     totals = (design.n_readers, design.n_present, design.n_absent)
@@ -278,27 +274,17 @@ def size_study(
 
 
 def components_from_obuchowski_rockette(
-    *,
-    var_tr: float,
-    var_error: float,
-    cov1: float,
-    cov2: float,
-    cov3: float,
-    n_present: int,
-    n_absent: int,
+    *, var_tr: float, var_error: float, cov1: float, cov2: float, cov3: float, n_present: int, n_absent: int
 ) -> Components:
-    """Components of a difference of AUCs from the parameters of an Obuchowski–Rockette analysis [1]_.
+    """Components of a difference of AUCs from the parameters of an Obuchowski–Rockette analysis.
 
     `var_tr` and `var_error` are the variances of modality by reader and of one reader's error; `cov1`, `cov2`, `cov3`
     the covariances of errors of one reader in two modalities, of two readers in one, and of both different.
 
     These parameters do not tell present from absent cases: each class is given one half of what the cases contribute,
     and all of it falls as 1/cases. Keep the pilot's ratio of classes, and size with `method="hillis"`, which does not
-    need the split. Negative components are possible.
-
-    References
-    ----------
-    .. [1] Hillis, Obuchowski & Berbaum, Acad. Radiol. 18, 129 (2011).
+    need the split. Negative components are possible. Source: Hillis, Obuchowski & Berbaum, Acad. Radiol. 18, 129
+    (2011).
     """
     shared, own = cov2 - cov3, var_error - cov1 - cov2 + cov3
     return Components(2.0 * var_tr, shared * n_present, shared * n_absent, 0.0, own * n_present, own * n_absent, 0.0)
