@@ -64,10 +64,7 @@ class Denoiser(nn.Module):
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape.
 
-        Raises
-        ------
-        UserError
-            If the network fails on images of this size, or does not keep their shape.
+        A UserError, if the network fails on images of this size, or does not keep their shape.
         """
         # In float32 to the network and from it, under autocast too: bfloat16 has steps of 4 HU at -900 HU.
         scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(

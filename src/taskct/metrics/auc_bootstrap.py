@@ -59,12 +59,8 @@ def bootstrap_auc(
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
     clusters
         Cluster of every trial; whole clusters are then drawn. Left out: trials, within each class.
-    n_bootstrap
-        Number of resamples, at least 2.
-    confidence
-        Coverage wanted, in (0, 1).
-    seed
-        Of the resampling.
+    n_bootstrap, confidence, seed
+        Resamples, at least 2; coverage wanted, in (0, 1); seed of the resampling.
 
     Raises
     ------
@@ -103,24 +99,16 @@ def bootstrap_difference(
     confidence: float = 0.95,
     seed: int,
 ) -> PairedDifference:
-    """Difference of the AUCs of two methods on the same trials, by the bootstrap.
+    """First AUC minus second of two methods on the same trials, interval and two-sided p, by the bootstrap.
+
+    Both come from the bootstrap's standard error and the normal distribution.
 
     Parameters
     ----------
     t_present, t_absent
         Test statistics, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
     clusters, n_bootstrap, confidence, seed
-        As for `bootstrap_auc`. A resample draws the same trials for both methods.
-
-    Returns
-    -------
-    First AUC minus second, interval and two-sided p, both from the bootstrap's standard error and the normal
-    distribution.
-
-    Raises
-    ------
-    ValueError
-        As for `bootstrap_auc`, or if there are not two methods.
+        As for `bootstrap_auc`, with its errors. A resample draws the same trials for both methods.
 
     Notes
     -----

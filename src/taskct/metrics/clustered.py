@@ -85,15 +85,8 @@ class Clusters:
     def covariance(self, by_present: NDArray[np.float64], by_absent: NDArray[np.float64]) -> NDArray[np.float64]:
         """Obuchowski's covariance of the AUCs of several methods, shape `(n_methods, n_methods)`.
 
-        Parameters
-        ----------
-        by_present, by_absent
-            From `structural_components`, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`.
-
-        Raises
-        ------
-        ValueError
-            If the clusters are those of other trials.
+        The components are `structural_components`, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`. A
+        ValueError, if the clusters are those of other trials.
 
         Notes
         -----

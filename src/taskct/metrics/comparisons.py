@@ -64,10 +64,8 @@ def superiority(
         Estimate, first minus second, and its standard error, at least 0.
     alpha
         Two-sided size, in (0, 0.5); the chance of a false claim of superiority is alpha/2.
-    df
-        Degrees of freedom of the standard error; infinite for the normal distribution.
-    limit
-        Largest possible difference, where bounds are cut; 1 for AUCs.
+    df, limit
+        Degrees of freedom, infinite for the normal distribution; where bounds are cut, 1 for AUCs.
 
     Returns
     -------
@@ -268,17 +266,12 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     Parameters
     ----------
     p_values
-        In [0, 1], shape `(n_tests,)`; NaN stays NaN and does not count as a test.
+        In [0, 1], or a ValueError, shape `(n_tests,)`; NaN stays NaN and does not count as a test.
 
     Returns
     -------
     Adjusted p-values, at least the given ones, shape `(n_tests,)`. Rejecting where they are at most α keeps the chance
     of any false rejection at α, however the tests depend on one another.
-
-    Raises
-    ------
-    ValueError
-        If a p-value is out of range.
 
     References
     ----------

@@ -67,14 +67,12 @@ def d_a_interval(
 def snr_t(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> float:
     """Signal-to-noise ratio of the test statistic: difference of the means over the root of the mean variance.
 
+    Equal to d_a for normal test statistics, and only then. Variances are the unbiased ones.
+
     Parameters
     ----------
     t_present, t_absent
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
-
-    Returns
-    -------
-    snr_t, no unit; equal to d_a for normal test statistics, and only then. Variances are the unbiased ones.
 
     Raises
     ------

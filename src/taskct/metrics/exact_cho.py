@@ -85,10 +85,9 @@ def exact_cho_snr2_interval(
 
     Parameters
     ----------
-    v_present, v_absent
-        Channel outputs, shapes `(n, n_channels)`. More than `n_channels + 1` trials in all.
-    confidence
-        Coverage wanted, in (0, 1). The two tails are equal.
+    v_present, v_absent, confidence
+        Channel outputs, shapes `(n, n_channels)`, more than `n_channels + 1` in all; coverage wanted, in (0, 1), the
+        two tails being equal.
     known_difference
         Difference of the class means (present − absent), shape `(n_channels,)`, where it is known, as when noise-free
         images are at hand. The interval is then several times shorter.

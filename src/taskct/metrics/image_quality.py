@@ -18,12 +18,7 @@ def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, or a value is not finite.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
 
     Examples
     --------
@@ -210,12 +205,7 @@ def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDA
     difference
         Denoised − reference, HU, shape `(n, height, width)`; its negative for signals darker than the background.
     diameter_px
-        Diameter of the disc, pixels, at least 1; the disc stays wholly inside the image.
-
-    Raises
-    ------
-    ValueError
-        If the shape is not `(n, height, width)` or the disc does not fit into the image.
+        Diameter of the disc, pixels, at least 1; a ValueError, if the disc does not fit into the image.
 
     Examples
     --------

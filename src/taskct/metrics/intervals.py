@@ -127,10 +127,8 @@ def bootstrap_interval(
     statistic
         Maps means over the trials, shape `(n_resamples, ...)`, to the statistic, shape `(n_resamples,)`; the mean
         itself when left out, and `values` is then `(n,)`. It is called on many resamples at once.
-    n_bootstrap, seed
-        Number of resamples, at least 2, and seed; the same seed gives the same interval.
-    confidence
-        Coverage wanted, in (0, 1).
+    n_bootstrap, confidence, seed
+        Resamples, at least 2; coverage wanted, in (0, 1); seed of the resampling.
     clusters
         Cluster (background, case) of each trial, shape `(n,)`. Whole clusters are then resampled, since trials that
         share one are not independent. Left out: every trial on its own.

@@ -23,18 +23,14 @@ def correct_localization(
     Parameters
     ----------
     found_px, true_px
-        Reported and true places, (row, column) in pixels, shape `(..., 2)` both.
-    radius_mm
-        Largest distance that counts as found, mm, at least 0. The radius of the signal is usual.
-    pixel_mm
-        Pixel size, mm, above 0.
+        Reported and true places, (row, column) in pixels, shape `(..., 2)` both; finite, or a ValueError.
+    radius_mm, pixel_mm
+        Largest distance that counts as found, at least 0, usually the radius of the signal; pixel size, above 0; mm.
 
     Raises
     ------
     UserError
         If `radius_mm` or `pixel_mm` is out of range.
-    ValueError
-        If shapes differ or a place is not finite.
 
     Examples
     --------

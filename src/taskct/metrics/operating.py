@@ -123,7 +123,11 @@ def partial_auc_interval(
 
 
 def sensitivity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, specificity: float) -> float:
-    """Sensitivity at a given specificity, read from the empirical ROC curve.
+    """Sensitivity at a given specificity, in [0, 1]: the highest on the empirical ROC curve at FPF = 1 − specificity.
+
+    Without ties that is the highest sensitivity of any threshold with at least this specificity; across ties it lies on
+    the straight line, which calling tied trials at random would reach. Being the best on the sample, it is somewhat too
+    high: by about what the curve rises over an FPF of 1/n_absent.
 
     Parameters
     ----------
@@ -132,20 +136,10 @@ def sensitivity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floatin
     specificity
         In [0, 1].
 
-    Returns
-    -------
-    Sensitivity in [0, 1]: the highest on the curve at FPF = 1 − specificity. Without ties that is the highest
-    sensitivity of any threshold with at least this specificity; across ties it lies on the straight line, which calling
-    tied trials at random would reach.
-
     Raises
     ------
     ValueError
         If a class has fewer than 2 trials, a value is not finite or `specificity` is out of range.
-
-    Notes
-    -----
-    Being the best on the sample, it is somewhat too high: by about what the curve rises over an FPF of 1/n_absent.
 
     Examples
     --------

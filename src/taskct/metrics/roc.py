@@ -27,16 +27,14 @@ class PairedDifference:
 
 
 def auc(t_present: NDArray[np.floating], t_absent: NDArray[np.floating]) -> float:
-    """Empirical area under the ROC curve: the Mann–Whitney statistic, ties counted as one half.
+    """Empirical area under the ROC curve: the Mann–Whitney statistic, ties counted as one half, in O(n log n).
+
+    The chance that a signal-present trial scores above a signal-absent one.
 
     Parameters
     ----------
     t_present, t_absent
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
-
-    Returns
-    -------
-    AUC in [0, 1]: the chance that a signal-present trial scores above a signal-absent one. O(n log n).
 
     Raises
     ------

@@ -83,10 +83,8 @@ def compare_curves(
     a_scores, b_scores
         Test statistics of every arm, `(n_arms, n_trials)`; higher means present. The curves may differ in `n_arms`, not
         in the trials.
-    a_mse, b_mse
-        MSE of every arm and trial, HU², the shape of the scores.
-    signal_present
-        Truth of each trial, shape `(n_trials,)`.
+    a_mse, b_mse, signal_present
+        MSE of every arm and trial, HU², the shape of the scores; truth of each trial, `(n_trials,)`.
     clusters
         Cluster (case, background) of every trial, in either class in the order of the trials; whole clusters are then
         drawn, with their trials of both classes. Left out: trials, within each class.
@@ -165,10 +163,8 @@ def best_within(
 
     Parameters
     ----------
-    rmse, auc
-        The arms, HU and no unit, shape `(n_arms,)` each.
-    control_rmse
-        RMSE of the control (λ = 0), HU.
+    rmse, auc, control_rmse
+        The arms, `(n_arms,)` each, and the RMSE of the control (λ = 0); HU, and no unit for the AUC.
     tolerance
         What may be lost, as a fraction of the control's RMSE, at least 0: 0.02 is 2 %.
 

@@ -85,10 +85,7 @@ class Rays:
     def at(self, start: NDArray[np.int64], width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Number the rays of `width` bins from `start`, `(m, n_views)`, on, and look up (normal x, normal y, offset).
 
-        Returns
-        -------
-        ray, values
-            Index into a flattened sinogram, `(m, n_views, width)`, and `(3, m, n_views, width)`.
+        Given are indices into a flattened sinogram, `(m, n_views, width)`, and values, `(3, m, n_views, width)`.
         """
         device = self.table.device
         row = torch.arange(self.n_views, device=device) * self.n_bins
@@ -153,20 +150,16 @@ def project_ellipses(
 
     Parameters
     ----------
-    geometry
-        The scan.
+    geometry, device
+        The scan, and where to compute.
     x_mm, y_mm
         Centres, mm, shape `(n,)`, or `(n, n_ellipses)` for the sum over several a trial; all that follow broadcast.
-    half_x_mm, half_y_mm
-        Semi-axes along `angle_rad` and across it, mm, positive.
+    half_x_mm, half_y_mm, angle_rad
+        Semi-axes, mm, positive; direction of the first, rad, from +x towards +y.
     mu
         Linear attenuation in the middle (or its difference from what surrounds the ellipse), mm⁻¹.
-    angle_rad
-        Direction of the first axis, rad, from +x towards +y.
     exponent
         At least 0: 0 is a uniform ellipse, 1/2 the depth of a ball, more a nodule that falls off towards the rim.
-    device
-        Where to compute.
 
     Raises
     ------

@@ -38,10 +38,9 @@ def photons_per_ray(
         Tube current × time of one scan, mAs, and the views that share it.
     spectrum
         Photons per mm² and mAs at 1 m, filters included.
-    source_detector_mm
-        Focus to detector, mm.
-    bin_mm, row_mm
-        Size of a bin on the detector across and along the axis, mm; of all rows that make up the slice.
+    source_detector_mm, bin_mm, row_mm
+        Focus to detector; size of a bin on the detector across and along the axis, of all rows that make up the slice;
+        mm.
     efficiency
         Share of the photons on the bin's area that is detected, in (0, 1].
 
@@ -102,17 +101,11 @@ def bowtie_transmission(geometry: ScanGeometry, *, diameter_mm: float, compensat
 
 
 def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
-    """Modulate the tube current over the views by the object's attenuation.
+    """Modulate the tube current over the views by the object's attenuation: line integrals, `(n, n_views, n_bins)`.
 
     The current goes as exp(`strength` × p), p the view's largest line integral: 0 is a constant current; ½, the square
     root of the attenuation, gives the least noise at a given tube load; 1 makes the weakest signals of all views alike.
-
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    strength
-        In [0, 1], or a UserError.
+    A UserError, if it is not in [0, 1].
 
     Returns
     -------

@@ -99,16 +99,12 @@ class FBP:
 
     Parameters
     ----------
-    geometry
-        The scan.
-    n_pixels, pixel_mm
-        Pixels along each side of the image and their pitch, mm.
-    center_mm
-        Centre of the image, (x, y), mm.
+    geometry, device
+        The scan, and where the matrices live.
+    n_pixels, pixel_mm, center_mm
+        Pixels along each side of the image and their pitch, mm; its centre, (x, y), mm.
     window, cutoff
         Roll-off of the ramp, see `taskct.scanner.kernels`.
-    device
-        Where the matrices live.
 
     Raises
     ------
@@ -118,8 +114,8 @@ class FBP:
 
     References
     ----------
-    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 (equiangular) and
-       3.4.2 (equispaced).
+    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 (equiangular) and 3.4.2
+       (equispaced).
     """
 
     def __init__(

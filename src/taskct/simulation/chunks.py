@@ -69,10 +69,7 @@ class ChunkMaker:
     def make(self, split: str, start: int, n: int) -> Scanned:
         """Simulate trials `start` to `start + n - 1` of a split; `start` and `n` are those of a chunk of its plan.
 
-        Raises
-        ------
-        UserError
-            If no region fits into the objects, or the signals cannot be placed or seen.
+        A UserError, if no region fits into the objects, or the signals cannot be placed or seen.
         """
         plan, source = self.plans[split], self.sources[split]
         rng = np.random.default_rng([self.settings.seed, SPLITS.index(split), start // plan.chunk_trials, 1])

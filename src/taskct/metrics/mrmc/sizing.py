@@ -150,10 +150,8 @@ def study_power(
     components
         Of the difference of the two AUCs: of a pilot (`DifferenceAUC.components`), a model (`RoeMetz.components`) or
         Obuchowski–Rockette parameters. Negative ones, as a pilot may have, count as 0: rather too large a study.
-    design
-        Readers and cases.
-    delta
-        True difference of AUCs, first minus second, in (−1, 1).
+    design, delta
+        Readers and cases; true difference of AUCs, first minus second, in (−1, 1).
     aim
         `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse by the margin
         or more. `equivalence`: that they differ by less than the margin either way (two one-sided tests).
@@ -214,10 +212,9 @@ def size_study(
         As for `study_power`.
     n_readers, power
         Numbers of readers to try, each at least 2 and a multiple of `n_groups`; power wanted, in (alpha, 1).
-    absent_per_present
-        Signal-absent cases for each signal-present one, > 0; absent cases are rounded up.
-    n_groups
-        1 is fully crossed, more is split-plot; cases are rounded up to equal groups.
+    absent_per_present, n_groups
+        Signal-absent cases for each signal-present one, > 0, rounded up; 1 group is fully crossed, more is split-plot,
+        with cases rounded up to equal groups.
 
     Returns
     -------
