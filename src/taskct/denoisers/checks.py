@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from taskct.denoisers.denoiser import autocast, own_words
-from taskct.denoisers.memory_order import in_fast_order, memory_format
-from taskct.denoisers.sizes import quiet_evaluation, run_padded, takes
+from taskct.denoisers.sizes import in_fast_order, memory_format, modes_kept, quiet_evaluation, run_padded, takes
 from taskct.errors import UserError
 
 SIDES = (16, 32, 48, 64, 96, 128, 256)
@@ -35,21 +34,19 @@ def try_network(network: nn.Module, use: Use) -> None:
     """
     where = f"denoiser.network {use.name!r}"
     before = _state(network, where)
-    modes = {module: module.training for module in network.modules()}
     in_fast_order(network)
-    try:
-        for training in (False, True):
-            _check_pass(network.train(training), use, use.n_pixels, where)
-            if not training:
-                _check_pass(network, use, use.n_pixels, where, n_images=1)
-        if use.dtype != "float32":  # its reach is measured so, and elsewhere it runs so; autocast copies what it takes
-            _check_pass(network, replace(use, dtype="float32"), use.n_pixels, where)
-        if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
-            _check_pass(network, use, use.patch_pixels, where)
-    finally:
-        _restore(network, before)
-        for module, mode in modes.items():
-            module.training = mode
+    with modes_kept(network):
+        try:
+            for training in (False, True):
+                _check_pass(network.train(training), use, use.n_pixels, where)
+                if not training:
+                    _check_pass(network, use, use.n_pixels, where, n_images=1)
+            if use.dtype != "float32":  # its reach is measured so, and elsewhere it runs so; autocast copies
+                _check_pass(network, replace(use, dtype="float32"), use.n_pixels, where)
+            if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
+                _check_pass(network, use, use.patch_pixels, where)
+        finally:
+            _restore(network, before)
 
 
 def _state(network: nn.Module, where: str) -> dict[str, torch.Tensor]:

@@ -54,9 +54,8 @@ class ClassicalFilter:
 
     title: str  # as in a table
     strength: str  # what the strength is
+    # Of an image, the strength and the noise's standard deviation, all in HU, and the second parameter.
     apply: Callable[[Image, float, float, float], Image]
-    """Maps an image in HU, shape `(height, width)`, the strength in HU, the noise's standard deviation in HU and the
-    second parameter to the filtered image."""
     grid: tuple[float, ...]  # strengths to try first, relative to the noise's standard deviation, rising; at least two
     second: str  # name of the second parameter
     choices: tuple[float, ...]  # its values to choose from

@@ -12,9 +12,8 @@ from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.context import ContextCNN
 from taskct.denoisers.dncnn import DnCNN
 from taskct.denoisers.import_path import find_object
-from taskct.denoisers.memory_order import in_fast_order, memory_format
 from taskct.denoisers.redcnn import REDCNN
-from taskct.denoisers.sizes import quiet_evaluation, run_padded
+from taskct.denoisers.sizes import in_fast_order, memory_format, quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from taskct.denoisers.sizes import modes_kept
+
 MAX_ALIGNMENT = 32
 """The coarsest grid that is looked for in a network that does not name its own, pixels."""
 
@@ -17,20 +19,18 @@ def _plain_evaluation(network: nn.Module) -> Iterator[None]:
     The fast libraries may convolve by Winograd's or Fourier's transform, which spread a NaN over whole tiles, and round
     factors to 10 bits (TF32).
     """
-    training = {module: module.training for module in network.modules()}
     # Only these two flags: their modules' own context managers change the precision as well.
     libraries = (torch.backends.mkldnn, torch.backends.cudnn)
     enabled = [bool(library.enabled) for library in libraries]
-    network.eval()
-    try:
-        for library in libraries:
-            library.enabled = False  # type: ignore[attr-defined]  # torch's stubs lack it
-        yield
-    finally:
-        for library, was_enabled in zip(libraries, enabled, strict=True):
-            library.enabled = was_enabled  # type: ignore[attr-defined]  # as above
-        for module, was_training in training.items():
-            module.training = was_training
+    with modes_kept(network):
+        network.eval()
+        try:
+            for library in libraries:
+                library.enabled = False  # type: ignore[attr-defined]  # torch's stubs lack it
+            yield
+        finally:
+            for library, was_enabled in zip(libraries, enabled, strict=True):
+                library.enabled = was_enabled  # type: ignore[attr-defined]  # as above
 
 
 def _place_of(network: nn.Module) -> torch.device:

@@ -1,4 +1,4 @@
-"""Images of any size for networks that take only some: padded by reflection, and cropped."""
+"""Images as networks take them: padded by reflection to a size, cropped again, and in the fastest order in memory."""
 
 import contextlib
 import warnings
@@ -7,13 +7,29 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from taskct.denoisers.memory_order import memory_format
-
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
 PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
+
+
+def memory_format(network: nn.Module) -> torch.memory_format:
+    """The order in memory in which a network's convolutions are fastest and right.
+
+    That is channels_last, but for dilated convolutions: of these torch 2.13 (oneDNN, processors with AVX512_BF16)
+    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels.
+    """
+    dilated = any(isinstance(part, nn.Conv2d) and max(part.dilation) > 1 for part in network.modules())
+    return torch.contiguous_format if dilated else torch.channels_last
+
+
+def in_fast_order(network: nn.Module) -> nn.Module:
+    """A network with its weights in that order, in place; the same values."""
+    # Of weights of five dimensions, as of a convolution over volumes inside, torch refuses the whole module.
+    if all(tensor.dim() < 5 for tensor in (*network.parameters(), *network.buffers())):
+        network.to(memory_format=memory_format(network))  # type: ignore[call-overload]  # torch's stubs lack it
+    return network
 
 
 def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -59,19 +75,25 @@ class Padded(nn.Module):
 
 
 @contextlib.contextmanager
-def quiet_evaluation(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, warnings or a trace in the generators; modules' modes come back."""
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Whatever is done to the modes, training or evaluation, of a network's modules: they come back."""
     modes = {module: module.training for module in network.modules()}
-    network.eval()
     try:
-        # Seeded, so that a network that draws does not move the generator of whoever calls.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(0)
-            yield
+        yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextlib.contextmanager
+def quiet_evaluation(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, warnings or a trace in the generators; modules' modes come back."""
+    # Seeded, so that a network that draws does not move the generator of whoever calls.
+    with modes_kept(network), torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        network.eval()
+        yield
 
 
 def takes(network: nn.Module, height: int, width: int) -> bool:

@@ -4,23 +4,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.metrics.intervals import check_confidence, logit_bounds, perfect_bounds
-from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis
+from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis, ReaderAUC
 from taskct.metrics.mrmc.basis import Basis, basis_of, even
-from taskct.metrics.mrmc.moments import MomentSums, by_class, moment_sums
+from taskct.metrics.mrmc.moments import MomentSums, by_class, distinct, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
-from taskct.metrics.mrmc.one_shot import contrast, one_shot
+from taskct.metrics.mrmc.one_shot import Contrast, contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
 from taskct.metrics.mrmc.usable import analysable, only_rated
 from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
 
 Pairs = Sequence[tuple[int, int]]
+_VARIANCES = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
 
 
 def analyze(
@@ -105,7 +106,7 @@ def analyze(
     crossed = not bool(np.isnan(kept.scores).any())
     if not crossed:
         found.append(_missing_note(kept))
-    found += constant_notes(kept)
+    found += _constant_notes(kept)
     kind = ratings.reader_kind
     if len(kept.readers) == 1:
         modalities, differences = _single_reader(kept, of_kept, confidence)
@@ -123,7 +124,7 @@ def analyze(
     return MRMCAnalysis(
         modalities=modalities,
         differences=differences,
-        readers=reader_aucs(rated, sums if rated is kept else moment_sums(rated), confidence=confidence),
+        readers=_reader_aucs(rated, sums if rated is kept else moment_sums(rated), confidence=confidence),
         reader_kind=kind,
         n_readers=len(kept.readers),
         n_present=int(kept.signal_present.sum()),
@@ -172,22 +173,13 @@ def _many_readers(
             ci_low = ci_high = math.nan
         uneven |= not even(part)
         modalities[name] = ModalityAUC(
-            auc=part.estimate,
-            variance=part.variance,
-            variance_centred=part.variance_centred,
-            variance_mle=part.variance_mle,
-            variance_mle_centred=part.variance_mle_centred,
+            **_in_both(part, basis),
             df=basis.df_or_none,
-            df_whole=basis.df_whole,
             df_hillis=None if other is None else _hillis(sums.reader_auc[index], other[index, index]),
             ci_low=ci_low,
             ci_high=ci_high,
             ci_low_symmetric=low,
             ci_high_symmetric=high,
-            interval_variance=basis.variance,
-            interval_from=basis.kind,
-            components=part.components,
-            contributions=part.contributions,
             moments=tuple(shot.moments[index, index].tolist()),
             coefficients=tuple(shot.coefficients[index, index].tolist()),
         )
@@ -205,22 +197,13 @@ def _many_readers(
         differences[name] = DifferenceAUC(
             first=first,
             second=second,
-            auc=part.estimate,
-            variance=part.variance,
-            variance_centred=part.variance_centred,
-            variance_mle=part.variance_mle,
-            variance_mle_centred=part.variance_mle_centred,
+            **_in_both(part, basis),
             df_bdg=basis.df_or_none,
-            df_whole=basis.df_whole,
             df_hillis=df_hillis,
             ci_low=ci_low,
             ci_high=ci_high,
             p_value=basis.p_value(part.estimate),
             p_value_fractional=basis.p_value(part.estimate, fractional=True),
-            interval_variance=basis.variance,
-            interval_from=basis.kind,
-            components=part.components,
-            contributions=part.contributions,
         )
     if uneven:
         notes.append(
@@ -229,6 +212,13 @@ def _many_readers(
             "less than the plain one"
         )
     return modalities, differences
+
+
+def _in_both(part: Contrast, basis: Basis) -> dict[str, Any]:
+    """What the results of a modality and of a difference have alike."""
+    alike = {name: getattr(part, name) for name in (*_VARIANCES, "components", "contributions")}
+    interval = {"df_whole": basis.df_whole, "interval_variance": basis.variance, "interval_from": basis.kind}
+    return {"auc": part.estimate, **alike, **interval}
 
 
 def _hillis(by_reader: NDArray[np.float64], shared: float) -> float | None:
@@ -256,8 +246,7 @@ def _single_reader(
         )
     covariance = delong_covariance(present, absent)
     modalities, differences = {}, {}
-    variances = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
-    nothing = dict.fromkeys((*variances, "df_whole", "df_hillis", "components", "contributions"))
+    nothing = dict.fromkeys((*_VARIANCES, "df_whole", "df_hillis", "components", "contributions"))
     for index, name in enumerate(ratings.modalities):
         interval = delong_interval(present[index], absent[index], confidence=confidence)
         basis = Basis(float(covariance[index, index]), math.inf, "delong")
@@ -290,6 +279,37 @@ def _single_reader(
             interval_from="delong",
         )
     return modalities, differences
+
+
+def _reader_aucs(ratings: Ratings, sums: MomentSums, *, confidence: float) -> dict[str, dict[str, ReaderAUC]]:
+    """AUC of every reader, then modality, with the interval that the cases give; NaN where one rated too little."""
+    result: dict[str, dict[str, ReaderAUC]] = {name: {} for name in ratings.readers}
+    present_of, absent_of = by_class(ratings)
+    for m, r in np.ndindex(sums.reader_auc.shape):
+        present, absent = (own[m, r][~np.isnan(own[m, r])] for own in (present_of, absent_of))
+        area, variance, delong, low, high = float(sums.reader_auc[m, r]), *[math.nan] * 4
+        if min(len(present), len(absent)) >= 2:
+            products, counts = (distinct(x[m, m, r]) for x in (sums.reader_products, sums.reader_counts))
+            variance = area**2 - float(products[3] / counts[3])
+            delong = float(delong_covariance(present[None], absent[None])[0, 0])
+            interval = delong_interval(present, absent, confidence=confidence)
+            low, high = interval.ci_low, interval.ci_high
+        result[ratings.readers[r]][ratings.modalities[m]] = ReaderAUC(area, variance, delong, low, high)
+    return result
+
+
+def _constant_notes(ratings: Ratings) -> list[str]:
+    """Readers who gave all their cases of a modality the same score while others did not."""
+    notes = []
+    for m, modality in enumerate(ratings.modalities):
+        spreads = [
+            np.ptp(scores[~np.isnan(scores)]) if (~np.isnan(scores)).any() else 1.0 for scores in ratings.scores[m]
+        ]
+        constant = [reader for reader, spread in zip(ratings.readers, spreads, strict=True) if spread == 0.0]
+        if constant and len(constant) < len(ratings.readers):
+            kind = ratings.reader_kind
+            notes.append(f"{modality}: {kind} {constant[0]!r} gave every case the same score, so tells nothing apart")
+    return notes
 
 
 def _missing_note(ratings: Ratings) -> str:
