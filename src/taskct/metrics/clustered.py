@@ -17,17 +17,9 @@ class Clusters:
 
     @classmethod
     def of(cls, present_labels: ArrayLike, absent_labels: ArrayLike) -> "Clusters":
-        """Clusters from labels; a label that stands in both classes is one cluster.
+        """Clusters from labels, numbers or text, of the trials of each class; one in both classes is one cluster.
 
-        Parameters
-        ----------
-        present_labels, absent_labels
-            Cluster of each trial, numbers or text, shapes `(n_present,)` and `(n_absent,)`.
-
-        Raises
-        ------
-        ValueError
-            If the labels are not one list for each class or fewer than 2 clusters hold trials of a class.
+        A ValueError, if the labels are not one list for each class or fewer than 2 clusters hold trials of a class.
 
         Examples
         --------

@@ -95,7 +95,9 @@ class FBP:
     once a gradient is asked for); one elsewhere that of all views. Large matrices are kept on disk, see
     `taskct.scanner.matrix_cache`.
 
-    As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air.
+    As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air. A
+    UserError, if its side lies outside, or any part of an image that is not centred; if the window or the cutoff is not
+    one of those allowed; or if the matrix would be too large.
 
     Parameters
     ----------
@@ -105,12 +107,6 @@ class FBP:
         Pixels along each side of the image and their pitch, mm; its centre, (x, y), mm.
     window, cutoff
         Roll-off of the ramp, see `taskct.scanner.kernels`.
-
-    Raises
-    ------
-    UserError
-        If part of an image that is not centred, or a side of one that is, lies outside the field of view; if the window
-        or the cutoff is not one of those allowed; or if the matrix would be too large.
 
     References
     ----------

@@ -65,23 +65,12 @@ def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_v
 
 
 class Projector:
-    """Forward projection of square pixel images and its exact adjoint, batched and differentiable.
+    """Forward projection of square pixel images about the isocentre and its exact adjoint, batched and differentiable.
 
     Only a quarter of a turn is stored (at 512² pixels, 984 views and 900 bins 1.2 GB, and as much again once `adjoint`
     or a gradient is asked for); the rest follows by turning the image in quarter turns. Large matrices are kept on
-    disk, see `taskct.scanner.matrix_cache`.
-
-    Parameters
-    ----------
-    geometry, device
-        The scan, and where the matrix lives.
-    n_pixels, pixel_mm
-        Pixels along each side of the square image and their pitch, mm; it is centred on the isocentre.
-
-    Raises
-    ------
-    UserError
-        If the grid reaches as far as the source, or the matrix would be too large.
+    disk, see `taskct.scanner.matrix_cache`. A UserError, if the grid reaches as far as the source, or the matrix would
+    be too large.
     """
 
     def __init__(

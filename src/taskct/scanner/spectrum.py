@@ -46,12 +46,8 @@ def _read_table(name: str) -> dict[str, NDArray[np.float64]]:
 class Spectrum:
     """Photons of an x-ray tube by energy.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or no photon is there.
-    UserError
-        If an energy is outside the 10–150 keV of the attenuation tables.
+    A ValueError, if the shapes differ or no photon is there; a UserError, if an energy is outside the 10–150 keV of the
+    attenuation tables.
     """
 
     energy_kev: NDArray[np.float64]
@@ -175,16 +171,9 @@ def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDAr
 def polychromatic_line_integral(
     water_mm: torch.Tensor, bone_mm: torch.Tensor | None, spectrum: Spectrum
 ) -> torch.Tensor:
-    """Compute −ln of the signal behind water and bone, relative to the unattenuated signal.
+    """Compute −ln of the signal behind water and bone, mm, any shape, relative to the unattenuated signal.
 
-    It is bent: it grows more slowly than the thickness.
-
-    Parameters
-    ----------
-    water_mm, bone_mm
-        Thickness of water and of cortical bone along every ray, mm, any shape; None is no bone.
-    spectrum
-        The tube's; the detector integrates energy.
+    No bone is None. The detector integrates energy. The result is bent: it grows more slowly than the thickness.
     """
     water, bone = attenuation("water", spectrum.energy_kev), attenuation("bone", spectrum.energy_kev)
     transmission = torch.zeros_like(water_mm)

@@ -68,18 +68,9 @@ def simulate_store(
 ) -> None:
     """Simulate the trials of every split into a store, the chunks that are missing only.
 
-    The bytes do not depend on the number of workers, nor on where an earlier run was stopped.
-
-    Parameters
-    ----------
-    path
-        The store's folder; it is filled beside its place, see `PartialStore`.
-    settings, device
-        The study, and where to project and reconstruct.
-    workers
-        Processes; 1 works in this one.
-    progress
-        Called as (trials done, trials in all, split).
+    The store at `path` is filled beside its place, see `PartialStore`. `workers` are processes; 1 works in this one.
+    `progress` is called as (trials done, trials in all, split). The bytes do not depend on the number of workers, nor
+    on where an earlier run was stopped.
     """
     sources = make_sources(settings)
     maker = ChunkMaker(settings, sources, device)

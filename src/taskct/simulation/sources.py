@@ -64,12 +64,8 @@ def make_sources(settings: Settings) -> dict[str, Source]:
     """The backgrounds of every split.
 
     Phantoms: a new one for every trial. Images and label maps: blocks of neighbouring slices (slices side by side look
-    alike), or whole patients where there are several.
-
-    Raises
-    ------
-    UserError
-        If files are missing or do not fit, or there are too few slices for four splits.
+    alike), or whole patients where there are several. A UserError, if files are missing or do not fit, or there are too
+    few slices for four splits.
     """
     b, wanted = settings.background, trials_wanted(settings)
     if BACKGROUNDS[b.kind].files:

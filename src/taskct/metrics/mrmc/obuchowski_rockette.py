@@ -154,16 +154,15 @@ def obuchowski_rockette(
 
     Parameters
     ----------
-    ratings
-        Scores of at least 2 readers, who rated every case in every modality. What has no rating does not count.
+    ratings, confidence
+        Scores of at least 2 readers, who rated every case in every modality (what has no rating does not count);
+        coverage wanted of the intervals, in (0, 1).
     covariance
         How errors of the AUCs are estimated: by DeLong's method, by the jackknife that leaves out one case, or by the
         unbiased U-statistic, with which the variance of a difference is the one-shot variance of `analyze`.
     clusters
         Cluster (patient, background) of every case of either class, where cases are not independent; the covariance is
         then Obuchowski's, which is DeLong's where each case is a cluster of its own.
-    confidence
-        Coverage wanted of the intervals, in (0, 1).
 
     Raises
     ------

@@ -53,10 +53,7 @@ class Components:
 class Design:
     """Numbers of readers and cases of a study, fully crossed or split-plot.
 
-    Raises
-    ------
-    UserError
-        If there are fewer than 2 readers or cases of a class, or they do not split into equal groups.
+    A UserError, if there are fewer than 2 readers or cases of a class, or they do not split into equal groups.
     """
 
     n_readers: int
