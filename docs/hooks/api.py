@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import cache
 from types import ModuleType
 
@@ -83,8 +84,16 @@ def page(room: ModuleType) -> str:
             links.append(
                 f"| [`{name}`][{path}] | {first_line(getattr(room, name)) if callable(getattr(room, name)) else ''} |"
             )
+    parts += [f"::: {path}\n    options:\n      show_root_full_path: false\n" for path in returned(room)]
     table = ["\n".join(["| name | what it is |", "|---|---|", *links])] if links else []
-    return "\n\n".join([f"# {room.__name__}", inspect.getdoc(room) or "", *table, *parts])
+    return "\n\n".join([f"# {room.__name__}", as_markdown(inspect.getdoc(room) or ""), *table, *parts])
+
+
+def as_markdown(docstring: str) -> str:
+    """A room's docstring with its headings, its code and its examples in Markdown's form."""
+    text = re.sub(r"^(\w+)\n-{3,}$", r"**\1**", docstring, flags=re.MULTILINE)
+    text = re.sub(r"::$", ":", text, flags=re.MULTILINE)
+    return re.sub(r"(?:^>>> .*(?:\n(?!\n).+)*)", lambda found: f"```pycon\n{found[0]}\n```", text, flags=re.MULTILINE)
 
 
 def home(room: ModuleType, name: str) -> ModuleType:
@@ -93,6 +102,30 @@ def home(room: ModuleType, name: str) -> ModuleType:
     offering = [one for one in ROOMS if any(target(one, other) == path for other in one.__all__)]
     near = [one for one in offering if path.startswith(f"{one.__name__}.")]
     return max(near, key=lambda one: len(one.__name__)) if near else offering[-1]
+
+
+def returned(room: ModuleType) -> list[str]:
+    """Classes that no room offers by name, but that functions at home here return, or methods of such classes."""
+    offered = {target(one, name) for one in ROOMS for name in one.__all__}
+    functions = [getattr(room, name) for name in room.__all__ if home(room, name) is room]
+    found: dict[str, type] = {}
+    waiting = [(one, None) for one in functions if inspect.isfunction(one)]
+    while waiting:
+        function, module = waiting.pop(0)
+        kind = function.__annotations__.get("return")
+        kind = function.__globals__.get(kind) if isinstance(kind, str) else kind
+        if (
+            not inspect.isclass(kind)
+            or not kind.__module__.startswith("taskct.")
+            or module not in (None, kind.__module__)
+        ):
+            continue
+        path = f"{kind.__module__}.{kind.__qualname__}"
+        if path not in offered | found.keys() and not kind.__name__.startswith("_"):
+            found[path] = kind
+            members = [getattr(one, "fget", None) or getattr(one, "func", one) for one in vars(kind).values()]
+            waiting += [(one, kind.__module__) for one in members if inspect.isfunction(one)]
+    return list(found)
 
 
 @cache
