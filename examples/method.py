@@ -8,6 +8,7 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
 import taskct
 from taskct.denoisers import ResidualCNN
@@ -22,6 +23,7 @@ train, validation, fresh, test = (trials[name] for name in ("train", "validation
 print(test)
 
 # %%
+torch.manual_seed(0)  # the weights that the network starts from
 mse = taskct.pretrain(
     ResidualCNN(n_layers=4, n_channels=16), train, validation, taskct.Plan(epochs=5, learning_rate=3e-3)
 )
