@@ -45,8 +45,8 @@ ROOMS = {
     """,
     "observers": """
         CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
-        HotellingSVD LabelledTrials LearningCurve LearningDifference LinearObserver NPW NPWE OBSERVERS Observer PWMF
-        PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
+        HotellingSVD LabelledTrials LearningCurve LearningDifference LinearObserver LumpyImages NPW NPWE OBSERVERS
+        Observer PWMF PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
         learning_curve learning_difference lumpy_log_likelihood_ratio make_observer
     """,
     "report": """
@@ -63,7 +63,7 @@ ROOMS = {
         ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
     """,
     "tasks": """
-        BACKGROUNDS LESIONS LesionPreset LidcNodules SHAPES SITES Signals draw_signals draw_sites
+        BACKGROUNDS LESIONS LesionPreset LidcNodules SHAPES SITES SignalRanges Signals draw_signals draw_sites
         draw_sites_in_mask read_lidc_nodules render signal_site
     """,
     "training": """
