@@ -50,7 +50,7 @@ ROOMS = {
         learning_curve learning_difference lumpy_log_likelihood_ratio make_observer
     """,
     "report": """
-        Estimate Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
+        Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
         tradeoff_png write_report
     """,
     "scanner": """
