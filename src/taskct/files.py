@@ -1,18 +1,18 @@
 """Files are written whole or not at all; arrays in .npz and .npy, the rest in JSON, never a pickle."""
 
 import json
+import math
 import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import to_jsonable_python
 
 from taskct.errors import UserError, unreadable
 
@@ -81,27 +81,23 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write a file whole or not at all by a function of its place."""
-    with whole_file(path) as partial:
-        write(partial)
-    return path
-
-
 def json_values(content: object) -> Any:  # noqa: ANN401 - of JSON's kinds
     """The same content in JSON's own kinds: arrays and tuples as lists, what is not finite as None.
 
-    Parameters
-    ----------
-    content
-        Numbers, text, None, and dicts, lists, tuples and arrays of them.
+    What is of no kind that JSON or NumPy has is left as it is, for `json` to refuse.
 
     Examples
     --------
     >>> json_values({"auc": float("nan"), "bounds": (0.5, np.float64(1.0))})
     {'auc': None, 'bounds': [0.5, 1.0]}
     """
-    return to_jsonable_python(content, inf_nan_mode="null", fallback=lambda array: array.tolist())
+    if isinstance(content, np.ndarray | np.generic):
+        content = content.tolist()
+    if isinstance(content, dict):
+        return {key: json_values(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [json_values(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_json(path: Path, content: object) -> None:
