@@ -79,7 +79,9 @@ def test_what_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path, value
 
 def test_keys_are_those_of_json(tmp_path):
     write_json(tmp_path / "a.json", {"a": 1, 2: np.array([], dtype=int), None: {0.5: "λ"}})
-    assert (tmp_path / "a.json").read_text() == """{
+    assert (
+        (tmp_path / "a.json").read_text()
+        == """{
  "a": 1,
  "2": [],
  "null": {
@@ -87,6 +89,7 @@ def test_keys_are_those_of_json(tmp_path):
  }
 }
 """
+    )
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "b.json", {float("nan"): 1})
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskct.apply.observe.cases import CaseFrom
-from taskct.apply.observe.pairing import PairBy
-from taskct.apply.observe.task import Mode
+from taskct.apply.observe.choices import CaseFrom, Mode, PairBy
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
 from taskct.cli.terminal import note, out, show_progress

@@ -3,16 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.observe.choices import CaseFrom
 from taskct.errors import UserError
 from taskct.io.image_origin import Origin
 from taskct.io.truth_table import Truth
-
-CaseFrom = Literal["series", "acquisition", "file"]
 
 
 def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np.int64] | None, str]:

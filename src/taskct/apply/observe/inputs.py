@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.apply.observe.cases import CaseFrom, cases_of
-from taskct.apply.observe.pairing import PairBy, pair
+from taskct.apply.observe.cases import cases_of
+from taskct.apply.observe.choices import CaseFrom, PairBy
+from taskct.apply.observe.pairing import pair
 from taskct.errors import UserError
 from taskct.io.image_stack import ImageStack, load_npy, read_images
 from taskct.io.truth_table import Truth, read_truth

@@ -1,15 +1,13 @@
 """Which image of one set is which of another: the same trial, imaged otherwise."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.observe.choices import PairBy
 from taskct.errors import UserError
 from taskct.io.image_origin import Origin, Scan
-
-PairBy = Literal["auto", "name"]
 
 _Key = Callable[[Origin], Hashable]
 
