@@ -113,11 +113,6 @@ def named(place: Path, ending: str) -> Path:
 def read_truth_value(text: str) -> bool:
     """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case.
 
-    Raises
-    ------
-    ValueError
-        If it is something else.
-
     Examples
     --------
     >>> read_truth_value("1"), read_truth_value("False")
@@ -143,13 +138,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool 
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, as `write_npz` wrote them.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or broken.
-    """
+    """Arrays by name, as `write_npz` wrote them."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

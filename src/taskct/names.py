@@ -101,13 +101,7 @@ class ArmName:
 
     @classmethod
     def parse(cls, text: str) -> "ArmName":
-        """Read the name of an arm, with or without its seed.
-
-        Raises
-        ------
-        ValueError
-            If it is no arm's name.
-        """
+        """Read the name of an arm, with or without its seed."""
         first, *words = text.split() or [""]
         pairs = [(key, value) for key, equals, value in (word.partition("=") for word in words) if equals]
         if len(pairs) < len(words) or not first:

@@ -226,11 +226,6 @@ def denoise_path(
     Returns
     -------
     `target`.
-
-    Raises
-    ------
-    UserError
-        If the source cannot be read as CT, the target exists, α is out of range, or there is no control to blend with.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():
@@ -261,13 +256,7 @@ def denoise_path(
 
 
 def control_of(model: Path, card: dict[str, Any]) -> Path:
-    """Weights of the control that lies beside a model: λ = 0 of the same training seed, with all else alike.
-
-    Raises
-    ------
-    UserError
-        If the card of the model names no seed or arm, or there is no control.
-    """
+    """Weights of the control that lies beside a model: λ = 0 of the same training seed, with all else alike."""
     seed, name = card.get("seed"), card.get("arm")
     if not isinstance(seed, int) or not isinstance(name, str):
         raise UserError(f"{model.with_suffix('.json')} names no seed, so its control is unknown: leave alpha at 1")

@@ -29,13 +29,7 @@ SLICES_AT_A_TIME = 4
 
 @dataclass(frozen=True)
 class DoseReduction:
-    """What a lower dose is simulated with.
-
-    Raises
-    ------
-    UserError
-        If a value is out of range, or a name is unknown.
-    """
+    """What a lower dose is simulated with."""
 
     dose_fraction: float
     """Of the dose of the series, in (0, 1)."""
@@ -86,12 +80,6 @@ def lower_dose(
         Where to compute.
     progress
         Called as (slices done, in all, nothing).
-
-    Raises
-    ------
-    UserError
-        If the series cannot be read or has pixels that are not square, the target exists, or the dose is so low that
-        nothing is left of a slice.
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     check_free(target, single=not source.is_dir())

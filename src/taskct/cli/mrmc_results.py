@@ -35,13 +35,7 @@ def tests_of(difference: DifferenceAUC, margin: float, confidence: float) -> tup
 
 
 def sizes_of(found: MRMCAnalysis, difference: DifferenceAUC, detect: float, power: float) -> tuple[StudyPower, ...]:
-    """Studies of 2 to 20 readers that would detect a difference of AUCs.
-
-    Raises
-    ------
-    UserError
-        If there is one reader only.
-    """
+    """Studies of 2 to 20 readers that would detect a difference of AUCs."""
     if difference.components is None:
         kind = found.reader_kind
         raise UserError(f"a study cannot be sized from one {kind}: the spread between {kind}s is not known")

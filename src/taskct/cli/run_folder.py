@@ -40,13 +40,7 @@ def open_study(
     *,
     read_only: bool = False,
 ) -> RunFolder:
-    """The run folder of the study that a command line asks for, with what is to be known of it told.
-
-    Raises
-    ------
-    UserError
-        If no study is named, or it does not fit the folder.
-    """
+    """The run folder of the study that a command line asks for, with what is to be known of it told."""
     if config is None and preset is None and (path / "study.yaml").is_file():
         config = path / "study.yaml"  # the study that the folder holds, with what --set changes
     if config is None and preset is None:

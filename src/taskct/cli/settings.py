@@ -29,13 +29,7 @@ from taskct.errors import UserError
 
 
 def given_settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
-    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes.
-
-    Raises
-    ------
-    UserError
-        If both are given, or something is not allowed.
-    """
+    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes."""
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}

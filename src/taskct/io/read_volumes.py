@@ -25,13 +25,6 @@ def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]
     organs_path
         Organ labels: a NIfTI file for one volume; for several, a folder with a NIfTI file for each, called like the
         series' folder or the volume's file.
-
-    Raises
-    ------
-    UserError
-        No such path, nothing to read in it, DICOM folders and NIfTI files side by side, labels missing; and as
-        :func:`~taskct.io.dicom.read_series`, :func:`~taskct.io.nifti.read_nifti` and
-        :func:`~taskct.io.nifti.read_label_map`.
     """
     sources = _sources(Path(path))
     labels = [None] * len(sources) if organs_path is None else _label_files(Path(organs_path), sources)

@@ -52,11 +52,6 @@ class Volume:
 def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
     """Refuse a pixel spacing out of range.
 
-    Raises
-    ------
-    UserError
-        If a side is not finite or out of `PIXEL_MM`, or the sides differ more than `MAX_PIXEL_RATIO`.
-
     Examples
     --------
     >>> check_pixel_mm((0.7, 0.7), "slice")
@@ -74,13 +69,7 @@ def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
 
 
 def check_axial(normal: NDArray[np.float64], name: str) -> None:
-    """Refuse slices whose unit normal, from feet to head, is off the patient's axis.
-
-    Raises
-    ------
-    UserError
-        If it is more than `MAX_OFF_AXIAL_DEGREES` off.
-    """
+    """Refuse slices whose unit normal, from feet to head, is off the patient's axis."""
     off = float(np.degrees(np.arccos(np.clip(normal[2], -1.0, 1.0))))
     if off > MAX_OFF_AXIAL_DEGREES + 0.5:
         allowed = f"{MAX_OFF_AXIAL_DEGREES:g}° allowed (a localizer, or coronal or sagittal slices?)"
@@ -91,11 +80,6 @@ def check_upright(position_mm: NDArray[np.float64], normal: NDArray[np.float64],
     """Refuse a stack of slices that leans, as a tilted gantry leaves it.
 
     `position_mm` is the same corner of every slice, from feet to head, `(n_slices, 3)`.
-
-    Raises
-    ------
-    UserError
-        If a slice lies more than `MAX_LEAN_DEGREES` and 0.1 mm off the normal through the first one.
     """
     away = position_mm[1:] - position_mm[0]
     along = away @ normal

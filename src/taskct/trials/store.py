@@ -123,13 +123,7 @@ class PartialStore:
         write_chunk(self.partial, split, start, trials)
 
     def finish(self) -> None:
-        """Put the store in its place; what stood there before is replaced.
-
-        Raises
-        ------
-        ValueError
-            If a chunk is missing, or two splits share a background.
-        """
+        """Put the store in its place; what stood there before is replaced."""
         if missing := self.missing():
             raise ValueError(f"{len(missing)} chunks are not written, the first is {missing[0]}")
         check_disjoint({name: _mapped(self.partial / name / "truth.npy")["case"] for name in self.sizes})

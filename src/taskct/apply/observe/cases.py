@@ -21,11 +21,6 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
     are a case each. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image
     is a case of its own.
 
-    Raises
-    ------
-    UserError
-        If an image tells no acquisition.
-
     Examples
     --------
     >>> from taskct.io.image_origin import origins_of
@@ -72,13 +67,7 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
 
 
 def join_copies(stacks: Sequence[NDArray[np.float32]], truth: Truth) -> tuple[Truth, list[str]]:
-    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes.
-
-    Raises
-    ------
-    UserError
-        If one image is said both to hold a signal and not to.
-    """
+    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes."""
     n = len(truth.signal_present)
     joined = np.arange(n) if truth.cases is None else np.unique(truth.cases, return_inverse=True)[1].astype(np.int64)
     notes = []

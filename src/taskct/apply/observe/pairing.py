@@ -20,11 +20,6 @@ def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "au
     with the InstanceNumber; either of them alone; the number in the file, for two stacks; the file's name, without its
     ending. With "name" both are taken in the order of their names, and whoever asks for it knows that this is right.
 
-    Raises
-    ------
-    UserError
-        If their number differs or nothing pairs them.
-
     Examples
     --------
     >>> from taskct.io.image_origin import origins_of

@@ -99,13 +99,7 @@ class Reading:
 
 
 def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
-    """Observer of a registered name with what it needs, and what it is told.
-
-    Raises
-    ------
-    UserError
-        If the name is unknown, or the PWMF has no covariance.
-    """
+    """Observer of a registered name with what it needs, and what it is told."""
     if "covariance" in OBSERVERS[registered_name(name)].needs and known.covariance is None:
         raise UserError(
             f"the observer {name} needs --covariance, a .npy file of the images' covariance, (pixels, pixels)"
@@ -136,11 +130,6 @@ def take_reading(
         Numbers of the trials.
     seed
         Of the choice of validation trials, and of internal noise.
-
-    Raises
-    ------
-    UserError
-        If the observer cannot be trained on these trials, or sees no difference between the test images.
     """
     notes: list[str] = []
     regularization: dict[str, float] = {}
