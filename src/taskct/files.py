@@ -23,16 +23,10 @@ _TRUTH = dict.fromkeys(("1", "1.0", "true", "yes", "present"), True) | dict.from
 
 @contextmanager
 def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
-    """A place to write a file whose contents then take `path` whole or not at all.
+    """A place to write a file whose contents then replace `path` whole or not at all.
 
-    Parameters
-    ----------
-    path
-        The file; what it held is replaced.
-    shared
-        Whether several processes may write the file at the same time.
-    durable
-        Whether the file must also be whole after a power cut, which costs a wait for the disk.
+    Several processes may write a `shared` file at the same time. A `durable` one is whole after a power cut too, which
+    costs a wait for the disk.
     """
     partial = named(path, f".{secrets.token_hex(8)}.partial" if shared else ".partial")
     try:
@@ -48,13 +42,7 @@ def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Ite
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A place to write a folder of files that then takes `path` whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The folder; must be empty if it exists. Missing folders above it are made.
-    """
+    """A place to write a folder of files that then takes `path`, new or an empty folder, whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         partial.mkdir(parents=True)
@@ -84,10 +72,8 @@ def write_text(path: Path, text: str) -> None:
 def json_values(content: object) -> Any:  # noqa: ANN401 - of JSON's kinds
     """The same content in JSON's own kinds: arrays and tuples as lists, what is not finite as None.
 
-    What is of no kind that JSON or NumPy has is left as it is, for `json` to refuse.
+    What neither JSON nor NumPy has is left as it is, for `json` to refuse.
 
-    Examples
-    --------
     >>> json_values({"auc": float("nan"), "bounds": (0.5, np.float64(1.0))})
     {'auc': None, 'bounds': [0.5, 1.0]}
     """
@@ -111,10 +97,8 @@ def named(place: Path, ending: str) -> Path:
 
 
 def read_truth_value(text: str) -> bool:
-    """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case.
+    """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case. Else a `ValueError`.
 
-    Examples
-    --------
     >>> read_truth_value("1"), read_truth_value("False")
     (True, False)
     """

@@ -33,12 +33,8 @@ SLICE_PIXELS = 2**18
 class LoadedDenoiser(nn.Module):
     """A trained denoiser of a run: HU in, HU out, in the precision that it was trained in.
 
-    Parameters
-    ----------
-    denoiser
-        Maps HU `(n, height, width)` to the same.
-    card
-        What its file says of it: `arm`, `seed`, `network`, `pixel_mm` and more.
+    `denoiser` maps HU `(n, height, width)` to the same; `card` is what its file says of it: `arm`, `seed`, `network`,
+    `pixel_mm` and more.
     """
 
     def __init__(self, denoiser: nn.Module, card: Mapping[str, Any]) -> None:
@@ -203,29 +199,11 @@ def denoise_path(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file.
+    """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file; return `target`.
 
-    Parameters
-    ----------
-    model
-        Weights of an arm or of a blend.
-    source
-        A `.npy` file in HU, `(height, width)` or `(n, height, width)`; a DICOM slice; or a folder with one series.
-    target
-        A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty, or for a single slice a
-        file that ends in .dcm.
-    alpha
-        α in [0, 1]: the result is (1 − α) · control + α · task, in HU; see `load_denoiser`.
-    tile
-        Side of the pieces in which slices are denoised when memory is short, pixels; the result is the same.
-    device
-        Where to run.
-    progress
-        Called as (slices done, in all, nothing).
-
-    Returns
-    -------
-    `target`.
+    The source is a `.npy` file in HU, a DICOM slice, or a folder with one series. The target of a `.npy` file is
+    another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
+    `alpha` is as for `load_denoiser`; tile, device and progress are as for `denoise`.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():

@@ -68,18 +68,8 @@ def lower_dose(
 ) -> Path:
     """Insert the noise that a CT series lacks to be one at a fraction of its dose, and return `target`.
 
-    Parameters
-    ----------
-    source
-        A folder with one CT series, or a DICOM slice.
-    target
-        Folder for the new series; must not exist or be empty. For a single slice it may be a file that ends in .dcm.
-    reduction
-        Dose, noise and scan.
-    device
-        Where to compute.
-    progress
-        Called as (slices done, in all, nothing).
+    The source is a folder with one series of square slices with square pixels, or a DICOM slice; the target is as for
+    `write_series`. Progress is called as (slices done, in all, nothing).
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     check_free(target, single=not source.is_dir())

@@ -7,28 +7,18 @@ import typer
 
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption
-from taskct.cli.terminal import out, show_progress
+from taskct.cli.terminal import print_line, show_progress
 from taskct.scanner.presets import SCANNERS
 
 
 @app.command()
 def denoise(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.", show_default=False)
-    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.")],
     source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN",
-            help="A .npy file in HU, a DICOM slice, or a folder with one CT series.",
-            show_default=False,
-        ),
+        Path, typer.Argument(metavar="IN", help="A .npy file in HU, a DICOM slice, or a folder with one CT series.")
     ],
     target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.", show_default=False
-        ),
+        Path, typer.Argument(metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.")
     ],
     alpha: Annotated[
         float | None,
@@ -37,7 +27,6 @@ def denoise(
             metavar="A",
             help="Share of the task in a blend, in [0, 1]: the dial of a .blend file, or MODEL with the control beside "
             "it, lambda=0 of the same seed. Without it: as the .blend file says, and 1 for other models.",
-            show_default=False,
         ),
     ] = None,
     tile: Annotated[
@@ -46,7 +35,6 @@ def denoise(
             "--tile",
             metavar="N",
             help="Denoise slices in pieces of N pixels, where memory is short; the result is the same.",
-            show_default=False,
         ),
     ] = None,
     device: Device = "auto",
@@ -65,26 +53,20 @@ def denoise(
     with show_progress(progress) as show:
         opened = show.open("denoise")
         written = denoise_path(model, source, target, alpha=alpha, tile=tile, device=where, progress=opened)
-    out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
+    print_line(f"Denoised: {written}")
 
 
 @app.command(name="lower-dose")
 def lower_dose_command(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
-    ],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.")],
     target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.", show_default=False
-        ),
+        Path, typer.Argument(metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.")
     ],
     dose_fraction: Annotated[
         float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
     ],
     noise_hu: Annotated[
-        float,
-        typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice."),
+        float, typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice.")
     ],
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")
@@ -115,4 +97,4 @@ def lower_dose_command(
             device=where,
             progress=show.open("lower dose"),
         )
-    out.print(f"Written: {written}", highlight=False, soft_wrap=True)
+    print_line(f"Written: {written}")

@@ -10,7 +10,7 @@ import typer
 from taskct.apply.observe.choices import CaseFrom, Mode, PairBy
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
-from taskct.cli.terminal import note, out, show_progress
+from taskct.cli.terminal import note, print_json, print_line, show_progress
 from taskct.errors import UserError
 from taskct.observer_registry import OBSERVERS, VIEWING_DISTANCE_MM, observers_needing
 
@@ -34,22 +34,16 @@ PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 @app.command(name="observe")
 def observe_command(
     images: Annotated[
-        Path | None,
-        typer.Argument(metavar="[IMAGES]", help="All images, with --truth: a file or a folder.", show_default=False),
+        Path | None, typer.Argument(metavar="[IMAGES]", help="All images, with --truth: a file or a folder.")
     ] = None,
-    present: Annotated[
-        Path | None, typer.Option("--present", metavar="PATH", help="Images with the signal.", show_default=False)
-    ] = None,
-    absent: Annotated[
-        Path | None, typer.Option("--absent", metavar="PATH", help="Images without it.", show_default=False)
-    ] = None,
+    present: Annotated[Path | None, typer.Option("--present", metavar="PATH", help="Images with the signal.")] = None,
+    absent: Annotated[Path | None, typer.Option("--absent", metavar="PATH", help="Images without it.")] = None,
     truth: Annotated[
         Path | None,
         typer.Option(
             "--truth",
             metavar="CSV",
             help="Table with image,signal_present and, if known, case, row_px,column_px, split (train or test).",
-            show_default=False,
         ),
     ] = None,
     versus: Annotated[
@@ -58,7 +52,6 @@ def observe_command(
             "--versus",
             metavar="PATH",
             help="The same trials imaged otherwise, to compare with: once for IMAGES; twice, present and absent.",
-            show_default=False,
         ),
     ] = None,
     case_from: Annotated[
@@ -67,7 +60,6 @@ def observe_command(
             "--case-from",
             metavar="WHAT",
             help="What makes images one case: series (default; or a sub-folder), acquisition, or file for none.",
-            show_default=False,
         ),
     ] = None,
     pair_by: Annotated[
@@ -79,8 +71,7 @@ def observe_command(
         ),
     ] = "auto",
     observers: Annotated[
-        str,
-        typer.Option("--observers", metavar="LIST", help=f"Of {_names(OBSERVERS)}."),
+        str, typer.Option("--observers", metavar="LIST", help=f"Of {_names(OBSERVERS)}.")
     ] = "ho,cho-lg,npwe",
     mode: Annotated[
         Mode,
@@ -94,10 +85,7 @@ def observe_command(
         int | None, typer.Option("--window-px", metavar="N", min=1, help="Side of the window around a site, pixels.")
     ] = None,
     site: Annotated[
-        str | None,
-        typer.Option(
-            "--site", metavar="ROW,COL", help="The one site of the signal in all images, pixels.", show_default=False
-        ),
+        str | None, typer.Option("--site", metavar="ROW,COL", help="The one site of the signal in all images, pixels.")
     ] = None,
     radius_px: Annotated[
         float | None,
@@ -115,7 +103,6 @@ def observe_command(
             max=100,
             help="Divide these trials into K sets, so that intervals hold the training; by default 4 or 3 where the "
             "trials allow, else 1.",
-            show_default=False,
         ),
     ] = None,
     learning: Annotated[
@@ -124,9 +111,7 @@ def observe_command(
     pixel_mm: Annotated[
         float | None,
         typer.Option(
-            "--pixel-mm",
-            metavar="MM",
-            help=f"Pixel size, for {OF['pixel_mm']}, where the files do not tell.",
+            "--pixel-mm", metavar="MM", help=f"Pixel size, for {OF['pixel_mm']}, where the files do not tell."
         ),
     ] = None,
     viewing_distance_mm: Annotated[
@@ -146,20 +131,13 @@ def observe_command(
     internal_noise_hu: Annotated[
         float,
         typer.Option(
-            "--internal-noise-hu",
-            metavar="HU",
-            help=f"Of {OF['internal_noise_hu']}, per pixel behind the eye.",
+            "--internal-noise-hu", metavar="HU", help=f"Of {OF['internal_noise_hu']}, per pixel behind the eye."
         ),
     ] = 3.0,
     margin: Margin = None,
     covariance: Annotated[
         Path | None,
-        typer.Option(
-            "--covariance",
-            metavar="NPY",
-            help=f"For {OF['covariance']}: covariance, (pixels, pixels).",
-            show_default=False,
-        ),
+        typer.Option("--covariance", metavar="NPY", help=f"For {OF['covariance']}: covariance, (pixels, pixels)."),
     ] = None,
     signal: Annotated[
         list[Path] | None,
@@ -167,7 +145,6 @@ def observe_command(
             "--signal",
             metavar="FILE",
             help=f"For {OF['signal']}: image of the known mean signal, HU; again for --versus, if it differs there.",
-            show_default=False,
         ),
     ] = None,
     specificity: Annotated[
@@ -181,7 +158,6 @@ def observe_command(
             "--out",
             metavar="FOLDER",
             help="Write observe.json, roc.png, scores.csv and a ratings file of each observer.",
-            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
@@ -199,7 +175,6 @@ def observe_command(
     from taskct.apply.observe.inputs import Sources, read_inputs
     from taskct.apply.observe.observation import write_observation
     from taskct.cli.observation import print_observation, roc_curves
-    from taskct.cli.tables import print_json
     from taskct.machine import resolve_device
     from taskct.report.figures import draw_roc
 
@@ -231,7 +206,7 @@ def observe_command(
     else:
         print_observation(found)
         if out_folder is not None:
-            out.print(f"Written: {out_folder}", highlight=False, soft_wrap=True)
+            print_line(f"Written: {out_folder}")
     if guessed:
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     for line in found.notes:

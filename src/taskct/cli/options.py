@@ -27,16 +27,10 @@ Preset = Annotated[
     typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
 ]
 Config = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
-    ),
+    Path | None, typer.Argument(metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.")
 ]
 Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
-    ),
+    Path, typer.Argument(metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.")
 ]
 Out = Annotated[
     Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
@@ -55,7 +49,6 @@ Threads = Annotated[
         metavar="N",
         min=1,
         help="Threads of every stage; by default all of this machine, shared fairly, and 1 on a cluster.",
-        show_default=False,
     ),
 ]
 ExecutorOption = Annotated[
@@ -64,7 +57,6 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="dask://HOST:PORT",
         help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
-        show_default=False,
     ),
 ]
 
@@ -74,7 +66,6 @@ ProgressOption = Annotated[
         "--progress",
         help="Bars, a line at least once a minute and for every stage that ends, or nothing; by default bars in a "
         "terminal and lines elsewhere.",
-        show_default=False,
     ),
 ]
 
@@ -84,7 +75,6 @@ Margin = Annotated[
         "--margin",
         metavar="M",
         help="Test non-inferiority and equivalence of each difference of AUCs with this margin, such as 0.05.",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

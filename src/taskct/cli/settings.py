@@ -10,7 +10,7 @@ from rich.table import Table
 
 from taskct.cli.app import app
 from taskct.cli.options import Preset, SetOption
-from taskct.cli.terminal import note, out, print_table
+from taskct.cli.terminal import note, plain_table, print_line, print_table
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -45,14 +45,12 @@ def config(
         typer.Argument(
             metavar="[CONFIG] [NAME]...",
             help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
-            show_default=False,
         ),
     ] = None,
     preset: Preset = None,
     overrides: SetOption = None,
     word: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.", show_default=False),
+        str | None, typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.")
     ] = None,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
@@ -83,8 +81,7 @@ def config(
     if len(shown) == 1:
         _print_setting(shown[0], settings, idle.get(shown[0]))
         return
-    table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
+    table = plain_table("setting", "value", "meaning; allowed values")
     table.columns[1].overflow = table.columns[2].overflow = "fold"
     for name in shown:
         meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
@@ -117,7 +114,7 @@ def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
         "meaning": str(field.description or ""),
         "note": idle or "",
     }
-    out.print(name, highlight=False, markup=False)
+    print_line(name)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -29,23 +29,10 @@ _SAME_MM = 0.01  # slices closer than this lie at one position
 _PATIENT_TAGS = ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID")
 _READ = (  # what is asked of a header
     *_PATIENT_TAGS,
-    "PatientName",
-    "Modality",
-    "ImageType",
-    "SeriesInstanceUID",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "PhotometricInterpretation",
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "GantryDetectorTilt",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
+    *("PatientName", "Modality", "ImageType", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns"),
+    *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "GantryDetectorTilt"),
 )
 
 

@@ -15,16 +15,11 @@ AnyVolume = TypeVar("AnyVolume", bound=Volume)
 
 
 def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]:
-    """Read one or several CT volumes.
+    """Read one or several CT volumes, in the order of their names.
 
-    Parameters
-    ----------
-    path
-        A folder with one DICOM series; a folder of such folders; a `.nii` or `.nii.gz` file; or a folder of those.
-        Volumes come in the order of their names. NIfTI files name no patient, so each counts as one of its own.
-    organs_path
-        Organ labels: a NIfTI file for one volume; for several, a folder with a NIfTI file for each, called like the
-        series' folder or the volume's file.
+    The path is a folder with one DICOM series; a folder of such folders; a `.nii` or `.nii.gz` file; or a folder of
+    those. NIfTI files name no patient, so each counts as one of its own. Organ labels are a NIfTI file for one volume;
+    for several, a folder with a NIfTI file for each, called like the series' folder or the volume's file.
     """
     sources = _sources(Path(path))
     labels = [None] * len(sources) if organs_path is None else _label_files(Path(organs_path), sources)

@@ -50,10 +50,8 @@ class Volume:
 
 
 def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
-    """Refuse a pixel spacing out of range.
+    """Refuse a pixel spacing, mm, out of `PIXEL_MM`, or with sides that differ more than `MAX_PIXEL_RATIO`.
 
-    Examples
-    --------
     >>> check_pixel_mm((0.7, 0.7), "slice")
     >>> check_pixel_mm((0.5, 1.5), "slice")
     Traceback (most recent call last):
@@ -69,7 +67,7 @@ def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
 
 
 def check_axial(normal: NDArray[np.float64], name: str) -> None:
-    """Refuse slices whose unit normal, from feet to head, is off the patient's axis."""
+    """Refuse slices whose unit normal, from feet to head, is over `MAX_OFF_AXIAL_DEGREES` off the patient's axis."""
     off = float(np.degrees(np.arccos(np.clip(normal[2], -1.0, 1.0))))
     if off > MAX_OFF_AXIAL_DEGREES + 0.5:
         allowed = f"{MAX_OFF_AXIAL_DEGREES:g}° allowed (a localizer, or coronal or sagittal slices?)"
@@ -97,10 +95,8 @@ def leaning_is_mended() -> str:
 
 
 def grid_distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """How far two grids of one shape lie apart: the largest distance between the same corner of both, mm.
+    """The largest distance between the same corner of two grids of one shape, mm.
 
-    Examples
-    --------
     >>> moved = np.eye(4)
     >>> moved[0, 3] = 2.0
     >>> grid_distance_mm(np.eye(4), moved, (5, 4, 4))

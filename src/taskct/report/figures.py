@@ -52,15 +52,7 @@ class Picture:
 
 
 def encode(figure: Figure, kind: Literal["svg", "png"]) -> Picture:
-    """Encode a figure for an offline page, at its own size.
-
-    Parameters
-    ----------
-    figure
-        Any figure.
-    kind
-        "svg" for lines, "png" for images.
-    """
+    """Encode a figure for an offline page, at its own size: "svg" for lines, "png" for images."""
     buffer = io.BytesIO()
     with style():
         metadata = {"Date": None} if kind == "svg" else None
@@ -223,17 +215,7 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
 
 
 def draw_roc(curves: Mapping[str, tuple[Floats, Floats]]) -> bytes:
-    """Draw ROC curves.
-
-    Parameters
-    ----------
-    curves
-        False-positive and true-positive fractions, by label.
-
-    Returns
-    -------
-    A PNG file.
-    """
+    """Draw ROC curves, false-positive and true-positive fractions by label, as a PNG file."""
     figure = Figure(figsize=(5.0, 5.0), layout="constrained")
     axes = figure.subplots()
     axes.plot([0.0, 1.0], [0.0, 1.0], color="0.7", linewidth=1.0, linestyle="--")

@@ -82,19 +82,7 @@ class Shown(Protocol):
 
 
 def write_preview(path: Path, shown: Shown) -> Path:
-    """Write a page of trials with their truth, one HTML file that opens offline, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The page.
-    shown
-        The trials, what is known of them, and some objects without a signal.
-
-    Returns
-    -------
-    `path`.
-    """
+    """Write a page of trials with their truth, one HTML file that opens offline, whole or not at all."""
     pictures = {
         "objects": encode(_objects(shown), "png"),
         "trials": encode(_trials(shown), "png"),

@@ -14,9 +14,5 @@ if TYPE_CHECKING:
     from taskct.trials.trials import select as select
 else:
     __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        {
-            "store": ["read_trials", "write_trials"],
-            "trials": ["SPLITS", "TRUTH", "Trials", "crop", "select"],
-        },
+        __name__, {"store": ["read_trials", "write_trials"], "trials": ["SPLITS", "TRUTH", "Trials", "crop", "select"]}
     )

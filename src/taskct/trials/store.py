@@ -45,8 +45,6 @@ def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
 def chunk_starts(n: int, chunk: int) -> Iterator[tuple[int, int]]:
     """First trial and number of trials of every chunk.
 
-    Examples
-    --------
     >>> list(chunk_starts(5, 2))
     [(0, 2), (2, 2), (4, 1)]
     """
@@ -54,25 +52,12 @@ def chunk_starts(n: int, chunk: int) -> Iterator[tuple[int, int]]:
 
 
 class PartialStore:
-    """A trial store that is being filled, beside its place.
+    """A trial store that is being filled at `path` + ".partial", by several processes if need be.
 
-    Several processes may write different chunks at a time.
-
-    Parameters
-    ----------
-    path
-        Where the store shall stand; it is filled at `path` + ".partial".
-    sizes
-        By split: its trials, and how many of them a chunk holds.
-    image_shape
-        Height and width of the images.
-    columns
-        Names of the truth table's columns.
-    case_kind
-        What a case is, in the plural: "phantoms", "slices" or "patients".
-    key
-        Stands for everything the trials depend on: what an earlier writer left is kept if it had the same key, and
-        removed otherwise. An empty one keeps nothing.
+    `sizes` are by split: its trials, and how many of them a chunk holds. `image_shape` is (height, width), `columns`
+    the names of the truth table's columns, `case_kind` what a case is: "phantoms", "slices" or "patients". `key` stands
+    for all that the trials depend on: what an earlier writer left is kept if it had the same key, and removed
+    otherwise; an empty key keeps nothing.
     """
 
     def __init__(
