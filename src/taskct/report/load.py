@@ -87,40 +87,38 @@ def _advice(folder: Path, name: str) -> str:
 
 
 @contextmanager
-def _reading(folder: Path, name: str) -> Iterator[Path]:
-    """The path of a file; says where it is missing or the machine does not let it be read."""
+def _reading(folder: Path, name: str, otherwise: str = "cannot be read") -> Iterator[Path]:
+    """The path of a file; what is wrong with it becomes one line."""
     try:
         yield folder / name
+    except UserError:
+        raise
     except FileNotFoundError:
         raise _broken(folder, name, "is missing") from None
     except OSError as error:
         raise unreadable(folder / name, error) from error
-
-
-def _text(folder: Path, name: str) -> str:
-    try:
-        with _reading(folder, name) as path:
-            return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise _broken(folder, name, f"cannot be read ({error})") from error
-
-
-def _json(folder: Path, name: str, kind: type[T]) -> T:
-    try:
-        return TypeAdapter(kind).validate_python(json.loads(_text(folder, name)))
-    except json.JSONDecodeError as error:
-        raise _broken(folder, name, f"is not JSON ({error})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _broken(folder, name, f"is broken at '{where}' ({first['msg']})") from error
+    except json.JSONDecodeError as error:
+        raise _broken(folder, name, f"is not JSON ({error})") from error
+    except yaml.YAMLError as error:
+        raise _broken(folder, name, f"is not YAML ({error})") from error
+    except KeyError as error:
+        raise _broken(folder, name, f"lacks the array {error}") from error
+    except (ValueError, EOFError, csv.Error, zipfile.BadZipFile) as error:
+        raise _broken(folder, name, f"{otherwise} ({error})") from error
+
+
+def _json(folder: Path, name: str, kind: type[T]) -> T:
+    with _reading(folder, name) as path:
+        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(_text(folder, "study.yaml"))
-    except yaml.YAMLError as error:
-        raise _broken(folder, "study.yaml", f"is not YAML ({error})") from error
+    with _reading(folder, "study.yaml") as path:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise _broken(folder, "study.yaml", "holds no settings")
     return settings
@@ -128,7 +126,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the named columns of a CSV file, row by row."""
-    with _reading(folder, name) as path, path.open(newline="", encoding="utf-8") as file:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
         missing = [column for column in columns if column not in header]
@@ -144,14 +142,9 @@ def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str
 def _of_classes(folder: Path, name: str, value: str, *keys: str) -> dict[tuple[Any, ...], OfClasses]:
     """A column of a CSV file by arm, seed and other columns, the trials of either class apart."""
     found: dict[tuple[Any, ...], dict[bool, list[float]]] = defaultdict(lambda: {True: [], False: []})
-    try:
-        rows = _rows(folder, name, ["arm", "seed", *keys, "signal_present", value])
-        for arm, seed, *key, present, number in rows:
+    with _reading(folder, name, "holds a value of the wrong kind"):
+        for arm, seed, *key, present, number in _rows(folder, name, ["arm", "seed", *keys, "signal_present", value]):
             found[arm, int(seed), *key][read_truth_value(present)].append(float(number))
-    except UserError:
-        raise
-    except (ValueError, csv.Error) as error:
-        raise _broken(folder, name, f"holds a value of the wrong kind ({error})") from error
     return {key: OfClasses(np.array(values[True]), np.array(values[False])) for key, values in found.items()}
 
 
@@ -169,22 +162,15 @@ def _scores(folder: Path) -> dict[tuple[str, int, str], OfClasses]:
 
 def _examples(folder: Path) -> Examples:
     name = "examples.npz"
-    try:
-        with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, NDArray[Any]] = dict(file)
+    with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, NDArray[Any]] = dict(file)
         examples = Examples(
             trial=arrays["trial"].astype(np.int64),
             signal_present=arrays["signal_present"].astype(bool),
-            **{name: arrays[name].astype(np.float64) for name in ("center_px", "diameter_px", "reference", "noisy")},
+            **{key: arrays[key].astype(np.float64) for key in ("center_px", "diameter_px", "reference", "noisy")},
             denoised=_below("denoised/", arrays),
             template=_below("template/", arrays),
         )
-    except UserError:
-        raise
-    except KeyError as error:
-        raise _broken(folder, name, f"lacks the array {error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _broken(folder, name, f"cannot be read ({error})") from error
     shape = examples.reference.shape
     if len(shape) != 3 or shape[0] == 0:
         raise _broken(folder, name, f"has a reference of shape {shape}, not (trials, height, width)")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import write_json
@@ -87,10 +87,12 @@ class PartialStore:
         shutil.rmtree(self.partial, ignore_errors=True)
         row = np.dtype([(_PRESENT, "?"), *((name, "<f8") for name in columns)])
         for name, (n, _) in sizes.items():
-            (self.partial / name).mkdir(parents=True)
+            folder = self.partial / name
+            folder.mkdir(parents=True)
+            # Of full size from the start, with holes, for parts to be written in any order.
             for image in IMAGES:
-                _create(self.partial / name / f"{image}.npy", (n, *image_shape), "<f4")
-            _create(self.partial / name / "truth.npy", (n,), row)
+                np.lib.format.open_memmap(folder / f"{image}.npy", "w+", "<f4", (n, *image_shape))
+            np.lib.format.open_memmap(folder / "truth.npy", "w+", row, (n,))
         (self.partial / _DONE).mkdir()
         write_json(self.partial / _ABOUT, about)  # the last: with it the files are there
 
@@ -211,15 +213,6 @@ def read_case_kind(path: Path) -> str:
     """What a case of a store is, in the plural: "phantoms", "slices" or "patients"."""
     store = _standing(path)
     return str((_about(store) or _zarr(store).attrs)["group_name"])
-
-
-def _create(file: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-    """A `.npy` file of full size from the start, with holes, for parts to be written in any order."""
-    dtype = np.dtype(dtype)
-    with file.open("wb") as opened:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(opened, header)
-        opened.truncate(opened.tell() + math.prod(shape) * dtype.itemsize)
 
 
 def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:

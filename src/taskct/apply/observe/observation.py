@@ -27,7 +27,6 @@ class Performance:
     """What one observer can do on one set of images."""
 
     auc: Interval
-    """Area under the ROC curve."""
     method: str
     """Where the interval comes from, and what it covers."""
     d_a: Interval
@@ -41,7 +40,6 @@ class Performance:
     gaussian_auc: Interval | None
     """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
     readings: tuple[Reading, ...]
-    """One for each training set."""
 
     @property
     def statistics(self) -> NDArray[np.float64]:
@@ -54,11 +52,8 @@ class ObserverResult:
     """An observer on the images, and on those that they are held against."""
 
     name: str
-    """As it was asked for."""
     images: Performance
-    """On the images."""
     versus: Performance | None
-    """On the images they are compared with."""
     difference: PairedDifference | None
     """AUC on the images minus that on the others, on the same test trials."""
     comparisons: tuple[Comparison, ...]
