@@ -99,17 +99,16 @@ def _label_files(organs_path: Path, sources: Sequence[Path], *, below: Path | No
     if not organs_path.is_dir():
         found = "no such file or folder" if not organs_path.exists() else f"one file for {len(sources)} volumes"
         raise UserError(f"{organs_path}: {found}; give organ labels as NIfTI, one file for each volume in a folder")
-    return [_label_file(organs_path, source, below) for source in sources]
-
-
-def _label_file(organs_path: Path, source: Path, below: Path | None) -> Path:
-    parts = [source] if below is None else [source, *source.parents][: max(len(source.relative_to(below).parts), 1)]
-    names = [_stem(part) for part in parts]
-    files = [organs_path / f"{name}{ending}" for name in names for ending in ENDINGS]
-    if (file := next((file for file in files if file.is_file()), None)) is None:
-        wanted = " or ".join(f"{name}.nii.gz" for name in names)
-        raise UserError(f"{organs_path}: no labels for {source.name}; expected {wanted}")
-    return file
+    files = []
+    for source in sources:
+        n_parts = 1 if below is None else max(len(source.relative_to(below).parts), 1)
+        names = [_stem(part) for part in [source, *source.parents][:n_parts]]
+        places = (organs_path / f"{name}{ending}" for name in names for ending in ENDINGS)
+        if (file := next((place for place in places if place.is_file()), None)) is None:
+            wanted = " or ".join(f"{name}.nii.gz" for name in names)
+            raise UserError(f"{organs_path}: no labels for {source.name}; expected {wanted}")
+        files.append(file)
+    return files
 
 
 def _with_labels(volume: AnyVolume, file: Path | None) -> AnyVolume:

@@ -107,8 +107,10 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
         both = [column(name, _finite, "a finite number of pixels") for name in ("row_px", "column_px")]
         centres = np.array(both, dtype=np.float64).T
     if "case" in columns:
-        column("case", _named, "the name of a case")
-        cases = np.unique([cells["case"] for _, _, cells in ordered], return_inverse=True)[1].astype(np.int64)
+        named = [cells["case"] for _, _, cells in ordered]
+        if "" in named:
+            raise UserError(f"{path}, line {ordered[named.index('')][1]}: case is ''; give the name of a case")
+        cases = np.unique(named, return_inverse=True)[1].astype(np.int64)
     if "split" in columns:
         split = {"train": False, "test": True}
         in_test = np.array(column("split", lambda text: split[text.lower()], "train or test"), dtype=np.bool_)
@@ -127,12 +129,6 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{path}: a column stands twice in its header")
     if ("row_px" in columns) != ("column_px" in columns):
         raise UserError(f"{path}: row_px and column_px go together; give both or neither")
-
-
-def _named(text: str) -> float:
-    if not text:
-        raise ValueError
-    return len(text)
 
 
 def _finite(text: str) -> float:

@@ -12,6 +12,7 @@ PIXEL_MM = (0.05, 10.0)  # what a pixel spacing may be; beyond it lies a wrong u
 MAX_PIXEL_RATIO = 2.0  # of the longer to the shorter side of a pixel
 MAX_OFF_AXIAL_DEGREES = 30.0  # for a slice to count as axial
 MAX_LEAN_DEGREES = 1.0  # of the stack off its slices' normal
+LEAN_ALLOWED = f"{MAX_LEAN_DEGREES:g}° allowed; resample it to upright slices"
 SAME_GRID = 0.1  # how far two grids may lie apart to count as one, as a fraction of a pixel
 
 
@@ -86,12 +87,7 @@ def check_upright(position_mm: NDArray[np.float64], normal: NDArray[np.float64],
     if excess.size and excess.max() > 0.0:
         worst = int(excess.argmax())
         lean = np.degrees(np.arctan2(sideways[worst], abs(along[worst])))
-        raise UserError(f"{name}: gantry tilt, its slices lean {lean:.0f}° off their normal, {leaning_is_mended()}")
-
-
-def leaning_is_mended() -> str:
-    """What is allowed of a leaning stack, and what to do."""
-    return f"{MAX_LEAN_DEGREES:g}° allowed; resample it to upright slices"
+        raise UserError(f"{name}: gantry tilt, its slices lean {lean:.0f}° off their normal, {LEAN_ALLOWED}")
 
 
 def grid_distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:
