@@ -80,10 +80,12 @@ def lower_dose(
             f"slices of {height} × {width} pixels of {series.pixel_mm[0]:g} × {series.pixel_mm[1]:g} mm: "
             "give square slices with square pixels"
         )
-    geometry = _thinned(reduction.model)
+    scan = dict(SCANNERS[reduction.model].geometry)
+    views = scan["views_per_turn"]  # thinned by a divisor, to a multiple of 4
+    scan["views_per_turn"] = max(n_views for n_views in range(4, MAX_VIEWS + 1, 4) if views % n_views == 0)
+    geometry = ScanGeometry(**scan)
     # A view stands for several: their photons add up, and so do the variances of their readouts.
-    merged = SCANNERS[reduction.model].geometry["views_per_turn"] / geometry.views_per_turn
-    readout = reduction.electronic_noise * merged**0.5
+    readout = reduction.electronic_noise * (views / geometry.views_per_turn) ** 0.5
     grid = {"n_pixels": width, "pixel_mm": series.pixel_mm[0], "device": device}
     roll_off = KERNELS.get(reduction.kernel) or Kernel(reduction.kernel, 1.0)
     projector = Projector(geometry, **grid)
@@ -127,11 +129,3 @@ def lower_dose(
         warnings.warn(note, stacklevel=2)
     write_series(result, series, target, description=f"taskct dose fraction {setting_text(dose_fraction)}, simulated")
     return target
-
-
-def _thinned(model: str) -> ScanGeometry:
-    """The scan of a model, with a divisor of its views that is a multiple of 4 and at most `MAX_VIEWS`."""
-    geometry = dict(SCANNERS[model].geometry)
-    views = geometry["views_per_turn"]
-    geometry["views_per_turn"] = max(n for n in range(4, MAX_VIEWS + 1, 4) if views % n == 0)
-    return ScanGeometry(**geometry)

@@ -336,11 +336,6 @@ def show_progress(mode: ProgressMode | None = None) -> Iterator[StageProgress]:
         yield Bars(bars)
 
 
-def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning as one line that a user can act on."""
-    note(str(message))
-
-
 def note(text: str) -> None:
     """Tell what a user should know, in one line on standard error."""
     _say(f"note: {text}")

@@ -127,10 +127,6 @@ class PartialStore:
         shutil.rmtree(self.path / _DONE)
         shutil.rmtree(earlier, ignore_errors=True)
 
-    def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.partial, ignore_errors=True)
-
 
 def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     """Write one chunk of a store that is being filled, and then mark it as done.
@@ -171,9 +167,8 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "
         for name, start, n in store.missing():
             store.write(name, start, select(splits[name], slice(start, start + n)))
         store.finish()
-    except BaseException:
-        store.discard()
-        raise
+    finally:
+        shutil.rmtree(store.partial, ignore_errors=True)  # gone once it is finished
 
 
 def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
