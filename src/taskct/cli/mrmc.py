@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Json, Margin
@@ -16,39 +16,29 @@ from taskct.errors import UserError
 def mrmc(
     source: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="RATINGS",
             help="An .imrmc file, a CSV of ratings, or a run folder (its training seeds are the readers).",
         ),
     ],
-    observer: Annotated[
-        str | None, typer.Option("--observer", metavar="NAME", help="Of a run folder: whose test statistics.")
-    ] = None,
+    observer: Annotated[str | None, Option(metavar="NAME", help="Of a run folder: whose test statistics.")] = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option(
-            "--arm",
+        Option(
             metavar="NAME",
             help="Only these: arms as scores.csv of a run names them, or modalities of a file; repeatable.",
         ),
     ] = None,
     versus: Annotated[
-        list[str] | None,
-        typer.Option("--versus", metavar="NAME", help="Compare --arm, or all others, with this one alone; repeatable."),
+        list[str] | None, Option(metavar="NAME", help="Compare --arm, or all others, with this one alone; repeatable.")
     ] = None,
     margin: Margin = None,
     detect: Annotated[
-        float | None,
-        typer.Option(
-            "--detect", metavar="DELTA", help="Size a study: readers and cases to detect this difference of AUCs."
-        ),
+        float | None, Option(metavar="DELTA", help="Size a study: readers and cases to detect this difference of AUCs.")
     ] = None,
-    power: Annotated[float, typer.Option("--power", metavar="P", help="Power wanted of that study.")] = 0.8,
+    power: Annotated[float, Option(metavar="P", help="Power wanted of that study.")] = 0.8,
     export: Annotated[
-        Path | None,
-        typer.Option(
-            "--export", metavar="FILE", help="Write the ratings to a new .imrmc or .csv file, for other programs."
-        ),
+        Path | None, Option(metavar="FILE", help="Write the ratings to a new .imrmc or .csv file, for other programs.")
     ] = None,
     confidence: Confidence = 0.95,
     as_json: Json = False,

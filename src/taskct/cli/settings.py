@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Preset, SetOption
@@ -42,7 +42,7 @@ def given_settings(config: Path | None, preset: str | None, overrides: list[str]
 def config(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="[CONFIG] [NAME]...",
             help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
         ),
@@ -50,9 +50,9 @@ def config(
     preset: Preset = None,
     overrides: SetOption = None,
     word: Annotated[
-        str | None, typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.")
+        str | None, Option("--filter", metavar="WORD", help="Show the settings that mention a word.")
     ] = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
+    as_yaml: Annotated[bool, Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
     """Print settings with their value, unit, range and meaning.
 

@@ -6,7 +6,7 @@ What computes is imported by the command that needs it, so that `--help` answers
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from taskct.cli import options
 from taskct.cli.app import app
@@ -28,10 +28,10 @@ def run(
     executor: options.ExecutorOption = None,
     progress: options.ProgressOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
+        bool, Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
     ] = False,
     summary: Annotated[
-        bool, typer.Option("--summary", help="With --dry-run: a line for each kind of stage instead of each stage.")
+        bool, Option("--summary", help="With --dry-run: a line for each kind of stage instead of each stage.")
     ] = False,
 ) -> None:
     """Do everything: simulate, train, evaluate, report.
@@ -147,13 +147,13 @@ def report(run_folder: options.Run) -> None:
 
 @app.command()
 def preview(
-    page: Annotated[Path, typer.Option("--out", metavar="PAGE", help="The page to write.")] = Path("preview.html"),
+    page: Annotated[Path, Option("--out", metavar="PAGE", help="The page to write.")] = Path("preview.html"),
     config: options.Config = None,
     preset: options.Preset = None,
     overrides: options.SetOption = None,
     seed: options.Seed = None,
     n_trials: Annotated[
-        int, typer.Option("--trials", metavar="N", min=1, max=50, help="Trials of each hypothesis to show.")
+        int, Option("--trials", metavar="N", min=1, max=50, help="Trials of each hypothesis to show.")
     ] = 6,
     device: options.Device = "auto",
 ) -> None:
