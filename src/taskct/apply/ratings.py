@@ -69,7 +69,6 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
 
 
 def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
-    """Ratings and notes on their source."""
     if source.is_dir():
         shared = shared_note(source)
         return ratings_of_run(source, observer), () if shared is None else (shared,)

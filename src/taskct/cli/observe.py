@@ -198,7 +198,6 @@ def observe_command(
 
 
 def _told(covariance: Path | None, signals: list[Path]) -> "Known":
-    """What the files tell the observers."""
     from taskct.apply.observe import Known
     from taskct.apply.observe.inputs import read_covariance, read_signal
 

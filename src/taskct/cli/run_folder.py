@@ -113,7 +113,6 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
 
 
 def _kinds_table(plan: RunPlan) -> Table:
-    """A dry run by kind of stage."""
     table = plain_table("kind", "stages", "done", "time", "disk")
     for kind in plan.kinds:
         todo = kind.n_done < kind.n_stages
@@ -125,7 +124,6 @@ def _kinds_table(plan: RunPlan) -> Table:
 
 
 def _stages_table(plan: RunPlan) -> Table:
-    """A dry run stage by stage."""
     table = plain_table("stage", "depends on", "state", "time", "disk")
     table.columns[1].overflow = "fold"
     for row in plan.stages:

@@ -95,7 +95,6 @@ def _is_file(name: str) -> bool:
 
 
 def _value_text(name: str, settings: Settings) -> str:
-    """The value of a setting with its unit."""
     value: Any = settings.model_dump(mode="json")
     for part in name.split("."):
         value = value[part]
@@ -103,7 +102,6 @@ def _value_text(name: str, settings: Settings) -> str:
 
 
 def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
-    """Print all that is known of one setting."""
     field = dict(dotted_settings())[name]
     default = _value_text(name, Settings())
     rows = {

@@ -1,5 +1,7 @@
 """How the command line talks: results, progress, and what went wrong as one line."""
 
+# ruff: noqa: D102 - what overrides a method does what the method says
+
 import errno
 import json
 import math
@@ -175,7 +177,6 @@ class TimeColumn(ProgressColumn):
     """How long a stage will still take; once it is done, how long it took."""
 
     def render(self, task: Task) -> Text:
-        """The time of one stage."""
         seconds = task.finished_time if task.finished else task.time_remaining
         if seconds is None:
             return Text("-")
@@ -209,7 +210,6 @@ class Bars(StageProgress):
         self._begun: dict[str, TaskID] = {}
 
     def open(self, title: str) -> Told:
-        """Begin a stage."""
         bars = self.bars
         ended = [task for task in bars.tasks if task.finished and task.visible]
         # What does not fit on the screen is not drawn at all: let the bars that ended first make room.
@@ -220,7 +220,6 @@ class Bars(StageProgress):
         return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
 
     def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage."""
         task = self._begun.pop(title)
         if finished:
             known = next(one for one in self.bars.tasks if one.id == task)
@@ -233,15 +232,12 @@ class Bars(StageProgress):
 
 @dataclass
 class _Running:
-    """A stage that has begun."""
-
     begun: float
     done: int = 0
     total: int = 0
     detail: str = ""
 
     def text(self, title: str, now: float) -> str:
-        """How far it is, in words."""
         so_far = now - self.begun
         parts = [f"{clock_text(so_far)} so far"]
         if 0 < self.done <= self.total:
@@ -261,17 +257,14 @@ class Lines(StageProgress):
         self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to tell."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tell no more."""
         self._ended.set()
         self._thread.join()
 
     def open(self, title: str) -> Told:
-        """Begin a stage."""
         running = _Running(time.monotonic())
         with self._lock:
             self._running[title] = running
@@ -282,7 +275,6 @@ class Lines(StageProgress):
         return tell
 
     def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage."""
         with self._lock:
             running = self._running.pop(title)
         if finished:

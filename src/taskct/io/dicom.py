@@ -297,7 +297,6 @@ def _split_series(headers: list[_Header]) -> list[list[_Header]]:
 
 
 def _difference(series: list[list[_Header]]) -> str:
-    """What the first series and the others differ in."""
     first, others = series[0][0], [group[0] for group in series[1:]]
     kinds = {"series UID": "series_uid", "matrix": "shape", "pixel spacing": "pixel_mm", "orientation": "orientation"}
     return ", ".join(
@@ -328,7 +327,6 @@ def _order(headers: list[_Header], folder: str, allow_gaps: bool) -> tuple[list[
 
 
 def _load(headers: list[_Header], slice_mm: float) -> CTSeries:
-    """Decode the pixels of ordered slices of one geometry."""
     first, layout = headers[0], layout_of(headers[0].orientation)
     image_hu = np.stack([layout.to_patient(_decode(header)) for header in headers])
     padding = np.isnan(image_hu)

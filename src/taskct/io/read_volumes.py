@@ -73,7 +73,6 @@ def read_label_volumes(path: Path) -> list[Volume]:
 
 
 def _sources(path: Path) -> list[Path]:
-    """NIfTI files or folders of one DICOM series each."""
     if not path.exists():
         raise UserError(f"{path}: does not exist; give a folder with a CT series, or a NIfTI file (.nii, .nii.gz)")
     if path.is_file():
@@ -93,7 +92,6 @@ def _stem(path: Path) -> str:
 
 
 def _label_files(organs_path: Path, sources: Sequence[Path], *, below: Path | None = None) -> list[Path]:
-    """The label file of every source."""
     if organs_path.is_file() and len(sources) == 1:
         return [organs_path]
     if not organs_path.is_dir():

@@ -211,7 +211,6 @@ def read_case_kind(path: Path) -> str:
 
 
 def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:
-    """Write trials `start` onwards."""
     # Written, not mapped: on a full disk a write fails with a message, a store into a mapped hole kills the process.
     with file.open("r+b") as opened:
         np.lib.format.read_magic(opened)
