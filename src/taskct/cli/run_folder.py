@@ -19,7 +19,7 @@ from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.dry_run import RunPlan, plan_run
-from taskct.sweep.executors import Machine
+from taskct.sweep.executors import Machine as Machine
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome
 

@@ -103,10 +103,9 @@ def _value_text(name: str, settings: Settings) -> str:
 
 def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
     field = dict(dotted_settings())[name]
-    default = _value_text(name, Settings())
     rows = {
         "value": _value_text(name, settings),
-        "default": default,
+        "default": _value_text(name, Settings()),
         "unit": unit_of(field),
         "range": range_of(field),
         "meaning": str(field.description or ""),

@@ -40,8 +40,15 @@ def run(
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
-    from taskct.cli.run_folder import do_stages, end_with, note_without_effect, open_study, print_plan, report_run
-    from taskct.sweep.executors import Machine
+    from taskct.cli.run_folder import (
+        Machine,
+        do_stages,
+        end_with,
+        note_without_effect,
+        open_study,
+        print_plan,
+        report_run,
+    )
 
     if summary and not dry_run:
         raise UserError("--summary is of a plan: give it with --dry-run")
@@ -75,8 +82,7 @@ def simulate(
     Trials are pairs of low-dose and reference images with or without a signal, in four splits that share no
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
-    from taskct.cli.run_folder import do_stages, note_without_effect, open_study
-    from taskct.sweep.executors import Machine
+    from taskct.cli.run_folder import Machine, do_stages, note_without_effect, open_study
 
     folder = open_study(out_folder, config, preset, overrides, seed, device)
     done = "simulate" in do_stages(folder, ["simulate"], Machine(workers), progress).did
@@ -98,8 +104,7 @@ def train(
     Pretrains one by mean squared error, then fine-tunes it with its observer for every training.lambdas. Next:
     taskct evaluate RUN
     """
-    from taskct.cli.run_folder import do_stages, end_with, open_run
-    from taskct.sweep.executors import Machine
+    from taskct.cli.run_folder import Machine, do_stages, end_with, open_run
     from taskct.training.ranks import is_first
 
     folder = open_run(run_folder, device)
@@ -123,8 +128,7 @@ def evaluate(
     Writes scores.csv, quality.csv and summary.json: observers' AUC and image quality with intervals. Next: taskct
     report RUN
     """
-    from taskct.cli.run_folder import do_stages, end_with, open_run
-    from taskct.sweep.executors import Machine
+    from taskct.cli.run_folder import Machine, do_stages, end_with, open_run
 
     folder = open_run(run_folder, device)
     outcome = do_stages(folder, ["evaluate"], Machine(workers, threads, executor, device), progress)
