@@ -182,11 +182,7 @@ class ScannerSettings(Section):
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
     slice_mm: float = setting(
-        0.0,
-        "thickness that averages sphere and ellipsoid; exposure=mas counts at least 1 mm",
-        "mm",
-        ge=0,
-        le=50,
+        0.0, "thickness that averages sphere and ellipsoid; exposure=mas counts at least 1 mm", "mm", ge=0, le=50
     )
     region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=16)
     region_step_mm: Positive = setting(40.0, "distance between these places", "mm")

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, TrainingTrials
+from taskct.observers.base import Array, PathObserver, TrainingTrials, Truth
 from taskct.observers.solve import solve_loaded
-
-Array = NDArray[np.float64]
 
 
 def check_noise(variance: float, largest: float) -> None:
@@ -54,8 +51,8 @@ class ClassScatter:
 class Moments:
     """What a linear observer learns of two classes.
 
-    K is the mean of the two classes' unbiased covariances. With fewer trials than pixels it is kept as the
-    residuals Z, K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
+    K is the mean of the two classes' unbiased covariances. With fewer trials than pixels it is kept as the residuals Z,
+    K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
     """
 
     n_trials: int
@@ -72,7 +69,7 @@ class Moments:
     """Signal-present and signal-absent, or None where `gram` is ZZᵀ."""
 
     @classmethod
-    def of(cls, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+    def of(cls, pixels: Array, signal_present: Truth) -> Self:
         """Of trials, shape `(n_trials, n_pixels)`, and their truth; at least 2 trials of each class."""
         n_trials, n_pixels = pixels.shape
         if n_trials >= n_pixels:
@@ -95,12 +92,7 @@ class Moments:
         gram = trials.gram * scale
         gram *= scale[:, None]
         return cls(
-            len(trials),
-            present - absent,
-            (present + absent) / 2.0,
-            gram,
-            trials.residuals * scale[:, None],
-            None,
+            len(trials), present - absent, (present + absent) / 2.0, gram, trials.residuals * scale[:, None], None
         )
 
     @classmethod
@@ -116,7 +108,7 @@ class Moments:
             (present, absent),
         )
 
-    def with_trials(self, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+    def with_trials(self, pixels: Array, signal_present: Truth) -> Self:
         """Of these trials and more, at least 1 of each class; only where `classes` is not None."""
         assert self.classes is not None
         present, absent = self.classes
@@ -142,12 +134,8 @@ class Moments:
 def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     """Templates w, `(n_pixels,)` each, of (K + load · I) w = Δs for loads in HU², each at least 0.
 
-    In the space of the trials (Woodbury): w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load.
-
-    Raises
-    ------
-    UserError
-        If the matrix is singular: too few trials for so little regularisation.
+    In the space of the trials (Woodbury): w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load. A `UserError` says that the
+    matrix is singular: too few trials for so little regularisation.
     """
     difference, residuals = moments.difference, moments.residuals
     rhs = difference if residuals is None else residuals @ difference
@@ -168,20 +156,14 @@ def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     return templates
 
 
-def class_means(pixels: Array, signal_present: NDArray[np.bool_]) -> tuple[Array, Array]:
+def class_means(pixels: Array, signal_present: Truth) -> tuple[Array, Array]:
     """Difference (present − absent) and midpoint of the class means, shape `(n_pixels,)` each."""
     present, absent = pixels[signal_present].mean(axis=0), pixels[~signal_present].mean(axis=0)
     return present - absent, (present + absent) / 2.0
 
 
-def within_class_variance(values: Array, signal_present: NDArray[np.bool_]) -> float:
-    """Variance within the classes, the mean of the two, of `(n_trials,)` or, as a mean, of `(n_trials, n_pixels)`.
-
-    Raises
-    ------
-    UserError
-        If it is no more than rounding.
-    """
+def within_class_variance(values: Array, signal_present: Truth) -> float:
+    """Mean of the classes' variances, of values `(n_trials,)` or, averaged over pixels, `(n_trials, n_pixels)`."""
     of_class = [float(np.var(values[members], axis=0, ddof=1).mean()) for members in (signal_present, ~signal_present)]
     variance = sum(of_class) / 2.0
     check_noise(variance, float(np.abs(values).max()))

@@ -69,13 +69,7 @@ def pixels_of(sites_px: NDArray[np.number]) -> NDArray[np.intp]:
 
 
 def window_corners(centres: NDArray[np.intp], shape: tuple[int, ...], size_px: int) -> NDArray[np.intp]:
-    """First row and column, `(n, 2)`, of the window around each centre in images of a shape (height, width).
-
-    Raises
-    ------
-    UserError
-        If a window leaves the image; the first one is named, with what is allowed.
-    """
+    """First row and column, `(n, 2)`, of the window around each centre; a `UserError` names one that does not fit."""
     if not 1 <= size_px <= min(shape):
         raise UserError(f"the window is {size_px} pixels wide; images of {shape} allow 1 to {min(shape)}")
     corners = centres - size_px // 2

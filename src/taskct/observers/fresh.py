@@ -16,7 +16,7 @@ from taskct.metrics.roc import auc
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import CONDITIONS
 from taskct.observer_registry import OBSERVERS as OBSERVERS
-from taskct.observers.base import Observer, PathObserver, SmallSampleWarning, TrainingTrials
+from taskct.observers.base import Array, Observer, PathObserver, SmallSampleWarning, TrainingTrials, Truth
 from taskct.observers.choice import fit_chosen
 
 T = TypeVar("T")
@@ -49,13 +49,7 @@ class Eye:
 
 
 def registered_name(name: str) -> str:
-    """The name in the registry; a hyphen does for an underscore.
-
-    Raises
-    ------
-    UserError
-        If there is no such observer.
-    """
+    """The name in the registry, a hyphen doing for an underscore; a `UserError` if there is no such observer."""
     key = name.replace("-", "_")
     if key not in OBSERVERS:
         raise UserError(f"unknown observer {name!r}; known observers: {', '.join(sorted(OBSERVERS))}")
@@ -93,13 +87,7 @@ def observer_told(
     signal: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
 ) -> Observer:
-    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
-
-    Raises
-    ------
-    UserError
-        As `make_observer`.
-    """
+    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`."""
     known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance}
     return make_observer(name, **{what: known[what] for what in OBSERVERS[registered_name(name)].needs})
 
@@ -140,13 +128,8 @@ def fit_fresh(
 ) -> Fitted:
     """Fit an observer, its regularization chosen on validation trials where there are values to choose from.
 
-    Observers that are fitted on the same trials in turn share what they can. The validation trials are images, HU,
-    shape `(n_trials, height, width)`, and their truth.
-
-    Raises
-    ------
-    UserError
-        If the trials do not suit the observer, or it sees no difference between the validation images.
+    Observers that are fitted on the same trials in turn share what they can. A `UserError` says that the trials do not
+    suit the observer, or that it sees no difference between the validation images.
     """
     images, present = validation
     with small_samples() as said:
@@ -161,33 +144,18 @@ def fit_fresh(
     return replace(result, notes=(*notes, *said))
 
 
-def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Test statistics `(n,)` of a fitted observer.
-
-    Raises
-    ------
-    UserError
-        If one is not finite, or all are the same.
-    """
+def decided(observer: Observer, images: NDArray[np.floating], present: Truth) -> Array:
+    """Test statistics `(n,)` of a fitted observer; a `UserError` if one is not finite, or all are the same."""
     statistic = observer.test_statistic(images)
     check_scores(statistic[present], statistic[~present], name="its test statistics")
     return statistic
 
 
 def each_alone(names: Iterable[str], do: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """Do something for each name, and go on where a `UserError` says that one does not suit; other errors go on up.
+    """Do something for each name: what each gave, and the `UserError` of those that failed.
 
-    Returns
-    -------
-    What was given, and why the others failed, both by name in the order given.
+    If all failed, one tells why.
 
-    Raises
-    ------
-    UserError
-        If all failed, with every reason.
-
-    Examples
-    --------
     >>> def observe(name: str) -> int:
     ...     if name == "ho_svd":
     ...         raise UserError("rank is 20, but the covariance has rank 1")

@@ -65,23 +65,10 @@ class GroupedHead(nn.Module):
         *,
         noise: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logit of every trial, from the head of its group.
+        """Logit of every trial from the head of its group, float32, shape `(n_trials,)`; higher means signal present.
 
-        Parameters
-        ----------
-        image_hu, generator, noise
-            As for `SLNNHead.forward`.
-        group
-            Whole numbers in [0, n_groups), int64, shape `(n_trials,)`.
-
-        Returns
-        -------
-        Logits, float32, shape `(n_trials,)`; higher means signal present.
-
-        Raises
-        ------
-        ValueError
-            If a shape or type does not match, a group has no head, or the generator is missing.
+        `group` holds whole numbers in [0, n_groups), int64, shape `(n_trials,)`; the rest is as for `SLNNHead.forward`.
+        A ValueError says that a shape or type does not match, a group has no head, or the generator is missing.
         """
         members = self.members
         check_shape(image_hu, members[0].shape)
@@ -112,13 +99,7 @@ class GroupedHead(nn.Module):
         return statistic
 
     def check_group(self, group: torch.Tensor, n_trials: int) -> torch.Tensor:
-        """The groups of `n_trials` trials, once they are known to be right.
-
-        Raises
-        ------
-        ValueError
-            If the shape or type does not match, or a group has no head.
-        """
+        """The groups of `n_trials` trials; a ValueError if their shape or type is wrong, or a group has no head."""
         if group.shape != (n_trials,) or group.dtype != torch.int64:
             raise ValueError(f"group must be int64 of shape ({n_trials},), not {group.dtype} {tuple(group.shape)}")
         if n_trials and (int(group.min()) < 0 or int(group.max()) >= len(self.heads)):

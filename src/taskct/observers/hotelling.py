@@ -9,7 +9,7 @@ from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
 from taskct.observer_registry import EYE, conditions
-from taskct.observers.base import RIDGE, LinearObserver, TrainingTrials, warn_if_few
+from taskct.observers.base import RIDGE, Array, LinearObserver, TrainingTrials, Truth, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
 from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
 from taskct.ranges import Range, Ranges
@@ -25,8 +25,7 @@ class Hotelling(CovarianceObserver):
     Parameters
     ----------
     ridge
-        Regularisation relative to the mean pixel variance, no unit, at least 0; 0 needs more trials than
-        pixels.
+        Regularisation relative to the mean pixel variance, no unit, at least 0; 0 needs more trials than pixels.
 
     References
     ----------
@@ -55,10 +54,9 @@ class Hotelling(CovarianceObserver):
 class HotellingLedoitWolf(LinearObserver):
     """Hotelling observer with the covariance of Ledoit and Wolf, which leaves nothing to choose.
 
-    w = [(1 − a) K + a · tr(K)/p · I]⁻¹ Δs, K and Δs as for `Hotelling`. The shrinkage a minimises the expected
-    squared error of the covariance, which is not the same as the highest AUC. It is estimated in closed form
-    from the residuals xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and
-    b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
+    w = [(1 − a) K + a · tr(K)/p · I]⁻¹ Δs, K and Δs as for `Hotelling`. The shrinkage a minimises the expected squared
+    error of the covariance, which is not the same as the highest AUC. It is estimated in closed form from the residuals
+    xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
 
     scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its own.
 
@@ -74,7 +72,7 @@ class HotellingLedoitWolf(LinearObserver):
 
     shrinkage_: float
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         pixels = images.reshape(len(images), -1)
         moments = Moments.of(pixels, signal_present)
         moments.check_noise()
@@ -94,9 +92,7 @@ class HotellingLedoitWolf(LinearObserver):
         self.offset_ = -float(template @ moments.midpoint)
 
 
-def _residual_norms2(
-    moments: Moments, pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _residual_norms2(moments: Moments, pixels: Array, signal_present: Truth) -> Array:
     """‖zᵢ‖² of every trial, z scaled so that Σ zzᵀ = K; shape `(n_trials,)`, in no particular order."""
     if moments.classes is None:
         return moments.gram.diagonal()

@@ -11,13 +11,11 @@ from scipy.special import expit, logit, ndtri
 from scipy.stats import rankdata
 
 from taskct.errors import UserError
-from taskct.observers.base import Observer, SmallSampleWarning
+from taskct.observers.base import Array, Observer, SmallSampleWarning
 from taskct.observers.learning_law import SIZES_FITTED, STILL_LEARNING, TRIALS_PER_WEIGHT, Asymptote, Law, extrapolate
 from taskct.observers.learning_trials import LabelledTrials
 
 _N_SIZES = 8  # sizes where the user names none, each √2 times the one before
-
-_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -195,8 +193,8 @@ class _Trained:
 
     n: NDArray[np.intp]
     """Training trials, rising."""
-    by_present: _Array
-    by_absent: _Array
+    by_present: Array
+    by_absent: Array
     n_weights: int
     pool: LabelledTrials
     test: LabelledTrials
@@ -223,7 +221,7 @@ def _train(
         pools, tests = [pool[~is_test].checked() for pool in pools], [pool[is_test] for pool in pools]
     tests = [test.checked() for test in tests]
     n = _checked_sizes(sizes, len(pools[0]))[::-1]
-    trained: list[list[list[tuple[_Array, _Array, int]]]] = []
+    trained: list[list[list[tuple[Array, Array, int]]]] = []
     used: list[int] = []
     for size in n:
         of_size, n_used = [], 0
@@ -249,7 +247,7 @@ def _train(
     return _Trained(np.array(used, dtype=np.intp), by_present, by_absent, trained[-1][-1][0][2], pools[0], tests[0])
 
 
-def _mean_and_covariance(by_present: _Array, by_absent: _Array, trained: _Trained) -> tuple[_Array, _Array]:
+def _mean_and_covariance(by_present: Array, by_absent: Array, trained: _Trained) -> tuple[Array, Array]:
     """Mean over the repeats of each size, and its covariance by test and by training trials."""
     covariance = trained.test.covariance(by_present.mean(axis=1), by_absent.mean(axis=1))
     values = by_present.mean(axis=2)
@@ -289,7 +287,7 @@ def _checked_sizes(sizes: Sequence[int] | None, n_pool: int) -> NDArray[np.intp]
 
 def _train_and_test(
     observer: Observer | Callable[[], Observer], train: LabelledTrials, test: LabelledTrials
-) -> tuple[_Array, _Array, int]:
+) -> tuple[Array, Array, int]:
     """Train once, and test.
 
     Given are, for each signal-present and each signal-absent test trial, the fraction of the other class that it is
@@ -308,7 +306,7 @@ def _train_and_test(
     return absent_below / len(absent), 1.0 - present_below / len(present), n_weights
 
 
-def _training_covariance(auc: _Array, used: _Array) -> _Array:
+def _training_covariance(auc: Array, used: Array) -> Array:
     """Covariance of the mean AUCs by the choice of training trials; `used` is each size's share of the pool."""
     trusted = used <= 0.5
     variance = auc.var(axis=1, ddof=1) / np.where(trusted, 1.0 - used, 0.5)
@@ -318,7 +316,7 @@ def _training_covariance(auc: _Array, used: _Array) -> _Array:
     return np.diag(variance * (1.0 - used) / auc.shape[1]) + np.outer(common, common)
 
 
-def _bounds(mean: _Array, std_error: _Array, n_pairs: int, confidence: float) -> tuple[_Array, _Array]:
+def _bounds(mean: Array, std_error: Array, n_pairs: int, confidence: float) -> tuple[Array, Array]:
     """Logit intervals; at an AUC of 0 or 1, what `n_pairs` pairs of trials that share none allow."""
     tail = (1.0 - confidence) / 2.0
     edge = tail ** (1.0 / n_pairs)

@@ -10,14 +10,14 @@ from scipy.optimize import curve_fit
 from scipy.special import ndtr, ndtri, roots_hermitenorm, roots_legendre
 from scipy.stats import beta, chi2
 
+from taskct.observers.base import Array
+
 TRIALS_PER_WEIGHT = 2.0
 """Fewer, and the curve has not reached the form that is fitted."""
 SIZES_FITTED = 3
 """At least; each √2 of the one before, so the largest has twice the trials of the smallest."""
 STILL_LEARNING = 0.01
 """AUC that more trials would add, above which a training set is called small."""
-
-_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Law:
 
 
 def extrapolate(
-    n: NDArray[np.intp], mean: _Array, covariance: _Array, law: Law, confidence: float
+    n: NDArray[np.intp], mean: Array, covariance: Array, law: Law, confidence: float
 ) -> tuple[Asymptote | None, str]:
     """Fit the curve of a Hotelling observer to the mean AUCs `(n_sizes,)` of rising numbers of training trials.
 
@@ -135,7 +135,7 @@ def extrapolate(
     if mean[-1] == 1.0:
         return None, f"{last}: no pair of test trials is ordered wrongly, so nothing is left to extrapolate"
 
-    def model(size: _Array, probit: float, directions: float) -> _Array:
+    def model(size: Array, probit: float, directions: float) -> Array:
         snr2 = 2.0 * probit**2
         learned = (1.0 - directions / (size - 1.0)) * snr2 / (snr2 + imbalance * directions / size)
         return np.asarray(ndtr(probit * np.sqrt(learned)), dtype=np.float64)
@@ -163,7 +163,7 @@ def extrapolate(
     return Asymptote(value, low, high, directions + 1.0), message
 
 
-def _quantiles(quantile: Callable[[_Array], _Array], n_nodes: int) -> tuple[_Array, _Array]:
+def _quantiles(quantile: Callable[[Array], Array], n_nodes: int) -> tuple[Array, Array]:
     """Nodes and weights for a mean over a distribution: Gauss–Legendre in its probability."""
     nodes, weights = roots_legendre(n_nodes)
     return quantile((nodes + 1.0) / 2.0), weights / 2.0

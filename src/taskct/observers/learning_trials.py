@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.observers.base import check_training
+from taskct.observers.base import Array, check_training
 
-_Array = NDArray[np.float64]
 _FEWEST = 2  # of each class, to train on
 
 
@@ -24,13 +23,7 @@ class LabelledTrials:
     """Number of the case of each trial, shape `(n_trials,)`; None: every trial is a case of its own."""
 
     def checked(self) -> "LabelledTrials":
-        """The same, as observers want them.
-
-        Raises
-        ------
-        UserError, ValueError
-            As `check_training`; if there is not one case for each trial.
-        """
+        """The same, as observers want them; errors are those of `check_training`."""
         images, present = check_training(self.images, self.signal_present)
         if self.cases is not None and self.cases.shape != present.shape:
             raise ValueError(f"cases have shape {self.cases.shape}, expected {present.shape}")
@@ -77,7 +70,7 @@ class LabelledTrials:
             chosen[rng.choice(members, size=count, replace=False)] = True
         return np.asarray(chosen[labels], dtype=np.bool_)
 
-    def covariance(self, by_present: _Array, by_absent: _Array) -> _Array:
+    def covariance(self, by_present: Array, by_absent: Array) -> Array:
         """Covariance of several AUCs by the choice of these test trials, or of their cases.
 
         DeLong's, and with cases Obuchowski's: what the trials of one case give is summed first.

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.observer_registry import conditions
-from taskct.observers.base import check_images
+from taskct.observers.base import Array, check_images
 from taskct.progress import Progress
 from taskct.ranges import Range
 
@@ -41,13 +41,13 @@ LUMPY_RANGES = {
 class LumpyLikelihood:
     """Log-likelihood ratios by Markov chains, and how far they can be trusted."""
 
-    log_likelihood_ratio: NDArray[np.float64]
+    log_likelihood_ratio: Array
     """ln Λ of every image, the ideal test statistic, shape `(n_images,)`."""
-    std_error: NDArray[np.float64]
+    std_error: Array
     """Monte Carlo standard error of ln Λ from the means of 20 parts of its chain, `(n_images,)`."""
-    effective_samples: NDArray[np.float64]
+    effective_samples: Array
     """Independent draws that would give that error, `(n_images,)`."""
-    halves: NDArray[np.float64]
+    halves: Array
     """ln Λ from the first and from the second half of each chain alone, shape `(2, n_images)`."""
     acceptance: dict[str, float]
     """Fraction of proposals accepted, by kind: shift, jump (to anywhere), number (add or remove a lump)."""
@@ -189,9 +189,9 @@ def lumpy_log_likelihood_ratio(
     return _summary(sums.cpu().numpy(), counts, acceptance)
 
 
-def _summary(sums: NDArray[np.float64], counts: NDArray[np.float64], acceptance: dict[str, float]) -> LumpyLikelihood:
-    def log_means(of: slice) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = np.logaddexp.reduce(sums[:, of], axis=1) - np.log(counts[of].sum())
+def _summary(sums: Array, counts: Array, acceptance: dict[str, float]) -> LumpyLikelihood:
+    def log_means(of: slice) -> Array:
+        result: Array = np.logaddexp.reduce(sums[:, of], axis=1) - np.log(counts[of].sum())
         return result
 
     up, down, up2, down2 = log_means(slice(None))

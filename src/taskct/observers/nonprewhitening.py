@@ -4,11 +4,11 @@ import warnings
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from taskct.errors import UserError
 from taskct.observer_registry import EYE, conditions
-from taskct.observers.base import LinearObserver, SmallSampleWarning
+from taskct.observers.base import Array, LinearObserver, SmallSampleWarning, Truth
 from taskct.observers.covariance import class_means, within_class_variance
 from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
 from taskct.ranges import Ranges
@@ -35,7 +35,7 @@ class NPW(LinearObserver):
     def __init__(self, *, signal: ArrayLike | None = None) -> None:
         self.signal = None if signal is None else check_signal(signal)
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         pixels = images.reshape(len(images), -1)
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         self.template_ = signal / within_class_variance(pixels, signal_present)
@@ -101,7 +101,7 @@ class NPWE(Eyed, LinearObserver):
         self.internal_noise = self.checked("internal_noise", internal_noise)
         self.seed = int(self.checked("seed", seed))
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         within_class_variance(
             images.reshape(len(images), -1), signal_present
@@ -116,15 +116,13 @@ class NPWE(Eyed, LinearObserver):
         self.internal_std_ = self.internal_noise * float(np.sqrt(variance))
 
 
-def noise_share(pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> float:
-    """Share of the variance of an NPW test statistic that the noise of the training trials brings into the template.
+def noise_share(pixels: Array, signal_present: Truth) -> float:
+    """Share in [0, 1] of the variance of an NPW test statistic that comes from noise in the learned template.
 
     The mean difference of n₁ and n₀ trials is s + n, n of covariance vK, v = 1/n₁ + 1/n₀. The statistic (s + n)ᵀg has
     the variance sᵀKs + v tr(K²) on average over training sets, and the separation of its means stays sᵀs: the SNR² is
-    that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order.
-
-    `pixels` are those of the training trials, behind the eye if there is one, `(n_trials, n_pixels)`. Given is
-    v tr(K²) / [sᵀKs + v tr(K²)], in [0, 1]: both are estimated without bias from the same trials, the ratio nearly so.
+    that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order. `pixels`, `(n_trials, n_pixels)`,
+    are behind the eye if there is one. Both terms are estimated without bias from the same trials, tr(K²) as in [1].
 
     References
     ----------
@@ -171,14 +169,8 @@ def warn_if_noisy(share: float, n_trials: int) -> None:
     )
 
 
-def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
-    """An expected signal as float64, once it is known to be an image that is finite and not 0 everywhere.
-
-    Raises
-    ------
-    UserError
-        If it is not.
-    """
+def check_signal(signal: ArrayLike) -> Array:
+    """An expected signal as float64; a `UserError` says that it is no image, not finite, or 0 everywhere."""
     checked = np.asarray(signal, dtype=np.float64)
     if checked.ndim != 2:
         raise UserError(f"signal must be one image of shape (height, width), not {checked.shape}")
@@ -187,16 +179,8 @@ def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
     return checked
 
 
-def signal_and_midpoint(
-    signal: NDArray[np.float64] | None, images: NDArray[np.float64], signal_present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`.
-
-    Raises
-    ------
-    UserError
-        If the signal is of another shape than the images.
-    """
+def signal_and_midpoint(signal: Array | None, images: Array, signal_present: Truth) -> tuple[Array, Array]:
+    """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`."""
     shape = images.shape[1:]
     difference, midpoint = class_means(images.reshape(len(images), -1), signal_present)
     if signal is None:

@@ -3,12 +3,12 @@
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from taskct.errors import UserError
 from taskct.observer_registry import conditions
-from taskct.observers.base import LinearObserver
+from taskct.observers.base import Array, LinearObserver, Truth
 from taskct.observers.nonprewhitening import check_signal, signal_and_midpoint, warn_if_noisy
 from taskct.ranges import Ranges
 
@@ -73,7 +73,7 @@ class PWMF(LinearObserver):
         self.pixel_mm = None if pixel_mm is None else self.checked("pixel_mm", pixel_mm)
         self.signal = None if signal is None else check_signal(signal)
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         self.template_ = self._whitened(signal)
         if self.signal is None:  # noise K/n₁ + K/n₀ of the mean difference is white in the template's eyes
@@ -82,7 +82,7 @@ class PWMF(LinearObserver):
             warn_if_noisy(min(1.0, noise / float(np.vdot(signal, self.template_))), len(images))
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
-    def _whitened(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _whitened(self, signal: Array) -> Array:
         """K⁻¹ s, shape `(height, width)`."""
         if self.nps_hu2_mm2 is not None and self.pixel_mm is not None:
             if self.nps_hu2_mm2.shape != signal.shape:
@@ -107,7 +107,7 @@ class PWMF(LinearObserver):
         return np.asarray(solution, dtype=np.float64).reshape(signal.shape)
 
 
-def _check_covariance(covariance: ArrayLike) -> NDArray[np.float64]:
+def _check_covariance(covariance: ArrayLike) -> Array:
     checked = np.asarray(covariance, dtype=np.float64)
     if checked.ndim != 2 or checked.shape[0] != checked.shape[1]:
         raise UserError(f"covariance must have shape (n_pixels, n_pixels), not {checked.shape}")
@@ -118,7 +118,7 @@ def _check_covariance(covariance: ArrayLike) -> NDArray[np.float64]:
     return checked
 
 
-def _check_nps(nps_hu2_mm2: ArrayLike) -> NDArray[np.float64]:
+def _check_nps(nps_hu2_mm2: ArrayLike) -> Array:
     checked = np.asarray(nps_hu2_mm2, dtype=np.float64)
     if checked.ndim != 2:
         raise UserError(f"nps_hu2_mm2 must have shape (height, width), not {checked.shape}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, Observer, check_images
+from taskct.observers.base import Array, LinearObserver, Observer, check_images
 from taskct.observers.crops import centred_crops, pixels_of, window_corners
 from taskct.ranges import Range
 
@@ -101,7 +101,7 @@ class Scanning:
         Parameters
         ----------
         images, signal_present
-            HU, shape `(n_trials, height, width)`, and their truth, bool, shape `(n_trials,)`.
+            As for `Observer.fit`.
         centres_px
             Site of every trial, (row, column), pixels, shape `(n_trials, 2)`; for a signal-absent trial one drawn from
             the same distribution.
@@ -110,8 +110,6 @@ class Scanning:
         ------
         UserError
             If a window leaves its image.
-        ValueError
-            If shapes do not match, or the observer refuses the windows.
         """
         crops = centred_crops(images, centres_px, size_px=self.size_px)
         self.observer_ = copy.deepcopy(self.observer).fit(crops, signal_present)
@@ -130,16 +128,8 @@ class Scanning:
     def site_statistics(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
         """Test statistic at every candidate site, `(n_trials, n_sites)`, sites in the order of `candidate_sites`.
 
-        Images are in HU, `(n_trials, height, width)`; their shape need not be that of the training images.
-
-        Raises
-        ------
-        RuntimeError
-            If the observer has not been fitted.
-        UserError
-            If a window leaves the image.
-        ValueError
-            If the shape is wrong or a value is not finite.
+        Images are in HU, `(n_trials, height, width)`; their shape need not be that of the training images. A
+        `UserError` says that a window leaves them.
         """
         if not hasattr(self, "observer_"):
             raise RuntimeError("Scanning has not been fitted; call fit first")
@@ -160,10 +150,7 @@ class Scanning:
         return statistics
 
     def locate(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Largest test statistic of every image, `(n_trials,)`, and its site, (row, column), pixels, `(n_trials, 2)`.
-
-        Images and errors are as for `site_statistics`.
-        """
+        """Largest test statistic of every image, `(n_trials,)`, and its site (row, column), pixels, `(n_trials, 2)`."""
         statistics = self.site_statistics(images)
         best = statistics.argmax(axis=1)
         return statistics[np.arange(len(best)), best], self.candidate_sites(np.shape(images)[1:])[best]
@@ -173,9 +160,7 @@ class Scanning:
         return self.locate(images)[0]
 
 
-def _correlate(
-    images: NDArray[np.float64], template: NDArray[np.float64], corners: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _correlate(images: Array, template: Array, corners: NDArray[np.intp]) -> Array:
     """Σ template · window for the windows at the corners, shape `(n_trials, n_sites)`.
 
     Circular correlation of whole images: a window that lies inside the image never wraps.

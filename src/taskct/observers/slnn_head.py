@@ -10,7 +10,7 @@ from torch import nn
 
 from taskct.errors import UserError
 from taskct.observer_registry import conditions
-from taskct.observers.base import check_images
+from taskct.observers.base import Array, check_images
 from taskct.observers.channels import unit_channels
 from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
 from taskct.ranges import Range
@@ -111,10 +111,7 @@ class SLNNHead(nn.Module):
             if pixel_mm is None:
                 raise UserError("an SLNN head of kind 'eye' needs pixel_mm, the pixel size in mm")
             response = eye_filter(
-                self.shape,
-                pixel_mm=pixel_mm,
-                viewing_distance_mm=viewing_distance_mm,
-                magnification=magnification,
+                self.shape, pixel_mm=pixel_mm, viewing_distance_mm=viewing_distance_mm, magnification=magnification
             )
             self.register_buffer("response", torch.tensor(response, dtype=torch.float32))
         elif channel_matrix is not None:
@@ -159,11 +156,7 @@ class SLNNHead(nn.Module):
         return centred.flatten(1)
 
     def forward(
-        self,
-        image_hu: torch.Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        noise: torch.Tensor | None = None,
+        self, image_hu: torch.Tensor, generator: torch.Generator | None = None, *, noise: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logit of every trial, float32, shape `(n_trials,)`; higher means signal present.
 
@@ -174,13 +167,7 @@ class SLNNHead(nn.Module):
         generator
             Of the internal noise; this or `noise` is needed in training mode, but for a head that sees pixels.
         noise
-            Standard normal values of the shape that `noise_shape` gives, in place of a draw; they are added in
-            evaluation mode too.
-
-        Raises
-        ------
-        ValueError
-            If a shape does not match, or the generator is missing.
+            Standard normal values of the shape that `noise_shape` gives, in place of a draw, in evaluation mode too.
         """
         check_shape(image_hu, self.shape)
         noise = internal_noise(self, len(image_hu), generator, noise, training=self.training)
@@ -198,25 +185,16 @@ class SLNNHead(nn.Module):
     ) -> NDArray[np.float64]:
         """Test statistic of every trial, float64, `(n_trials,)`, with the internal noise if there is any, in any mode.
 
-        Parameters
-        ----------
-        images
-            Regions, HU, shape `(n_trials, height, width)`.
-        generator
-            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed it
-            alike in every arm of a study, so that trial i meets the same noise.
-
-        Raises
-        ------
-        ValueError
-            If the shape does not match, a value is not finite, or the generator is missing.
+        The generator is of the internal noise N(0, σ²‖w‖²), w the layer's weights; only a head that sees pixels needs
+        none. Seed it alike in every arm of a study, so that trial i meets the same noise. Images are in HU, `(n_trials,
+        height, width)`.
         """
         array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
         checked = check_images(array, self.shape)
         template = self.template.double().cpu()
         offset = float(self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum())
         # NumPy's product: torch's gives other last bits where an array lies elsewhere in memory.
-        statistic: NDArray[np.float64] = checked.reshape(len(checked), -1) @ template.numpy().ravel() + offset
+        statistic: Array = checked.reshape(len(checked), -1) @ template.numpy().ravel() + offset
         if self.kind != "pixel":
             if generator is None:
                 raise ValueError(f"an SLNN head of kind '{self.kind}' needs a generator for its internal noise")
@@ -226,7 +204,7 @@ class SLNNHead(nn.Module):
 
 
 def check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:
-    """Refuse images that are no regions of a head; raises ValueError."""
+    """Raise a ValueError for images that are no regions of a head."""
     if image_hu.ndim != 3 or tuple(image_hu.shape[1:]) != shape:
         raise ValueError(
             f"the head takes images of shape (n_trials, {shape[0]}, {shape[1]}), not {tuple(image_hu.shape)}"

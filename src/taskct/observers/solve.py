@@ -21,10 +21,7 @@ MAX_STEPS = 40
 class SingleFactor:
     """Cholesky factor in single precision of a symmetric matrix `(n, n)` plus a diagonal, a number or `(n,)`.
 
-    Raises
-    ------
-    LinAlgError
-        If the sum is not positive definite in single precision.
+    A LinAlgError says that the sum is not positive definite in single precision.
     """
 
     def __init__(self, matrix: Array, diagonal: float | Array) -> None:
@@ -51,15 +48,9 @@ class SingleFactor:
 
 
 def conjugate_gradients(
-    matrix: Array,
-    diagonal: float | Array,
-    rhs: Array,
-    factor: SingleFactor,
-    *,
-    tolerance: float,
-    centred: bool = False,
+    matrix: Array, diagonal: float | Array, rhs: Array, factor: SingleFactor, *, tolerance: float, centred: bool = False
 ) -> Array | None:
-    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do.
+    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do [1].
 
     `tolerance` is of the error relative to the first step's, as the matrix weighs it. With `centred`, x is sought among
     those that sum to 0, so that the equations hold but for a constant.
@@ -96,12 +87,9 @@ def conjugate_gradients(
 
 
 def solve_loaded(matrix: Array, load: float, rhs: Array) -> Array:
-    """Solve (matrix + load · I) x = rhs to the precision of a factor in double; the matrix is symmetric, load ≥ 0.
+    """Solve (matrix + load · I) x = rhs to the precision of a factor in double, the matrix symmetric and load ≥ 0.
 
-    Raises
-    ------
-    LinAlgError
-        If the sum is not positive definite.
+    A LinAlgError says that the sum is not positive definite.
     """
     if len(matrix) >= FROM_SIZE:
         try:

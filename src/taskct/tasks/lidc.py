@@ -38,10 +38,7 @@ class LidcNodules:
     def chosen(self, which: NDArray[np.bool_]) -> "LidcNodules":
         """Some of the nodules, by a mask `(n,)`; the outlines of all stay."""
         return replace(
-            self,
-            annotation=self.annotation[which],
-            patient=self.patient[which],
-            diameter_mm=self.diameter_mm[which],
+            self, annotation=self.annotation[which], patient=self.patient[which], diameter_mm=self.diameter_mm[which]
         )
 
 

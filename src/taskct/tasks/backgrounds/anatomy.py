@@ -154,12 +154,7 @@ class Anatomy:
         """One with a power-law texture of a standard deviation, HU, and an exponent."""
         texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
         return cls(
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            organ=organ,
-            width_mm=width_mm,
-            texture=texture,
-            first_case=first_case,
+            n_pixels=n_pixels, pixel_mm=pixel_mm, organ=organ, width_mm=width_mm, texture=texture, first_case=first_case
         )
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
