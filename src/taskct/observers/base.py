@@ -136,10 +136,8 @@ class TrainingTrials:
     True
     """
 
-    images: Array
-    """HU, `(n_trials, height, width)`."""
-    signal_present: Truth
-    """`(n_trials,)`."""
+    images: Array  # HU, `(n_trials, height, width)`
+    signal_present: Truth  # `(n_trials,)`
 
     @classmethod
     def of(cls, images: NDArray[np.floating], signal_present: Truth) -> Self:

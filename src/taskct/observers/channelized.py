@@ -21,7 +21,7 @@ from taskct.observers.channels import (
     principal_components,
     sparse_dog,
 )
-from taskct.ranges import Range, Ranges
+from taskct.ranges import Range, Ranges, check_ranges
 
 _FIXED: dict[str, Callable[..., Array]] = {
     "lg": laguerre_gauss,
@@ -201,8 +201,7 @@ def split_aucs(
         )
     if not np.isfinite(outputs).all():
         raise ValueError("a channel output is not finite")
-    for name, value in (("n_splits", n_splits), ("train_fraction", train_fraction)):
-        SPLIT_RANGES[name].check(name, value)
+    check_ranges(SPLIT_RANGES, n_splits=n_splits, train_fraction=train_fraction)
     classes = np.flatnonzero(signal_present), np.flatnonzero(~signal_present)
     sizes = [max(2, round(train_fraction * len(trials))) for trials in classes]
     if any(len(trials) < size + 2 for trials, size in zip(classes, sizes, strict=True)):

@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from taskct.errors import UserError
 from taskct.observers.base import Array, Truth
 from taskct.observers.covariance import Moments
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
 _EXHAUSTED = 1e-12  # of the largest variance, or of the first correlation: nothing is left to learn from
 
@@ -51,7 +51,7 @@ def laguerre_gauss(
            [0., 1., 0.],
            [0., 0., 1.]])
     """
-    _check(width_px=width_px, n_channels=n_channels)
+    check_ranges(CHANNEL_RANGES, width_px=width_px, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
     x = 2.0 * math.pi / width_px**2 * (rows[:, None] ** 2 + columns**2).ravel()
     matrix = np.empty((n_channels, x.size))
@@ -87,7 +87,7 @@ def gabor(
     edges = np.asarray(band_edges, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[0] > 0.0 and edges[-1] <= 0.5 and (np.diff(edges) > 0.0).all()):
         raise UserError(f"band_edges are {tuple(band_edges)}; give 2 or more rising values in (0, 0.5] cycles/pixel")
-    _check(n_orientations=n_orientations)
+    check_ranges(CHANNEL_RANGES, n_orientations=n_orientations)
     if len(phases) == 0 or not np.isfinite(phases).all():
         raise UserError(f"phases are {tuple(phases)}; give one or more finite values in radians")
     rows, columns = _offsets(shape, centre)
@@ -124,7 +124,7 @@ def difference_of_gaussians(
     ----------
     .. [1] Abbey & Barrett, J. Opt. Soc. Am. A 18, 473 (2001).
     """
-    _check(sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
+    check_ranges(CHANNEL_RANGES, sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
 
     def gaussian(sigma: float) -> Array:
@@ -152,7 +152,7 @@ def principal_components(images: NDArray[np.floating], signal_present: Truth, n_
     `n_channels` is at most the rank of the trials; None takes 10, or as many as they have.
     """
     if n_channels is not None:
-        _check(n_channels=n_channels)
+        check_ranges(CHANNEL_RANGES, n_channels=n_channels)
     moments = Moments.of(np.asarray(images, dtype=np.float64).reshape(len(images), -1), np.asarray(signal_present))
     rank = min(moments.n_trials - 2, moments.n_pixels)
     wanted = min(10, rank) if n_channels is None else n_channels
@@ -181,7 +181,7 @@ def partial_least_squares(images: NDArray[np.floating], signal_present: Truth, n
     .. [1] Witten, Park & Myers, IEEE Trans. Med. Imaging 29, 1050 (2010).
     """
     wanted = 5 if n_channels is None else n_channels
-    _check(n_channels=wanted)
+    check_ranges(CHANNEL_RANGES, n_channels=wanted)
     pixels = np.asarray(images, dtype=np.float64).reshape(len(images), -1)
     pixels = pixels - pixels.mean(axis=0)
     truth = np.asarray(signal_present, dtype=np.float64)
@@ -229,8 +229,3 @@ def _offsets(shape: tuple[int, int], centre: tuple[float, float] | None) -> tupl
         raise UserError(f"centre is {centre}; give a finite row and column in pixels")
     rows, columns = (np.arange(n, dtype=np.float64) - float(c) for n, c in zip(shape, centre, strict=True))
     return rows, columns
-
-
-def _check(**values: float) -> None:
-    for name, value in values.items():
-        CHANNEL_RANGES[name].check(name, value)

@@ -25,8 +25,7 @@ RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0
 """Ridges to choose from, relative to the mean pixel variance."""
 WEIGHT_DECAYS = tuple(ridge / 4.0 for ridge in RIDGES)
 """Weight decays of the SLNN to choose from; for a weak signal they regularise as `RIDGES` do."""
-RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
-"""Ranks to choose from, as far as the trials have them."""
+RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)  # ranks to choose from, as far as the trials have them
 
 SHARE = Range(0.0, 1.0, open_low=True, open_high=True)
 
@@ -151,8 +150,7 @@ def _training_trials(images: NDArray[np.floating] | TrainingTrials, signal_prese
     return TrainingTrials.of(images, signal_present)
 
 
-WEAKER_WHEN_LARGER = ("rank",)
-"""Hyper-parameters of which a larger value regularises less."""
+WEAKER_WHEN_LARGER = ("rank",)  # hyper-parameters of which a larger value regularises less
 
 
 def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequence[float]:

@@ -20,20 +20,14 @@ from taskct.observers.slnn import logistic_path
 from taskct.progress import Progress
 from taskct.ranges import Range, Ranges
 
-_N_FOLDS = 5
-"""Folds of the training trials; one of them is the validation set of the network."""
+_N_FOLDS = 5  # folds of the training trials; one of them is the validation set of the network
 _RIDGES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 _SMOOTHINGS_PX = (0.0, 1.0, 2.0)
-_N_CHECKS = 20
-"""How often in `n_steps` the validation loss is looked at."""
-_PATIENCE = 6
-"""Checks without a lower validation loss before training ends."""
-_AVERAGING = 0.95
-"""Decay, per step, of the running mean of the weights."""
-_N_SETTLING = 512
-"""Training trials from which batch normalization takes its moments for the mean weights."""
-_STD_ERRORS = 2.0
-"""By how many standard errors of its validation loss a network must beat the linear start."""
+_N_CHECKS = 20  # how often in `n_steps` the validation loss is looked at
+_PATIENCE = 6  # checks without a lower validation loss before training ends
+_AVERAGING = 0.95  # decay, per step, of the running mean of the weights
+_N_SETTLING = 512  # training trials from which batch normalization takes its moments for the mean weights
+_STD_ERRORS = 2.0  # by how many standard errors of its validation loss a network must beat the linear start
 
 
 class CNNObserver(Observer):

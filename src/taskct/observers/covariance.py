@@ -26,10 +26,8 @@ class ClassScatter:
     """Mean and scatter matrix of the trials of one class."""
 
     n_trials: int
-    mean: Array
-    """Shape `(n_pixels,)`."""
-    scatter: Array
-    """Σ (g − mean)(g − mean)ᵀ, shape `(n_pixels, n_pixels)`."""
+    mean: Array  # shape `(n_pixels,)`
+    scatter: Array  # Σ (g − mean)(g − mean)ᵀ, shape `(n_pixels, n_pixels)`
 
     @classmethod
     def of(cls, pixels: Array) -> Self:
@@ -55,39 +53,27 @@ class Moments:
     K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
     """
 
-    n_trials: int
-    """Of both classes."""
-    difference: Array
-    """Δs, mean of signal-present less mean of signal-absent, shape `(n_pixels,)`."""
-    midpoint: Array
-    """Mean of the two class means, shape `(n_pixels,)`."""
-    gram: Array
-    """K, shape `(n_pixels, n_pixels)`; ZZᵀ, shape `(n_trials, n_trials)`, with fewer trials than pixels."""
-    residuals: Array | None
-    """Z, shape `(n_trials, n_pixels)`, or None where `gram` is K."""
-    classes: tuple[ClassScatter, ClassScatter] | None
-    """Signal-present and signal-absent, or None where `gram` is ZZᵀ."""
+    n_trials: int  # of both classes
+    difference: Array  # Δs, mean of signal-present less mean of signal-absent, shape `(n_pixels,)`
+    midpoint: Array  # mean of the two class means, shape `(n_pixels,)`
+    gram: Array  # K, shape `(n_pixels, n_pixels)`; ZZᵀ, shape `(n_trials, n_trials)`, with fewer trials than pixels
+    residuals: Array | None  # Z, shape `(n_trials, n_pixels)`, or None where `gram` is K
+    classes: tuple[ClassScatter, ClassScatter] | None  # signal-present and signal-absent, or None where `gram` is ZZᵀ
 
     @classmethod
     def of(cls, pixels: Array, signal_present: Truth) -> Self:
         """Of trials, shape `(n_trials, n_pixels)`, and their truth; at least 2 trials of each class."""
-        n_trials, n_pixels = pixels.shape
-        if n_trials >= n_pixels:
-            return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
-        return cls._of_residuals(TrainingTrials(pixels[:, None, :], signal_present))
+        return cls.of_trials(TrainingTrials(pixels[:, None, :], signal_present))
 
     @classmethod
     def of_trials(cls, trials: TrainingTrials) -> Self:
         """Of trials whose residuals and their Gram matrix other observers may have asked for."""
-        if len(trials) >= trials.images[0].size:
-            return cls.of(trials.pixels, trials.signal_present)
-        return cls._of_residuals(trials)
-
-    @classmethod
-    def _of_residuals(cls, trials: TrainingTrials) -> Self:
+        pixels, signal_present = trials.pixels, trials.signal_present
+        if len(pixels) >= pixels.shape[1]:
+            return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
         present, absent = trials.class_means
-        n_present = int(trials.signal_present.sum())
-        n_of_class = np.where(trials.signal_present, n_present, len(trials) - n_present)
+        n_present = int(signal_present.sum())
+        n_of_class = np.where(signal_present, n_present, len(trials) - n_present)
         scale = np.sqrt(1.0 / (2.0 * (n_of_class - 1)))
         gram = trials.gram * scale
         gram *= scale[:, None]

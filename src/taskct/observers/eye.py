@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from taskct.observer_registry import EYE, conditions
 from taskct.observers.base import Array
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
-VIEWING_DISTANCE_MM = 500.0
-"""Usual viewing distance at a reading desk, mm."""
+VIEWING_DISTANCE_MM = 500.0  # usual viewing distance at a reading desk, mm
 FILTER_RANGES = {
     **conditions(*EYE),
     "exponent": Range(0.0, open_low=True),
@@ -54,15 +53,9 @@ def eye_filter(
     >>> eye_filter((64, 64), pixel_mm=0.7)[0, :4].round(2)
     array([0.  , 0.02, 0.04, 0.06])
     """
-    settings = {
-        "pixel_mm": pixel_mm,
-        "viewing_distance_mm": viewing_distance_mm,
-        "magnification": magnification,
-        "exponent": exponent,
-        "peak_cycles_per_degree": peak_cycles_per_degree,
-    }
-    for name, value in settings.items():
-        FILTER_RANGES[name].check(name, value)
+    check_ranges(FILTER_RANGES, exponent=exponent, peak_cycles_per_degree=peak_cycles_per_degree)
+    of_eye = {"pixel_mm": pixel_mm, "viewing_distance_mm": viewing_distance_mm, "magnification": magnification}
+    check_ranges(FILTER_RANGES, **of_eye)
     rows, columns = (np.arange(n) / (2.0 * n * pixel_mm) for n in shape)
     frequency = np.hypot(rows[:, None], columns[None, :])
     relative = frequency / magnification * viewing_distance_mm * math.pi / 180.0 / peak_cycles_per_degree

@@ -18,6 +18,7 @@ from taskct.observer_registry import CONDITIONS
 from taskct.observer_registry import OBSERVERS as OBSERVERS
 from taskct.observers.base import Array, Observer, PathObserver, SmallSampleWarning, TrainingTrials, Truth
 from taskct.observers.choice import fit_chosen
+from taskct.ranges import check_ranges
 
 T = TypeVar("T")
 
@@ -44,8 +45,7 @@ class Eye:
     """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            CONDITIONS[name].check(name, value)
+        check_ranges(CONDITIONS, **asdict(self))
 
 
 def registered_name(name: str) -> str:
@@ -111,12 +111,9 @@ class Fitted:
     """An observer fitted afresh."""
 
     observer: Observer
-    value: float | None
-    """Regularization chosen on the validation trials; None for an observer without a choice."""
-    validation_auc: float
-    """On those trials."""
-    notes: tuple[str, ...]
-    """That it has few trials, or that candidates were left out."""
+    value: float | None  # regularization chosen on the validation trials; None for an observer without a choice
+    validation_auc: float  # on those trials
+    notes: tuple[str, ...]  # that it has few trials, or that candidates were left out
 
 
 def fit_fresh(

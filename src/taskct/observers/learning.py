@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
-from scipy.stats import rankdata
+from scipy.special import ndtri
 
 from taskct.errors import UserError
+from taskct.metrics.intervals import check_confidence, logit_interval
+from taskct.metrics.roc import structural_components
 from taskct.observers.base import Array, Observer, SmallSampleWarning
 from taskct.observers.learning_law import SIZES_FITTED, STILL_LEARNING, TRIALS_PER_WEIGHT, Asymptote, Law, extrapolate
 from taskct.observers.learning_trials import LabelledTrials
@@ -191,8 +192,7 @@ def learning_difference(
 class _Trained:
     """Structural components of every training: shape `(n_sets_of_images, n_sizes, n_repeats, n_of_class)`."""
 
-    n: NDArray[np.intp]
-    """Training trials, rising."""
+    n: NDArray[np.intp]  # training trials, rising
     by_present: Array
     by_absent: Array
     n_weights: int
@@ -212,8 +212,7 @@ def _train(
     """Train on draws of every size, the same for every set of images, and test."""
     if n_repeats < 2:
         raise UserError(f"n_repeats is {n_repeats}; a learning curve needs at least 2 trainings of each size")
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, both excluded")
+    check_confidence(confidence)
     rng = np.random.default_rng(seed)
     pools = [pool.checked() for pool in pools]
     if tests is None:
@@ -266,8 +265,12 @@ def _curve(trained: _Trained, image_set: int, n_weights: int | None, confidence:
     )
     few = np.sum(n * independent >= TRIALS_PER_WEIGHT * weights) < SIZES_FITTED
     small = few if asymptote is None else asymptote.auc - mean[-1] > STILL_LEARNING
-    n_pairs = round(min(by_present.shape[2], by_absent.shape[2]) * trained.test.independent_share)
-    low, high = _bounds(mean, np.sqrt(np.diag(covariance)), max(n_pairs, 1), confidence)
+    n_pairs = max(round(min(by_present.shape[2], by_absent.shape[2]) * trained.test.independent_share), 1)
+    variances = np.diag(covariance)
+    of_size = [
+        logit_interval(a, v, n_pairs=n_pairs, confidence=confidence) for a, v in zip(mean, variances, strict=True)
+    ]
+    low, high = np.array([(one.ci_low, one.ci_high) for one in of_size]).T
     return LearningCurve(n, by_present.mean(axis=2), mean, low, high, asymptote, bool(small), message)
 
 
@@ -288,22 +291,15 @@ def _checked_sizes(sizes: Sequence[int] | None, n_pool: int) -> NDArray[np.intp]
 def _train_and_test(
     observer: Observer | Callable[[], Observer], train: LabelledTrials, test: LabelledTrials
 ) -> tuple[Array, Array, int]:
-    """Train once, and test.
-
-    Given are, for each signal-present and each signal-absent test trial, the fraction of the other class that it is
-    ordered rightly against (DeLong's components; the mean of either is the AUC), and the number of weights.
-    """
+    """Train once, and test: the structural components of the test trials, by class, and the number of weights."""
     fitted = copy.deepcopy(observer) if isinstance(observer, Observer) else observer()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)  # the curve says it
         fitted.fit(train.images, train.signal_present)
     statistic = fitted.test_statistic(test.images)
-    present, absent = statistic[test.signal_present], statistic[~test.signal_present]
-    ranks = rankdata(np.concatenate([present, absent]))
-    absent_below = ranks[: len(present)] - rankdata(present)
-    present_below = ranks[len(present) :] - rankdata(absent)
+    components = structural_components(statistic[None, test.signal_present], statistic[None, ~test.signal_present])
     n_weights = getattr(fitted, "channel_matrix_", test.images.reshape(len(test), -1)).shape[1]
-    return absent_below / len(absent), 1.0 - present_below / len(present), n_weights
+    return components[0][0], components[1][0], n_weights
 
 
 def _training_covariance(auc: Array, used: Array) -> Array:
@@ -314,15 +310,3 @@ def _training_covariance(auc: Array, used: Array) -> Array:
         variance[~trusted] = variance[trusted][-1] * used[trusted][-1] / used[~trusted]
     common = np.sqrt(variance * used)
     return np.diag(variance * (1.0 - used) / auc.shape[1]) + np.outer(common, common)
-
-
-def _bounds(mean: Array, std_error: Array, n_pairs: int, confidence: float) -> tuple[Array, Array]:
-    """Logit intervals; at an AUC of 0 or 1, what `n_pairs` pairs of trials that share none allow."""
-    tail = (1.0 - confidence) / 2.0
-    edge = tail ** (1.0 / n_pairs)
-    inside = (mean > 0.0) & (mean < 1.0)
-    value = np.where(inside, mean, 0.5)
-    half_width = -ndtri(tail) * std_error / (value * (1.0 - value))
-    low = np.where(inside, expit(logit(value) - half_width), np.where(mean == 1.0, edge, 0.0))
-    high = np.where(inside, expit(logit(value) + half_width), np.where(mean == 0.0, 1.0 - edge, 1.0))
-    return low, high

@@ -12,12 +12,9 @@ from scipy.stats import beta, chi2
 
 from taskct.observers.base import Array
 
-TRIALS_PER_WEIGHT = 2.0
-"""Fewer, and the curve has not reached the form that is fitted."""
-SIZES_FITTED = 3
-"""At least; each √2 of the one before, so the largest has twice the trials of the smallest."""
-STILL_LEARNING = 0.01
-"""AUC that more trials would add, above which a training set is called small."""
+TRIALS_PER_WEIGHT = 2.0  # fewer, and the curve has not reached the form that is fitted
+SIZES_FITTED = 3  # at least; each √2 of the one before, so the largest has twice the trials of the smallest
+STILL_LEARNING = 0.01  # AUC that more trials would add, above which a training set is called small
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,8 @@ class Asymptote:
 
     auc: float
     """In [0.5, 1]."""
-    ci_low: float
-    """Lower bound."""
-    ci_high: float
-    """Upper bound."""
+    ci_low: float  # lower bound
+    ci_high: float  # upper bound
     n_weights: float
     """Weights that the observer behaves as if it had to estimate; fewer than it has where it is regularised."""
 
@@ -106,12 +101,9 @@ def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
 class Law:
     """What the law of a Hotelling observer needs to know of the trials."""
 
-    n_weights: int
-    """Estimated by the observer."""
-    imbalance: float
-    """n (1/n₁ + 1/n₀), 4 if balanced."""
-    independent: float
-    """Cases of either class for each trial: trials of one case may teach no more than one."""
+    n_weights: int  # estimated by the observer
+    imbalance: float  # n (1/n₁ + 1/n₀), 4 if balanced
+    independent: float  # cases of either class for each trial: trials of one case may teach no more than one
 
 
 def extrapolate(

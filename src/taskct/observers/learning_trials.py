@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.metrics.clustered import Clusters
 from taskct.observers.base import Array, check_training
 
 _FEWEST = 2  # of each class, to train on
@@ -71,37 +72,15 @@ class LabelledTrials:
         return np.asarray(chosen[labels], dtype=np.bool_)
 
     def covariance(self, by_present: Array, by_absent: Array) -> Array:
-        """Covariance of several AUCs by the choice of these test trials, or of their cases.
+        """Covariance of several AUCs by the choice of these test trials: DeLong's, and with cases Obuchowski's.
 
-        DeLong's, and with cases Obuchowski's: what the trials of one case give is summed first.
-
-        Parameters
-        ----------
-        by_present, by_absent
-            Structural components, shapes `(n_aucs, n_present)` and `(n_aucs, n_absent)`.
-
-        Raises
-        ------
-        UserError
-            If one case holds all trials of a class.
+        From structural components, `(n_aucs, n_present)` and `(n_aucs, n_absent)`. A `UserError` says that one case
+        holds all trials of a class.
         """
         if self.cases is None:
             found = sum(np.cov(c) / c.shape[1] for c in (by_present, by_absent))
             return np.atleast_2d(np.asarray(found, dtype=np.float64))
-        labels = np.unique(self.cases, return_inverse=True)[1]
-        sums, factors = [], []
-        for components, members in ((by_present, self.signal_present), (by_absent, ~self.signal_present)):
-            deviations = (components - components.mean(axis=1, keepdims=True)) / components.shape[1]
-            of_case = np.stack([np.bincount(labels[members], one, minlength=labels.max() + 1) for one in deviations])
-            n_cases = len(np.unique(labels[members]))
-            if n_cases < _FEWEST:
-                raise UserError("one case holds all test trials of a class: give two cases or more")
-            sums.append(of_case)
-            factors.append(n_cases / (n_cases - 1))
-        n_all = labels.max() + 1
-        any_class = n_all / (n_all - 1)  # the least of the three factors, so that no variance is negative
-        both = sums[0] + sums[1]
-        found = any_class * both @ both.T
-        for one, factor in zip(sums, factors, strict=True):
-            found += (factor - any_class) * one @ one.T
-        return np.asarray(found, dtype=np.float64)
+        of_present, of_absent = self.cases[self.signal_present], self.cases[~self.signal_present]
+        if min(len(np.unique(of_present)), len(np.unique(of_absent))) < _FEWEST:
+            raise UserError("one case holds all test trials of a class: give two cases or more")
+        return Clusters.of(of_present, of_absent).covariance(by_present, by_absent)

@@ -11,21 +11,16 @@ from numpy.typing import NDArray
 from taskct.observer_registry import conditions
 from taskct.observers.base import Array, check_images
 from taskct.progress import Progress
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
-N_BATCHES = 20
-"""Parts of a chain whose means give its Monte Carlo error."""
+N_BATCHES = 20  # parts of a chain whose means give its Monte Carlo error
 _KINDS = ("shift", "jump", "number")
 _PROBABILITIES = (0.6, 0.1, 0.3)
 """Of shifting a lump, of moving it anywhere, and of adding or removing one, which are equally probable."""
-_SHIFTS = (0.05, 3.0)
-"""Least and largest scale of a shift, in standard deviations of a lump; drawn log-uniformly."""
-_FIRST_NOISE = 10.0
-"""Noise at the start of burn-in, relative to the true one."""
-_BLOCK = 500
-"""Steps whose random numbers are drawn together, and after which residuals are computed afresh."""
-_EVERY = 5
-"""Steps between looks at the likelihood ratio; one step moves one lump."""
+_SHIFTS = (0.05, 3.0)  # least and largest scale of a shift, in standard deviations of a lump; drawn log-uniformly
+_FIRST_NOISE = 10.0  # noise at the start of burn-in, relative to the true one
+_BLOCK = 500  # steps whose random numbers are drawn together, and after which residuals are computed afresh
+_EVERY = 5  # steps between looks at the likelihood ratio; one step moves one lump
 LUMPY_RANGES = {
     "lumps_per_mm2": Range(0.0, unit="mm⁻²"),
     "lump_sigma_mm": Range(0.0, unit="mm", open_low=True),
@@ -41,14 +36,10 @@ LUMPY_RANGES = {
 class LumpyLikelihood:
     """Log-likelihood ratios by Markov chains, and how far they can be trusted."""
 
-    log_likelihood_ratio: Array
-    """ln Λ of every image, the ideal test statistic, shape `(n_images,)`."""
-    std_error: Array
-    """Monte Carlo standard error of ln Λ from the means of 20 parts of its chain, `(n_images,)`."""
-    effective_samples: Array
-    """Independent draws that would give that error, `(n_images,)`."""
-    halves: Array
-    """ln Λ from the first and from the second half of each chain alone, shape `(2, n_images)`."""
+    log_likelihood_ratio: Array  # ln Λ of every image, the ideal test statistic, shape `(n_images,)`
+    std_error: Array  # Monte Carlo standard error of ln Λ from the means of 20 parts of its chain, `(n_images,)`
+    effective_samples: Array  # independent draws that would give that error, `(n_images,)`
+    halves: Array  # ln Λ from the first and from the second half of each chain alone, shape `(2, n_images)`
     acceptance: dict[str, float]
     """Fraction of proposals accepted, by kind: shift, jump (to anywhere), number (add or remove a lump)."""
 
@@ -80,9 +71,8 @@ class LumpyImages:
     lumpy backgrounds are drawn."""
 
     def __post_init__(self) -> None:
-        for name in ("lumps_per_mm2", "lump_sigma_mm", "noise_hu", "pixel_mm"):
-            LUMPY_RANGES[name].check(name, getattr(self, name))
-        LUMPY_RANGES["margin_mm"].check("margin_mm", self.beyond_mm)
+        checked = {name: getattr(self, name) for name in ("lumps_per_mm2", "lump_sigma_mm", "noise_hu", "pixel_mm")}
+        check_ranges(LUMPY_RANGES, **checked, margin_mm=self.beyond_mm)
 
     @property
     def beyond_mm(self) -> float:
@@ -160,8 +150,7 @@ def lumpy_log_likelihood_ratio(
     signal = check_images(np.asarray(signal_hu)[None])[0]
     data = check_images(images, signal.shape)
     n_burn_in = n_steps // 4 if n_burn_in is None else n_burn_in
-    for name, value in (("n_steps", n_steps), ("n_burn_in", n_burn_in)):
-        LUMPY_RANGES[name].check(name, value)
+    check_ranges(LUMPY_RANGES, n_steps=n_steps, n_burn_in=n_burn_in)
     noise_hu = lumpy.noise_hu
     about_half = torch.tensor(data - lumpy.level_hu - signal / 2.0, device=device)
     chains = _Chains(about_half, lumpy, torch.Generator().manual_seed(seed))

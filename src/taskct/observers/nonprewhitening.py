@@ -145,10 +145,8 @@ def noise_share(pixels: Array, signal_present: Truth) -> float:
     return float(np.clip((1.0 / n_present + 1.0 / n_absent) * square / variance, 0.0, 1.0))
 
 
-_ENOUGH = 500
-"""Trials of a class from which tr(K²) is estimated; more cost time alone."""
-_NOISE_SHARE = 0.2
-"""Up to here an SNR² of 80 % of the known signal's is left; d' loses a tenth."""
+_ENOUGH = 500  # trials of a class from which tr(K²) is estimated; more cost time alone
+_NOISE_SHARE = 0.2  # up to here an SNR² of 80 % of the known signal's is left; d' loses a tenth
 _MOST = 0.98
 """Above, the signal can hardly be told from the noise of the template, nor the trials be counted that it takes."""
 

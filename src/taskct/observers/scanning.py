@@ -11,7 +11,7 @@ from scipy import fft
 from taskct.errors import UserError
 from taskct.observers.base import Array, LinearObserver, Observer, check_images
 from taskct.observers.crops import centred_crops, pixels_of, window_corners
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
 _BATCH_PIXELS = 2**16  # of images transformed at a time: 512 KiB, small enough for a cache
 
@@ -83,8 +83,7 @@ class Scanning:
         stride_px: int = 1,
         seed: int = 0,
     ) -> None:
-        for name, value in (("size_px", size_px), ("stride_px", stride_px)):
-            SCAN_RANGES[name].check(name, value)
+        check_ranges(SCAN_RANGES, size_px=size_px, stride_px=stride_px)
         if sites is not None and len(sites) == 0:
             raise UserError("there are no candidate sites; give one or more, or leave sites out for all")
         self.observer = observer

@@ -61,7 +61,7 @@ class SLNN(PathObserver):
             gram /= scale**2
             solutions = [
                 ((coefficients @ trials.pixels - coefficients.sum() * mean) / scale, bias)
-                for coefficients, bias in _dual_path(gram, trials.signal_present, weight_decays)
+                for coefficients, bias in _path(gram, trials.signal_present, weight_decays, dual=True)
             ]
         else:
             centred = trials.pixels - mean
@@ -91,20 +91,16 @@ def logistic_path(features: Array, labels: Truth, weight_decays: Sequence[float]
     """
     n_trials, n_features = features.shape
     if n_trials <= n_features:
-        path = _dual_path(features @ features.T, labels, weight_decays)
+        path = _path(features @ features.T, labels, weight_decays, dual=True)
         return [(features.T @ coefficients, bias) for coefficients, bias in path]
     return _path(features, labels, weight_decays, dual=False)
 
 
-def _dual_path(gram: Array, labels: Truth, weight_decays: Sequence[float]) -> list[tuple[Array, float]]:
-    """As `logistic_path`, from the Gram matrix; coefficients a of w = Xᵀa, which sum to 0, and bias.
-
-    The logits are XXᵀa + b and ‖w‖² is aᵀXXᵀa, so nothing else is needed.
-    """
-    return _path(gram, labels, weight_decays, dual=True)
-
-
 def _path(design: Array, labels: Truth, weight_decays: Sequence[float], *, dual: bool) -> list[tuple[Array, float]]:
+    """As `logistic_path`; dual: from the Gram matrix XXᵀ, and coefficients a of w = Xᵀa, which sum to 0.
+
+    The logits are then XXᵀa + b and ‖w‖² is aᵀXXᵀa, so nothing else is needed.
+    """
     coefficients, bias = np.zeros(design.shape[1]), 0.0
     solutions = {}
     for weight_decay in sorted(set(weight_decays), reverse=True):

@@ -12,10 +12,8 @@ from scipy.linalg.blas import strsv
 
 Array = NDArray[np.float64]
 
-FROM_SIZE = 256
-"""Below, a factor in double precision takes less than a few products with a matrix."""
-MAX_STEPS = 40
-"""Of conjugate gradients; beyond, a factor in double precision is sooner there."""
+FROM_SIZE = 256  # below, a factor in double precision takes less than a few products with a matrix
+MAX_STEPS = 40  # of conjugate gradients; beyond, a factor in double precision is sooner there
 
 
 class SingleFactor:

@@ -19,19 +19,14 @@ _TISSUE = "a body of soft tissue (like liver)"
 class BackgroundKind:
     """A kind of background."""
 
-    text: str
-    """What a signal is to be found in, in words."""
-    uses: tuple[str, ...]
-    """Settings of `background` that it depends on; the others have no effect beside it."""
-    files: Literal["", "series", "pairs", "labels"] = ""
-    """What its images are read from; "" for one that is drawn."""
+    text: str  # what a signal is to be found in, in words
+    uses: tuple[str, ...]  # settings of `background` that it depends on; the others have no effect beside it
+    files: Literal["", "series", "pairs", "labels"] = ""  # what its images are read from; "" for one that is drawn
     maker: tuple[str, str] = ("", "")
     """Module of `taskct.tasks.backgrounds`, if it is drawn, and class or function in it: it takes the object grid, the
     first case and the settings used, all by name."""
-    place: str | None = None
-    """Where a lesion lies, in words; None where the images decide."""
-    default_organ: str | None = None
-    """Where a lesion lies with `signal.site=organ`, unless `background.organ` says so."""
+    place: str | None = None  # where a lesion lies, in words; None where the images decide
+    default_organ: str | None = None  # where a lesion lies with `signal.site=organ`, unless `background.organ` says so
 
 
 def _body(text: str, maker: str, *uses: str) -> BackgroundKind:

@@ -17,10 +17,8 @@ from taskct.tasks.backgrounds.fields import LONGEST_MM, PowerLaw, Texture, check
 
 AIR = "outside"
 MAX_TRIES = 60
-SHRINK = 0.97
-"""A part that does not fit is drawn again this much smaller."""
-GAP_MM = 0.5
-"""Kept between two parts, and between a part and its parent's rim, before the body is scaled, mm."""
+SHRINK = 0.97  # A part that does not fit is drawn again this much smaller
+GAP_MM = 0.5  # kept between two parts, and between a part and its parent's rim, before the body is scaled, mm
 _RIM_POINTS = 40
 
 
@@ -32,33 +30,22 @@ class Part:
     tissue: str
     """Whose HU it has: a key of the anatomy's table. Parts of one tissue have the same HU in a draw."""
     x: float
-    y: float
-    """Centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back."""
+    y: float  # centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back
     a: float
-    b: float
-    """Semi-axes along x and y before the turn."""
-    turn: float = 0.0
-    """Turn from +x towards +y, degrees."""
-    parent: str = "body"
-    """The part that it lies in."""
-    frame: str | None = None
-    """The part whose centre and axes `x`, `y` and `turn` are relative to; None: the body."""
+    b: float  # semi-axes along x and y before the turn
+    turn: float = 0.0  # turn from +x towards +y, degrees
+    parent: str = "body"  # the part that it lies in
+    frame: str | None = None  # the part whose centre and axes `x`, `y` and `turn` are relative to; None: the body
     shift: float = 0.0
     """Largest random shift along x and along y; of the outline, the largest random change of both semi-axes alike."""
-    size: float = 0.0
-    """Largest random change of the semi-axes, each on its own, as a share."""
-    swing: float = 0.0
-    """Largest random change of the turn, degrees."""
-    chance: float = 1.0
-    """Probability that a body has it."""
+    size: float = 0.0  # largest random change of the semi-axes, each on its own, as a share
+    swing: float = 0.0  # largest random change of the turn, degrees
+    chance: float = 1.0  # probability that a body has it
     rim: float = 0.0
     """If above 0: concentric with its parent and as much smaller than it, on every side; `x` to `b` do not count."""
-    rim_range: float = 0.0
-    """Largest random change of `rim`, as a share."""
-    texture: float = 0.0
-    """The texture's standard deviation here, relative to the texture's own."""
-    lesions: bool = True
-    """Whether a lesion in the parent may lie here; False for a cavity."""
+    rim_range: float = 0.0  # largest random change of `rim`, as a share
+    texture: float = 0.0  # the texture's standard deviation here, relative to the texture's own
+    lesions: bool = True  # whether a lesion in the parent may lie here; False for a cavity
 
 
 def peer(part: Part, name: str, **changes: float | str | bool) -> Part:
@@ -107,10 +94,8 @@ class Anatomy:
 
     parts: ClassVar[Sequence[Part]]
     """What a body is made of, parents before children; the first, `body`, is the outline."""
-    tissues: ClassVar[Mapping[str, tuple[float, float]]]
-    """Mean and standard deviation over cases of every tissue, HU."""
-    organs: ClassVar[Mapping[str, tuple[str, ...]]]
-    """Names of the parts of every organ that a lesion may be placed in."""
+    tissues: ClassVar[Mapping[str, tuple[float, float]]]  # mean and standard deviation over cases of every tissue, HU
+    organs: ClassVar[Mapping[str, tuple[str, ...]]]  # names of the parts of every organ that a lesion may be placed in
     usual_width_mm: ClassVar[tuple[float, float]]
 
     def __init__(

@@ -10,8 +10,7 @@ from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
 from taskct.tasks.backgrounds.textures import clustered_lumpy, clustered_lumpy_moments, positive_lumps, power_law
 
-LONGEST_MM = 60.0
-"""Where the spectrum of a body's power-law texture levels off, mm."""
+LONGEST_MM = 60.0  # where the spectrum of a body's power-law texture levels off, mm
 
 
 class Texture(Protocol):
@@ -207,8 +206,7 @@ class Body(TypedDict):
     pixel_mm: float
     first_case: int
     mean_hu: float
-    body_mm: float
-    """Diameter, mm."""
+    body_mm: float  # diameter, mm
 
 
 def lumpy_body(*, texture_hu: float, lump_sigma_mm: tuple[float, float], **body: Unpack[Body]) -> Textured:

@@ -12,8 +12,7 @@ from taskct.tasks.backgrounds.drawn import pixel_axis
 
 _PUBLISHED_SIDE = 128
 """Side of the images of Bochud et al., in their pixels: the units of the clustered lumpy background."""
-_N_TURNS = 16
-"""Directions of the blobs over half a turn; a blob looks the same after half a turn."""
+_N_TURNS = 16  # directions of the blobs over half a turn; a blob looks the same after half a turn
 
 
 def lumpy(
