@@ -27,10 +27,7 @@ def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iter
 def settings_named(name: str) -> list[str]:
     """The settings that a name stands for: one, all of a section, those whose last part it is, or one that holds it.
 
-    Raises
-    ------
-    UserError
-        If there is none; the message tells the nearest.
+    A `UserError` tells the nearest if there is none.
 
     Examples
     --------

@@ -14,13 +14,7 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """Read one of the settings files that come with taskct.
-
-    Raises
-    ------
-    UserError
-        If there is none of that name.
-    """
+    """Read one of the settings files that come with taskct; a `UserError` says that there is none of that name."""
     if name not in preset_names():
         raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
     with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:

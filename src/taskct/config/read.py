@@ -41,10 +41,7 @@ def _one_line(error: ValidationError) -> str:
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """Turn `section.name=value` pairs into a nested mapping; values are read as YAML, and the last one counts.
 
-    Raises
-    ------
-    UserError
-        If a pair has no `=` or its value is not YAML.
+    A `UserError` says that a pair has no `=` or its value is not YAML.
 
     Examples
     --------

@@ -19,15 +19,8 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
-    """What a text holds.
+    """What a text holds; a yaml.YAMLError says that it is not YAML.
 
-    Raises
-    ------
-    yaml.YAMLError
-        If it is not YAML.
-
-    Examples
-    --------
     >>> parse_yaml("[8e5, 0.25, hann]")
     [800000.0, 0.25, 'hann']
     """
@@ -40,10 +33,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a settings file; an empty one holds no settings.
 
-    Raises
-    ------
-    UserError
-        If it is missing or no YAML mapping.
+    A `UserError` says that it is missing or no YAML mapping.
     """
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))

@@ -42,18 +42,13 @@ class Observer(ABC):
 
     @abstractmethod
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
-        """Learn from trials whose truth is known; what an earlier `fit` learned is forgotten.
+        """Learn from trials whose truth is known, and return the observer; what an earlier `fit` learned is forgotten.
 
         Parameters
         ----------
-        images
-            Regions of interest, HU, shape `(n_trials, height, width)`.
-        signal_present
-            Truth of every trial, bool, shape `(n_trials,)`.
-
-        Returns
-        -------
-        The observer itself.
+        images, signal_present
+            Regions of interest, HU, shape `(n_trials, height, width)`, and truth of every trial, bool, shape
+            `(n_trials,)`.
 
         Raises
         ------
@@ -65,17 +60,8 @@ class Observer(ABC):
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
         """Test statistic of every trial, shape `(n_trials,)`; higher means signal present.
 
-        Parameters
-        ----------
-        images
-            Regions of interest, HU, shape `(n_trials, height, width)`.
-
-        Raises
-        ------
-        RuntimeError
-            If the observer has not been fitted.
-        ValueError
-            If the shape is not the one fitted, or a value is not finite.
+        Images are in HU, `(n_trials, height, width)`, of the height and width fitted; otherwise, or where a value is
+        not finite, a ValueError is raised, and a RuntimeError if the observer has not been fitted.
         """
 
 

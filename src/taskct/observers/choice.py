@@ -87,11 +87,9 @@ def fit_chosen(
 
     Raises
     ------
-    UserError
-        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold 2 out and
-        fit on 2, or the trials allow none of the values.
-    ValueError
-        As for `Observer.fit` and `Observer.test_statistic`.
+    UserError, ValueError
+        If there is no value to choose from or none that the trials allow, the fraction is out of range, or a class has
+        too few trials to hold 2 out and fit on 2; otherwise as for `Observer.fit`.
 
     Examples
     --------

@@ -25,13 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Eye:
-    """What observers with an eye, or with noise of their own, need to know.
-
-    Raises
-    ------
-    UserError
-        If a number is outside what an eye, a display or a CT image can have.
-    """
+    """What observers with an eye, or noise of their own, need to know; a `UserError` if a number is out of range."""
 
     pixel_mm: float
     """Pixel size, mm."""

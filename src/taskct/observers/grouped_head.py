@@ -15,18 +15,9 @@ from taskct.observers.slnn_head import SLNNHead, check_shape, internal_noise
 class GroupedHead(nn.Module):
     """Several SLNN heads at once, one for each task, site or region; each trial goes to the head of its group.
 
-    Every trial has its own template, picked by its group, so that a batch may mix the groups in any way.
-
-    Parameters
-    ----------
-    heads
-        One for each group, in the groups' order; of one kind, one shape and one number of weights. Their settings,
-        channels included, may differ.
-
-    Raises
-    ------
-    UserError
-        If there is none, or they do not fit together.
+    Every trial has its own template, picked by its group, so that a batch may mix the groups in any way. There is a
+    head for each group, in the groups' order, all of one kind, one shape and one number of weights; otherwise a
+    `UserError` is raised. Their settings, channels included, may differ.
 
     Examples
     --------

@@ -175,22 +175,21 @@ _TRIALS_PER_EIGENVECTOR = 5.0
 
 
 class HotellingEye(Eyed, CovarianceObserver):
-    """Hotelling observer behind an eye: eye filter E, then white internal noise on every pixel.
+    """Hotelling observer behind an eye [1]: eye filter E, then white internal noise on every pixel.
 
-    w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g
-    plus a draw from N(0, σ² wᵀw), the internal noise as w sees it. What the eye passes weakly drowns in that
-    noise and cannot help this observer.
+    w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g plus a draw
+    from N(0, σ² wᵀw), the internal noise as w sees it. What the eye passes weakly drowns in that noise and cannot help
+    this observer.
 
     Parameters
     ----------
     pixel_mm, viewing_distance_mm, magnification
-        As for `taskct.observers.eye.eye_filter`, mm, mm and no unit.
-    internal_noise_hu
-        σ, standard deviation per pixel behind the eye, HU, at least 0. Its weight depends on the pixel size.
+        Of the eye, mm, mm and no unit.
+    internal_noise_hu, seed
+        σ, standard deviation per pixel behind the eye, HU, at least 0; its weight depends on the pixel size. And its
+        seed.
     ridge
         Regularisation relative to the mean variance of the filtered pixels, no unit, at least 0.
-    seed
-        Of the internal noise; see `LinearObserver`.
 
     Attributes
     ----------

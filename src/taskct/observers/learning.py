@@ -87,41 +87,39 @@ def learning_curve(
         Training trials of both classes, at least 4 and at most the pool. None: the pool and up to seven smaller
         sizes, each 1/√2 of the next, as far as the observer can be fitted on them.
     n_repeats
-        Training sets of each size, drawn from the pool without replacement, with the pool's share of
-        signal-present trials; at least 2.
+        Training sets of each size, at least 2, drawn without replacement with the pool's share of signal-present
+        trials.
     test
         Separate test trials, with their cases if they have some. None: half of each class is taken from the pool.
     n_weights
-        Weights the observer estimates: its channels or pixels. None: columns of its `channel_matrix_` if it has
-        one, pixels of the image otherwise.
+        Weights the observer estimates. None: its channels (columns of its `channel_matrix_`), or else the image's
+        pixels.
     confidence, seed
         Coverage wanted of the intervals, in (0, 1), and seed of the draws.
 
     Raises
     ------
-    UserError
-        If a size or a setting is out of range, or the observer cannot be fitted on the pool or a size named.
-    ValueError
-        As for `Observer.fit`, for the pool and for the test trials.
+    UserError, ValueError
+        If a size or a setting is out of range, or the observer cannot be fitted on the pool or a size named; otherwise
+        as for `Observer.fit`, for the pool and for the test trials.
 
     Notes
     -----
     The asymptote is fitted to the sizes of at least two trials a weight, if there are three; below, the curve has
-    another form (it even has a minimum near n = p without regularisation) and there is no asymptote. The model is that
-    of a Hotelling observer with p weights of which p is fitted too, between 1 and `n_weights`: AUC = Φ(SNR/√2), SNR² =
-    SNR∞² (1 − (p − 1)/(n − 1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)). It is right to first order in 1/n for Hotelling
-    and channelized Hotelling observers on Gaussian images; elsewhere it is a likely curve, and the interval does not
-    hold how far the true one is from it (a strong ridge in coloured noise, 20 to 30 trials a weight: 0.003 to 0.005 too
-    low).
+    another form (it even has a minimum near n = p without regularisation). The model is that of a Hotelling observer
+    with p weights of which p is fitted too, between 1 and `n_weights`: AUC = Φ(SNR/√2), SNR² = SNR∞² (1 − (p − 1)/(n −
+    1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)) [1], [2]. It is right to first order in 1/n for Hotelling and channelized
+    Hotelling observers on Gaussian images; elsewhere it is a likely curve, and the interval does not hold how far the
+    true one is from it (a strong ridge in coloured noise, 20 to 30 trials a weight: 0.003 to 0.005 too low).
 
     The intervals hold two errors. Of the test trials: DeLong's covariance of the mean AUCs of all sizes. Of the
-    training trials: trainings of one pool share trials, so the variance V of one training is estimated as s²/(1 − n/N)
-    from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and their mean has
-    V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right for an observer whose error of AUC
-    is linear in the trials (strong regularisation) and errs to the wide side for one near its optimum, where it is
+    training trials: trainings of one pool share trials [3], so the variance V of one training is estimated as s²/(1 −
+    n/N) from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and their mean
+    has V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right where the error of AUC is
+    linear in the trials (strong regularisation) and errs to the wide side for an observer near its optimum, where it is
     quadratic (97 to 99 % of 95 % intervals held the truth, with 1,000 to 20,000 test trials). Without a size of at most
-    N/2 the training trials' error is understated. The interval of the asymptote comes from these by the delta method,
-    on the probit scale.
+    N/2 the training trials' error is understated. The asymptote's interval comes from these by the delta method, on the
+    probit scale.
 
     References
     ----------

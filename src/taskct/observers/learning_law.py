@@ -32,17 +32,15 @@ class Asymptote:
 def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
     """Mean AUC, on new trials, of a Hotelling observer trained on few: exact for Gaussian images.
 
-    The observer estimates the difference of the means and the pooled covariance of `n_weights` channels or
-    pixels, without regularisation or internal noise, from as many signal-present as signal-absent trials.
+    The observer estimates the difference of the means and the pooled covariance of `n_weights` channels or pixels,
+    without regularisation or internal noise, from as many signal-present as signal-absent trials.
 
     Parameters
     ----------
     snr
         Signal-to-noise ratio that infinitely many trials give (AUC = Φ(snr/√2)), at least 0.
-    n_trials
-        Training trials of both classes, even, at least 4 and `n_weights + 2`.
-    n_weights
-        Channels or pixels whose covariance is estimated, at least 1.
+    n_trials, n_weights
+        Training trials of both classes, even, at least 4 and `n_weights + 2`; and weights, at least 1.
 
     Returns
     -------
@@ -55,11 +53,11 @@ def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
 
     Notes
     -----
-    With the true covariance whitened, the template's correlation with the signal is cos φ cos θ + V sin φ sin θ.
-    φ is the angle of the estimated from the true signal, which has noise 4/n; θ what the Wishart-distributed
-    covariance adds, cos²θ ~ Beta((n − p)/2, (p − 1)/2); and V the first coordinate of a random direction in p − 1
-    dimensions. The mean over all four is taken by Gaussian quadrature; its error is below 2e-4, at p = 2 with
-    n < 10 below 2e-3. For n ≫ p, SNR² ≈ snr² (1 − (p − 1)/(n − 1)) snr²/(snr² + 4 (p − 1)/n).
+    With the true covariance whitened, the template's correlation with the signal is cos φ cos θ + V sin φ sin θ. φ is
+    the angle of the estimated from the true signal, which has noise 4/n; θ what the Wishart-distributed covariance
+    adds, cos²θ ~ Beta((n − p)/2, (p − 1)/2); and V the first coordinate of a random direction in p − 1 dimensions. The
+    mean over all four is taken by Gaussian quadrature; its error is below 2e-4, at p = 2 with n < 10 below 2e-3. For n
+    ≫ p, SNR² ≈ snr² (1 − (p − 1)/(n − 1)) snr²/(snr² + 4 (p − 1)/n).
 
     References
     ----------

@@ -46,13 +46,7 @@ class LumpyLikelihood:
 
 @dataclass(frozen=True)
 class LumpyImages:
-    """What images of a lumpy background are made of.
-
-    Raises
-    ------
-    UserError
-        If a number is out of range.
-    """
+    """What images of a lumpy background are made of; a `UserError` says that a number is out of range."""
 
     lumps_per_mm2: float
     """Mean density of lumps, mm⁻², at least 0."""
@@ -93,43 +87,35 @@ def lumpy_log_likelihood_ratio(
 ) -> LumpyLikelihood:
     """Log of the likelihood ratio for a known signal in a lumpy background with white Gaussian noise.
 
-    An image is g = b + n, or b + s + n with the signal: b a level plus a Poisson number of equal Gaussian lumps
-    at uniform places, s the signal, n white noise of standard deviation σ. One chain for each image draws b from
-    its distribution given g by shifting a lump, moving it anywhere, adding or removing one [2], [3]. With
-    u = (g − b − s/2)ᵀs / σ², the log of the likelihood ratio for a known background b, [2] takes Λ as the mean of
-    exp(u) over chains that assume no signal. Here they assume half the signal, and Λ is the mean of exp(u/2) over
-    that of exp(−u/2): the same in the limit, with far less scatter, since the exponents are halved [1].
+    An image is g = b + n, or b + s + n with the signal: b a level plus a Poisson number of equal Gaussian lumps at
+    uniform places, s the signal, n white noise of standard deviation σ. One chain for each image draws b from its
+    distribution given g by shifting a lump, moving it anywhere, adding or removing one [2], [3]. With u = (g − b −
+    s/2)ᵀs / σ², the log of the likelihood ratio for a known background b, [2] takes Λ as the mean of exp(u) over chains
+    that assume no signal. Here they assume half the signal, and Λ is the mean of exp(u/2) over that of exp(−u/2): the
+    same in the limit, with far less scatter, since the exponents are halved [1].
 
     Parameters
     ----------
-    images
-        HU, shape `(n_images, height, width)`.
-    signal_hu
-        s, HU, shape `(height, width)`.
+    images, signal_hu
+        HU, shape `(n_images, height, width)`, and s, HU, shape `(height, width)`.
     lumpy
         What the images are made of.
-    n_steps
-        Steps of each chain after burn-in, at least 1,000.
-    n_burn_in
-        Steps before; None: a quarter of `n_steps`.
-    seed
-        Of the chains, which start from backgrounds drawn without regard to the images.
-    device
-        Where they run, in float64.
+    n_steps, n_burn_in
+        Steps of each chain, at least 1,000, and before them; None: a quarter of `n_steps`.
+    seed, device
+        Of the chains, which start from backgrounds drawn without regard to the images, and where they run, in float64.
     progress
         Called every 500 steps.
 
     Returns
     -------
-    ln Λ with its Monte Carlo error. Where the halves of a chain differ by much more than `std_error` it has not
-    found all its states, as happens where strong lumps overlap: give more steps.
+    ln Λ with its Monte Carlo error. Where the halves of a chain differ by much more than `std_error` it has not found
+    all its states, as happens where strong lumps overlap: give more steps.
 
     Raises
     ------
-    UserError
-        If a setting is out of range.
-    ValueError
-        If shapes do not match or a value is not finite.
+    UserError, ValueError
+        If a setting is out of range, shapes do not match or a value is not finite.
 
     References
     ----------

@@ -45,11 +45,11 @@ class NPW(LinearObserver):
 
 
 class NPWE(Eyed, LinearObserver):
-    """Non-prewhitening observer behind an eye filter E, with internal noise.
+    """Non-prewhitening observer behind an eye filter E [1], with internal noise.
 
     w = EᵀE Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel of the filtered images within the
-    classes. Internal noise is drawn from N(0, (internal_noise · std)²) and added to the test statistic, where std
-    is the standard deviation of the noise-free test statistic within the classes of the training trials. It thus
+    classes. Internal noise is drawn from N(0, (internal_noise · std)²) and added to the test statistic, where std is
+    the standard deviation of the noise-free test statistic within the classes of the training trials [2]. It thus
     divides d' by √(1 + internal_noise²), whatever the dose.
 
     The response is 0 at frequency 0 and small below its peak, where a smooth signal has most of its energy, and the
@@ -60,14 +60,13 @@ class NPWE(Eyed, LinearObserver):
     Parameters
     ----------
     pixel_mm, viewing_distance_mm, magnification
-        As for `taskct.observers.eye.eye_filter`, mm, mm and no unit. The eye's response is Burgess's:
-        ρ^1.3 exp(−c ρ²), ρ in cycles per degree, with its peak at 4 cycles per degree.
+        Of the eye, mm, mm and no unit. Its response is Burgess's: ρ^1.3 exp(−c ρ²), ρ in cycles per degree, with its
+        peak at 4 cycles per degree.
     signal
         As for `NPW`, before the eye.
-    internal_noise
-        Relative to the standard deviation of the test statistic, no unit, at least 0.
-    seed
-        Of the internal noise; see `LinearObserver`.
+    internal_noise, seed
+        Relative to the standard deviation of the test statistic, no unit, at least 0; and its seed, see
+        `LinearObserver`.
 
     Attributes
     ----------

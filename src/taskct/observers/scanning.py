@@ -19,11 +19,11 @@ SCAN_RANGES = {name: Range(1, unit="pixels", whole=True) for name in ("size_px",
 
 
 class Scanning:
-    """An observer trained on centred windows that is taken to every candidate site.
+    """An observer trained on centred windows that is taken to every candidate site [1].
 
-    The test statistic is the largest over the sites and the reported place the site where it is reached, the
-    first one of a tie. A linear observer is scanned by a correlation with its template (FFT); any other by
-    reading the windows of one site after another.
+    The test statistic is the largest over the sites and the reported place the site where it is reached, the first one
+    of a tie. A linear observer is scanned by a correlation with its template (FFT); any other by reading the windows of
+    one site after another.
 
     Parameters
     ----------
@@ -31,11 +31,9 @@ class Scanning:
         Any observer; it is copied, and left as it was.
     size_px
         Side of its window, pixels; `centred_crops` says where the site lies in it.
-    sites
-        Candidate sites, (row, column) in pixels, shape `(n_sites, 2)`. None: every pixel, at the stride, around
-        which the window fits.
-    stride_px
-        Distance between the candidates where `sites` is None, pixels.
+    sites, stride_px
+        Candidate sites, (row, column) in pixels, shape `(n_sites, 2)`. None: every pixel around which the window fits,
+        at a stride, pixels.
     seed
         Of the internal noise, if the observer has one.
 
@@ -46,14 +44,13 @@ class Scanning:
 
     Notes
     -----
-    The statistic of a site is the observer's, with one offset for all sites. What the mean background does from
-    site to site is not subtracted: on a background that is not uniform a linear observer is drawn to where
-    its template meets a high mean, signal or not. Where that mean is known, subtract it from the images first.
+    The statistic of a site is the observer's, with one offset for all sites. What the mean background does from site to
+    site is not subtracted: on a background that is not uniform a linear observer is drawn to where its template meets a
+    high mean, signal or not. Where that mean is known, subtract it from the images first.
 
-    Internal noise (an observer with `internal_std_`) is drawn afresh for every image and every site, from the
-    seed at every call, so trial i meets the same noise in every arm. With one site that is the observer itself.
-    Sites whose windows overlap would share part of such noise in a reader; here they do not, so give sites about
-    one signal apart where internal noise matters.
+    Internal noise (an observer with `internal_std_`) is drawn afresh for every image and every site, from the seed at
+    every call, so trial i meets the same noise in every arm. Sites whose windows overlap would share part of such noise
+    in a reader; here they do not, so give sites about one signal apart where internal noise matters.
 
     References
     ----------

@@ -19,20 +19,18 @@ RANGES = {"scale_hu": Range(0.0, unit="HU", open_low=True), **conditions("intern
 
 
 class SLNNHead(nn.Module):
-    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region.
+    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region [1].
 
     The logit is the test statistic. What the layer sees, and where the internal noise is, the `kind` says:
 
     - `"pixel"`: every pixel, without noise; the paper's.
     - `"eye"`: the pixels E f behind an eye filter E, with white noise on every one.
     - `"channels"`: the outputs Uᵀf of a few channels, with the same noise on every one, so that the template is
-      in the span of U.
+      in the span of U [2].
 
-    In training mode `forward` adds the noise; in evaluation mode it does not, and `test_statistic` does. The
-    weights start at 0.
-
-    Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser moves
-    the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
+    In training mode `forward` adds the noise; in evaluation mode it does not, and `test_statistic` does. The weights
+    start at 0. Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser
+    moves the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
 
     Every buffer is kept in row-major order in torch's own memory, whatever the order of the array it came from: a
     product in floating point depends on both in its last bits, and a head that was saved and loaded must give those of
@@ -44,12 +42,11 @@ class SLNNHead(nn.Module):
         Height and width of the region, pixels.
     kind
         `"pixel"`, `"eye"` or `"channels"`.
-    offset_hu
-        Subtracted from every image, HU: one value or a mean image, shape `(height, width)`.
-    scale_hu
-        Typical standard deviation of the images around `offset_hu`, HU, above 0.
+    offset_hu, scale_hu
+        Subtracted from every image, one value or a mean image `(height, width)`, HU, and typical standard deviation of
+        the images around it, HU, above 0.
     pixel_mm, viewing_distance_mm, magnification
-        Of the eye, as for `taskct.observers.eye.eye_filter`; `pixel_mm` is needed for `kind="eye"` alone.
+        Of the eye, mm, mm and no unit; `pixel_mm` is needed for `kind="eye"` alone.
     channel_matrix
         U, shape `(n_pixels, n_channels)`, from `taskct.observers.channels`; for `kind="channels"` alone. Each
         channel is scaled to unit norm, so that the noise means the same in all of them.

@@ -1,8 +1,7 @@
 """Large positive definite systems: a factor in single precision, answers in double.
 
 A Cholesky factor in single precision takes half the time of one in double. It is not exact, so it serves as the
-preconditioner of conjugate gradients whose products are in double: a few steps give what a factor in double gives.
-The same factor serves systems that are near its own.
+preconditioner of conjugate gradients whose products are in double, for its own system and for those near it.
 """
 
 import numpy as np

@@ -234,11 +234,7 @@ def _blur(image: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.
     """Blur each image by a Gaussian of its own standard deviation, pixels, `(n,)`.
 
     The kernel is a sampled Gaussian, or where that is narrower than a pixel e^{−σ²} I_k(σ²), the discrete Gaussian,
-    whose variance is σ² however small that is [1]_.
-
-    References
-    ----------
-    .. [1] Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12, 234 (1990).
+    whose variance is σ² however small that is (Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12, 234, 1990).
     """
     steps, variance = np.arange(image.shape[-1]), (sigma**2)[:, None]
     sampled = np.exp(-0.5 * steps**2 / np.maximum(variance, 1.0))
@@ -250,18 +246,9 @@ def _blur(image: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.
 
 
 def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc | None = None) -> NDArray[np.bool_]:
-    """Mark the pixels whose centre lies within each signal's rim, and the pixel that holds its centre.
+    """Pixels whose centre lies within each signal's rim, and the one that holds its centre: `(n, n_pixels, n_pixels)`.
 
-    Parameters
-    ----------
-    signals, lidc
-        `n` signals, and the outlines that those of shape "lidc" name.
-    n_pixels, pixel_mm
-        The region's side in pixels and its pitch, mm.
-
-    Returns
-    -------
-    Mask, shape `(n, n_pixels, n_pixels)`.
+    `lidc` has the outlines that signals of shape "lidc" name; `pixel_mm` is the region's pitch, mm.
     """
     site = np.zeros((len(signals), n_pixels, n_pixels), dtype=bool)
     axis = np.arange(n_pixels, dtype=np.float64) + 0.5

@@ -106,10 +106,7 @@ def merge(present: NDArray[np.bool_], h1: Signals, h0: Signals) -> Signals:
 class SignalRanges:
     """What signals are drawn from: the lowest and the highest value of every property, see `Signals`.
 
-    Raises
-    ------
-    UserError
-        If a shape or law is unknown, or a range is reversed or outside what is possible.
+    A `UserError` says that a shape or law is unknown, or a range is reversed or outside what is possible.
     """
 
     shapes: Sequence[str]
@@ -142,22 +139,11 @@ class SignalRanges:
 def draw_signals(
     rng: np.random.Generator, n: int, ranges: SignalRanges, *, outlines: NDArray[np.integer] | None = None
 ) -> Signals:
-    """Draw signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
+    """Draw `n` signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
 
     Every property is drawn on its own, uniformly over its range; equal limits give a signal known exactly in that
-    respect. What plays no part in a shape keeps its default in the truth.
-
-    Parameters
-    ----------
-    rng, n, ranges
-        Source of randomness, number of signals, and what they are drawn from.
-    outlines
-        Numbers of LIDC annotations to draw from, for the shape "lidc".
-
-    Raises
-    ------
-    UserError
-        If a shape needs outlines and there are none.
+    respect. What plays no part in a shape keeps its default in the truth. `outlines` are numbers of LIDC annotations to
+    draw from, for the shape "lidc"; a `UserError` says that there are none.
 
     Examples
     --------

@@ -22,19 +22,15 @@ def draw_sites(
     reach_mm: float = 0.0,
     offsets_mm: Sequence[tuple[float, float]] = ((0.0, 0.0),),
 ) -> Places:
-    """Draw the offsets of signals from the centre of their region, x and y in mm, `(n,)` each.
+    """Draw the offsets of `n` signals from the centre of their region, x and y in mm, `(n,)` each.
 
     Parameters
     ----------
-    rng, n
-        Source of randomness, and number of signals.
     kind
         "list": one of the places of `offsets_mm`, all equally likely; "square": uniform within ± `reach_mm` in x and in
         y; "disc": uniform within `reach_mm` of the centre.
-    reach_mm
-        Half side of the square or radius of the disc, mm.
-    offsets_mm
-        Places (x, y) from the centre, mm.
+    reach_mm, offsets_mm
+        Half side of the square or radius of the disc, mm, and places (x, y) from the centre, mm.
 
     Raises
     ------
@@ -78,10 +74,8 @@ def draw_sites_in_mask(
     ----------
     rng
         Source of randomness.
-    mask
-        The organ, `(height, width)`, with pixels of `pixel_mm`; outside the image there is none of it.
-    pixel_mm
-        Pixel pitch, mm.
+    mask, pixel_mm
+        The organ, `(height, width)`, and its pixel pitch, mm; outside the image there is none of it.
     radius_mm
         Radius of the circle about each lesion, mm, shape `(n,)`; 0 only asks for the centre to lie in the organ.
     centers

@@ -85,11 +85,6 @@ class Anatomy:
         Drawn within the tissues in proportion to `Part.texture`; None: none.
     first_case
         Case number of object 0, so that splits never share one.
-
-    Raises
-    ------
-    UserError
-        If there is no such organ, or the largest body does not fit the grid.
     """
 
     parts: ClassVar[Sequence[Part]]

@@ -25,8 +25,6 @@ class Texture(Protocol):
 class Lumpy:
     """The textbook's lumpy background, less its mean; see `positive_lumps`.
 
-    Examples
-    --------
     >>> Lumpy(std_hu=10, sigma_mm=5, lumps_per_mm2=0.01).draw(np.random.default_rng(0), 2, n_pixels=8, pixel_mm=1).shape
     (2, 8, 8)
     """
@@ -175,15 +173,7 @@ class Uniform:
 
 
 class Textured(Uniform):
-    """A body with a texture in it, new in every draw: the background known statistically.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm, mean_hu, body_mm, first_case
-        As for `Uniform`.
-    texture
-        Added within the body.
-    """
+    """A body, as of `Uniform`, with a texture in it, new in every draw: the background known statistically."""
 
     def __init__(
         self,
@@ -226,13 +216,7 @@ def power_law_body(*, texture_hu: float, power_exponent: float, **body: Unpack[B
 
 
 def check_fits(width_mm: float, *, n_pixels: int, pixel_mm: float) -> None:
-    """Refuse a body wider than the object grid.
-
-    Raises
-    ------
-    UserError
-        If it is, with the width that fits.
-    """
+    """Refuse a body wider than the object grid by a `UserError` that tells the width that fits."""
     side = n_pixels * pixel_mm
     if width_mm > side:
         raise UserError(

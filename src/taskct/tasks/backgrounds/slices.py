@@ -110,30 +110,27 @@ class Slices:
 
     Parameters
     ----------
-    image_hu
-        Slices in HU, `(n_slices, height, width)`; of a paired series the normal-dose ones.
-    pixel_mm
-        Their row and column spacing, mm.
+    image_hu, pixel_mm
+        Slices in HU, `(n_slices, height, width)`, of a paired series the normal-dose ones; and their row and column
+        spacing, mm.
     case
         Case number of every slice, `(n_slices,)`.
     n_pixels, object_pixel_mm
         The object grid that they are interpolated onto.
     shift_mm
         Largest shift in x and in y, mm.
-    organ
-        Where a lesion may lie, `(n_slices, height, width)`; None: anywhere. Moved along with its slice.
-    noisy_hu
-        Paired series: the low-dose slices, as `image_hu`. Moved along with it.
+    organ, noisy_hu
+        Where a lesion may lie, `(n_slices, height, width)`, None: anywhere; and of a paired series the low-dose slices,
+        as `image_hu`. Both are moved along with their slice.
     as_they_are
         Whether the images themselves are shown, noise and all: they are then moved by whole pixels, so that nothing is
         interpolated, and what reads less than air stays. The object grid must have their pitch.
 
     Raises
     ------
-    ValueError
-        If there are no slices, `case` is not one number a slice, or an array differs in shape.
-    UserError
-        If no slice has a pixel of the organ.
+    UserError, ValueError
+        If there are no slices, `case` is not one number a slice, an array differs in shape, or no slice has a pixel of
+        the organ.
     """
 
     def __init__(
