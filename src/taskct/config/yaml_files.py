@@ -1,6 +1,7 @@
-"""YAML as taskct reads it, from a settings file or the command line."""
+"""YAML as taskct reads it: from a settings file, one that comes with taskct, or the command line."""
 
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no settings: write `section:` with `name: value` below it")
     return tree
+
+
+def preset_names() -> list[str]:
+    """Names of the settings files that come with taskct."""
+    folder = resources.files("taskct") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Read one of the settings files that come with taskct; a `UserError` says that there is none of that name."""
+    if name not in preset_names():
+        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
+    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
+        return read_yaml(path)

@@ -36,15 +36,10 @@ def laguerre_gauss(
 ) -> Array:
     """Laguerre–Gauss channels, for a signal that looks the same in all directions and lies at `centre`.
 
-    u_n(r) = √2/a · exp(−π r²/a²) · L_n(2π r²/a²), n = 0, 1, …; L_n is a Laguerre polynomial, a is `width_px` [1]. They
-    are orthonormal in the plane; channel 0 has a standard deviation of a/√(2π) ≈ 0.4 a.
+    u_n(r) = √2/a · exp(−π r²/a²) · L_n(2π r²/a²), n = 0, 1, …; L_n is a Laguerre polynomial, a is `width_px`. They are
+    orthonormal in the plane; channel 0 has a standard deviation of a/√(2π) ≈ 0.4 a. See Gallas & Barrett, J. Opt. Soc.
+    Am. A 20, 1725 (2003).
 
-    References
-    ----------
-    .. [1] Gallas & Barrett, J. Opt. Soc. Am. A 20, 1725 (2003).
-
-    Examples
-    --------
     >>> channel_matrix = laguerre_gauss((64, 64), width_px=12.0, n_channels=3)
     >>> (channel_matrix.T @ channel_matrix).round(3) + 0.0
     array([[1., 0., 0.],
@@ -77,12 +72,8 @@ def gabor(
     and w = 4 ln 2/(π · bandwidth), so that the amplitude spectrum is as wide at half maximum as the band. `band_edges`
     are those of adjoining bands, cycles/pixel, rising, in (0, ½]; θ = 0, π/n, 2π/n, …; `phases` are β, radians, of
     which π/2 is blind to a signal that is symmetric about `centre`. Channels are ordered by band, then θ, then β. The
-    defaults, 4 octaves × 5 orientations × 2 phases = 40 channels, are those of FDA's IQmodelo.
-
-    References
-    ----------
-    .. [1] Eckstein & Whiting, J. Opt. Soc. Am. A 13, 1777 (1996).
-    .. [2] Wunderlich & Noo, Proc. IEEE Eng. Med. Biol. Soc., 2705 (2008).
+    defaults, 4 octaves × 5 orientations × 2 phases = 40 channels, are those of FDA's IQmodelo. See Eckstein & Whiting,
+    J. Opt. Soc. Am. A 13, 1777 (1996), and Wunderlich & Noo, Proc. IEEE Eng. Med. Biol. Soc., 2705 (2008).
     """
     edges = np.asarray(band_edges, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[0] > 0.0 and edges[-1] <= 0.5 and (np.diff(edges) > 0.0).all()):
@@ -113,16 +104,13 @@ def difference_of_gaussians(
     n_channels: int,
     centre: tuple[float, float] | None = None,
 ) -> Array:
-    """Difference-of-Gaussian channels: adjoining rings of frequencies, the same in all directions [1].
+    """Difference-of-Gaussian channels: adjoining rings of frequencies, the same in all directions.
 
     C_j(ρ) = exp(−½ (ρ/(Q σ_j))²) − exp(−½ (ρ/σ_j)²) with σ_j = σ₀ αʲ, j = 1, 2, …, and its Fourier transform about
     `centre`, 2π Q² σ_j² exp(−2π² Q² σ_j² r²) − 2π σ_j² exp(−2π² σ_j² r²); σ₀ in cycles/pixel. The lowest channels are
     wider than most regions of interest; what lies outside is cut, so that they see a little of the mean. j counts from
-    1, as in FDA's IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives.
-
-    References
-    ----------
-    .. [1] Abbey & Barrett, J. Opt. Soc. Am. A 18, 473 (2001).
+    1, as in FDA's IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives. See Abbey & Barrett, J. Opt. Soc.
+    Am. A 18, 473 (2001).
     """
     check_ranges(CHANNEL_RANGES, sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
@@ -169,16 +157,13 @@ def principal_components(images: NDArray[np.floating], signal_present: Truth, n_
 
 
 def partial_least_squares(images: NDArray[np.floating], signal_present: Truth, n_channels: int | None = None) -> Array:
-    """Partial-least-squares channels: learned to tell the classes apart, the mean difference first [1].
+    """Partial-least-squares channels: learned to tell the classes apart, the mean difference first.
 
-    The orthonormal weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is
-    deflated, not the images; for one response that gives the same weights and copies no image. With fewer trials than
-    pixels, many channels fit the noise of the trials. None takes 5, or as many as the trials have: they are used up
-    once the channels so far tell them apart without error.
-
-    References
-    ----------
-    .. [1] Witten, Park & Myers, IEEE Trans. Med. Imaging 29, 1050 (2010).
+    The orthonormal weights of PLS regression of the truth on the pixels, which are centred and not scaled (Witten, Park
+    & Myers, IEEE Trans. Med. Imaging 29, 1050, 2010). The truth is deflated, not the images; for one response that
+    gives the same weights and copies no image. With fewer trials than pixels, many channels fit the noise of the
+    trials. None takes 5, or as many as the trials have: they are used up once the channels so far tell them apart
+    without error.
     """
     wanted = 5 if n_channels is None else n_channels
     check_ranges(CHANNEL_RANGES, n_channels=wanted)

@@ -38,18 +38,12 @@ def eye_filter(
 ) -> Array:
     """Response of the eye, in [0, 1], on the frequency grid of the reflected image, shape `(height, width)`.
 
-    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree, n the `exponent`. An
-    object of frequency f (cycles/mm) shown at magnification m at distance D has ρ = f / m · D · π / 180. Entry (j, k)
-    belongs to the object frequencies j / (2 · height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm. A
-    magnification of 1 shows a 350 mm slice 350 mm wide; larger moves the peak to finer detail of the object, 0.46
-    cycles/mm at 1.
+    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree, n the `exponent`
+    (Burgess, J. Opt. Soc. Am. A 11, 1237, 1994: n = 1.3, ρ₀ = 4). An object of frequency f (cycles/mm) shown at
+    magnification m at distance D has ρ = f / m · D · π / 180. Entry (j, k) belongs to the object frequencies j / (2 ·
+    height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm. A magnification of 1 shows a 350 mm slice 350 mm wide;
+    larger moves the peak to finer detail of the object, 0.46 cycles/mm at 1.
 
-    References
-    ----------
-    .. [1] Burgess, J. Opt. Soc. Am. A 11, 1237 (1994): n = 1.3, peak at 4 cycles/degree.
-
-    Examples
-    --------
     >>> eye_filter((64, 64), pixel_mm=0.7)[0, :4].round(2)
     array([0.  , 0.02, 0.04, 0.06])
     """

@@ -121,11 +121,8 @@ def noise_share(pixels: Array, signal_present: Truth) -> float:
     The mean difference of n₁ and n₀ trials is s + n, n of covariance vK, v = 1/n₁ + 1/n₀. The statistic (s + n)ᵀg has
     the variance sᵀKs + v tr(K²) on average over training sets, and the separation of its means stays sᵀs: the SNR² is
     that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order. `pixels`, `(n_trials, n_pixels)`,
-    are behind the eye if there is one. Both terms are estimated without bias from the same trials, tr(K²) as in [1].
-
-    References
-    ----------
-    .. [1] Srivastava, J. Japan Statist. Soc. 35, 251 (2005): tr(K²) from the sample covariance of Gaussian data.
+    are behind the eye if there is one. Both terms are estimated without bias from the same trials, tr(K²) as in
+    Srivastava, J. Japan Statist. Soc. 35, 251 (2005).
     """
     n_present, n_absent = int(signal_present.sum()), int((~signal_present).sum())
     difference, _ = class_means(pixels, signal_present)

@@ -47,14 +47,11 @@ class SingleFactor:
 def conjugate_gradients(
     matrix: Array, diagonal: float | Array, rhs: Array, factor: SingleFactor, *, tolerance: float, centred: bool = False
 ) -> Array | None:
-    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do [1].
+    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do.
 
     `tolerance` is of the error relative to the first step's, as the matrix weighs it. With `centred`, x is sought among
-    those that sum to 0, so that the equations hold but for a constant.
-
-    References
-    ----------
-    .. [1] Golub & Van Loan, Matrix Computations, Johns Hopkins (2013), §11.5.
+    those that sum to 0, so that the equations hold but for a constant. See Golub & Van Loan, Matrix Computations, Johns
+    Hopkins (2013), §11.5.
     """
 
     def project(vector: Array) -> Array:

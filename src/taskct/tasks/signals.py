@@ -11,18 +11,8 @@ from taskct.errors import UserError
 from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES, SIGNAL_RANGES, shapes_using
 
 DIAMETER_LAWS = ("uniform", "log-uniform")
-_DEFAULTS = {
-    "shape": 0.0,
-    "x_mm": 0.0,
-    "y_mm": 0.0,
-    "blur_mm": 0.0,
-    "aspect": 1.0,
-    "angle_rad": 0.0,
-    "exponent": 0.0,
-    "n_lobes": 0.0,
-    "lobe_depth": 0.0,
-    "outline": -1.0,
-}
+_ZERO = ("shape", "x_mm", "y_mm", "blur_mm", "angle_rad", "exponent", "n_lobes", "lobe_depth")
+_DEFAULTS = {**dict.fromkeys(_ZERO, 0.0), "aspect": 1.0, "outline": -1.0}
 
 
 @dataclass(frozen=True)

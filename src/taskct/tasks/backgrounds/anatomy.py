@@ -15,9 +15,11 @@ from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
 from taskct.tasks.backgrounds.fields import LONGEST_MM, PowerLaw, Texture, check_fits
 
+Array = NDArray[np.float64]
+
 AIR = "outside"
 MAX_TRIES = 60
-SHRINK = 0.97  # A part that does not fit is drawn again this much smaller
+SHRINK = 0.97  # a part that does not fit is drawn again this much smaller
 GAP_MM = 0.5  # kept between two parts, and between a part and its parent's rim, before the body is scaled, mm
 _RIM_POINTS = 40
 
@@ -30,9 +32,9 @@ class Part:
     tissue: str
     """Whose HU it has: a key of the anatomy's table. Parts of one tissue have the same HU in a draw."""
     x: float
-    y: float  # centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back
+    y: float  # with x the centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back
     a: float
-    b: float  # semi-axes along x and y before the turn
+    b: float  # with a the semi-axes along x and y before the turn
     turn: float = 0.0  # turn from +x towards +y, degrees
     parent: str = "body"  # the part that it lies in
     frame: str | None = None  # the part whose centre and axes `x`, `y` and `turn` are relative to; None: the body
@@ -140,22 +142,16 @@ class Anatomy:
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number."""
         n, names = len(index), [part.name for part in self.parts]
-        layout = draw_layout(rng, n, self.parts)
-        scale = (rng.uniform(*self.width_mm, n) / (2.0 * layout.a[:, 0]))[:, None]
+        columns, present = draw_layout(rng, n, self.parts)
+        columns[:4] *= (rng.uniform(*self.width_mm, n) / (2.0 * columns[2, :, 0]))[:, None]
         level = {AIR: np.full(n, AIR_HU)} | {name: rng.normal(*hu, n) for name, hu in self.tissues.items()}
         outside = [AIR] + [self.parts[names.index(part.parent)].tissue for part in self.parts[1:]]
         add_hu = np.stack(
             [level[part.tissue] - level[under] for part, under in zip(self.parts, outside, strict=True)], 1
         )
-        ellipses = Ellipses(
-            x_mm=np.asarray(layout.x * scale, dtype=np.float32),
-            y_mm=np.asarray(layout.y * scale, dtype=np.float32),
-            half_x_mm=np.asarray(layout.a * scale, dtype=np.float32),
-            half_y_mm=np.asarray(layout.b * scale, dtype=np.float32),
-            angle_rad=np.asarray(layout.turn, dtype=np.float32),
-            add_hu=np.asarray(np.where(layout.present, add_hu, 0.0), dtype=np.float32),
-        )
-        image, organ = self._grid_parts(rng, ellipses, layout.present)
+        x, y, a, b, turn = columns.astype(np.float32)
+        ellipses = Ellipses(x, y, a, b, turn, np.where(present, add_hu, 0.0).astype(np.float32))
+        image, organ = self._grid_parts(rng, ellipses, present)
         return Drawn(image_hu=image, case=self.first_case + index, organ=organ, ellipses=ellipses)
 
     def _grid_parts(
@@ -187,23 +183,12 @@ class Anatomy:
         return strength, organ
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Parts of `n` bodies of nominal size; every array is `(n, n_parts)`, mm and radians."""
+def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> tuple[Array, NDArray[np.bool_]]:
+    """Place the parts of `n` bodies of nominal size, each within its parent and clear of the parts placed there before.
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
-    turn: NDArray[np.float64]
-    present: NDArray[np.bool_]
-
-
-def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layout:
-    """Place the parts of `n` bodies, each within its parent and clear of the parts placed before it there.
-
-    A part that does not fit is drawn again, 3 % smaller each time. A ValueError says that one still does not fit after
-    60 tries: the anatomy has no room for it.
+    Given are x, y, a, b in mm and turn in radians, `(5, n, n_parts)`, and which parts a body has, `(n, n_parts)`. A
+    part that does not fit is drawn again, 3 % smaller each time. A ValueError says that one still does not fit after 60
+    tries: the anatomy has no room for it.
     """
     number = {part.name: i for i, part in enumerate(parts)}
     columns = np.zeros((5, n, len(parts)))  # x, y, a, b, turn
@@ -235,13 +220,10 @@ def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layo
     present = rng.random((n, len(parts))) < np.array([part.chance for part in parts])
     for i, part in enumerate(parts[1:], start=1):  # what lies in a missing part is missing
         present[:, i] &= present[:, number[part.parent]]
-    x, y, a, b, turn = columns
-    return Layout(x=x, y=y, a=a, b=b, turn=turn, present=present)
+    return columns, present
 
 
-def _draw_part(
-    rng: np.random.Generator, part: Part, parent: NDArray[np.float64], frame: NDArray[np.float64], shrink: float
-) -> NDArray[np.float64]:
+def _draw_part(rng: np.random.Generator, part: Part, parent: Array, frame: Array, shrink: float) -> Array:
     """Columns x, y, a, b, turn of a part, `(5, n)`, before it is known to fit."""
     n = parent.shape[1]
     if part.rim > 0:
@@ -270,7 +252,7 @@ def _may_meet(one: Part, other: Part) -> bool:
 _ANGLES = np.arange(_RIM_POINTS) * (2.0 * np.pi / _RIM_POINTS)
 
 
-def _rim(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rim(ellipse: Array) -> Array:
     """Points on the rims of ellipses `(5, n)`, `(2, n, _RIM_POINTS)`."""
     x, y, a, b, turn = ellipse[:, :, None]
     cos, sin = np.cos(turn), np.sin(turn)
@@ -278,9 +260,7 @@ def _rim(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([x + cos * along - sin * across, y + sin * along + cos * across])
 
 
-def _any_inside(
-    points: NDArray[np.float64], ellipse: NDArray[np.float64], gap_mm: float, *, outside: bool = False
-) -> NDArray[np.bool_]:
+def _any_inside(points: Array, ellipse: Array, gap_mm: float, *, outside: bool = False) -> NDArray[np.bool_]:
     """Whether any of the points, `(2, n, n_points)`, lies in (or outside) an ellipse `(5, n)` grown by a gap."""
     x, y, a, b, turn = ellipse[:, :, None]
     dx, dy, cos, sin = points[0] - x, points[1] - y, np.cos(turn), np.sin(turn)

@@ -1,6 +1,6 @@
 """Plain backgrounds: a uniform body, with a texture in it or without."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol, TypedDict, Unpack
 
 import numpy as np
@@ -90,31 +90,12 @@ class PowerLaw:
 
     def draw(self, rng: np.random.Generator, n: int, *, n_pixels: int, pixel_mm: float) -> NDArray[np.float32]:
         """Draw `n` fields, HU, `(n, n_pixels, n_pixels)`."""
-        return power_law(
-            rng,
-            n,
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            std_hu=self.std_hu,
-            exponent=self.exponent,
-            longest_mm=self.longest_mm,
-        )
+        return power_law(rng, n, n_pixels=n_pixels, pixel_mm=pixel_mm, **asdict(self))
 
 
+@dataclass(kw_only=True, eq=False)
 class Uniform:
     """A uniform body in air, the same in every draw: the background known exactly.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid.
-    mean_hu
-        HU of the body; 0 is water.
-    body_mm
-        Diameter, or width and height, of the body about the isocentre, mm, drawn exactly; None: the whole grid, which
-        is not physical unless the grid lies within the field of view.
-    first_case
-        Case number of object 0, so that splits never share one.
 
     Raises
     ------
@@ -129,40 +110,43 @@ class Uniform:
     (0.0, -1000.0)
     """
 
-    texture: Texture | None = None
+    n_pixels: int
+    pixel_mm: float
+    """The object grid."""
+    mean_hu: float = 0.0
+    """HU of the body; 0 is water."""
+    body_mm: float | tuple[float, float] | None = 300.0
+    """Diameter, or width and height, of the body about the isocentre, mm, drawn exactly; None: the whole grid, which is
+    not physical unless the grid lies within the field of view."""
+    first_case: int = 0
+    """Case number of object 0, so that splits never share one."""
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        mean_hu: float = 0.0,
-        body_mm: float | tuple[float, float] | None = 300.0,
-        first_case: int = 0,
-    ) -> None:
-        if mean_hu < AIR_HU:
-            raise UserError(f"a body of {mean_hu:g} HU attenuates less than air: give −1000 HU or more")
-        self.body_mm = (float(body_mm), float(body_mm)) if isinstance(body_mm, int | float) else body_mm
-        if self.body_mm is not None:
-            check_fits(max(self.body_mm), n_pixels=n_pixels, pixel_mm=pixel_mm)
-        self.n_pixels = n_pixels
-        self.pixel_mm = pixel_mm
-        self.mean_hu = mean_hu
-        self.first_case = first_case
+    def __post_init__(self) -> None:
+        if self.mean_hu < AIR_HU:
+            raise UserError(f"a body of {self.mean_hu:g} HU attenuates less than air: give −1000 HU or more")
+        if self.size_mm is not None:
+            check_fits(max(self.size_mm), n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+
+    @property
+    def size_mm(self) -> tuple[float, float] | None:
+        """Width and height of the body, mm; None: the whole grid."""
+        return (float(self.body_mm), float(self.body_mm)) if isinstance(self.body_mm, int | float) else self.body_mm
+
+    def _texture(self, rng: np.random.Generator, n: int) -> NDArray[np.float32] | None:
+        """What lies in the body beside its mean, HU, `(n, n_pixels, n_pixels)`."""
+        return None
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number, each a case of its own; a lesion may lie anywhere within it."""
         n, case = len(index), self.first_case + index
-        texture = None
-        if self.texture is not None:
-            texture = self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
-        level = self.mean_hu if self.body_mm is None else AIR_HU
+        texture, size_mm = self._texture(rng, n), self.size_mm
+        level = self.mean_hu if size_mm is None else AIR_HU
         image = np.full((n, self.n_pixels, self.n_pixels), level, dtype=np.float32)
-        if self.body_mm is None:
+        if size_mm is None:
             return Drawn(image_hu=image if texture is None else image + texture, case=case)
         half_x, half_y, add_hu = (
             np.full((n, 1), value, dtype=np.float32)
-            for value in (self.body_mm[0] / 2.0, self.body_mm[1] / 2.0, self.mean_hu - AIR_HU)
+            for value in (size_mm[0] / 2.0, size_mm[1] / 2.0, self.mean_hu - AIR_HU)
         )
         zero = np.zeros((n, 1), dtype=np.float32)
         body = Ellipses(zero, zero, half_x, half_y, zero, add_hu)
@@ -172,21 +156,14 @@ class Uniform:
         return Drawn(image_hu=image, case=case, organ=cover >= 1.0, ellipses=body)
 
 
+@dataclass(kw_only=True, eq=False)
 class Textured(Uniform):
     """A body, as of `Uniform`, with a texture in it, new in every draw: the background known statistically."""
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        texture: Texture,
-        mean_hu: float = 0.0,
-        body_mm: float | tuple[float, float] | None = 300.0,
-        first_case: int = 0,
-    ) -> None:
-        super().__init__(n_pixels=n_pixels, pixel_mm=pixel_mm, mean_hu=mean_hu, body_mm=body_mm, first_case=first_case)
-        self.texture = texture
+    texture: Texture
+
+    def _texture(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
 
 
 class Body(TypedDict):

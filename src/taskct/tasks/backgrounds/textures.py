@@ -42,14 +42,22 @@ def lumpy(
     ----------
     .. [1] Rolland and Barrett, J. Opt. Soc. Am. A 9, 649 (1992).
     """
+    centre, present = _lumps(rng, n, mean_lumps, field_mm)
+    low, high = (float(np.log(value)) for value in lump_sigma_mm)
+    sigma = np.exp(rng.uniform(low, high, present.shape)).astype(np.float32)
+    peak = (lump_hu * rng.standard_normal(present.shape)).astype(np.float32)
+    peak[~present] = 0.0
+    return _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
+
+
+def _lumps(
+    rng: np.random.Generator, n: int, mean_lumps: float, field_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Centres of a Poisson number of lumps in each of `n` fields, mm, `(2, n, most)`, and which are there."""
     count = rng.poisson(mean_lumps, n)
     most = max(int(count.max(initial=1)), 1)
     centre = rng.uniform(-field_mm / 2, field_mm / 2, (2, n, most)).astype(np.float32)
-    low, high = (float(np.log(value)) for value in lump_sigma_mm)
-    sigma = np.exp(rng.uniform(low, high, (n, most))).astype(np.float32)
-    peak = (lump_hu * rng.standard_normal((n, most))).astype(np.float32)
-    peak[np.arange(most)[None, :] >= count[:, None]] = 0.0
-    return _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
+    return centre, np.arange(most) < count[:, None]
 
 
 def _sum_of_gaussians(
@@ -105,11 +113,9 @@ def positive_lumps(
     .. [1] Rolland and Barrett, J. Opt. Soc. Am. A 9, 649 (1992), type I.
     """
     field_mm = n_pixels * pixel_mm + 8.0 * lump_sigma_mm
-    count = rng.poisson(lumps_per_mm2 * field_mm**2, n)
-    most = max(int(count.max(initial=1)), 1)
-    centre = rng.uniform(-field_mm / 2, field_mm / 2, (2, n, most)).astype(np.float32)
-    peak = np.where(np.arange(most) < count[:, None], np.float32(lump_hu), np.float32(0.0))
-    sigma = np.full((n, most), lump_sigma_mm, dtype=np.float32)
+    centre, present = _lumps(rng, n, lumps_per_mm2 * field_mm**2, field_mm)
+    peak = np.where(present, np.float32(lump_hu), np.float32(0.0))
+    sigma = np.full(present.shape, lump_sigma_mm, dtype=np.float32)
     return np.float32(level_hu) + _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
 
 
