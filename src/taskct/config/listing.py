@@ -29,8 +29,6 @@ def settings_named(name: str) -> list[str]:
 
     A `UserError` tells the nearest if there is none.
 
-    Examples
-    --------
     >>> settings_named("scanner.n_views"), settings_named("dose_fraction"), settings_named("signal.shape")
     (['scanner.n_views'], ['scanner.dose_fraction'], ['signal.shape'])
     >>> len(settings_named("trials"))
@@ -63,8 +61,6 @@ def nearest(name: str) -> str | None:
 def mentions(name: str, field: FieldInfo, word: str) -> bool:
     """Whether a setting's name, meaning, unit or range holds a word, in capitals or not.
 
-    Examples
-    --------
     >>> [name for name, field in dotted_settings() if mentions(name, field, "kVp")]
     ['scanner.kvp']
     """
@@ -81,17 +77,13 @@ def unit_of(field: FieldInfo) -> str:
 def range_of(field: FieldInfo) -> str:
     """The allowed range of a setting in words, or an empty string.
 
-    Examples
-    --------
     >>> from taskct.config.tree import ScannerSettings
     >>> from taskct.config.training import TrainingSettings
     >>> range_of(ScannerSettings.model_fields["n_views"]), range_of(TrainingSettings.model_fields["lambdas"])
     ('[4, 4096], multiples of 4', 'each in [0, 1), at least 2')
     """
     options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
-    if options and all(isinstance(option, str) for option in options):
-        return " | ".join(options)
-    if options and all(isinstance(option, int) for option in options):
+    if options and all(isinstance(option, str | int) for option in options):
         return " | ".join(map(str, options))
     if options and get_origin(options[0]) is Literal:
         return f"of {' | '.join(get_args(options[0]))}"

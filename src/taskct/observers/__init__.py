@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from taskct.observers.hotelling import HotellingEye as HotellingEye
     from taskct.observers.hotelling import HotellingLedoitWolf as HotellingLedoitWolf
     from taskct.observers.hotelling import HotellingSVD as HotellingSVD
+    from taskct.observers.learning import LabelledTrials as LabelledTrials
     from taskct.observers.learning import LearningCurve as LearningCurve
     from taskct.observers.learning import LearningDifference as LearningDifference
     from taskct.observers.learning import learning_curve as learning_curve
     from taskct.observers.learning import learning_difference as learning_difference
     from taskct.observers.learning_law import expected_auc as expected_auc
-    from taskct.observers.learning_trials import LabelledTrials as LabelledTrials
     from taskct.observers.lumpy_ideal import LumpyImages as LumpyImages
     from taskct.observers.lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
     from taskct.observers.nonprewhitening import NPW as NPW
@@ -47,9 +47,14 @@ else:
             "crops": ["centred_crops"],
             "fresh": ["OBSERVERS", "Eye", "make_observer"],
             "hotelling": ["Hotelling", "HotellingEye", "HotellingLedoitWolf", "HotellingSVD"],
-            "learning": ["LearningCurve", "LearningDifference", "learning_curve", "learning_difference"],
+            "learning": [
+                "LabelledTrials",
+                "LearningCurve",
+                "LearningDifference",
+                "learning_curve",
+                "learning_difference",
+            ],
             "learning_law": ["expected_auc"],
-            "learning_trials": ["LabelledTrials"],
             "lumpy_ideal": ["LumpyImages", "lumpy_log_likelihood_ratio"],
             "nonprewhitening": ["NPW", "NPWE"],
             "prewhitening": ["PWMF"],

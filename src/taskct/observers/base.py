@@ -73,10 +73,8 @@ class LinearObserver(Observer):
 
     Attributes
     ----------
-    template_
-        Weights, shape `(height, width)`. They act on the image in HU.
-    offset_
-        Constant, of the unit of the test statistic.
+    template_, offset_
+        Weights of the image in HU, shape `(height, width)`, and a constant of the unit of the test statistic.
     internal_std_
         Standard deviation of the internal noise in the test statistic; 0 unless the observer has some. It is drawn
         afresh from `seed` by every call of `test_statistic`, so call that once for all trials; trial i then meets the

@@ -37,7 +37,7 @@ _ROUNDING = 1e-12  # standard deviation of a channel's outputs, relative to the 
 
 
 class ChannelizedHotelling(LinearObserver):
-    """Channelized Hotelling observer (CHO): the Hotelling observer on the outputs of a few channels.
+    """Channelized Hotelling observer (CHO): the Hotelling observer on the outputs of a few channels [1], [2].
 
     With channel outputs v = Uᵀ g, w = K⁻¹ Δ: K is the mean of the two classes' covariances of v, Δ the difference of
     their means. The test statistic wᵀ v is 0 halfway between the class means, plus a draw of the internal noise.
@@ -47,11 +47,9 @@ class ChannelizedHotelling(LinearObserver):
     channels
         "lg", "gabor", "sparse-dog", "dense-dog", "pca", "pls", or a `channel_matrix` of shape `(n_pixels, n_channels)`;
         see `taskct.observers.channels`. PCA and PLS channels are learned from the training trials.
-    internal_noise
-        Standard deviation of the internal noise, relative to that of the external test statistic within a
-        class, at least 0. Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²).
-    seed
-        Of the internal noise; see `LinearObserver`.
+    internal_noise, seed
+        Standard deviation of the internal noise, relative to that of the external test statistic within a class, at
+        least 0: Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²). And its seed.
     **settings
         For the function that makes the channels, such as `n_channels`, `centre` or `n_orientations`, with its
         defaults. A `width_px` that is left out is a fifth of the image's smaller side: the 10 channels then just
@@ -59,10 +57,8 @@ class ChannelizedHotelling(LinearObserver):
 
     Attributes
     ----------
-    channel_matrix_
-        U, shape `(n_pixels, n_channels)`.
-    channel_template_
-        w, shape `(n_channels,)`; `template_` is U w.
+    channel_matrix_, channel_template_
+        U, shape `(n_pixels, n_channels)`, and w, shape `(n_channels,)`; `template_` is U w.
     snr_
         √(Δᵀ K⁻¹ Δ) of the training trials, without internal noise; too high, the more so the fewer they are.
     internal_std_
@@ -73,10 +69,10 @@ class ChannelizedHotelling(LinearObserver):
     The observer depends on the span of its channels alone. In images of few pixels, channels of a fixed form can depend
     on each other; what adds nothing is left out, with a weight of 0. In a matrix of your own that is an error.
 
-    Fewer than 20 training trials for each channel draw a `SmallSampleWarning`. With 20, the expected AUC on new
-    trials is 0.036, 0.024 and 0.016 below that of endless training where the latter is 0.65, 0.76 and 0.85 (from
-    SNR⁴/(SNR² + 4p/N) · (1 − p/N), and simulated); 0.01 takes about 50. Learned channels need more, since they
-    fit the noise of the trials too.
+    Fewer than 20 training trials for each channel draw a `SmallSampleWarning`. With 20, the expected AUC on new trials
+    is 0.036, 0.024 and 0.016 below that of endless training where the latter is 0.65, 0.76 and 0.85 (from SNR⁴/(SNR² +
+    4p/N) · (1 − p/N), and simulated); 0.01 takes about 50. Learned channels need more, since they fit the noise of the
+    trials too.
 
     References
     ----------

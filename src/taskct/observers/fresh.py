@@ -53,13 +53,9 @@ def registered_name(name: str) -> str:
 def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own
     """Observer of a registered name, where a hyphen does for an underscore, with hyper-parameters of its own.
 
-    Raises
-    ------
-    UserError
-        If the name is not registered, a hyper-parameter is unknown or missing, or a value is out of range.
+    A `UserError` says that the name is not registered, a hyper-parameter is unknown or missing, or a value is out of
+    range.
 
-    Examples
-    --------
     >>> make_observer("ho", ridge=0.1).ridge
     0.1
     """

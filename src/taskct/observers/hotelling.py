@@ -16,11 +16,11 @@ from taskct.ranges import Range, Ranges
 
 
 class Hotelling(CovarianceObserver):
-    """Regularised Hotelling observer (RHO).
+    """Regularised Hotelling observer (RHO) [1].
 
-    w = (K + ridge · tr(K)/p · I)⁻¹ Δs: K is the mean of the two classes' covariances, Δs the difference of
-    their means, p the number of pixels. The test statistic is 0 halfway between the class means. With fewer
-    trials than pixels the solution is found in the space of the trials, so no p × p matrix is formed.
+    w = (K + ridge · tr(K)/p · I)⁻¹ Δs: K is the mean of the two classes' covariances, Δs the difference of their means,
+    p the number of pixels. The test statistic is 0 halfway between the class means. With fewer trials than pixels the
+    solution is found in the space of the trials, so no p × p matrix is formed.
 
     Parameters
     ----------
@@ -104,17 +104,16 @@ def _residual_norms2(moments: Moments, pixels: Array, signal_present: Truth) -> 
 
 
 class HotellingSVD(CovarianceObserver):
-    """Hotelling observer in the space of the strongest variations (truncated singular value decomposition).
+    """Hotelling observer in the space of the strongest variations (truncated singular value decomposition [1]).
 
-    w = Σ vₖ (vₖᵀ Δs) / λₖ over the `rank` leading eigenvectors vₖ of K, which are the right singular vectors of
-    the trials' residuals about their class means; K and Δs as for `Hotelling`. What of the signal lies outside
-    these is not seen, so where the noise is white or the signal fine a ridge does better.
+    w = Σ vₖ (vₖᵀ Δs) / λₖ over the `rank` leading eigenvectors vₖ of K, which are the right singular vectors of the
+    trials' residuals about their class means; K and Δs as for `Hotelling`. What of the signal lies outside these is not
+    seen, so where the noise is white or the signal fine a ridge does better.
 
     Parameters
     ----------
     rank
-        Number of eigenvectors, an integer of at least 1 and at most the number of trials less 2 and the number
-        of pixels. A smaller rank regularises more.
+        Number of eigenvectors, at least 1 and at most the number of trials less 2 and of pixels; fewer regularise more.
 
     References
     ----------

@@ -10,13 +10,88 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from taskct.errors import UserError
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import check_confidence, logit_interval
 from taskct.metrics.roc import structural_components
-from taskct.observers.base import Array, Observer, SmallSampleWarning
+from taskct.observers.base import Array, Observer, SmallSampleWarning, check_training
 from taskct.observers.learning_law import SIZES_FITTED, STILL_LEARNING, TRIALS_PER_WEIGHT, Asymptote, Law, extrapolate
-from taskct.observers.learning_trials import LabelledTrials
 
+_FEWEST = 2  # of each class, to train on
 _N_SIZES = 8  # sizes where the user names none, each √2 times the one before
+
+
+@dataclass(frozen=True)
+class LabelledTrials:
+    """Images whose truth is known."""
+
+    images: NDArray[np.floating]
+    """HU, shape `(n_trials, height, width)`."""
+    signal_present: NDArray[np.bool_]
+    """Shape `(n_trials,)`."""
+    cases: NDArray[np.integer] | None = None
+    """Number of the case of each trial, shape `(n_trials,)`; None: every trial is a case of its own."""
+
+    def checked(self) -> "LabelledTrials":
+        """The same, as observers want them; errors are those of `check_training`."""
+        images, present = check_training(self.images, self.signal_present)
+        if self.cases is not None and self.cases.shape != present.shape:
+            raise ValueError(f"cases have shape {self.cases.shape}, expected {present.shape}")
+        return LabelledTrials(images, present, self.cases)
+
+    def __getitem__(self, members: NDArray[np.bool_]) -> "LabelledTrials":
+        """Some of the trials."""
+        cases = None if self.cases is None else self.cases[members]
+        return LabelledTrials(self.images[members], self.signal_present[members], cases)
+
+    def __len__(self) -> int:
+        return len(self.signal_present)
+
+    @property
+    def independent_share(self) -> float:
+        """Cases of either class for each trial, in (0, 1]; 1 where every trial is a case of its own."""
+        if self.cases is None:
+            return 1.0
+        pairs = np.stack([self.cases, self.signal_present.astype(self.cases.dtype)])
+        return float(np.unique(pairs, axis=1).shape[1] / len(self))
+
+    def draw(self, rng: np.random.Generator, n_drawn: int) -> NDArray[np.bool_]:
+        """Mask of a draw without replacement that keeps the share of signal-present trials, whole cases at a time.
+
+        Of clustered trials, the share that `n_drawn` is of all is drawn of the cases of each kind. Two trials (cases)
+        of each class are drawn at least.
+        """
+        if self.cases is None:
+            n_present = int(
+                np.clip(round(n_drawn * self.signal_present.mean()), _FEWEST, max(n_drawn - _FEWEST, _FEWEST))
+            )
+            drawn = np.zeros(len(self), dtype=np.bool_)
+            for truth, count in ((True, n_present), (False, max(n_drawn - n_present, _FEWEST))):
+                members = np.flatnonzero(self.signal_present == truth)
+                drawn[rng.choice(members, size=min(count, len(members)), replace=False)] = True
+            return drawn
+        labels = np.unique(self.cases, return_inverse=True)[1]
+        held = np.zeros((labels.max() + 1, 2), dtype=np.bool_)
+        held[labels, self.signal_present.astype(np.intp)] = True
+        chosen = np.zeros(len(held), dtype=np.bool_)
+        for holds in ((True, True), (True, False), (False, True)):
+            members = np.flatnonzero((held == holds).all(axis=1))
+            count = min(max(round(n_drawn / len(self) * len(members)), min(_FEWEST, len(members))), len(members))
+            chosen[rng.choice(members, size=count, replace=False)] = True
+        return np.asarray(chosen[labels], dtype=np.bool_)
+
+    def covariance(self, by_present: Array, by_absent: Array) -> Array:
+        """Covariance of several AUCs by the choice of these test trials: DeLong's, and with cases Obuchowski's.
+
+        From structural components, `(n_aucs, n_present)` and `(n_aucs, n_absent)`. A `UserError` says that one case
+        holds all trials of a class.
+        """
+        if self.cases is None:
+            found = sum(np.cov(c) / c.shape[1] for c in (by_present, by_absent))
+            return np.atleast_2d(np.asarray(found, dtype=np.float64))
+        of_present, of_absent = self.cases[self.signal_present], self.cases[~self.signal_present]
+        if min(len(np.unique(of_present)), len(np.unique(of_absent))) < _FEWEST:
+            raise UserError("one case holds all test trials of a class: give two cases or more")
+        return Clusters.of(of_present, of_absent).covariance(by_present, by_absent)
 
 
 @dataclass(frozen=True)
@@ -30,9 +105,8 @@ class LearningCurve:
     mean: NDArray[np.float64]
     """Mean over the repeats, shape `(n_sizes,)`."""
     ci_low: NDArray[np.float64]
-    """Lower bound of the mean: other training and other test trials, shape `(n_sizes,)`."""
     ci_high: NDArray[np.float64]
-    """Upper bound of the mean, shape `(n_sizes,)`."""
+    """Bounds of the mean with other training and other test trials, shape `(n_sizes,)` each."""
     asymptote: Asymptote | None
     """What more trials would bring; None where the curve does not allow to say."""
     small_sample: bool
@@ -50,13 +124,11 @@ class LearningDifference:
     mean: NDArray[np.float64]
     """First minus second, mean over the repeats, in [−1, 1], shape `(n_sizes,)`."""
     ci_low: NDArray[np.float64]
-    """Lower bound: other training and other test trials, shape `(n_sizes,)`."""
     ci_high: NDArray[np.float64]
-    """Upper bound, shape `(n_sizes,)`."""
+    """Bounds with other training and other test trials, shape `(n_sizes,)` each."""
     first: LearningCurve
-    """Of the first set."""
     second: LearningCurve
-    """Of the second set."""
+    """Of the first and of the second set."""
     message: str
     """One line: what the curve says."""
 
@@ -156,11 +228,10 @@ def learning_difference(
     Parameters
     ----------
     observers
-        Of the first and of the second set of images, as for `learning_curve`.
+        Of the first and of the second set of images, as for `learning_curve`, as are the settings and the errors.
     pools, tests
-        Training and test trials as each set shows them: the same trials in the same order.
-    sizes, n_repeats, confidence, seed
-        As for `learning_curve`, also for the errors. Every training draws the same trials of both pools.
+        Training and test trials as each set shows them: the same trials in the same order. Every training draws the
+        same trials of both pools.
 
     Examples
     --------

@@ -15,11 +15,11 @@ from taskct.ranges import Ranges
 
 
 class NPW(LinearObserver):
-    """Non-prewhitening observer.
+    """Non-prewhitening observer [1].
 
-    w = Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel within the classes. The division makes
-    the template one in 1/HU, that of `Hotelling` if the noise were white, and changes no AUC. The test statistic is
-    0 halfway between the class means.
+    w = Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel within the classes. The division makes the
+    template one in 1/HU, that of `Hotelling` if the noise were white, and changes no AUC. The test statistic is 0
+    halfway between the class means.
 
     Parameters
     ----------

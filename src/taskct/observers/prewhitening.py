@@ -16,18 +16,17 @@ from taskct.ranges import Ranges
 class PWMF(LinearObserver):
     """Prewhitening matched filter, w = K⁻¹ s, with a covariance K that is given, not estimated.
 
-    The test statistic is 0 halfway between the class means of the training trials. In Gaussian noise of
-    covariance K and with the true signal s it is the ideal observer: AUC = Φ(√(sᵀ K⁻¹ s / 2)).
+    The test statistic is 0 halfway between the class means of the training trials. In Gaussian noise of covariance K
+    and with the true signal s it is the ideal observer: AUC = Φ(√(sᵀ K⁻¹ s / 2)) [1].
 
     Parameters
     ----------
     covariance
         K, HU², shape `(n_pixels, n_pixels)`, rows of the image one after the other.
     nps_hu2_mm2, pixel_mm
-        In place of `covariance`: noise power spectrum of noise that is stationary and wraps around at the border,
-        HU²·mm², shape `(height, width)` of the images, on the grid and in the order of `numpy.fft.fft2` (zero
-        frequency first), and the pixel size, mm. NPS = pixel_mm² / (height · width) · E|DFT of the noise|², so
-        K is circulant with eigenvalues NPS / pixel_mm², and the variance of a pixel is their mean.
+        In place of `covariance`: noise power spectrum [2] of noise that is stationary and wraps around at the border,
+        HU²·mm², shape `(height, width)` of the images, in the order of `numpy.fft.fft2`, and the pixel size, mm. NPS =
+        pixel_mm² / (height · width) · E|DFT of the noise|², so K is circulant with eigenvalues NPS / pixel_mm².
     signal
         s, HU, shape `(height, width)`; None takes the difference of the class means of the training trials.
 
@@ -39,7 +38,7 @@ class PWMF(LinearObserver):
     References
     ----------
     .. [1] Barrett & Myers, Foundations of Image Science, Wiley (2004), ch. 13.
-    .. [2] Siewerdsen, Cunningham & Jaffray, Med. Phys. 29, 2655 (2002): convention of the NPS.
+    .. [2] Siewerdsen, Cunningham & Jaffray, Med. Phys. 29, 2655 (2002).
 
     Examples
     --------

@@ -263,7 +263,7 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
 
 
 def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> Array:
-    """Bound the contrast that is left after averaging over pixels and the slice and the blur, HU, `(n,)`, at least 0.
+    """Most of each contrast that averaging over pixels, the slice and the blur can leave, HU, `(n,)`, at least 0.
 
     What is spread over a pixel of area A, or by a blur of standard deviation σ, cannot exceed the integral of the
     signal over A or over 2πσ².

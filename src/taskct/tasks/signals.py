@@ -25,9 +25,8 @@ class Signals:
     shape: NDArray[np.int64]
     """Index into `SHAPES`, `(n,)`, as every column."""
     x_mm: NDArray[np.float64]
-    """Offset to the right of the region's centre, mm."""
     y_mm: NDArray[np.float64]
-    """Offset below the region's centre, mm."""
+    """Offset to the right of the region's centre and below it, mm."""
     diameter_mm: NDArray[np.float64]
     """Diameter of the circle of the same area, mm, positive; of a Gaussian at half its maximum."""
     contrast_hu: NDArray[np.float64]
@@ -63,8 +62,6 @@ class Signals:
 
         A column that is missing, other than `diameter_mm` and `contrast_hu`, is that of a sharp disc in the middle.
 
-        Examples
-        --------
         >>> s = Signals.from_columns({"diameter_mm": np.array([6.0]), "contrast_hu": np.array([-20.0])})
         >>> SHAPES[s.shape[0]], s.aspect.tolist()
         ('disc', [1.0])

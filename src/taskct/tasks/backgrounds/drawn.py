@@ -18,13 +18,11 @@ class Ellipses:
     """
 
     x_mm: NDArray[np.float32]
-    """Centre to the right of the isocentre, mm."""
     y_mm: NDArray[np.float32]
-    """Centre below the isocentre, mm."""
+    """Centre to the right of the isocentre and below it, mm."""
     half_x_mm: NDArray[np.float32]
-    """Semi-axis along x before the turn, mm, above 0."""
     half_y_mm: NDArray[np.float32]
-    """Semi-axis along y before the turn, mm, above 0."""
+    """Semi-axes along x and along y before the turn, mm, above 0."""
     angle_rad: NDArray[np.float32]
     """Turn from +x towards +y (clockwise on the screen), radians."""
     add_hu: NDArray[np.float32]
