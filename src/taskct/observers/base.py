@@ -31,6 +31,11 @@ class Observer(ABC):
         """A hyper-parameter, once it is known to lie in its range; a `UserError` says what is allowed."""
         return cls.ranges[name].check(name, value)
 
+    def __post_init__(self) -> None:
+        """Check the numbers of an observer whose hyper-parameters are fields of a dataclass."""
+        for name, allowed in self.ranges.items():
+            setattr(self, name, allowed.check(name, getattr(self, name)))
+
     def __repr__(self) -> str:
         told = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters if hasattr(self, name)}
         parts = [

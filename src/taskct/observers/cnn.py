@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ _N_SETTLING = 512  # training trials from which batch normalization takes its mo
 _STD_ERRORS = 2.0  # by how many standard errors of its validation loss a network must beat the linear start
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CNNObserver(Observer):
     """Convolutional approximation of the ideal observer, trained by cross-entropy.
 
@@ -90,36 +92,14 @@ class CNNObserver(Observer):
         "n_channels": Range(1, whole=True),
         **conditions("seed"),
     }
-    template_: NDArray[np.float64]
-    offset_: float
-    ridge_: float
-    smoothing_px_: float
-    start_bce_: float
-    validation_bce_: float
-    history_: list[tuple[int, float]]
-    network_: "Remainder | None"
-    note_: str
-
-    def __init__(
-        self,
-        *,
-        n_steps: int = 800,
-        batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1.0,
-        n_channels: int = 16,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        progress: Progress | None = None,
-    ) -> None:
-        self.n_steps = int(self.checked("n_steps", n_steps))
-        self.batch_size = int(self.checked("batch_size", batch_size))
-        self.learning_rate = self.checked("learning_rate", learning_rate)
-        self.weight_decay = self.checked("weight_decay", weight_decay)
-        self.n_channels = int(self.checked("n_channels", n_channels))
-        self.seed = int(self.checked("seed", seed))
-        self.device = device
-        self.progress = progress
+    n_steps: int = 800
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1.0
+    n_channels: int = 16
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    progress: Progress | None = None
 
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
         checked, present = check_training(images, signal_present)
@@ -128,7 +108,8 @@ class CNNObserver(Observer):
         checked, present = checked[order], present[order]
         self._mean_hu = checked.mean(axis=0)
         self._scale_hu = float(np.sqrt(np.mean((checked - self._mean_hu) ** 2)))
-        self.network_, self.history_ = None, []
+        self.network_: Remainder | None = None
+        self.history_: list[tuple[int, float]] = []
         self.start_bce_ = self.validation_bce_ = math.nan
         n_least = int(min(present.sum(), (~present).sum()))
         if n_least < 2 * _N_FOLDS:

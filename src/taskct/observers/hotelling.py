@@ -1,6 +1,7 @@
 """Regularised Hotelling observers, before and behind the eye."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
 from taskct.ranges import Range, Ranges
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Hotelling(CovarianceObserver):
     """Regularised Hotelling observer (RHO) [1].
 
@@ -35,8 +37,7 @@ class Hotelling(CovarianceObserver):
     path_parameter: ClassVar[str] = "ridge"
     ranges: ClassVar[Ranges] = {"ridge": RIDGE}
 
-    def __init__(self, *, ridge: float = 1.0) -> None:
-        self.ridge = self.checked("ridge", ridge)
+    ridge: float = 1.0
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -103,6 +104,7 @@ def _residual_norms2(moments: Moments, pixels: Array, signal_present: Truth) -> 
     return np.concatenate(norms2)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HotellingSVD(CovarianceObserver):
     """Hotelling observer in the space of the strongest variations (truncated singular value decomposition [1]).
 
@@ -123,8 +125,7 @@ class HotellingSVD(CovarianceObserver):
     path_parameter: ClassVar[str] = "rank"
     ranges: ClassVar[Ranges] = {"rank": Range(1, whole=True)}
 
-    def __init__(self, *, rank: int = 20) -> None:
-        self.rank = int(self.checked("rank", rank))
+    rank: int = 20
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -173,6 +174,7 @@ _TRIALS_PER_EIGENVECTOR = 5.0
 """A Hotelling template of r weights keeps about 1 − r/n of its SNR² when learned from n trials: 80 %."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HotellingEye(Eyed, CovarianceObserver):
     """Hotelling observer behind an eye [1]: eye filter E, then white internal noise on every pixel.
 
@@ -205,22 +207,12 @@ class HotellingEye(Eyed, CovarianceObserver):
     path_parameter: ClassVar[str] = "ridge"
     ranges: ClassVar[Ranges] = {**conditions(*EYE, "internal_noise_hu", "seed"), "ridge": RIDGE}
 
-    def __init__(
-        self,
-        *,
-        pixel_mm: float,
-        internal_noise_hu: float,
-        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
-        magnification: float = 1.0,
-        ridge: float = 1.0,
-        seed: int = 0,
-    ) -> None:
-        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
-        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
-        self.magnification = self.checked("magnification", magnification)
-        self.internal_noise_hu = self.checked("internal_noise_hu", internal_noise_hu)
-        self.ridge = self.checked("ridge", ridge)
-        self.seed = int(self.checked("seed", seed))
+    pixel_mm: float
+    internal_noise_hu: float
+    viewing_distance_mm: float = VIEWING_DISTANCE_MM
+    magnification: float = 1.0
+    ridge: float = 1.0
+    seed: int = 0
 
     def pixels(self, images: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: D102 - as in CovarianceObserver
         return self._seen(images).reshape(len(images), -1)

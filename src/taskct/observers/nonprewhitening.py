@@ -1,6 +1,7 @@
 """Non-prewhitening observers: a matched filter that ignores the correlation of the noise, with and without an eye."""
 
 import warnings
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
 from taskct.ranges import Ranges
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NPW(LinearObserver):
     """Non-prewhitening observer [1].
 
@@ -32,8 +34,10 @@ class NPW(LinearObserver):
     .. [1] Wagner & Brown, Phys. Med. Biol. 30, 489 (1985).
     """
 
-    def __init__(self, *, signal: ArrayLike | None = None) -> None:
-        self.signal = None if signal is None else check_signal(signal)
+    signal: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        self.signal = None if self.signal is None else check_signal(self.signal)
 
     def _learn(self, images: Array, signal_present: Truth) -> None:
         pixels = images.reshape(len(images), -1)
@@ -44,6 +48,7 @@ class NPW(LinearObserver):
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NPWE(Eyed, LinearObserver):
     """Non-prewhitening observer behind an eye filter E [1], with internal noise.
 
@@ -83,28 +88,21 @@ class NPWE(Eyed, LinearObserver):
 
     ranges: ClassVar[Ranges] = conditions(*EYE, "internal_noise", "seed")
 
-    def __init__(
-        self,
-        *,
-        pixel_mm: float,
-        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
-        magnification: float = 1.0,
-        signal: ArrayLike | None = None,
-        internal_noise: float = 0.0,
-        seed: int = 0,
-    ) -> None:
-        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
-        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
-        self.magnification = self.checked("magnification", magnification)
-        self.signal = None if signal is None else check_signal(signal)
-        self.internal_noise = self.checked("internal_noise", internal_noise)
-        self.seed = int(self.checked("seed", seed))
+    pixel_mm: float
+    viewing_distance_mm: float = VIEWING_DISTANCE_MM
+    magnification: float = 1.0
+    signal: ArrayLike | None = None
+    internal_noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.signal = None if self.signal is None else check_signal(self.signal)
 
     def _learn(self, images: Array, signal_present: Truth) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
-        within_class_variance(
-            images.reshape(len(images), -1), signal_present
-        )  # what the eye leaves of none is rounding
+        pixels = images.reshape(len(images), -1)
+        within_class_variance(pixels, signal_present)  # what the eye leaves of none is rounding
         seen = self._seen(images).reshape(len(images), -1)
         template = self._seen(signal) / within_class_variance(seen, signal_present)
         self.template_ = self._seen(template)  # E is symmetric
@@ -173,12 +171,13 @@ def check_signal(signal: ArrayLike) -> Array:
     return checked
 
 
-def signal_and_midpoint(signal: Array | None, images: Array, signal_present: Truth) -> tuple[Array, Array]:
+def signal_and_midpoint(signal: ArrayLike | None, images: Array, signal_present: Truth) -> tuple[Array, Array]:
     """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`."""
     shape = images.shape[1:]
     difference, midpoint = class_means(images.reshape(len(images), -1), signal_present)
     if signal is None:
         return difference.reshape(shape), midpoint.reshape(shape)
-    if signal.shape != shape:
-        raise UserError(f"signal is {signal.shape} but the images are {shape}; give a signal on their grid")
-    return signal, midpoint.reshape(shape)
+    known = np.asarray(signal, dtype=np.float64)
+    if known.shape != shape:
+        raise UserError(f"signal is {known.shape} but the images are {shape}; give a signal on their grid")
+    return known, midpoint.reshape(shape)

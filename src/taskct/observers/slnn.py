@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ _STEP_TOLERANCE = 1e-3
 """Of a step that conjugate gradients solve; what is left of the last one is this share of `_TOLERANCE`."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SLNN(PathObserver):
     """Single-layer neural network fitted afresh: logistic regression with an L2 penalty.
 
@@ -46,8 +48,7 @@ class SLNN(PathObserver):
     path_parameter: ClassVar[str] = "weight_decay"
     ranges: ClassVar[Ranges] = {"weight_decay": Range(0.0, open_low=True, meaning="trials can be separable")}
 
-    def __init__(self, *, weight_decay: float = 0.25) -> None:
-        self.weight_decay = self.checked("weight_decay", weight_decay)
+    weight_decay: float = 0.25
 
     @classmethod
     def _fit_together(cls, observers: Sequence["SLNN"], trials: TrainingTrials) -> None:

@@ -72,22 +72,9 @@ def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple
     return parts
 
 
+@dataclass(kw_only=True, eq=False)
 class Anatomy:
-    """A distribution of bodies of ellipses, each a case of its own; `Abdomen` and `Thorax` say of which.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid: it carries the texture and the organ, the ellipses are exact.
-    organ
-        Where a lesion may lie: one of `organs`; None: the first.
-    width_mm
-        Smallest and largest width of the body, mm; all else grows with it. None: `usual_width_mm`.
-    texture
-        Drawn within the tissues in proportion to `Part.texture`; None: none.
-    first_case
-        Case number of object 0, so that splits never share one.
-    """
+    """A distribution of bodies of ellipses, each a case of its own; `Abdomen` and `Thorax` say of which."""
 
     parts: ClassVar[Sequence[Part]]
     """What a body is made of, parents before children; the first, `body`, is the outline."""
@@ -95,31 +82,29 @@ class Anatomy:
     organs: ClassVar[Mapping[str, tuple[str, ...]]]  # names of the parts of every organ that a lesion may be placed in
     usual_width_mm: ClassVar[tuple[float, float]]
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        organ: str | None = None,
-        width_mm: tuple[float, float] | None = None,
-        texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=LONGEST_MM),  # noqa: B008, immutable
-        first_case: int = 0,
-    ) -> None:
-        organ = next(iter(self.organs)) if organ is None else organ
-        width_mm = self.usual_width_mm if width_mm is None else width_mm
+    n_pixels: int
+    pixel_mm: float
+    """The object grid: it carries the texture and the organ, the ellipses are exact."""
+    organ: str | None = None
+    """Where a lesion may lie: one of `organs`; None: the first."""
+    width_mm: tuple[float, float] | None = None
+    """Smallest and largest width of the body, mm; all else grows with it. None: `usual_width_mm`."""
+    texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=LONGEST_MM)  # noqa: RUF009 - immutable
+    """Drawn within the tissues in proportion to `Part.texture`; None: none."""
+    first_case: int = 0
+    """Case number of object 0, so that splits never share one."""
+
+    def __post_init__(self) -> None:
+        organ = next(iter(self.organs)) if self.organ is None else self.organ
+        width_mm = self.usual_width_mm if self.width_mm is None else self.width_mm
         if organ not in self.organs:
             raise UserError(f"no organ {organ!r} for the lesion here: choose one of {', '.join(self.organs)}")
         if not 0 < width_mm[0] <= width_mm[1]:
             raise UserError(
                 f"a body from {width_mm[0]:g} to {width_mm[1]:g} mm wide: give a smallest and a largest width"
             )
-        check_fits(width_mm[1], n_pixels=n_pixels, pixel_mm=pixel_mm)
-        self.members = self.organs[organ]
-        self.n_pixels = n_pixels
-        self.pixel_mm = pixel_mm
-        self.width_mm = width_mm
-        self.texture = texture
-        self.first_case = first_case
+        check_fits(width_mm[1], n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+        self.members, self.widths_mm = self.organs[organ], width_mm
 
     @classmethod
     def with_power_law(
@@ -143,7 +128,7 @@ class Anatomy:
         """Draw a body for every number."""
         n, names = len(index), [part.name for part in self.parts]
         columns, present = draw_layout(rng, n, self.parts)
-        columns[:4] *= (rng.uniform(*self.width_mm, n) / (2.0 * columns[2, :, 0]))[:, None]
+        columns[:4] *= (rng.uniform(*self.widths_mm, n) / (2.0 * columns[2, :, 0]))[:, None]
         level = {AIR: np.full(n, AIR_HU)} | {name: rng.normal(*hu, n) for name, hu in self.tissues.items()}
         outside = [AIR] + [self.parts[names.index(part.parent)].tissue for part in self.parts[1:]]
         add_hu = np.stack(
