@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from taskct.observers.fresh import OBSERVERS as OBSERVERS
     from taskct.observers.fresh import Eye as Eye
     from taskct.observers.fresh import make_observer as make_observer
-    from taskct.observers.grouped_head import GroupedHead as GroupedHead
     from taskct.observers.hotelling import Hotelling as Hotelling
     from taskct.observers.hotelling import HotellingEye as HotellingEye
     from taskct.observers.hotelling import HotellingLedoitWolf as HotellingLedoitWolf
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from taskct.observers.prewhitening import PWMF as PWMF
     from taskct.observers.scanning import Scanning as Scanning
     from taskct.observers.slnn import SLNN as SLNN
+    from taskct.observers.slnn_head import GroupedHead as GroupedHead
     from taskct.observers.slnn_head import SLNNHead as SLNNHead
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -60,7 +60,6 @@ else:
             "prewhitening": ["PWMF"],
             "scanning": ["Scanning"],
             "slnn": ["SLNN"],
-            "grouped_head": ["GroupedHead"],
-            "slnn_head": ["SLNNHead"],
+            "slnn_head": ["GroupedHead", "SLNNHead"],
         },
     )
