@@ -6,7 +6,7 @@ of `Drawn` project exactly; what a part adds in texture is kept on the object gr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,24 +105,6 @@ class Anatomy:
             )
         check_fits(width_mm[1], n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
         self.members, self.widths_mm = self.organs[organ], width_mm
-
-    @classmethod
-    def with_power_law(
-        cls,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        first_case: int,
-        organ: str | None,
-        width_mm: tuple[float, float],
-        texture_hu: float,
-        power_exponent: float,
-    ) -> Self:
-        """One with a power-law texture of a standard deviation, HU, and an exponent."""
-        texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
-        return cls(
-            n_pixels=n_pixels, pixel_mm=pixel_mm, organ=organ, width_mm=width_mm, texture=texture, first_case=first_case
-        )
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number."""

@@ -1,7 +1,7 @@
 """Plain backgrounds: a uniform body, with a texture in it or without."""
 
 from dataclasses import asdict, dataclass
-from typing import Protocol, TypedDict, Unpack
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,30 +166,19 @@ class Textured(Uniform):
         return self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
 
 
-class Body(TypedDict):
-    """What every round body is made from."""
-
-    n_pixels: int
-    pixel_mm: float
-    first_case: int
-    mean_hu: float
-    body_mm: float  # diameter, mm
+def lumpy_texture(*, texture_hu: float, lump_sigma_mm: tuple[float, float]) -> Lumpy:
+    """A lumpy texture from the settings; its lumps are of the geometric mean of two sizes."""
+    return Lumpy(std_hu=texture_hu, sigma_mm=float(np.sqrt(np.prod(lump_sigma_mm))))
 
 
-def lumpy_body(*, texture_hu: float, lump_sigma_mm: tuple[float, float], **body: Unpack[Body]) -> Textured:
-    """A round body with a lumpy texture; its lumps are of the geometric mean of two sizes."""
-    return Textured(texture=Lumpy(std_hu=texture_hu, sigma_mm=float(np.sqrt(np.prod(lump_sigma_mm)))), **body)
+def clustered_lumpy_texture(*, texture_hu: float, cluster_unit_mm: float) -> ClusteredLumpy:
+    """A clustered lumpy texture from the settings."""
+    return ClusteredLumpy(std_hu=texture_hu, unit_mm=cluster_unit_mm)
 
 
-def clustered_lumpy_body(*, texture_hu: float, cluster_unit_mm: float, **body: Unpack[Body]) -> Textured:
-    """A round body with a clustered lumpy texture."""
-    return Textured(texture=ClusteredLumpy(std_hu=texture_hu, unit_mm=cluster_unit_mm), **body)
-
-
-def power_law_body(*, texture_hu: float, power_exponent: float, **body: Unpack[Body]) -> Textured:
-    """A round body with a power-law texture."""
-    texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
-    return Textured(texture=texture, **body)
+def power_law_texture(*, texture_hu: float, power_exponent: float) -> PowerLaw:
+    """A power-law texture from the settings."""
+    return PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
 
 
 def check_fits(width_mm: float, *, n_pixels: int, pixel_mm: float) -> None:
