@@ -70,7 +70,7 @@ class TrainingSettings(Section):
     finetune_learning_rate: float = planned("learning_rate", "peak learning rate of fine-tuning", FINETUNING)
     head_learning_rate: float = planned("head_learning_rate", "peak learning rate of the observer head")
     head_weight_decay: float = planned("head_weight_decay", "weight decay of the observer head")
-    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
+    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", min_length=2)
     loss: LossName = setting("slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival")
     head: Literal["pixel", "eye", "channels", "pixel+eye"] = setting(
         "pixel", "loss=slnn: the head sees every pixel (the paper's), behind an eye, through channels; or two heads"
@@ -114,7 +114,7 @@ class TrainingSettings(Section):
     log_to: Literal["none", "tensorboard", "mlflow"] = setting(
         "none", "beside the JSON lines of RUN/logs: none, tensorboard or mlflow (extras of those names)"
     )
-    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", "", min_length=1)
+    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", min_length=1)
 
     @model_validator(mode="before")
     @classmethod
