@@ -12,6 +12,8 @@ from taskct.ranges import Range, Ranges
 
 JOINT_LABEL = "joint SLNN-NO"
 
+VIEWING_DISTANCE_MM = 500.0  # usual viewing distance at a reading desk
+
 EYE = ("pixel_mm", "viewing_distance_mm", "magnification")
 CONDITIONS: Ranges = {
     "pixel_mm": Range(0.01, 10.0, "mm", "the pixel size"),

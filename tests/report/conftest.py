@@ -100,7 +100,9 @@ def draw_result(rng, arm, test, common, gain, threshold_hu):
             "mse_hu2": mse,
             "psnr_db": 10 * np.log10(400**2 / mse),
             "ssim": 0.93 - 0.03 * (rmse - 8) + rng.normal(0, 0.01, len(PRESENT)),
-            "site_bias_hu": common[0] * 2 + rng.normal(0, 0.5, len(PRESENT)) - 5 * PRESENT,
+            "site_bias_hu": common[0] * 2
+            + rng.normal(0, 0.5, len(PRESENT))
+            - (5 - 0.3 * (arm.task_weight or 0)) * PRESENT,
             "peak_disc_hu": painted,
         },
         regularization=dict.fromkeys(("slnn", "ho", "ho_eye"), 0.01),

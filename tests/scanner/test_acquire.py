@@ -22,8 +22,8 @@ def region():
     return FBP(GEOMETRY, center_mm=(10.0, -5.0), n_pixels=12, pixel_mm=4.0)
 
 
-def water(n):
-    disc = {"x_mm": 0.0, "y_mm": 0.0, "diameter_mm": 200.0, "mu": MU_WATER_PER_MM}
+def water(n, mu=MU_WATER_PER_MM):
+    disc = {"x_mm": 0.0, "y_mm": 0.0, "diameter_mm": 200.0, "mu": mu}
     sinogram = project_discs(GEOMETRY, **{key: np.array([value]) for key, value in disc.items()})
     return torch.from_numpy(sinogram).expand(n, -1, -1)
 

@@ -1,27 +1,23 @@
-"""The command observe: numerical observers on a user's images."""
+"""The command observe: numerical observers on a user's images; what computes is imported when it is called."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskct.apply.observe import Eye, Known, Mode, Plan, Task, observe
 from taskct.apply.observe.cases import CaseFrom
-from taskct.apply.observe.inputs import Sources, read_covariance, read_inputs, read_signal
-from taskct.apply.observe.observation import write_observation
 from taskct.apply.observe.pairing import PairBy
+from taskct.apply.observe.task import Mode
 from taskct.cli.app import app
-from taskct.cli.observation import print_observation, roc_curves
 from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
-from taskct.cli.tables import print_json
 from taskct.cli.terminal import note, out, show_progress
 from taskct.errors import UserError
-from taskct.machine import resolve_device
-from taskct.observer_registry import OBSERVERS, observers_needing
-from taskct.observers.eye import VIEWING_DISTANCE_MM
-from taskct.report.figures import draw_roc
+from taskct.observer_registry import OBSERVERS, VIEWING_DISTANCE_MM, observers_needing
+
+if TYPE_CHECKING:
+    from taskct.apply.observe import Known
 
 
 def _names(observers: Iterable[str]) -> str:
@@ -201,6 +197,14 @@ def observe_command(
     Images are .npy, .zarr, TIFF or PNG stacks, or folders of such or of DICOM slices. Observers learn from one part of
     them and are tested on the other; with --versus the same trials in other images are compared, trial by trial.
     """
+    from taskct.apply.observe import Eye, Plan, Task, observe
+    from taskct.apply.observe.inputs import Sources, read_inputs
+    from taskct.apply.observe.observation import write_observation
+    from taskct.cli.observation import print_observation, roc_curves
+    from taskct.cli.tables import print_json
+    from taskct.machine import resolve_device
+    from taskct.report.figures import draw_roc
+
     if out_folder is not None and out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
     known = read_inputs(Sources(images, truth, present, absent, tuple(versus or ()), case_from, pair_by, _site(site)))
@@ -244,8 +248,11 @@ def observe_command(
         note(f"{', '.join(of_observers)}: {line}")
 
 
-def _told(covariance: Path | None, signals: list[Path]) -> Known:
+def _told(covariance: Path | None, signals: list[Path]) -> "Known":
     """What the files tell the observers."""
+    from taskct.apply.observe import Known
+    from taskct.apply.observe.inputs import read_covariance, read_signal
+
     if len(signals) > 2:
         raise UserError(f"{len(signals)} times --signal: give it once, or twice where it differs in --versus")
     first, second, *_ = [*(read_signal(path) for path in signals), None, None]

@@ -50,10 +50,8 @@ def d_a_interval(
 
     Parameters
     ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
-    confidence
-        Coverage wanted, in (0, 1).
+    t_present, t_absent, confidence
+        As for `delong_interval`.
 
     Returns
     -------

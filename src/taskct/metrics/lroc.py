@@ -267,10 +267,8 @@ def paired_lroc(
 
     Parameters
     ----------
-    t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`.
-    correct
-        Whether each method located each signal-present trial, bool, shape of `t_present`.
+    t_present, t_absent, correct
+        As for `lroc_covariance`, of two methods.
     confidence
         Coverage wanted, in (0, 1).
 

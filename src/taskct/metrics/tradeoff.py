@@ -222,10 +222,9 @@ def monotone_within_intervals(
     Parameters
     ----------
     t_present, t_absent
-        Test statistics with the arms as rows in order of λ, shapes `(n_arms, n_present)` and `(n_arms,
-        n_absent)`.
+        Test statistics with the arms as rows in order of λ, shapes `(n_arms, n_present)` and `(n_arms, n_absent)`.
     clusters
-        Cluster of every trial; the intervals are then Obuchowski's. Left out: every trial on its own, and DeLong's.
+        As for `delong_covariance`.
     confidence
         Of the interval of each successive difference, in (0, 1).
 

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import Array
 from taskct.ranges import Range, check_ranges
 
-VIEWING_DISTANCE_MM = 500.0  # usual viewing distance at a reading desk, mm
 FILTER_RANGES = {
     **conditions(*EYE),
     "exponent": Range(0.0, open_low=True),

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import RIDGE, Array, LinearObserver, TrainingTrials, Truth, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
-from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
+from taskct.observers.eye import Eyed
 from taskct.ranges import Range, Ranges
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from taskct.errors import UserError
-from taskct.observer_registry import EYE, conditions
+from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import Array, LinearObserver, SmallSampleWarning, Truth
 from taskct.observers.covariance import class_means, within_class_variance
-from taskct.observers.eye import VIEWING_DISTANCE_MM, Eyed
+from taskct.observers.eye import Eyed
 from taskct.ranges import Ranges
 
 

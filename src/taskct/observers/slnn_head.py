@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.observer_registry import conditions
+from taskct.observer_registry import VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import Array, check_images
 from taskct.observers.channels import unit_channels
-from taskct.observers.eye import VIEWING_DISTANCE_MM, apply_eye_filter, eye_filter
+from taskct.observers.eye import apply_eye_filter, eye_filter
 from taskct.ranges import Range
 
 RANGES = {"scale_hu": Range(0.0, unit="HU", open_low=True), **conditions("internal_noise_hu")}

@@ -4,13 +4,7 @@ from taskct.report.run import Run
 
 
 def backgrounds(run: Run) -> str:
-    """Name what the test trials show, as in "30 distinct slices".
-
-    Parameters
-    ----------
-    run
-        A loaded run.
-    """
+    """Name what the test trials show, as in "30 distinct slices"."""
     n, name = run.task.n_backgrounds["test"], run.task.case_kind
     return f"{n} distinct {name.removesuffix('s') if n == 1 else name}"
 

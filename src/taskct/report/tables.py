@@ -1,7 +1,7 @@
 """The report's tables: rows of text, worked out from the run's numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +43,14 @@ def _bounded(value: float, low: float | None, high: float | None, *, signed: boo
     if low is None or high is None:
         return f"{number(value, 3, signed=signed)} [{NONE}]"
     return interval(Interval(value, low, high), 3, signed=signed)
+
+
+def _by_observer(run: Run, cells: Iterable[tuple[tuple[str, ...], str, str]]) -> list[list[str]]:
+    """Rows with a column for every observer, from the first cells of a row, an observer and its cell."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for first, observer, cell in cells:
+        rows.setdefault(first, {})[observer] = cell
+    return [[*first, *(by.get(observer, NONE) for observer in run.observers)] for first, by in rows.items()]
 
 
 def key_table(run: Run) -> Table:
@@ -102,16 +110,12 @@ def paired_table(run: Run) -> Table:
     paired = run.summary.paired
     shown = run.task.resampling.p_values
     adjusted = run.adjusted_over_table()
-    cells: dict[tuple[str, str, int], dict[str, str]] = {}
+    cells = []
     for row, p_holm in zip(paired, adjusted, strict=True):
         plain, holm = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
         p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{holm})"
-        cell = f"{interval(row.delta, 3, signed=True)} {p}"
-        cells.setdefault((row.arm, row.versus, row.seed), {})[row.observer] = cell
-    rows = [
-        [arm_label(arm), arm_label(versus), *_seed(run, seed), *(by.get(o, NONE) for o in run.observers)]
-        for (arm, versus, seed), by in cells.items()
-    ]
+        first = (arm_label(row.arm), arm_label(row.versus), *_seed(run, row.seed))
+        cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
     columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
     caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
@@ -122,38 +126,33 @@ def paired_table(run: Run) -> Table:
             caption += " A fresh observer on λ = 0 with the other head only repeats the control and is left out there."
     else:
         caption += no_p(run)
-    return Table(caption, columns, rows)
+    return Table(caption, columns, _by_observer(run, cells))
 
 
 def group_table(run: Run) -> Table:
     """Tabulate the AUC of every task, site or region by itself, for the quoted seed; no rows where there is one."""
-    cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in run.groups.rows:
-        if row.seed == run.seed:
-            cell = _bounded(row.auc, row.ci_low, row.ci_high)
-            cells.setdefault((row.arm, row.group), {})[row.observer] = cell
-    rows = [[arm_label(arm), group, *(by.get(o, NONE) for o in run.observers)] for (arm, group), by in cells.items()]
+    cells = [
+        ((arm_label(row.arm), row.group), row.observer, _bounded(row.auc, row.ci_low, row.ci_high))
+        for row in run.groups.rows
+        if row.seed == run.seed
+    ]
     columns = ["Arm", "Task", *(f"AUC, {observer_label(o)}" for o in run.observers)]
     caption = (
         f"Each task by itself (seed {run.seed}): AUC on its test trials [95 % interval]. The joint head is the task's "
         "own, the fresh observers are those fitted to all tasks together. A task with one background of a class "
         "has no interval."
     )
-    return Table(caption, columns, rows)
+    return Table(caption, columns, _by_observer(run, cells))
 
 
 def retraining_table(run: Run) -> Table:
     """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
     shown, unit = run.task.resampling.p_values, run.task.resampling.unit
-    cells: dict[tuple[str, str], dict[str, str]] = {}
+    cells = []
     for row in run.retraining.rows:
         p = _p_value(row.p_value) if shown and row.p_value is not None else NONE
         cell = f"{_bounded(row.delta_auc, row.ci_low, row.ci_high, signed=True)} p\N{NO-BREAK SPACE}{p}"
-        cells.setdefault((row.arm, row.versus), {})[row.observer] = cell
-    rows = [
-        [arm_label(arm), arm_label(versus), *(by.get(o, NONE) for o in run.observers)]
-        for (arm, versus), by in cells.items()
-    ]
+        cells.append(((arm_label(row.arm), arm_label(row.versus)), row.observer, cell))
     columns = ["Arm", "Versus", *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
     how = {"background": "Obuchowski–Rockette, clustered covariance", "trial": "one-shot U-statistic"}[unit]
     n_seeds = max((row.n_seeds for row in run.retraining.rows), default=0)
@@ -161,7 +160,7 @@ def retraining_table(run: Run) -> Table:
         f"The same differences over {n_seeds} training seeds and the test trials at once: seeds are the readers of an "
         f"MRMC analysis ({how}), so the interval holds another training too [95 % interval]. "
     ) + ("p is not adjusted." if shown else no_p(run))
-    return Table(caption, columns, rows)
+    return Table(caption, columns, _by_observer(run, cells))
 
 
 def _p_value(p: float) -> str:

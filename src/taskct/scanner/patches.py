@@ -41,13 +41,6 @@ def project_patches(
     -------
     Sinograms, float32, shape `(n, n_views, n_bins)`.
 
-    Raises
-    ------
-    UserError
-        If a patch reaches as far as the source's path.
-    ValueError
-        If the shapes do not fit.
-
     References
     ----------
     .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).

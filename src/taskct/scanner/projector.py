@@ -1,4 +1,4 @@
-"""Line integrals: of a pixel image by a sparse matrix, of discs and Gaussian blobs in closed form."""
+"""Line integrals of a pixel image by a sparse matrix."""
 
 from dataclasses import asdict
 

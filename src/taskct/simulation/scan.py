@@ -116,14 +116,7 @@ class Scanner:
         count: NDArray[np.int64],
         present: NDArray[np.bool_],
     ) -> Scanned:
-        """Draw objects and signals, as `Draw.scene` does, and scan them.
-
-        Raises
-        ------
-        UserError
-            If the region or the signals fit into none of the objects, the signals vanish, or the dose is so low that
-            nothing is left of an image.
-        """
+        """Draw objects and signals, as `Draw.scene` does, and scan them; refuses a dose that leaves nothing of them."""
         scene = self.draw.scene(source, rng, index, count, present)
         beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)  # where both doses are given, none
         noisy, reference = self._measure(scene, beam, rng.integers(2**62, size=len(scene.owner)))

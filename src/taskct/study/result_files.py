@@ -83,13 +83,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
 
 
 def observer_notes(results: Sequence[ArmResult]) -> dict[str, str]:
-    """What is to be known of each fresh observer: why it is missing in some arms, else what was said of the last one.
-
-    Parameters
-    ----------
-    results
-        Every arm.
-    """
+    """What is to be known of each fresh observer: why some arms lack it, else what was said of the last one."""
     left_out: dict[str, dict[str, None]] = {}
     said: dict[str, str] = {}
     for result in results:
@@ -102,17 +96,7 @@ def observer_notes(results: Sequence[ArmResult]) -> dict[str, str]:
 
 
 def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, Any]:
-    """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures.
-
-    Parameters
-    ----------
-    run
-        The run folder.
-    test
-        Its test trials.
-    notes
-        What is to be known of a fresh observer, by name.
-    """
+    """`task.json`: what the task was, and how many trials and distinct backgrounds stand behind the figures."""
     settings = run.settings
     e = settings.evaluation
     all_splits = {name: test if name == "test" else run.read(name) for name in SPLITS}

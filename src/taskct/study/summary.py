@@ -22,17 +22,7 @@ from taskct.trials.trials import Trials
 
 
 def summarize(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
-    """`summary.json`, schema 1.
-
-    Parameters
-    ----------
-    results
-        Every arm.
-    test
-        The test trials.
-    settings
-        The study.
-    """
+    """`summary.json`, schema 1: every arm on the test trials of a study."""
     resampling, by_name = Resampling.of(test, settings), {(r.arm.name, r.arm.seed): r for r in results}
     paired = []
     for result in results:
@@ -186,15 +176,6 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
 
     A painted signal is a disc of the signals' mean diameter whose mean exceeds the reference by their least contrast.
     Beside it stands by how much the mean bias at real signals exceeds the control's in size.
-
-    Parameters
-    ----------
-    results
-        Every arm.
-    test
-        The test trials.
-    settings
-        The study.
     """
     disc_mm, threshold, _ = false_signal(settings)
     resampling, present = Resampling.of(test, settings), test.signal_present

@@ -22,15 +22,6 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
 
     Those of the quoted seed; the arm is chosen on validation trials, its figures are the test trials'. What an observer
     that could not be fitted to some arm leaves out is None.
-
-    Parameters
-    ----------
-    results
-        Every arm.
-    test
-        The test trials.
-    settings
-        The study.
     """
     seed, resampling = quoted_seed([r.arm for r in results], settings), Resampling.of(test, settings)
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}

@@ -232,9 +232,9 @@ def _upkeep(
         with _explained(stage, advice):
             yield upkeep
         ending = "FINISHED"
-    except TrainingDiverged as error:
+    except TrainingFailed as error:
         ending = "FAILED"
-        if not is_first():
+        if not isinstance(error, TrainingDiverged) or not is_first():
             raise
         path = _keep_last_good(run, arm, denoiser, error)
         raise TrainingDiverged(
