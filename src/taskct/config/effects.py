@@ -58,6 +58,8 @@ RULES: dict[str, tuple[Applies, str]] = {
 def without_effect(settings: Settings) -> Iterator[str]:
     """One line for every setting that differs from its default and changes nothing.
 
+    Examples
+    --------
     >>> list(without_effect(Settings.model_validate({"scanner": {"noise_hu": 50}})))
     ['scanner.noise_hu has no effect with this scanner.exposure']
     """

@@ -29,6 +29,8 @@ def settings_named(name: str) -> list[str]:
 
     A `UserError` tells the nearest if there is none.
 
+    Examples
+    --------
     >>> settings_named("scanner.n_views"), settings_named("dose_fraction"), settings_named("signal.shape")
     (['scanner.n_views'], ['scanner.dose_fraction'], ['signal.shape'])
     >>> len(settings_named("trials"))
@@ -61,6 +63,8 @@ def nearest(name: str) -> str | None:
 def mentions(name: str, field: FieldInfo, word: str) -> bool:
     """Whether a setting's name, meaning, unit or range holds a word, in capitals or not.
 
+    Examples
+    --------
     >>> [name for name, field in dotted_settings() if mentions(name, field, "kVp")]
     ['scanner.kvp']
     """
@@ -77,6 +81,8 @@ def unit_of(field: FieldInfo) -> str:
 def range_of(field: FieldInfo) -> str:
     """The allowed range of a setting in words, or an empty string.
 
+    Examples
+    --------
     >>> from taskct.config.tree import ScannerSettings
     >>> from taskct.config.training import TrainingSettings
     >>> range_of(ScannerSettings.model_fields["n_views"]), range_of(TrainingSettings.model_fields["lambdas"])

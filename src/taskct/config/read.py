@@ -43,6 +43,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 
     A `UserError` says that a pair has no `=` or its value is not YAML.
 
+    Examples
+    --------
     >>> parse_overrides(["scanner.dose_fraction=0.5", "training.lambdas=[0, 0.9]"])
     {'scanner': {'dose_fraction': 0.5}, 'training': {'lambdas': [0, 0.9]}}
     """
@@ -68,6 +70,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
 def tree_of(name: str, value: object) -> dict[str, Any]:
     """A tree that holds one setting, given by its dotted name.
 
+    Examples
+    --------
     >>> tree_of("scanner.dose_fraction", 0.5)
     {'scanner': {'dose_fraction': 0.5}}
     """
@@ -143,6 +147,8 @@ def make_settings(*trees: Mapping[str, Any]) -> Settings:
     scanner preset sets what its own tree leaves open, and so wins over earlier trees. A `UserError` is one line that
     names the setting, what is wrong and the allowed range with its unit.
 
+    Examples
+    --------
     >>> make_settings({"scanner": {"n_views": 360}}, {"scanner": {"dose_fraction": 0.5}}).scanner.n_views
     360
     """

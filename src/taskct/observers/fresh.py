@@ -56,6 +56,8 @@ def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each 
     A `UserError` says that the name is not registered, a hyper-parameter is unknown or missing, or a value is out of
     range.
 
+    Examples
+    --------
     >>> make_observer("ho", ridge=0.1).ridge
     0.1
     """

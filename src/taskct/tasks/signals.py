@@ -62,6 +62,8 @@ class Signals:
 
         A column that is missing, other than `diameter_mm` and `contrast_hu`, is that of a sharp disc in the middle.
 
+        Examples
+        --------
         >>> s = Signals.from_columns({"diameter_mm": np.array([6.0]), "contrast_hu": np.array([-20.0])})
         >>> SHAPES[s.shape[0]], s.aspect.tolist()
         ('disc', [1.0])

@@ -25,6 +25,8 @@ class Texture(Protocol):
 class Lumpy:
     """The textbook's lumpy background, less its mean; see `positive_lumps`.
 
+    Examples
+    --------
     >>> Lumpy(std_hu=10, sigma_mm=5, lumps_per_mm2=0.01).draw(np.random.default_rng(0), 2, n_pixels=8, pixel_mm=1).shape
     (2, 8, 8)
     """

@@ -38,6 +38,8 @@ def draw_placements(rng: np.random.Generator, n: int, *, shift_mm: float) -> lis
 class SourceGrid:
     """The pixels of slices, and the object grid that they are moved onto.
 
+    Examples
+    --------
     >>> SourceGrid((1.0, 1.0), 4, 1.0).slice(np.zeros((2, 2), dtype=np.float32))[1].tolist()
     [-1000.0, 0.0, 0.0, -1000.0]
     """
