@@ -23,8 +23,13 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference, within_possible
 from taskct.observers import Observer
-from taskct.observers.learning import LearningCurve, LearningDifference, learning_curve, learning_difference
-from taskct.observers.learning_trials import LabelledTrials
+from taskct.observers.learning import (
+    LabelledTrials,
+    LearningCurve,
+    LearningDifference,
+    learning_curve,
+    learning_difference,
+)
 
 
 def perform(
