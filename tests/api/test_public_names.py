@@ -32,7 +32,7 @@ ROOMS = {
     "io": """
         CTSeries ImageStack Pair Truth Volume organ_mask read_images read_imrmc read_label_map read_label_volume
         read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes read_ratings_csv read_series
-        read_slice read_truth write_imrmc write_ratings_csv write_series
+        read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
     """,
     "metrics": """
         Clusters Comparison Interval PairedDifference auc auc_at_rmse best_within bootstrap_auc bootstrap_difference
@@ -47,7 +47,7 @@ ROOMS = {
         CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
         HotellingSVD LabelledTrials LearningCurve LearningDifference LinearObserver LumpyImages NPW NPWE OBSERVERS
         Observer PWMF PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
-        learning_curve learning_difference lumpy_log_likelihood_ratio make_observer
+        learning_curve learning_difference lumpy_log_likelihood_ratio make_observer split_aucs
     """,
     "report": """
         Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
@@ -55,7 +55,7 @@ ROOMS = {
     """,
     "scanner": """
         FBP KERNELS Kernel MU_WATER_PER_MM Projector Rays SCANNERS ScanGeometry ScannerPreset Spectrum WaterCorrection
-        add_noise bowtie_transmission draw_counts effective_energy_kev hu_to_mu i0_for_noise insert_noise mtf mu_to_hu
+        add_noise bowtie_transmission draw_counts effective_energy_kev hu_to_mu i0_for_noise insert_noise mtf mtf_frequency mu_to_hu
         noise_hu photons_per_ray polychromatic_line_integral project_ellipses project_gaussians spekpy_spectrum
         tabulated_spectrum take_logarithm tube_current
     """,

@@ -16,8 +16,9 @@ from .ratings_files import read_imrmc as read_imrmc
 from .ratings_files import read_ratings_csv as read_ratings_csv
 from .ratings_files import write_imrmc as write_imrmc
 from .ratings_files import write_ratings_csv as write_ratings_csv
-from .read_volumes import read_label_volumes as read_label_volumes
-from .read_volumes import read_paired_volumes as read_paired_volumes
 from .truth_table import Truth as Truth
 from .truth_table import read_truth as read_truth
 from .volume import Volume as Volume
+from .volume_files import read_label_volumes as read_label_volumes
+from .volume_files import read_paired_volumes as read_paired_volumes
+from .volume_files import read_volumes as read_volumes

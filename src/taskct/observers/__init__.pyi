@@ -3,6 +3,7 @@ from .base import Observer as Observer
 from .base import PathObserver as PathObserver
 from .base import SmallSampleWarning as SmallSampleWarning
 from .channelized import ChannelizedHotelling as ChannelizedHotelling
+from .channelized import split_aucs as split_aucs
 from .choice import Chosen as Chosen
 from .choice import fit_chosen as fit_chosen
 from .cnn import CNNObserver as CNNObserver

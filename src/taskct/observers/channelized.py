@@ -182,6 +182,8 @@ def split_aucs(
     these very trials (PCA, PLS) have seen the test trials. The splits share trials, so their spread is no standard
     error.
 
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> signal_present = np.arange(400) % 2 == 0
     >>> outputs = rng.standard_normal((400, 5)) + 0.6 * signal_present[:, None]

@@ -12,6 +12,7 @@ from .insertion import insert_noise as insert_noise
 from .kernels import KERNELS as KERNELS
 from .kernels import Kernel as Kernel
 from .kernels import mtf as mtf
+from .kernels import mtf_frequency as mtf_frequency
 from .noise import add_noise as add_noise
 from .noise import draw_counts as draw_counts
 from .noise import take_logarithm as take_logarithm

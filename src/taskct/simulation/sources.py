@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.io.nifti import ORGANS, organ_mask
-from taskct.io.read_volumes import read_label_volumes, read_paired_volumes, read_volumes
 from taskct.io.volume import Volume
+from taskct.io.volume_files import read_label_volumes, read_paired_volumes, read_volumes
 from taskct.tasks.background_registry import BACKGROUNDS, make_background
 from taskct.tasks.backgrounds import Background, LabelMap, Slices, Tissue
 from taskct.trials.trials import SPLITS

@@ -5,7 +5,14 @@ from taskct.metrics.mrmc.areas import MRMCAnalysis
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.roe_metz import RoeMetz
-from taskct.metrics.mrmc.sizing import Components, Design, StudyPower, size_study, study_power
+from taskct.metrics.mrmc.sizing import (
+    Components,
+    Design,
+    StudyPower,
+    components_from_obuchowski_rockette,
+    size_study,
+    study_power,
+)
 
 __all__ = [
     "Components",
@@ -15,6 +22,7 @@ __all__ = [
     "RoeMetz",
     "StudyPower",
     "analyze",
+    "components_from_obuchowski_rockette",
     "obuchowski_rockette",
     "size_study",
     "study_power",

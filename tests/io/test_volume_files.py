@@ -5,7 +5,7 @@ import pytest
 from dicom_files import save_series
 from real_ct import LABELS, LIVER
 from taskct.errors import UserError
-from taskct.io.read_volumes import read_label_volumes, read_paired_volumes, read_volumes
+from taskct.io.volume_files import read_label_volumes, read_paired_volumes, read_volumes
 
 # The series of `save_series`: 3 slices of 4 × 6 pixels, 2 × 3 mm, every 2 mm, the first pixel at (−5, −7, 0) mm.
 AFFINE = np.array([[-3.0, 0, 0, 5], [0, -2, 0, 7], [0, 0, 2, 0], [0, 0, 0, 1]])
