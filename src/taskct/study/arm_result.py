@@ -65,13 +65,7 @@ def write_result(place: Path, result: ArmResult) -> None:
 
 
 def read_result(run: RunFolder, arm: Arm) -> ArmResult:
-    """What `evaluate_arm` found of an arm.
-
-    Raises
-    ------
-    UserError
-        If it is missing or broken.
-    """
+    """What `evaluate_arm` found of an arm; a `UserError` if it is missing or broken."""
     place = run.evaluated(arm.file_stem)
     arrays, card = read_npz(named(place, ".npz")), named(place, ".json")
     try:

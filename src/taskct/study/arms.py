@@ -172,13 +172,7 @@ def override(study: Settings, overrides: Overrides) -> Settings:
 
 
 def variants_of(settings: Settings) -> list[Overrides]:
-    """The study's own settings, as (), and every other point of its grid.
-
-    Raises
-    ------
-    UserError
-        If a setting of the grid is unknown or has a value that is not allowed.
-    """
+    """The study's own settings, as (), and every other point of its grid; a `UserError` if the grid is not allowed."""
     grid: Mapping[str, tuple[Any, ...]] = settings.grid
     points: list[Overrides] = [()]
     for values in itertools.product(*grid.values()):

@@ -23,17 +23,10 @@ def blend_path(run: RunFolder, arm: Arm) -> Path:
 
 
 def save_blend(run: RunFolder, arm: Arm) -> None:
-    """Write the blend of a λ arm with its control, and where its dial stands.
+    """Write the blend of a λ arm with its control, and where its dial stands, into a run folder that has both models.
 
     The dial stands where the RMSE on the validation trials is `evaluation.tolerance` above the control's. Layers that
     the two have in common are stored once.
-
-    Parameters
-    ----------
-    run
-        A run folder with both models.
-    arm
-        The λ arm.
     """
     (control, card), (task, _) = denoiser_of_arm(run, arm.control_arm), denoiser_of_arm(run, arm)
     validation, margin = run.read("validation"), run.settings.trials.margin_pixels
@@ -64,13 +57,7 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
 def squared_error(
     control: NDArray[np.float32], task: NDArray[np.float32], reference: NDArray[np.float32]
 ) -> tuple[float, float, float]:
-    """Coefficients of the mean squared error of a blend, HU²: MSE(α) = a + b·α + c·α².
-
-    Parameters
-    ----------
-    control, task, reference
-        Images, HU, of one shape.
-    """
+    """Coefficients of the mean squared error of a blend of images in HU: MSE(α) = a + b·α + c·α², HU²."""
     error = control.astype(np.float64) - reference
     difference = task.astype(np.float64) - control
     return float(np.mean(error**2)), float(2.0 * np.mean(error * difference)), float(np.mean(difference**2))
@@ -92,13 +79,7 @@ def dial(square: tuple[float, float, float], tolerance: float) -> float:
 
 
 def load_blend(path: Path, card: dict[str, Any]) -> Blend:
-    """A blend that `save_blend` wrote, its dial where the card has it.
-
-    Raises
-    ------
-    UserError
-        If the file is broken or does not fit its card.
-    """
+    """A blend that `save_blend` wrote, its dial where the card has it; a `UserError` if the file does not fit it."""
     tensors = load_tensors(path)
     parts: list[nn.Module] = []
     for name in ("control", "task"):

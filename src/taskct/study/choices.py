@@ -16,10 +16,7 @@ CHOICE_OBSERVER = "ho_eye"
 def quoted_seed(arms: Sequence[Arm], settings: Settings) -> int:
     """The training seed that text and figures quote: the first of which all that they need was trained.
 
-    Raises
-    ------
-    UserError
-        If no seed has a pretrained denoiser, a control and a λ > 0.
+    A `UserError` if no seed has a pretrained denoiser, a control and a λ > 0.
     """
     for seed in settings.training.seeds:
         # The low-dose images are the same for every seed.

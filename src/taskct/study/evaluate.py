@@ -66,10 +66,7 @@ def fit_fresh(
 ) -> Fresh:
     """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
 
-    Raises
-    ------
-    UserError
-        If the images suit none of them; one that they do not suit is among `Fresh.failed`.
+    One that the images do not suit is among `Fresh.failed`; a `UserError` if they suit none.
     """
     o = settings.observers
     eye = Eye(settings.scanner.pixel_mm, o.viewing_distance_mm, o.magnification, o.internal_noise_hu)
@@ -128,13 +125,7 @@ class Evaluator:
         self.examples = example_trials(self.settings, test)
 
     def images(self, arm: Arm) -> Images:
-        """The arm's images of every split, HU.
-
-        Raises
-        ------
-        UserError
-            If what they come from is missing or broken.
-        """
+        """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
         if arm.name == LOW_DOSE:
             return {name: trials.noisy_regions for name, trials in self.splits.items()}
         if arm.alpha is not None:
@@ -159,25 +150,10 @@ class Evaluator:
         return head_statistic(load_head(self.run, arm), images[split], group, seed=seed)
 
     def evaluate(self, arm: Arm, images: Images, *, progress: Progress | None = None) -> ArmResult:
-        """Observers and image quality of one arm.
+        """Observers and image quality of the images of one arm, from `images`.
 
-        Parameters
-        ----------
-        arm
-            What made the images.
-        images
-            From `images`.
-        progress
-            Called as (steps done, steps in all, what is next).
-
-        Returns
-        -------
-        What was found. An observer that these images do not suit is missing from the scores, and a note says why.
-
-        Raises
-        ------
-        UserError
-            If the images suit none of the fresh observers.
+        An observer that they do not suit is missing from the scores, and a note says why; a `UserError` if they suit
+        none.
         """
 
         def tell(done: int, text: str) -> None:
@@ -232,23 +208,9 @@ class Evaluator:
 
 
 def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progress | None = None) -> None:
-    """Evaluate one arm and keep what was found, in `RUN/evaluated`.
+    """Evaluate one arm and keep what was found in `RUN/evaluated`; its images too if a blend needs them.
 
-    Parameters
-    ----------
-    run
-        A run folder with trials and the arm's model, or for a blend the images of its two parts.
-    arm
-        Of the study.
-    keep_images
-        Whether the arm's images are kept too, for blends.
-    progress
-        Called as (steps done, steps in all, what is next).
-
-    Raises
-    ------
-    UserError
-        If trials, weights or images are missing or broken.
+    The trials are there, and the arm's model, or for a blend the images of its two parts; else it is a `UserError`.
     """
     if progress is not None:
         progress(0, 3, "images")
@@ -261,13 +223,7 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
 
 
 def filter_parameters(card: Path) -> dict[str, Any]:
-    """What a classical filter was tuned to.
-
-    Raises
-    ------
-    UserError
-        If its card is missing or broken.
-    """
+    """What a classical filter was tuned to; a `UserError` if its card is missing or broken."""
     try:
         parameters = dict(json.loads(card.read_text(encoding="utf-8"))["parameters"])
     except FileNotFoundError:

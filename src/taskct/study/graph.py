@@ -119,13 +119,7 @@ def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
 
 
 def levels(stages: Sequence[Stage]) -> dict[str, int]:
-    """How many stages come before each at least, by name: the longest way from one that builds on none.
-
-    Parameters
-    ----------
-    stages
-        A graph, each stage after those that it builds on.
-    """
+    """How many stages come before each at least, by name: the longest way from one that builds on none."""
     found: dict[str, int] = {}
     for stage in stages:
         found[stage.name] = 1 + max((found[name] for name in stage.depends_on), default=-1)
@@ -133,19 +127,10 @@ def levels(stages: Sequence[Stage]) -> dict[str, int]:
 
 
 def share_threads(stages: Sequence[Stage], *, workers: int, n_threads: int) -> dict[str, int]:
-    """Threads of each stage: a function of graph and machine alone, never of what happens to run at the time.
+    """Threads of each stage when up to `workers` run at a time: a function of graph and machine alone, never of timing.
 
-    How a sum is divided among threads shows in its last bits, so that timing must not decide it. Stages of one kind
-    and one level can run side by side and share the threads evenly; a stage that has no such sister has all of them.
-
-    Parameters
-    ----------
-    stages
-        The whole graph.
-    workers
-        Stages that may run at a time, at least 1.
-    n_threads
-        Threads in all, at least 1.
+    How a sum is divided among threads shows in its last bits. Stages of one kind and one level can run side by side and
+    share the threads evenly; a stage that has no such sister has all of them.
 
     Examples
     --------
@@ -226,20 +211,10 @@ def content_keys(settings: Settings) -> dict[str, str]:
 def stage_key(
     name: str, version: str, inputs: Mapping[str, Any], files: str, before: Sequence[tuple[str, str, str]]
 ) -> str:
-    """Hash of all that a stage depends on.
+    """Hash of all that a stage depends on: its settings, from `Inputs`, and the stages before it.
 
-    Parameters
-    ----------
-    name
-        Of the stage.
-    version
-        Of taskct.
-    inputs
-        Settings, from `Inputs`.
-    files
-        State of the files that the settings name, from `simulation_inputs`; empty where the stage reads none.
-    before
-        Name, key and moment of each stage that it builds on: a stage that was done anew may differ in its last bits.
+    `files` is from `simulation_inputs`, empty where the stage reads none. `before` has name, key and moment of each
+    stage that it builds on: one that was done anew may differ in its last bits.
     """
     content = json.dumps([name, version, inputs, files, [list(one) for one in before]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -43,13 +43,7 @@ def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, see
 
 
 def denoiser_of(card: Mapping[str, Any]) -> Denoiser:
-    """A denoiser as a model's card says; its weights and its scaling are yet to be loaded.
-
-    Raises
-    ------
-    UserError
-        If the network cannot be built, or the card is broken.
-    """
+    """A denoiser as a card says, its weights and scaling yet to be loaded; a `UserError` if the card is broken."""
     name, arguments = str(card["network"]), card["arguments"]
     network = make_network(name, arguments)
     multiple = card.get(SIZE_MULTIPLE)

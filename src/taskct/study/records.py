@@ -47,12 +47,7 @@ def progress_path(folder: Path, stage: str) -> Path:
 def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
     """The record of a stage; None if it has not finished.
 
-    Raises
-    ------
-    UserError
-        If it is broken.
-    OSError
-        If the machine does not let it be read: that says nothing of the record.
+    A `UserError` if it is broken; an `OSError`, where this machine cannot read it, says nothing of the record.
     """
     return _read(record_path(folder, stage))
 
@@ -72,13 +67,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Every record by the name of its stage: those of `order` first, then others by the moment they ended.
-
-    Raises
-    ------
-    UserError
-        If one is broken.
-    """
+    """Every record by the name of its stage: those of `order` first, then others by the moment they ended."""
     found = {}
     for file in sorted((folder / FOLDER).glob("*.json")):
         if (record := _read(file)) is not None:
@@ -95,16 +84,7 @@ def write_record(folder: Path, stage: str, record: dict[str, Any]) -> None:
 def log(folder: Path, event: str, stage: str, **more: object) -> None:
     """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and in which process.
 
-    Parameters
-    ----------
-    folder
-        Of the run.
-    event
-        "start", "end", "failed", or "note" for a warning.
-    stage
-        Its name.
-    more
-        Whatever else is to be known.
+    `event` is "start", "end", "failed", "settings", or "note" for a warning; `more` is whatever else is to be known.
     """
     line = {"time": round(time.time(), 3), "event": event, "stage": stage, "pid": os.getpid()}
     file = folder / FOLDER / "log.jsonl"
@@ -115,13 +95,7 @@ def log(folder: Path, event: str, stage: str, **more: object) -> None:
 
 
 def lock_folder(folder: Path) -> FileLock:
-    """Claim a run folder for this process; held until released or until the process ends, however it ends.
-
-    Raises
-    ------
-    UserError
-        If another process holds it.
-    """
+    """Claim a run folder until it is released or this process ends; a `UserError` if another process holds it."""
     lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
@@ -133,13 +107,7 @@ def lock_folder(folder: Path) -> FileLock:
 
 
 def read_failures(folder: Path) -> dict[str, str]:
-    """What went wrong, by the name of the stage, in the last training; empty where nothing did.
-
-    Raises
-    ------
-    UserError
-        If the file is broken.
-    """
+    """What went wrong, by the name of the stage, in the last training; empty where nothing did."""
     file = folder / FAILURES
     if not file.is_file():
         return {}
@@ -153,14 +121,7 @@ def read_failures(folder: Path) -> dict[str, str]:
 def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:
     """Write `failures.json`, or remove it where nothing failed.
 
-    Parameters
-    ----------
-    folder
-        Of the run.
-    failed
-        `stage`, `arm`, `seed` and `problem` of each.
-    skipped
-        `stage`, `arm`, `seed` and `because`, the stage that failed.
+    Rows have `stage`, `arm`, `seed`, and the `problem`, or for those skipped `because`, the stage that failed.
     """
     if not failed:
         (folder / FAILURES).unlink(missing_ok=True)

@@ -46,17 +46,7 @@ def collect(run: RunFolder) -> list[ArmResult]:
 def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     """Write every result file of a run from what the evaluations of its arms found.
 
-    Parameters
-    ----------
-    run
-        A run folder with evaluated arms.
-    progress
-        Called as (files done, files in all, what is next).
-
-    Raises
-    ------
-    UserError
-        If what is there is too little to compare, or broken.
+    A `UserError` if what is there is too little to compare, or broken.
     """
     settings, test, results = run.settings, run.read("test"), collect(run)
     choices, unit, labels = choose(results, settings), unit_of(test), group_labels(settings)

@@ -49,15 +49,6 @@ LAST_GOOD = ".last-good"
 def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
     """Make the model of one arm and save it, going on from where an earlier attempt was stopped.
 
-    Parameters
-    ----------
-    run
-        A run folder with trials and the models that the arm starts from.
-    arm
-        A pretrained denoiser, a fine-tuned one, or a classical filter.
-    progress
-        Called as (done, in all, what the losses are).
-
     Raises
     ------
     TrainingDiverged
@@ -65,7 +56,7 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
     TrainingFailed
         If it came to nothing for another reason that lies with this arm: its images are all alike, or memory is short.
     UserError
-        If something it needs is missing.
+        If the trials, or models that the arm starts from, are missing.
     """
     try:
         if arm.filter is not None:

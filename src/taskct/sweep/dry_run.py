@@ -90,12 +90,8 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
     """The graph of a run, whose folder need not exist, with what is done and what the rest would take.
 
     The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared by its threads,
-    and scaled by how long stages of its kind took in this folder, where some have ended.
-
-    Raises
-    ------
-    UserError
-        If the run would be refused, since it would throw away what is there.
+    and scaled by how long stages of its kind took in this folder, where some have ended. A `UserError` if the run would
+    be refused, since it would throw away what is there.
     """
     stages = list(run.graph.values())
     current: set[str] = set()

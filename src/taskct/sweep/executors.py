@@ -88,16 +88,9 @@ class Crew:
 def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
     """Do one stage of a run folder in a worker process, unless it is done.
 
-    The folder is given as this worker sees it, the device as `resolve_device` has it.
-
-    Returns
-    -------
-    `did` (whether it was still to do), `problem` (why a training went wrong, or None), `notes` (warnings), `version`.
-
-    Raises
-    ------
-    UserError
-        If the folder is not to be seen from here, or the stage cannot be done.
+    The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
+    still to do), `problem` (why a training went wrong, or None), `notes` (warnings) and `version`. A `UserError` if the
+    folder is not to be seen from here, or the stage cannot be done.
     """
     folder = Path(run_path)
     if not (folder / "study.yaml").is_file():
@@ -279,10 +272,7 @@ def local_crew(device: torch.device, workers: int) -> Crew:
 def dask_crew(address: str, device: str) -> Crew:
     """The workers of the Dask cluster at `dask://HOST:PORT`, who compute on a device as `resolve_device` has it.
 
-    Raises
-    ------
-    UserError
-        If `distributed` is not installed, nothing answers at the address, or a worker would do several stages at once.
+    A `UserError` if `distributed` is missing, nothing answers there, or a worker would do several stages at once.
     """
     scheme, _, place = address.partition("://")
     if scheme != "dask" or not place.rpartition(":")[2].isdecimal() or not place.rpartition(":")[0]:

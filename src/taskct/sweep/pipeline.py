@@ -23,14 +23,8 @@ def sweep(
 ) -> Outcome:
     """Do the stages of some commands ("simulate", "train", "evaluate") that are not done yet.
 
-    Returns
-    -------
-    What was done and what went wrong: a training that diverges ends its arm, not the sweep.
-
-    Raises
-    ------
-    UserError
-        If another process works in the folder, or a stage cannot be done for any other reason.
+    A training that diverges ends its arm, not the sweep. A `UserError` if another process works in the folder, or a
+    stage cannot be done for any other reason.
     """
     if n_processes() > 1 and set(parts) != {"train"}:
         raise UserError(

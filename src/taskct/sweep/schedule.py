@@ -76,25 +76,10 @@ def run_graph(
 ) -> Outcome:
     """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
 
-    Parameters
-    ----------
-    stages
-        Some or all of the graph, each after those that it builds on. Of a stage outside, it is known to have failed
-        from `failures.json`, or it must be done.
-    n_threads
-        Threads of each stage, by name.
-    simulators
-        Processes that simulate.
-
-    Returns
-    -------
-    What was done and what went wrong. A stage whose training diverged takes those that build on it with it; the result
-    files are made of the rest.
-
-    Raises
-    ------
-    UserError
-        If a stage cannot be done for any other reason; the others are ended, and go on from there the next time.
+    Of a stage outside `stages`, it is known to have failed from `failures.json`, or it must be done. `n_threads` are
+    those of each stage; `simulators` are the processes that simulate. A stage whose training diverged takes those that
+    build on it with it; the result files are made of the rest. A `UserError` if a stage cannot be done for any other
+    reason; the others are ended, and go on from there the next time.
     """
     todo = {stage.name: stage for stage in stages}
     failed_before = {name: why for name, why in read_failures(run.path).items() if name in run.graph}

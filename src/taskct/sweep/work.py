@@ -14,14 +14,8 @@ from taskct.study.train import train_arm
 def work_of(run: RunFolder, stage: Stage, *, workers: int = 1, progress: Progress | None = None) -> None:
     """Do a stage of the graph; whoever calls it sees that it is to be done and keeps its record.
 
-    The stages that it builds on are done; `workers` are processes that simulate.
-
-    Raises
-    ------
-    TrainingFailed
-        If a training came to nothing, as when a loss is not finite.
-    UserError
-        If something it needs is missing or cannot be used.
+    The stages that it builds on are done; `workers` are processes that simulate. `TrainingFailed` if a training came to
+    nothing, as when a loss is not finite; a `UserError` if something it needs is missing or cannot be used.
     """
     if stage.kind == "simulate":
         check_space(run)

@@ -74,13 +74,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or broken, or holds values that are not finite.
-    """
+    """The tensors of a file; a `UserError` if it is missing or broken, or holds values that are not finite."""
     try:
         tensors: dict[str, torch.Tensor] = load_file(str(path))
     except OSError as error:

@@ -28,12 +28,9 @@ def can_compile(device: torch.device | str) -> bool:
 
 
 def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool:
-    """Whether a training of some steps is compiled; the same answer on one machine every time.
+    """Whether a training of some steps is compiled: on one machine always the same answer.
 
-    Raises
-    ------
-    UserError
-        If it always must be and there is no compiler.
+    A `UserError` if it always must be and there is no compiler.
     """
     if when == "never" or (when == "auto" and n_steps < MIN_STEPS):
         return False

@@ -20,13 +20,7 @@ from taskct.training.validation import validate
 
 
 class Descent:
-    """Takes the steps of a training, and looks at validation trials between them.
-
-    Parameters
-    ----------
-    denoiser, hybrid, trials, plan
-        As for `taskct.training.loop.train`.
-    """
+    """Takes the steps of a training, see `taskct.training.loop.train`, and looks at validation trials between them."""
 
     def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, trials: LabelledTrials, plan: Plan) -> None:
         self.fabric = make_fabric(plan.device)
@@ -66,19 +60,9 @@ class Descent:
             yield
 
     def losses(self, index: torch.Tensor, *, number: int) -> tuple[torch.Tensor, float, float]:
-        """L(λ) of some trials, and what it is made of.
+        """L(λ) of the trials `index`, a batch of all processes, in step `number` of the whole training, from 0.
 
-        Parameters
-        ----------
-        index
-            The trials of the batch, of all processes together.
-        number
-            Of the step in the whole training, from 0.
-
-        Returns
-        -------
-        loss, mse, task
-            Of this process, with its gradient; MSE in HU² and the task's loss, of all processes.
+        Returns this process's loss, with its gradient; and the MSE in HU² and the task's loss of all processes.
         """
         fabric, seed = self.fabric, self.plan.seed
         rank, world = fabric.global_rank, fabric.world_size

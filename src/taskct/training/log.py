@@ -29,19 +29,10 @@ RECORDS = "tensorboard.summary.writer.record_writer"
 
 
 class TrainingLog:
-    """Appends a JSON line for every epoch, and tells TensorBoard or MLflow if asked to.
+    """Appends a JSON line to `path` for every epoch, and tells TensorBoard or MLflow if asked to.
 
-    Parameters
-    ----------
-    path
-        The file, `NAME.jsonl`; made if it is missing.
-    extra
-        "tensorboard" writes its events beside the file; "mlflow" to where MLFLOW_TRACKING_URI says, or beside it.
-
-    Raises
-    ------
-    UserError
-        If the package of `extra` is not installed, or the place that MLflow is to write to cannot be used.
+    TensorBoard's events stand beside the file; MLflow writes to where MLFLOW_TRACKING_URI says, or beside it. A
+    `UserError` if the package of `extra` is not installed, or the place that MLflow is to write to cannot be used.
     """
 
     def __init__(self, path: Path, *, extra: Extra = "none") -> None:
@@ -62,12 +53,7 @@ class TrainingLog:
     def resume(self, epoch: int, *, run_id: str | None = None) -> None:
         """Go on before an epoch, counted from 0: what stands there of it and later ones will come again.
 
-        Parameters
-        ----------
-        epoch
-            0 for a training that begins: all that stands there is of another one.
-        run_id
-            What `run_id` was when the state was written.
+        `run_id` is what the property was when the state was written.
         """
         if self.path.is_file():
             lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _epoch(line) < epoch]
@@ -204,13 +190,7 @@ class _MLflow(_Other):
 
 
 def check_extra(extra: Extra) -> None:
-    """Refuse a log whose package is not installed.
-
-    Raises
-    ------
-    UserError
-        If it is not, or is MLflow's small package where it is to write to a database.
-    """
+    """Raise a `UserError` if a log's package is missing, or is MLflow's small one that cannot write to a database."""
     if extra == "tensorboard":
         _import(RECORDS, extra)
     elif extra == "mlflow":

@@ -16,15 +16,7 @@ if TYPE_CHECKING:
 
 
 def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - whatever is to be agreed on
-    """What the first process has found, in every process that trains with it: what is on a disk may change meanwhile.
-
-    Parameters
-    ----------
-    value
-        Of this process; it must be plain data.
-    device
-        Where it trains.
-    """
+    """What the first process has found, plain data, in every process: what is on a disk may change meanwhile."""
     if n_processes() == 1:
         return value
     return make_fabric(device).broadcast(value)
@@ -37,21 +29,11 @@ def wait_for_all() -> None:
 
 
 def make_fabric(device: torch.device | str) -> "Fabric":
-    """What places modules and averages gradients.
+    """What places modules and averages gradients, launched; with one process it does nothing but place.
 
-    Parameters
-    ----------
-    device
-        Where to train. Started by `torchrun`, each process takes the CUDA device of its own rank.
-
-    Returns
-    -------
-    A launched Fabric; with one process it does nothing but place.
-
-    Notes
-    -----
-    It works in float32, and a step runs in our own `autocast`: told of bfloat16, Fabric rounds all that goes into the
-    wrapped module, references in HU included, and −900 HU keep steps of 4 HU.
+    Started by `torchrun`, each process takes the CUDA device of its own rank. It works in float32, and a step runs in
+    our own `autocast`: told of bfloat16, Fabric rounds all that goes into the wrapped module, references in HU
+    included, and −900 HU keep steps of 4 HU.
     """
     from lightning_fabric import Fabric  # here, since it takes seconds to import and only a training needs it
 
@@ -86,19 +68,9 @@ def _leave() -> None:
 
 
 def share(index: torch.Tensor, *, rank: int, world: int) -> torch.Tensor:
-    """A process's share of a global batch; all shares have one size, so that the mean of their means is the batch's.
+    """A process's share of a global batch `(n,)`; all shares have one size, so the mean of their means is the batch's.
 
-    Parameters
-    ----------
-    index
-        The batch, shape `(n,)`; what does not divide by `world` at its end is left out.
-    rank, world
-        Which process of how many.
-
-    Raises
-    ------
-    UserError
-        If there are fewer trials than processes.
+    What does not divide by `world` at its end is left out. A `UserError` if there are fewer trials than processes.
 
     Examples
     --------

@@ -15,17 +15,7 @@ from taskct.files import whole_file
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:
-    """Write tensors and JSON in one safetensors file, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The file; what stood there stays until the new one is complete and on the disk.
-    tensors
-        By name.
-    content
-        What JSON holds; floats come back to the bit.
-    """
+    """Write tensors and JSON, whose floats come back to the bit, in one safetensors file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with whole_file(path) as partial:
@@ -33,13 +23,7 @@ def save_state(path: Path, tensors: Mapping[str, torch.Tensor], content: Mapping
 
 
 def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """What `save_state` wrote, or None if there is nothing.
-
-    Raises
-    ------
-    UserError
-        If the file is broken.
-    """
+    """What `save_state` wrote; None if there is nothing, a `UserError` if the file is broken."""
     if not path.is_file():
         return None
     try:

@@ -19,15 +19,8 @@ class ObserverNetwork(nn.Module):
     """A small classifier of standardised regions, whose feature maps are looked at.
 
     Blocks of a convolution, batch normalization and ReLU: 5 × 5 at every second pixel first, then 3 × 3 with 2 × 2
-    averages before them; then one fully connected layer on the maps, averaged to 8 × 8 places. Without normalization
-    such a network does not learn from weak signals at all; from 4 × 4 places it learned less than from 8 × 8.
-
-    Parameters
-    ----------
-    n_channels
-        Of the first block; every later one has twice as many.
-    n_blocks
-        At least 1.
+    averages before them and twice the channels; then one fully connected layer on the maps, averaged to 8 × 8 places.
+    Without normalization such a network does not learn from weak signals at all; from 4 × 4 places it learned less.
     """
 
     def __init__(self, *, n_channels: int = 16, n_blocks: int = 3) -> None:
