@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from taskct.errors import UserError
+from taskct.training.checkpoints import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 from taskct.training.descent import Descent
 from taskct.training.plan import Upkeep
-from taskct.training.state import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 
 STATE_EVERY_S = 30.0
 """Seconds between two states on the disk within an epoch."""

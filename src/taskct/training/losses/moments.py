@@ -7,6 +7,9 @@ import torch.distributed as dist
 from torch import nn
 
 from taskct.errors import UserError
+from taskct.ranges import Range
+
+MEMORY = Range(0, unit="trials", whole=True)
 
 
 class ClassMoments(nn.Module):
@@ -34,9 +37,7 @@ class ClassMoments(nn.Module):
 
     def __init__(self, n_features: int, *, memory: int) -> None:
         super().__init__()
-        if memory != int(memory) or memory < 0:
-            raise UserError(f"memory is {memory}; it must be a whole number of trials, at least 0")
-        self.memory = int(memory)
+        self.memory = int(MEMORY.check("memory", memory))
         self.register_buffer("mean", torch.zeros(2, n_features, dtype=torch.float64))
         self.register_buffer("covariance", torch.zeros(2, n_features, n_features, dtype=torch.float64))
         self.register_buffer("n_seen", torch.zeros(2, dtype=torch.float64))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
+from taskct.ranges import Range
 from taskct.training.losses.base import Batch, Loss, check_trials
 
 _LEARNING_RATE = 3e-3
@@ -128,10 +129,7 @@ class ObserverFeatureLoss(Loss):
         super().__init__()
         counts = {"n_channels": (n_channels, 1), "n_blocks": (n_blocks, 1), "n_steps": (n_steps, 20)}
         for name, (value, least) in {**counts, "batch_size": (batch_size, 8)}.items():
-            if value != int(value) or value < least:
-                raise UserError(
-                    f"{name} of the observer network is {value}; it must be a whole number, at least {least}"
-                )
+            Range(least, whole=True).check(f"{name} of the observer network", value)
         feature_block = n_blocks if feature_block is None else feature_block
         if not 1 <= feature_block <= n_blocks:
             raise UserError(f"feature_block is {feature_block}; the observer network has blocks 1 to {n_blocks}")
