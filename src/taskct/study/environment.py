@@ -12,17 +12,7 @@ import torch
 from taskct import __version__
 from taskct.config import Settings
 
-LIBRARIES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "zarr",
-    "safetensors",
-    "lightning-fabric",
-    "pydicom",
-    "matplotlib",
-    "pydantic",
-)
+LIBRARIES = ("torch", "numpy", "scipy", "zarr", "safetensors", "lightning-fabric", "pydicom", "matplotlib", "pydantic")
 
 
 def environment(settings: Settings, device: torch.device) -> dict[str, Any]:
