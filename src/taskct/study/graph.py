@@ -66,7 +66,10 @@ def stages_of(settings: Settings) -> list[Stage]:
     stages = [Stage("simulate", "simulate", None, (), ("trials",))]
     for kind in PARTS["train"]:
         stages += [_training(arm) for arm in arms if arm.stage is not None and _kind(arm) == kind]
-    stages += [_blending(arm) for arm in _blended(arms)]
+    for arm in dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None):
+        outputs = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
+        before = ("simulate", str(arm.control_arm.stage), str(arm.stage))
+        stages.append(Stage(f"blend {arm.identity}", "blend", arm, before, outputs))
     mixed = {part.file_stem for arm in arms if arm.alpha is not None for part in arm.parts}
     evaluations = []
     for arm in arms:
@@ -88,17 +91,6 @@ def stages_of(settings: Settings) -> list[Stage]:
 
 def _kind(arm: Arm) -> Kind:
     return "pretrain" if arm.pretrained else "tune" if arm.filter is not None else "finetune"
-
-
-def _blended(arms: Sequence[Arm]) -> list[Arm]:
-    """The λ arms that are blended with their control, each once."""
-    return list(dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None))
-
-
-def _blending(arm: Arm) -> Stage:
-    files = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
-    name = f"blend {arm.identity}"
-    return Stage(name, "blend", arm, ("simulate", str(arm.control_arm.stage), str(arm.stage)), files)
 
 
 def _training(arm: Arm) -> Stage:

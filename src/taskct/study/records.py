@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -29,19 +29,9 @@ def file_name(stage: str) -> str:
     return bounded(stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_"), stage)
 
 
-def record_path(folder: Path, stage: str) -> Path:
-    """Where a stage's record stands."""
-    return folder / FOLDER / f"{file_name(stage)}.json"
-
-
-def lock_path(folder: Path, stage: str) -> Path:
-    """The lock that whoever does a stage holds; the system lets go of it when its holder dies."""
-    return folder / FOLDER / f"{file_name(stage)}.lock"
-
-
-def progress_path(folder: Path, stage: str) -> Path:
-    """Where a stage that is being done tells how far it is."""
-    return folder / FOLDER / f"{file_name(stage)}.progress"
+def stage_path(folder: Path, stage: str, ending: Literal[".json", ".lock", ".progress"] = ".json") -> Path:
+    """A stage's record, its lock, which the system lets go of when its holder dies, or how far it is."""
+    return folder / FOLDER / f"{file_name(stage)}{ending}"
 
 
 def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
@@ -49,7 +39,7 @@ def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
 
     A `UserError` if it is broken; an `OSError`, where this machine cannot read it, says nothing of the record.
     """
-    return _read(record_path(folder, stage))
+    return _read(stage_path(folder, stage))
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -78,7 +68,7 @@ def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str,
 
 def write_record(folder: Path, stage: str, record: dict[str, Any]) -> None:
     """Write a stage's record whole or not at all."""
-    write_text(record_path(folder, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
+    write_text(stage_path(folder, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
 
 
 def log(folder: Path, event: str, stage: str, **more: object) -> None:

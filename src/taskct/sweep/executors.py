@@ -29,7 +29,8 @@ from taskct.errors import UserError
 from taskct.files import whole_file
 from taskct.machine import as_worker, n_cores, resolve_device, threads
 from taskct.progress import Progress
-from taskct.study.records import lock_path, log, progress_path
+from taskct.study.graph import Stage
+from taskct.study.records import log, stage_path
 from taskct.study.run_folder import RunFolder, ended
 from taskct.sweep.work import work_of
 from taskct.training.ranks import is_first, n_processes
@@ -102,7 +103,7 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
         warnings.simplefilter("default")
         try:
             run = RunFolder(folder, None, device=resolve_device(device))
-            tell = ProgressFile(progress_path(folder, name))
+            tell = ProgressFile(stage_path(folder, name, ".progress"))
             # A worker that may not have children simulates alone.
             workers = 1 if multiprocessing.current_process().daemon else n_threads
             answer = do_here(run, name, n_threads, workers=workers, progress=tell)
@@ -114,6 +115,11 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
     return {**answer, "notes": notes}
 
 
+def before(run: RunFolder, stage: Stage) -> tuple[str, ...]:
+    """What a stage builds on: the result files on the evaluations that have ended."""
+    return ("simulate", *ended(run)) if stage.kind == "results" else stage.depends_on
+
+
 def do_here(
     run: RunFolder, name: str, n_threads: int, *, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Any]:
@@ -122,11 +128,11 @@ def do_here(
     Whoever else has begun it is waited for: the lock goes with the process that holds it, and nothing is done twice.
     """
     stage = run.graph[name]
-    depends_on = ("simulate", *ended(run)) if stage.kind == "results" else stage.depends_on
+    depends_on = before(run, stage)
     answer: dict[str, Any] = {"did": False, "problem": None, "notes": [], "version": __version__}
     first = is_first() or n_processes() == 1
     (run.path / "stages").mkdir(exist_ok=True)
-    with FileLock(lock_path(run.path, name)) if first else contextlib.nullcontext(), threads(n_threads):
+    with FileLock(stage_path(run.path, name, ".lock")) if first else contextlib.nullcontext(), threads(n_threads):
         if n_processes() == 1 and run.has(stage, depends_on):
             return answer
         if not first:  # the first of several processes that train together keeps the record, and does the rest alone
@@ -144,7 +150,7 @@ def do_here(
             log(run.path, "failed", name, problem=str(error))
             return {**answer, "problem": str(error)}
         finally:
-            progress_path(run.path, name).unlink(missing_ok=True)
+            stage_path(run.path, name, ".progress").unlink(missing_ok=True)
         log(run.path, "end", name)
         if stage.kind in ("pretrain", "finetune") and stage.arm is not None:
             # Not before the stage is on record: a kill in between must cost nothing.
