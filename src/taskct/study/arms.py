@@ -94,7 +94,8 @@ class Arm:
     @property
     def start(self) -> "Arm":
         """The pretrained denoiser that it was fine-tuned from."""
-        own = tuple((name, value) for name, value in self.overrides if of_pretraining(name))
+        names = {f"training.{name}" for name in PRETRAINING}
+        own = tuple((name, value) for name, value in self.overrides if name in names or name.startswith("denoiser."))
         return Arm(ArmName("mse", variant=_variant(own), seed=self.seed), overrides=own)
 
     @property
@@ -156,12 +157,6 @@ def thawed(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
     if isinstance(value, FrozenDict):
         return {key: thawed(one) for key, one in value}
     return [thawed(one) for one in value] if isinstance(value, tuple) else value
-
-
-def of_pretraining(name: str) -> bool:
-    """Whether the pretrained denoiser depends on a setting, given by its dotted name."""
-    section, _, rest = name.partition(".")
-    return section == "denoiser" or (section == "training" and rest in PRETRAINING)
 
 
 def override(study: Settings, overrides: Overrides) -> Settings:

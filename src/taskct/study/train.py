@@ -49,14 +49,9 @@ LAST_GOOD = ".last-good"
 def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
     """Make the model of one arm and save it, going on from where an earlier attempt was stopped.
 
-    Raises
-    ------
-    TrainingDiverged
-        If a loss was not finite; what was there before is kept as a model of its own.
-    TrainingFailed
-        If it came to nothing for another reason that lies with this arm: its images are all alike, or memory is short.
-    UserError
-        If the trials, or models that the arm starts from, are missing.
+    `TrainingDiverged` if a loss was not finite; what was there before is kept as a model of its own. `TrainingFailed`
+    if it came to nothing for another reason that lies with this arm: its images are all alike, or memory is short. Else
+    a `UserError`, as where the models that it starts from are missing.
     """
     try:
         if arm.filter is not None:

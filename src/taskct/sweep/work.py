@@ -3,9 +3,9 @@
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.simulation.simulate import simulate_store, trials_bytes
-from taskct.study.blend_file import save_blend
 from taskct.study.evaluate import evaluate_arm
 from taskct.study.graph import Stage
+from taskct.study.models import save_blend
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder, size_of
 from taskct.study.train import train_arm

@@ -1,8 +1,8 @@
-"""What a loss is, what it sees of the trials, and the checks of what goes into one."""
+"""What a loss is, what it sees of the trials, and how its value and its gradient are scaled apart."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from torch import nn
 
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
-from taskct.training.gradient import scale_gradient
 from taskct.training.plan import HeadTraining
 from taskct.trials.trials import crop
+
+Number = TypeVar("Number", torch.Tensor, float)
 
 
 class Batch(NamedTuple):
@@ -126,3 +127,28 @@ def check_trials(denoised: torch.Tensor, batch: Batch) -> None:
         raise ValueError(
             f"signal_present must be bool of shape ({len(denoised)},), not {present.dtype} {tuple(present.shape)}"
         )
+
+
+class _Scale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, of_value: float, of_gradient: float) -> torch.Tensor:  # noqa: ANN401 - torch's own context
+        ctx.of_gradient = of_gradient
+        return values * of_value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401 - torch's own context
+        return gradients[0] * ctx.of_gradient, None, None
+
+
+def scale_gradient(values: torch.Tensor, factor: float) -> torch.Tensor:
+    """The same values; their gradient arrives multiplied by `factor`."""
+    scaled: torch.Tensor = _Scale.apply(values, 1.0, factor)  # type: ignore[no-untyped-call]  # untyped in torch
+    return scaled
+
+
+def scale_value(value: Number, factor: float) -> Number:
+    """`factor` times the value; its gradient arrives as it is. A plain number times 0 is 0, finite or not."""
+    if isinstance(value, torch.Tensor):
+        scaled: torch.Tensor = _Scale.apply(value, factor, 1.0)  # type: ignore[no-untyped-call]  # untyped in torch
+        return scaled
+    return factor * value if factor else 0.0

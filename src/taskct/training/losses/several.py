@@ -8,8 +8,7 @@ from torch import nn
 
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
-from taskct.training.gradient import scale_value
-from taskct.training.losses.base import Batch, Loss
+from taskct.training.losses.base import Batch, Loss, scale_value
 
 
 class SeveralLosses(Loss):
