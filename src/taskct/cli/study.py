@@ -112,7 +112,7 @@ def train(
     """
     from taskct.cli.run_folder import do_stages, end_with, open_run
     from taskct.sweep.executors import Machine
-    from taskct.training.ranks import is_first
+    from taskct.training.parallel import is_first
 
     folder = open_run(run_folder, device)
     outcome = do_stages(folder, ["train"], Machine(workers, threads, executor, device), progress)

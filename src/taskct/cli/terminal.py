@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from taskct.errors import UserError
-from taskct.training.ranks import is_first
+from taskct.training.parallel import is_first
 
 if TYPE_CHECKING:
     import numpy as np

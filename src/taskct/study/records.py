@@ -1,14 +1,24 @@
-"""What is known of finished stages: a record for each, written whole, by whichever machine did it."""
+"""What is known of finished stages: a record for each, written whole, by whichever machine did it.
+
+Of the machine there are versions, commit and kind: what a reader needs to do it again; nothing that identifies one.
+"""
 
 import json
 import os
+import platform
+import shutil
+import subprocess
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from filelock import FileLock, Timeout
 
+from taskct import __version__
+from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.names import bounded
@@ -16,6 +26,7 @@ from taskct.names import bounded
 FOLDER = "stages"
 FAILURES = "failures.json"
 FOLDER_LOCK = "run.lock"
+LIBRARIES = ("torch", "numpy", "scipy", "zarr", "safetensors", "lightning-fabric", "pydicom", "matplotlib", "pydantic")
 
 
 def file_name(stage: str) -> str:
@@ -118,3 +129,39 @@ def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequ
         return
     content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
     write_text(folder / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def environment(settings: Settings, device: torch.device) -> dict[str, Any]:
+    """Version, commit, libraries and machine: what a reader needs to run the study again."""
+    libraries = {}
+    for name in LIBRARIES:
+        try:
+            libraries[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # pragma: no cover - a library without metadata
+            libraries[name] = "unknown"
+    return {
+        "taskct_version": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": libraries,
+        "device": str(device),
+        "n_threads": torch.get_num_threads(),
+        "seed": settings.seed,
+        "training_seeds": list(settings.training.seeds),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the checkout that taskct runs from, or None for an installed package."""
+    here = Path(__file__).parent
+    git = shutil.which("git")
+    if git is None or "site-packages" in here.parts:
+        return None
+    answer = subprocess.run(
+        [git, "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

@@ -18,9 +18,8 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
-from taskct.study.environment import commit, environment
 from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
-from taskct.study.records import lock_folder, log, read_record, read_records, write_record
+from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
 from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials
 

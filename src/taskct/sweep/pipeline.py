@@ -12,7 +12,7 @@ from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Machine, dask_crew, local_crew, n_workers
 from taskct.sweep.schedule import Outcome, ProgressDisplay, run_graph
-from taskct.training.ranks import is_first, n_processes
+from taskct.training.parallel import is_first, n_processes
 
 ALONE = Machine()
 """One stage at a time, in this process."""

@@ -16,8 +16,7 @@ from taskct.study.graph import Stage
 from taskct.study.records import read_failures, stage_path
 from taskct.study.run_folder import RunFolder, ended
 from taskct.sweep.executors import Crew, InProcess, before, do_here, do_stage, read_progress
-from taskct.training.parallel import agree
-from taskct.training.ranks import is_first, n_processes
+from taskct.training.parallel import agree, is_first, n_processes
 
 MAX_BREAKS = 3
 """How often a stage is begun again because a process died while it ran."""
