@@ -54,11 +54,11 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
     """
     try:
         if arm.filter is not None:
-            tune_arm(run, arm, progress=progress)
+            _tune(run, arm, arm.filter, progress)
         elif arm.pretrained:
-            pretrain_arm(run, arm, progress=progress)
-        elif arm.trained:
-            finetune_arm(run, arm, progress=progress)
+            _pretrain(run, arm, progress)
+        elif arm.task_weight is not None and arm.trained:
+            _finetune(run, arm, arm.task_weight, progress)
         else:
             raise ValueError(f"{arm.name} has nothing to train")
     except torch.OutOfMemoryError as error:
@@ -70,19 +70,17 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
         ) from error
 
 
-def tune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _tune(run: RunFolder, arm: Arm, name: str, progress: Progress | None) -> None:
     """Choose the strength of a classical filter on the validation trials and save it as a card."""
-    if arm.filter is None:
-        raise ValueError(f"{arm.name} is no filter")
     validation = run.read("validation")
-    found = tune(arm.filter, validation.noisy, validation.reference, margin=validation.margin, progress=progress)
-    denoised = crop(filter_images(arm.filter, validation.noisy, found), validation.margin)
+    found = tune(name, validation.noisy, validation.reference, margin=validation.margin, progress=progress)
+    denoised = crop(filter_images(name, validation.noisy, found), validation.margin)
     mse = mean_squared_error(denoised, validation.reference_regions)
-    card = {"schema": 1, "stage": "tune", "filter": arm.filter, "parameters": found, "mse_validation_hu2": mse}
+    card = {"schema": 1, "stage": "tune", "filter": name, "parameters": found, "mse_validation_hu2": mse}
     write_text(run.weights(arm.file_stem).with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
 
-def pretrain_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     """Train a denoiser by MSE and save it."""
     settings = arm.settings(run.settings)
     t = settings.training
@@ -104,14 +102,12 @@ def pretrain_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", trained, **more))
 
 
-def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress | None) -> None:
     """Train one arm jointly with its observer, from the pretrained denoiser or from scratch, and save what was trained.
 
     The loss starts from the pretrained denoiser's images, in every arm alike, so that its gradient means something from
     the first step on.
     """
-    if arm.task_weight is None:
-        raise ValueError(f"{arm.name} is not fine-tuned")
     settings = arm.settings(run.settings)
     t = settings.training
     trials, validation = (_labelled(settings, run.read(split)) for split in ("train", "validation"))
@@ -133,7 +129,7 @@ def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
             denoiser,
             loss,
             trials,
-            arm.task_weight,
+            task_weight,
             plan,
             validation,
             mse_pretrained=mse_pretrained,
@@ -141,7 +137,7 @@ def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
             copy=False,
         )
     more = {name: getattr(t, name) for name in ("loss", "head", "head_training", "head_per", "start", "trainable")}
-    more |= {"task_weight": arm.task_weight, "mse_validation_hu2": mse_pretrained}
+    more |= {"task_weight": task_weight, "mse_validation_hu2": mse_pretrained}
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 
 
