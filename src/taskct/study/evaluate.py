@@ -180,10 +180,7 @@ class Evaluator:
 
 
 def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progress | None = None) -> None:
-    """Evaluate one arm and keep what was found in `RUN/evaluated`; its images too if a blend needs them.
-
-    The trials are there, and the arm's model, or for a blend the images of its two parts; else it is a `UserError`.
-    """
+    """Evaluate an arm, whose model and trials are there, and keep what was found, with its images if asked."""
     if progress is not None:
         progress(0, 3, "images")
     evaluator = Evaluator(run)

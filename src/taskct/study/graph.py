@@ -152,10 +152,7 @@ class Inputs:
         self._own: dict[Overrides, dict[str, Any]] = {(): self._tree}
 
     def of(self, stage: Stage | None) -> dict[str, Any]:
-        """What a stage reads itself; all settings for None and for the result files.
-
-        What it has from the stages before it is theirs to name.
-        """
+        """What a stage reads itself, not what those before it name; all settings for None and for the result files."""
         tree = self._tree
         if stage is None or stage.kind == "results":
             return tree
@@ -188,10 +185,7 @@ class Inputs:
 
 
 def content_keys(settings: Settings) -> dict[str, str]:
-    """A digest of the settings that each stage of a study and all before it read, by the name of the stage.
-
-    What has one digest in two studies is the same in both.
-    """
+    """A digest of the settings that each stage and all before it read, by name: the same where two studies agree."""
     inputs, found = Inputs(settings), dict[str, str]()
     for stage in stages_of(settings):
         before = [found[name] for name in stage.depends_on]

@@ -193,10 +193,9 @@ def blend_path(run: RunFolder, arm: Arm) -> Path:
 
 
 def save_blend(run: RunFolder, arm: Arm) -> None:
-    """Write the blend of a λ arm with its control, and where its dial stands, into a run folder that has both models.
+    """Write the blend of a λ arm with its control, without repeating layers that the two have in common.
 
-    The dial stands where the RMSE on the validation trials is `evaluation.tolerance` above the control's. Layers that
-    the two have in common are stored once.
+    Its dial stands where the RMSE on the validation trials is `evaluation.tolerance` above the control's.
     """
     (control, card), (task, _) = denoiser_of_arm(run, arm.control_arm), denoiser_of_arm(run, arm)
     validation, margin = run.read("validation"), run.settings.trials.margin_pixels

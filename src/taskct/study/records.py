@@ -46,10 +46,7 @@ def stage_path(folder: Path, stage: str, ending: Literal[".json", ".lock", ".pro
 
 
 def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
-    """The record of a stage; None if it has not finished.
-
-    A `UserError` if it is broken; an `OSError`, where this machine cannot read it, says nothing of the record.
-    """
+    """The record of a stage, None if it has not finished; `UserError` if it is broken, `OSError` if unreadable here."""
     return _read(stage_path(folder, stage))
 
 

@@ -67,10 +67,7 @@ class RunFolder:
             write_text(path / "study.yaml", to_yaml(settings))
 
     def _changed(self, held: Settings) -> Change | None:
-        """What the settings change of the study that the folder holds; None if it has nothing done to be kept.
-
-        A `UserError` if its trials or a training would be done anew.
-        """
+        """What the settings change of the study held, None if nothing is done; `UserError` if work would be lost."""
         done = self.provenance()["stages"]
         if not done:  # a first attempt that failed before its first stage was done
             return None

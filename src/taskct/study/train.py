@@ -142,20 +142,14 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
 
 
 def _plan(run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, **own: int | None) -> Plan:
-    t = settings.training
+    named = "batch_size", "head_learning_rate", "head_weight_decay", "keep", "patience", "max_gradient_norm", "compile"
     return Plan(
         epochs=epochs,
         learning_rate=learning_rate,
-        batch_size=t.batch_size,
-        head_learning_rate=t.head_learning_rate,
-        head_weight_decay=t.head_weight_decay,
         seed=seed,
-        keep=t.keep,
-        patience=t.patience,
-        max_gradient_norm=t.max_gradient_norm,
         dtype=network_dtype(settings, run.device),
-        compile=t.compile,
         device=str(run.device),
+        **{name: getattr(settings.training, name) for name in named},
         **own,
     )
 

@@ -23,8 +23,7 @@ def sweep(
 ) -> Outcome:
     """Do the stages of some commands ("simulate", "train", "evaluate") that are not done yet.
 
-    A training that diverges ends its arm, not the sweep. A `UserError` if another process works in the folder, or a
-    stage cannot be done for any other reason.
+    A training that diverges ends its arm, not the sweep; whatever else goes wrong is a `UserError`.
     """
     if n_processes() > 1 and set(parts) != {"train"}:
         raise UserError(

@@ -75,10 +75,10 @@ def run_graph(
 ) -> Outcome:
     """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
 
-    Of a stage outside `stages`, it is known to have failed from `failures.json`, or it must be done. `n_threads` are
-    those of each stage; `simulators` are the processes that simulate. A stage whose training diverged takes those that
-    build on it with it; the result files are made of the rest. A `UserError` if a stage cannot be done for any other
-    reason; the others are ended, and go on from there the next time.
+    A stage outside `stages` must be done, or have failed by `failures.json`. `n_threads` are those of each stage, and
+    `simulators` processes simulate. A training that diverged takes the stages that build on it with it; the result
+    files are made of the rest. If a stage cannot be done for another reason, a `UserError` ends the others, to go on
+    next time.
     """
     todo = {stage.name: stage for stage in stages}
     failed_before = {name: why for name, why in read_failures(run.path).items() if name in run.graph}

@@ -161,10 +161,7 @@ def can_compile(device: torch.device | str) -> bool:
 
 
 def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool:
-    """Whether a training of some steps is compiled: on one machine always the same answer.
-
-    A `UserError` if it always must be and there is no compiler.
-    """
+    """Whether a training of some steps is compiled, alike each time; `UserError` if it must be and cannot."""
     if when == "never" or (when == "auto" and n_steps < MIN_STEPS):
         return False
     if can_compile(device):

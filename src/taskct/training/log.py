@@ -45,10 +45,7 @@ class TrainingLog:
         return self._other.run_id
 
     def resume(self, epoch: int, *, run_id: str | None = None) -> None:
-        """Go on before an epoch, counted from 0: what stands there of it and later ones will come again.
-
-        `run_id` is what the property was when the state was written.
-        """
+        """Go on before an epoch, counted from 0: it and later ones come again. `run_id` is that of the state."""
         if self.path.is_file():
             lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _epoch(line) < epoch]
             self.path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
