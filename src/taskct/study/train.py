@@ -86,7 +86,7 @@ def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     t = settings.training
     trials, validation = run.read("train"), run.read("validation")
     root = derive_seed(arm.seed, "pretrain")
-    plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, patch_pixels=t.patch_pixels)
+    plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, t.patch_pixels)
     denoiser = build_denoiser(
         settings,
         offset_hu=float(trials.noisy.mean()),
@@ -141,7 +141,9 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 
 
-def _plan(run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, **own: int | None) -> Plan:
+def _plan(
+    run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, patch: int | None = None
+) -> Plan:
     named = "batch_size", "head_learning_rate", "head_weight_decay", "keep", "patience", "max_gradient_norm", "compile"
     return Plan(
         epochs=epochs,
@@ -149,8 +151,8 @@ def _plan(run: RunFolder, settings: Settings, seed: int, epochs: int, learning_r
         seed=seed,
         dtype=network_dtype(settings, run.device),
         device=str(run.device),
+        patch_pixels=patch,
         **{name: getattr(settings.training, name) for name in named},
-        **own,
     )
 
 
