@@ -18,11 +18,11 @@ PRIVATE = {"taskct.cli", "taskct.sweep"}
 
 def public_rooms() -> list[ModuleType]:
     """The package and every room below it that says what it offers."""
-    names = [taskct.__name__]
+    paths = [taskct.__name__]
     for found in pkgutil.walk_packages(taskct.__path__, "taskct."):
         if found.ispkg and not any(found.name == one or found.name.startswith(f"{one}.") for one in PRIVATE):
-            names.append(found.name)
-    rooms = [importlib.import_module(name) for name in names]
+            paths.append(found.name)
+    rooms = [importlib.import_module(name) for name in paths]
     return [room for room in rooms if getattr(room, "__all__", ())]
 
 
@@ -42,6 +42,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place(room), content=page(room)))
     files.append(File.generated(config, "api/index.md", content=index()))
     return files
+
+
+@cache
+def names(room: ModuleType) -> list[str]:
+    """What a room offers, but for the rooms within it."""
+    return [name for name in room.__all__ if not inspect.ismodule(getattr(room, name))]
 
 
 def place(room: ModuleType) -> str:
@@ -74,9 +80,8 @@ def index() -> str:
 
 def page(room: ModuleType) -> str:
     """The public names of a room: those at home here with their docstrings, others with a link."""
-    names = [name for name in room.__all__ if not name.startswith("__")]
     parts, links = [], []
-    for name in names:
+    for name in names(room):
         path = target(room, name)
         if home(room, name) is room:
             parts.append(f"::: {path}\n    options:\n      heading: {name}\n      toc_label: {name}\n")
@@ -99,15 +104,15 @@ def as_markdown(docstring: str) -> str:
 def home(room: ModuleType, name: str) -> ModuleType:
     """The room on whose page a name is explained: of those that offer it, the one next to its definition."""
     path = target(room, name)
-    offering = [one for one in ROOMS if any(target(one, other) == path for other in one.__all__)]
+    offering = [one for one in ROOMS if any(target(one, other) == path for other in names(one))]
     near = [one for one in offering if path.startswith(f"{one.__name__}.")]
     return max(near, key=lambda one: len(one.__name__)) if near else offering[-1]
 
 
 def returned(room: ModuleType) -> list[str]:
     """Classes that no room offers by name, but that functions at home here return, or methods of such classes."""
-    offered = {target(one, name) for one in ROOMS for name in one.__all__}
-    functions = [getattr(room, name) for name in room.__all__ if home(room, name) is room]
+    offered = {target(one, name) for one in ROOMS for name in names(one)}
+    functions = [getattr(room, name) for name in names(room) if home(room, name) is room]
     found: dict[str, type] = {}
     waiting = [(one, None) for one in functions if inspect.isfunction(one)]
     while waiting:
@@ -136,5 +141,5 @@ def target(room: ModuleType, name: str) -> str:
         return value.__name__
     if inspect.isfunction(value) or inspect.isclass(value):
         return f"{value.__module__}.{value.__qualname__}"
-    others = (one for one in reversed(ROOMS) if name in one.__all__ and getattr(one, name) is value)
+    others = (one for one in reversed(ROOMS) if name in names(one) and getattr(one, name) is value)
     return f"{next(others, room).__name__}.{name}"

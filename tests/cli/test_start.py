@@ -15,7 +15,7 @@ import typer
 from taskct import __version__
 from taskct.cli.app import COMMANDS, app
 
-LIGHT = {"typer", "rich"}
+LIGHT = {"typer", "rich", "lazy-loader", "lazy_loader"}
 """What the command line's root may import of what taskct depends on; older releases of typer import rich."""
 
 LOADS = """
@@ -56,14 +56,29 @@ def test_the_root_of_the_command_line_imports_nothing_that_computes(args, heavy)
     *printed, modules = done.stderr.splitlines()
     loaded = set(json.loads(modules))
     assert {name.partition(".")[0] for name in loaded} & heavy == set()
-    assert {name for name in loaded if name.startswith("taskct")} <= {"taskct", "taskct.cli", "taskct.cli.app"}
+    assert {name for name in loaded if name.startswith("taskct")} <= {
+        "taskct",
+        "taskct.cli",
+        "taskct.cli.app",
+    }
     wanted = f"taskct {__version__}" if args == ["--version"] else "Usage: taskct [OPTIONS] COMMAND [ARGS]..."
     assert next(line for line in [*done.stdout.splitlines(), *printed] if line) == wanted
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_imports_nothing_that_takes_long(name):
+    """Options name presets, scanners and observers, whose lists load neither torch nor SciPy."""
+    done = python("-c", LOADS, name, "--help")
+    loaded = {module.partition(".")[0] for module in json.loads(done.stderr.splitlines()[-1])}
+    assert loaded & {"torch", "scipy", "matplotlib", "zarr", "skimage", "lightning"} == set()
+    assert done.stdout.lstrip().startswith(f"Usage: taskct {name} ")
+
+
 def test_the_package_imports_nothing_else():
-    done = python("-c", "import sys; before = set(sys.modules); import taskct; print(*set(sys.modules) - before)")
-    assert done.stdout.split() == ["taskct"]
+    code = "import sys, typing, importlib; before = set(sys.modules); import taskct; print(*set(sys.modules) - before)"
+    loaded = python("-c", code).stdout.split()
+    assert [name for name in loaded if name.startswith("taskct")] == ["taskct"]
+    assert not {"torch", "numpy", "scipy"} & set(loaded)
 
 
 def test_the_first_of_several_processes_is_known_without_torch():

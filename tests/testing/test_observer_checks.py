@@ -1,10 +1,13 @@
 """Every check of an observer can fail: a class that breaks one law is caught by that law's check."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from taskct.observers import LinearObserver, PathObserver
 from taskct.observers.base import Observer, check_images
+from taskct.ranges import Range
 from taskct.testing import check_observer, observer_checks
 
 
@@ -12,9 +15,10 @@ class MeanDifference(PathObserver):
     """Non-prewhitening observer whose template shrinks with a ridge; conforms."""
 
     path_parameter = "ridge"
+    ranges: ClassVar = {"ridge": Range(0.0)}
 
     def __init__(self, ridge=0.1):
-        self.ridge = ridge
+        self.ridge = self.checked("ridge", ridge)
 
     @classmethod
     def _fit_together(cls, observers, trials):

@@ -1,0 +1,14 @@
+from .effects import without_effect as without_effect
+from .listing import dotted_settings as dotted_settings
+from .listing import mentions as mentions
+from .listing import range_of as range_of
+from .listing import settings_named as settings_named
+from .listing import unit_of as unit_of
+from .presets import preset_names as preset_names
+from .presets import read_preset as read_preset
+from .read import make_settings as make_settings
+from .read import parse_overrides as parse_overrides
+from .read import to_yaml as to_yaml
+from .read import tree_of as tree_of
+from .tree import ProfileSettings as ProfileSettings
+from .tree import Settings as Settings

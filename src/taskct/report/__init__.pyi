@@ -1,0 +1,10 @@
+from .figures import panel_figure as panel_figure
+from .figures import roc_figure as roc_figure
+from .figures import template_figure as template_figure
+from .labels import arm_label as arm_label
+from .labels import observer_label as observer_label
+from .load import load_run as load_run
+from .page import tradeoff_png as tradeoff_png
+from .page import write_report as write_report
+from .run import Run as Run
+from .tradeoff import tradeoff_figure as tradeoff_figure

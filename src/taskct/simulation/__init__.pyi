@@ -1,0 +1,9 @@
+from .chunks import ChunkMaker as ChunkMaker
+from .preview import make_preview as make_preview
+from .scan import Scanner as Scanner
+from .scan import make_geometry as make_geometry
+from .simulate import simulate_store as simulate_store
+from .simulate import simulation_key as simulation_key
+from .simulate import trials_bytes as trials_bytes
+from .sources import Source as Source
+from .sources import make_sources as make_sources

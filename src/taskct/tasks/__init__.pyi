@@ -1,0 +1,15 @@
+from . import backgrounds as backgrounds
+from .background_registry import BACKGROUNDS as BACKGROUNDS
+from .lesions import LESIONS as LESIONS
+from .lesions import LesionPreset as LesionPreset
+from .lidc import LidcNodules as LidcNodules
+from .lidc import read_lidc_nodules as read_lidc_nodules
+from .shape_registry import SHAPES as SHAPES
+from .shapes import render as render
+from .shapes import signal_site as signal_site
+from .signals import SignalRanges as SignalRanges
+from .signals import Signals as Signals
+from .signals import draw_signals as draw_signals
+from .sites import SITES as SITES
+from .sites import draw_sites as draw_sites
+from .sites import draw_sites_in_mask as draw_sites_in_mask
