@@ -8,6 +8,6 @@ Trials(64 of 40×40 pixels of 1 mm, margin 4, 50% with the signal, 64 background
 
 import lazy_loader
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
