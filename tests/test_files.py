@@ -1,9 +1,13 @@
 """Files and folders are written whole or not at all."""
 
+import dataclasses
+import datetime
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from taskct.files import json_values, read_truth_value, whole_file, whole_folder
+from taskct.files import json_values, read_truth_value, whole_file, whole_folder, write_json
 
 
 def write_half(whole, name=""):
@@ -55,6 +59,39 @@ def test_json_values_of_what_numpy_holds():
         "b": (np.float32(0.5), np.int64(2), np.bool_(True), None),
     }
     assert json_values(content) == {"a": [[1.0, None], [None, 1e-5]], "b": [0.5, 2, True, None]}
+
+
+@dataclasses.dataclass
+class Point:
+    x: float = 0.0
+
+
+NO_JSON = (object(), Point(), {1.0}, b"a", Path("a"), datetime.date(2000, 1, 1), 1j, np.complex128(1j), range(2))
+
+
+@pytest.mark.parametrize("value", NO_JSON, ids=lambda value: type(value).__name__)
+def test_what_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path, value):
+    for content in ({"a": [value]}, {value if value.__hash__ else (1, 2): 1}):
+        with pytest.raises(TypeError):
+            write_json(tmp_path / "a.json", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_are_those_of_json(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1, 2: np.array([], dtype=int), None: {0.5: "λ"}})
+    assert (
+        (tmp_path / "a.json").read_text()
+        == """{
+ "a": 1,
+ "2": [],
+ "null": {
+  "0.5": "λ"
+ }
+}
+"""
+    )
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "b.json", {float("nan"): 1})
 
 
 @pytest.mark.parametrize("text", ["", "2", "yes!", "01"])

@@ -1,18 +1,18 @@
 """Files are written whole or not at all; arrays in .npz and .npy, the rest in JSON, never a pickle."""
 
 import json
+import math
 import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import to_jsonable_python
 
 from taskct.errors import UserError, unreadable
 
@@ -23,16 +23,10 @@ _TRUTH = dict.fromkeys(("1", "1.0", "true", "yes", "present"), True) | dict.from
 
 @contextmanager
 def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
-    """A place to write a file whose contents then take `path` whole or not at all.
+    """A place to write a file whose contents then replace `path` whole or not at all.
 
-    Parameters
-    ----------
-    path
-        The file; what it held is replaced.
-    shared
-        Whether several processes may write the file at the same time.
-    durable
-        Whether the file must also be whole after a power cut, which costs a wait for the disk.
+    Several processes may write a `shared` file at the same time. A `durable` one is whole after a power cut too, which
+    costs a wait for the disk.
     """
     partial = named(path, f".{secrets.token_hex(8)}.partial" if shared else ".partial")
     try:
@@ -48,13 +42,7 @@ def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Ite
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A place to write a folder of files that then takes `path` whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The folder; must be empty if it exists. Missing folders above it are made.
-    """
+    """A place to write a folder of files that then takes `path`, new or an empty folder, whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         partial.mkdir(parents=True)
@@ -81,27 +69,21 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Write a file whole or not at all by a function of its place."""
-    with whole_file(path) as partial:
-        write(partial)
-    return path
-
-
 def json_values(content: object) -> Any:  # noqa: ANN401 - of JSON's kinds
     """The same content in JSON's own kinds: arrays and tuples as lists, what is not finite as None.
 
-    Parameters
-    ----------
-    content
-        Numbers, text, None, and dicts, lists, tuples and arrays of them.
+    What neither JSON nor NumPy has is left as it is, for `json` to refuse.
 
-    Examples
-    --------
     >>> json_values({"auc": float("nan"), "bounds": (0.5, np.float64(1.0))})
     {'auc': None, 'bounds': [0.5, 1.0]}
     """
-    return to_jsonable_python(content, inf_nan_mode="null", fallback=lambda array: array.tolist())
+    if isinstance(content, np.ndarray | np.generic):
+        content = content.tolist()
+    if isinstance(content, dict):
+        return {key: json_values(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [json_values(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_json(path: Path, content: object) -> None:
@@ -115,15 +97,8 @@ def named(place: Path, ending: str) -> Path:
 
 
 def read_truth_value(text: str) -> bool:
-    """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case.
+    """Truth of a table's cell: 1, true, yes or present; 0, false, no or absent; in any case. Else a `ValueError`.
 
-    Raises
-    ------
-    ValueError
-        If it is something else.
-
-    Examples
-    --------
     >>> read_truth_value("1"), read_truth_value("False")
     (True, False)
     """
@@ -147,13 +122,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool 
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, as `write_npz` wrote them.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or broken.
-    """
+    """Arrays by name, as `write_npz` wrote them."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

@@ -27,13 +27,10 @@ RESERVED = ("alpha", "seed")
 
 
 def setting_text(value: float) -> str:
-    """Write a number short, but so that no other number is written alike.
+    """Write a number short, but so that no other is written alike and it reads back as the same.
 
-    Six digits where they say all, else as many as it takes: what stands in names, files and tables must not read as a
-    neighbouring setting. The text reads back as the same number.
+    Six digits where they say all, else as many as it takes.
 
-    Examples
-    --------
     >>> setting_text(0.7), setting_text(0.0), setting_text(0.9999999), setting_text(0.9500001)
     ('0.7', '0', '0.9999999', '0.9500001')
     """
@@ -42,17 +39,10 @@ def setting_text(value: float) -> str:
 
 
 def bounded(text: str, name: str) -> str:
-    """A file name as it is, or its beginning and a digest of what it stands for where it is too long.
+    """A file name without its ending, or, where it is too long, its beginning and a digest of the `name` it stands for.
 
-    Parameters
-    ----------
-    text
-        The file name, without its ending.
-    name
-        What it stands for. Two names never share a file, whatever characters a file name cannot have.
+    Two names never share a file, whatever characters a file name cannot have.
 
-    Examples
-    --------
     >>> bounded("lambda=0.9_seed=0", "lambda=0.9 seed=0")
     'lambda=0.9_seed=0'
     >>> len(bounded("n" * 500, "n" * 500))
@@ -101,13 +91,7 @@ class ArmName:
 
     @classmethod
     def parse(cls, text: str) -> "ArmName":
-        """Read the name of an arm, with or without its seed.
-
-        Raises
-        ------
-        ValueError
-            If it is no arm's name.
-        """
+        """Read the name of an arm, with or without its seed."""
         first, *words = text.split() or [""]
         pairs = [(key, value) for key, equals, value in (word.partition("=") for word in words) if equals]
         if len(pairs) < len(words) or not first:
@@ -170,8 +154,6 @@ class ArmName:
 def fitted_as(observer: str) -> tuple[str, str]:
     """An observer as `scores.csv` has it, in the columns `observer` and `fitted`.
 
-    Examples
-    --------
     >>> fitted_as("slnn_joint"), fitted_as("ho")
     (('slnn', 'joint'), ('ho', 'fresh'))
     """
@@ -181,8 +163,6 @@ def fitted_as(observer: str) -> tuple[str, str]:
 def observer_of(observer: str, fitted: str) -> str:
     """The name of an observer from these two columns; the reverse of `fitted_as`.
 
-    Examples
-    --------
     >>> observer_of("slnn", "joint"), observer_of("ho", "fresh")
     ('slnn_joint', 'ho')
     """

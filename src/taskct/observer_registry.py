@@ -12,8 +12,7 @@ from taskct.ranges import Range, Ranges
 
 JOINT_LABEL = "joint SLNN-NO"
 
-VIEWING_DISTANCE_MM = 500.0
-"""Usual viewing distance at a reading desk, mm."""
+VIEWING_DISTANCE_MM = 500.0  # usual viewing distance at a reading desk
 
 EYE = ("pixel_mm", "viewing_distance_mm", "magnification")
 CONDITIONS: Ranges = {
@@ -36,20 +35,15 @@ def conditions(*names: str) -> dict[str, Range]:
 class ObserverEntry:
     """An observer, and what a study, a command and the page know of it."""
 
-    label: str
-    """Its name on the page."""
-    module: str
-    """Of `taskct.observers`."""
-    name: str
-    """Of the class in it."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments that make it this observer."""
+    label: str  # its name on the page
+    module: str  # of `taskct.observers`
+    name: str  # of the class in it
+    settings: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments that make it this observer
     needs: tuple[str, ...] = ()
     """Keyword arguments that whoever makes it must know: of `CONDITIONS`, "device", "signal" and "covariance"."""
     candidates: Literal["", "ridges", "weight_decays"] = ""
     """Setting of `observers` that lists the regularizations a study chooses from; none without such a choice."""
-    in_study: Literal["always", "on request", "no"] = "on request"
-    """Whether a study fits it."""
+    in_study: Literal["always", "on request", "no"] = "on request"  # whether a study fits it
 
 
 def _cho(label: str, channels: str) -> ObserverEntry:

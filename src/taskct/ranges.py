@@ -27,14 +27,10 @@ class Range:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
-    meaning: str = ""
-    """Of the number, for the message."""
-    open_low: bool = False
-    """Whether `low` itself is outside."""
-    open_high: bool = False
-    """Whether `high` itself is outside."""
-    whole: bool = False
-    """Whether it must be a whole number."""
+    meaning: str = ""  # of the number, for the message
+    open_low: bool = False  # whether `low` itself is outside
+    open_high: bool = False  # whether `high` itself is outside
+    whole: bool = False  # whether it must be a whole number
 
     def __contains__(self, value: float) -> bool:
         above = self.low < value if self.open_low else self.low <= value
@@ -85,5 +81,10 @@ class Range:
         return low | high
 
 
-Ranges = Mapping[str, Range]
-"""Ranges by the name of the number."""
+Ranges = Mapping[str, Range]  # by the name of the number
+
+
+def check_ranges(ranges: Ranges, **values: float) -> None:
+    """Check numbers, each by the range of its name; see `Range.check`."""
+    for name, value in values.items():
+        ranges[name].check(name, value)

@@ -16,7 +16,7 @@ from taskct.cli.terminal import (
     Lines,
     Output,
     ProgressMode,
-    Silence,
+    StageProgress,
     clock_text,
     print_table,
     show_progress,
@@ -97,7 +97,7 @@ def test_many_stages_make_one_line(log: Log, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_is_shown_if_asked(log: Log) -> None:
     with show_progress(ProgressMode.NONE) as show:
-        assert isinstance(show, Silence)
+        assert type(show) is StageProgress
         show.open("a")(1, 2, "half")
         show.close("a")
     assert log.getvalue() == ""

@@ -2,7 +2,6 @@
 
 import inspect
 from importlib import import_module
-from operator import attrgetter
 
 import pytest
 
@@ -62,9 +61,13 @@ def test_a_background_uses_settings_that_there_are_and_its_maker_takes_them(kind
     assert entry.text in describe(make_settings({"background": {"kind": kind}})) or entry.files == "pairs"
     if not entry.files:
         module, maker = entry.maker
-        make = attrgetter(maker)(import_module(f"taskct.tasks.backgrounds.{module}"))
-        taken = inspect.signature(make).parameters
-        assert {*entry.uses} <= {*taken} or "body" in taken
+        make = getattr(import_module(f"taskct.tasks.backgrounds.{module}"), maker)
+        taken = {*inspect.signature(make).parameters}
+        assert {*entry.uses} - {*entry.of_texture} <= taken
+        if entry.texture:
+            make_texture = getattr(import_module("taskct.tasks.backgrounds.fields"), entry.texture)
+            assert {*inspect.signature(make_texture).parameters} == {*entry.of_texture} <= {*entry.uses}
+            assert "texture" in taken
 
 
 @pytest.mark.parametrize("name", SHAPES)

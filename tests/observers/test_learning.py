@@ -9,9 +9,8 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.roc import auc, delong_covariance, delong_interval, paired_delong, structural_components
 from taskct.observers import Hotelling, LinearObserver, SmallSampleWarning
 from taskct.observers.channelized import ChannelizedHotelling
-from taskct.observers.learning import learning_curve, learning_difference
+from taskct.observers.learning import LabelledTrials, learning_curve, learning_difference
 from taskct.observers.learning_law import expected_auc
-from taskct.observers.learning_trials import LabelledTrials
 
 
 class FixedTemplate(LinearObserver):

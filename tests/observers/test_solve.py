@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import LinAlgError
 
 from taskct.observers import solve
-from taskct.observers.slnn import _dual_path, logistic_path
+from taskct.observers.slnn import _path, logistic_path
 from taskct.observers.solve import SingleFactor, conjugate_gradients, solve_loaded
 
 N = solve.FROM_SIZE + 44
@@ -63,7 +63,8 @@ def test_many_trials_end_where_a_factor_in_double_ends(monkeypatch):
     labels = features[:, 0] + rng.normal(size=N) > 0.4
     decays = [1.0, 0.01, 1e-5]  # at the last the logits are large and the curvatures far apart
     single = logistic_path(features, labels, decays)
-    assert all(abs(a.sum()) < 1e-9 * np.abs(a).sum() for a, _ in _dual_path(features @ features.T, labels, decays))
+    dual = _path(features @ features.T, labels, decays, dual=True)
+    assert all(abs(a.sum()) < 1e-9 * np.abs(a).sum() for a, _ in dual)
     monkeypatch.setattr("taskct.observers.slnn.FROM_SIZE", 10**6)
     for (weights, bias), (wanted, wanted_bias) in zip(single, logistic_path(features, labels, decays), strict=True):
         logits, expected = features @ weights + bias, features @ wanted + wanted_bias

@@ -7,7 +7,7 @@ from scipy import integrate
 
 from taskct.errors import UserError
 from taskct.scanner import analytic
-from taskct.scanner.analytic import bins_met, project_ellipses, project_gaussians, project_nodules
+from taskct.scanner.analytic import bins_met, project_ellipses, project_gaussians
 from taskct.scanner.geometry import ScanGeometry
 
 SCANS = {
@@ -29,9 +29,9 @@ def square_radius(x, y, place=PLACE):
 PROFILES = {
     "ellipse": (project_ellipses, {}, lambda q: np.where(q <= 1, 1.0, 0.0)),
     "gaussian": (project_gaussians, {}, lambda q: 0.5**q),
-    "half": (project_nodules, {"exponent": 0.5}, lambda q: np.maximum(1 - q, 0) ** 0.5),
-    "designer": (project_nodules, {"exponent": 1.5}, lambda q: np.maximum(1 - q, 0) ** 1.5),
-    "cubic": (project_nodules, {"exponent": 3.0}, lambda q: np.maximum(1 - q, 0) ** 3),
+    "half": (project_ellipses, {"exponent": 0.5}, lambda q: np.maximum(1 - q, 0) ** 0.5),
+    "designer": (project_ellipses, {"exponent": 1.5}, lambda q: np.maximum(1 - q, 0) ** 1.5),
+    "cubic": (project_ellipses, {"exponent": 3.0}, lambda q: np.maximum(1 - q, 0) ** 3),
 }
 
 
@@ -61,8 +61,8 @@ def test_the_mass_of_a_parallel_projection_is_that_of_the_object():
     for project, extra, factor in (
         (project_ellipses, {}, 1.0),
         (project_gaussians, {}, 1 / np.log(2)),
-        (project_nodules, {"exponent": 1.5}, 1 / 2.5),
-        (project_nodules, {"exponent": 0.3}, 1 / 1.3),
+        (project_ellipses, {"exponent": 1.5}, 1 / 2.5),
+        (project_ellipses, {"exponent": 0.3}, 1 / 1.3),
     ):
         mass = project(fine, **PLACE, **extra)[0].double().sum(dim=1) * 0.05
         np.testing.assert_allclose(mass, area * factor, rtol=2e-4)
@@ -102,10 +102,10 @@ def test_chunks_and_company_make_no_difference(monkeypatch):
     place = {key: rng.uniform(-60, 60, 40) for key in ("x_mm", "y_mm")}
     place |= {"half_x_mm": rng.uniform(0.2, 30, 40), "half_y_mm": rng.uniform(0.2, 30, 40), "mu": np.ones(40)}
     place |= {"exponent": rng.uniform(0, 2, 40)}
-    whole = project_nodules(SCANS["flat"], **place)
+    whole = project_ellipses(SCANS["flat"], **place)
     monkeypatch.setattr(analytic, "RAYS_PER_CHUNK", 5000)
-    torch.testing.assert_close(project_nodules(SCANS["flat"], **place), whole)
-    alone = project_nodules(SCANS["flat"], **{key: value[7:8] for key, value in place.items()})
+    torch.testing.assert_close(project_ellipses(SCANS["flat"], **place), whole)
+    alone = project_ellipses(SCANS["flat"], **{key: value[7:8] for key, value in place.items()})
     torch.testing.assert_close(alone, whole[7:8])
 
 
@@ -137,6 +137,6 @@ def test_misuse_is_refused():
     with pytest.raises(ValueError, match="positive"):
         project_ellipses(SCANS["flat"], **(PLACE | {"half_x_mm": [0.0]}))
     with pytest.raises(ValueError, match="negative"):
-        project_nodules(SCANS["flat"], **PLACE, exponent=-0.2)
+        project_ellipses(SCANS["flat"], **PLACE, exponent=-0.2)
     with pytest.raises(ValueError, match="shape"):
         project_ellipses(SCANS["flat"], **{key: value[0] for key, value in PLACE.items()})

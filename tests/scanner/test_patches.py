@@ -6,7 +6,7 @@ import torch
 
 from taskct.errors import UserError
 from taskct.scanner import analytic
-from taskct.scanner.analytic import project_ellipses, project_gaussians, project_nodules
+from taskct.scanner.analytic import project_ellipses, project_gaussians
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.patches import project_patches
 from taskct.scanner.projector import Projector
@@ -36,7 +36,7 @@ CASES = {
     # rim, that takes up to √(2·0.125/3) = 0.29 there, but little elsewhere.
     "ellipse": (project_ellipses, {}, lambda q: np.where(q <= 1, 1.0, 0.0), 0.29, 0.02),
     "gaussian": (project_gaussians, {}, lambda q: 0.5**q, 0.005, 0.002),
-    "nodule": (project_nodules, {"exponent": 1.5}, lambda q: np.maximum(1 - q, 0) ** 1.5, 0.01, 0.004),
+    "nodule": (project_ellipses, {"exponent": 1.5}, lambda q: np.maximum(1 - q, 0) ** 1.5, 0.01, 0.004),
 }
 
 

@@ -32,12 +32,8 @@ SLICE_PIXELS = 2**18
 class LoadedDenoiser(nn.Module):
     """A trained denoiser of a run: HU in, HU out, in the precision that it was trained in.
 
-    Parameters
-    ----------
-    denoiser
-        Maps HU `(n, height, width)` to the same.
-    card
-        What its file says of it: `arm`, `seed`, `network`, `pixel_mm` and more.
+    `denoiser` maps HU `(n, height, width)` to the same; `card` is what its file says of it: `arm`, `seed`, `network`,
+    `pixel_mm` and more.
     """
 
     def __init__(self, denoiser: nn.Module, card: Mapping[str, Any]) -> None:
@@ -66,13 +62,8 @@ class LoadedDenoiser(nn.Module):
         n = sum(parameter.numel() for parameter in self.parameters())
         name = self.card.get("arm") or self.card.get("task")
         dial = "" if self.alpha is None else f" blended with its control, alpha={setting_text(self.alpha)}"
-        parts = (
-            f"{name}{dial}",
-            f"seed={self.card.get('seed')}",
-            f"{self.card['network']} of {n:,} weights",
-            self.dtype,
-        )
-        return f"{type(self).__name__}({', '.join(parts)})"
+        network = f"{self.card['network']} of {n:,} weights"
+        return f"{type(self).__name__}({name}{dial}, seed={self.card.get('seed')}, {network}, {self.dtype})"
 
 
 def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoiser:
@@ -100,8 +91,7 @@ def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoise
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
     card = read_card(path)
-    missing = [key for key in ("network", "arguments", "dtype") if key not in card]
-    if missing:
+    if missing := [key for key in ("network", "arguments", "dtype") if key not in card]:
         raise UserError(f"{path.with_suffix('.json')} lacks {missing[0]}: it must be the card that taskct wrote")
     if not isinstance(card["arguments"], dict) or card["dtype"] not in ("bfloat16", "float32"):
         raise UserError(f"{path.with_suffix('.json')} is broken: it must be the card that taskct wrote")
@@ -162,20 +152,17 @@ def denoise(
         return crop(result, margin)
     images_hu = np.asarray(images)
     if images_hu.ndim == 2:
-        image: NDArray[np.float32] = denoise(
-            denoiser, images_hu[None], margin=margin, tile=tile, device=device, progress=progress
-        )[0]
-        return image
+        stack = denoise(denoiser, images_hu[None], margin=margin, tile=tile, device=device, progress=progress)
+        return np.asarray(stack[0])
     if images_hu.ndim != 3 or not images_hu.size:
         raise UserError(f"images of shape {images_hu.shape}: give (n, height, width) or (height, width), HU")
     where = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
     if device is not None:
         where = resolve_device(str(device))
         denoiser.to(where)
-    network, dtype = (
-        (denoiser.denoiser, denoiser.dtype) if isinstance(denoiser, LoadedDenoiser) else (denoiser, "float32")
-    )
-    reach = None
+    network, dtype, reach = denoiser, "float32", None
+    if isinstance(denoiser, LoadedDenoiser):
+        network, dtype = denoiser.denoiser, denoiser.dtype
     if tile is not None and tile < max(images_hu.shape[1:]):
         # Once for all slices.
         reach = find_reach(network, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(where))
@@ -202,34 +189,11 @@ def denoise_path(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file.
+    """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file; return `target`.
 
-    Parameters
-    ----------
-    model
-        Weights of an arm or of a blend.
-    source
-        A `.npy` file in HU, `(height, width)` or `(n, height, width)`; a DICOM slice; or a folder with one series.
-    target
-        A `.npy` file for a `.npy` source; otherwise a folder that does not exist or is empty, or for a single slice a
-        file that ends in .dcm.
-    alpha
-        α in [0, 1]: the result is (1 − α) · control + α · task, in HU; see `load_denoiser`.
-    tile
-        Side of the pieces in which slices are denoised when memory is short, pixels; the result is the same.
-    device
-        Where to run.
-    progress
-        Called as (slices done, in all, nothing).
-
-    Returns
-    -------
-    `target`.
-
-    Raises
-    ------
-    UserError
-        If the source cannot be read as CT, the target exists, α is out of range, or there is no control to blend with.
+    The source is a `.npy` file in HU, a DICOM slice, or a folder with one series. The target of a `.npy` file is
+    another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
+    `alpha` is as for `load_denoiser`; tile, device and progress are as for `denoise`.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():
@@ -238,12 +202,8 @@ def denoise_path(
     if target.exists() and (array or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists: choose another output, nothing is overwritten")
     if array != (target.suffix == ".npy"):
-        wanted = (
-            "the output of a .npy file is a .npy file"
-            if array
-            else "the output of DICOM is a folder, or a .dcm file for one slice"
-        )
-        raise UserError(f"{wanted}, not {target.name}")
+        of_array, of_dicom = "a .npy file is a .npy file", "DICOM is a folder, or a .dcm file for one slice"
+        raise UserError(f"the output of {of_array if array else of_dicom}, not {target.name}")
     if array:
         write_npy(target, denoise(denoiser, read_npy(source), tile=tile, device=device, progress=progress))
         return target
@@ -260,13 +220,7 @@ def denoise_path(
 
 
 def control_of(model: Path, card: dict[str, Any]) -> Path:
-    """Weights of the control that lies beside a model: λ = 0 of the same training seed, with all else alike.
-
-    Raises
-    ------
-    UserError
-        If the card of the model names no seed or arm, or there is no control.
-    """
+    """Weights of the control that lies beside a model: λ = 0 of the same training seed, with all else alike."""
     seed, name = card.get("seed"), card.get("arm")
     if not isinstance(seed, int) or not isinstance(name, str):
         raise UserError(f"{model.with_suffix('.json')} names no seed, so its control is unknown: leave alpha at 1")

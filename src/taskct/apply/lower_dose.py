@@ -29,13 +29,7 @@ SLICES_AT_A_TIME = 4
 
 @dataclass(frozen=True)
 class DoseReduction:
-    """What a lower dose is simulated with.
-
-    Raises
-    ------
-    UserError
-        If a value is out of range, or a name is unknown.
-    """
+    """What a lower dose is simulated with."""
 
     dose_fraction: float
     """Of the dose of the series, in (0, 1)."""
@@ -74,24 +68,8 @@ def lower_dose(
 ) -> Path:
     """Insert the noise that a CT series lacks to be one at a fraction of its dose, and return `target`.
 
-    Parameters
-    ----------
-    source
-        A folder with one CT series, or a DICOM slice.
-    target
-        Folder for the new series; must not exist or be empty. For a single slice it may be a file that ends in .dcm.
-    reduction
-        Dose, noise and scan.
-    device
-        Where to compute.
-    progress
-        Called as (slices done, in all, nothing).
-
-    Raises
-    ------
-    UserError
-        If the series cannot be read or has pixels that are not square, the target exists, or the dose is so low that
-        nothing is left of a slice.
+    The source is a folder with one series of square slices with square pixels, or a DICOM slice; the target is as for
+    `write_series`. Progress is called as (slices done, in all, nothing).
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     check_free(target, single=not source.is_dir())
@@ -102,10 +80,12 @@ def lower_dose(
             f"slices of {height} × {width} pixels of {series.pixel_mm[0]:g} × {series.pixel_mm[1]:g} mm: "
             "give square slices with square pixels"
         )
-    geometry = _thinned(reduction.model)
+    scan = dict(SCANNERS[reduction.model].geometry)
+    views = scan["views_per_turn"]  # thinned by a divisor, to a multiple of 4
+    scan["views_per_turn"] = max(n_views for n_views in range(4, MAX_VIEWS + 1, 4) if views % n_views == 0)
+    geometry = ScanGeometry(**scan)
     # A view stands for several: their photons add up, and so do the variances of their readouts.
-    merged = SCANNERS[reduction.model].geometry["views_per_turn"] / geometry.views_per_turn
-    readout = reduction.electronic_noise * merged**0.5
+    readout = reduction.electronic_noise * (views / geometry.views_per_turn) ** 0.5
     grid = {"n_pixels": width, "pixel_mm": series.pixel_mm[0], "device": device}
     roll_off = KERNELS.get(reduction.kernel) or Kernel(reduction.kernel, 1.0)
     projector = Projector(geometry, **grid)
@@ -149,11 +129,3 @@ def lower_dose(
         warnings.warn(note, stacklevel=2)
     write_series(result, series, target, description=f"taskct dose fraction {setting_text(dose_fraction)}, simulated")
     return target
-
-
-def _thinned(model: str) -> ScanGeometry:
-    """The scan of a model, with a divisor of its views that is a multiple of 4 and at most `MAX_VIEWS`."""
-    geometry = dict(SCANNERS[model].geometry)
-    views = geometry["views_per_turn"]
-    geometry["views_per_turn"] = max(n for n in range(4, MAX_VIEWS + 1, 4) if views % n == 0)
-    return ScanGeometry(**geometry)

@@ -69,7 +69,6 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
 
 
 def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
-    """Ratings and notes on their source."""
     if source.is_dir():
         shared = shared_note(source)
         return ratings_of_run(source, observer), () if shared is None else (shared,)
@@ -103,13 +102,7 @@ def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tu
 
 
 def shared_note(source: Path) -> str | None:
-    """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know.
-
-    Raises
-    ------
-    UserError
-        If the run says nothing of it.
-    """
+    """Say that the trials of a run folder share backgrounds, which the analysis of reader studies does not know."""
     path = source / TASK
     if not path.is_file():  # a ratings file, or scores alone
         return None
@@ -126,13 +119,7 @@ def shared_note(source: Path) -> str | None:
 
 
 def export_ratings(target: Path, ratings: Ratings) -> None:
-    """Write ratings to a new `.imrmc` or `.csv` file.
-
-    Raises
-    ------
-    UserError
-        If the file exists, has another ending, or cannot be written.
-    """
+    """Write ratings to a new `.imrmc` or `.csv` file."""
     kinds = {".imrmc": write_imrmc, ".csv": write_ratings_csv}
     if target.suffix.lower() not in kinds:
         raise UserError(f"{target}: ratings are written to a file that ends in .imrmc or .csv")
@@ -142,13 +129,7 @@ def export_ratings(target: Path, ratings: Ratings) -> None:
 
 
 def ratings_of_run(run: Path, observer: str | None) -> Ratings:
-    """Test statistics of an evaluated run: arms are modalities, training seeds readers, test trials cases.
-
-    Raises
-    ------
-    UserError
-        If `scores.csv` is missing or broken, or the observer is not in it.
-    """
+    """Test statistics of an evaluated run: arms are modalities, training seeds readers, test trials cases."""
     path = run / SCORES
     if not path.is_file():
         raise UserError(f"{run} holds no {SCORES}: give a run folder that was evaluated, or a ratings file")

@@ -19,6 +19,6 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    from taskct.cli.terminal import show_warning  # here, since most commands warn of nothing
+    from taskct.cli.terminal import note  # here, since most commands warn of nothing
 
-    show_warning(message)
+    note(str(message))

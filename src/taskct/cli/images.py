@@ -3,50 +3,35 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption
-from taskct.cli.terminal import out, show_progress
+from taskct.cli.terminal import print_line, show_progress
 from taskct.scanner.presets import SCANNERS
 
 
 @app.command()
 def denoise(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.", show_default=False)
-    ],
+    model: Annotated[Path, Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.")],
     source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN",
-            help="A .npy file in HU, a DICOM slice, or a folder with one CT series.",
-            show_default=False,
-        ),
+        Path, Argument(metavar="IN", help="A .npy file in HU, a DICOM slice, or a folder with one CT series.")
     ],
     target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.", show_default=False
-        ),
+        Path, Argument(metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.")
     ],
     alpha: Annotated[
         float | None,
-        typer.Option(
-            "--alpha",
+        Option(
             metavar="A",
             help="Share of the task in a blend, in [0, 1]: the dial of a .blend file, or MODEL with the control beside "
             "it, lambda=0 of the same seed. Without it: as the .blend file says, and 1 for other models.",
-            show_default=False,
         ),
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(
-            "--tile",
-            metavar="N",
-            help="Denoise slices in pieces of N pixels, where memory is short; the result is the same.",
-            show_default=False,
+        Option(
+            metavar="N", help="Denoise slices in pieces of N pixels, where memory is short; the result is the same."
         ),
     ] = None,
     device: Device = "auto",
@@ -65,34 +50,20 @@ def denoise(
     with show_progress(progress) as show:
         opened = show.open("denoise")
         written = denoise_path(model, source, target, alpha=alpha, tile=tile, device=where, progress=opened)
-    out.print(f"Denoised: {written}", highlight=False, soft_wrap=True)
+    print_line(f"Denoised: {written}")
 
 
 @app.command(name="lower-dose")
 def lower_dose_command(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.", show_default=False)
-    ],
-    target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.", show_default=False
-        ),
-    ],
-    dose_fraction: Annotated[
-        float, typer.Option("--dose-fraction", metavar="D", help="Of the dose of the series, in (0, 1).")
-    ],
-    noise_hu: Annotated[
-        float,
-        typer.Option("--noise-hu", metavar="HU", help="Noise of the series in the middle of its middle slice."),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")
-    ] = "siemens-definition-as",
+    source: Annotated[Path, Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.")],
+    target: Annotated[Path, Argument(metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.")],
+    dose_fraction: Annotated[float, Option(metavar="D", help="Of the dose of the series, in (0, 1).")],
+    noise_hu: Annotated[float, Option(metavar="HU", help="Noise of the series in the middle of its middle slice.")],
+    model: Annotated[str, Option(metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")] = "siemens-definition-as",
     kernel: Annotated[
-        str, typer.Option("--kernel", metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
+        str, Option(metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
     ] = "soft",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, Option(metavar="N", min=0, help="Of the noise.")] = 0,
     device: Device = "auto",
     progress: ProgressOption = None,
 ) -> None:
@@ -115,4 +86,4 @@ def lower_dose_command(
             device=where,
             progress=show.open("lower dose"),
         )
-    out.print(f"Written: {written}", highlight=False, soft_wrap=True)
+    print_line(f"Written: {written}")

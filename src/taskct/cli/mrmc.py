@@ -4,12 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.table import Table
+from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Json, Margin
-from taskct.cli.terminal import note, out, print_table
+from taskct.cli.terminal import margin_text, note, number_text, plain_table, print_json, print_line, print_table
 from taskct.errors import UserError
 
 
@@ -17,53 +16,29 @@ from taskct.errors import UserError
 def mrmc(
     source: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="RATINGS",
             help="An .imrmc file, a CSV of ratings, or a run folder (its training seeds are the readers).",
-            show_default=False,
         ),
     ],
-    observer: Annotated[
-        str | None,
-        typer.Option("--observer", metavar="NAME", help="Of a run folder: whose test statistics.", show_default=False),
-    ] = None,
+    observer: Annotated[str | None, Option(metavar="NAME", help="Of a run folder: whose test statistics.")] = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option(
-            "--arm",
+        Option(
             metavar="NAME",
             help="Only these: arms as scores.csv of a run names them, or modalities of a file; repeatable.",
-            show_default=False,
         ),
     ] = None,
     versus: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--versus",
-            metavar="NAME",
-            help="Compare --arm, or all others, with this one alone; repeatable.",
-            show_default=False,
-        ),
+        list[str] | None, Option(metavar="NAME", help="Compare --arm, or all others, with this one alone; repeatable.")
     ] = None,
     margin: Margin = None,
     detect: Annotated[
-        float | None,
-        typer.Option(
-            "--detect",
-            metavar="DELTA",
-            help="Size a study: readers and cases to detect this difference of AUCs.",
-            show_default=False,
-        ),
+        float | None, Option(metavar="DELTA", help="Size a study: readers and cases to detect this difference of AUCs.")
     ] = None,
-    power: Annotated[float, typer.Option("--power", metavar="P", help="Power wanted of that study.")] = 0.8,
+    power: Annotated[float, Option(metavar="P", help="Power wanted of that study.")] = 0.8,
     export: Annotated[
-        Path | None,
-        typer.Option(
-            "--export",
-            metavar="FILE",
-            help="Write the ratings to a new .imrmc or .csv file, for other programs.",
-            show_default=False,
-        ),
+        Path | None, Option(metavar="FILE", help="Write the ratings to a new .imrmc or .csv file, for other programs.")
     ] = None,
     confidence: Confidence = 0.95,
     as_json: Json = False,
@@ -80,7 +55,6 @@ def mrmc(
     """
     from taskct.apply.ratings import Choice, export_ratings, read_study
     from taskct.cli.mrmc_results import anova_of, print_mrmc, size_json, sizes_of, tests_of
-    from taskct.cli.tables import margin_text, number_text, print_json
     from taskct.metrics.comparisons import Comparison, holm, why_no_margin
     from taskct.metrics.mrmc.analysis import analyze
     from taskct.metrics.mrmc.sizing import StudyPower
@@ -134,20 +108,15 @@ def mrmc(
     for pair, tests in margins.items():
         for test in tests:
             difference = found.differences[pair]
-            line = margin_text(test, difference.first, difference.second)
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+            print_line(margin_text(test, difference.first, difference.second))
     if anova is not None:
         whole, kind = anova.random_readers_random_cases, found.reader_kind
-        out.print(
+        print_line(
             f"Obuchowski-Rockette, random {kind}s and cases: F = {number_text(whole.f_statistic)}, "
-            f"df = {number_text(whole.df_denominator)}, p = {number_text(whole.p_value)} (all modalities alike)",
-            highlight=False,
-            soft_wrap=True,
+            f"df = {number_text(whole.df_denominator)}, p = {number_text(whole.p_value)} (all modalities alike)"
         )
     for pair, table in sizes.items():
-        needed = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in (f"{found.reader_kind}s", "present", "absent", "power"):
-            needed.add_column(heading, justify="right")
+        needed = plain_table(numbers=[f"{found.reader_kind}s", "present", "absent", "power"])
         for size in table:
             d = size.design
             needed.add_row(str(d.n_readers), str(d.n_present), str(d.n_absent), f"{size.power:.3f}")

@@ -3,10 +3,7 @@
 import math
 from dataclasses import astuple
 
-from rich.table import Table
-
-from taskct.cli.tables import interval_text, number_text
-from taskct.cli.terminal import print_table
+from taskct.cli.terminal import interval_text, number_text, plain_table, print_table
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
 from taskct.metrics.intervals import Interval
@@ -35,13 +32,7 @@ def tests_of(difference: DifferenceAUC, margin: float, confidence: float) -> tup
 
 
 def sizes_of(found: MRMCAnalysis, difference: DifferenceAUC, detect: float, power: float) -> tuple[StudyPower, ...]:
-    """Studies of 2 to 20 readers that would detect a difference of AUCs.
-
-    Raises
-    ------
-    UserError
-        If there is one reader only.
-    """
+    """Studies of 2 to 20 readers that would detect a difference of AUCs."""
     if difference.components is None:
         kind = found.reader_kind
         raise UserError(f"a study cannot be sized from one {kind}: the spread between {kind}s is not known")
@@ -61,9 +52,8 @@ def print_mrmc(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
     kind = found.reader_kind
     readers = kind if found.n_readers == 1 else f"{kind}s"
     title = f"{found.n_readers} {readers}, {found.n_present} cases with the signal, {found.n_absent} without; {design}"
-    table = _table("modality")
-    for heading in (f"AUC ({found.confidence:.0%})", "variance", "biased twin", "df", "p", "p (Holm)"):
-        table.add_column(heading, justify="right")
+    auc = f"AUC ({found.confidence:.0%})"
+    table = plain_table("modality", numbers=[auc, "variance", "biased twin", "df", "p", "p (Holm)"])
     for name, one in found.modalities.items():
         interval = interval_text(Interval(one.auc, one.ci_low, one.ci_high), 4)
         table.add_row(name, interval, *map(number_text, (one.variance, one.variance_mle, one.df)), "", "")
@@ -77,10 +67,8 @@ def print_mrmc(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
     shown |= {name: one.contributions for name, one in found.differences.items() if one.contributions is not None}
     if not shown:
         return
-    parts = _table("")
     headings = (f"{kind}s", "present", "absent", "present × absent", f"{kind}s × present", f"{kind}s × absent", "rest")
-    for heading in headings:
-        parts.add_column(heading, justify="right")
+    parts = plain_table("", numbers=headings)
     for name, components in shown.items():
         parts.add_row(name, *(number_text(value) for value in astuple(components)))
     print_table(parts, "What puts how much into the variance")
@@ -88,9 +76,8 @@ def print_mrmc(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
 
 def _print_readers(found: MRMCAnalysis) -> None:
     """A line for each reader in each modality in which they rated both classes."""
-    table = _table("modality")
-    table.add_column(found.reader_kind, no_wrap=True)
-    table.add_column(f"AUC ({found.confidence:.0%})", justify="right")
+    table = plain_table("modality", found.reader_kind, numbers=[f"AUC ({found.confidence:.0%})"])
+    table.columns[1].no_wrap = True
     modalities = dict.fromkeys(name for of_reader in found.readers.values() for name in of_reader)
     for modality in modalities:
         for reader, of_reader in found.readers.items():
@@ -100,10 +87,3 @@ def _print_readers(found: MRMCAnalysis) -> None:
                 interval = interval_text(Interval(one.auc, one.ci_low, one.ci_high), 4) if known else f"{one.auc:.4f}"
                 table.add_row(modality, reader, interval)
     print_table(table, f"Each {found.reader_kind}, with an interval of the choice of cases alone (DeLong)")
-
-
-def _table(first: str) -> Table:
-    """A table without lines whose first column is a name."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    return table

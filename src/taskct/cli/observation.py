@@ -5,11 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from taskct.apply.observe import Observation
-from taskct.cli.tables import interval_text, margin_text
-from taskct.cli.terminal import out, print_roc, print_table
+from taskct.cli.terminal import interval_text, margin_text, plain_table, print_line, print_roc, print_table
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 
@@ -57,23 +55,21 @@ def print_observation(found: Observation) -> None:
     for method in dict.fromkeys(p.method for _, p in performances):
         names = [n for n, p in performances if p.method == method]
         of = "" if len(names) == len(performances) else f" of {', '.join(names)}"
-        out.print(f"Intervals{of}: {method}.", highlight=False, soft_wrap=True)
+        print_line(f"Intervals{of}: {method}.")
     if about.get("cases"):
         how_many = "" if test["cases"] is None else f"; learned from {train['cases']}, tested on {test['cases']}"
-        out.print(f"Cases: {about['cases']}{how_many}.", highlight=False, soft_wrap=True)
+        print_line(f"Cases: {about['cases']}{how_many}.")
     for one in found.observers:
         if (gaussian := one.images.gaussian_auc) is not None:
-            endless = f"{one.name} with endless training, if Gaussian: AUC {interval_text(gaussian)}, exact interval."
-            out.print(endless, highlight=False, soft_wrap=True)
+            area = interval_text(gaussian)
+            print_line(f"{one.name} with endless training, if Gaussian: AUC {area}, exact interval.")
         for test_of in one.comparisons:
-            line = margin_text(test_of, "the images", "those of --versus")
-            out.print(f"{one.name}: {line}", highlight=False, soft_wrap=True)
+            print_line(f"{one.name}: {margin_text(test_of, 'the images', 'those of --versus')}")
         if one.learning is not None:
-            out.print(f"{one.name}: {one.learning.message}", highlight=False, soft_wrap=True)
-        if one.learning_difference is not None:
-            theirs = one.learning_difference
-            out.print(f"{one.name}, versus: {theirs.second.message}", highlight=False, soft_wrap=True)
-            out.print(f"{one.name}: {theirs.message}", highlight=False, soft_wrap=True)
+            print_line(f"{one.name}: {one.learning.message}")
+        if (theirs := one.learning_difference) is not None:
+            print_line(f"{one.name}, versus: {theirs.second.message}")
+            print_line(f"{one.name}: {theirs.message}")
     print_roc(roc_curves(found))
 
 
@@ -91,10 +87,7 @@ def roc_curves(found: Observation) -> dict[str, tuple[NDArray[np.float64], NDArr
 
 
 def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("observer", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = plain_table("observer", numbers=headings)
     for row in rows:
         table.add_row(*row)
     print_table(table, title)

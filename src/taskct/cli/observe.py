@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
-from taskct.apply.observe.cases import CaseFrom
-from taskct.apply.observe.pairing import PairBy
-from taskct.apply.observe.task import Mode
+from taskct.apply.observe.choices import CaseFrom, Mode, PairBy
 from taskct.cli.app import app
 from taskct.cli.options import Confidence, Device, Json, Margin, ProgressOption
-from taskct.cli.terminal import note, out, show_progress
+from taskct.cli.terminal import note, print_json, print_line, show_progress
 from taskct.errors import UserError
 from taskct.observer_registry import OBSERVERS, VIEWING_DISTANCE_MM, observers_needing
 
@@ -36,154 +34,106 @@ PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 @app.command(name="observe")
 def observe_command(
     images: Annotated[
-        Path | None,
-        typer.Argument(metavar="[IMAGES]", help="All images, with --truth: a file or a folder.", show_default=False),
+        Path | None, Argument(metavar="[IMAGES]", help="All images, with --truth: a file or a folder.")
     ] = None,
-    present: Annotated[
-        Path | None, typer.Option("--present", metavar="PATH", help="Images with the signal.", show_default=False)
-    ] = None,
-    absent: Annotated[
-        Path | None, typer.Option("--absent", metavar="PATH", help="Images without it.", show_default=False)
-    ] = None,
+    present: Annotated[Path | None, Option(metavar="PATH", help="Images with the signal.")] = None,
+    absent: Annotated[Path | None, Option(metavar="PATH", help="Images without it.")] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(
-            "--truth",
+        Option(
             metavar="CSV",
             help="Table with image,signal_present and, if known, case, row_px,column_px, split (train or test).",
-            show_default=False,
         ),
     ] = None,
     versus: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--versus",
+        Option(
             metavar="PATH",
             help="The same trials imaged otherwise, to compare with: once for IMAGES; twice, present and absent.",
-            show_default=False,
         ),
     ] = None,
     case_from: Annotated[
         CaseFrom | None,
-        typer.Option(
-            "--case-from",
+        Option(
             metavar="WHAT",
             help="What makes images one case: series (default; or a sub-folder), acquisition, or file for none.",
-            show_default=False,
         ),
     ] = None,
     pair_by: Annotated[
         PairBy,
-        typer.Option(
-            "--pair-by",
+        Option(
             metavar="HOW",
             help="Of --versus: auto (truth table, header, equal names, else refused) or name (order of names).",
         ),
     ] = "auto",
-    observers: Annotated[
-        str,
-        typer.Option("--observers", metavar="LIST", help=f"Of {_names(OBSERVERS)}."),
-    ] = "ho,cho-lg,npwe",
+    observers: Annotated[str, Option(metavar="LIST", help=f"Of {_names(OBSERVERS)}.")] = "ho,cho-lg,npwe",
     mode: Annotated[
         Mode,
-        typer.Option(
-            "--mode",
+        Option(
             metavar="MODE",
             help="whole: the whole image; centred: a window around the known site; scanning: search all sites.",
         ),
     ] = "whole",
     window_px: Annotated[
-        int | None, typer.Option("--window-px", metavar="N", min=1, help="Side of the window around a site, pixels.")
+        int | None, Option(metavar="N", min=1, help="Side of the window around a site, pixels.")
     ] = None,
     site: Annotated[
-        str | None,
-        typer.Option(
-            "--site", metavar="ROW,COL", help="The one site of the signal in all images, pixels.", show_default=False
-        ),
+        str | None, Option(metavar="ROW,COL", help="The one site of the signal in all images, pixels.")
     ] = None,
     radius_px: Annotated[
-        float | None,
-        typer.Option("--radius-px", metavar="R", help="Located within, pixels; half the window by default."),
+        float | None, Option(metavar="R", help="Located within, pixels; half the window by default.")
     ] = None,
-    train_share: Annotated[
-        float, typer.Option("--train-share", metavar="S", help="Share of the trials that observers learn from.")
-    ] = 0.5,
+    train_share: Annotated[float, Option(metavar="S", help="Share of the trials that observers learn from.")] = 0.5,
     training_sets: Annotated[
         int | None,
-        typer.Option(
-            "--training-sets",
+        Option(
             metavar="K",
             min=1,
             max=100,
             help="Divide these trials into K sets, so that intervals hold the training; by default 4 or 3 where the "
             "trials allow, else 1.",
-            show_default=False,
         ),
     ] = None,
     learning: Annotated[
-        bool, typer.Option("--learning-curve", help="AUC against training trials, and where it leads.")
+        bool, Option("--learning-curve", help="AUC against training trials, and where it leads.")
     ] = False,
     pixel_mm: Annotated[
-        float | None,
-        typer.Option(
-            "--pixel-mm",
-            metavar="MM",
-            help=f"Pixel size, for {OF['pixel_mm']}, where the files do not tell.",
-        ),
+        float | None, Option(metavar="MM", help=f"Pixel size, for {OF['pixel_mm']}, where the files do not tell.")
     ] = None,
     viewing_distance_mm: Annotated[
-        float, typer.Option("--viewing-distance-mm", metavar="MM", help="From the eye to the display.")
+        float, Option(metavar="MM", help="From the eye to the display.")
     ] = VIEWING_DISTANCE_MM,
-    magnification: Annotated[
-        float, typer.Option("--magnification", metavar="M", help="Size on the display over size in the object.")
-    ] = 1.0,
+    magnification: Annotated[float, Option(metavar="M", help="Size on the display over size in the object.")] = 1.0,
     internal_noise: Annotated[
         float,
-        typer.Option(
-            "--internal-noise",
+        Option(
             metavar="R",
             help=f"Of {OF['internal_noise']}, relative to the test statistic's standard deviation within a class.",
         ),
     ] = 0.0,
     internal_noise_hu: Annotated[
-        float,
-        typer.Option(
-            "--internal-noise-hu",
-            metavar="HU",
-            help=f"Of {OF['internal_noise_hu']}, per pixel behind the eye.",
-        ),
+        float, Option(metavar="HU", help=f"Of {OF['internal_noise_hu']}, per pixel behind the eye.")
     ] = 3.0,
     margin: Margin = None,
     covariance: Annotated[
-        Path | None,
-        typer.Option(
-            "--covariance",
-            metavar="NPY",
-            help=f"For {OF['covariance']}: covariance, (pixels, pixels).",
-            show_default=False,
-        ),
+        Path | None, Option(metavar="NPY", help=f"For {OF['covariance']}: covariance, (pixels, pixels).")
     ] = None,
     signal: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--signal",
+        Option(
             metavar="FILE",
             help=f"For {OF['signal']}: image of the known mean signal, HU; again for --versus, if it differs there.",
-            show_default=False,
         ),
     ] = None,
-    specificity: Annotated[
-        float, typer.Option("--specificity", metavar="S", help="At which sensitivity is given, in (0, 1).")
-    ] = 0.9,
+    specificity: Annotated[float, Option(metavar="S", help="At which sensitivity is given, in (0, 1).")] = 0.9,
     confidence: Confidence = 0.95,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of every random choice.")] = 0,
+    seed: Annotated[int, Option(metavar="N", min=0, help="Of every random choice.")] = 0,
     out_folder: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--out",
             metavar="FOLDER",
             help="Write observe.json, roc.png, scores.csv and a ratings file of each observer.",
-            show_default=False,
         ),
     ] = None,
     as_json: Json = False,
@@ -201,7 +151,6 @@ def observe_command(
     from taskct.apply.observe.inputs import Sources, read_inputs
     from taskct.apply.observe.observation import write_observation
     from taskct.cli.observation import print_observation, roc_curves
-    from taskct.cli.tables import print_json
     from taskct.machine import resolve_device
     from taskct.report.figures import draw_roc
 
@@ -233,7 +182,7 @@ def observe_command(
     else:
         print_observation(found)
         if out_folder is not None:
-            out.print(f"Written: {out_folder}", highlight=False, soft_wrap=True)
+            print_line(f"Written: {out_folder}")
     if guessed:
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     for line in found.notes:
@@ -249,7 +198,6 @@ def observe_command(
 
 
 def _told(covariance: Path | None, signals: list[Path]) -> "Known":
-    """What the files tell the observers."""
     from taskct.apply.observe import Known
     from taskct.apply.observe.inputs import read_covariance, read_signal
 

@@ -3,89 +3,73 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from taskct.cli.terminal import ProgressMode
 from taskct.config import preset_names
 
 Device = Annotated[
-    str, typer.Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
+    str, Option("--device", help="Where to compute; auto takes CUDA if there is any.", metavar="auto|cpu|cuda")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set",
         metavar="NAME=VALUE",
         help="Change one setting, as in --set scanner.dose_fraction=0.5; repeatable. `taskct config` lists them.",
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
+    int | None, Option("--seed", metavar="N", min=0, help="The same as --set seed=N: another draw of the trials.")
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
+    Option("--preset", metavar="NAME", help=f"Settings that come with taskct: {' or '.join(preset_names())}."),
 ]
 Config = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.", show_default=False
-    ),
+    Path | None, Argument(metavar="[CONFIG]", help="A YAML file of settings; `taskct config --yaml` prints one.")
 ]
-Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.", show_default=False
-    ),
-]
-Out = Annotated[
-    Path, typer.Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")
-]
+Run = Annotated[Path, Argument(metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.")]
+Out = Annotated[Path, Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")]
 
 Workers = Annotated[
     int | None,
-    typer.Option(
-        "--workers", metavar="N", min=1, help="Processes at a time; one a core by default, one a GPU on CUDA."
-    ),
+    Option("--workers", metavar="N", min=1, help="Processes at a time; one a core by default, one a GPU on CUDA."),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--threads",
         metavar="N",
         min=1,
         help="Threads of every stage; by default all of this machine, shared fairly, and 1 on a cluster.",
-        show_default=False,
     ),
 ]
 ExecutorOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--executor",
         metavar="dask://HOST:PORT",
         help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
-        show_default=False,
     ),
 ]
 
 ProgressOption = Annotated[
     ProgressMode | None,
-    typer.Option(
+    Option(
         "--progress",
         help="Bars, a line at least once a minute and for every stage that ends, or nothing; by default bars in a "
         "terminal and lines elsewhere.",
-        show_default=False,
     ),
 ]
 
 Margin = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--margin",
         metavar="M",
         help="Test non-inferiority and equivalence of each difference of AUCs with this margin, such as 0.05.",
-        show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Confidence = Annotated[float, typer.Option("--confidence", metavar="C", help="Coverage of every interval, in (0, 1).")]
+Json = Annotated[bool, Option("--json", help="Print JSON instead of tables.")]
+Confidence = Annotated[float, Option("--confidence", metavar="C", help="Coverage of every interval, in (0, 1).")]

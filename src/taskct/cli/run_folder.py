@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from taskct.cli.settings import given_settings
-from taskct.cli.terminal import ProgressMode, fail, note, out, print_table, show_progress
+from taskct.cli.terminal import ProgressMode, fail, note, plain_table, print_line, print_table, show_progress
 from taskct.config import Settings, preset_names, without_effect
 from taskct.errors import UserError
 from taskct.machine import resolve_device
@@ -19,7 +19,7 @@ from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.dry_run import RunPlan, plan_run
-from taskct.sweep.executors import Machine
+from taskct.sweep.executors import Machine as Machine
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome
 
@@ -40,13 +40,7 @@ def open_study(
     *,
     read_only: bool = False,
 ) -> RunFolder:
-    """The run folder of the study that a command line asks for, with what is to be known of it told.
-
-    Raises
-    ------
-    UserError
-        If no study is named, or it does not fit the folder.
-    """
+    """The run folder of the study that a command line asks for, with what is to be known of it told."""
     if config is None and preset is None and (path / "study.yaml").is_file():
         config = path / "study.yaml"  # the study that the folder holds, with what --set changes
     if config is None and preset is None:
@@ -108,7 +102,7 @@ def end_with(outcome: Outcome) -> None:
 def report_run(run: Path) -> None:
     """Write the report of a run, and tell where."""
     page = write_report(run)
-    out.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    print_line(f"Report: {page}")
 
 
 def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
@@ -119,8 +113,7 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
 
 
 def _kinds_table(plan: RunPlan) -> Table:
-    """A dry run by kind of stage."""
-    table = Table("kind", "stages", "done", "time", "disk", box=None, header_style="bold", pad_edge=False)
+    table = plain_table("kind", "stages", "done", "time", "disk")
     for kind in plan.kinds:
         todo = kind.n_done < kind.n_stages
         time = duration_text(kind.seconds) if todo else ""
@@ -131,9 +124,7 @@ def _kinds_table(plan: RunPlan) -> Table:
 
 
 def _stages_table(plan: RunPlan) -> Table:
-    """A dry run stage by stage."""
-    table = Table("stage", "depends on", "state", "time", "disk", box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
+    table = plain_table("stage", "depends on", "state", "time", "disk")
     table.columns[1].overflow = "fold"
     for row in plan.stages:
         before = ", ".join(row.depends_on[:3]) + (f", … ({len(row.depends_on)})" if len(row.depends_on) > 3 else "")
@@ -153,12 +144,8 @@ def _print_total(folder: RunFolder, plan: RunPlan) -> None:
     else:
         time = f"the others take about {duration_text(plan.seconds)} {plan.by}"
         summary = f"{n_done} of {len(plan.stages)} stages are done; {time}"
-    out.print(summary, highlight=False, soft_wrap=True)
-    out.print(
-        f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free",
-        highlight=False,
-        soft_wrap=True,
-    )
+    print_line(summary)
+    print_line(f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free")
     for line in plan.how:
         note(line)
 

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Preset, SetOption
-from taskct.cli.terminal import note, out, print_table
+from taskct.cli.terminal import note, plain_table, print_line, print_table
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -29,13 +29,7 @@ from taskct.errors import UserError
 
 
 def given_settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
-    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes.
-
-    Raises
-    ------
-    UserError
-        If both are given, or something is not allowed.
-    """
+    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes."""
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
@@ -48,19 +42,17 @@ def given_settings(config: Path | None, preset: str | None, overrides: list[str]
 def config(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="[CONFIG] [NAME]...",
             help="A YAML file of settings, whose values are shown; settings or groups to show alone.",
-            show_default=False,
         ),
     ] = None,
     preset: Preset = None,
     overrides: SetOption = None,
     word: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="WORD", help="Show the settings that mention a word.", show_default=False),
+        str | None, Option("--filter", metavar="WORD", help="Show the settings that mention a word.")
     ] = None,
-    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a settings file instead of the table.")] = False,
+    as_yaml: Annotated[bool, Option("--yaml", help="Print a settings file instead of the table.")] = False,
 ) -> None:
     """Print settings with their value, unit, range and meaning.
 
@@ -89,8 +81,7 @@ def config(
     if len(shown) == 1:
         _print_setting(shown[0], settings, idle.get(shown[0]))
         return
-    table = Table("setting", "value", "meaning; allowed values", box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
+    table = plain_table("setting", "value", "meaning; allowed values")
     table.columns[1].overflow = table.columns[2].overflow = "fold"
     for name in shown:
         meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
@@ -104,7 +95,6 @@ def _is_file(name: str) -> bool:
 
 
 def _value_text(name: str, settings: Settings) -> str:
-    """The value of a setting with its unit."""
     value: Any = settings.model_dump(mode="json")
     for part in name.split("."):
         value = value[part]
@@ -112,18 +102,16 @@ def _value_text(name: str, settings: Settings) -> str:
 
 
 def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
-    """Print all that is known of one setting."""
     field = dict(dotted_settings())[name]
-    default = _value_text(name, Settings())
     rows = {
         "value": _value_text(name, settings),
-        "default": default,
+        "default": _value_text(name, Settings()),
         "unit": unit_of(field),
         "range": range_of(field),
         "meaning": str(field.description or ""),
         "note": idle or "",
     }
-    out.print(name, highlight=False, markup=False)
+    print_line(name)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,14 +1,19 @@
 """How the command line talks: results, progress, and what went wrong as one line."""
 
+# ruff: noqa: D102 - what overrides a method does what the method says
+
 import errno
+import json
+import math
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import typer
 from rich.console import Console
@@ -16,12 +21,17 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tas
 from rich.table import Column, Table
 from rich.text import Text
 
+from taskct.cli.app import USAGE_ERROR
 from taskct.errors import UserError
+from taskct.progress import Progress as Told
 from taskct.training.parallel import is_first
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from taskct.metrics.comparisons import Comparison
+    from taskct.metrics.intervals import Interval
 
 MISTAKE, INTERRUPTED = 2, 130
 WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
@@ -39,9 +49,6 @@ EVERY_S = 50.0
 
 MAX_RUNNING = 4
 """Stages that one line tells of."""
-
-UsageError: Any = typer.BadParameter.__base__
-"""What the command line cannot be read as; typer has it from click, or from a copy of click of its own."""
 
 
 class Output(Console):
@@ -63,27 +70,61 @@ err = Output(stderr=True)
 WIDE = 170  # columns of a table that goes to a file or a pipe
 
 
+def print_line(line: str) -> None:
+    """Print a line of the result as it is."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def plain_table(*headings: str, numbers: Sequence[str] = ()) -> Table:
+    """A table without lines; the columns of numbers come last, and its first column is not folded."""
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for heading in numbers:
+        table.add_column(heading, justify="right")
+    table.columns[0].no_wrap = True
+    return table
+
+
 def print_table(table: Table, title: str = "") -> None:
     """Print a table, below its title, as wide as the terminal, or without folding where there is none."""
     if title:
-        out.print(title, highlight=False, markup=False, soft_wrap=True)
+        print_line(title)
     (out if out.is_terminal else Output(width=WIDE)).print(table)
 
 
-def explain(error: BaseException, command: str | None) -> None:
-    """End the command with one line where a user or the machine is at fault; for all else there is none.
+def print_json(content: object) -> None:
+    """Print JSON on standard output; what is not finite becomes null."""
+    from taskct.files import json_values  # here, since it loads NumPy
 
-    Parameters
-    ----------
-    error
-        What the command ended with.
-    command
-        Its name.
-    """
+    sys.stdout.write(json.dumps(json_values(content), indent=1) + "\n")
+
+
+def interval_text(interval: "Interval", digits: int = 3, *, sign: bool = False) -> str:
+    """A value and its bounds, such as `0.851 [0.813, 0.883]`."""
+    shape = f"{'+' if sign else ''}.{digits}f"
+    return f"{interval.value:{shape}} [{interval.ci_low:{shape}}, {interval.ci_high:{shape}}]"
+
+
+def margin_text(test: "Comparison", first: str, second: str) -> str:
+    """What a test with a margin found of the first against the second, in one line."""
+    claim = "not inferior to" if test.aim == "non-inferiority" else "equivalent to"
+    shown = "shown" if test.shown else "not shown"
+    return (
+        f"{first} {claim} {second} within {test.margin:g}: {shown}, p = {test.p_value:.2g} "
+        f"({test.aim}, one-sided alpha {test.alpha:g})"
+    )
+
+
+def number_text(value: float | None) -> str:
+    """Three significant digits; a dash for nothing."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3g}"
+
+
+def explain(error: BaseException, command: str | None) -> None:
+    """End a command with one line where a user or the machine is at fault; for all else there is none."""
     if isinstance(error, KeyboardInterrupt):
         kept = "nothing was written" if command in WHOLE else "finished stages stay"
         fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
-    if isinstance(error, UsageError):
+    if isinstance(error, USAGE_ERROR):
         _misused(error)
     if isinstance(error, UserError):
         fail(str(error))
@@ -136,7 +177,6 @@ class TimeColumn(ProgressColumn):
     """How long a stage will still take; once it is done, how long it took."""
 
     def render(self, task: Task) -> Text:
-        """The time of one stage."""
         seconds = task.finished_time if task.finished else task.time_remaining
         if seconds is None:
             return Text("-")
@@ -151,32 +191,18 @@ class ProgressMode(StrEnum):
     NONE = "none"
 
 
-Told = Callable[[int, int, str], None]
-"""Called as (done, in all, detail)."""
-
-
-class StageProgress(Protocol):
-    """Shows how far several stages are at once."""
+class StageProgress:
+    """Shows how far several stages are at once; this one shows nothing."""
 
     def open(self, title: str) -> Told:
         """Begin a stage; call the result as (done, in all, detail)."""
+        return lambda done, total, detail: None
 
     def close(self, title: str, *, finished: bool = True) -> None:
         """End a stage, finished or not."""
 
 
-class Silence:
-    """Shows nothing."""
-
-    def open(self, title: str) -> Told:
-        """Begin a stage."""
-        return lambda done, total, detail: None
-
-    def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage."""
-
-
-class Bars:
+class Bars(StageProgress):
     """A bar for every stage, several at once."""
 
     def __init__(self, bars: Progress) -> None:
@@ -184,7 +210,6 @@ class Bars:
         self._begun: dict[str, TaskID] = {}
 
     def open(self, title: str) -> Told:
-        """Begin a stage."""
         bars = self.bars
         ended = [task for task in bars.tasks if task.finished and task.visible]
         # What does not fit on the screen is not drawn at all: let the bars that ended first make room.
@@ -195,7 +220,6 @@ class Bars:
         return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
 
     def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage."""
         task = self._begun.pop(title)
         if finished:
             known = next(one for one in self.bars.tasks if one.id == task)
@@ -208,15 +232,12 @@ class Bars:
 
 @dataclass
 class _Running:
-    """A stage that has begun."""
-
     begun: float
     done: int = 0
     total: int = 0
     detail: str = ""
 
     def text(self, title: str, now: float) -> str:
-        """How far it is, in words."""
         so_far = now - self.begun
         parts = [f"{clock_text(so_far)} so far"]
         if 0 < self.done <= self.total:
@@ -226,7 +247,7 @@ class _Running:
         return f"{title}: {', '.join([*parts, *([self.detail] if self.detail else [])])}"
 
 
-class Lines:
+class Lines(StageProgress):
     """For logs: a line for every stage that ends, and one of those that run at least once a minute."""
 
     def __init__(self) -> None:
@@ -236,17 +257,14 @@ class Lines:
         self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to tell."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tell no more."""
         self._ended.set()
         self._thread.join()
 
     def open(self, title: str) -> Told:
-        """Begin a stage."""
         running = _Running(time.monotonic())
         with self._lock:
             self._running[title] = running
@@ -257,7 +275,6 @@ class Lines:
         return tell
 
     def close(self, title: str, *, finished: bool = True) -> None:
-        """End a stage."""
         with self._lock:
             running = self._running.pop(title)
         if finished:
@@ -276,8 +293,6 @@ class Lines:
 def clock_text(seconds: float) -> str:
     """A time as a clock shows it.
 
-    Examples
-    --------
     >>> clock_text(5), clock_text(3725)
     ('0:05', '1:02:05')
     """
@@ -296,7 +311,7 @@ def show_progress(mode: ProgressMode | None = None) -> Iterator[StageProgress]:
     if mode == ProgressMode.BAR and not drawable:
         note("--progress bar needs a terminal, and standard error is none: lines instead")
     if mode == ProgressMode.NONE or not is_first():
-        yield Silence()
+        yield StageProgress()
         return
     if mode == ProgressMode.PLAIN or not drawable:
         with Lines() as lines:
@@ -313,24 +328,13 @@ def show_progress(mode: ProgressMode | None = None) -> Iterator[StageProgress]:
         yield Bars(bars)
 
 
-def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning as one line that a user can act on."""
-    note(str(message))
-
-
 def note(text: str) -> None:
     """Tell what a user should know, in one line on standard error."""
     _say(f"note: {text}")
 
 
 def print_roc(curves: "dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]") -> None:
-    """Draw ROC curves in text, with their labels below.
-
-    Parameters
-    ----------
-    curves
-        False-positive and true-positive fractions, by label.
-    """
+    """Draw ROC curves, false-positive and true-positive fractions by label, in text with the labels below."""
     import plotille  # here: only this needs it, and NumPy with it
 
     figure = plotille.Figure()

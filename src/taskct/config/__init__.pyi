@@ -4,11 +4,11 @@ from .listing import mentions as mentions
 from .listing import range_of as range_of
 from .listing import settings_named as settings_named
 from .listing import unit_of as unit_of
-from .presets import preset_names as preset_names
-from .presets import read_preset as read_preset
 from .read import make_settings as make_settings
 from .read import parse_overrides as parse_overrides
 from .read import to_yaml as to_yaml
 from .read import tree_of as tree_of
 from .tree import ProfileSettings as ProfileSettings
 from .tree import Settings as Settings
+from .yaml_files import preset_names as preset_names
+from .yaml_files import read_preset as read_preset

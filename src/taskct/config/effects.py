@@ -10,14 +10,7 @@ from taskct.tasks.shape_registry import SHAPE_KINDS, shapes_using
 Applies = Callable[[Settings], bool]
 
 SOLID = tuple(name for name, kind in SHAPE_KINDS.items() if kind.solid)
-DOSE = (
-    "dose_fraction",
-    "exposure",
-    "electronic_noise",
-    "bowtie_mm",
-    "tube_modulation",
-    "energy",
-)
+DOSE = ("dose_fraction", "exposure", "electronic_noise", "bowtie_mm", "tube_modulation", "energy")
 
 
 def _kind(*kinds: str) -> Applies:

@@ -27,10 +27,7 @@ def dotted_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iter
 def settings_named(name: str) -> list[str]:
     """The settings that a name stands for: one, all of a section, those whose last part it is, or one that holds it.
 
-    Raises
-    ------
-    UserError
-        If there is none; the message tells the nearest.
+    A `UserError` tells the nearest if there is none.
 
     Examples
     --------
@@ -92,9 +89,7 @@ def range_of(field: FieldInfo) -> str:
     ('[4, 4096], multiples of 4', 'each in [0, 1), at least 2')
     """
     options = [option for option in get_args(field.annotation) if option is not NoneType and option is not ...]
-    if options and all(isinstance(option, str) for option in options):
-        return " | ".join(options)
-    if options and all(isinstance(option, int) for option in options):
+    if options and all(isinstance(option, str | int) for option in options):
         return " | ".join(map(str, options))
     if options and get_origin(options[0]) is Literal:
         return f"of {' | '.join(get_args(options[0]))}"

@@ -41,10 +41,7 @@ def _one_line(error: ValidationError) -> str:
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """Turn `section.name=value` pairs into a nested mapping; values are read as YAML, and the last one counts.
 
-    Raises
-    ------
-    UserError
-        If a pair has no `=` or its value is not YAML.
+    A `UserError` says that a pair has no `=` or its value is not YAML.
 
     Examples
     --------
@@ -146,13 +143,9 @@ def _renamed(values: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 def make_settings(*trees: Mapping[str, Any]) -> Settings:
     """Validate settings; later trees override earlier ones.
 
-    The keyword arguments of a network are merged too, unless the later tree names another network. A lesion preset or
-    a scanner preset sets what its own tree leaves open, and so wins over earlier trees.
-
-    Raises
-    ------
-    UserError
-        One line that names the setting, what is wrong and the allowed range with its unit.
+    The keyword arguments of a network are merged too, unless the later tree names another network. A lesion preset or a
+    scanner preset sets what its own tree leaves open, and so wins over earlier trees. A `UserError` is one line that
+    names the setting, what is wrong and the allowed range with its unit.
 
     Examples
     --------

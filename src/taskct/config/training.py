@@ -7,13 +7,28 @@ from pydantic import AfterValidator, model_validator
 
 from taskct.config.fields import Section, setting
 from taskct.training.losses import LOSSES
-from taskct.training.plan import FINETUNING, RANGES, TASK_WEIGHT, Compile, HeadTraining, Keep, Plan, Precision
+from taskct.training.plan import (
+    FINETUNING,
+    PRETRAINING,
+    RANGES,
+    TASK_WEIGHT,
+    Compile,
+    HeadTraining,
+    Keep,
+    Plan,
+    Precision,
+)
 
 if TYPE_CHECKING:
     LossName = str
 else:
     LossName = Literal[tuple(LOSSES)]
-LIMITS = {name: allowed.limits() for name, allowed in RANGES.items()}
+
+
+def planned(name: str, text: str, plan: Plan = PRETRAINING) -> Any:  # noqa: ANN401 - a pydantic field
+    """A field with the default that a number of a plan has, its unit and its range."""
+    return setting(getattr(plan, name), text, RANGES[name].unit, **RANGES[name].limits())
+
 
 TaskWeight = Annotated[
     float, Ge(TASK_WEIGHT.low), Lt(TASK_WEIGHT.high), AfterValidator(lambda weight: weight + 0.0)  # -0.0 becomes 0.0
@@ -48,24 +63,14 @@ class DenoiserSettings(Section):
 class TrainingSettings(Section):
     """Pretraining by MSE, then joint fine-tuning for every λ."""
 
-    pretrain_epochs: int = setting(Plan.epochs, "epochs of pretraining", "", **LIMITS["epochs"])
-    finetune_epochs: int = setting(
-        FINETUNING.epochs, "epochs of fine-tuning, the same for every λ", "", **LIMITS["epochs"]
-    )
-    batch_size: int = setting(Plan.batch_size, "trials in a step", "", **LIMITS["batch_size"])
-    learning_rate: float = setting(
-        Plan.learning_rate, "peak learning rate of pretraining", "", **LIMITS["learning_rate"]
-    )
-    finetune_learning_rate: float = setting(
-        FINETUNING.learning_rate, "peak learning rate of fine-tuning", "", **LIMITS["learning_rate"]
-    )
-    head_learning_rate: float = setting(
-        Plan.head_learning_rate, "peak learning rate of the observer head", "", **LIMITS["head_learning_rate"]
-    )
-    head_weight_decay: float = setting(
-        Plan.head_weight_decay, "weight decay of the observer head", "", **LIMITS["head_weight_decay"]
-    )
-    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", "", min_length=2)
+    pretrain_epochs: int = planned("epochs", "epochs of pretraining")
+    finetune_epochs: int = planned("epochs", "epochs of fine-tuning, the same for every λ", FINETUNING)
+    batch_size: int = planned("batch_size", "trials in a step")
+    learning_rate: float = planned("learning_rate", "peak learning rate of pretraining")
+    finetune_learning_rate: float = planned("learning_rate", "peak learning rate of fine-tuning", FINETUNING)
+    head_learning_rate: float = planned("head_learning_rate", "peak learning rate of the observer head")
+    head_weight_decay: float = planned("head_weight_decay", "weight decay of the observer head")
+    lambdas: tuple[TaskWeight, ...] = setting((0.0, 0.7, 0.95), "task weights λ; 0 is the control", min_length=2)
     loss: LossName = setting("slnn", "what the task asks for: the joint SLNN-NO's cross-entropy, or a rival")
     head: Literal["pixel", "eye", "channels", "pixel+eye"] = setting(
         "pixel", "loss=slnn: the head sees every pixel (the paper's), behind an eye, through channels; or two heads"
@@ -88,24 +93,15 @@ class TrainingSettings(Section):
     )
     blend_alphas: tuple[BlendWeight, ...] = setting((0.1, 0.2, 0.35, 0.5, 0.7), "blending weights α")
     trainable: str = setting("all", "what is fine-tuned: all, last:K, first:K, or a pattern of parameter names")
-    patch_pixels: int | None = setting(
-        Plan.patch_pixels,
-        "pretraining: side of random patches, margin included; null takes whole images",
-        "pixels",
-        **LIMITS["patch_pixels"],
+    patch_pixels: int | None = planned(
+        "patch_pixels", "pretraining: side of random patches, margin included; null takes whole images"
     )
-    max_gradient_norm: float | None = setting(
-        Plan.max_gradient_norm,
-        "longer gradients are shortened to it; null leaves them",
-        "",
-        **LIMITS["max_gradient_norm"],
+    max_gradient_norm: float | None = planned(
+        "max_gradient_norm", "longer gradients are shortened to it; null leaves them"
     )
     keep: Keep = setting(Plan.keep, "weights kept: after the last epoch, or the best on validation")
-    patience: int | None = setting(
-        Plan.patience,
-        "epochs without a better validation loss after which an arm stops; null never",
-        "",
-        **LIMITS["patience"],
+    patience: int | None = planned(
+        "patience", "epochs without a better validation loss after which an arm stops; null never"
     )
     dtype: Precision = setting(
         Plan.dtype,
@@ -118,7 +114,7 @@ class TrainingSettings(Section):
     log_to: Literal["none", "tensorboard", "mlflow"] = setting(
         "none", "beside the JSON lines of RUN/logs: none, tensorboard or mlflow (extras of those names)"
     )
-    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", "", min_length=1)
+    seeds: tuple[TrainingSeed, ...] = setting((0,), "one training of everything per seed", min_length=1)
 
     @model_validator(mode="before")
     @classmethod

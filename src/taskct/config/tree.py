@@ -71,26 +71,26 @@ class BackgroundSettings(Section):
         (290.0, 370.0), of_kinds("width_mm", "smallest and largest width of the body"), "mm"
     )
     texture_hu: float = setting(15.0, of_kinds("texture_hu", "deviation of the texture"), "HU", ge=0, le=500)
-    power_exponent: float = setting(3.0, of_kinds("power_exponent", "β of the noise power f^-β"), "", ge=0, le=6)
+    power_exponent: float = setting(3.0, of_kinds("power_exponent", "β of the noise power f^-β"), ge=0, le=6)
     lump_hu: float = setting(12.0, of_kinds("lump_hu", "standard deviation of the lumps' peak"), "HU", ge=0, le=500)
-    mean_lumps: float = setting(300.0, of_kinds("mean_lumps", "expected number of lumps"), "", ge=0, le=5000)
+    mean_lumps: float = setting(300.0, of_kinds("mean_lumps", "expected number of lumps"), ge=0, le=5000)
     lump_sigma_mm: PositiveSpan = setting(
         (3.0, 10.0), of_kinds("lump_sigma_mm", "size of a lump (standard deviation)"), "mm"
     )
     cluster_unit_mm: Positive = setting(0.5, of_kinds("cluster_unit_mm", "scale, one pixel of the publication"), "mm")
-    n_vessels: int = setting(0, of_kinds("n_vessels", "vessels near the middle"), "", ge=0, le=20)
+    n_vessels: int = setting(0, of_kinds("n_vessels", "vessels near the middle"), ge=0, le=20)
     region_hu: Span = setting((-300.0, 3000.0), "98 % of a region's pixels must lie between these", "HU")
     shift_mm: float = setting(
         20.0, of_kinds("shift_mm", "largest random shift of a slice in x and y"), "mm", ge=0, le=200
     )
-    placements: int = setting(8, of_kinds("placements", "random shifts and flips of every slice"), "", ge=1, le=1000)
+    placements: int = setting(8, of_kinds("placements", "random shifts and flips of every slice"), ge=1, le=1000)
 
 
 class ProfileSettings(Section):
     """What a signal looks like; every range is drawn from uniformly and on its own."""
 
     shape: Annotated[tuple[Annotated[str, OneOf(SHAPES)], ...], BeforeValidator(listed)] = setting(
-        ("disc",), "one shape, or several of which each signal has one", "", min_length=1
+        ("disc",), "one shape, or several of which each signal has one", min_length=1
     )
     contrast_hu: Span = setting(
         (30.0, 70.0), "lowest and highest difference from the background; equal for one value", "HU"
@@ -150,10 +150,10 @@ class ScannerSettings(Section):
     detector: Literal["flat", "curved", "parallel"] = setting("flat", "shape of the detector")
     source_isocenter_mm: Positive = setting(595.0, "source to isocentre", "mm")
     source_detector_mm: Positive = setting(1085.6, "source to detector", "mm")
-    n_bins: int = setting(368, "detector bins", "", ge=16, le=4096)
+    n_bins: int = setting(368, "detector bins", ge=16, le=4096)
     bin_mm: Positive = setting(1.85, "bin pitch on the detector (parallel: at the isocentre)", "mm")
     bin_offset: float = setting(0.0, "shift of the detector; 0.25 is the quarter-detector offset", "bins", ge=-8, le=8)
-    n_views: int = setting(240, "views in a turn, a multiple of 4", "", ge=4, le=4096, multiple_of=4)
+    n_views: int = setting(240, "views in a turn, a multiple of 4", ge=4, le=4096, multiple_of=4)
     scan: Literal["full", "short"] = setting("full", "a turn, or half a turn and the fan angle (Parker weights)")
     exposure: Literal["i0", "mas", "noise"] = setting("i0", "what sets the full dose: i0, mas, or noise_hu")
     i0: float = setting(8e5, "photons per ray without an object at full dose", "photons", gt=0, le=1e9)
@@ -162,17 +162,17 @@ class ScannerSettings(Section):
         10.0, "exposure=noise: standard deviation at full dose in the middle of a water cylinder", "HU"
     )
     noise_body_mm: Positive = setting(300.0, "exposure=noise: diameter of that cylinder", "mm")
-    dose_fraction: float = setting(0.25, "dose relative to full dose", "", gt=0, le=1)
+    dose_fraction: float = setting(0.25, "dose relative to full dose", gt=0, le=1)
     electronic_noise: float = setting(10.0, "standard deviation of the readout noise", "photons", ge=0, le=1e4)
     bowtie_mm: Positive | None = setting(None, "bowtie that evens out half of a water cylinder of this diameter", "mm")
-    tube_modulation: float = setting(0.0, "strength of the tube-current modulation", "", ge=0, le=1)
+    tube_modulation: float = setting(0.0, "strength of the tube-current modulation", ge=0, le=1)
     energy: Literal["mono", "poly"] = setting("mono", "one energy, or a spectrum with water beam-hardening correction")
     kvp: Literal[80, 100, 120, 140] = setting(120, "energy=poly: tube voltage", "kV")
     filter: Literal["ram-lak", "shepp-logan", "cosine", "hann", "hamming", "soft", "sharp"] = setting(
         "hann", "ramp kernel; soft is a Hann window up to 0.8, sharp a cosine"
     )
     filter_cutoff: float = setting(
-        1.0, "where it ends, over the bins' Nyquist frequency; not of soft, sharp", "", gt=0, le=1
+        1.0, "where it ends, over the bins' Nyquist frequency; not of soft, sharp", gt=0, le=1
     )
     acquisition: Literal["scan", "insertion"] = setting(
         "scan", "simulate the whole scan, or only add the missing noise to the image as it is"
@@ -182,23 +182,19 @@ class ScannerSettings(Section):
     object_pixel_mm: Positive = setting(2.6, "pitch of the object grid", "mm")
     pixel_mm: Positive = setting(1.0, "pitch of the reconstructed pixels", "mm")
     slice_mm: float = setting(
-        0.0,
-        "thickness that averages sphere and ellipsoid; exposure=mas counts at least 1 mm",
-        "mm",
-        ge=0,
-        le=50,
+        0.0, "thickness that averages sphere and ellipsoid; exposure=mas counts at least 1 mm", "mm", ge=0, le=50
     )
-    region_count: int = setting(1, "places of the region along x and along y", "", ge=1, le=16)
+    region_count: int = setting(1, "places of the region along x and along y", ge=1, le=16)
     region_step_mm: Positive = setting(40.0, "distance between these places", "mm")
 
 
 class TrialsSettings(Section):
     """How many trials, and their size."""
 
-    n_train: int = setting(6000, "trials to train the networks", "", ge=4)
-    n_validation: int = setting(1000, "trials for every choice", "", ge=4)
-    n_fresh: int = setting(2000, "trials to fit observers afresh", "", ge=8)
-    n_test: int = setting(4000, "trials behind every figure", "", ge=4)
+    n_train: int = setting(6000, "trials to train the networks", ge=4)
+    n_validation: int = setting(1000, "trials for every choice", ge=4)
+    n_fresh: int = setting(2000, "trials to fit observers afresh", ge=8)
+    n_test: int = setting(4000, "trials behind every figure", ge=4)
     region_pixels: int = setting(52, "side of the region that is scored", "pixels", ge=16, le=512)
     margin_pixels: int = setting(6, "margin that the denoiser sees around the region", "pixels", ge=0, le=256)
 
@@ -210,10 +206,10 @@ class ObserverSettings(Section):
     """The observers; each regularization is chosen on the validation trials, arm by arm."""
 
     ridges: tuple[Positive, ...] = setting(
-        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0), "candidates for the Hotelling observers", "", min_length=1
+        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0), "candidates for the Hotelling observers", min_length=1
     )
     weight_decays: tuple[Positive, ...] = setting(
-        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), "candidates for the fresh SLNN", "", min_length=1
+        (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0), "candidates for the fresh SLNN", min_length=1
     )
     viewing_distance_mm: float = ranged(1500.0, CONDITIONS["viewing_distance_mm"])
     magnification: float = ranged(1.0, CONDITIONS["magnification"])
@@ -232,23 +228,23 @@ class ObserverSettings(Section):
 class EvaluationSettings(Section):
     """How results are measured and shown."""
 
-    n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", "", ge=100, le=100000)
+    n_bootstrap: int = setting(1000, "resamples behind the bootstrap intervals", ge=100, le=100000)
     data_range_hu: Positive = setting(400.0, "range that PSNR and SSIM refer to", "HU")
     data_low_hu: float = setting(-160.0, "low end of that range; SSIM takes it as intensity 0", "HU", ge=-2000, le=3000)
     chosen_price: float = setting(
-        0.05, "RMSE that the λ shown in the panel may cost over the control's, as a fraction", "", gt=0, le=10
+        0.05, "RMSE that the λ shown in the panel may cost over the control's, as a fraction", gt=0, le=10
     )
-    tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", "", gt=0, le=1)
+    tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", gt=0, le=1)
     window_hu: tuple[float, Positive] = setting((60.0, 120.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
-    n_examples: int = setting(2, "trials of each class in the panel", "", ge=1, le=10)
+    n_examples: int = setting(2, "trials of each class in the panel", ge=1, le=10)
 
 
 class Settings(Section):
     """A whole study."""
 
-    name: str = setting("demo", "name of the study", "", min_length=1, max_length=80)
-    seed: int = setting(0, "seed of the simulation and of every resampling", "", ge=0, lt=2**31)
+    name: str = setting("demo", "name of the study", min_length=1, max_length=80)
+    seed: int = setting(0, "seed of the simulation and of every resampling", ge=0, lt=2**31)
     background: BackgroundSettings = BackgroundSettings()
     signal: SignalSettings = SignalSettings()
     absent_signal: AbsentSignalSettings = AbsentSignalSettings()

@@ -1,6 +1,7 @@
-"""YAML as taskct reads it, from a settings file or the command line."""
+"""YAML as taskct reads it: from a settings file, one that comes with taskct, or the command line."""
 
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,8 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
-    """What a text holds.
+    """What a text holds; a yaml.YAMLError says that it is not YAML.
 
-    Raises
-    ------
-    yaml.YAMLError
-        If it is not YAML.
-
-    Examples
-    --------
     >>> parse_yaml("[8e5, 0.25, hann]")
     [800000.0, 0.25, 'hann']
     """
@@ -40,10 +34,7 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a settings file; an empty one holds no settings.
 
-    Raises
-    ------
-    UserError
-        If it is missing or no YAML mapping.
+    A `UserError` says that it is missing or no YAML mapping.
     """
     try:
         tree = parse_yaml(path.read_text(encoding="utf-8"))
@@ -62,3 +53,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no settings: write `section:` with `name: value` below it")
     return tree
+
+
+def preset_names() -> list[str]:
+    """Names of the settings files that come with taskct."""
+    folder = resources.files("taskct") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """Read one of the settings files that come with taskct; a `UserError` says that there is none of that name."""
+    if name not in preset_names():
+        raise UserError(f"no preset {name!r}: choose one of {', '.join(preset_names())}")
+    with resources.as_file(resources.files("taskct") / "presets" / f"{name}.yaml") as path:
+        return read_yaml(path)

@@ -19,15 +19,11 @@ def filter_bilateral(image: Image, *, value_std: float, distance_std: float) -> 
     Parameters
     ----------
     image
-        Shape `(height, width)`; mirrored at its rim, the outermost pixel included.
+        Shape `(height, width)`, any unit; mirrored at its rim, the outermost pixel included.
     value_std
         Standard deviation over values, positive, in the image's unit.
     distance_std
         Standard deviation over distance, positive, pixels; the square window reaches to twice that.
-
-    Returns
-    -------
-    Same shape and unit.
 
     References
     ----------

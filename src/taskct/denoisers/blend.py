@@ -33,12 +33,7 @@ class Blend(nn.Module):
     control, task
         Denoisers of one kind, HU in and HU out; they belong to the blend from then on and are run by it alone.
     alpha
-        α, the task denoiser's share, in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If α is out of range.
+        α, the task denoiser's share, in [0, 1], or a ValueError.
 
     Examples
     --------

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from taskct.denoisers.denoiser import autocast, own_words
-from taskct.denoisers.memory_order import in_fast_order, memory_format
-from taskct.denoisers.sizes import quiet_evaluation, run_padded, takes
+from taskct.denoisers.sizes import in_fast_order, memory_format, modes_kept, quiet_evaluation, run_padded, takes
 from taskct.errors import UserError
 
 SIDES = (16, 32, 48, 64, 96, 128, 256)
@@ -19,51 +18,35 @@ SIDES = (16, 32, 48, 64, 96, 128, 256)
 class Use:
     """How a study will use a network."""
 
-    name: str
-    """What the user calls it, for messages."""
-    n_pixels: int
-    """Side of the regions with their margin."""
-    patch_pixels: int | None = None
-    """Side of the patches that it is trained on too."""
-    multiple: int = 1
-    """To a multiple of what images are padded for it, pixels."""
-    dtype: str = "float32"
-    """Precision of its layers."""
+    name: str  # what the user calls it, for messages
+    n_pixels: int  # side of the regions with their margin
+    patch_pixels: int | None = None  # side of the patches that it is trained on too
+    multiple: int = 1  # to a multiple of what images are padded for it, pixels
+    dtype: str = "float32"  # precision of its layers
 
 
 def try_network(network: nn.Module, use: Use) -> None:
-    """Run a network on two images of every size that a study has, and back where it is trained.
+    """Run a network on two images of every size that a study has, and back where it is trained, on the CPU.
 
-    Parameters
-    ----------
-    network
-        To map `(n, 1, height, width)` to the same shape, on the CPU. It keeps its weights, statistics and modes.
-    use
-        How the study will use it.
-
-    Raises
-    ------
-    UserError
-        If its state is not all tensors; if it fails, changes the shape of images, or returns what is not a
-        floating-point tensor of finite values; or if no finite gradient reaches what is to be trained. One line.
+    It keeps its weights, statistics and modes. A UserError of one line, if its state is not all tensors; if it fails,
+    changes the shape of images, or returns what is not a floating-point tensor of finite values; or if no finite
+    gradient reaches what is to be trained.
     """
     where = f"denoiser.network {use.name!r}"
     before = _state(network, where)
-    modes = {module: module.training for module in network.modules()}
     in_fast_order(network)
-    try:
-        for training in (False, True):
-            _check_pass(network.train(training), use, use.n_pixels, where)
-            if not training:
-                _check_pass(network, use, use.n_pixels, where, n_images=1)
-        if use.dtype != "float32":  # its reach is measured so, and elsewhere it runs so; autocast copies what it takes
-            _check_pass(network, replace(use, dtype="float32"), use.n_pixels, where)
-        if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
-            _check_pass(network, use, use.patch_pixels, where)
-    finally:
-        _restore(network, before)
-        for module, mode in modes.items():
-            module.training = mode
+    with modes_kept(network):
+        try:
+            for training in (False, True):
+                _check_pass(network.train(training), use, use.n_pixels, where)
+                if not training:
+                    _check_pass(network, use, use.n_pixels, where, n_images=1)
+            if use.dtype != "float32":  # its reach is measured so, and elsewhere it runs so; autocast copies
+                _check_pass(network, replace(use, dtype="float32"), use.n_pixels, where)
+            if use.patch_pixels is not None and use.patch_pixels < use.n_pixels:
+                _check_pass(network, use, use.patch_pixels, where)
+        finally:
+            _restore(network, before)
 
 
 def _state(network: nn.Module, where: str) -> dict[str, torch.Tensor]:

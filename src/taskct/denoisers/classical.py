@@ -52,19 +52,13 @@ def _bilateral(image: Image, strength_hu: float, noise_hu: float, distance_pixel
 class ClassicalFilter:
     """A filter with a strength and one more parameter."""
 
-    title: str
-    """As in a table."""
-    strength: str
-    """What the strength is."""
+    title: str  # as in a table
+    strength: str  # what the strength is
+    # Of an image, the strength and the noise's standard deviation, all in HU, and the second parameter.
     apply: Callable[[Image, float, float, float], Image]
-    """Maps an image in HU, shape `(height, width)`, the strength in HU, the noise's standard deviation in HU and the
-    second parameter to the filtered image."""
-    grid: tuple[float, ...]
-    """Strengths to try first, relative to the noise's standard deviation, rising; at least two."""
-    second: str
-    """Name of the second parameter."""
-    choices: tuple[float, ...]
-    """Its values to choose from."""
+    grid: tuple[float, ...]  # strengths to try first, relative to the noise's standard deviation, rising; at least two
+    second: str  # name of the second parameter
+    choices: tuple[float, ...]  # its values to choose from
 
 
 CLASSICAL: dict[str, ClassicalFilter] = {
@@ -121,26 +115,20 @@ def _check_images(images_hu: NDArray[np.floating], what: str) -> None:
 
 
 def filter_images(name: str, images_hu: NDArray[np.floating], parameters: Mapping[str, float]) -> NDArray[np.float32]:
-    """Filter images one by one.
+    """Filter images one by one, to float32.
 
     Parameters
     ----------
     name
-        A key of `CLASSICAL`.
+        A key of `CLASSICAL`, or a UserError.
     images_hu
-        HU, shape `(n, height, width)`.
+        HU, shape `(n, height, width)`, finite, or a UserError.
     parameters
         `strength_hu` and `noise_hu`, both positive, HU, and the filter's second parameter; `tune` finds them.
 
     Returns
     -------
     Float32 HU of the same shape.
-
-    Raises
-    ------
-    UserError
-        If the name is unknown, the images are not as above or not finite, or the parameters are missing or out of
-        range.
     """
     chosen = _find(name)
     _check_images(images_hu, "the")
@@ -179,14 +167,12 @@ def tune(
 
     Parameters
     ----------
-    name
-        A key of `CLASSICAL`.
+    name, progress
+        A key of `CLASSICAL`; called after every evaluation.
     noisy, reference
         Validation images, HU, shape `(n, height, width)`.
     margin
-        Pixels at each side of the images that do not count, at least 0.
-    progress
-        Called after every evaluation.
+        Pixels at each side of the images that do not count, at least 0; a ValueError, if it leaves nothing.
 
     Returns
     -------
@@ -197,8 +183,6 @@ def tune(
     ------
     UserError
         If the name is unknown, the images are not as above, of different shape or not finite, or do not differ.
-    ValueError
-        If the margin leaves nothing.
     """
     chosen = _find(name)
     _check_images(noisy, "the noisy")

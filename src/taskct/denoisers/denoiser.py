@@ -12,9 +12,8 @@ from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.context import ContextCNN
 from taskct.denoisers.dncnn import DnCNN
 from taskct.denoisers.import_path import find_object
-from taskct.denoisers.memory_order import in_fast_order, memory_format
 from taskct.denoisers.redcnn import REDCNN
-from taskct.denoisers.sizes import quiet_evaluation, run_padded
+from taskct.denoisers.sizes import in_fast_order, memory_format, quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError
@@ -41,15 +40,10 @@ class Denoiser(nn.Module):
     network
         Maps `(n, 1, height, width)` to the same shape.
     offset_hu, scale_hu
-        The network sees `(image − offset_hu) / scale_hu`. Both are part of the saved weights.
+        The network sees `(image − offset_hu) / scale_hu`, the scale above 0. Both are part of the saved weights.
     size_multiple
         Images whose sides are no multiples of this, pixels, are padded by reflection at the bottom and the right, and
         the result is cropped; see `find_multiple`. 1 leaves every image as it is. It stands in a model's card.
-
-    Raises
-    ------
-    ValueError
-        If `scale_hu` is not above 0 or `size_multiple` is below 1.
     """
 
     offset_hu: torch.Tensor
@@ -69,10 +63,7 @@ class Denoiser(nn.Module):
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape.
 
-        Raises
-        ------
-        UserError
-            If the network fails on images of this size, or does not keep their shape.
+        A UserError, if the network fails on images of this size, or does not keep their shape.
         """
         # In float32 to the network and from it, under autocast too: bfloat16 has steps of 4 HU at -900 HU.
         scaled = ((image_hu.float() - self.offset_hu) / self.scale_hu)[:, None].contiguous(
@@ -117,14 +108,7 @@ def rounds_image(network: nn.Module, *, n_pixels: int, multiple: int = 1) -> boo
     """Whether a network's image goes through its layers, so that bfloat16 would leave 8 bits of every pixel.
 
     One that takes the noise from its input lets the image by. Told by a change of the input far below a step of
-    bfloat16: it shows in the image, or not.
-
-    Parameters
-    ----------
-    network
-        On the CPU. Run in evaluation mode, and left as it was.
-    n_pixels, multiple
-        Side of the image, and as for `Denoiser`.
+    bfloat16: it shows in the image, or not. The network is on the CPU, and left as it was.
     """
     image = 3.0 + 0.5 * torch.rand((1, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0))
     change = 2.0**-16  # bfloat16 has steps of 2^-6 there, float32 of 2^-22
@@ -142,16 +126,14 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
 
     Parameters
     ----------
-    name
-        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`.
-    kwargs
-        Keyword arguments of its constructor.
+    name, kwargs
+        A key of `NETWORKS`, or an import path such as `monai.networks.nets.UNet`; arguments of its constructor.
 
     Raises
     ------
     UserError
-        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`,
-        refuses its arguments, or has no parameters.
+        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`, refuses
+        its arguments, or has no parameters.
     """
     factory: object = NETWORKS.get(name)
     if factory is None:
@@ -185,25 +167,10 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
 
 
 def resolve_dtype(dtype: str, device: torch.device | str) -> str:
-    """The precision that "auto" stands for on a device.
+    """The precision, "bfloat16" or "float32", that "auto" (or either of them) stands for on a device.
 
-    Parameters
-    ----------
-    dtype
-        "auto", "bfloat16" or "float32".
-    device
-        Where the network runs.
-
-    Returns
-    -------
-    "bfloat16" or "float32": what was asked for; for "auto", bfloat16 where the device computes in it (a CPU with the
-    instructions that oneDNN needs, a CUDA device that says so), else float32. Elsewhere bfloat16 is emulated, at a
-    hundredth of the speed of float32.
-
-    Raises
-    ------
-    ValueError
-        If `dtype` is none of the three.
+    That is bfloat16 where the device computes in it (a CPU with the instructions that oneDNN needs, a CUDA device that
+    says so). Elsewhere bfloat16 is emulated, at a hundredth of the speed of float32.
     """
     if dtype not in ("auto", "bfloat16", "float32"):
         raise ValueError(f"dtype is {dtype!r}; it must be 'auto', 'bfloat16' or 'float32'")
@@ -240,20 +207,16 @@ def denoise(
     tile: int | None = None,
     reach: Reach | None = None,
 ) -> NDArray[np.float32]:
-    """Run a denoiser over images.
+    """Run a denoiser over images; HU, shape `(n, height − 2·margin, width − 2·margin)`.
 
     Parameters
     ----------
-    denoiser
-        Maps HU `(n, height, width)` to the same.
-    images_hu
-        HU, shape `(n, height, width)`.
+    denoiser, images_hu
+        Maps HU `(n, height, width)` to the same; such images.
     device, dtype
         Where and in what precision: "bfloat16", "float32" or "auto", see `resolve_dtype`.
-    margin
-        Pixels to cut from each side of the result.
-    batch_size
-        Images at a time.
+    margin, batch_size
+        Pixels to cut from each side of the result; images at a time.
     tile
         Side of the pieces, pixels, in which slices are denoised when memory is short: each with a halo of the
         denoiser's reach, so that the result is that of whole slices, to the rounding of its precision. None is whole
@@ -261,10 +224,6 @@ def denoise(
     reach
         The denoiser's, for tiles. None finds it, which takes some evaluations; see `find_reach` to do that once for
         many calls.
-
-    Returns
-    -------
-    HU, shape `(n, height − 2·margin, width − 2·margin)`.
 
     Raises
     ------

@@ -5,21 +5,9 @@ from types import ModuleType
 
 
 def find_object(path: str) -> object:
-    """The object at a dotted path, such as `monai.networks.nets.UNet`.
+    """The object at a dotted path, such as `monai.networks.nets.UNet`; classes may be nested. Modules are imported.
 
-    Parameters
-    ----------
-    path
-        Package, modules, and the name of the object; classes may be nested.
-
-    Returns
-    -------
-    The object. Modules on the way are imported.
-
-    Raises
-    ------
-    ImportError
-        What is wrong with which part, on one line.
+    An ImportError says what is wrong with which part, on one line.
     """
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from taskct.denoisers.sizes import modes_kept
+
 MAX_ALIGNMENT = 32
 """The coarsest grid that is looked for in a network that does not name its own, pixels."""
 
@@ -17,20 +19,18 @@ def _plain_evaluation(network: nn.Module) -> Iterator[None]:
     The fast libraries may convolve by Winograd's or Fourier's transform, which spread a NaN over whole tiles, and round
     factors to 10 bits (TF32).
     """
-    training = {module: module.training for module in network.modules()}
     # Only these two flags: their modules' own context managers change the precision as well.
     libraries = (torch.backends.mkldnn, torch.backends.cudnn)
     enabled = [bool(library.enabled) for library in libraries]
-    network.eval()
-    try:
-        for library in libraries:
-            library.enabled = False  # type: ignore[attr-defined]  # torch's stubs lack it
-        yield
-    finally:
-        for library, was_enabled in zip(libraries, enabled, strict=True):
-            library.enabled = was_enabled  # type: ignore[attr-defined]  # as above
-        for module, was_training in training.items():
-            module.training = was_training
+    with modes_kept(network):
+        network.eval()
+        try:
+            for library in libraries:
+                library.enabled = False  # type: ignore[attr-defined]  # torch's stubs lack it
+            yield
+        finally:
+            for library, was_enabled in zip(libraries, enabled, strict=True):
+                library.enabled = was_enabled  # type: ignore[attr-defined]  # as above
 
 
 def _place_of(network: nn.Module) -> torch.device:
@@ -59,7 +59,9 @@ def _reached_from(network: nn.Module, probe: torch.Tensor, pixel: int) -> list[i
 
 
 def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
-    """How far an output pixel reaches, never understated.
+    """How far an output pixel reaches, pixels to each side, never understated.
+
+    With pooling, it depends on where a pixel lies within a cell of the coarsest grid; the largest is returned.
 
     Parameters
     ----------
@@ -67,11 +69,6 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
         Maps `(n, 1, height, width)` to the same shape. Evaluated in evaluation mode, and left as it was.
     n_pixels
         Side of the probe image, at least 2; a network that reaches further gives `n_pixels // 2`.
-
-    Returns
-    -------
-    Pixels to each side. With pooling, the reach depends on where a pixel lies within a cell of the coarsest grid; the
-    largest is returned.
     """
     middle = n_pixels // 2
     probe = torch.randn((1, 1, n_pixels, n_pixels), generator=torch.Generator().manual_seed(0)).to(_place_of(network))
@@ -104,14 +101,7 @@ def receptive_radius(network: nn.Module, *, n_pixels: int) -> int:
 def wraps_around(network: nn.Module, *, radius: int, n_pixels: int) -> bool:
     """Whether a pixel in a corner reaches further than one in the middle, as with circular padding.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    radius
-        Its receptive radius, pixels.
-    n_pixels
-        Side of the probe image, more than `2 · radius`.
+    `n_pixels`, the side of the probe image, is more than twice the network's receptive radius.
     """
     probe = torch.zeros((1, 1, n_pixels, n_pixels), device=_place_of(network))
     with _plain_evaluation(network):
@@ -121,18 +111,8 @@ def wraps_around(network: nn.Module, *, radius: int, n_pixels: int) -> bool:
 def measured_alignment(network: nn.Module, *, radius: int, probe: torch.Tensor) -> int | None:
     """The least step by which an image can move so that the result moves with it, away from the border.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    radius
-        Its receptive radius, pixels.
-    probe
-        An image, shape `(1, 1, n, n)` with `n > 2 · (radius + MAX_ALIGNMENT)`.
-
-    Returns
-    -------
-    1, 2, 4, … or `MAX_ALIGNMENT` pixels; None if the result depends on the place itself.
+    1, 2, 4, … or `MAX_ALIGNMENT` pixels; None if the result depends on the place itself. The probe is an image, `(1, 1,
+    n, n)` with `n > 2 · (radius + MAX_ALIGNMENT)`.
     """
     side = probe.shape[-1] - MAX_ALIGNMENT
     with torch.no_grad(), _plain_evaluation(network):

@@ -33,10 +33,8 @@ def measure_response(network: nn.Module, *, n_pixels: int) -> Response | None:
 
     Parameters
     ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape. Run in evaluation mode, and left as it was.
-    n_pixels
-        Side of the image.
+    network, n_pixels
+        Maps `(n, 1, height, width)` to the same shape, and is left as it was; side of the image.
 
     Returns
     -------
@@ -65,13 +63,7 @@ def measure_response(network: nn.Module, *, n_pixels: int) -> Response | None:
 
 
 def notes_of(response: Response | None, *, name: str) -> list[str]:
-    """What a user must know of how a network responds, a line each.
-
-    Examples
-    --------
-    >>> notes_of(Response(1.0, 1.0, 0.0, 64), name="cnn")
-    []
-    """
+    """What a user must know of how a network responds, a line each."""
     if response is None:
         return []
     where, lines = f"denoiser.network {name!r}", []

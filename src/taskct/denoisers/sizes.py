@@ -1,4 +1,4 @@
-"""Images of any size for networks that take only some: padded by reflection, and cropped."""
+"""Images as networks take them: padded by reflection to a size, cropped again, and in the fastest order in memory."""
 
 import contextlib
 import warnings
@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from taskct.denoisers.memory_order import memory_format
-
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
@@ -16,15 +14,28 @@ PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
 
 
+def memory_format(network: nn.Module) -> torch.memory_format:
+    """The order in memory in which a network's convolutions are fastest and right.
+
+    That is channels_last, but for dilated convolutions: of these torch 2.13 (oneDNN, processors with AVX512_BF16)
+    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels.
+    """
+    dilated = any(isinstance(part, nn.Conv2d) and max(part.dilation) > 1 for part in network.modules())
+    return torch.contiguous_format if dilated else torch.channels_last
+
+
+def in_fast_order(network: nn.Module) -> nn.Module:
+    """A network with its weights in that order, in place; the same values."""
+    # Of weights of five dimensions, as of a convolution over volumes inside, torch refuses the whole module.
+    if all(tensor.dim() < 5 for tensor in (*network.parameters(), *network.buffers())):
+        network.to(memory_format=memory_format(network))  # type: ignore[call-overload]  # torch's stubs lack it
+    return network
+
+
 def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
     """Continue images by reflection, at the bottom and the right, to sides that are multiples of some pixels.
 
     At the end alone, so that a network's grid starts with the image, whatever its size.
-
-    Examples
-    --------
-    >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]] * 2]]), 4)[0, 0, 0]
-    tensor([1., 2., 3., 2.])
     """
     for axis in (-2, -1):
         size = image.shape[axis]
@@ -36,20 +47,9 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
 
 
 def run_padded(network: nn.Module, image: torch.Tensor, multiple: int) -> torch.Tensor:
-    """What a network makes of images that are padded to a multiple of some pixels, cropped to their size.
+    """What a network makes of images, `(n, 1, height, width)`, that are padded to a multiple of some pixels.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape.
-    image
-        Shape `(n, 1, height, width)`.
-    multiple
-        Pixels; 1 leaves the images as they are.
-
-    Returns
-    -------
-    What the network returns; cropped, if it has the shape of the padded images.
+    It is cropped to their size. What does not have the shape of the padded images is returned as it is.
     """
     if multiple == 1:
         whole: torch.Tensor = network(image)
@@ -75,19 +75,25 @@ class Padded(nn.Module):
 
 
 @contextlib.contextmanager
-def quiet_evaluation(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, warnings or a trace in the generators; modules' modes come back."""
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """Whatever is done to the modes, training or evaluation, of a network's modules: they come back."""
     modes = {module: module.training for module in network.modules()}
-    network.eval()
     try:
-        # Seeded, so that a network that draws does not move the generator of whoever calls.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(0)
-            yield
+        yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextlib.contextmanager
+def quiet_evaluation(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, warnings or a trace in the generators; modules' modes come back."""
+    # Seeded, so that a network that draws does not move the generator of whoever calls.
+    with modes_kept(network), torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        network.eval()
+        yield
 
 
 def takes(network: nn.Module, height: int, width: int) -> bool:
@@ -101,15 +107,8 @@ def takes(network: nn.Module, height: int, width: int) -> bool:
 
 
 def find_multiple(network: nn.Module) -> int | None:
-    """The least number of pixels whose multiples a network takes as sides of an image.
+    """The least number of pixels whose multiples a network on the CPU takes as sides of an image; it is left as it was.
 
-    Parameters
-    ----------
-    network
-        Maps `(n, 1, height, width)` to the same shape, on the CPU. Run in evaluation mode, and left as it was.
-
-    Returns
-    -------
     1 for a network that takes any size, though it may have a least one; 2, 4 or 8 for one that halves an image once,
     twice or three times and does not say what to do with odd ones; up to `MAX_MULTIPLE`. None if there is no such
     number, as for a network of one size.

@@ -104,22 +104,9 @@ def run_in_tiles(
 ) -> torch.Tensor:
     """Run a denoiser on pieces of images, each with a halo of its reach, and put their own parts together.
 
-    Parameters
-    ----------
-    run
-        Maps HU `(n, height, width)` to the same.
-    image_hu
-        HU, shape `(n, height, width)`, kept where it is; each piece is passed to `run` as it lies there.
-    tile
-        Side of a piece without its halo, pixels, at least 1; rounded down to a multiple of the alignment, or up to
-        the first.
-    reach
-        Of the denoiser, see `find_reach`.
-
-    Returns
-    -------
-    Float32 HU, shape `(n, height, width)`, on the images' device: what `run(image_hu)` returns, but for the rounding
-    of sums in another order, in the precision in which it runs.
+    `run` maps HU `(n, height, width)` to the same. `tile` is a piece's side without its halo, pixels; it is rounded
+    down to a multiple of the alignment, or up to the first. The result is `run(image_hu)`, but for the rounding of sums
+    in another order; float32 HU, on the images' device.
     """
     result = torch.empty(image_hu.shape, dtype=torch.float32, device=image_hu.device)
     height, width = image_hu.shape[1:]

@@ -17,8 +17,9 @@ def minimize_total_variation(image: Image, weight: float, *, tolerance: float) -
     """Minimise ½ Σ (u − image)² + weight × Σ |∇u|, with forward differences and the length of the gradient.
 
     The dual problem is solved by accelerated projected gradients [1]_, with a fresh start where they overshoot [2]_.
-    The sum is strongly convex, so the duality gap is at least the squared distance from the solution: that is what
-    ends it. (scikit-image's solver takes ten times as many steps, and its criterion says nothing of the distance.)
+    The sum is strongly convex, so the duality gap is at least the squared distance from the solution: that is what ends
+    it. (scikit-image's solver takes ten times as many steps, and its criterion says nothing of the distance.) Warns
+    where the tolerance is not reached in `MAX_ITERATIONS`, and says what was.
 
     Parameters
     ----------
@@ -28,10 +29,6 @@ def minimize_total_variation(image: Image, weight: float, *, tolerance: float) -
         Of the total variation, positive, in the image's unit.
     tolerance
         Root mean squared distance from the exact solution that is good enough, positive, in the image's unit.
-
-    Returns
-    -------
-    u, same shape and unit. Warns where the tolerance is not reached in `MAX_ITERATIONS`, and says what was.
 
     References
     ----------

@@ -20,7 +20,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from taskct.errors import UserError
 from taskct.io.dicom_layout import layout_of
-from taskct.io.volume import MAX_LEAN_DEGREES, Volume, check_axial, check_pixel_mm, check_upright, leaning_is_mended
+from taskct.io.volume import LEAN_ALLOWED, MAX_LEAN_DEGREES, Volume, check_axial, check_pixel_mm, check_upright
 
 _AIR_HU = -1000.0  # what padding reads as
 _GAP_TOLERANCE = 0.1  # how far one slice spacing may stray from the median, as a fraction of it
@@ -29,23 +29,10 @@ _SAME_MM = 0.01  # slices closer than this lie at one position
 _PATIENT_TAGS = ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID")
 _READ = (  # what is asked of a header
     *_PATIENT_TAGS,
-    "PatientName",
-    "Modality",
-    "ImageType",
-    "SeriesInstanceUID",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "PhotometricInterpretation",
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "GantryDetectorTilt",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
+    *("PatientName", "Modality", "ImageType", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns"),
+    *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "GantryDetectorTilt"),
 )
 
 
@@ -151,7 +138,7 @@ def read_series(folder: Path, *, allow_gaps: bool = False, allow_tilt: bool = Fa
         check_upright(position_mm, layout_of(ordered[0].orientation).normal, str(folder))
         tilted = max(ordered, key=lambda header: abs(header.gantry_tilt))
         if abs(tilted.gantry_tilt) > MAX_LEAN_DEGREES:
-            raise UserError(f"{tilted.name}: gantry tilt of {abs(tilted.gantry_tilt):.0f}°, {leaning_is_mended()}")
+            raise UserError(f"{tilted.name}: gantry tilt of {abs(tilted.gantry_tilt):.0f}°, {LEAN_ALLOWED}")
     return _load(ordered, slice_mm)
 
 
@@ -297,20 +284,19 @@ def _split_series(headers: list[_Header]) -> list[list[_Header]]:
     """One list a series: by series UID (the empty ones count as one) and by geometry."""
     series: list[list[_Header]] = []
     for header in headers:
-        group = next((group for group in series if _is_one_series(group[0], header)), [])
-        if not group:
-            series.append(group)
-        group.append(header)
+        for group in series:
+            first = group[0]
+            differences = np.subtract(first.pixel_mm + first.orientation, header.pixel_mm + header.orientation)
+            same = (first.series_uid, first.shape) == (header.series_uid, header.shape)
+            if same and np.abs(differences).max() < 1e-3:
+                group.append(header)
+                break
+        else:
+            series.append([header])
     return series
 
 
-def _is_one_series(a: _Header, b: _Header) -> bool:
-    differences = np.subtract(a.pixel_mm + a.orientation, b.pixel_mm + b.orientation)
-    return (a.series_uid, a.shape) == (b.series_uid, b.shape) and np.abs(differences).max() < 1e-3
-
-
 def _difference(series: list[list[_Header]]) -> str:
-    """What the first series and the others differ in."""
     first, others = series[0][0], [group[0] for group in series[1:]]
     kinds = {"series UID": "series_uid", "matrix": "shape", "pixel spacing": "pixel_mm", "orientation": "orientation"}
     return ", ".join(
@@ -341,7 +327,6 @@ def _order(headers: list[_Header], folder: str, allow_gaps: bool) -> tuple[list[
 
 
 def _load(headers: list[_Header], slice_mm: float) -> CTSeries:
-    """Decode the pixels of ordered slices of one geometry."""
     first, layout = headers[0], layout_of(headers[0].orientation)
     image_hu = np.stack([layout.to_patient(_decode(header)) for header in headers])
     padding = np.isnan(image_hu)

@@ -25,13 +25,7 @@ def is_slice(out: Path) -> bool:
 
 
 def check_free(out: Path, *, single: bool) -> None:
-    """Refuse an output that something stands in, or that cannot hold what is to be written: one slice or a series.
-
-    Raises
-    ------
-    UserError
-        If `out` is neither new nor an empty folder, or, for one slice, a new file that ends as in `SLICE`.
-    """
+    """Refuse an output that something stands in, or that cannot hold what is to be written: one slice or a series."""
     if is_slice(out):
         if not single:
             raise UserError(f"{out}: a series needs a folder, and this is the name of a file; choose a folder")

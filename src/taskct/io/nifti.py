@@ -81,16 +81,15 @@ def read_label_volume(path: Path) -> Volume:
     UserError
         If the file cannot be read, its values are no labels, or its grid is none of an axial CT.
     """
-    path = Path(path)
+    labels, affine = _read_labels(Path(path))
+    return replace(_volume(labels.astype(np.float32), affine, Path(path).name), labels=labels)
+
+
+def _read_labels(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     data, affine = _read(path)
-    _check_labels(data, path.name)
-    volume = _volume(np.ascontiguousarray(data, dtype=np.float32), affine, path.name)
-    return replace(volume, labels=np.ascontiguousarray(data, dtype=np.uint16))
-
-
-def _check_labels(data: NDArray[Any], name: str) -> None:
     if not np.all(np.isfinite(data)) or data.min() < 0 or data.max() > 65535 or np.any(data != np.rint(data)):
-        raise UserError(f"{name}: labels must be whole numbers from 0 to 65535; give a label map, not a CT")
+        raise UserError(f"{path.name}: labels must be whole numbers from 0 to 65535; give a label map, not a CT")
+    return np.ascontiguousarray(data, dtype=np.uint16), affine
 
 
 def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: str) -> Volume:
@@ -127,8 +126,7 @@ def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
         or a corner more than a tenth of a pixel away.
     """
     path = Path(path)
-    data, affine = _read(path)
-    _check_labels(data, path.name)
+    data, affine = _read_labels(path)
     if data.shape != like.image_hu.shape:
         shapes = [" × ".join(str(n) for n in shape) for shape in (data.shape, like.image_hu.shape)]
         found = f"labels of {shapes[0]} voxels (slices × rows × columns), the CT has {shapes[1]}"
@@ -141,7 +139,7 @@ def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
     if not distance <= allowed:
         found = f"labels lie up to {distance:.2f} mm off the grid of the CT, {allowed:.2f} mm allowed"
         raise UserError(f"{path.name}: {found}; resample the labels to the grid of the CT")
-    return np.ascontiguousarray(data, dtype=np.uint16)
+    return data
 
 
 def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArray[np.bool_]:

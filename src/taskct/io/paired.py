@@ -79,13 +79,7 @@ def read_paired(folder: Path) -> list[Pair]:
 
 
 def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """Find the folders that :func:`read_paired` reads, as (low dose, normal dose).
-
-    Raises
-    ------
-    UserError
-        As :func:`read_paired`, but for what only the slices themselves tell.
-    """
+    """Find the folders that :func:`read_paired` reads, as (low dose, normal dose)."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give one that holds low-dose and normal-dose series")

@@ -15,23 +15,11 @@ AnyVolume = TypeVar("AnyVolume", bound=Volume)
 
 
 def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]:
-    """Read one or several CT volumes.
+    """Read one or several CT volumes, in the order of their names.
 
-    Parameters
-    ----------
-    path
-        A folder with one DICOM series; a folder of such folders; a `.nii` or `.nii.gz` file; or a folder of those.
-        Volumes come in the order of their names. NIfTI files name no patient, so each counts as one of its own.
-    organs_path
-        Organ labels: a NIfTI file for one volume; for several, a folder with a NIfTI file for each, called like the
-        series' folder or the volume's file.
-
-    Raises
-    ------
-    UserError
-        No such path, nothing to read in it, DICOM folders and NIfTI files side by side, labels missing; and as
-        :func:`~taskct.io.dicom.read_series`, :func:`~taskct.io.nifti.read_nifti` and
-        :func:`~taskct.io.nifti.read_label_map`.
+    The path is a folder with one DICOM series; a folder of such folders; a `.nii` or `.nii.gz` file; or a folder of
+    those. NIfTI files name no patient, so each counts as one of its own. Organ labels are a NIfTI file for one volume;
+    for several, a folder with a NIfTI file for each, called like the series' folder or the volume's file.
     """
     sources = _sources(Path(path))
     labels = [None] * len(sources) if organs_path is None else _label_files(Path(organs_path), sources)
@@ -85,7 +73,6 @@ def read_label_volumes(path: Path) -> list[Volume]:
 
 
 def _sources(path: Path) -> list[Path]:
-    """NIfTI files or folders of one DICOM series each."""
     if not path.exists():
         raise UserError(f"{path}: does not exist; give a folder with a CT series, or a NIfTI file (.nii, .nii.gz)")
     if path.is_file():
@@ -105,23 +92,21 @@ def _stem(path: Path) -> str:
 
 
 def _label_files(organs_path: Path, sources: Sequence[Path], *, below: Path | None = None) -> list[Path]:
-    """The label file of every source."""
     if organs_path.is_file() and len(sources) == 1:
         return [organs_path]
     if not organs_path.is_dir():
         found = "no such file or folder" if not organs_path.exists() else f"one file for {len(sources)} volumes"
         raise UserError(f"{organs_path}: {found}; give organ labels as NIfTI, one file for each volume in a folder")
-    return [_label_file(organs_path, source, below) for source in sources]
-
-
-def _label_file(organs_path: Path, source: Path, below: Path | None) -> Path:
-    parts = [source] if below is None else [source, *source.parents][: max(len(source.relative_to(below).parts), 1)]
-    names = [_stem(part) for part in parts]
-    files = [organs_path / f"{name}{ending}" for name in names for ending in ENDINGS]
-    if (file := next((file for file in files if file.is_file()), None)) is None:
-        wanted = " or ".join(f"{name}.nii.gz" for name in names)
-        raise UserError(f"{organs_path}: no labels for {source.name}; expected {wanted}")
-    return file
+    files = []
+    for source in sources:
+        n_parts = 1 if below is None else max(len(source.relative_to(below).parts), 1)
+        names = [_stem(part) for part in [source, *source.parents][:n_parts]]
+        places = (organs_path / f"{name}{ending}" for name in names for ending in ENDINGS)
+        if (file := next((place for place in places if place.is_file()), None)) is None:
+            wanted = " or ".join(f"{name}.nii.gz" for name in names)
+            raise UserError(f"{organs_path}: no labels for {source.name}; expected {wanted}")
+        files.append(file)
+    return files
 
 
 def _with_labels(volume: AnyVolume, file: Path | None) -> AnyVolume:

@@ -74,9 +74,7 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
     # Numbers of counterparts in files of their own would be those of their sorted names, which say nothing.
     numbered = not (versus and naming == "image") or all(name.endswith("]") for name in names)
     of_number = {str(index): index for index in range(len(names))} if numbered else {}
-    found: dict[int, dict[str, str]] = {}
-    lines: dict[int, int] = {}
-    place: dict[int, int] = {}
+    found: dict[int, tuple[int, int, dict[str, str]]] = {}  # row, line and cells, by the image's number
     for number, (line, row) in enumerate(rows):
         if None in row or None in row.values():
             raise UserError(f"{path}, line {line}: {len(columns)} fields expected, as in the header")
@@ -86,20 +84,21 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
         if index is None:
             raise UserError(f"{path}, line {line}: no image {name!r}; the first image is {names[0]!r}")
         if index in found:
-            raise UserError(f"{path}, line {line}: image {name!r} stands on line {lines[index]} already")
-        found[index], lines[index], place[index] = cells, line, number
+            raise UserError(f"{path}, line {line}: image {name!r} stands on line {found[index][1]} already")
+        found[index] = number, line, cells
     missing = [name for index, name in enumerate(names) if index not in found]
     if missing:
         raise UserError(f"{path}: {len(missing)} of {len(names)} images have no line, the first is {missing[0]!r}")
+    ordered = [found[index] for index in range(len(names))]
 
     def column(name: str, read: Callable[[str], float], wanted: str) -> list[float]:
         values = []
-        for index in range(len(names)):
-            text = found[index][name]
+        for _, line, cells in ordered:
+            text = cells[name]
             try:
                 values.append(read(text))
             except (ValueError, KeyError):
-                raise UserError(f"{path}, line {lines[index]}: {name} is {text!r}; give {wanted}") from None
+                raise UserError(f"{path}, line {line}: {name} is {text!r}; give {wanted}") from None
         return values
 
     present = column("signal_present", read_truth_value, "1 (present) or 0 (absent)")
@@ -108,12 +107,14 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
         both = [column(name, _finite, "a finite number of pixels") for name in ("row_px", "column_px")]
         centres = np.array(both, dtype=np.float64).T
     if "case" in columns:
-        column("case", _named, "the name of a case")
-        cases = np.unique([found[i]["case"] for i in range(len(names))], return_inverse=True)[1].astype(np.int64)
+        named = [cells["case"] for _, _, cells in ordered]
+        if "" in named:
+            raise UserError(f"{path}, line {ordered[named.index('')][1]}: case is ''; give the name of a case")
+        cases = np.unique(named, return_inverse=True)[1].astype(np.int64)
     if "split" in columns:
         split = {"train": False, "test": True}
         in_test = np.array(column("split", lambda text: split[text.lower()], "train or test"), dtype=np.bool_)
-    order = np.array([place[index] for index in range(len(names))], dtype=np.int64)
+    order = np.array([number for number, _, _ in ordered], dtype=np.int64)
     return Truth(np.array(present, dtype=np.bool_), centres, cases, in_test, order)
 
 
@@ -128,12 +129,6 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
         raise UserError(f"{path}: a column stands twice in its header")
     if ("row_px" in columns) != ("column_px" in columns):
         raise UserError(f"{path}: row_px and column_px go together; give both or neither")
-
-
-def _named(text: str) -> float:
-    if not text:
-        raise ValueError
-    return len(text)
 
 
 def _finite(text: str) -> float:

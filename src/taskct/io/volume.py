@@ -12,6 +12,7 @@ PIXEL_MM = (0.05, 10.0)  # what a pixel spacing may be; beyond it lies a wrong u
 MAX_PIXEL_RATIO = 2.0  # of the longer to the shorter side of a pixel
 MAX_OFF_AXIAL_DEGREES = 30.0  # for a slice to count as axial
 MAX_LEAN_DEGREES = 1.0  # of the stack off its slices' normal
+LEAN_ALLOWED = f"{MAX_LEAN_DEGREES:g}° allowed; resample it to upright slices"
 SAME_GRID = 0.1  # how far two grids may lie apart to count as one, as a fraction of a pixel
 
 
@@ -50,15 +51,8 @@ class Volume:
 
 
 def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
-    """Refuse a pixel spacing out of range.
+    """Refuse a pixel spacing, mm, out of `PIXEL_MM`, or with sides that differ more than `MAX_PIXEL_RATIO`.
 
-    Raises
-    ------
-    UserError
-        If a side is not finite or out of `PIXEL_MM`, or the sides differ more than `MAX_PIXEL_RATIO`.
-
-    Examples
-    --------
     >>> check_pixel_mm((0.7, 0.7), "slice")
     >>> check_pixel_mm((0.5, 1.5), "slice")
     Traceback (most recent call last):
@@ -74,13 +68,7 @@ def check_pixel_mm(pixel_mm: tuple[float, float], name: str) -> None:
 
 
 def check_axial(normal: NDArray[np.float64], name: str) -> None:
-    """Refuse slices whose unit normal, from feet to head, is off the patient's axis.
-
-    Raises
-    ------
-    UserError
-        If it is more than `MAX_OFF_AXIAL_DEGREES` off.
-    """
+    """Refuse slices whose unit normal, from feet to head, is over `MAX_OFF_AXIAL_DEGREES` off the patient's axis."""
     off = float(np.degrees(np.arccos(np.clip(normal[2], -1.0, 1.0))))
     if off > MAX_OFF_AXIAL_DEGREES + 0.5:
         allowed = f"{MAX_OFF_AXIAL_DEGREES:g}° allowed (a localizer, or coronal or sagittal slices?)"
@@ -91,11 +79,6 @@ def check_upright(position_mm: NDArray[np.float64], normal: NDArray[np.float64],
     """Refuse a stack of slices that leans, as a tilted gantry leaves it.
 
     `position_mm` is the same corner of every slice, from feet to head, `(n_slices, 3)`.
-
-    Raises
-    ------
-    UserError
-        If a slice lies more than `MAX_LEAN_DEGREES` and 0.1 mm off the normal through the first one.
     """
     away = position_mm[1:] - position_mm[0]
     along = away @ normal
@@ -104,19 +87,12 @@ def check_upright(position_mm: NDArray[np.float64], normal: NDArray[np.float64],
     if excess.size and excess.max() > 0.0:
         worst = int(excess.argmax())
         lean = np.degrees(np.arctan2(sideways[worst], abs(along[worst])))
-        raise UserError(f"{name}: gantry tilt, its slices lean {lean:.0f}° off their normal, {leaning_is_mended()}")
-
-
-def leaning_is_mended() -> str:
-    """What is allowed of a leaning stack, and what to do."""
-    return f"{MAX_LEAN_DEGREES:g}° allowed; resample it to upright slices"
+        raise UserError(f"{name}: gantry tilt, its slices lean {lean:.0f}° off their normal, {LEAN_ALLOWED}")
 
 
 def grid_distance_mm(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """How far two grids of one shape lie apart: the largest distance between the same corner of both, mm.
+    """The largest distance between the same corner of two grids of one shape, mm.
 
-    Examples
-    --------
     >>> moved = np.eye(4)
     >>> moved[0, 3] = 2.0
     >>> grid_distance_mm(np.eye(4), moved, (5, 4, 4))

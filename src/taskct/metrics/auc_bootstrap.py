@@ -14,39 +14,17 @@ from taskct.metrics.scores import check_trials
 def resample_trials(
     clusters: Clusters, *, n_bootstrap: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Weights of the trials when whole clusters are drawn with replacement; in chunks of resamples.
+    """Weights of the trials when whole clusters are drawn with replacement, in chunks of resamples.
 
-    Parameters
-    ----------
-    clusters
-        Cluster of every trial; `Clusters.of_single_trials` draws trials one by one.
-    n_bootstrap
-        Number of resamples in all, at least 2.
-    seed
-        Of the resampling.
+    Yields weights ≥ 0 of the signal-present and of the signal-absent trials, shapes `(n_resamples, n_present)` and
+    `(n_resamples, n_absent)`. `Clusters.of_single_trials` draws trials one by one.
 
-    Yields
-    ------
-    Weights ≥ 0 of the signal-present and of the signal-absent trials, shapes `(n_resamples, n_present)` and
-    `(n_resamples, n_absent)`.
-
-    Notes
-    -----
     Clusters that hold present trials only, absent trials only, and both are drawn apart. So no resample is without a
     class, and single trials are drawn within their class. Of k clusters of a kind k − 1 are drawn, each with weight
-    k/(k − 1): the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
-    too narrow for ten clusters of each kind. A cluster that is the only one of its kind is in every resample.
-
-    References
-    ----------
-    .. [1] Rao & Wu, J. Am. Stat. Assoc. 83, 231 (1988), k − 1 draws.
-    .. [2] Davison & Hinkley, Bootstrap Methods and their Application (1997), sections 3.2 (strata) and 3.8.
-
-    Examples
-    --------
-    >>> for w_present, w_absent in resample_trials(Clusters.of_single_trials(3, 4), n_bootstrap=2, seed=0):
-    ...     w_present.sum(axis=1), w_absent.sum(axis=1)
-    (array([3., 3.]), array([4., 4.]))
+    k/(k − 1) [1]: the variance of a mean then comes out without the factor (k − 1)/k of k draws, which made intervals
+    too narrow for ten clusters of each kind. A cluster that is the only one of its kind is in every resample. Sources:
+    [1] Rao & Wu, J. Am. Stat. Assoc. 83, 231 (1988), k − 1 draws; [2] Davison & Hinkley, Bootstrap Methods and their
+    Application (1997), sections 3.2 (strata) and 3.8.
     """
     if n_bootstrap < 2:
         raise ValueError(f"n_bootstrap is {n_bootstrap}; it must be at least 2")
@@ -73,7 +51,7 @@ def bootstrap_auc(
     confidence: float = 0.95,
     seed: int,
 ) -> Interval:
-    """AUC of one method with an interval from the bootstrap.
+    """AUC of one method with an interval from the bootstrap, both in [0, 1].
 
     Parameters
     ----------
@@ -81,16 +59,8 @@ def bootstrap_auc(
         Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
     clusters
         Cluster of every trial; whole clusters are then drawn. Left out: trials, within each class.
-    n_bootstrap
-        Number of resamples, at least 2.
-    confidence
-        Coverage wanted, in (0, 1).
-    seed
-        Of the resampling.
-
-    Returns
-    -------
-    AUC and its interval, in [0, 1].
+    n_bootstrap, confidence, seed
+        Resamples, at least 2; coverage wanted, in (0, 1); seed of the resampling.
 
     Raises
     ------
@@ -100,11 +70,11 @@ def bootstrap_auc(
 
     Notes
     -----
-    The bootstrap gives the standard error; the interval is symmetric on the logit of the AUC, `logit_interval`.
-    Over 2,000 binormal studies each at 30, 50 and 100 trials a class and AUCs of 0.7 to 0.95, 95 % intervals of
-    1,000 resamples covered 94.8 to 96.0 %. With as many draws as trials, percentiles covered 90.4 to 95.2 % (worst
-    at few trials and a high AUC) and BCa 93.8 to 96.3 %; and neither has an answer where every resample separates
-    the classes perfectly.
+    The bootstrap gives the standard error; the interval is symmetric on the logit of the AUC, `logit_interval`. Over
+    2,000 binormal studies each at 30, 50 and 100 trials a class and AUCs of 0.7 to 0.95, 95 % intervals of 1,000
+    resamples covered 94.8 to 96.0 %. With as many draws as trials, percentiles covered 90.4 to 95.2 % (worst at few
+    trials and a high AUC) and BCa 93.8 to 96.3 %; and neither has an answer where every resample separates the classes
+    perfectly.
 
     Examples
     --------
@@ -129,24 +99,16 @@ def bootstrap_difference(
     confidence: float = 0.95,
     seed: int,
 ) -> PairedDifference:
-    """Difference of the AUCs of two methods on the same trials, by the bootstrap.
+    """First AUC minus second of two methods on the same trials, interval and two-sided p, by the bootstrap.
+
+    Both come from the bootstrap's standard error and the normal distribution.
 
     Parameters
     ----------
     t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+        Test statistics, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
     clusters, n_bootstrap, confidence, seed
-        As for `bootstrap_auc`. A resample draws the same trials for both methods.
-
-    Returns
-    -------
-    First AUC minus second, its interval and the two-sided p-value of no difference, both from the bootstrap's
-    standard error and the normal distribution.
-
-    Raises
-    ------
-    ValueError
-        As for `bootstrap_auc`, or if there are not two methods.
+        As for `bootstrap_auc`, with its errors. A resample draws the same trials for both methods.
 
     Notes
     -----

@@ -17,21 +17,9 @@ class Clusters:
 
     @classmethod
     def of(cls, present_labels: ArrayLike, absent_labels: ArrayLike) -> "Clusters":
-        """Clusters from labels; a label that stands in both classes is one cluster.
+        """Clusters from labels, numbers or text, of the trials of each class; one in both classes is one cluster.
 
-        Parameters
-        ----------
-        present_labels, absent_labels
-            Label of the cluster of each trial, numbers or text, shapes `(n_present,)` and `(n_absent,)`.
-
-        Returns
-        -------
-        The clusters.
-
-        Raises
-        ------
-        ValueError
-            If the labels are not one list for each class or fewer than 2 clusters hold trials of a class.
+        A ValueError, if the labels are not one list for each class or fewer than 2 clusters hold trials of a class.
 
         Examples
         --------
@@ -87,21 +75,10 @@ class Clusters:
             )
 
     def covariance(self, by_present: NDArray[np.float64], by_absent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Obuchowski's covariance of the AUCs of several methods.
+        """Obuchowski's covariance of the AUCs of several methods, shape `(n_methods, n_methods)`.
 
-        Parameters
-        ----------
-        by_present, by_absent
-            From `structural_components`, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`.
-
-        Returns
-        -------
-        Covariance, shape `(n_methods, n_methods)`.
-
-        Raises
-        ------
-        ValueError
-            If the clusters are those of other trials.
+        The components are `structural_components`, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`. A
+        ValueError, if the clusters are those of other trials.
 
         Notes
         -----

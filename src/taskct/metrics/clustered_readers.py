@@ -22,44 +22,22 @@ _ROUNDING = 1e-12  # of an area; two that differ less are the same
 class ReaderMean:
     """A mean over readers of areas, or of differences of areas, with its error over readers and cases."""
 
-    value: float
-    """Mean over the readers."""
-    variance: float
-    """Of the mean: other readers and other cases."""
-    df: float
-    """Degrees of freedom of the variance; infinite where it is 0."""
+    value: float  # mean over the readers
+    variance: float  # of the mean: other readers and other cases
+    df: float  # degrees of freedom of the variance; infinite where it is 0
 
 
 def reader_mean(areas: NDArray[np.floating], covariance: NDArray[np.floating], n_cases: int) -> ReaderMean:
     """Mean of the readers' estimates with its error over readers and cases.
 
-    Parameters
-    ----------
-    areas
-        An area, or a difference of two, for each reader, shape `(n_readers,)`, at least 2.
-    covariance
-        Of these estimates by the choice of cases, the readers given; shape `(n_readers, n_readers)`.
-    n_cases
-        Independent cases that the covariance comes from, in the class that has fewer; at least 2.
+    `areas` are at least 2 AUCs, or differences, `(n_readers,)`; `covariance`, `(n_readers, n_readers)`, is theirs by
+    the choice of `n_cases` cases (of the class that has fewer, at least 2).
 
-    Notes
-    -----
     The variance is MS/r + max(c, 0): MS is the variance among the r readers' estimates, which holds what readers and
     their own errors add, and c is the mean covariance of two readers, which the cases they share give. Degrees of
     freedom are Satterthwaite's with r − 1 for the first part and `n_cases` − 1 for the second; Hillis' take the second
-    as known, and are too many with few cases.
-
-    References
-    ----------
-    .. [1] Obuchowski & Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).
-    .. [2] Hillis, Stat. Med. 26, 596 (2007).
-    .. [3] Obuchowski, Biometrics 53, 567 (1997): the covariance of clustered areas.
-
-    Examples
-    --------
-    >>> mean = reader_mean(np.array([0.8, 0.84]), np.full((2, 2), 1e-4), n_cases=30)
-    >>> round(mean.variance, 6), round(mean.df, 2)
-    (0.0005, 1.56)
+    as known, and are too many with few cases. Sources: Obuchowski & Rockette, Commun. Stat. Simul. Comput. 24, 285
+    (1995); Hillis, Stat. Med. 26, 596 (2007); Obuchowski, Biometrics 53, 567 (1997): the covariance of clustered areas.
     """
     n_readers = len(areas)
     by_reader = float(np.var(areas, ddof=1)) / n_readers if np.ptp(areas) > _ROUNDING else 0.0
@@ -75,29 +53,9 @@ def clustered_readers_interval(
 ) -> Interval:
     """Mean AUC of several readers on the same clustered trials, with an interval over readers and cases.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_readers, n_present)` and `(n_readers, n_absent)`, at least 2 readers; higher means
-        present.
-    clusters
-        Cluster of every trial.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    The mean and its interval, symmetric on the logit; it never leaves [0, 1]. At a mean of exactly 0 or 1 it is the
-    exact one of as many pairs of trials as share neither reader nor cluster.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> present, absent = rng.normal(1.0, 1.0, (3, 40)), rng.normal(0.0, 1.0, (3, 40))
-    >>> clusters = Clusters.of(np.arange(40) // 2, 20 + np.arange(40) // 2)
-    >>> found = clustered_readers_interval(present, absent, clusters)
-    >>> found.ci_low < found.value < found.ci_high
-    True
+    Test statistics have shapes `(n_readers, n_present)` and `(n_readers, n_absent)`. The interval is symmetric on the
+    logit; at a mean of exactly 0 or 1 it is the exact one of as many pairs of trials as share neither reader nor
+    cluster.
     """
     check_confidence(confidence)
     mean = reader_mean(
@@ -116,26 +74,8 @@ def clustered_readers_difference(
 ) -> tuple[PairedDifference, ReaderMean]:
     """Difference of the mean AUCs of several readers in two modalities, on the same clustered trials.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(2, n_readers, n_present)` and `(2, n_readers, n_absent)`, at least 2 readers.
-    clusters
-        Cluster of every trial.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    First modality minus second, its interval and two-sided p by Student's t; and the error they rest on.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> present, absent = rng.normal(1.0, 1.0, (2, 3, 40)), rng.normal(0.0, 1.0, (2, 3, 40))
-    >>> clusters = Clusters.of(np.arange(40) // 2, 20 + np.arange(40) // 2)
-    >>> clustered_readers_difference(present, absent, clusters)[0].p_value > 0.001
-    True
+    Test statistics have shapes `(2, n_readers, n_present)` and `(2, n_readers, n_absent)`. Returned are first modality
+    minus second with two-sided p by Student's t, and the error they rest on.
     """
     check_confidence(confidence)
     n_readers = t_present.shape[1]

@@ -63,16 +63,13 @@ def superiority(
     delta, std_error
         Estimate, first minus second, and its standard error, at least 0.
     alpha
-        Two-sided size, in (0, 0.5).
-    df
-        Degrees of freedom of the standard error; infinite for the normal distribution.
-    limit
-        Largest possible difference, where bounds are cut; 1 for AUCs.
+        Two-sided size, in (0, 0.5); the chance of a false claim of superiority is alpha/2.
+    df, limit
+        Degrees of freedom, infinite for the normal distribution; where bounds are cut, 1 for AUCs.
 
     Returns
     -------
-    The test; shown exactly where the interval of confidence 1 − alpha lies above 0. The chance of a false claim of
-    superiority is alpha/2.
+    The test; shown exactly where the interval of confidence 1 − alpha lies above 0.
 
     Raises
     ------
@@ -110,7 +107,7 @@ def noninferiority(
     Parameters
     ----------
     delta, std_error, df, limit
-        As for `superiority`; higher is better.
+        As for `superiority`, with its errors; higher is better.
     noninferiority_margin
         Largest loss that does not matter, above 0, in the unit of `delta`; fixed before the data are seen.
     alpha
@@ -119,13 +116,6 @@ def noninferiority(
     Returns
     -------
     The test of delta ≤ −margin; shown exactly where the interval of confidence 1 − 2·alpha lies above −margin.
-
-    Raises
-    ------
-    UserError
-        If `noninferiority_margin` or `alpha` is out of range.
-    ValueError
-        As for `superiority`.
 
     Examples
     --------
@@ -152,7 +142,7 @@ def equivalence(
     Parameters
     ----------
     delta, std_error, df, limit
-        As for `superiority`.
+        As for `superiority`, with its errors.
     noninferiority_margin
         Largest difference that does not matter on either side, above 0, in the unit of `delta`.
     alpha
@@ -160,15 +150,8 @@ def equivalence(
 
     Returns
     -------
-    The test of |delta| ≥ margin; shown exactly where the interval of confidence 1 − 2·alpha lies within the margin
-    on both sides.
-
-    Raises
-    ------
-    UserError
-        If `noninferiority_margin` or `alpha` is out of range.
-    ValueError
-        As for `superiority`.
+    The test of |delta| ≥ margin; shown where the interval of confidence 1 − 2·alpha lies within the margin on both
+    sides.
 
     References
     ----------
@@ -196,22 +179,16 @@ def compare_aucs(
     noninferiority_margin: float | None = None,
     alpha: float = 0.05,
 ) -> Comparison:
-    """Test the difference of the AUCs of two methods on the same trials, with DeLong's standard error.
+    """Test the first AUC minus the second, of two methods on the same trials, with DeLong's standard error.
 
     Parameters
     ----------
     t_present, t_absent
-        Test statistics of the two methods, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
-    aim
-        Which of `superiority`, `noninferiority` and `equivalence`.
+        Test statistics, shapes `(2, n_present)` and `(2, n_absent)`; higher means present.
+    aim, alpha
+        Which of `superiority`, `noninferiority` and `equivalence`, and its size.
     noninferiority_margin
         A difference of AUCs in (0, 1); for the last two.
-    alpha
-        Size, as each test defines it.
-
-    Returns
-    -------
-    The test of the first AUC minus the second.
 
     Raises
     ------
@@ -257,19 +234,7 @@ def compare_aucs(
 def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> str | None:
     """Why a difference of AUCs on these test trials has no p value and no verdict, in one line; None if it has.
 
-    Parameters
-    ----------
-    n_present, n_absent
-        Test trials of each class; of clustered trials, cases that hold some.
-    n_cases
-        Cases in all, of clustered trials; None for independent ones.
-
-    Examples
-    --------
-    >>> why_no_test(3, 3)
-    'no p: 3 + 3 test trials, and below 10 of each class the test is not reliable; the interval is too narrow too'
-    >>> why_no_test(40, 40) is None
-    True
+    Of clustered trials, `n_present` and `n_absent` are the cases that hold some, and `n_cases` all cases.
     """
     unit = "trials" if n_cases is None else "cases"
     if min(n_present, n_absent) < FEWEST_TRIALS:
@@ -286,13 +251,7 @@ def why_no_test(n_present: int, n_absent: int, n_cases: int | None = None) -> st
 
 
 def why_no_margin(first: float, second: float) -> str | None:
-    """Why a margin proves nothing of two AUCs on the same trials, in one line; None where it can.
-
-    Examples
-    --------
-    >>> why_no_margin(0.99, 0.9) is None
-    True
-    """
+    """Why a margin proves nothing of two AUCs on the same trials, in one line; None where it can."""
     if min(first, second) <= CEILING:
         return None
     return (
@@ -307,17 +266,12 @@ def holm(p_values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.float64
     Parameters
     ----------
     p_values
-        In [0, 1], shape `(n_tests,)`; NaN stays NaN and does not count as a test.
+        In [0, 1], or a ValueError, shape `(n_tests,)`; NaN stays NaN and does not count as a test.
 
     Returns
     -------
     Adjusted p-values, at least the given ones, shape `(n_tests,)`. Rejecting where they are at most α keeps the chance
     of any false rejection at α, however the tests depend on one another.
-
-    Raises
-    ------
-    ValueError
-        If a p-value is out of range.
 
     References
     ----------

@@ -85,35 +85,33 @@ def exact_cho_snr2_interval(
 
     Parameters
     ----------
-    v_present, v_absent
-        Channel outputs, shapes `(n_present, n_channels)` and `(n_absent, n_channels)`. More than
-        `n_channels + 1` trials in all.
-    confidence
-        Coverage wanted, in (0, 1). The two tails are equal.
+    v_present, v_absent, confidence
+        Channel outputs, shapes `(n, n_channels)`, more than `n_channels + 1` in all; coverage wanted, in (0, 1), the
+        two tails being equal.
     known_difference
-        Difference of the class means (present − absent) of the channel outputs, shape `(n_channels,)`, where
-        it is known, as when noise-free images are at hand. The interval is then several times shorter.
+        Difference of the class means (present − absent), shape `(n_channels,)`, where it is known, as when noise-free
+        images are at hand. The interval is then several times shorter.
 
     Returns
     -------
-    Median-unbiased estimate (the true value lies above it as often as below) and the interval, all ≥ 0. The
-    estimate is the bound of a one-sided interval of confidence ½, so it is never outside the interval.
+    Median-unbiased estimate (the true value lies above it as often as below) and the interval, all ≥ 0. The estimate is
+    the bound of a one-sided interval of confidence ½, so it is never outside the interval.
 
     Raises
     ------
     ValueError
-        If shapes do not match, a value is not finite, a class has fewer than 2 trials, there are too few
-        trials in all, the channels are linearly dependent, or `confidence` is out of range.
+        If shapes do not match, a value is not finite, a class has fewer than 2 trials, there are too few in all, the
+        channels are linearly dependent, or `confidence` is out of range.
 
     Notes
     -----
     n₁ n₂ / N · (N − p − 1) / (p (N − 2)) · θ̂² is noncentral F with p and N − p − 1 degrees of freedom and
-    noncentrality n₁ n₂ / N · θ². Its distribution function falls as θ² grows, and is solved for θ². A bound
-    is 0 where even θ² = 0 gives less than the tail wanted; in 1 study of 40 without a signal both are. The
-    coverage is exact for every θ² above 0, and 1 − α/2 at 0, which no upper bound can miss.
+    noncentrality n₁ n₂ / N · θ². Its distribution function falls as θ² grows, and is solved for θ². A bound is 0 where
+    even θ² = 0 gives less than the tail wanted; in 1 study of 40 without a signal both are. The coverage is exact for
+    every θ² above 0, and 1 − α/2 at 0, which no upper bound can miss.
 
-    With a known difference Δ, (N − 1) θ² / θ̂² is χ² with N − p degrees of freedom, θ̂² taken with the
-    covariance of the N images once Δ is subtracted.
+    With a known difference Δ, (N − 1) θ² / θ̂² is χ² with N − p degrees of freedom, θ̂² taken with the covariance of
+    the N images once Δ is subtracted.
 
     References
     ----------
@@ -168,8 +166,8 @@ def exact_cho_interval(
 
     Returns
     -------
-    AUC Φ(SNR/√2) of the best linear observer on these channels, not of a trained one: the median-unbiased
-    estimate, and the interval.
+    AUC Φ(SNR/√2) of the best linear observer on these channels, not of a trained one; median-unbiased, with its
+    interval.
 
     Examples
     --------
@@ -243,30 +241,12 @@ def _noncentrality(t2: float, n_channels: int, n_trials: int, level: float) -> f
 
 
 def hotelling_t2_cdf(t2: float, n_channels: int, n_trials: int, noncentrality: float) -> float:
-    """Distribution function of Hotelling's two-sample T², which is a scaled noncentral F.
+    """Distribution function of Hotelling's two-sample T² = n₁ n₂ / N · Δᵀ S⁻¹ Δ, which is a scaled noncentral F.
 
-    The Poisson mixture of beta distributions is summed where its weights are, which holds for any
-    noncentrality; `scipy.stats.ncf` before SciPy 1.15 does not for large ones. Where weights and terms change
-    slowly, one in every few is enough: sums of smooth bells by equal steps converge faster than any power.
-
-    Parameters
-    ----------
-    t2
-        T² = n₁ n₂ / N · Δᵀ S⁻¹ Δ, at least 0.
-    n_channels, n_trials
-        p, and N of both classes together; N ≥ p + 2.
-    noncentrality
-        n₁ n₂ / N · θ², at least 0.
-
-    Returns
-    -------
-    Probability of a T² up to `t2`.
-
-    Examples
-    --------
-    >>> from scipy.stats import f
-    >>> bool(abs(hotelling_t2_cdf(4.0, 1, 30, 0.0) - f.cdf(4.0, 1, 28)) < 1e-12)
-    True
+    `n_trials` is N ≥ p + 2, of both classes; the noncentrality is n₁ n₂ / N · θ² ≥ 0. The Poisson mixture of beta
+    distributions is summed where its weights are, which holds for any noncentrality; `scipy.stats.ncf` before SciPy
+    1.15 does not for large ones. Where weights and terms change slowly, one in every few is enough: sums of smooth
+    bells by equal steps converge faster than any power.
     """
     mean = noncentrality / 2.0
     deviation = math.sqrt(mean)

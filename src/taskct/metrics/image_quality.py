@@ -13,21 +13,12 @@ SSIM_SIGMA = 1.5  # pixels
 
 
 def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean squared error of each trial.
+    """Mean squared error of each trial, HU², shape `(n,)`.
 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
-
-    Returns
-    -------
-    Mean over the pixels of the squared difference, HU², shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, or a value is not finite.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
 
     Examples
     --------
@@ -43,21 +34,14 @@ def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> 
 
 
 def rmse_hu(mse_per_trial: NDArray[np.floating]) -> float:
-    """Root-mean-square error over all pixels of all trials.
+    """Root-mean-square error over all pixels of all trials, HU.
+
+    The mean is taken first: this is not the mean of the trials' RMSEs.
 
     Parameters
     ----------
     mse_per_trial
-        From `mse_hu2`, HU², shape `(n,)`.
-
-    Returns
-    -------
-    Square root of the mean, HU. It is the mean that is taken first: this is not the mean of the trials' RMSEs.
-
-    Raises
-    ------
-    ValueError
-        If there is no trial, or a value is negative or not finite.
+        From `mse_hu2`, HU², shape `(n,)`, at least one; a ValueError if one is negative or not finite.
 
     Examples
     --------
@@ -78,20 +62,14 @@ def psnr_db(
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
     data_range_hu
-        What counts as the peak, HU, above 0. It is a convention: quote it with the number, and never take it
-        from the images, or trials cannot be compared.
+        What counts as the peak, HU, above 0. It is a convention: quote it with the number, and never take it from the
+        images, or trials cannot be compared.
 
     Returns
     -------
     PSNR, dB, shape `(n,)`; infinite for equal images.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, a value is not finite or `data_range_hu` is not
-        > 0.
 
     Examples
     --------
@@ -104,38 +82,24 @@ def psnr_db(
 
 
 def ssim(
-    denoised: NDArray[np.floating],
-    reference: NDArray[np.floating],
-    *,
-    data_range_hu: float,
-    low_hu: float,
+    denoised: NDArray[np.floating], reference: NDArray[np.floating], *, data_range_hu: float, low_hu: float
 ) -> NDArray[np.float64]:
-    """Structural similarity of each trial.
+    """Structural similarity of each trial [1]_, shape `(n,)`, at most 1 (equal images).
 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`, at least 11 × 11 pixels.
+        Images in HU, shape `(n, height, width)`, at least 11 × 11 pixels, finite, or a ValueError.
     data_range_hu
         Dynamic range L in the constants (0.01 L)² and (0.03 L)², HU, above 0. Quote it with the number.
     low_hu
         The HU value that counts as intensity 0, the low end of the data range. SSIM compares local means by their
         ratio, so it needs a zero. Values outside the range are kept as they are.
 
-    Returns
-    -------
-    SSIM, at most 1 (equal images), shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, the images are below 11 × 11 pixels, a value is
-        not finite or `data_range_hu` is not > 0.
-
     Notes
     -----
-    Gaussian window of 11 × 11 pixels with σ = 1.5 pixels, population covariances; the image is reflected at its
-    border, and the border counts.
+    Gaussian window of 11 × 11 pixels with σ = 1.5 pixels, population covariances; the image is reflected at its border,
+    and the border counts.
 
     References
     ----------
@@ -199,27 +163,17 @@ def _local_average(n: int) -> NDArray[np.float32]:
 def site_bias_hu(
     denoised: NDArray[np.floating], reference: NDArray[np.floating], site: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Mean of denoised − reference at the site of the signal, for each trial: the hallucination check.
+    """Mean of denoised − reference at the site of the signal, HU, for each trial, `(n,)`: the hallucination check.
 
-    On signal-absent trials a positive mean says that the denoiser paints signals; on signal-present trials a
-    negative one says that it wipes them out (for a signal brighter than its background).
+    On signal-absent trials a positive mean says that the denoiser paints signals; on signal-present trials a negative
+    one says that it wipes them out (for a signal brighter than its background).
 
     Parameters
     ----------
     denoised, reference
-        Images in HU, shape `(n, height, width)`.
+        Images in HU, shape `(n, height, width)`, finite, or a ValueError.
     site
         True where the signal is, or would be, in that trial; same shape, at least one pixel in every trial.
-
-    Returns
-    -------
-    Mean difference over the site, HU, shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not `(n, height, width)`, a value is not finite, `site` is not boolean or
-        a trial has no pixel in its site.
 
     Examples
     --------
@@ -242,7 +196,7 @@ def site_bias_hu(
 
 
 def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDArray[np.float64]:
-    """Highest disc-averaged value of each trial: the brightest signal-sized blob that was painted anywhere.
+    """Highest disc-averaged value of each trial, HU, `(n,)`: the brightest signal-sized blob painted anywhere.
 
     The bias at one site cannot see a blob painted elsewhere; this can.
 
@@ -251,16 +205,7 @@ def peak_disc_hu(difference: NDArray[np.floating], *, diameter_px: float) -> NDA
     difference
         Denoised − reference, HU, shape `(n, height, width)`; its negative for signals darker than the background.
     diameter_px
-        Diameter of the disc, pixels, at least 1; the disc stays wholly inside the image.
-
-    Returns
-    -------
-    HU, shape `(n,)`.
-
-    Raises
-    ------
-    ValueError
-        If the shape is not `(n, height, width)` or the disc does not fit into the image.
+        Diameter of the disc, pixels, at least 1; a ValueError, if the disc does not fit into the image.
 
     Examples
     --------

@@ -25,13 +25,7 @@ class Interval:
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse a confidence level outside (0, 1).
-
-    Parameters
-    ----------
-    confidence
-        Coverage wanted of an interval, in (0, 1); 0.95, not 95.
-    """
+    """Refuse a confidence level outside (0, 1)."""
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, both excluded (0.95, not 95)")
 
@@ -39,41 +33,10 @@ def check_confidence(confidence: float) -> None:
 def logit_interval(area: float, variance: float, *, n_pairs: int, confidence: float = 0.95) -> Interval:
     """Interval of an AUC from its variance, symmetric on the logit of the AUC; it never leaves [0, 1].
 
-    Parameters
-    ----------
-    area
-        Estimate of the AUC, in [0, 1].
-    variance
-        Of the estimate, at least 0.
-    n_pairs
-        How many pairs of a signal-present and a signal-absent trial can be formed that are all independent of one
-        another; it counts at an AUC of 0 or 1 only.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    AUC and its interval: a single point where the variance is 0 and the AUC lies between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of range.
-
-    Notes
-    -----
-    An estimate of exactly 1 leaves a variance of 0. If the true AUC is A, all m = `n_pairs` independent pairs come
-    out right with probability at most A^m. So the interval is [(α/2)^(1/m), 1], with α = 1 − confidence: at least
-    the coverage wanted. It is mirrored for an AUC of 0.
-
-    References
-    ----------
-    .. [1] Pepe, The Statistical Evaluation of Medical Tests (2003), section 5.2 (logit interval of an AUC).
-
-    Examples
-    --------
-    >>> logit_interval(1.0, 0.0, n_pairs=1, confidence=0.5)
-    Interval(value=1.0, ci_low=0.25, ci_high=1.0)
+    An estimate of exactly 1 leaves a variance of 0. If the true AUC is A, all m = `n_pairs` pairs of trials that are
+    independent of one another come out right with probability at most A^m. So the interval is [(α/2)^(1/m), 1], with α
+    = 1 − confidence: at least the coverage wanted. It is mirrored for an AUC of 0. Source: Pepe, The Statistical
+    Evaluation of Medical Tests (2003), section 5.2 (logit interval of an AUC).
     """
     check_confidence(confidence)
     if not (0.0 <= area <= 1.0 and variance >= 0.0 and n_pairs >= 1):
@@ -104,26 +67,11 @@ def two_sided_p(difference: float, std_error: float, df: float) -> float:
 def percentile_bounds(
     replicates: NDArray[np.floating], confidence: float, *, df: float = math.inf
 ) -> tuple[float, float]:
-    """Bounds of the percentile bootstrap.
+    """Bounds of the percentile bootstrap [1], equal tails, from the statistic on each resample, `(n_bootstrap,)`.
 
-    Parameters
-    ----------
-    replicates
-        The statistic on each resample, shape `(n_bootstrap,)`.
-    confidence
-        Coverage wanted, in (0, 1).
-    df
-        Degrees of freedom behind the replicates' spread, where they are few: the percentiles are then taken as far out
-        as Student's t lies beyond the normal law. Infinite when left out.
-
-    Returns
-    -------
-    Lower and upper bound, equal tails.
-
-    References
-    ----------
-    .. [1] Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-    .. [2] Hesterberg, Am. Stat. 69, 371 (2015), percentiles by Student's t.
+    With few degrees of freedom behind their spread, `df`, the percentiles are taken as far out as Student's t lies
+    beyond the normal law [2]. Sources: [1] Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; [2]
+    Hesterberg, Am. Stat. 69, 371 (2015), percentiles by Student's t.
     """
     check_confidence(confidence)
     tail = (1.0 - confidence) / 2.0
@@ -136,27 +84,9 @@ def percentile_bounds(
 def resample_counts(
     rng: np.random.Generator, n_units: int, n_resamples: int, *, n_draws: int | None = None
 ) -> NDArray[np.float64]:
-    """How often each unit is drawn, in resamples with replacement.
+    """How often each unit is drawn in resamples with replacement, `(n_resamples, n_units)`; rows sum to `n_draws`.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness; it is advanced.
-    n_units
-        Units (trials, clusters) in the sample.
-    n_resamples
-        Number of resamples.
-    n_draws
-        Draws in a resample; `n_units` when left out.
-
-    Returns
-    -------
-    Counts, shape `(n_resamples, n_units)`; every row sums to `n_draws`. Floats, ready for a matrix product.
-
-    Examples
-    --------
-    >>> resample_counts(np.random.default_rng(0), n_units=5, n_resamples=2).sum(axis=1)
-    array([5., 5.])
+    Floats, ready for a matrix product. `n_draws` is `n_units` when left out.
     """
     drawn = rng.integers(n_units, size=(n_resamples, n_units if n_draws is None else n_draws))
     drawn += n_units * np.arange(n_resamples)[:, None]
@@ -166,10 +96,6 @@ def resample_counts(
 
 def chunk_sizes(n_resamples: int, n_units: int) -> list[int]:
     """Split resamples into chunks whose counts fit in a few megabytes.
-
-    Returns
-    -------
-    Resamples in each chunk; they sum to `n_resamples`.
 
     Examples
     --------
@@ -191,26 +117,21 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile bootstrap of a mean over trials, or of a function of means; over trials or over whole clusters.
 
-    A root-mean-square error is the square root of a mean: `bootstrap_interval(mse_per_trial, np.sqrt,
-    seed=0)`. A ratio of means is a function of two: `values` of shape `(n, 2)` and `lambda mean: mean[:, 0] /
-    mean[:, 1]`.
+    A root-mean-square error is the square root of a mean: `bootstrap_interval(mse_per_trial, np.sqrt, seed=0)`. A ratio
+    of means is a function of two: `values` of shape `(n, 2)` and `lambda mean: mean[:, 0] / mean[:, 1]`.
 
     Parameters
     ----------
     values
         One value, or an array of values, for each trial; shape `(n, ...)`, finite.
     statistic
-        Maps means over the trials, shape `(n_resamples, ...)`, to the statistic, shape `(n_resamples,)`; the
-        mean itself when left out, and `values` is then `(n,)`. It is called on many resamples at once.
-    n_bootstrap
-        Number of resamples, at least 2.
-    confidence
-        Coverage wanted, in (0, 1).
-    seed
-        Of the resampling; the same seed gives the same interval.
+        Maps means over the trials, shape `(n_resamples, ...)`, to the statistic, shape `(n_resamples,)`; the mean
+        itself when left out, and `values` is then `(n,)`. It is called on many resamples at once.
+    n_bootstrap, confidence, seed
+        Resamples, at least 2; coverage wanted, in (0, 1); seed of the resampling.
     clusters
-        Label of the cluster (background, case) that each trial came from, shape `(n,)`. Whole clusters are
-        then resampled, since trials that share one are not independent. Left out: every trial on its own.
+        Cluster (background, case) of each trial, shape `(n,)`. Whole clusters are then resampled, since trials that
+        share one are not independent. Left out: every trial on its own.
 
     Returns
     -------
@@ -219,8 +140,8 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If there are fewer than 2 trials or clusters, a value is not finite, a shape does not fit, or
-        `n_bootstrap` or `confidence` is out of range.
+        If there are fewer than 2 trials or clusters, a value is not finite, a shape does not fit, or `n_bootstrap` or
+        `confidence` is out of range.
 
     Notes
     -----

@@ -18,27 +18,19 @@ from taskct.metrics.roc import PairedDifference, auc, delong_covariance, delong_
 def correct_localization(
     found_px: NDArray[np.number], true_px: NDArray[np.number], *, radius_mm: float, pixel_mm: float
 ) -> NDArray[np.bool_]:
-    """Whether each reported place lies within the site error radius of the true one.
+    """Whether each reported place lies within the site error radius of the true one, shape `(...)`.
 
     Parameters
     ----------
     found_px, true_px
-        Reported and true places, (row, column) in pixels, shape `(..., 2)` both.
-    radius_mm
-        Largest distance that counts as found, mm, at least 0. The radius of the signal is usual.
-    pixel_mm
-        Pixel size, mm, above 0.
-
-    Returns
-    -------
-    True where the distance is at most `radius_mm`, shape `(...)`.
+        Reported and true places, (row, column) in pixels, shape `(..., 2)` both; finite, or a ValueError.
+    radius_mm, pixel_mm
+        Largest distance that counts as found, at least 0, usually the radius of the signal; pixel size, above 0; mm.
 
     Raises
     ------
     UserError
         If `radius_mm` or `pixel_mm` is out of range.
-    ValueError
-        If shapes differ or a place is not finite.
 
     Examples
     --------
@@ -67,24 +59,15 @@ def correct_fraction(
     Parameters
     ----------
     correct
-        One for each signal-present trial, bool, shape `(n_present,)`.
+        One for each signal-present trial, bool, shape `(n_present,)`, or a ValueError.
     clusters
-        Label of the case that each trial came from, shape `(n_present,)`. Left out: every trial on its own.
+        Case that each trial came from, shape `(n_present,)`. Left out: every trial on its own.
     confidence
         Coverage wanted, in (0, 1).
 
     Returns
     -------
     Fraction and interval, in [0, 1]; it covers at least as often as wanted.
-
-    Raises
-    ------
-    ValueError
-        If `correct` is empty, not bool or not of one axis, or `confidence` is out of range.
-
-    References
-    ----------
-    .. [1] Clopper & Pearson, Biometrika 26, 404 (1934).
 
     Examples
     --------
@@ -102,23 +85,8 @@ def lroc_ratings(
 ) -> NDArray[np.float64]:
     """Signal-present ratings whose AUC is the LROC area: wrongly located trials go below all signal-absent ones.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics (at the reported place: the maximum over the sites), shapes `(..., n_present)` and
-        `(..., n_absent)`; higher means present.
-    correct
-        Whether each signal-present trial was located correctly, bool, shape of `t_present`.
-
-    Returns
-    -------
-    Ratings, shape of `t_present`, finite.
-
-    Examples
-    --------
-    >>> ratings = lroc_ratings(np.array([2.0, 3.0]), np.array([0.0, 1.0]), np.array([True, False]))
-    >>> bool(ratings[0] == 2.0), bool(ratings[1] < 0.0)
-    (True, True)
+    Test statistics (the maximum over the sites) have shapes `(..., n_present)` and `(..., n_absent)`; `correct` is
+    bool, `(..., n_present)`.
     """
     present, absent = np.asarray(t_present, dtype=np.float64), np.asarray(t_absent, dtype=np.float64)
     correct = np.asarray(correct)
@@ -138,17 +106,12 @@ def lroc_ratings(
 def lroc_curve(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], correct: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Empirical LROC curve; its trapezoidal area equals `lroc_area`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_area`.
+    """Empirical LROC curve, of what `lroc_area` takes; its trapezoidal area equals `lroc_area`.
 
     Returns
     -------
-    False-positive fraction, and fraction of the signal-present trials that are called and correctly located;
-    from (0, 0) to (1, the fraction located correctly).
+    False-positive fraction, and fraction of the signal-present trials that are called and correctly located; from (0,
+    0) to (1, the fraction located correctly).
 
     Examples
     --------
@@ -173,8 +136,8 @@ def lroc_area(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], c
 
     Returns
     -------
-    The chance that a signal-present trial scores above a signal-absent one (a tie counts one half) and was
-    located correctly. In [0, fraction located correctly]; equal to the AUC where all were. O(n log n).
+    The chance that a signal-present trial scores above a signal-absent one (a tie counts one half) and was located
+    correctly. In [0, fraction located correctly]; equal to the AUC where all were. O(n log n).
 
     Raises
     ------
@@ -197,7 +160,9 @@ def lroc_area(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], c
 def lroc_covariance(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], correct: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Covariance of the empirical LROC areas of several methods on the same trials.
+    """Covariance of the LROC areas of several methods [1]_, `(n_methods, n_methods)`, in O(n log n).
+
+    It is DeLong's where all are located correctly.
 
     Parameters
     ----------
@@ -205,10 +170,6 @@ def lroc_covariance(
         Test statistics, shapes `(n_methods, n_present)` and `(n_methods, n_absent)`; higher means present.
     correct
         Whether each method located each signal-present trial, bool, shape of `t_present`.
-
-    Returns
-    -------
-    Covariance, shape `(n_methods, n_methods)`, in O(n log n); DeLong's where all are located correctly.
 
     References
     ----------
@@ -229,23 +190,7 @@ def lroc_interval(
     *,
     confidence: float = 0.95,
 ) -> Interval:
-    """LROC area of one method with an interval that never leaves [0, 1]; see `delong_interval`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_area`.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    LROC area and its interval.
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`, or if `confidence` is out of range.
+    """LROC area of one method, as `lroc_area` takes it, with an interval in [0, 1]; see `delong_interval`.
 
     Examples
     --------
@@ -263,23 +208,7 @@ def paired_lroc(
     *,
     confidence: float = 0.95,
 ) -> PairedDifference:
-    """Difference of the LROC areas of two methods on the same trials; see `paired_delong`.
-
-    Parameters
-    ----------
-    t_present, t_absent, correct
-        As for `lroc_covariance`, of two methods.
-    confidence
-        Coverage wanted, in (0, 1).
-
-    Returns
-    -------
-    First area minus second (as `delta_auc`), its interval and the two-sided p-value of no difference.
-
-    Raises
-    ------
-    ValueError
-        As for `lroc_area`, or if there are not two methods or `confidence` is out of range.
+    """Difference of the LROC areas of two methods, as `lroc_covariance` takes them; see `paired_delong`.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def partial_auc(
     tpf: Range | None = None,
     standardised: bool = True,
 ) -> float:
-    """Area under a part of the empirical ROC curve.
+    """Area under a part of the empirical ROC curve; over (0, 1) it is the AUC.
 
     Parameters
     ----------
@@ -37,18 +37,13 @@ def partial_auc(
     tpf
         Instead, range of true-positive fractions (sensitivities): the area is ∫ (1 − FPF) dTPF over it.
     standardised
-        Whether the area is carried to the scale on which chance is ½ and a perfect test 1 (McClish); otherwise it
-        is the area itself, at most high − low.
-
-    Returns
-    -------
-    Partial area. Over (0, 1) it is the AUC either way.
+        Whether chance is ½ and a perfect test 1 (McClish); otherwise the area itself, at most high − low.
 
     Raises
     ------
     ValueError
-        If not exactly one range is given, it is empty or leaves [0, 1], a class has fewer than 2 trials or a value
-        is not finite.
+        If not exactly one range is given, it is empty or leaves [0, 1], a class has fewer than 2 trials or a value is
+        not finite.
 
     References
     ----------
@@ -86,16 +81,12 @@ def partial_auc_interval(
     clusters, n_bootstrap, confidence, seed
         As for `bootstrap_auc`.
 
-    Returns
-    -------
-    Partial area and interval.
-
     Notes
     -----
     The basic bootstrap on the logit of the mean height of the curve over the range: a resample reads the curve too
-    high, as the sample does, and this takes it off where percentiles would add it. Over 1,000 binormal studies each
-    at AUCs of 0.7 to 0.95, 95 % intervals covered 94.8 to 97.2 % with 10 or more signal-absent trials in the range,
-    but for 93.5 % at an AUC of 0.7 with exactly 10; 92 to 97 % with 5 or 6, and 88 to 97 % with 3. Have 10 or more.
+    high, as the sample does, and this takes it off where percentiles would add it. Over 1,000 binormal studies each at
+    AUCs of 0.7 to 0.95, 95 % intervals covered 94.8 to 97.2 % with 10 or more signal-absent trials in the range, but
+    for 93.5 % at an AUC of 0.7 with exactly 10; 92 to 97 % with 5 or 6, and 88 to 97 % with 3. Have 10 or more.
 
     If every resample is perfect (or all wrong) the rule of `logit_interval` at an AUC of 1 (or 0) takes over.
 
@@ -132,7 +123,11 @@ def partial_auc_interval(
 
 
 def sensitivity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, specificity: float) -> float:
-    """Sensitivity at a given specificity, read from the empirical ROC curve.
+    """Sensitivity at a given specificity, in [0, 1]: the highest on the empirical ROC curve at FPF = 1 − specificity.
+
+    Without ties that is the highest sensitivity of any threshold with at least this specificity; across ties it lies on
+    the straight line, which calling tied trials at random would reach. Being the best on the sample, it is somewhat too
+    high: by about what the curve rises over an FPF of 1/n_absent.
 
     Parameters
     ----------
@@ -141,24 +136,10 @@ def sensitivity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floatin
     specificity
         In [0, 1].
 
-    Returns
-    -------
-    Sensitivity in [0, 1]: the highest on the curve at FPF = 1 − specificity. Without ties that is the highest
-    sensitivity of any threshold with at least this specificity; across ties it lies on the straight line, which
-    calling tied trials at random would reach.
-
     Raises
     ------
     ValueError
         If a class has fewer than 2 trials, a value is not finite or `specificity` is out of range.
-
-    Notes
-    -----
-    Being the best on the sample, it is somewhat too high: by about what the curve rises over an FPF of 1/n_absent.
-
-    References
-    ----------
-    .. [1] Pepe, The Statistical Evaluation of Medical Tests (2003), section 5.2 (empirical ROC curve).
 
     Examples
     --------
@@ -173,23 +154,7 @@ def sensitivity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floatin
 
 
 def specificity_at(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, sensitivity: float) -> float:
-    """Specificity at a given sensitivity; `sensitivity_at` of the mirrored test, with its conventions.
-
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_present,)` and `(n_absent,)`; higher means present.
-    sensitivity
-        In [0, 1].
-
-    Returns
-    -------
-    Specificity in [0, 1]: the highest on the curve at this sensitivity.
-
-    Raises
-    ------
-    ValueError
-        If a class has fewer than 2 trials, a value is not finite or `sensitivity` is out of range.
+    """Specificity at a given sensitivity; `sensitivity_at` of the mirrored test, with its conventions and errors.
 
     Examples
     --------
@@ -211,7 +176,7 @@ def sensitivity_interval(
     confidence: float = 0.95,
     seed: int,
 ) -> Interval:
-    """Sensitivity at a given specificity with an interval from the bootstrap.
+    """Sensitivity at a given specificity with an interval from the bootstrap, both in [0, 1].
 
     Parameters
     ----------
@@ -220,18 +185,14 @@ def sensitivity_interval(
     clusters, n_bootstrap, confidence, seed
         As for `bootstrap_auc`.
 
-    Returns
-    -------
-    Sensitivity and its interval, in [0, 1].
-
     Notes
     -----
     Zhou & Qin's interval: every resample's sensitivity is drawn towards ½ by z²/2 trials of either outcome (as in
-    Agresti & Coull's interval of a proportion); the interval is mean ± z · standard deviation of these, cut at 0
-    and 1 and wide enough to hold the estimate. With clusters, those that hold signal-present trials count as the
-    trials. If all resamples agree on 0 or 1, the bound is exact for the signal-present trials. Over 1,000 binormal
-    studies each at 30 to 100 trials a class, AUCs of 0.7 to 0.95 and specificities of 0.8 and 0.9, 95 % intervals
-    covered 95.0 to 96.9 %.
+    Agresti & Coull's interval of a proportion); the interval is mean ± z · standard deviation of these, cut at 0 and 1
+    and wide enough to hold the estimate. With clusters, those that hold signal-present trials count as the trials. If
+    all resamples agree on 0 or 1, the bound is exact for the signal-present trials. Over 1,000 binormal studies each at
+    30 to 100 trials a class, AUCs of 0.7 to 0.95 and specificities of 0.8 and 0.9, 95 % intervals covered 95.0 to
+    96.9 %.
 
     References
     ----------
@@ -269,17 +230,6 @@ def specificity_interval(
     seed: int,
 ) -> Interval:
     """Specificity at a given sensitivity with an interval; `sensitivity_interval` of the mirrored test.
-
-    Parameters
-    ----------
-    t_present, t_absent, sensitivity
-        As for `specificity_at`.
-    clusters, n_bootstrap, confidence, seed
-        As for `bootstrap_auc`.
-
-    Returns
-    -------
-    Specificity and its interval, in [0, 1].
 
     Examples
     --------

@@ -12,49 +12,18 @@ from taskct.metrics.intervals import Interval, check_confidence
 def rate_interval(
     hits: NDArray[np.bool_], *, clusters: NDArray[np.integer[Any]] | None = None, confidence: float = 0.95
 ) -> Interval:
-    """Share of trials with a hit; no hits in n do not make a rate of 0 certain.
+    """Share of trials with a hit, `(n,)` bool, with its interval; no hits in n do not make a rate of 0 certain.
 
-    Parameters
-    ----------
-    hits
-        One for each trial, bool, shape `(n,)`.
-    clusters
-        Label of the cluster (background, case) that each trial came from, shape `(n,)`: trials that share one are not
-        independent. Left out: every trial on its own.
-    confidence
-        Coverage wanted, in (0, 1).
+    Single trials: the exact binomial interval (Clopper–Pearson) [1]. Trials that share a cluster are not independent:
+    the same for n/d trials [2], where the design effect d is the variance of the share between clusters over the
+    binomial variance. An estimate of d from few hits says little: with none it would be 1, as if the trials were
+    independent. So it is drawn towards its greatest value, at which all trials of a cluster agree, with the weight of
+    one cluster against the k that hold a hit (or hold a trial without one, where those are fewer). Without hits n/d is
+    then the number of clusters, if they are alike: whatever the correlation is, no more can be said.
 
-    Returns
-    -------
-    Share and interval, in [0, 1]; it covers at least as often as wanted.
-
-    Raises
-    ------
-    ValueError
-        If there is no trial, a shape or kind does not fit, or `confidence` is out of range.
-
-    Notes
-    -----
-    Single trials: the exact binomial interval (Clopper–Pearson) [1]_. Clusters: the same for n/d trials [2]_, where the
-    design effect d is the variance of the share between clusters over the binomial variance. An estimate of d from few
-    hits says little: with none it would be 1, as if the trials were independent. So it is drawn towards its greatest
-    value, at which all trials of a cluster agree, with the weight of one cluster against the k that hold a hit (or hold
-    a trial without one, where those are fewer). Without hits n/d is then the number of clusters, if they are alike:
-    whatever the correlation is, no more can be said. Measured on beta-binomial clusters (5 to 100 clusters of 5 or 20
-    trials, rates from 0.005 to 0.3, correlations from 0 to 0.9; 4,000 studies each), 95 % intervals covered 95.0 to
-    100 %; with d as estimated, 48 to 100 %.
-
-    References
-    ----------
-    .. [1] Clopper & Pearson, Biometrika 26, 404 (1934).
-    .. [2] Korn & Graubard, Surv. Methodol. 24, 193 (1998).
-
-    Examples
-    --------
-    >>> rate_interval(np.zeros(100, dtype=bool)).ci_high < 0.04
-    True
-    >>> rate_interval(np.zeros(100, dtype=bool), clusters=np.arange(100) // 20).ci_high > 0.5
-    True
+    Measured on beta-binomial clusters (5 to 100 clusters of 5 or 20 trials, rates from 0.005 to 0.3, correlations from
+    0 to 0.9; 4,000 studies each), 95 % intervals covered 95.0 to 100 %; with d as estimated, 48 to 100 %. Sources: [1]
+    Clopper & Pearson, Biometrika 26, 404 (1934); [2] Korn & Graubard, Surv. Methodol. 24, 193 (1998).
     """
     check_confidence(confidence)
     hits = np.asarray(hits)
@@ -72,20 +41,7 @@ def rate_interval(
 
 
 def design_effect(hits: NDArray[np.bool_], clusters: NDArray[np.integer[Any]]) -> float:
-    """How many trials say as much as one independent trial: from 1 to the size of a cluster; see `rate_interval`.
-
-    Parameters
-    ----------
-    hits
-        One for each trial, bool, shape `(n,)`.
-    clusters
-        Label of the cluster of each trial, shape `(n,)`.
-
-    Examples
-    --------
-    >>> design_effect(np.zeros(6, dtype=bool), np.array([0, 0, 0, 1, 1, 1]))
-    3.0
-    """
+    """How many trials say as much as one independent trial: from 1 to the size of a cluster; see `rate_interval`."""
     if np.shape(clusters) != hits.shape:
         raise ValueError(f"clusters has shape {np.shape(clusters)}; it must be {hits.shape}, one label for each trial")
     _, index, sizes = np.unique(clusters, return_inverse=True, return_counts=True)

@@ -9,17 +9,7 @@ from taskct.errors import UserError
 def check_trials(
     t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, ndim: int, n_methods: int | None = None
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Test statistics of both classes as arrays, checked.
-
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_present,)` and `(n_absent,)`, or with an axis of methods before.
-    ndim
-        Axes wanted, 1 or 2.
-    n_methods
-        Methods wanted where there are two axes; any number when left out.
-    """
+    """Test statistics of both classes as arrays with `ndim` axes, 1 or 2 (methods first), checked."""
     present, absent = np.asarray(t_present), np.asarray(t_absent)
     if present.ndim != ndim or absent.ndim != ndim or present.shape[:-1] != absent.shape[:-1]:
         wanted = "(n,)" if ndim == 1 else "(n_methods, n) with as many methods in both"
@@ -37,26 +27,9 @@ def check_trials(
 
 
 def check_scores(t_present: NDArray[np.floating], t_absent: NDArray[np.floating], *, name: str) -> None:
-    """Refuse test statistics that decide nothing, before they are analysed: one line for the user.
+    """Refuse test statistics that decide nothing, before they are analysed: one line for the user, by their `name`.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics, shapes `(n_present,)` and `(n_absent,)`.
-    name
-        What the line calls their source, such as the observer's name.
-
-    Raises
-    ------
-    UserError
-        If a class has fewer than 2 trials, a value is not finite, or all trials have the same test statistic.
-
-    Examples
-    --------
-    >>> check_scores(np.zeros(3), np.zeros(3), name="ho")
-    Traceback (most recent call last):
-    ...
-    taskct.errors.UserError: ho: all 6 trials have the test statistic 0, so it decides nothing; check the images
+    That is if a class has fewer than 2 trials, a value is not finite, or all trials have the same test statistic.
     """
     try:
         present, absent = check_trials(t_present, t_absent, ndim=1)

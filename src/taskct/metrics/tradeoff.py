@@ -42,18 +42,13 @@ def auc_at_rmse(
     Parameters
     ----------
     curve_rmse, curve_auc
-        The arms in any order, HU and no unit, shape `(n_arms,)` each.
+        The arms in any order, HU and no unit, shape `(n_arms,)` each, finite, or a ValueError.
     rmse
         Where to read the curve, HU, any shape.
 
     Returns
     -------
     AUC, the shape of `rmse`; NaN outside the curve, which is not extended.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there is no arm or a value of the curve is not finite.
 
     Examples
     --------
@@ -86,24 +81,17 @@ def compare_curves(
     Parameters
     ----------
     a_scores, b_scores
-        Test statistics of every arm of the curve, shape `(n_arms, n_trials)`; higher means present. The
-        curves may differ in `n_arms`, not in the trials.
-    a_mse, b_mse
-        MSE of every arm and trial, HU², the shape of the scores.
-    signal_present
-        Truth of each trial, shape `(n_trials,)`.
+        Test statistics of every arm, `(n_arms, n_trials)`; higher means present. The curves may differ in `n_arms`, not
+        in the trials.
+    a_mse, b_mse, signal_present
+        MSE of every arm and trial, HU², the shape of the scores; truth of each trial, `(n_trials,)`.
     clusters
-        Cluster (background, case) of every trial, in either class in the order of the trials; whole clusters are then
+        Cluster (case, background) of every trial, in either class in the order of the trials; whole clusters are then
         drawn, with their trials of both classes. Left out: trials, within each class.
-    n_bootstrap
-        Number of resamples, at least 2.
-    confidence
-        Coverage wanted, in (0, 1).
-    seed
-        Of the resampling.
+    n_bootstrap, confidence, seed
+        As for `bootstrap_auc`.
     n_grid
-        RMSE values at which the curves are read, evenly over the shared range, at least 2; the mean is
-        trapezoidal.
+        RMSE values at which the curves are read, evenly over the shared range, at least 2; the mean is trapezoidal.
 
     Returns
     -------
@@ -112,15 +100,15 @@ def compare_curves(
     Raises
     ------
     ValueError
-        If the curves share no range of RMSE, a shape does not fit, a class has fewer than 2 trials, a value
-        is not finite, an MSE is negative, the clusters are those of other trials, or a setting is out of range.
+        If the curves share no range of RMSE, a shape does not fit, a class has fewer than 2 trials, a value is not
+        finite, an MSE is negative, the clusters are those of other trials, or a setting is out of range.
 
     Notes
     -----
-    A resample draws trials with replacement within each class, or clusters as `resample_trials` does, the same ones
-    for all arms of both curves, and moves RMSE and AUC together. The shared range stays that of the whole sample;
-    where a resampled curve ends short of it, the AUC of its last arm is held. The interval covers the choice of test
-    trials, not another training.
+    A resample draws trials with replacement within each class, or clusters as `resample_trials` does, the same ones for
+    all arms of both curves, and moves RMSE and AUC together. The shared range stays that of the whole sample; where a
+    resampled curve ends short of it, the AUC of its last arm is held. The interval covers the choice of test trials,
+    not another training.
     """
     present = np.asarray(signal_present)
     for name, scores, mse in (("a", a_scores, a_mse), ("b", b_scores, b_mse)):
@@ -171,26 +159,19 @@ def _resamples(
 def best_within(
     rmse: NDArray[np.floating], auc: NDArray[np.floating], *, control_rmse: float, tolerance: float = 0.02
 ) -> int:
-    """Index of the arm with the highest AUC among those that keep the control's RMSE.
+    """Index of the arm with the highest AUC among those that keep the control's RMSE; the first, where several have it.
 
     Parameters
     ----------
-    rmse, auc
-        The arms, HU and no unit, shape `(n_arms,)` each.
-    control_rmse
-        RMSE of the control (λ = 0), HU.
+    rmse, auc, control_rmse
+        The arms, `(n_arms,)` each, and the RMSE of the control (λ = 0); HU, and no unit for the AUC.
     tolerance
         What may be lost, as a fraction of the control's RMSE, at least 0: 0.02 is 2 %.
-
-    Returns
-    -------
-    Index of the arm; the first, where several have the same AUC.
 
     Raises
     ------
     ValueError
-        If no arm has RMSE ≤ (1 + tolerance) · control_rmse, the shapes differ, a value is not finite or
-        `tolerance` is negative.
+        If no arm has RMSE ≤ (1 + tolerance) · control_rmse, or what is given is out of range.
 
     Notes
     -----
@@ -217,38 +198,12 @@ def monotone_within_intervals(
     clusters: Clusters | None = None,
     confidence: float = 0.95,
 ) -> bool:
-    """Whether the AUC never drops, beyond chance, from one arm to the next.
+    """Whether the AUC never drops, beyond chance, from one arm (row of the test statistics) to the next.
 
-    Parameters
-    ----------
-    t_present, t_absent
-        Test statistics with the arms as rows in order of λ, shapes `(n_arms, n_present)` and `(n_arms, n_absent)`.
-    clusters
-        As for `delong_covariance`.
-    confidence
-        Of the interval of each successive difference, in (0, 1).
-
-    Returns
-    -------
-    True unless the paired interval of some difference AUC[i+1] − AUC[i] lies wholly below 0.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 arms, the number of arms differs, a class has fewer than 2 trials, a value
-        is not finite, the clusters are those of other trials or `confidence` is out of range.
-
-    Notes
-    -----
-    Failing to show a drop is not showing a rise, and small samples pass easily: quote the intervals beside it. The
-    steps are not corrected for their number: where the AUC is truly flat over k steps, False comes up by chance with
-    probability of at most about k (1 − confidence) / 2. A slow decline of many small steps can pass.
-
-    Examples
-    --------
-    >>> rising = np.array([[0.0, 1.0, 2.0], [5.0, 6.0, 7.0]])
-    >>> monotone_within_intervals(rising, np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]))
-    True
+    True unless the paired interval of some difference AUC[i+1] − AUC[i] lies wholly below 0. Failing to show a drop is
+    not showing a rise, and small samples pass easily: quote the intervals beside it. The steps are not corrected for
+    their number: where the AUC is truly flat over k steps, False comes up by chance with probability of at most about k
+    (1 − confidence) / 2. A slow decline of many small steps can pass.
     """
     check_confidence(confidence)
     covariance = delong_covariance(t_present, t_absent, clusters)
@@ -278,10 +233,7 @@ def _check_arms(name: str, scores: NDArray[np.floating], mse: NDArray[np.floatin
 
 
 def _weighted_points(
-    scores: NDArray[np.floating],
-    mse: NDArray[np.floating],
-    present: NDArray[np.bool_],
-    weights: NDArray[np.float64],
+    scores: NDArray[np.floating], mse: NDArray[np.floating], present: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """RMSE and AUC of every arm under each set of trial weights, shapes `(n_sets, n_arms)`."""
     rmse = np.sqrt(weights @ mse.T.astype(np.float64) / weights.sum(axis=1, keepdims=True))

@@ -10,17 +10,16 @@ from .crops import centred_crops as centred_crops
 from .fresh import OBSERVERS as OBSERVERS
 from .fresh import Eye as Eye
 from .fresh import make_observer as make_observer
-from .grouped_head import GroupedHead as GroupedHead
 from .hotelling import Hotelling as Hotelling
 from .hotelling import HotellingEye as HotellingEye
 from .hotelling import HotellingLedoitWolf as HotellingLedoitWolf
 from .hotelling import HotellingSVD as HotellingSVD
+from .learning import LabelledTrials as LabelledTrials
 from .learning import LearningCurve as LearningCurve
 from .learning import LearningDifference as LearningDifference
 from .learning import learning_curve as learning_curve
 from .learning import learning_difference as learning_difference
 from .learning_law import expected_auc as expected_auc
-from .learning_trials import LabelledTrials as LabelledTrials
 from .lumpy_ideal import LumpyImages as LumpyImages
 from .lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
 from .nonprewhitening import NPW as NPW
@@ -28,4 +27,5 @@ from .nonprewhitening import NPWE as NPWE
 from .prewhitening import PWMF as PWMF
 from .scanning import Scanning as Scanning
 from .slnn import SLNN as SLNN
+from .slnn_head import GroupedHead as GroupedHead
 from .slnn_head import SLNNHead as SLNNHead

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from taskct.errors import UserError
 from taskct.ranges import Range, Ranges
 
+Array = NDArray[np.float64]
+Truth = NDArray[np.bool_]
+"""Which trials hold the signal, `(n_trials,)`."""
+
 
 class Observer(ABC):
     """A numerical observer: hyper-parameters in `__init__`, learned state in attributes that end in `_`."""
@@ -27,6 +31,11 @@ class Observer(ABC):
         """A hyper-parameter, once it is known to lie in its range; a `UserError` says what is allowed."""
         return cls.ranges[name].check(name, value)
 
+    def __post_init__(self) -> None:
+        """Check the numbers of an observer whose hyper-parameters are fields of a dataclass."""
+        for name, allowed in self.ranges.items():
+            setattr(self, name, allowed.check(name, getattr(self, name)))
+
     def __repr__(self) -> str:
         told = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters if hasattr(self, name)}
         parts = [
@@ -38,18 +47,13 @@ class Observer(ABC):
 
     @abstractmethod
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
-        """Learn from trials whose truth is known; what an earlier `fit` learned is forgotten.
+        """Learn from trials whose truth is known, and return the observer; what an earlier `fit` learned is forgotten.
 
         Parameters
         ----------
-        images
-            Regions of interest, HU, shape `(n_trials, height, width)`.
-        signal_present
-            Truth of every trial, bool, shape `(n_trials,)`.
-
-        Returns
-        -------
-        The observer itself.
+        images, signal_present
+            Regions of interest, HU, shape `(n_trials, height, width)`, and truth of every trial, bool, shape
+            `(n_trials,)`.
 
         Raises
         ------
@@ -61,17 +65,8 @@ class Observer(ABC):
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
         """Test statistic of every trial, shape `(n_trials,)`; higher means signal present.
 
-        Parameters
-        ----------
-        images
-            Regions of interest, HU, shape `(n_trials, height, width)`.
-
-        Raises
-        ------
-        RuntimeError
-            If the observer has not been fitted.
-        ValueError
-            If the shape is not the one fitted, or a value is not finite.
+        Images are in HU, `(n_trials, height, width)`, of the height and width fitted; otherwise, or where a value is
+        not finite, a ValueError is raised, and a RuntimeError if the observer has not been fitted.
         """
 
 
@@ -83,10 +78,8 @@ class LinearObserver(Observer):
 
     Attributes
     ----------
-    template_
-        Weights, shape `(height, width)`. They act on the image in HU.
-    offset_
-        Constant, of the unit of the test statistic.
+    template_, offset_
+        Weights of the image in HU, shape `(height, width)`, and a constant of the unit of the test statistic.
     internal_std_
         Standard deviation of the internal noise in the test statistic; 0 unless the observer has some. It is drawn
         afresh from `seed` by every call of `test_statistic`, so call that once for all trials; trial i then meets the
@@ -99,7 +92,7 @@ class LinearObserver(Observer):
     seed: int = 0
 
     @abstractmethod
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         """Set `template_` and `offset_`; `images` and `signal_present` are checked."""
 
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
@@ -111,7 +104,7 @@ class LinearObserver(Observer):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
         return self._statistic(check_images(images, self.template_.shape))
 
-    def _statistic(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _statistic(self, images: Array) -> Array:
         """Test statistic of images that are checked."""
         statistic = images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
         if self.internal_std_ == 0.0:
@@ -126,21 +119,17 @@ _ROWS = 16
 class TrainingTrials:
     """Training trials that are checked, and what several observers need of them, worked out once.
 
-    Examples
-    --------
     >>> images = np.random.default_rng(0).normal(size=(20, 4, 4))
     >>> trials = TrainingTrials.of(images, np.arange(20) % 2 == 0)
     >>> trials.gram is trials.gram
     True
     """
 
-    images: NDArray[np.float64]
-    """HU, `(n_trials, height, width)`."""
-    signal_present: NDArray[np.bool_]
-    """`(n_trials,)`."""
+    images: Array  # HU, `(n_trials, height, width)`
+    signal_present: Truth  # `(n_trials,)`
 
     @classmethod
-    def of(cls, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:
+    def of(cls, images: NDArray[np.floating], signal_present: Truth) -> Self:
         """Check images and their truth, see `check_training`."""
         return cls(*check_training(images, signal_present))
 
@@ -148,19 +137,19 @@ class TrainingTrials:
         return len(self.images)
 
     @property
-    def pixels(self) -> NDArray[np.float64]:
+    def pixels(self) -> Array:
         """Shape `(n_trials, n_pixels)`."""
         return self.images.reshape(len(self.images), -1)
 
     @cached_property
-    def class_means(self) -> NDArray[np.float64]:
+    def class_means(self) -> Array:
         """Mean of the signal-present and of the signal-absent trials, HU, `(2, n_pixels)`."""
         return np.stack(
             [self.pixels[of_class].mean(axis=0) for of_class in (self.signal_present, ~self.signal_present)]
         )
 
     @cached_property
-    def residuals(self) -> NDArray[np.float64]:
+    def residuals(self) -> Array:
         """Pixels less the mean of their class, HU, `(n_trials, n_pixels)`."""
         of_class = np.where(self.signal_present, 0, 1)
         residuals = np.empty_like(self.pixels)
@@ -170,7 +159,7 @@ class TrainingTrials:
         return residuals
 
     @cached_property
-    def gram(self) -> NDArray[np.float64]:
+    def gram(self) -> Array:
         """Inner products of the residuals, HU², `(n_trials, n_trials)`."""
         return self.residuals @ self.residuals.T
 
@@ -186,16 +175,13 @@ class PathObserver(LinearObserver):
     def _fit_together(cls, observers: Sequence[Any], trials: TrainingTrials) -> None:
         """Fit observers that differ in `path_parameter` alone."""
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         self._fit_together([self], TrainingTrials(images, signal_present))
 
     def fit_path(
         self, images: NDArray[np.floating], signal_present: NDArray[np.bool_], values: Sequence[float]
     ) -> list[Self]:
-        """Fitted copies, one for each value of `path_parameter` in the same order; the work they share is done once.
-
-        Trials are as for `fit`. This observer is left as it was.
-        """
+        """Fitted copies, one for each of the values; the work they share is done once, and this one stays as it was."""
         observers = [copy.copy(self) for _ in values]
         for observer, value in zip(observers, values, strict=True):
             setattr(observer, self.path_parameter, self.checked(self.path_parameter, value))
@@ -208,10 +194,7 @@ class SmallSampleWarning(UserWarning):
 
 
 def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: float) -> None:
-    """Give a `SmallSampleWarning` where there are fewer training trials than wanted for each weight to be estimated.
-
-    `n_trials` are those of both classes; `unit` is "channels" or "pixels", for the message.
-    """
+    """Give a `SmallSampleWarning` where training trials are fewer than wanted for each weight; `unit` names those."""
     wanted = int(np.ceil(trials_per_weight * n_weights))
     if n_trials < wanted:
         warnings.warn(
@@ -222,15 +205,11 @@ def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: 
         )
 
 
-def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
-    """Images `(n_trials, height, width)` as float64 in row-major order, once they are known to be right.
+def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> Array:
+    """Images `(n_trials, height, width)` as float64 in row-major order.
 
-    Raises
-    ------
-    UserError
-        If a value is not finite.
-    ValueError
-        If they are not of three axes, or not of the height and width in `shape`.
+    A ValueError says that they have other axes or not the height and width in `shape`, a `UserError` that a value is
+    not finite.
     """
     images = np.asarray(images)
     if images.ndim != 3 or 0 in images.shape[1:]:
@@ -244,17 +223,11 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
     return checked
 
 
-def check_training(
-    images: NDArray[np.floating], signal_present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Training trials `(n_trials, height, width)` as float64 and their truth, once both classes are known to be there.
+def check_training(images: NDArray[np.floating], signal_present: Truth) -> tuple[Array, NDArray[np.bool_]]:
+    """Training trials as `check_images` gives them, and their truth.
 
-    Raises
-    ------
-    UserError
-        If a value is not finite, a class has fewer than 2 trials, or all images are the same.
-    ValueError
-        If shapes do not match or the truth is not bool.
+    A ValueError says that shapes do not match or the truth is not bool, a `UserError` that a class has fewer than 2
+    trials or all images are the same.
     """
     checked = check_images(images)
     signal_present = np.asarray(signal_present)

@@ -12,7 +12,7 @@ from scipy.linalg import qr, solve_triangular
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
 from taskct.observer_registry import conditions
-from taskct.observers.base import LinearObserver, check_images, warn_if_few
+from taskct.observers.base import Array, LinearObserver, Truth, check_images, warn_if_few
 from taskct.observers.channels import (
     dense_dog,
     gabor,
@@ -21,15 +21,15 @@ from taskct.observers.channels import (
     principal_components,
     sparse_dog,
 )
-from taskct.ranges import Range, Ranges
+from taskct.ranges import Range, Ranges, check_ranges
 
-_FIXED: dict[str, Callable[..., NDArray[np.float64]]] = {
+_FIXED: dict[str, Callable[..., Array]] = {
     "lg": laguerre_gauss,
     "gabor": gabor,
     "sparse-dog": sparse_dog,
     "dense-dog": dense_dog,
 }
-_LEARNED: dict[str, Callable[..., NDArray[np.float64]]] = {"pca": principal_components, "pls": partial_least_squares}
+_LEARNED: dict[str, Callable[..., Array]] = {"pca": principal_components, "pls": partial_least_squares}
 _TRIALS_PER_CHANNEL = 20.0
 _DEPENDENT = 1e-8  # relative distance of a channel from the span of others that counts as none
 _SINGULAR = 1e-10  # the same, of its outputs
@@ -37,23 +37,19 @@ _ROUNDING = 1e-12  # standard deviation of a channel's outputs, relative to the 
 
 
 class ChannelizedHotelling(LinearObserver):
-    """Channelized Hotelling observer (CHO): the Hotelling observer on the outputs of a few channels.
+    """Channelized Hotelling observer (CHO): the Hotelling observer on the outputs of a few channels [1], [2].
 
-    With channel outputs v = Uᵀ g, w = K⁻¹ Δ: K is the mean of the two classes' covariances of v, Δ the
-    difference of their means. The test statistic wᵀ v is 0 halfway between the class means, plus a draw of the
-    internal noise.
+    With channel outputs v = Uᵀ g, w = K⁻¹ Δ: K is the mean of the two classes' covariances of v, Δ the difference of
+    their means. The test statistic wᵀ v is 0 halfway between the class means, plus a draw of the internal noise.
 
     Parameters
     ----------
     channels
-        "lg", "gabor", "sparse-dog", "dense-dog", "pca", "pls", or a `channel_matrix` of shape
-        `(n_pixels, n_channels)`; see `taskct.observers.channels`. PCA and PLS channels are learned from the
-        training trials.
-    internal_noise
-        Standard deviation of the internal noise, relative to that of the external test statistic within a
-        class, at least 0. Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²).
-    seed
-        Of the internal noise; see `LinearObserver`.
+        "lg", "gabor", "sparse-dog", "dense-dog", "pca", "pls", or a `channel_matrix` of shape `(n_pixels, n_channels)`;
+        see `taskct.observers.channels`. PCA and PLS channels are learned from the training trials.
+    internal_noise, seed
+        Standard deviation of the internal noise, relative to that of the external test statistic within a class, at
+        least 0: Gaussian test statistics of a given SNR² then have SNR²/(1 + internal_noise²). And its seed.
     **settings
         For the function that makes the channels, such as `n_channels`, `centre` or `n_orientations`, with its
         defaults. A `width_px` that is left out is a fifth of the image's smaller side: the 10 channels then just
@@ -61,10 +57,8 @@ class ChannelizedHotelling(LinearObserver):
 
     Attributes
     ----------
-    channel_matrix_
-        U, shape `(n_pixels, n_channels)`.
-    channel_template_
-        w, shape `(n_channels,)`; `template_` is U w.
+    channel_matrix_, channel_template_
+        U, shape `(n_pixels, n_channels)`, and w, shape `(n_channels,)`; `template_` is U w.
     snr_
         √(Δᵀ K⁻¹ Δ) of the training trials, without internal noise; too high, the more so the fewer they are.
     internal_std_
@@ -72,14 +66,13 @@ class ChannelizedHotelling(LinearObserver):
 
     Notes
     -----
-    The observer depends on the span of its channels alone. In images of few pixels, channels of a fixed form
-    can depend on each other; what adds nothing is left out, with a weight of 0. In a matrix of your own that
-    is an error.
+    The observer depends on the span of its channels alone. In images of few pixels, channels of a fixed form can depend
+    on each other; what adds nothing is left out, with a weight of 0. In a matrix of your own that is an error.
 
-    Fewer than 20 training trials for each channel draw a `SmallSampleWarning`. With 20, the expected AUC on new
-    trials is 0.036, 0.024 and 0.016 below that of endless training where the latter is 0.65, 0.76 and 0.85 (from
-    SNR⁴/(SNR² + 4p/N) · (1 − p/N), and simulated); 0.01 takes about 50. Learned channels need more, since they
-    fit the noise of the trials too.
+    Fewer than 20 training trials for each channel draw a `SmallSampleWarning`. With 20, the expected AUC on new trials
+    is 0.036, 0.024 and 0.016 below that of endless training where the latter is 0.65, 0.76 and 0.85 (from SNR⁴/(SNR² +
+    4p/N) · (1 − p/N), and simulated); 0.01 takes about 50. Learned channels need more, since they fit the noise of the
+    trials too.
 
     References
     ----------
@@ -100,7 +93,7 @@ class ChannelizedHotelling(LinearObserver):
         seed: int = 0,
         **settings: Any,  # noqa: ANN401 - each kind of channels names its own
     ) -> None:
-        self.channels: str | NDArray[np.float64]
+        self.channels: str | Array
         if isinstance(channels, str):
             self.channels = channels.replace("_", "-")
             if self.channels not in {**_FIXED, **_LEARNED}:
@@ -125,11 +118,11 @@ class ChannelizedHotelling(LinearObserver):
             else:
                 signature(_LEARNED[self.channels]).bind(None, None, **settings)
 
-    def _fixed_channels(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def _fixed_channels(self, shape: tuple[int, int]) -> Array:
         own = {"width_px": min(shape) / 5.0} if self.channels == "lg" else {}
         return _FIXED[str(self.channels)](shape, **own | self.settings)
 
-    def _channel_matrix(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _channel_matrix(self, images: Array, signal_present: Truth) -> Array:
         height, width = images.shape[1:]
         if isinstance(self.channels, str):
             if self.channels in _FIXED:
@@ -139,7 +132,7 @@ class ChannelizedHotelling(LinearObserver):
             raise UserError(f"the channels have {len(self.channels)} pixels but the images {height * width}")
         return self.channels
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         matrix = self._channel_matrix(images, signal_present)
         basis, combination = _independent(matrix)
         rank = basis.shape[1]
@@ -162,21 +155,8 @@ class ChannelizedHotelling(LinearObserver):
         self.internal_std_ = self.internal_noise * self.snr_
 
 
-def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-    """What channels pass on of every image: v = Uᵀ g, shape `(n_trials, n_channels)`.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(n_trials, height, width)`.
-    channel_matrix
-        U, shape `(n_pixels, n_channels)`.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite or a shape does not fit.
-    """
+def channel_outputs(images: NDArray[np.floating], channel_matrix: NDArray[np.floating]) -> Array:
+    """What channels pass on of every image, v = Uᵀ g, shape `(n_trials, n_channels)`; U is `(n_pixels, n_channels)`."""
     images = np.asarray(images)
     n_pixels = math.prod(images.shape[1:])
     if len(channel_matrix) != n_pixels:
@@ -189,38 +169,19 @@ SPLIT_RANGES = {"n_splits": Range(1, whole=True), "train_fraction": Range(0.0, 1
 
 def split_aucs(
     channel_outputs: NDArray[np.floating],
-    signal_present: NDArray[np.bool_],
+    signal_present: Truth,
     *,
     n_splits: int = 10,
     train_fraction: float = 0.5,
     seed: int = 0,
-) -> NDArray[np.float64]:
+) -> Array:
     """AUC of a channelized Hotelling observer over random splits into training and test trials, shape `(n_splits,)`.
 
-    The images are channelized once; a split costs little. Right for channels of a fixed form: channels learned from
+    The images are channelized once, by `channel_outputs`; a split costs little. `train_fraction` of each class is
+    trained on, and at least 2 trials, as are left to test on. Right for channels of a fixed form: channels learned from
     these very trials (PCA, PLS) have seen the test trials. The splits share trials, so their spread is no standard
     error.
 
-    Parameters
-    ----------
-    channel_outputs, signal_present
-        From `channel_outputs`, shape `(n_trials, n_channels)`, and the truth, bool, shape `(n_trials,)`.
-    n_splits
-        At least 1.
-    train_fraction
-        Share of each class to train on, in (0, 1); rounded, and at least 2 trials, as are left to test on.
-    seed
-        Of the splits.
-
-    Raises
-    ------
-    UserError
-        If too few trials would train or test, or a channel depends on others.
-    ValueError
-        If shapes do not fit or a value is not finite.
-
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> signal_present = np.arange(400) % 2 == 0
     >>> outputs = rng.standard_normal((400, 5)) + 0.6 * signal_present[:, None]
@@ -236,8 +197,7 @@ def split_aucs(
         )
     if not np.isfinite(outputs).all():
         raise ValueError("a channel output is not finite")
-    for name, value in (("n_splits", n_splits), ("train_fraction", train_fraction)):
-        SPLIT_RANGES[name].check(name, value)
+    check_ranges(SPLIT_RANGES, n_splits=n_splits, train_fraction=train_fraction)
     classes = np.flatnonzero(signal_present), np.flatnonzero(~signal_present)
     sizes = [max(2, round(train_fraction * len(trials))) for trials in classes]
     if any(len(trials) < size + 2 for trials, size in zip(classes, sizes, strict=True)):
@@ -257,7 +217,7 @@ def split_aucs(
     return aucs
 
 
-def _independent(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _independent(matrix: Array) -> tuple[Array, Array]:
     """Orthonormal basis of the channels, `(n_pixels, rank)`, and C of `matrix @ C = basis`, 0 for what is left out."""
     size = np.linalg.norm(matrix, axis=0)
     size[size == 0.0] = 1.0
@@ -272,9 +232,7 @@ def _independent(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return basis[:, :rank], combination
 
 
-def _hotelling(
-    outputs: NDArray[np.float64], signal_present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _hotelling(outputs: Array, signal_present: Truth) -> tuple[Array, Array, Array]:
     """K⁻¹ Δ, Δ and the midpoint of the class means; K is never formed, which would lose half the digits."""
     n_trials, n_channels = outputs.shape
     if n_trials < n_channels + 2:

@@ -1,10 +1,9 @@
 """Channels: the few weighted sums of pixels that a channelized observer sees.
 
 Each function returns a `channel_matrix`, float64 of shape `(n_pixels, n_channels)`, pixels in row-major order.
-Distances are counted in pixels between pixel centres, frequencies in cycles/pixel. The middle of an image of
-even size lies between pixels, at `(size - 1) / 2`. Laguerre–Gauss, Gabor and difference-of-Gaussian channels
-are sampled from the continuous formula and cut at the border of the image. An observer does not depend on
-the scale of a channel.
+Distances are counted in pixels between pixel centres, frequencies in cycles/pixel. The middle of an image of even size
+lies between pixels, at `(size - 1) / 2`. Laguerre–Gauss, Gabor and difference-of-Gaussian channels are sampled from the
+continuous formula and cut at the border of the image. An observer does not depend on the scale of a channel.
 """
 
 import math
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from taskct.errors import UserError
+from taskct.observers.base import Array, Truth
 from taskct.observers.covariance import Moments
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
 _EXHAUSTED = 1e-12  # of the largest variance, or of the first correlation: nothing is left to learn from
 
@@ -33,41 +33,20 @@ CHANNEL_RANGES = {
 
 def laguerre_gauss(
     shape: tuple[int, int], *, width_px: float, n_channels: int = 10, centre: tuple[float, float] | None = None
-) -> NDArray[np.float64]:
+) -> Array:
     """Laguerre–Gauss channels, for a signal that looks the same in all directions and lies at `centre`.
 
-    u_n(r) = √2/a · exp(−π r²/a²) · L_n(2π r²/a²), n = 0, 1, …; L_n is a Laguerre polynomial. They are
-    orthonormal in the plane.
+    u_n(r) = √2/a · exp(−π r²/a²) · L_n(2π r²/a²), n = 0, 1, …; L_n is a Laguerre polynomial, a is `width_px`. They are
+    orthonormal in the plane; channel 0 has a standard deviation of a/√(2π) ≈ 0.4 a. See Gallas & Barrett, J. Opt. Soc.
+    Am. A 20, 1725 (2003).
 
-    Parameters
-    ----------
-    shape
-        Height and width of the image, pixels.
-    width_px
-        a, pixels, above 0. Channel 0 has a standard deviation of a/√(2π) ≈ 0.4 a.
-    n_channels
-        At least 1.
-    centre
-        Row and column of the signal, pixels; the middle of the image if left out.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range.
-
-    References
-    ----------
-    .. [1] Gallas & Barrett, J. Opt. Soc. Am. A 20, 1725 (2003).
-
-    Examples
-    --------
     >>> channel_matrix = laguerre_gauss((64, 64), width_px=12.0, n_channels=3)
     >>> (channel_matrix.T @ channel_matrix).round(3) + 0.0
     array([[1., 0., 0.],
            [0., 1., 0.],
            [0., 0., 1.]])
     """
-    _check(width_px=width_px, n_channels=n_channels)
+    check_ranges(CHANNEL_RANGES, width_px=width_px, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
     x = 2.0 * math.pi / width_px**2 * (rows[:, None] ** 2 + columns**2).ravel()
     matrix = np.empty((n_channels, x.size))
@@ -86,49 +65,20 @@ def gabor(
     n_orientations: int = 5,
     phases: Sequence[float] = (0.0, math.pi / 2.0),
     centre: tuple[float, float] | None = None,
-) -> NDArray[np.float64]:
+) -> Array:
     """Gabor channels: sinusoids under a Gaussian, tuned to a band of frequencies and an orientation.
 
-    exp(−4 ln 2 · r²/w²) · cos(2π f (x cos θ + y sin θ) + β): x along columns, y along rows, f in the middle of
-    a band, and w = 4 ln 2/(π · bandwidth), so that the amplitude spectrum is as wide at half maximum as the
-    band. The defaults, 4 octaves × 5 orientations × 2 phases = 40 channels, are those of FDA's IQmodelo.
-
-    Parameters
-    ----------
-    shape
-        Height and width of the image, pixels.
-    band_edges
-        Edges of adjoining bands, cycles/pixel, rising, in (0, ½].
-    n_orientations
-        θ = 0, π/n, 2π/n, …; at least 1.
-    phases
-        β, radians. Channels of phase π/2 are blind to a signal that is symmetric about `centre`.
-    centre
-        Row and column of the signal, pixels; the middle of the image if left out.
-
-    Returns
-    -------
-    Channels by band, then orientation, then phase.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range.
-
-    References
-    ----------
-    .. [1] Eckstein & Whiting, J. Opt. Soc. Am. A 13, 1777 (1996).
-    .. [2] Wunderlich & Noo, Proc. IEEE Eng. Med. Biol. Soc., 2705 (2008).
-
-    Examples
-    --------
-    >>> gabor((64, 64)).shape
-    (4096, 40)
+    exp(−4 ln 2 · r²/w²) · cos(2π f (x cos θ + y sin θ) + β): x along columns, y along rows, f in the middle of a band,
+    and w = 4 ln 2/(π · bandwidth), so that the amplitude spectrum is as wide at half maximum as the band. `band_edges`
+    are those of adjoining bands, cycles/pixel, rising, in (0, ½]; θ = 0, π/n, 2π/n, …; `phases` are β, radians, of
+    which π/2 is blind to a signal that is symmetric about `centre`. Channels are ordered by band, then θ, then β. The
+    defaults, 4 octaves × 5 orientations × 2 phases = 40 channels, are those of FDA's IQmodelo. See Eckstein & Whiting,
+    J. Opt. Soc. Am. A 13, 1777 (1996), and Wunderlich & Noo, Proc. IEEE Eng. Med. Biol. Soc., 2705 (2008).
     """
     edges = np.asarray(band_edges, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[0] > 0.0 and edges[-1] <= 0.5 and (np.diff(edges) > 0.0).all()):
         raise UserError(f"band_edges are {tuple(band_edges)}; give 2 or more rising values in (0, 0.5] cycles/pixel")
-    _check(n_orientations=n_orientations)
+    check_ranges(CHANNEL_RANGES, n_orientations=n_orientations)
     if len(phases) == 0 or not np.isfinite(phases).all():
         raise UserError(f"phases are {tuple(phases)}; give one or more finite values in radians")
     rows, columns = _offsets(shape, centre)
@@ -153,35 +103,19 @@ def difference_of_gaussians(
     q: float,
     n_channels: int,
     centre: tuple[float, float] | None = None,
-) -> NDArray[np.float64]:
+) -> Array:
     """Difference-of-Gaussian channels: adjoining rings of frequencies, the same in all directions.
 
     C_j(ρ) = exp(−½ (ρ/(Q σ_j))²) − exp(−½ (ρ/σ_j)²) with σ_j = σ₀ αʲ, j = 1, 2, …, and its Fourier transform about
-    `centre`, 2π Q² σ_j² exp(−2π² Q² σ_j² r²) − 2π σ_j² exp(−2π² σ_j² r²). The lowest channels are wider than most
-    regions of interest; what lies outside is cut, so that they see a little of the mean. j counts from 1, as in FDA's
-    IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives.
-
-    Parameters
-    ----------
-    shape
-        Height and width of the image, pixels.
-    sigma0
-        σ₀, cycles/pixel, above 0.
-    alpha, q
-        Ratio of neighbouring channels, and Q of the two Gaussians of one; no unit, above 1.
-    n_channels
-        At least 1.
-    centre
-        Row and column of the signal, pixels; the middle of the image if left out.
-
-    References
-    ----------
-    .. [1] Abbey & Barrett, J. Opt. Soc. Am. A 18, 473 (2001).
+    `centre`, 2π Q² σ_j² exp(−2π² Q² σ_j² r²) − 2π σ_j² exp(−2π² σ_j² r²); σ₀ in cycles/pixel. The lowest channels are
+    wider than most regions of interest; what lies outside is cut, so that they see a little of the mean. j counts from
+    1, as in FDA's IQmodelo; FDA's LCD-CT counts from 0, which `sigma0 / alpha` gives. See Abbey & Barrett, J. Opt. Soc.
+    Am. A 18, 473 (2001).
     """
-    _check(sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
+    check_ranges(CHANNEL_RANGES, sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels)
     rows, columns = _offsets(shape, centre)
 
-    def gaussian(sigma: float) -> NDArray[np.float64]:
+    def gaussian(sigma: float) -> Array:
         decay = 2.0 * (math.pi * sigma) ** 2
         return np.outer(2.0 * math.pi * sigma**2 * np.exp(-decay * rows**2), np.exp(-decay * columns**2))
 
@@ -189,43 +123,24 @@ def difference_of_gaussians(
     return np.stack([(gaussian(q * sigma) - gaussian(sigma)).ravel() for sigma in sigmas]).T
 
 
-def sparse_dog(
-    shape: tuple[int, int], *, n_channels: int = 3, centre: tuple[float, float] | None = None
-) -> NDArray[np.float64]:
+def sparse_dog(shape: tuple[int, int], *, n_channels: int = 3, centre: tuple[float, float] | None = None) -> Array:
     """Sparse difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.015 cycles/pixel, α = 2, Q = 2."""
     return difference_of_gaussians(shape, sigma0=0.015, alpha=2.0, q=2.0, n_channels=n_channels, centre=centre)
 
 
-def dense_dog(
-    shape: tuple[int, int], *, n_channels: int = 10, centre: tuple[float, float] | None = None
-) -> NDArray[np.float64]:
+def dense_dog(shape: tuple[int, int], *, n_channels: int = 10, centre: tuple[float, float] | None = None) -> Array:
     """Dense difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.005 cycles/pixel, α = 1.4, Q = 1.67."""
     return difference_of_gaussians(shape, sigma0=0.005, alpha=1.4, q=1.67, n_channels=n_channels, centre=centre)
 
 
-def principal_components(
-    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int | None = None
-) -> NDArray[np.float64]:
+def principal_components(images: NDArray[np.floating], signal_present: Truth, n_channels: int | None = None) -> Array:
     """Principal components of the background: what varies most within a class, whether or not it tells them apart.
 
-    Parameters
-    ----------
-    images, signal_present
-        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 2 trials of each class.
-    n_channels
-        At least 1, at most the rank of the trials. None takes 10, or as many as the trials have.
-
-    Returns
-    -------
-    Orthonormal eigenvectors of the mean of the two classes' covariances, largest variance first.
-
-    Raises
-    ------
-    UserError
-        If the trials have fewer components.
+    They are the orthonormal eigenvectors of the mean of the two classes' covariances, largest variance first.
+    `n_channels` is at most the rank of the trials; None takes 10, or as many as they have.
     """
     if n_channels is not None:
-        _check(n_channels=n_channels)
+        check_ranges(CHANNEL_RANGES, n_channels=n_channels)
     moments = Moments.of(np.asarray(images, dtype=np.float64).reshape(len(images), -1), np.asarray(signal_present))
     rank = min(moments.n_trials - 2, moments.n_pixels)
     wanted = min(10, rank) if n_channels is None else n_channels
@@ -241,37 +156,17 @@ def principal_components(
     raise UserError(f"{wanted} principal components are wanted; {moments.n_trials} trials have {rank}; give fewer")
 
 
-def partial_least_squares(
-    images: NDArray[np.floating], signal_present: NDArray[np.bool_], n_channels: int | None = None
-) -> NDArray[np.float64]:
+def partial_least_squares(images: NDArray[np.floating], signal_present: Truth, n_channels: int | None = None) -> Array:
     """Partial-least-squares channels: learned to tell the classes apart, the mean difference first.
 
-    The weights of PLS regression of the truth on the pixels, which are centred and not scaled. The truth is deflated,
-    not the images; for one response that gives the same weights and copies no image.
-
-    Parameters
-    ----------
-    images, signal_present
-        Training trials, HU, shape `(n_trials, height, width)`, and their truth, bool; at least 1 trial of each class.
-    n_channels
-        At least 1. With fewer trials than pixels, many channels fit the noise of the trials. None takes 5, or as many
-        as the trials have.
-
-    Returns
-    -------
-    Orthonormal weights, in the order they are learned.
-
-    Raises
-    ------
-    UserError
-        If the trials are used up before: the channels so far tell them apart without error.
-
-    References
-    ----------
-    .. [1] Witten, Park & Myers, IEEE Trans. Med. Imaging 29, 1050 (2010).
+    The orthonormal weights of PLS regression of the truth on the pixels, which are centred and not scaled (Witten, Park
+    & Myers, IEEE Trans. Med. Imaging 29, 1050, 2010). The truth is deflated, not the images; for one response that
+    gives the same weights and copies no image. With fewer trials than pixels, many channels fit the noise of the
+    trials. None takes 5, or as many as the trials have: they are used up once the channels so far tell them apart
+    without error.
     """
     wanted = 5 if n_channels is None else n_channels
-    _check(n_channels=wanted)
+    check_ranges(CHANNEL_RANGES, n_channels=wanted)
     pixels = np.asarray(images, dtype=np.float64).reshape(len(images), -1)
     pixels = pixels - pixels.mean(axis=0)
     truth = np.asarray(signal_present, dtype=np.float64)
@@ -296,14 +191,8 @@ def partial_least_squares(
     return matrix.T
 
 
-def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """A channel matrix `(n_pixels, n_channels)` with channels of unit norm, once it is known to fit the region.
-
-    Raises
-    ------
-    UserError
-        If it does not fit, a value is not finite, or a channel is zero.
-    """
+def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) -> Array:
+    """A channel matrix with channels of unit norm; a `UserError` if it is not finite, misfits or has a zero channel."""
     # In one order: norms are sums, and those of another order differ in their last bits.
     matrix = np.ascontiguousarray(channel_matrix, dtype=np.float64)
     if matrix.ndim != 2 or len(matrix) != math.prod(shape) or matrix.shape[1] == 0 or not np.isfinite(matrix).all():
@@ -317,9 +206,7 @@ def unit_channels(channel_matrix: NDArray[np.floating], shape: tuple[int, int]) 
     return np.ascontiguousarray(matrix / norm)
 
 
-def _offsets(
-    shape: tuple[int, int], centre: tuple[float, float] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _offsets(shape: tuple[int, int], centre: tuple[float, float] | None) -> tuple[Array, Array]:
     """Distance of every row and of every column from the centre, pixels."""
     if centre is None:
         centre = (shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0
@@ -327,8 +214,3 @@ def _offsets(
         raise UserError(f"centre is {centre}; give a finite row and column in pixels")
     rows, columns = (np.arange(n, dtype=np.float64) - float(c) for n, c in zip(shape, centre, strict=True))
     return rows, columns
-
-
-def _check(**values: float) -> None:
-    for name, value in values.items():
-        CHANNEL_RANGES[name].check(name, value)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
-from taskct.observers.base import PathObserver, SmallSampleWarning, TrainingTrials, check_images
+from taskct.observers.base import PathObserver, SmallSampleWarning, TrainingTrials, Truth, check_images
 from taskct.observers.covariance import CovarianceObserver, Moments
 from taskct.ranges import Range
 
@@ -25,8 +25,7 @@ RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0
 """Ridges to choose from, relative to the mean pixel variance."""
 WEIGHT_DECAYS = tuple(ridge / 4.0 for ridge in RIDGES)
 """Weight decays of the SLNN to choose from; for a weak signal they regularise as `RIDGES` do."""
-RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)
-"""Ranks to choose from, as far as the trials have them."""
+RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200)  # ranks to choose from, as far as the trials have them
 
 SHARE = Range(0.0, 1.0, open_low=True, open_high=True)
 
@@ -88,11 +87,9 @@ def fit_chosen(
 
     Raises
     ------
-    UserError
-        If there is no value to choose from, the fraction is out of range, a class has too few trials to hold 2 out and
-        fit on 2, or the trials allow none of the values.
-    ValueError
-        As for `Observer.fit` and `Observer.test_statistic`.
+    UserError, ValueError
+        If there is no value to choose from or none that the trials allow, the fraction is out of range, or a class has
+        too few trials to hold 2 out and fit on 2; otherwise as for `Observer.fit`.
 
     Examples
     --------
@@ -141,9 +138,7 @@ def fit_chosen(
     )
 
 
-def _training_trials(
-    images: NDArray[np.floating] | TrainingTrials, signal_present: NDArray[np.bool_] | None
-) -> TrainingTrials:
+def _training_trials(images: NDArray[np.floating] | TrainingTrials, signal_present: Truth | None) -> TrainingTrials:
     if isinstance(images, TrainingTrials):
         if signal_present is not None:
             raise ValueError("TrainingTrials have their truth; leave signal_present out")
@@ -153,16 +148,11 @@ def _training_trials(
     return TrainingTrials.of(images, signal_present)
 
 
-WEAKER_WHEN_LARGER = ("rank",)
-"""Hyper-parameters of which a larger value regularises less."""
+WEAKER_WHEN_LARGER = ("rank",)  # hyper-parameters of which a larger value regularises less
 
 
 def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequence[float]:
-    """Values to choose a "ridge", "weight_decay" or "rank" from.
-
-    Ranks above what the training trials and the pixels that vary among them give are left out. A ValueError says that
-    the observer has another hyper-parameter, for which none are known.
-    """
+    """Values to choose a "ridge", "weight_decay" or "rank" from, ranks only as far as the trials have them."""
     if observer.path_parameter == "rank":
         return [rank for rank in RANKS if rank <= min(n_trials - 2, n_pixels)]
     known = {"ridge": RIDGES, "weight_decay": WEIGHT_DECAYS}
@@ -171,16 +161,8 @@ def default_values(observer: PathObserver, n_trials: int, n_pixels: int) -> Sequ
     return known[observer.path_parameter]
 
 
-def hold_out(signal_present: NDArray[np.bool_], fraction: float, *, seed: int) -> NDArray[np.bool_]:
-    """Draw the same share in (0, 1) of each class at random: which are held out, bool, `(n_trials,)`.
-
-    At least 2 of each class are held out, for an AUC, and 2 are left.
-
-    Raises
-    ------
-    UserError
-        If the fraction is out of range, or a class has fewer than 4 trials.
-    """
+def hold_out(signal_present: Truth, fraction: float, *, seed: int) -> NDArray[np.bool_]:
+    """Draw a share of each class at random, at least 2 trials and all but 2; which they are, bool, `(n_trials,)`."""
     SHARE.check("validation_fraction", fraction)
     rng = np.random.default_rng(seed)
     held_out = np.zeros(len(signal_present), dtype=np.bool_)
@@ -266,7 +248,7 @@ def _fit_again(
         observer._fit_together([observer], trials)
 
 
-def _check_validation(signal_present: NDArray[np.bool_], n_trials: int) -> None:
+def _check_validation(signal_present: Truth, n_trials: int) -> None:
     signal_present = np.asarray(signal_present)
     if signal_present.dtype != np.bool_ or signal_present.shape != (n_trials,):
         raise ValueError(

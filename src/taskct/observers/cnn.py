@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,63 +15,52 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from taskct.observer_registry import conditions
-from taskct.observers.base import Observer, SmallSampleWarning, check_images, check_training, warn_if_few
+from taskct.observers.base import Array, Observer, SmallSampleWarning, Truth, check_images, check_training, warn_if_few
 from taskct.observers.hotelling import Hotelling
 from taskct.observers.slnn import logistic_path
 from taskct.progress import Progress
 from taskct.ranges import Range, Ranges
 
-_N_FOLDS = 5
-"""Folds of the training trials; one of them is the validation set of the network."""
+_N_FOLDS = 5  # folds of the training trials; one of them is the validation set of the network
 _RIDGES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 _SMOOTHINGS_PX = (0.0, 1.0, 2.0)
-_N_CHECKS = 20
-"""How often in `n_steps` the validation loss is looked at."""
-_PATIENCE = 6
-"""Checks without a lower validation loss before training ends."""
-_AVERAGING = 0.95
-"""Decay, per step, of the running mean of the weights."""
-_N_SETTLING = 512
-"""Training trials from which batch normalization takes its moments for the mean weights."""
-_STD_ERRORS = 2.0
-"""By how many standard errors of its validation loss a network must beat the linear start."""
+_N_CHECKS = 20  # how often in `n_steps` the validation loss is looked at
+_PATIENCE = 6  # checks without a lower validation loss before training ends
+_AVERAGING = 0.95  # decay, per step, of the running mean of the weights
+_N_SETTLING = 512  # training trials from which batch normalization takes its moments for the mean weights
+_STD_ERRORS = 2.0  # by how many standard errors of its validation loss a network must beat the linear start
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CNNObserver(Observer):
     """Convolutional approximation of the ideal observer, trained by cross-entropy.
 
-    The binary cross-entropy is least for the log of the likelihood ratio plus that of the prior odds [1], so a
-    network that reaches the minimum ranks as the ideal observer does. This one is the sum of a linear observer
-    and of a small network:
+    The binary cross-entropy is least for the log of the likelihood ratio plus that of the prior odds [1], so a network
+    that reaches the minimum ranks as the ideal observer does. This one is the sum of a linear observer and of a small
+    network:
 
     1. The linear start is a Hotelling observer, its ridge and a smoothing of its template chosen by 5-fold
        cross-validation; a logistic regression on the held-out statistics makes it a logit.
     2. The network learns only what the linear start leaves over: convolutions with batch normalization, and
-       mean energies of filtered images, for textures. One fold is its validation set. It begins at 0, sees
-       held-out linear logits alone, and the mean of its weights over the last steps with the lowest validation
-       loss is kept.
+       mean energies of filtered images, for textures. One fold is its validation set. It begins at 0, sees held-out
+       linear logits alone, and the mean of its weights over the last steps with the lowest validation loss is kept.
     3. If that does not beat the linear start by two standard errors of the paired difference in validation
        loss, the linear start alone is kept, and `note_` says so.
 
-    On the CPU the same trials and seed give the same observer; neither the order of the trials nor the unit or
-    zero of the pixel values matters, but for rounding, which training magnifies.
+    On the CPU the same trials and seed give the same observer; neither the order of the trials nor the unit or zero of
+    the pixel values matters, but for rounding, which training magnifies.
 
     Parameters
     ----------
-    n_steps
-        Steps of AdamW, at least 20, with a one-cycle schedule; they cost the same for any number of trials.
-    batch_size
-        Trials in a step, at least 8.
-    learning_rate
-        Peak of the schedule, above 0.
-    weight_decay
-        Of AdamW, no unit, at least 0.
+    n_steps, batch_size
+        Steps of AdamW, at least 20, with a one-cycle schedule, and trials in each, at least 8. Steps cost the same for
+        any number of trials.
+    learning_rate, weight_decay
+        Peak of the schedule, above 0, and of AdamW, at least 0; no unit.
     n_channels
         Of the first convolutions, at least 1; later ones have twice as many.
-    seed
-        Of the folds, the first weights and the batches.
-    device
-        Where the network trains and runs.
+    seed, device
+        Of the folds, the first weights and the batches; and where the network trains and runs.
     progress
         Called at every look at the validation loss.
 
@@ -102,36 +92,14 @@ class CNNObserver(Observer):
         "n_channels": Range(1, whole=True),
         **conditions("seed"),
     }
-    template_: NDArray[np.float64]
-    offset_: float
-    ridge_: float
-    smoothing_px_: float
-    start_bce_: float
-    validation_bce_: float
-    history_: list[tuple[int, float]]
-    network_: "Remainder | None"
-    note_: str
-
-    def __init__(
-        self,
-        *,
-        n_steps: int = 800,
-        batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1.0,
-        n_channels: int = 16,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        progress: Progress | None = None,
-    ) -> None:
-        self.n_steps = int(self.checked("n_steps", n_steps))
-        self.batch_size = int(self.checked("batch_size", batch_size))
-        self.learning_rate = self.checked("learning_rate", learning_rate)
-        self.weight_decay = self.checked("weight_decay", weight_decay)
-        self.n_channels = int(self.checked("n_channels", n_channels))
-        self.seed = int(self.checked("seed", seed))
-        self.device = device
-        self.progress = progress
+    n_steps: int = 800
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1.0
+    n_channels: int = 16
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    progress: Progress | None = None
 
     def fit(self, images: NDArray[np.floating], signal_present: NDArray[np.bool_]) -> Self:  # noqa: D102 - as in Observer
         checked, present = check_training(images, signal_present)
@@ -140,7 +108,8 @@ class CNNObserver(Observer):
         checked, present = checked[order], present[order]
         self._mean_hu = checked.mean(axis=0)
         self._scale_hu = float(np.sqrt(np.mean((checked - self._mean_hu) ** 2)))
-        self.network_, self.history_ = None, []
+        self.network_: Remainder | None = None
+        self.history_: list[tuple[int, float]] = []
         self.start_bce_ = self.validation_bce_ = math.nan
         n_least = int(min(present.sum(), (~present).sum()))
         if n_least < 2 * _N_FOLDS:
@@ -158,24 +127,20 @@ class CNNObserver(Observer):
         if not hasattr(self, "template_"):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
         checked = check_images(images, self.template_.shape)
-        linear: NDArray[np.float64] = (
-            checked.reshape(len(checked), self.template_.size) @ self.template_.ravel() + self.offset_
-        )
+        linear: Array = checked.reshape(len(checked), self.template_.size) @ self.template_.ravel() + self.offset_
         if self.network_ is None:
             return linear
         remainder = _evaluate(self.network_, self._standardised(checked), self.device)
         return float(self.network_.gain.detach()) * linear + remainder
 
-    def _standardised(self, images: NDArray[np.float64]) -> torch.Tensor:
+    def _standardised(self, images: Array) -> torch.Tensor:
         # In torch's own memory: its products depend, in their last bits, on where an array lies.
         return torch.tensor((images - self._mean_hu) / self._scale_hu, dtype=torch.float32)
 
-    def _fit_linear(
-        self, images: NDArray[np.float64], present: NDArray[np.bool_], fold: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _fit_linear(self, images: Array, present: Truth, fold: NDArray[np.int64]) -> Array:
         """Fit the linear start on all trials; returns each one's logit from trials of the other folds alone."""
 
-        def held_out(smoothing: float, k: int) -> NDArray[np.float64]:
+        def held_out(smoothing: float, k: int) -> Array:
             inside = fold == k
             path = _linear_path(images[~inside], present[~inside], _RIDGES, smoothing)
             return np.stack([np.einsum("nij,ij->n", images[inside], w) + b for w, b in path])
@@ -196,13 +161,7 @@ class CNNObserver(Observer):
         self.template_, self.offset_ = gain * template, gain * offset + bias
         return logit
 
-    def _fit_network(
-        self,
-        images: torch.Tensor,
-        linear: NDArray[np.float64],
-        present: NDArray[np.bool_],
-        validation: NDArray[np.bool_],
-    ) -> None:
+    def _fit_network(self, images: torch.Tensor, linear: Array, present: Truth, validation: NDArray[np.bool_]) -> None:
         """Train the network on what the linear logits leave over, and keep it if it is better."""
         generator = torch.Generator().manual_seed(self.seed)
         mixed = torch.from_numpy(np.flatnonzero(~validation))
@@ -320,19 +279,19 @@ def _settle(network: nn.Module, images: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def _evaluate(network: nn.Module, images: torch.Tensor, device: torch.device | str) -> NDArray[np.float64]:
+def _evaluate(network: nn.Module, images: torch.Tensor, device: torch.device | str) -> Array:
     network.eval()
     parts = [network(batch.to(device)).double().cpu() for batch in torch.split(images, 512)]
-    result: NDArray[np.float64] = torch.cat(parts).numpy()
+    result: Array = torch.cat(parts).numpy()
     return result
 
 
-def _bce(logits: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _bce(logits: Array, present: Truth) -> Array:
     """Binary cross-entropy of every trial, nats."""
     return np.logaddexp(0.0, np.where(present, -logits, logits))
 
 
-def _as_logit(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float, NDArray[np.float64]]:
+def _as_logit(statistic: Array, present: Truth) -> tuple[float, float, Array]:
     """Gain and bias that make a held-out statistic a logit, and that logit."""
     scale = float(statistic.std()) or 1.0
     ((weights, bias),) = logistic_path(statistic[:, None] / scale, present, [1e-3])
@@ -341,11 +300,11 @@ def _as_logit(statistic: NDArray[np.float64], present: NDArray[np.bool_]) -> tup
 
 
 def _linear_path(
-    images: NDArray[np.float64], present: NDArray[np.bool_], ridges: tuple[float, ...], smoothing_px: float
-) -> list[tuple[NDArray[np.float64], float]]:
+    images: Array, present: Truth, ridges: tuple[float, ...], smoothing_px: float
+) -> list[tuple[Array, float]]:
     """Hotelling templates and offsets for several ridges, on images seen through a Gaussian."""
 
-    def smooth(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    def smooth(array: Array) -> Array:
         # With reflected borders this is a symmetric matrix, so filtering the template does for filtering images.
         return gaussian_filter(array, smoothing_px, axes=(-2, -1)) if smoothing_px else array
 
@@ -355,7 +314,7 @@ def _linear_path(
     return [(smooth(observer.template_), observer.offset_) for observer in path]
 
 
-def _order_of_content(images: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _order_of_content(images: Array, present: Truth) -> NDArray[np.int64]:
     """An order of the trials that their values alone decide, whatever their unit and zero."""
     # The bytes of big-endian floats that are not negative sort as the numbers do.
     rows = (images - images.min()).reshape(len(images), -1).astype(">f8")
@@ -363,7 +322,7 @@ def _order_of_content(images: NDArray[np.float64], present: NDArray[np.bool_]) -
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
 
-def _stratified_folds(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+def _stratified_folds(present: Truth, rng: np.random.Generator) -> NDArray[np.int64]:
     fold = np.empty(len(present), dtype=np.int64)
     for members in (present, ~present):
         fold[members] = rng.permutation(np.arange(members.sum()) % _N_FOLDS)

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, TrainingTrials
+from taskct.observers.base import Array, PathObserver, TrainingTrials, Truth
 from taskct.observers.solve import solve_loaded
-
-Array = NDArray[np.float64]
 
 
 def check_noise(variance: float, largest: float) -> None:
@@ -29,10 +26,8 @@ class ClassScatter:
     """Mean and scatter matrix of the trials of one class."""
 
     n_trials: int
-    mean: Array
-    """Shape `(n_pixels,)`."""
-    scatter: Array
-    """Σ (g − mean)(g − mean)ᵀ, shape `(n_pixels, n_pixels)`."""
+    mean: Array  # shape `(n_pixels,)`
+    scatter: Array  # Σ (g − mean)(g − mean)ᵀ, shape `(n_pixels, n_pixels)`
 
     @classmethod
     def of(cls, pixels: Array) -> Self:
@@ -54,53 +49,36 @@ class ClassScatter:
 class Moments:
     """What a linear observer learns of two classes.
 
-    K is the mean of the two classes' unbiased covariances. With fewer trials than pixels it is kept as the
-    residuals Z, K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
+    K is the mean of the two classes' unbiased covariances. With fewer trials than pixels it is kept as the residuals Z,
+    K = ZᵀZ, and all work is done on ZZᵀ: no p × p matrix is formed.
     """
 
-    n_trials: int
-    """Of both classes."""
-    difference: Array
-    """Δs, mean of signal-present less mean of signal-absent, shape `(n_pixels,)`."""
-    midpoint: Array
-    """Mean of the two class means, shape `(n_pixels,)`."""
-    gram: Array
-    """K, shape `(n_pixels, n_pixels)`; ZZᵀ, shape `(n_trials, n_trials)`, with fewer trials than pixels."""
-    residuals: Array | None
-    """Z, shape `(n_trials, n_pixels)`, or None where `gram` is K."""
-    classes: tuple[ClassScatter, ClassScatter] | None
-    """Signal-present and signal-absent, or None where `gram` is ZZᵀ."""
+    n_trials: int  # of both classes
+    difference: Array  # Δs, mean of signal-present less mean of signal-absent, shape `(n_pixels,)`
+    midpoint: Array  # mean of the two class means, shape `(n_pixels,)`
+    gram: Array  # K, shape `(n_pixels, n_pixels)`; ZZᵀ, shape `(n_trials, n_trials)`, with fewer trials than pixels
+    residuals: Array | None  # Z, shape `(n_trials, n_pixels)`, or None where `gram` is K
+    classes: tuple[ClassScatter, ClassScatter] | None  # signal-present and signal-absent, or None where `gram` is ZZᵀ
 
     @classmethod
-    def of(cls, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+    def of(cls, pixels: Array, signal_present: Truth) -> Self:
         """Of trials, shape `(n_trials, n_pixels)`, and their truth; at least 2 trials of each class."""
-        n_trials, n_pixels = pixels.shape
-        if n_trials >= n_pixels:
-            return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
-        return cls._of_residuals(TrainingTrials(pixels[:, None, :], signal_present))
+        return cls.of_trials(TrainingTrials(pixels[:, None, :], signal_present))
 
     @classmethod
     def of_trials(cls, trials: TrainingTrials) -> Self:
         """Of trials whose residuals and their Gram matrix other observers may have asked for."""
-        if len(trials) >= trials.images[0].size:
-            return cls.of(trials.pixels, trials.signal_present)
-        return cls._of_residuals(trials)
-
-    @classmethod
-    def _of_residuals(cls, trials: TrainingTrials) -> Self:
+        pixels, signal_present = trials.pixels, trials.signal_present
+        if len(pixels) >= pixels.shape[1]:
+            return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
         present, absent = trials.class_means
-        n_present = int(trials.signal_present.sum())
-        n_of_class = np.where(trials.signal_present, n_present, len(trials) - n_present)
+        n_present = int(signal_present.sum())
+        n_of_class = np.where(signal_present, n_present, len(trials) - n_present)
         scale = np.sqrt(1.0 / (2.0 * (n_of_class - 1)))
         gram = trials.gram * scale
         gram *= scale[:, None]
         return cls(
-            len(trials),
-            present - absent,
-            (present + absent) / 2.0,
-            gram,
-            trials.residuals * scale[:, None],
-            None,
+            len(trials), present - absent, (present + absent) / 2.0, gram, trials.residuals * scale[:, None], None
         )
 
     @classmethod
@@ -116,7 +94,7 @@ class Moments:
             (present, absent),
         )
 
-    def with_trials(self, pixels: Array, signal_present: NDArray[np.bool_]) -> Self:
+    def with_trials(self, pixels: Array, signal_present: Truth) -> Self:
         """Of these trials and more, at least 1 of each class; only where `classes` is not None."""
         assert self.classes is not None
         present, absent = self.classes
@@ -142,12 +120,8 @@ class Moments:
 def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     """Templates w, `(n_pixels,)` each, of (K + load · I) w = Δs for loads in HU², each at least 0.
 
-    In the space of the trials (Woodbury): w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load.
-
-    Raises
-    ------
-    UserError
-        If the matrix is singular: too few trials for so little regularisation.
+    In the space of the trials (Woodbury): w = [Δs − Zᵀ (ZZᵀ + load · I)⁻¹ Z Δs] / load. A `UserError` says that the
+    matrix is singular: too few trials for so little regularisation.
     """
     difference, residuals = moments.difference, moments.residuals
     rhs = difference if residuals is None else residuals @ difference
@@ -168,20 +142,14 @@ def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     return templates
 
 
-def class_means(pixels: Array, signal_present: NDArray[np.bool_]) -> tuple[Array, Array]:
+def class_means(pixels: Array, signal_present: Truth) -> tuple[Array, Array]:
     """Difference (present − absent) and midpoint of the class means, shape `(n_pixels,)` each."""
     present, absent = pixels[signal_present].mean(axis=0), pixels[~signal_present].mean(axis=0)
     return present - absent, (present + absent) / 2.0
 
 
-def within_class_variance(values: Array, signal_present: NDArray[np.bool_]) -> float:
-    """Variance within the classes, the mean of the two, of `(n_trials,)` or, as a mean, of `(n_trials, n_pixels)`.
-
-    Raises
-    ------
-    UserError
-        If it is no more than rounding.
-    """
+def within_class_variance(values: Array, signal_present: Truth) -> float:
+    """Mean of the classes' variances, of values `(n_trials,)` or, averaged over pixels, `(n_trials, n_pixels)`."""
     of_class = [float(np.var(values[members], axis=0, ddof=1).mean()) for members in (signal_present, ~signal_present)]
     variance = sum(of_class) / 2.0
     check_noise(variance, float(np.abs(values).max()))

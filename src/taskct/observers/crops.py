@@ -3,12 +3,11 @@
 There are three ways to observe such images:
 
 - *centred*: the site is given. Every image is cropped around its site with `centred_crops`, a signal-absent
-  image around a site drawn from the same distribution as the signals', and an ordinary observer is fitted on
-  the crops. The task is then detection at a known place.
+  image around a site drawn from the same distribution, and an ordinary observer is fitted on the crops.
 - *scanning*: the site is searched. `taskct.observers.scanning.Scanning` takes an observer fitted on centred
   crops to every candidate site.
-- *whole*: an ordinary observer sees the whole region and learns what it can; nothing special is done. A linear
-  observer then has to use one template for all sites and sees little.
+- *whole*: an ordinary observer sees the whole region. A linear observer then has to use one template for all
+  sites and sees little.
 """
 
 import numpy as np
@@ -38,10 +37,8 @@ def centred_crops(
 
     Raises
     ------
-    UserError
-        If the window is larger than the image or a window leaves its image.
-    ValueError
-        If the shapes do not match or a site is not finite.
+    UserError, ValueError
+        If the window is larger than the image or leaves it, shapes do not match, or a site is not finite.
 
     Examples
     --------
@@ -69,13 +66,7 @@ def pixels_of(sites_px: NDArray[np.number]) -> NDArray[np.intp]:
 
 
 def window_corners(centres: NDArray[np.intp], shape: tuple[int, ...], size_px: int) -> NDArray[np.intp]:
-    """First row and column, `(n, 2)`, of the window around each centre in images of a shape (height, width).
-
-    Raises
-    ------
-    UserError
-        If a window leaves the image; the first one is named, with what is allowed.
-    """
+    """First row and column, `(n, 2)`, of the window around each centre; a `UserError` names one that does not fit."""
     if not 1 <= size_px <= min(shape):
         raise UserError(f"the window is {size_px} pixels wide; images of {shape} allow 1 to {min(shape)}")
     corners = centres - size_px // 2

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
-from taskct.ranges import Range
+from taskct.observers.base import Array
+from taskct.ranges import Range, check_ranges
 
 FILTER_RANGES = {
     **conditions(*EYE),
@@ -33,52 +34,25 @@ def eye_filter(
     magnification: float = 1.0,
     exponent: float = 1.3,
     peak_cycles_per_degree: float = 4.0,
-) -> NDArray[np.float64]:
+) -> Array:
     """Response of the eye, in [0, 1], on the frequency grid of the reflected image, shape `(height, width)`.
 
-    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree. An object of frequency
-    f (cycles/mm) shown at magnification m at distance D has ρ = f / m · D · π / 180. Entry (j, k) belongs to the object
-    frequencies j / (2 · height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm.
+    E(ρ) = ρⁿ exp(−c ρ²) with c = n / (2 ρ₀²), divided by its peak E(ρ₀); ρ in cycles per degree, n the `exponent`
+    (Burgess, J. Opt. Soc. Am. A 11, 1237, 1994: n = 1.3, ρ₀ = 4). An object of frequency f (cycles/mm) shown at
+    magnification m at distance D has ρ = f / m · D · π / 180. Entry (j, k) belongs to the object frequencies j / (2 ·
+    height · pixel_mm) and k / (2 · width · pixel_mm), cycles/mm. A magnification of 1 shows a 350 mm slice 350 mm wide;
+    larger moves the peak to finer detail of the object, 0.46 cycles/mm at 1.
 
-    Parameters
-    ----------
-    shape
-        Height and width of the image, pixels.
-    pixel_mm, viewing_distance_mm
-        Pixel size in the object, and from the eye to the display, mm.
-    magnification
-        Displayed mm per object mm. 1 shows a 350 mm slice 350 mm wide; larger moves the peak to finer detail
-        of the object, 0.46 cycles/mm at 1.
-    exponent, peak_cycles_per_degree
-        n and ρ₀, the frequency of highest response; above 0.
-
-    Raises
-    ------
-    UserError
-        If a parameter is out of range.
-
-    References
-    ----------
-    .. [1] Burgess, J. Opt. Soc. Am. A 11, 1237 (1994): n = 1.3, peak at 4 cycles/degree.
-
-    Examples
-    --------
     >>> eye_filter((64, 64), pixel_mm=0.7)[0, :4].round(2)
     array([0.  , 0.02, 0.04, 0.06])
     """
-    settings = {
-        "pixel_mm": pixel_mm,
-        "viewing_distance_mm": viewing_distance_mm,
-        "magnification": magnification,
-        "exponent": exponent,
-        "peak_cycles_per_degree": peak_cycles_per_degree,
-    }
-    for name, value in settings.items():
-        FILTER_RANGES[name].check(name, value)
+    check_ranges(FILTER_RANGES, exponent=exponent, peak_cycles_per_degree=peak_cycles_per_degree)
+    of_eye = {"pixel_mm": pixel_mm, "viewing_distance_mm": viewing_distance_mm, "magnification": magnification}
+    check_ranges(FILTER_RANGES, **of_eye)
     rows, columns = (np.arange(n) / (2.0 * n * pixel_mm) for n in shape)
     frequency = np.hypot(rows[:, None], columns[None, :])
     relative = frequency / magnification * viewing_distance_mm * math.pi / 180.0 / peak_cycles_per_degree
-    response: NDArray[np.float64] = relative**exponent * np.exp(exponent / 2.0 * (1.0 - relative**2))
+    response: Array = relative**exponent * np.exp(exponent / 2.0 * (1.0 - relative**2))
     return response
 
 
@@ -89,7 +63,7 @@ class Eyed:
     viewing_distance_mm: float
     magnification: float
 
-    def response(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def response(self, shape: tuple[int, int]) -> Array:
         """Response of this observer's eye for images of a shape, from `eye_filter`."""
         return eye_filter(
             shape,
@@ -98,7 +72,7 @@ class Eyed:
             magnification=self.magnification,
         )
 
-    def _seen(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _seen(self, images: Array) -> Array:
         height, width = images.shape[-2:]
         return apply_eye_filter(images, self.response((height, width))).astype(np.float64, copy=False)
 
@@ -119,25 +93,9 @@ def apply_eye_filter(images: NDArray[np.floating], response: NDArray[np.floating
 def apply_eye_filter(
     images: torch.Tensor | NDArray[np.floating], response: torch.Tensor | NDArray[np.floating]
 ) -> torch.Tensor | NDArray[np.floating]:
-    """Images as the eye passes them on.
+    """Images, HU, `(…, height, width)`, as an eye of a response from `eye_filter` passes them on; their mean is 0.
 
-    Linear, symmetric and, for tensors, differentiable. The mean of each filtered image is 0.
-
-    Parameters
-    ----------
-    images
-        HU, shape `(…, height, width)`.
-    response
-        From `eye_filter`, shape `(height, width)`.
-
-    Returns
-    -------
-    Filtered images, HU, of the shape and floating type of `images`.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match.
+    Linear, symmetric and, for tensors, differentiable.
     """
     if not isinstance(images, torch.Tensor):
         # Copies in torch's own memory: its products depend, in their last bits, on where an array lies.

@@ -16,21 +16,16 @@ from taskct.metrics.roc import auc
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import CONDITIONS
 from taskct.observer_registry import OBSERVERS as OBSERVERS
-from taskct.observers.base import Observer, PathObserver, SmallSampleWarning, TrainingTrials
+from taskct.observers.base import Array, Observer, PathObserver, SmallSampleWarning, TrainingTrials, Truth
 from taskct.observers.choice import fit_chosen
+from taskct.ranges import check_ranges
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Eye:
-    """What observers with an eye, or with noise of their own, need to know.
-
-    Raises
-    ------
-    UserError
-        If a number is outside what an eye, a display or a CT image can have.
-    """
+    """What observers with an eye, or noise of their own, need to know; a `UserError` if a number is out of range."""
 
     pixel_mm: float
     """Pixel size, mm."""
@@ -44,18 +39,11 @@ class Eye:
     """Of `npwe` and the channelized observers, relative to the test statistic's standard deviation within a class."""
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            CONDITIONS[name].check(name, value)
+        check_ranges(CONDITIONS, **asdict(self))
 
 
 def registered_name(name: str) -> str:
-    """The name in the registry; a hyphen does for an underscore.
-
-    Raises
-    ------
-    UserError
-        If there is no such observer.
-    """
+    """The name in the registry, a hyphen doing for an underscore; a `UserError` if there is no such observer."""
     key = name.replace("-", "_")
     if key not in OBSERVERS:
         raise UserError(f"unknown observer {name!r}; known observers: {', '.join(sorted(OBSERVERS))}")
@@ -65,10 +53,8 @@ def registered_name(name: str) -> str:
 def make_observer(name: str, **kwargs: Any) -> Observer:  # noqa: ANN401 - each observer names its own
     """Observer of a registered name, where a hyphen does for an underscore, with hyper-parameters of its own.
 
-    Raises
-    ------
-    UserError
-        If the name is not registered, a hyper-parameter is unknown or missing, or a value is out of range.
+    A `UserError` says that the name is not registered, a hyper-parameter is unknown or missing, or a value is out of
+    range.
 
     Examples
     --------
@@ -93,13 +79,7 @@ def observer_told(
     signal: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
 ) -> Observer:
-    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
-
-    Raises
-    ------
-    UserError
-        As `make_observer`.
-    """
+    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`."""
     known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance}
     return make_observer(name, **{what: known[what] for what in OBSERVERS[registered_name(name)].needs})
 
@@ -123,12 +103,9 @@ class Fitted:
     """An observer fitted afresh."""
 
     observer: Observer
-    value: float | None
-    """Regularization chosen on the validation trials; None for an observer without a choice."""
-    validation_auc: float
-    """On those trials."""
-    notes: tuple[str, ...]
-    """That it has few trials, or that candidates were left out."""
+    value: float | None  # regularization chosen on the validation trials; None for an observer without a choice
+    validation_auc: float  # on those trials
+    notes: tuple[str, ...]  # that it has few trials, or that candidates were left out
 
 
 def fit_fresh(
@@ -140,13 +117,8 @@ def fit_fresh(
 ) -> Fitted:
     """Fit an observer, its regularization chosen on validation trials where there are values to choose from.
 
-    Observers that are fitted on the same trials in turn share what they can. The validation trials are images, HU,
-    shape `(n_trials, height, width)`, and their truth.
-
-    Raises
-    ------
-    UserError
-        If the trials do not suit the observer, or it sees no difference between the validation images.
+    Observers that are fitted on the same trials in turn share what they can. A `UserError` says that the trials do not
+    suit the observer, or that it sees no difference between the validation images.
     """
     images, present = validation
     with small_samples() as said:
@@ -161,33 +133,18 @@ def fit_fresh(
     return replace(result, notes=(*notes, *said))
 
 
-def decided(observer: Observer, images: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Test statistics `(n,)` of a fitted observer.
-
-    Raises
-    ------
-    UserError
-        If one is not finite, or all are the same.
-    """
+def decided(observer: Observer, images: NDArray[np.floating], present: Truth) -> Array:
+    """Test statistics `(n,)` of a fitted observer; a `UserError` if one is not finite, or all are the same."""
     statistic = observer.test_statistic(images)
     check_scores(statistic[present], statistic[~present], name="its test statistics")
     return statistic
 
 
 def each_alone(names: Iterable[str], do: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """Do something for each name, and go on where a `UserError` says that one does not suit; other errors go on up.
+    """Do something for each name: what each gave, and the `UserError` of those that failed.
 
-    Returns
-    -------
-    What was given, and why the others failed, both by name in the order given.
+    If all failed, one tells why.
 
-    Raises
-    ------
-    UserError
-        If all failed, with every reason.
-
-    Examples
-    --------
     >>> def observe(name: str) -> int:
     ...     if name == "ho_svd":
     ...         raise UserError("rank is 20, but the covariance has rank 1")

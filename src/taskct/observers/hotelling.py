@@ -1,6 +1,7 @@
 """Regularised Hotelling observers, before and behind the eye."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -9,24 +10,24 @@ from scipy.linalg import eigh, eigvalsh
 
 from taskct.errors import UserError
 from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
-from taskct.observers.base import RIDGE, LinearObserver, TrainingTrials, warn_if_few
+from taskct.observers.base import RIDGE, Array, LinearObserver, TrainingTrials, Truth, warn_if_few
 from taskct.observers.covariance import CovarianceObserver, Moments, ridge_templates
 from taskct.observers.eye import Eyed
 from taskct.ranges import Range, Ranges
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Hotelling(CovarianceObserver):
-    """Regularised Hotelling observer (RHO).
+    """Regularised Hotelling observer (RHO) [1].
 
-    w = (K + ridge · tr(K)/p · I)⁻¹ Δs: K is the mean of the two classes' covariances, Δs the difference of
-    their means, p the number of pixels. The test statistic is 0 halfway between the class means. With fewer
-    trials than pixels the solution is found in the space of the trials, so no p × p matrix is formed.
+    w = (K + ridge · tr(K)/p · I)⁻¹ Δs: K is the mean of the two classes' covariances, Δs the difference of their means,
+    p the number of pixels. The test statistic is 0 halfway between the class means. With fewer trials than pixels the
+    solution is found in the space of the trials, so no p × p matrix is formed.
 
     Parameters
     ----------
     ridge
-        Regularisation relative to the mean pixel variance, no unit, at least 0; 0 needs more trials than
-        pixels.
+        Regularisation relative to the mean pixel variance, no unit, at least 0; 0 needs more trials than pixels.
 
     References
     ----------
@@ -36,8 +37,7 @@ class Hotelling(CovarianceObserver):
     path_parameter: ClassVar[str] = "ridge"
     ranges: ClassVar[Ranges] = {"ridge": RIDGE}
 
-    def __init__(self, *, ridge: float = 1.0) -> None:
-        self.ridge = self.checked("ridge", ridge)
+    ridge: float = 1.0
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -55,10 +55,9 @@ class Hotelling(CovarianceObserver):
 class HotellingLedoitWolf(LinearObserver):
     """Hotelling observer with the covariance of Ledoit and Wolf, which leaves nothing to choose.
 
-    w = [(1 − a) K + a · tr(K)/p · I]⁻¹ Δs, K and Δs as for `Hotelling`. The shrinkage a minimises the expected
-    squared error of the covariance, which is not the same as the highest AUC. It is estimated in closed form
-    from the residuals xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and
-    b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
+    w = [(1 − a) K + a · tr(K)/p · I]⁻¹ Δs, K and Δs as for `Hotelling`. The shrinkage a minimises the expected squared
+    error of the covariance, which is not the same as the highest AUC. It is estimated in closed form from the residuals
+    xᵢ about the class means: a = min(b², d²)/d² with d² = ‖K − tr(K)/p · I‖² and b² = Σ ‖xᵢxᵢᵀ − K‖²/n².
 
     scikit-learn's LDA with `shrinkage="auto"` standardises every pixel first and shrinks each class on its own.
 
@@ -74,7 +73,7 @@ class HotellingLedoitWolf(LinearObserver):
 
     shrinkage_: float
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         pixels = images.reshape(len(images), -1)
         moments = Moments.of(pixels, signal_present)
         moments.check_noise()
@@ -94,9 +93,7 @@ class HotellingLedoitWolf(LinearObserver):
         self.offset_ = -float(template @ moments.midpoint)
 
 
-def _residual_norms2(
-    moments: Moments, pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _residual_norms2(moments: Moments, pixels: Array, signal_present: Truth) -> Array:
     """‖zᵢ‖² of every trial, z scaled so that Σ zzᵀ = K; shape `(n_trials,)`, in no particular order."""
     if moments.classes is None:
         return moments.gram.diagonal()
@@ -107,18 +104,18 @@ def _residual_norms2(
     return np.concatenate(norms2)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HotellingSVD(CovarianceObserver):
-    """Hotelling observer in the space of the strongest variations (truncated singular value decomposition).
+    """Hotelling observer in the space of the strongest variations (truncated singular value decomposition [1]).
 
-    w = Σ vₖ (vₖᵀ Δs) / λₖ over the `rank` leading eigenvectors vₖ of K, which are the right singular vectors of
-    the trials' residuals about their class means; K and Δs as for `Hotelling`. What of the signal lies outside
-    these is not seen, so where the noise is white or the signal fine a ridge does better.
+    w = Σ vₖ (vₖᵀ Δs) / λₖ over the `rank` leading eigenvectors vₖ of K, which are the right singular vectors of the
+    trials' residuals about their class means; K and Δs as for `Hotelling`. What of the signal lies outside these is not
+    seen, so where the noise is white or the signal fine a ridge does better.
 
     Parameters
     ----------
     rank
-        Number of eigenvectors, an integer of at least 1 and at most the number of trials less 2 and the number
-        of pixels. A smaller rank regularises more.
+        Number of eigenvectors, at least 1 and at most the number of trials less 2 and of pixels; fewer regularise more.
 
     References
     ----------
@@ -128,8 +125,7 @@ class HotellingSVD(CovarianceObserver):
     path_parameter: ClassVar[str] = "rank"
     ranges: ClassVar[Ranges] = {"rank": Range(1, whole=True)}
 
-    def __init__(self, *, rank: int = 20) -> None:
-        self.rank = int(self.checked("rank", rank))
+    rank: int = 20
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver
@@ -178,23 +174,23 @@ _TRIALS_PER_EIGENVECTOR = 5.0
 """A Hotelling template of r weights keeps about 1 − r/n of its SNR² when learned from n trials: 80 %."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class HotellingEye(Eyed, CovarianceObserver):
-    """Hotelling observer behind an eye: eye filter E, then white internal noise on every pixel.
+    """Hotelling observer behind an eye [1]: eye filter E, then white internal noise on every pixel.
 
-    w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g
-    plus a draw from N(0, σ² wᵀw), the internal noise as w sees it. What the eye passes weakly drowns in that
-    noise and cannot help this observer.
+    w = (K_E + (σ² + ridge · tr(K_E)/p) I)⁻¹ Δs_E on eye-filtered images, and the test statistic is wᵀ E g plus a draw
+    from N(0, σ² wᵀw), the internal noise as w sees it. What the eye passes weakly drowns in that noise and cannot help
+    this observer.
 
     Parameters
     ----------
     pixel_mm, viewing_distance_mm, magnification
-        As for `taskct.observers.eye.eye_filter`, mm, mm and no unit.
-    internal_noise_hu
-        σ, standard deviation per pixel behind the eye, HU, at least 0. Its weight depends on the pixel size.
+        Of the eye, mm, mm and no unit.
+    internal_noise_hu, seed
+        σ, standard deviation per pixel behind the eye, HU, at least 0; its weight depends on the pixel size. And its
+        seed.
     ridge
         Regularisation relative to the mean variance of the filtered pixels, no unit, at least 0.
-    seed
-        Of the internal noise; see `LinearObserver`.
 
     Attributes
     ----------
@@ -211,22 +207,12 @@ class HotellingEye(Eyed, CovarianceObserver):
     path_parameter: ClassVar[str] = "ridge"
     ranges: ClassVar[Ranges] = {**conditions(*EYE, "internal_noise_hu", "seed"), "ridge": RIDGE}
 
-    def __init__(
-        self,
-        *,
-        pixel_mm: float,
-        internal_noise_hu: float,
-        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
-        magnification: float = 1.0,
-        ridge: float = 1.0,
-        seed: int = 0,
-    ) -> None:
-        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
-        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
-        self.magnification = self.checked("magnification", magnification)
-        self.internal_noise_hu = self.checked("internal_noise_hu", internal_noise_hu)
-        self.ridge = self.checked("ridge", ridge)
-        self.seed = int(self.checked("seed", seed))
+    pixel_mm: float
+    internal_noise_hu: float
+    viewing_distance_mm: float = VIEWING_DISTANCE_MM
+    magnification: float = 1.0
+    ridge: float = 1.0
+    seed: int = 0
 
     def pixels(self, images: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: D102 - as in CovarianceObserver
         return self._seen(images).reshape(len(images), -1)

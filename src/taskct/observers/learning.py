@@ -7,17 +7,91 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
-from scipy.stats import rankdata
+from scipy.special import ndtri
 
 from taskct.errors import UserError
-from taskct.observers.base import Observer, SmallSampleWarning
+from taskct.metrics.clustered import Clusters
+from taskct.metrics.intervals import check_confidence, logit_interval
+from taskct.metrics.roc import structural_components
+from taskct.observers.base import Array, Observer, SmallSampleWarning, check_training
 from taskct.observers.learning_law import SIZES_FITTED, STILL_LEARNING, TRIALS_PER_WEIGHT, Asymptote, Law, extrapolate
-from taskct.observers.learning_trials import LabelledTrials
 
+_FEWEST = 2  # of each class, to train on
 _N_SIZES = 8  # sizes where the user names none, each √2 times the one before
 
-_Array = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class LabelledTrials:
+    """Images whose truth is known."""
+
+    images: NDArray[np.floating]
+    """HU, shape `(n_trials, height, width)`."""
+    signal_present: NDArray[np.bool_]
+    """Shape `(n_trials,)`."""
+    cases: NDArray[np.integer] | None = None
+    """Number of the case of each trial, shape `(n_trials,)`; None: every trial is a case of its own."""
+
+    def checked(self) -> "LabelledTrials":
+        """The same, as observers want them; errors are those of `check_training`."""
+        images, present = check_training(self.images, self.signal_present)
+        if self.cases is not None and self.cases.shape != present.shape:
+            raise ValueError(f"cases have shape {self.cases.shape}, expected {present.shape}")
+        return LabelledTrials(images, present, self.cases)
+
+    def __getitem__(self, members: NDArray[np.bool_]) -> "LabelledTrials":
+        """Some of the trials."""
+        cases = None if self.cases is None else self.cases[members]
+        return LabelledTrials(self.images[members], self.signal_present[members], cases)
+
+    def __len__(self) -> int:
+        return len(self.signal_present)
+
+    @property
+    def independent_share(self) -> float:
+        """Cases of either class for each trial, in (0, 1]; 1 where every trial is a case of its own."""
+        if self.cases is None:
+            return 1.0
+        pairs = np.stack([self.cases, self.signal_present.astype(self.cases.dtype)])
+        return float(np.unique(pairs, axis=1).shape[1] / len(self))
+
+    def draw(self, rng: np.random.Generator, n_drawn: int) -> NDArray[np.bool_]:
+        """Mask of a draw without replacement that keeps the share of signal-present trials, whole cases at a time.
+
+        Of clustered trials, the share that `n_drawn` is of all is drawn of the cases of each kind. Two trials (cases)
+        of each class are drawn at least.
+        """
+        if self.cases is None:
+            n_present = int(
+                np.clip(round(n_drawn * self.signal_present.mean()), _FEWEST, max(n_drawn - _FEWEST, _FEWEST))
+            )
+            drawn = np.zeros(len(self), dtype=np.bool_)
+            for truth, count in ((True, n_present), (False, max(n_drawn - n_present, _FEWEST))):
+                members = np.flatnonzero(self.signal_present == truth)
+                drawn[rng.choice(members, size=min(count, len(members)), replace=False)] = True
+            return drawn
+        labels = np.unique(self.cases, return_inverse=True)[1]
+        held = np.zeros((labels.max() + 1, 2), dtype=np.bool_)
+        held[labels, self.signal_present.astype(np.intp)] = True
+        chosen = np.zeros(len(held), dtype=np.bool_)
+        for holds in ((True, True), (True, False), (False, True)):
+            members = np.flatnonzero((held == holds).all(axis=1))
+            count = min(max(round(n_drawn / len(self) * len(members)), min(_FEWEST, len(members))), len(members))
+            chosen[rng.choice(members, size=count, replace=False)] = True
+        return np.asarray(chosen[labels], dtype=np.bool_)
+
+    def covariance(self, by_present: Array, by_absent: Array) -> Array:
+        """Covariance of several AUCs by the choice of these test trials: DeLong's, and with cases Obuchowski's.
+
+        From structural components, `(n_aucs, n_present)` and `(n_aucs, n_absent)`. A `UserError` says that one case
+        holds all trials of a class.
+        """
+        if self.cases is None:
+            found = sum(np.cov(c) / c.shape[1] for c in (by_present, by_absent))
+            return np.atleast_2d(np.asarray(found, dtype=np.float64))
+        of_present, of_absent = self.cases[self.signal_present], self.cases[~self.signal_present]
+        if min(len(np.unique(of_present)), len(np.unique(of_absent))) < _FEWEST:
+            raise UserError("one case holds all test trials of a class: give two cases or more")
+        return Clusters.of(of_present, of_absent).covariance(by_present, by_absent)
 
 
 @dataclass(frozen=True)
@@ -31,9 +105,8 @@ class LearningCurve:
     mean: NDArray[np.float64]
     """Mean over the repeats, shape `(n_sizes,)`."""
     ci_low: NDArray[np.float64]
-    """Lower bound of the mean: other training and other test trials, shape `(n_sizes,)`."""
     ci_high: NDArray[np.float64]
-    """Upper bound of the mean, shape `(n_sizes,)`."""
+    """Bounds of the mean with other training and other test trials, shape `(n_sizes,)` each."""
     asymptote: Asymptote | None
     """What more trials would bring; None where the curve does not allow to say."""
     small_sample: bool
@@ -51,13 +124,11 @@ class LearningDifference:
     mean: NDArray[np.float64]
     """First minus second, mean over the repeats, in [−1, 1], shape `(n_sizes,)`."""
     ci_low: NDArray[np.float64]
-    """Lower bound: other training and other test trials, shape `(n_sizes,)`."""
     ci_high: NDArray[np.float64]
-    """Upper bound, shape `(n_sizes,)`."""
+    """Bounds with other training and other test trials, shape `(n_sizes,)` each."""
     first: LearningCurve
-    """Of the first set."""
     second: LearningCurve
-    """Of the second set."""
+    """Of the first and of the second set."""
     message: str
     """One line: what the curve says."""
 
@@ -88,41 +159,39 @@ def learning_curve(
         Training trials of both classes, at least 4 and at most the pool. None: the pool and up to seven smaller
         sizes, each 1/√2 of the next, as far as the observer can be fitted on them.
     n_repeats
-        Training sets of each size, drawn from the pool without replacement, with the pool's share of
-        signal-present trials; at least 2.
+        Training sets of each size, at least 2, drawn without replacement with the pool's share of signal-present
+        trials.
     test
         Separate test trials, with their cases if they have some. None: half of each class is taken from the pool.
     n_weights
-        Weights the observer estimates: its channels or pixels. None: columns of its `channel_matrix_` if it has
-        one, pixels of the image otherwise.
+        Weights the observer estimates. None: its channels (columns of its `channel_matrix_`), or else the image's
+        pixels.
     confidence, seed
         Coverage wanted of the intervals, in (0, 1), and seed of the draws.
 
     Raises
     ------
-    UserError
-        If a size or a setting is out of range, or the observer cannot be fitted on the pool or a size named.
-    ValueError
-        As for `Observer.fit`, for the pool and for the test trials.
+    UserError, ValueError
+        If a size or a setting is out of range, or the observer cannot be fitted on the pool or a size named; otherwise
+        as for `Observer.fit`, for the pool and for the test trials.
 
     Notes
     -----
     The asymptote is fitted to the sizes of at least two trials a weight, if there are three; below, the curve has
-    another form (it even has a minimum near n = p without regularisation) and there is no asymptote. The model is that
-    of a Hotelling observer with p weights of which p is fitted too, between 1 and `n_weights`: AUC = Φ(SNR/√2), SNR² =
-    SNR∞² (1 − (p − 1)/(n − 1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)). It is right to first order in 1/n for Hotelling
-    and channelized Hotelling observers on Gaussian images; elsewhere it is a likely curve, and the interval does not
-    hold how far the true one is from it (a strong ridge in coloured noise, 20 to 30 trials a weight: 0.003 to 0.005 too
-    low).
+    another form (it even has a minimum near n = p without regularisation). The model is that of a Hotelling observer
+    with p weights of which p is fitted too, between 1 and `n_weights`: AUC = Φ(SNR/√2), SNR² = SNR∞² (1 − (p − 1)/(n −
+    1)) SNR∞²/(SNR∞² + (p − 1)(1/n₁ + 1/n₀)) [1], [2]. It is right to first order in 1/n for Hotelling and channelized
+    Hotelling observers on Gaussian images; elsewhere it is a likely curve, and the interval does not hold how far the
+    true one is from it (a strong ridge in coloured noise, 20 to 30 trials a weight: 0.003 to 0.005 too low).
 
     The intervals hold two errors. Of the test trials: DeLong's covariance of the mean AUCs of all sizes. Of the
-    training trials: trainings of one pool share trials, so the variance V of one training is estimated as s²/(1 − n/N)
-    from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and their mean has
-    V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right for an observer whose error of AUC
-    is linear in the trials (strong regularisation) and errs to the wide side for one near its optimum, where it is
+    training trials: trainings of one pool share trials [3], so the variance V of one training is estimated as s²/(1 −
+    n/N) from the spread s of the repeats (beyond n = N/2 from the largest size below, falling like 1/n), and their mean
+    has V [n/N + (1 − n/N)/n_repeats], the first term common to all sizes. This is right where the error of AUC is
+    linear in the trials (strong regularisation) and errs to the wide side for an observer near its optimum, where it is
     quadratic (97 to 99 % of 95 % intervals held the truth, with 1,000 to 20,000 test trials). Without a size of at most
-    N/2 the training trials' error is understated. The interval of the asymptote comes from these by the delta method,
-    on the probit scale.
+    N/2 the training trials' error is understated. The asymptote's interval comes from these by the delta method, on the
+    probit scale.
 
     References
     ----------
@@ -159,11 +228,10 @@ def learning_difference(
     Parameters
     ----------
     observers
-        Of the first and of the second set of images, as for `learning_curve`.
+        Of the first and of the second set of images, as for `learning_curve`, as are the settings and the errors.
     pools, tests
-        Training and test trials as each set shows them: the same trials in the same order.
-    sizes, n_repeats, confidence, seed
-        As for `learning_curve`, also for the errors. Every training draws the same trials of both pools.
+        Training and test trials as each set shows them: the same trials in the same order. Every training draws the
+        same trials of both pools.
 
     Examples
     --------
@@ -193,10 +261,9 @@ def learning_difference(
 class _Trained:
     """Structural components of every training: shape `(n_sets_of_images, n_sizes, n_repeats, n_of_class)`."""
 
-    n: NDArray[np.intp]
-    """Training trials, rising."""
-    by_present: _Array
-    by_absent: _Array
+    n: NDArray[np.intp]  # training trials, rising
+    by_present: Array
+    by_absent: Array
     n_weights: int
     pool: LabelledTrials
     test: LabelledTrials
@@ -214,8 +281,7 @@ def _train(
     """Train on draws of every size, the same for every set of images, and test."""
     if n_repeats < 2:
         raise UserError(f"n_repeats is {n_repeats}; a learning curve needs at least 2 trainings of each size")
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, both excluded")
+    check_confidence(confidence)
     rng = np.random.default_rng(seed)
     pools = [pool.checked() for pool in pools]
     if tests is None:
@@ -223,7 +289,7 @@ def _train(
         pools, tests = [pool[~is_test].checked() for pool in pools], [pool[is_test] for pool in pools]
     tests = [test.checked() for test in tests]
     n = _checked_sizes(sizes, len(pools[0]))[::-1]
-    trained: list[list[list[tuple[_Array, _Array, int]]]] = []
+    trained: list[list[list[tuple[Array, Array, int]]]] = []
     used: list[int] = []
     for size in n:
         of_size, n_used = [], 0
@@ -249,7 +315,7 @@ def _train(
     return _Trained(np.array(used, dtype=np.intp), by_present, by_absent, trained[-1][-1][0][2], pools[0], tests[0])
 
 
-def _mean_and_covariance(by_present: _Array, by_absent: _Array, trained: _Trained) -> tuple[_Array, _Array]:
+def _mean_and_covariance(by_present: Array, by_absent: Array, trained: _Trained) -> tuple[Array, Array]:
     """Mean over the repeats of each size, and its covariance by test and by training trials."""
     covariance = trained.test.covariance(by_present.mean(axis=1), by_absent.mean(axis=1))
     values = by_present.mean(axis=2)
@@ -268,8 +334,12 @@ def _curve(trained: _Trained, image_set: int, n_weights: int | None, confidence:
     )
     few = np.sum(n * independent >= TRIALS_PER_WEIGHT * weights) < SIZES_FITTED
     small = few if asymptote is None else asymptote.auc - mean[-1] > STILL_LEARNING
-    n_pairs = round(min(by_present.shape[2], by_absent.shape[2]) * trained.test.independent_share)
-    low, high = _bounds(mean, np.sqrt(np.diag(covariance)), max(n_pairs, 1), confidence)
+    n_pairs = max(round(min(by_present.shape[2], by_absent.shape[2]) * trained.test.independent_share), 1)
+    variances = np.diag(covariance)
+    of_size = [
+        logit_interval(a, v, n_pairs=n_pairs, confidence=confidence) for a, v in zip(mean, variances, strict=True)
+    ]
+    low, high = np.array([(one.ci_low, one.ci_high) for one in of_size]).T
     return LearningCurve(n, by_present.mean(axis=2), mean, low, high, asymptote, bool(small), message)
 
 
@@ -289,26 +359,19 @@ def _checked_sizes(sizes: Sequence[int] | None, n_pool: int) -> NDArray[np.intp]
 
 def _train_and_test(
     observer: Observer | Callable[[], Observer], train: LabelledTrials, test: LabelledTrials
-) -> tuple[_Array, _Array, int]:
-    """Train once, and test.
-
-    Given are, for each signal-present and each signal-absent test trial, the fraction of the other class that it is
-    ordered rightly against (DeLong's components; the mean of either is the AUC), and the number of weights.
-    """
+) -> tuple[Array, Array, int]:
+    """Train once, and test: the structural components of the test trials, by class, and the number of weights."""
     fitted = copy.deepcopy(observer) if isinstance(observer, Observer) else observer()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)  # the curve says it
         fitted.fit(train.images, train.signal_present)
     statistic = fitted.test_statistic(test.images)
-    present, absent = statistic[test.signal_present], statistic[~test.signal_present]
-    ranks = rankdata(np.concatenate([present, absent]))
-    absent_below = ranks[: len(present)] - rankdata(present)
-    present_below = ranks[len(present) :] - rankdata(absent)
+    components = structural_components(statistic[None, test.signal_present], statistic[None, ~test.signal_present])
     n_weights = getattr(fitted, "channel_matrix_", test.images.reshape(len(test), -1)).shape[1]
-    return absent_below / len(absent), 1.0 - present_below / len(present), n_weights
+    return components[0][0], components[1][0], n_weights
 
 
-def _training_covariance(auc: _Array, used: _Array) -> _Array:
+def _training_covariance(auc: Array, used: Array) -> Array:
     """Covariance of the mean AUCs by the choice of training trials; `used` is each size's share of the pool."""
     trusted = used <= 0.5
     variance = auc.var(axis=1, ddof=1) / np.where(trusted, 1.0 - used, 0.5)
@@ -316,15 +379,3 @@ def _training_covariance(auc: _Array, used: _Array) -> _Array:
         variance[~trusted] = variance[trusted][-1] * used[trusted][-1] / used[~trusted]
     common = np.sqrt(variance * used)
     return np.diag(variance * (1.0 - used) / auc.shape[1]) + np.outer(common, common)
-
-
-def _bounds(mean: _Array, std_error: _Array, n_pairs: int, confidence: float) -> tuple[_Array, _Array]:
-    """Logit intervals; at an AUC of 0 or 1, what `n_pairs` pairs of trials that share none allow."""
-    tail = (1.0 - confidence) / 2.0
-    edge = tail ** (1.0 / n_pairs)
-    inside = (mean > 0.0) & (mean < 1.0)
-    value = np.where(inside, mean, 0.5)
-    half_width = -ndtri(tail) * std_error / (value * (1.0 - value))
-    low = np.where(inside, expit(logit(value) - half_width), np.where(mean == 1.0, edge, 0.0))
-    high = np.where(inside, expit(logit(value) + half_width), np.where(mean == 0.0, 1.0 - edge, 1.0))
-    return low, high

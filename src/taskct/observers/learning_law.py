@@ -10,14 +10,11 @@ from scipy.optimize import curve_fit
 from scipy.special import ndtr, ndtri, roots_hermitenorm, roots_legendre
 from scipy.stats import beta, chi2
 
-TRIALS_PER_WEIGHT = 2.0
-"""Fewer, and the curve has not reached the form that is fitted."""
-SIZES_FITTED = 3
-"""At least; each √2 of the one before, so the largest has twice the trials of the smallest."""
-STILL_LEARNING = 0.01
-"""AUC that more trials would add, above which a training set is called small."""
+from taskct.observers.base import Array
 
-_Array = NDArray[np.float64]
+TRIALS_PER_WEIGHT = 2.0  # fewer, and the curve has not reached the form that is fitted
+SIZES_FITTED = 3  # at least; each √2 of the one before, so the largest has twice the trials of the smallest
+STILL_LEARNING = 0.01  # AUC that more trials would add, above which a training set is called small
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,8 @@ class Asymptote:
 
     auc: float
     """In [0.5, 1]."""
-    ci_low: float
-    """Lower bound."""
-    ci_high: float
-    """Upper bound."""
+    ci_low: float  # lower bound
+    ci_high: float  # upper bound
     n_weights: float
     """Weights that the observer behaves as if it had to estimate; fewer than it has where it is regularised."""
 
@@ -37,17 +32,15 @@ class Asymptote:
 def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
     """Mean AUC, on new trials, of a Hotelling observer trained on few: exact for Gaussian images.
 
-    The observer estimates the difference of the means and the pooled covariance of `n_weights` channels or
-    pixels, without regularisation or internal noise, from as many signal-present as signal-absent trials.
+    The observer estimates the difference of the means and the pooled covariance of `n_weights` channels or pixels,
+    without regularisation or internal noise, from as many signal-present as signal-absent trials.
 
     Parameters
     ----------
     snr
         Signal-to-noise ratio that infinitely many trials give (AUC = Φ(snr/√2)), at least 0.
-    n_trials
-        Training trials of both classes, even, at least 4 and `n_weights + 2`.
-    n_weights
-        Channels or pixels whose covariance is estimated, at least 1.
+    n_trials, n_weights
+        Training trials of both classes, even, at least 4 and `n_weights + 2`; and weights, at least 1.
 
     Returns
     -------
@@ -60,11 +53,11 @@ def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
 
     Notes
     -----
-    With the true covariance whitened, the template's correlation with the signal is cos φ cos θ + V sin φ sin θ.
-    φ is the angle of the estimated from the true signal, which has noise 4/n; θ what the Wishart-distributed
-    covariance adds, cos²θ ~ Beta((n − p)/2, (p − 1)/2); and V the first coordinate of a random direction in p − 1
-    dimensions. The mean over all four is taken by Gaussian quadrature; its error is below 2e-4, at p = 2 with
-    n < 10 below 2e-3. For n ≫ p, SNR² ≈ snr² (1 − (p − 1)/(n − 1)) snr²/(snr² + 4 (p − 1)/n).
+    With the true covariance whitened, the template's correlation with the signal is cos φ cos θ + V sin φ sin θ. φ is
+    the angle of the estimated from the true signal, which has noise 4/n; θ what the Wishart-distributed covariance
+    adds, cos²θ ~ Beta((n − p)/2, (p − 1)/2); and V the first coordinate of a random direction in p − 1 dimensions. The
+    mean over all four is taken by Gaussian quadrature; its error is below 2e-4, at p = 2 with n < 10 below 2e-3. For n
+    ≫ p, SNR² ≈ snr² (1 − (p − 1)/(n − 1)) snr²/(snr² + 4 (p − 1)/n).
 
     References
     ----------
@@ -106,16 +99,13 @@ def expected_auc(snr: float, n_trials: int, n_weights: int) -> float:
 class Law:
     """What the law of a Hotelling observer needs to know of the trials."""
 
-    n_weights: int
-    """Estimated by the observer."""
-    imbalance: float
-    """n (1/n₁ + 1/n₀), 4 if balanced."""
-    independent: float
-    """Cases of either class for each trial: trials of one case may teach no more than one."""
+    n_weights: int  # estimated by the observer
+    imbalance: float  # n (1/n₁ + 1/n₀), 4 if balanced
+    independent: float  # cases of either class for each trial: trials of one case may teach no more than one
 
 
 def extrapolate(
-    n: NDArray[np.intp], mean: _Array, covariance: _Array, law: Law, confidence: float
+    n: NDArray[np.intp], mean: Array, covariance: Array, law: Law, confidence: float
 ) -> tuple[Asymptote | None, str]:
     """Fit the curve of a Hotelling observer to the mean AUCs `(n_sizes,)` of rising numbers of training trials.
 
@@ -135,7 +125,7 @@ def extrapolate(
     if mean[-1] == 1.0:
         return None, f"{last}: no pair of test trials is ordered wrongly, so nothing is left to extrapolate"
 
-    def model(size: _Array, probit: float, directions: float) -> _Array:
+    def model(size: Array, probit: float, directions: float) -> Array:
         snr2 = 2.0 * probit**2
         learned = (1.0 - directions / (size - 1.0)) * snr2 / (snr2 + imbalance * directions / size)
         return np.asarray(ndtr(probit * np.sqrt(learned)), dtype=np.float64)
@@ -163,7 +153,7 @@ def extrapolate(
     return Asymptote(value, low, high, directions + 1.0), message
 
 
-def _quantiles(quantile: Callable[[_Array], _Array], n_nodes: int) -> tuple[_Array, _Array]:
+def _quantiles(quantile: Callable[[Array], Array], n_nodes: int) -> tuple[Array, Array]:
     """Nodes and weights for a mean over a distribution: Gauss–Legendre in its probability."""
     nodes, weights = roots_legendre(n_nodes)
     return quantile((nodes + 1.0) / 2.0), weights / 2.0

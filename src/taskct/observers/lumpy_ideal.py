@@ -9,23 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.observer_registry import conditions
-from taskct.observers.base import check_images
+from taskct.observers.base import Array, check_images
 from taskct.progress import Progress
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
-N_BATCHES = 20
-"""Parts of a chain whose means give its Monte Carlo error."""
+N_BATCHES = 20  # parts of a chain whose means give its Monte Carlo error
 _KINDS = ("shift", "jump", "number")
 _PROBABILITIES = (0.6, 0.1, 0.3)
 """Of shifting a lump, of moving it anywhere, and of adding or removing one, which are equally probable."""
-_SHIFTS = (0.05, 3.0)
-"""Least and largest scale of a shift, in standard deviations of a lump; drawn log-uniformly."""
-_FIRST_NOISE = 10.0
-"""Noise at the start of burn-in, relative to the true one."""
-_BLOCK = 500
-"""Steps whose random numbers are drawn together, and after which residuals are computed afresh."""
-_EVERY = 5
-"""Steps between looks at the likelihood ratio; one step moves one lump."""
+_SHIFTS = (0.05, 3.0)  # least and largest scale of a shift, in standard deviations of a lump; drawn log-uniformly
+_FIRST_NOISE = 10.0  # noise at the start of burn-in, relative to the true one
+_BLOCK = 500  # steps whose random numbers are drawn together, and after which residuals are computed afresh
+_EVERY = 5  # steps between looks at the likelihood ratio; one step moves one lump
 LUMPY_RANGES = {
     "lumps_per_mm2": Range(0.0, unit="mm⁻²"),
     "lump_sigma_mm": Range(0.0, unit="mm", open_low=True),
@@ -41,27 +36,17 @@ LUMPY_RANGES = {
 class LumpyLikelihood:
     """Log-likelihood ratios by Markov chains, and how far they can be trusted."""
 
-    log_likelihood_ratio: NDArray[np.float64]
-    """ln Λ of every image, the ideal test statistic, shape `(n_images,)`."""
-    std_error: NDArray[np.float64]
-    """Monte Carlo standard error of ln Λ from the means of 20 parts of its chain, `(n_images,)`."""
-    effective_samples: NDArray[np.float64]
-    """Independent draws that would give that error, `(n_images,)`."""
-    halves: NDArray[np.float64]
-    """ln Λ from the first and from the second half of each chain alone, shape `(2, n_images)`."""
+    log_likelihood_ratio: Array  # ln Λ of every image, the ideal test statistic, shape `(n_images,)`
+    std_error: Array  # Monte Carlo standard error of ln Λ from the means of 20 parts of its chain, `(n_images,)`
+    effective_samples: Array  # independent draws that would give that error, `(n_images,)`
+    halves: Array  # ln Λ from the first and from the second half of each chain alone, shape `(2, n_images)`
     acceptance: dict[str, float]
     """Fraction of proposals accepted, by kind: shift, jump (to anywhere), number (add or remove a lump)."""
 
 
 @dataclass(frozen=True)
 class LumpyImages:
-    """What images of a lumpy background are made of.
-
-    Raises
-    ------
-    UserError
-        If a number is out of range.
-    """
+    """What images of a lumpy background are made of; a `UserError` says that a number is out of range."""
 
     lumps_per_mm2: float
     """Mean density of lumps, mm⁻², at least 0."""
@@ -80,9 +65,8 @@ class LumpyImages:
     lumpy backgrounds are drawn."""
 
     def __post_init__(self) -> None:
-        for name in ("lumps_per_mm2", "lump_sigma_mm", "noise_hu", "pixel_mm"):
-            LUMPY_RANGES[name].check(name, getattr(self, name))
-        LUMPY_RANGES["margin_mm"].check("margin_mm", self.beyond_mm)
+        checked = {name: getattr(self, name) for name in ("lumps_per_mm2", "lump_sigma_mm", "noise_hu", "pixel_mm")}
+        check_ranges(LUMPY_RANGES, **checked, margin_mm=self.beyond_mm)
 
     @property
     def beyond_mm(self) -> float:
@@ -103,43 +87,35 @@ def lumpy_log_likelihood_ratio(
 ) -> LumpyLikelihood:
     """Log of the likelihood ratio for a known signal in a lumpy background with white Gaussian noise.
 
-    An image is g = b + n, or b + s + n with the signal: b a level plus a Poisson number of equal Gaussian lumps
-    at uniform places, s the signal, n white noise of standard deviation σ. One chain for each image draws b from
-    its distribution given g by shifting a lump, moving it anywhere, adding or removing one [2], [3]. With
-    u = (g − b − s/2)ᵀs / σ², the log of the likelihood ratio for a known background b, [2] takes Λ as the mean of
-    exp(u) over chains that assume no signal. Here they assume half the signal, and Λ is the mean of exp(u/2) over
-    that of exp(−u/2): the same in the limit, with far less scatter, since the exponents are halved [1].
+    An image is g = b + n, or b + s + n with the signal: b a level plus a Poisson number of equal Gaussian lumps at
+    uniform places, s the signal, n white noise of standard deviation σ. One chain for each image draws b from its
+    distribution given g by shifting a lump, moving it anywhere, adding or removing one [2], [3]. With u = (g − b −
+    s/2)ᵀs / σ², the log of the likelihood ratio for a known background b, [2] takes Λ as the mean of exp(u) over chains
+    that assume no signal. Here they assume half the signal, and Λ is the mean of exp(u/2) over that of exp(−u/2): the
+    same in the limit, with far less scatter, since the exponents are halved [1].
 
     Parameters
     ----------
-    images
-        HU, shape `(n_images, height, width)`.
-    signal_hu
-        s, HU, shape `(height, width)`.
+    images, signal_hu
+        HU, shape `(n_images, height, width)`, and s, HU, shape `(height, width)`.
     lumpy
         What the images are made of.
-    n_steps
-        Steps of each chain after burn-in, at least 1,000.
-    n_burn_in
-        Steps before; None: a quarter of `n_steps`.
-    seed
-        Of the chains, which start from backgrounds drawn without regard to the images.
-    device
-        Where they run, in float64.
+    n_steps, n_burn_in
+        Steps of each chain, at least 1,000, and before them; None: a quarter of `n_steps`.
+    seed, device
+        Of the chains, which start from backgrounds drawn without regard to the images, and where they run, in float64.
     progress
         Called every 500 steps.
 
     Returns
     -------
-    ln Λ with its Monte Carlo error. Where the halves of a chain differ by much more than `std_error` it has not
-    found all its states, as happens where strong lumps overlap: give more steps.
+    ln Λ with its Monte Carlo error. Where the halves of a chain differ by much more than `std_error` it has not found
+    all its states, as happens where strong lumps overlap: give more steps.
 
     Raises
     ------
-    UserError
-        If a setting is out of range.
-    ValueError
-        If shapes do not match or a value is not finite.
+    UserError, ValueError
+        If a setting is out of range, shapes do not match or a value is not finite.
 
     References
     ----------
@@ -160,8 +136,7 @@ def lumpy_log_likelihood_ratio(
     signal = check_images(np.asarray(signal_hu)[None])[0]
     data = check_images(images, signal.shape)
     n_burn_in = n_steps // 4 if n_burn_in is None else n_burn_in
-    for name, value in (("n_steps", n_steps), ("n_burn_in", n_burn_in)):
-        LUMPY_RANGES[name].check(name, value)
+    check_ranges(LUMPY_RANGES, n_steps=n_steps, n_burn_in=n_burn_in)
     noise_hu = lumpy.noise_hu
     about_half = torch.tensor(data - lumpy.level_hu - signal / 2.0, device=device)
     chains = _Chains(about_half, lumpy, torch.Generator().manual_seed(seed))
@@ -189,9 +164,9 @@ def lumpy_log_likelihood_ratio(
     return _summary(sums.cpu().numpy(), counts, acceptance)
 
 
-def _summary(sums: NDArray[np.float64], counts: NDArray[np.float64], acceptance: dict[str, float]) -> LumpyLikelihood:
-    def log_means(of: slice) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = np.logaddexp.reduce(sums[:, of], axis=1) - np.log(counts[of].sum())
+def _summary(sums: Array, counts: Array, acceptance: dict[str, float]) -> LumpyLikelihood:
+    def log_means(of: slice) -> Array:
+        result: Array = np.logaddexp.reduce(sums[:, of], axis=1) - np.log(counts[of].sum())
         return result
 
     up, down, up2, down2 = log_means(slice(None))

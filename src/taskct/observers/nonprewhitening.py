@@ -1,25 +1,27 @@
 """Non-prewhitening observers: a matched filter that ignores the correlation of the noise, with and without an eye."""
 
 import warnings
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from taskct.errors import UserError
 from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
-from taskct.observers.base import LinearObserver, SmallSampleWarning
+from taskct.observers.base import Array, LinearObserver, SmallSampleWarning, Truth
 from taskct.observers.covariance import class_means, within_class_variance
 from taskct.observers.eye import Eyed
 from taskct.ranges import Ranges
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NPW(LinearObserver):
-    """Non-prewhitening observer.
+    """Non-prewhitening observer [1].
 
-    w = Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel within the classes. The division makes
-    the template one in 1/HU, that of `Hotelling` if the noise were white, and changes no AUC. The test statistic is
-    0 halfway between the class means.
+    w = Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel within the classes. The division makes the
+    template one in 1/HU, that of `Hotelling` if the noise were white, and changes no AUC. The test statistic is 0
+    halfway between the class means.
 
     Parameters
     ----------
@@ -32,10 +34,12 @@ class NPW(LinearObserver):
     .. [1] Wagner & Brown, Phys. Med. Biol. 30, 489 (1985).
     """
 
-    def __init__(self, *, signal: ArrayLike | None = None) -> None:
-        self.signal = None if signal is None else check_signal(signal)
+    signal: ArrayLike | None = None
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def __post_init__(self) -> None:
+        self.signal = None if self.signal is None else check_signal(self.signal)
+
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         pixels = images.reshape(len(images), -1)
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         self.template_ = signal / within_class_variance(pixels, signal_present)
@@ -44,12 +48,13 @@ class NPW(LinearObserver):
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NPWE(Eyed, LinearObserver):
-    """Non-prewhitening observer behind an eye filter E, with internal noise.
+    """Non-prewhitening observer behind an eye filter E [1], with internal noise.
 
     w = EᵀE Δs / σ²: Δs is the expected signal, σ² the mean variance of a pixel of the filtered images within the
-    classes. Internal noise is drawn from N(0, (internal_noise · std)²) and added to the test statistic, where std
-    is the standard deviation of the noise-free test statistic within the classes of the training trials. It thus
+    classes. Internal noise is drawn from N(0, (internal_noise · std)²) and added to the test statistic, where std is
+    the standard deviation of the noise-free test statistic within the classes of the training trials [2]. It thus
     divides d' by √(1 + internal_noise²), whatever the dose.
 
     The response is 0 at frequency 0 and small below its peak, where a smooth signal has most of its energy, and the
@@ -60,14 +65,13 @@ class NPWE(Eyed, LinearObserver):
     Parameters
     ----------
     pixel_mm, viewing_distance_mm, magnification
-        As for `taskct.observers.eye.eye_filter`, mm, mm and no unit. The eye's response is Burgess's:
-        ρ^1.3 exp(−c ρ²), ρ in cycles per degree, with its peak at 4 cycles per degree.
+        Of the eye, mm, mm and no unit. Its response is Burgess's: ρ^1.3 exp(−c ρ²), ρ in cycles per degree, with its
+        peak at 4 cycles per degree.
     signal
         As for `NPW`, before the eye.
-    internal_noise
-        Relative to the standard deviation of the test statistic, no unit, at least 0.
-    seed
-        Of the internal noise; see `LinearObserver`.
+    internal_noise, seed
+        Relative to the standard deviation of the test statistic, no unit, at least 0; and its seed, see
+        `LinearObserver`.
 
     Attributes
     ----------
@@ -84,28 +88,21 @@ class NPWE(Eyed, LinearObserver):
 
     ranges: ClassVar[Ranges] = conditions(*EYE, "internal_noise", "seed")
 
-    def __init__(
-        self,
-        *,
-        pixel_mm: float,
-        viewing_distance_mm: float = VIEWING_DISTANCE_MM,
-        magnification: float = 1.0,
-        signal: ArrayLike | None = None,
-        internal_noise: float = 0.0,
-        seed: int = 0,
-    ) -> None:
-        self.pixel_mm = self.checked("pixel_mm", pixel_mm)
-        self.viewing_distance_mm = self.checked("viewing_distance_mm", viewing_distance_mm)
-        self.magnification = self.checked("magnification", magnification)
-        self.signal = None if signal is None else check_signal(signal)
-        self.internal_noise = self.checked("internal_noise", internal_noise)
-        self.seed = int(self.checked("seed", seed))
+    pixel_mm: float
+    viewing_distance_mm: float = VIEWING_DISTANCE_MM
+    magnification: float = 1.0
+    signal: ArrayLike | None = None
+    internal_noise: float = 0.0
+    seed: int = 0
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.signal = None if self.signal is None else check_signal(self.signal)
+
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
-        within_class_variance(
-            images.reshape(len(images), -1), signal_present
-        )  # what the eye leaves of none is rounding
+        pixels = images.reshape(len(images), -1)
+        within_class_variance(pixels, signal_present)  # what the eye leaves of none is rounding
         seen = self._seen(images).reshape(len(images), -1)
         template = self._seen(signal) / within_class_variance(seen, signal_present)
         self.template_ = self._seen(template)  # E is symmetric
@@ -116,19 +113,14 @@ class NPWE(Eyed, LinearObserver):
         self.internal_std_ = self.internal_noise * float(np.sqrt(variance))
 
 
-def noise_share(pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> float:
-    """Share of the variance of an NPW test statistic that the noise of the training trials brings into the template.
+def noise_share(pixels: Array, signal_present: Truth) -> float:
+    """Share in [0, 1] of the variance of an NPW test statistic that comes from noise in the learned template.
 
     The mean difference of n₁ and n₀ trials is s + n, n of covariance vK, v = 1/n₁ + 1/n₀. The statistic (s + n)ᵀg has
     the variance sᵀKs + v tr(K²) on average over training sets, and the separation of its means stays sᵀs: the SNR² is
-    that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order.
-
-    `pixels` are those of the training trials, behind the eye if there is one, `(n_trials, n_pixels)`. Given is
-    v tr(K²) / [sᵀKs + v tr(K²)], in [0, 1]: both are estimated without bias from the same trials, the ratio nearly so.
-
-    References
-    ----------
-    .. [1] Srivastava, J. Japan Statist. Soc. 35, 251 (2005): tr(K²) from the sample covariance of Gaussian data.
+    that of the known signal times 1 − v tr(K²) / [sᵀKs + v tr(K²)], to first order. `pixels`, `(n_trials, n_pixels)`,
+    are behind the eye if there is one. Both terms are estimated without bias from the same trials, tr(K²) as in
+    Srivastava, J. Japan Statist. Soc. 35, 251 (2005).
     """
     n_present, n_absent = int(signal_present.sum()), int((~signal_present).sum())
     difference, _ = class_means(pixels, signal_present)
@@ -147,10 +139,8 @@ def noise_share(pixels: NDArray[np.float64], signal_present: NDArray[np.bool_]) 
     return float(np.clip((1.0 / n_present + 1.0 / n_absent) * square / variance, 0.0, 1.0))
 
 
-_ENOUGH = 500
-"""Trials of a class from which tr(K²) is estimated; more cost time alone."""
-_NOISE_SHARE = 0.2
-"""Up to here an SNR² of 80 % of the known signal's is left; d' loses a tenth."""
+_ENOUGH = 500  # trials of a class from which tr(K²) is estimated; more cost time alone
+_NOISE_SHARE = 0.2  # up to here an SNR² of 80 % of the known signal's is left; d' loses a tenth
 _MOST = 0.98
 """Above, the signal can hardly be told from the noise of the template, nor the trials be counted that it takes."""
 
@@ -171,14 +161,8 @@ def warn_if_noisy(share: float, n_trials: int) -> None:
     )
 
 
-def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
-    """An expected signal as float64, once it is known to be an image that is finite and not 0 everywhere.
-
-    Raises
-    ------
-    UserError
-        If it is not.
-    """
+def check_signal(signal: ArrayLike) -> Array:
+    """An expected signal as float64; a `UserError` says that it is no image, not finite, or 0 everywhere."""
     checked = np.asarray(signal, dtype=np.float64)
     if checked.ndim != 2:
         raise UserError(f"signal must be one image of shape (height, width), not {checked.shape}")
@@ -187,20 +171,13 @@ def check_signal(signal: ArrayLike) -> NDArray[np.float64]:
     return checked
 
 
-def signal_and_midpoint(
-    signal: NDArray[np.float64] | None, images: NDArray[np.float64], signal_present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`.
-
-    Raises
-    ------
-    UserError
-        If the signal is of another shape than the images.
-    """
+def signal_and_midpoint(signal: ArrayLike | None, images: Array, signal_present: Truth) -> tuple[Array, Array]:
+    """Expected signal (the difference of the class means if None) and midpoint of the means, HU, `(height, width)`."""
     shape = images.shape[1:]
     difference, midpoint = class_means(images.reshape(len(images), -1), signal_present)
     if signal is None:
         return difference.reshape(shape), midpoint.reshape(shape)
-    if signal.shape != shape:
-        raise UserError(f"signal is {signal.shape} but the images are {shape}; give a signal on their grid")
-    return signal, midpoint.reshape(shape)
+    known = np.asarray(signal, dtype=np.float64)
+    if known.shape != shape:
+        raise UserError(f"signal is {known.shape} but the images are {shape}; give a signal on their grid")
+    return known, midpoint.reshape(shape)

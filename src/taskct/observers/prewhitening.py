@@ -3,12 +3,12 @@
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from taskct.errors import UserError
 from taskct.observer_registry import conditions
-from taskct.observers.base import LinearObserver
+from taskct.observers.base import Array, LinearObserver, Truth
 from taskct.observers.nonprewhitening import check_signal, signal_and_midpoint, warn_if_noisy
 from taskct.ranges import Ranges
 
@@ -16,18 +16,17 @@ from taskct.ranges import Ranges
 class PWMF(LinearObserver):
     """Prewhitening matched filter, w = K⁻¹ s, with a covariance K that is given, not estimated.
 
-    The test statistic is 0 halfway between the class means of the training trials. In Gaussian noise of
-    covariance K and with the true signal s it is the ideal observer: AUC = Φ(√(sᵀ K⁻¹ s / 2)).
+    The test statistic is 0 halfway between the class means of the training trials. In Gaussian noise of covariance K
+    and with the true signal s it is the ideal observer: AUC = Φ(√(sᵀ K⁻¹ s / 2)) [1].
 
     Parameters
     ----------
     covariance
         K, HU², shape `(n_pixels, n_pixels)`, rows of the image one after the other.
     nps_hu2_mm2, pixel_mm
-        In place of `covariance`: noise power spectrum of noise that is stationary and wraps around at the border,
-        HU²·mm², shape `(height, width)` of the images, on the grid and in the order of `numpy.fft.fft2` (zero
-        frequency first), and the pixel size, mm. NPS = pixel_mm² / (height · width) · E|DFT of the noise|², so
-        K is circulant with eigenvalues NPS / pixel_mm², and the variance of a pixel is their mean.
+        In place of `covariance`: noise power spectrum [2] of noise that is stationary and wraps around at the border,
+        HU²·mm², shape `(height, width)` of the images, in the order of `numpy.fft.fft2`, and the pixel size, mm. NPS =
+        pixel_mm² / (height · width) · E|DFT of the noise|², so K is circulant with eigenvalues NPS / pixel_mm².
     signal
         s, HU, shape `(height, width)`; None takes the difference of the class means of the training trials.
 
@@ -39,7 +38,7 @@ class PWMF(LinearObserver):
     References
     ----------
     .. [1] Barrett & Myers, Foundations of Image Science, Wiley (2004), ch. 13.
-    .. [2] Siewerdsen, Cunningham & Jaffray, Med. Phys. 29, 2655 (2002): convention of the NPS.
+    .. [2] Siewerdsen, Cunningham & Jaffray, Med. Phys. 29, 2655 (2002).
 
     Examples
     --------
@@ -73,7 +72,7 @@ class PWMF(LinearObserver):
         self.pixel_mm = None if pixel_mm is None else self.checked("pixel_mm", pixel_mm)
         self.signal = None if signal is None else check_signal(signal)
 
-    def _learn(self, images: NDArray[np.float64], signal_present: NDArray[np.bool_]) -> None:
+    def _learn(self, images: Array, signal_present: Truth) -> None:
         signal, midpoint = signal_and_midpoint(self.signal, images, signal_present)
         self.template_ = self._whitened(signal)
         if self.signal is None:  # noise K/n₁ + K/n₀ of the mean difference is white in the template's eyes
@@ -82,7 +81,7 @@ class PWMF(LinearObserver):
             warn_if_noisy(min(1.0, noise / float(np.vdot(signal, self.template_))), len(images))
         self.offset_ = -float(np.vdot(self.template_, midpoint))
 
-    def _whitened(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _whitened(self, signal: Array) -> Array:
         """K⁻¹ s, shape `(height, width)`."""
         if self.nps_hu2_mm2 is not None and self.pixel_mm is not None:
             if self.nps_hu2_mm2.shape != signal.shape:
@@ -107,7 +106,7 @@ class PWMF(LinearObserver):
         return np.asarray(solution, dtype=np.float64).reshape(signal.shape)
 
 
-def _check_covariance(covariance: ArrayLike) -> NDArray[np.float64]:
+def _check_covariance(covariance: ArrayLike) -> Array:
     checked = np.asarray(covariance, dtype=np.float64)
     if checked.ndim != 2 or checked.shape[0] != checked.shape[1]:
         raise UserError(f"covariance must have shape (n_pixels, n_pixels), not {checked.shape}")
@@ -118,7 +117,7 @@ def _check_covariance(covariance: ArrayLike) -> NDArray[np.float64]:
     return checked
 
 
-def _check_nps(nps_hu2_mm2: ArrayLike) -> NDArray[np.float64]:
+def _check_nps(nps_hu2_mm2: ArrayLike) -> Array:
     checked = np.asarray(nps_hu2_mm2, dtype=np.float64)
     if checked.ndim != 2:
         raise UserError(f"nps_hu2_mm2 must have shape (height, width), not {checked.shape}")

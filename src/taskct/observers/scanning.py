@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from taskct.errors import UserError
-from taskct.observers.base import LinearObserver, Observer, check_images
+from taskct.observers.base import Array, LinearObserver, Observer, check_images
 from taskct.observers.crops import centred_crops, pixels_of, window_corners
-from taskct.ranges import Range
+from taskct.ranges import Range, check_ranges
 
 _BATCH_PIXELS = 2**16  # of images transformed at a time: 512 KiB, small enough for a cache
 
@@ -19,11 +19,11 @@ SCAN_RANGES = {name: Range(1, unit="pixels", whole=True) for name in ("size_px",
 
 
 class Scanning:
-    """An observer trained on centred windows that is taken to every candidate site.
+    """An observer trained on centred windows that is taken to every candidate site [1].
 
-    The test statistic is the largest over the sites and the reported place the site where it is reached, the
-    first one of a tie. A linear observer is scanned by a correlation with its template (FFT); any other by
-    reading the windows of one site after another.
+    The test statistic is the largest over the sites and the reported place the site where it is reached, the first one
+    of a tie. A linear observer is scanned by a correlation with its template (FFT); any other by reading the windows of
+    one site after another.
 
     Parameters
     ----------
@@ -31,11 +31,9 @@ class Scanning:
         Any observer; it is copied, and left as it was.
     size_px
         Side of its window, pixels; `centred_crops` says where the site lies in it.
-    sites
-        Candidate sites, (row, column) in pixels, shape `(n_sites, 2)`. None: every pixel, at the stride, around
-        which the window fits.
-    stride_px
-        Distance between the candidates where `sites` is None, pixels.
+    sites, stride_px
+        Candidate sites, (row, column) in pixels, shape `(n_sites, 2)`. None: every pixel around which the window fits,
+        at a stride, pixels.
     seed
         Of the internal noise, if the observer has one.
 
@@ -46,14 +44,13 @@ class Scanning:
 
     Notes
     -----
-    The statistic of a site is the observer's, with one offset for all sites. What the mean background does from
-    site to site is not subtracted: on a background that is not uniform a linear observer is drawn to where
-    its template meets a high mean, signal or not. Where that mean is known, subtract it from the images first.
+    The statistic of a site is the observer's, with one offset for all sites. What the mean background does from site to
+    site is not subtracted: on a background that is not uniform a linear observer is drawn to where its template meets a
+    high mean, signal or not. Where that mean is known, subtract it from the images first.
 
-    Internal noise (an observer with `internal_std_`) is drawn afresh for every image and every site, from the
-    seed at every call, so trial i meets the same noise in every arm. With one site that is the observer itself.
-    Sites whose windows overlap would share part of such noise in a reader; here they do not, so give sites about
-    one signal apart where internal noise matters.
+    Internal noise (an observer with `internal_std_`) is drawn afresh for every image and every site, from the seed at
+    every call, so trial i meets the same noise in every arm. Sites whose windows overlap would share part of such noise
+    in a reader; here they do not, so give sites about one signal apart where internal noise matters.
 
     References
     ----------
@@ -83,8 +80,7 @@ class Scanning:
         stride_px: int = 1,
         seed: int = 0,
     ) -> None:
-        for name, value in (("size_px", size_px), ("stride_px", stride_px)):
-            SCAN_RANGES[name].check(name, value)
+        check_ranges(SCAN_RANGES, size_px=size_px, stride_px=stride_px)
         if sites is not None and len(sites) == 0:
             raise UserError("there are no candidate sites; give one or more, or leave sites out for all")
         self.observer = observer
@@ -101,7 +97,7 @@ class Scanning:
         Parameters
         ----------
         images, signal_present
-            HU, shape `(n_trials, height, width)`, and their truth, bool, shape `(n_trials,)`.
+            As for `Observer.fit`.
         centres_px
             Site of every trial, (row, column), pixels, shape `(n_trials, 2)`; for a signal-absent trial one drawn from
             the same distribution.
@@ -110,8 +106,6 @@ class Scanning:
         ------
         UserError
             If a window leaves its image.
-        ValueError
-            If shapes do not match, or the observer refuses the windows.
         """
         crops = centred_crops(images, centres_px, size_px=self.size_px)
         self.observer_ = copy.deepcopy(self.observer).fit(crops, signal_present)
@@ -130,16 +124,8 @@ class Scanning:
     def site_statistics(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
         """Test statistic at every candidate site, `(n_trials, n_sites)`, sites in the order of `candidate_sites`.
 
-        Images are in HU, `(n_trials, height, width)`; their shape need not be that of the training images.
-
-        Raises
-        ------
-        RuntimeError
-            If the observer has not been fitted.
-        UserError
-            If a window leaves the image.
-        ValueError
-            If the shape is wrong or a value is not finite.
+        Images are in HU, `(n_trials, height, width)`; their shape need not be that of the training images. A
+        `UserError` says that a window leaves them.
         """
         if not hasattr(self, "observer_"):
             raise RuntimeError("Scanning has not been fitted; call fit first")
@@ -160,10 +146,7 @@ class Scanning:
         return statistics
 
     def locate(self, images: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Largest test statistic of every image, `(n_trials,)`, and its site, (row, column), pixels, `(n_trials, 2)`.
-
-        Images and errors are as for `site_statistics`.
-        """
+        """Largest test statistic of every image, `(n_trials,)`, and its site (row, column), pixels, `(n_trials, 2)`."""
         statistics = self.site_statistics(images)
         best = statistics.argmax(axis=1)
         return statistics[np.arange(len(best)), best], self.candidate_sites(np.shape(images)[1:])[best]
@@ -173,9 +156,7 @@ class Scanning:
         return self.locate(images)[0]
 
 
-def _correlate(
-    images: NDArray[np.float64], template: NDArray[np.float64], corners: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _correlate(images: Array, template: Array, corners: NDArray[np.intp]) -> Array:
     """Σ template · window for the windows at the corners, shape `(n_trials, n_sites)`.
 
     Circular correlation of whole images: a window that lies inside the image never wraps.

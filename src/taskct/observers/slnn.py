@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit
 
 from taskct.errors import UserError
-from taskct.observers.base import PathObserver, TrainingTrials, warn_if_few
+from taskct.observers.base import Array, PathObserver, TrainingTrials, Truth, warn_if_few
 from taskct.observers.solve import FROM_SIZE, SingleFactor, conjugate_gradients
 from taskct.ranges import Range, Ranges
 
@@ -21,13 +21,13 @@ _STEP_TOLERANCE = 1e-3
 """Of a step that conjugate gradients solve; what is left of the last one is this share of `_TOLERANCE`."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SLNN(PathObserver):
     """Single-layer neural network fitted afresh: logistic regression with an L2 penalty.
 
-    Minimises mean BCE + ½ · weight_decay · ‖w‖² over w and an unpenalised bias, with w acting on images less
-    their mean image and divided by their overall standard deviation. The problem is convex, so Newton's
-    method finds the one minimum; with no more trials than pixels it works in the space of the trials. The
-    test statistic is the logit.
+    Minimises mean BCE + ½ · weight_decay · ‖w‖² over w and an unpenalised bias, with w acting on images less their mean
+    image and divided by their overall standard deviation. The problem is convex, so Newton's method finds the one
+    minimum; with no more trials than pixels it works in the space of the trials. The test statistic is the logit.
 
     Parameters
     ----------
@@ -48,8 +48,7 @@ class SLNN(PathObserver):
     path_parameter: ClassVar[str] = "weight_decay"
     ranges: ClassVar[Ranges] = {"weight_decay": Range(0.0, open_low=True, meaning="trials can be separable")}
 
-    def __init__(self, *, weight_decay: float = 0.25) -> None:
-        self.weight_decay = self.checked("weight_decay", weight_decay)
+    weight_decay: float = 0.25
 
     @classmethod
     def _fit_together(cls, observers: Sequence["SLNN"], trials: TrainingTrials) -> None:
@@ -63,7 +62,7 @@ class SLNN(PathObserver):
             gram /= scale**2
             solutions = [
                 ((coefficients @ trials.pixels - coefficients.sum() * mean) / scale, bias)
-                for coefficients, bias in _dual_path(gram, trials.signal_present, weight_decays)
+                for coefficients, bias in _path(gram, trials.signal_present, weight_decays, dual=True)
             ]
         else:
             centred = trials.pixels - mean
@@ -75,7 +74,7 @@ class SLNN(PathObserver):
             observer.offset_ = bias - float(template @ mean)
 
 
-def _centred_gram(trials: TrainingTrials, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+def _centred_gram(trials: TrainingTrials, mean: Array) -> Array:
     """Inner products of the trials less their mean, from those of the residuals about the class means."""
     # A trial is its residual r and its class's shift s: ⟨r + s, r' + s'⟩ is ⟨r, r'⟩ and a matrix of rank 4.
     in_class = np.stack([trials.signal_present, ~trials.signal_present]).astype(np.float64)
@@ -86,38 +85,23 @@ def _centred_gram(trials: TrainingTrials, mean: NDArray[np.float64]) -> NDArray[
     return gram
 
 
-def logistic_path(
-    features: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float]
-) -> list[tuple[NDArray[np.float64], float]]:
-    """Minimise mean BCE(Xw + b) + ½ λ ‖w‖² for several λ > 0; the strongest comes first, each starts from the last.
+def logistic_path(features: Array, labels: Truth, weight_decays: Sequence[float]) -> list[tuple[Array, float]]:
+    """Minimise mean BCE(Xw + b) + ½ λ ‖w‖² for several λ > 0: weights `(n_features,)` and bias for each.
 
-    X is `(n_trials, n_features)`. Given are weights `(n_features,)` and bias for each λ, in the order given.
-
-    Raises
-    ------
-    UserError
-        If Newton's method does not converge, or rounding swallows a strength.
+    The strongest comes first, each starts from the last. X is `(n_trials, n_features)`.
     """
     n_trials, n_features = features.shape
     if n_trials <= n_features:
-        path = _dual_path(features @ features.T, labels, weight_decays)
+        path = _path(features @ features.T, labels, weight_decays, dual=True)
         return [(features.T @ coefficients, bias) for coefficients, bias in path]
     return _path(features, labels, weight_decays, dual=False)
 
 
-def _dual_path(
-    gram: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float]
-) -> list[tuple[NDArray[np.float64], float]]:
-    """As `logistic_path`, from the Gram matrix; coefficients a of w = Xᵀa, which sum to 0, and bias.
+def _path(design: Array, labels: Truth, weight_decays: Sequence[float], *, dual: bool) -> list[tuple[Array, float]]:
+    """As `logistic_path`; dual: from the Gram matrix XXᵀ, and coefficients a of w = Xᵀa, which sum to 0.
 
-    The logits are XXᵀa + b and ‖w‖² is aᵀXXᵀa, so nothing else is needed.
+    The logits are then XXᵀa + b and ‖w‖² is aᵀXXᵀa, so nothing else is needed.
     """
-    return _path(gram, labels, weight_decays, dual=True)
-
-
-def _path(
-    design: NDArray[np.float64], labels: NDArray[np.bool_], weight_decays: Sequence[float], *, dual: bool
-) -> list[tuple[NDArray[np.float64], float]]:
     coefficients, bias = np.zeros(design.shape[1]), 0.0
     solutions = {}
     for weight_decay in sorted(set(weight_decays), reverse=True):
@@ -132,24 +116,15 @@ def _path(
     return [solutions[weight_decay] for weight_decay in weight_decays]
 
 
-_Step = Callable[
-    [NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, NDArray[np.float64]],
-    tuple[NDArray[np.float64], float],
-]
+_Step = Callable[[Array, Array, Array, float, Array], tuple[Array, float]]
 
 
 def _newton(
-    design: NDArray[np.float64],
-    labels: NDArray[np.bool_],
-    weight_decay: float,
-    dual: bool,
-    step: _Step,
-    coefficients: NDArray[np.float64],
-    bias: float,
-) -> tuple[NDArray[np.float64], float]:
+    design: Array, labels: Truth, weight_decay: float, dual: bool, step: _Step, coefficients: Array, bias: float
+) -> tuple[Array, float]:
     """Newton's method with step halving: each step is a weighted ridge regression."""
 
-    def evaluate(coefficients: NDArray[np.float64], bias: float) -> tuple[NDArray[np.float64], float]:
+    def evaluate(coefficients: Array, bias: float) -> tuple[Array, float]:
         product = design @ coefficients
         logits = product + bias
         norm2 = float(coefficients @ (product if dual else coefficients))
@@ -191,13 +166,8 @@ class _DualStep:
         self._direct = False
 
     def __call__(
-        self,
-        gram: NDArray[np.float64],
-        curvature: NDArray[np.float64],
-        response: NDArray[np.float64],
-        load: float,
-        start: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], float]:
+        self, gram: Array, curvature: Array, response: Array, load: float, start: Array
+    ) -> tuple[Array, float]:
         if len(gram) >= FROM_SIZE and not self._direct:
             diagonal = load / curvature
             try:
@@ -217,9 +187,7 @@ class _DualStep:
         return _dual_step(gram, curvature, response, load)
 
 
-def _dual_step(
-    gram: NDArray[np.float64], curvature: NDArray[np.float64], response: NDArray[np.float64], load: float
-) -> tuple[NDArray[np.float64], float]:
+def _dual_step(gram: Array, curvature: Array, response: Array, load: float) -> tuple[Array, float]:
     """Solve as `_DualStep` does, by a factor in double precision."""
     root = np.sqrt(curvature)
     matrix = root[:, None] * gram * root
@@ -231,13 +199,7 @@ def _dual_step(
     return of_response - bias * of_ones, bias
 
 
-def _primal_step(
-    features: NDArray[np.float64],
-    curvature: NDArray[np.float64],
-    response: NDArray[np.float64],
-    load: float,
-    _start: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], float]:
+def _primal_step(features: Array, curvature: Array, response: Array, load: float, _start: Array) -> tuple[Array, float]:
     """Solve (XᵀWX + load · I) w = XᵀWz for features centred with the weights W, and the bias with it."""
     mean = curvature @ features / curvature.sum()
     centred = features - mean

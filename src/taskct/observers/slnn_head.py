@@ -1,7 +1,8 @@
-"""The SLNN-NO as a head that is trained jointly with a denoiser."""
+"""The SLNN-NO as a head that is trained jointly with a denoiser, alone or one for each group of trials."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from taskct.errors import UserError
 from taskct.observer_registry import VIEWING_DISTANCE_MM, conditions
-from taskct.observers.base import check_images
+from taskct.observers.base import Array, check_images
 from taskct.observers.channels import unit_channels
 from taskct.observers.eye import apply_eye_filter, eye_filter
 from taskct.ranges import Range
@@ -19,20 +20,18 @@ RANGES = {"scale_hu": Range(0.0, unit="HU", open_low=True), **conditions("intern
 
 
 class SLNNHead(nn.Module):
-    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region.
+    """The SLNN-NO as a head that is trained jointly with a denoiser: one fully connected layer on the region [1].
 
     The logit is the test statistic. What the layer sees, and where the internal noise is, the `kind` says:
 
     - `"pixel"`: every pixel, without noise; the paper's.
     - `"eye"`: the pixels E f behind an eye filter E, with white noise on every one.
     - `"channels"`: the outputs Uᵀf of a few channels, with the same noise on every one, so that the template is
-      in the span of U.
+      in the span of U [2].
 
-    In training mode `forward` adds the noise; in evaluation mode it does not, and `test_statistic` does. The
-    weights start at 0.
-
-    Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser moves
-    the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
+    In training mode `forward` adds the noise; in evaluation mode it does not, and `test_statistic` does. The weights
+    start at 0. Inside, images are standardised and divided by √(number of weights), so that a step of an optimiser
+    moves the logit about as much as a step in a convolution does. All of it is float32, under autocast too.
 
     Every buffer is kept in row-major order in torch's own memory, whatever the order of the array it came from: a
     product in floating point depends on both in its last bits, and a head that was saved and loaded must give those of
@@ -44,12 +43,11 @@ class SLNNHead(nn.Module):
         Height and width of the region, pixels.
     kind
         `"pixel"`, `"eye"` or `"channels"`.
-    offset_hu
-        Subtracted from every image, HU: one value or a mean image, shape `(height, width)`.
-    scale_hu
-        Typical standard deviation of the images around `offset_hu`, HU, above 0.
+    offset_hu, scale_hu
+        Subtracted from every image, one value or a mean image `(height, width)`, HU, and typical standard deviation of
+        the images around it, HU, above 0.
     pixel_mm, viewing_distance_mm, magnification
-        Of the eye, as for `taskct.observers.eye.eye_filter`; `pixel_mm` is needed for `kind="eye"` alone.
+        Of the eye, mm, mm and no unit; `pixel_mm` is needed for `kind="eye"` alone.
     channel_matrix
         U, shape `(n_pixels, n_channels)`, from `taskct.observers.channels`; for `kind="channels"` alone. Each
         channel is scaled to unit norm, so that the noise means the same in all of them.
@@ -111,10 +109,7 @@ class SLNNHead(nn.Module):
             if pixel_mm is None:
                 raise UserError("an SLNN head of kind 'eye' needs pixel_mm, the pixel size in mm")
             response = eye_filter(
-                self.shape,
-                pixel_mm=pixel_mm,
-                viewing_distance_mm=viewing_distance_mm,
-                magnification=magnification,
+                self.shape, pixel_mm=pixel_mm, viewing_distance_mm=viewing_distance_mm, magnification=magnification
             )
             self.register_buffer("response", torch.tensor(response, dtype=torch.float32))
         elif channel_matrix is not None:
@@ -159,11 +154,7 @@ class SLNNHead(nn.Module):
         return centred.flatten(1)
 
     def forward(
-        self,
-        image_hu: torch.Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        noise: torch.Tensor | None = None,
+        self, image_hu: torch.Tensor, generator: torch.Generator | None = None, *, noise: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Logit of every trial, float32, shape `(n_trials,)`; higher means signal present.
 
@@ -174,16 +165,10 @@ class SLNNHead(nn.Module):
         generator
             Of the internal noise; this or `noise` is needed in training mode, but for a head that sees pixels.
         noise
-            Standard normal values of the shape that `noise_shape` gives, in place of a draw; they are added in
-            evaluation mode too.
-
-        Raises
-        ------
-        ValueError
-            If a shape does not match, or the generator is missing.
+            Standard normal values of the shape that `noise_shape` gives, in place of a draw, in evaluation mode too.
         """
-        check_shape(image_hu, self.shape)
-        noise = internal_noise(self, len(image_hu), generator, noise, training=self.training)
+        _check_shape(image_hu, self.shape)
+        noise = _internal_noise(self, len(image_hu), generator, noise, training=self.training)
         with torch.autocast(image_hu.device.type, enabled=False):  # the HU of a weak signal do not fit bfloat16
             # E is symmetric and U linear: applying them to the template once does for every image.
             centred = (image_hu.float() - self.offset_hu).contiguous()
@@ -198,25 +183,16 @@ class SLNNHead(nn.Module):
     ) -> NDArray[np.float64]:
         """Test statistic of every trial, float64, `(n_trials,)`, with the internal noise if there is any, in any mode.
 
-        Parameters
-        ----------
-        images
-            Regions, HU, shape `(n_trials, height, width)`.
-        generator
-            Of the internal noise N(0, σ²‖w‖²), w the layer's weights; needed but for a head that sees pixels. Seed it
-            alike in every arm of a study, so that trial i meets the same noise.
-
-        Raises
-        ------
-        ValueError
-            If the shape does not match, a value is not finite, or the generator is missing.
+        The generator is of the internal noise N(0, σ²‖w‖²), w the layer's weights; only a head that sees pixels needs
+        none. Seed it alike in every arm of a study, so that trial i meets the same noise. Images are in HU, `(n_trials,
+        height, width)`.
         """
         array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
         checked = check_images(array, self.shape)
         template = self.template.double().cpu()
         offset = float(self.bias.double().cpu() - (template * self.offset_hu.double().cpu()).sum())
         # NumPy's product: torch's gives other last bits where an array lies elsewhere in memory.
-        statistic: NDArray[np.float64] = checked.reshape(len(checked), -1) @ template.numpy().ravel() + offset
+        statistic: Array = checked.reshape(len(checked), -1) @ template.numpy().ravel() + offset
         if self.kind != "pixel":
             if generator is None:
                 raise ValueError(f"an SLNN head of kind '{self.kind}' needs a generator for its internal noise")
@@ -225,15 +201,104 @@ class SLNNHead(nn.Module):
         return statistic
 
 
-def check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:
-    """Refuse images that are no regions of a head; raises ValueError."""
+class GroupedHead(nn.Module):
+    """Several SLNN heads at once, one for each task, site or region; each trial goes to the head of its group.
+
+    Every trial has its own template, picked by its group, so that a batch may mix the groups in any way. There is a
+    head for each group, in the groups' order, all of one kind, one shape and one number of weights; otherwise a
+    `UserError` is raised. Their settings, channels included, may differ.
+
+    Examples
+    --------
+    >>> head = GroupedHead([SLNNHead((8, 8)), SLNNHead((8, 8))])
+    >>> head(torch.zeros(3, 8, 8), torch.tensor([0, 1, 1])).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, heads: Sequence[SLNNHead]) -> None:
+        super().__init__()
+        if len({(head.kind, head.shape, tuple(head.weight.shape)) for head in heads}) != 1:
+            raise UserError(
+                f"{len(heads)} heads do not work as one: give one or more of one kind, shape and number of channels"
+            )
+        self.heads = nn.ModuleList(heads)
+
+    @property
+    def members(self) -> list[SLNNHead]:
+        """The heads, in the order of the groups."""
+        return [cast(SLNNHead, head) for head in self.heads]
+
+    @property
+    def template(self) -> torch.Tensor:
+        """Effective templates on the image, 1/HU, shape `(n_groups, height, width)`."""
+        return torch.stack([head.template for head in self.members])
+
+    def noise_shape(self, n_trials: int) -> tuple[int, ...] | None:
+        """As `SLNNHead.noise_shape`; trials of all groups share it."""
+        return self.members[0].noise_shape(n_trials)
+
+    def forward(
+        self,
+        image_hu: torch.Tensor,
+        group: torch.Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        noise: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logit of every trial from the head of its group, float32, shape `(n_trials,)`; higher means signal present.
+
+        `group` holds whole numbers in [0, n_groups), int64, shape `(n_trials,)`; the rest is as for `SLNNHead.forward`.
+        A ValueError says that a shape or type does not match, a group has no head, or the generator is missing.
+        """
+        members = self.members
+        _check_shape(image_hu, members[0].shape)
+        group = self.check_group(group, len(image_hu)).to(image_hu.device)
+        noise = _internal_noise(members[0], len(image_hu), generator, noise, training=self.training)
+        with torch.autocast(image_hu.device.type, enabled=False):
+            centred = (image_hu.float() - torch.stack([head.offset_hu for head in members])[group]).contiguous()
+            bias = torch.stack([head.bias for head in members])
+            logits = (centred * self.template[group]).flatten(1).sum(dim=1) + bias[group]
+            if noise is not None:
+                layers = torch.stack([head.internal_noise_hu * head.layer for head in members])
+                logits = logits + (noise.to(logits) * layers[group]).flatten(1).sum(dim=1)
+        return logits
+
+    def test_statistic(
+        self,
+        images: NDArray[np.floating] | torch.Tensor,
+        group: NDArray[np.integer] | torch.Tensor,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[np.float64]:
+        """As `SLNNHead.test_statistic`, each trial from the head of its `group`; the groups draw in turn."""
+        groups = self.check_group(torch.as_tensor(group), len(images)).cpu().numpy()
+        array = images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
+        statistic = np.empty(len(array))
+        for index, head in enumerate(self.members):
+            inside = groups == index
+            statistic[inside] = head.test_statistic(array[inside], generator)
+        return statistic
+
+    def check_group(self, group: torch.Tensor, n_trials: int) -> torch.Tensor:
+        """The groups of `n_trials` trials; a ValueError if their shape or type is wrong, or a group has no head."""
+        if group.shape != (n_trials,) or group.dtype != torch.int64:
+            raise ValueError(f"group must be int64 of shape ({n_trials},), not {group.dtype} {tuple(group.shape)}")
+        if n_trials and (int(group.min()) < 0 or int(group.max()) >= len(self.heads)):
+            raise ValueError(
+                f"groups run from {int(group.min())} to {int(group.max())}; {len(self.heads)} heads serve "
+                f"0 to {len(self.heads) - 1}"
+            )
+        return group
+
+
+def _check_shape(image_hu: torch.Tensor, shape: tuple[int, int]) -> None:
+    """Raise a ValueError for images that are no regions of a head."""
     if image_hu.ndim != 3 or tuple(image_hu.shape[1:]) != shape:
         raise ValueError(
             f"the head takes images of shape (n_trials, {shape[0]}, {shape[1]}), not {tuple(image_hu.shape)}"
         )
 
 
-def internal_noise(
+def _internal_noise(
     head: SLNNHead, n_trials: int, generator: torch.Generator | None, noise: torch.Tensor | None, *, training: bool
 ) -> torch.Tensor | None:
     """The noise given or drawn, of the head's `noise_shape`; None where there is none."""

@@ -1,8 +1,7 @@
 """Large positive definite systems: a factor in single precision, answers in double.
 
 A Cholesky factor in single precision takes half the time of one in double. It is not exact, so it serves as the
-preconditioner of conjugate gradients whose products are in double: a few steps give what a factor in double gives.
-The same factor serves systems that are near its own.
+preconditioner of conjugate gradients whose products are in double, for its own system and for those near it.
 """
 
 import numpy as np
@@ -12,19 +11,14 @@ from scipy.linalg.blas import strsv
 
 Array = NDArray[np.float64]
 
-FROM_SIZE = 256
-"""Below, a factor in double precision takes less than a few products with a matrix."""
-MAX_STEPS = 40
-"""Of conjugate gradients; beyond, a factor in double precision is sooner there."""
+FROM_SIZE = 256  # below, a factor in double precision takes less than a few products with a matrix
+MAX_STEPS = 40  # of conjugate gradients; beyond, a factor in double precision is sooner there
 
 
 class SingleFactor:
     """Cholesky factor in single precision of a symmetric matrix `(n, n)` plus a diagonal, a number or `(n,)`.
 
-    Raises
-    ------
-    LinAlgError
-        If the sum is not positive definite in single precision.
+    A LinAlgError says that the sum is not positive definite in single precision.
     """
 
     def __init__(self, matrix: Array, diagonal: float | Array) -> None:
@@ -51,22 +45,13 @@ class SingleFactor:
 
 
 def conjugate_gradients(
-    matrix: Array,
-    diagonal: float | Array,
-    rhs: Array,
-    factor: SingleFactor,
-    *,
-    tolerance: float,
-    centred: bool = False,
+    matrix: Array, diagonal: float | Array, rhs: Array, factor: SingleFactor, *, tolerance: float, centred: bool = False
 ) -> Array | None:
     """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do.
 
     `tolerance` is of the error relative to the first step's, as the matrix weighs it. With `centred`, x is sought among
-    those that sum to 0, so that the equations hold but for a constant.
-
-    References
-    ----------
-    .. [1] Golub & Van Loan, Matrix Computations, Johns Hopkins (2013), §11.5.
+    those that sum to 0, so that the equations hold but for a constant. See Golub & Van Loan, Matrix Computations, Johns
+    Hopkins (2013), §11.5.
     """
 
     def project(vector: Array) -> Array:
@@ -96,12 +81,9 @@ def conjugate_gradients(
 
 
 def solve_loaded(matrix: Array, load: float, rhs: Array) -> Array:
-    """Solve (matrix + load · I) x = rhs to the precision of a factor in double; the matrix is symmetric, load ≥ 0.
+    """Solve (matrix + load · I) x = rhs to the precision of a factor in double, the matrix symmetric and load ≥ 0.
 
-    Raises
-    ------
-    LinAlgError
-        If the sum is not positive definite.
+    A LinAlgError says that the sum is not positive definite.
     """
     if len(matrix) >= FROM_SIZE:
         try:

@@ -39,9 +39,10 @@ def few_warning(run: Run) -> str | None:
             "numbers vary more than the intervals say."
         )
     if r.few:
+        unit = _whole(run) if r.unit == "background" else "the trial, each on its own background"
         return (
             f"The test trials show only {backgrounds(run)}. Every interval takes that into account (its unit is "
-            f"{_unit(run)}), but with so few it is still somewhat too narrow."
+            f"{unit}), but with so few it is still somewhat too narrow."
         )
     return None
 
@@ -77,10 +78,6 @@ def no_verdict(run: Run) -> str:
 def _trials(run: Run) -> str:
     n_test = run.summary.n_test
     return f"{n_test.present} + {n_test.absent} test trials"
-
-
-def _unit(run: Run) -> str:
-    return _whole(run) if run.task.resampling.unit == "background" else "the trial, each on its own background"
 
 
 def _whole(run: Run) -> str:

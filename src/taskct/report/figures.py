@@ -25,6 +25,7 @@ from taskct.report.schema import Task
 # marker and line too.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 BLACK, GREY = "#000000", "#6E6E6E"
+RING = "#F0E442"  # around a signal: told apart from grey
 _MAX_ROC_POINTS = 400
 _PNG_DPI = 192  # twice the 96 of CSS, so that print and dense screens stay sharp
 
@@ -52,15 +53,7 @@ class Picture:
 
 
 def encode(figure: Figure, kind: Literal["svg", "png"]) -> Picture:
-    """Encode a figure for an offline page, at its own size.
-
-    Parameters
-    ----------
-    figure
-        Any figure.
-    kind
-        "svg" for lines, "png" for images.
-    """
+    """Encode a figure for an offline page, at its own size: "svg" for lines, "png" for images."""
     buffer = io.BytesIO()
     with style():
         metadata = {"Date": None} if kind == "svg" else None
@@ -161,7 +154,7 @@ def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Se
                 top, below = axes[2 * i, j], axes[2 * i + 1, j]
                 image = images[k]
                 top.imshow(image, cmap="gray", vmin=center - width / 2, vmax=center + width / 2)
-                _circle(top, examples, k, "#F0E442")
+                _circle(top, examples, k)
                 if i == 0:
                     top.set_title("reference" if name == "reference" else arm_label(name), fontsize=9)
                 if name == "reference":
@@ -169,7 +162,7 @@ def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Se
                     continue
                 difference = image - examples.reference[k]
                 shown = below.imshow(difference, cmap="gray", vmin=-half, vmax=half)
-                _circle(below, examples, k, "#F0E442")
+                _circle(below, examples, k)
             present = "signal present" if examples.signal_present[k] else "signal absent"
             axes[2 * i, 0].set_ylabel(f"trial {examples.trial[k]}\n{present}")
             axes[2 * i + 1, 1].set_ylabel("minus reference", fontsize=8)
@@ -181,12 +174,12 @@ def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Se
     return figure
 
 
-def _circle(ax: Axes, examples: Examples, k: int, color: str) -> None:
+def _circle(ax: Axes, examples: Examples, k: int) -> None:
     row, column = examples.center_px[k]
     if np.isfinite([row, column]).all():
         # Wide enough that the ring does not touch the signal.
         radius = max(examples.diameter_px[k], 4.0)
-        ax.add_patch(Circle((column, row), radius, fill=False, edgecolor=color, linewidth=1))
+        ax.add_patch(Circle((column, row), radius, fill=False, edgecolor=RING, linewidth=1))
 
 
 def scale_bar(ax: Axes, pixel_mm: float, shape: Sequence[int]) -> None:
@@ -223,17 +216,7 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
 
 
 def draw_roc(curves: Mapping[str, tuple[Floats, Floats]]) -> bytes:
-    """Draw ROC curves.
-
-    Parameters
-    ----------
-    curves
-        False-positive and true-positive fractions, by label.
-
-    Returns
-    -------
-    A PNG file.
-    """
+    """Draw ROC curves, false-positive and true-positive fractions by label, as a PNG file."""
     figure = Figure(figsize=(5.0, 5.0), layout="constrained")
     axes = figure.subplots()
     axes.plot([0.0, 1.0], [0.0, 1.0], color="0.7", linewidth=1.0, linestyle="--")

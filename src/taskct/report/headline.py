@@ -32,12 +32,8 @@ def headline(run: Run) -> Headline:
     the whole interval of the paired difference is below zero.
     """
     answers = [("What MSE denoising does", _mse(run)), ("What task-informed training does", _gain(run))]
-    bargain = _bargain(run)
-    if bargain:
-        answers.append(("The better bargain", bargain))
-    within = _within(run)
-    if within:
-        answers.append(("At almost no price", within))
+    more = [("The better bargain", _bargain(run)), ("At almost no price", _within(run))]
+    answers += [(head, text) for head, text in more if text]
     return Headline(_verdict(run), answers, _notes(run), _warnings(run))
 
 
@@ -121,19 +117,13 @@ def _gain(run: Run) -> str:
             "Contrast kept: the mean bias at the site of real signals goes from "
             f"{interval(kept[0], 2, signed=True)} to {interval(kept[1], 2, signed=True)} HU (0 keeps it all)."
         )
-    best = _best_joint(run)
-    if best is not None:
-        arm, delta = best
-        if sign(delta) > 0:
-            sentences.append(
-                f"The joint SLNN-NO gains most at {arm_label(arm)}: {interval(delta, 3, signed=True)} "
-                "(picked on the test trials, so a little optimistic)."
-            )
-        else:
-            sentences.append(
-                f"No λ shows a gain for the joint SLNN-NO; the largest difference is "
-                f"{interval(delta, 3, signed=True)} at {arm_label(arm)}."
-            )
+    if (best := _best_joint(run)) is not None:
+        name, delta = arm_label(best[0]), interval(best[1], 3, signed=True)
+        sentences.append(
+            f"The joint SLNN-NO gains most at {name}: {delta} (picked on the test trials, so a little optimistic)."
+            if sign(best[1]) > 0
+            else f"No λ shows a gain for the joint SLNN-NO; the largest difference is {delta} at {name}."
+        )
     return " ".join(sentences)
 
 
@@ -244,16 +234,13 @@ def _warnings(run: Run) -> list[str]:
 
 
 def _untrained(run: Run) -> list[str]:
-    low = run.arm(LOW_DOSE).image_quality.rmse_hu.value
-    warnings = []
-    for name in (MSE, run.tradeoff.control):
-        rmse = run.arm(name).image_quality.rmse_hu.value
-        if rmse > low:
-            warnings.append(
-                f"{arm_label(name)}: this denoiser did not train. Its RMSE, {number(rmse, 2)} HU, is above the "
-                f"{number(low, 2)} HU of the low-dose images."
-            )
-    return warnings
+    low, *rmse = (run.arm(name).image_quality.rmse_hu.value for name in (LOW_DOSE, MSE, run.tradeoff.control))
+    return [
+        f"{arm_label(name)}: this denoiser did not train. Its RMSE, {number(value, 2)} HU, is above the "
+        f"{number(low, 2)} HU of the low-dose images."
+        for name, value in zip((MSE, run.tradeoff.control), rmse, strict=True)
+        if value > low
+    ]
 
 
 def _hallucinated(run: Run) -> list[str]:

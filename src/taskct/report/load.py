@@ -18,18 +18,8 @@ from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
+from taskct.report import schema
 from taskct.report.run import Examples, OfClasses, Run
-from taskct.report.schema import (
-    Choices,
-    Failures,
-    FalseSignals,
-    Groups,
-    Provenance,
-    Retraining,
-    Summary,
-    Task,
-    Tradeoff,
-)
 
 T = TypeVar("T")
 
@@ -51,22 +41,25 @@ def load_run(folder: Path) -> Run:
         raise UserError(f"{folder} is not a folder; give the run folder that `taskct evaluate` wrote")
     loaded = Run(
         path=folder,
-        summary=_json(folder, "summary.json", Summary),
+        summary=_json(folder, "summary.json", schema.Summary),
         scores=_scores(folder),
-        site_bias=_site_bias(folder),
-        choices=_json(folder, "choices.json", Choices),
-        tradeoff=_json(folder, "tradeoff.json", Tradeoff),
-        false_signals=_json(folder, "hallucination.json", FalseSignals),
-        retraining=_json(folder, "retraining.json", Retraining),
-        groups=_json(folder, "groups.json", Groups),
-        task=_json(folder, "task.json", Task),
+        site_bias=dict(_of_classes(folder, "quality.csv", "site_bias_hu")),
+        choices=_json(folder, "choices.json", schema.Choices),
+        tradeoff=_json(folder, "tradeoff.json", schema.Tradeoff),
+        false_signals=_json(folder, "hallucination.json", schema.FalseSignals),
+        retraining=_json(folder, "retraining.json", schema.Retraining),
+        groups=_json(folder, "groups.json", schema.Groups),
+        task=_json(folder, "task.json", schema.Task),
         examples=_examples(folder),
         settings=_settings(folder),
-        provenance=_json(folder, "provenance.json", Provenance),
+        provenance=_json(folder, "provenance.json", schema.Provenance),
         # Only there when a training went wrong.
-        failures=_json(folder, "failures.json", Failures) if (folder / "failures.json").exists() else Failures([], []),
+        failures=_json(folder, "failures.json", schema.Failures)
+        if (folder / "failures.json").exists()
+        else schema.Failures([], []),
     )
-    _check_together(loaded)
+    for name, why in _disagreements(loaded):
+        raise _broken(folder, name, why)
     return loaded
 
 
@@ -94,40 +87,38 @@ def _advice(folder: Path, name: str) -> str:
 
 
 @contextmanager
-def _reading(folder: Path, name: str) -> Iterator[Path]:
-    """The path of a file; says where it is missing or the machine does not let it be read."""
+def _reading(folder: Path, name: str, otherwise: str = "cannot be read") -> Iterator[Path]:
+    """The path of a file; what is wrong with it becomes one line."""
     try:
         yield folder / name
+    except UserError:
+        raise
     except FileNotFoundError:
         raise _broken(folder, name, "is missing") from None
     except OSError as error:
         raise unreadable(folder / name, error) from error
-
-
-def _text(folder: Path, name: str) -> str:
-    try:
-        with _reading(folder, name) as path:
-            return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise _broken(folder, name, f"cannot be read ({error})") from error
-
-
-def _json(folder: Path, name: str, kind: type[T]) -> T:
-    try:
-        return TypeAdapter(kind).validate_python(json.loads(_text(folder, name)))
-    except json.JSONDecodeError as error:
-        raise _broken(folder, name, f"is not JSON ({error})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _broken(folder, name, f"is broken at '{where}' ({first['msg']})") from error
+    except json.JSONDecodeError as error:
+        raise _broken(folder, name, f"is not JSON ({error})") from error
+    except yaml.YAMLError as error:
+        raise _broken(folder, name, f"is not YAML ({error})") from error
+    except KeyError as error:
+        raise _broken(folder, name, f"lacks the array {error}") from error
+    except (ValueError, EOFError, csv.Error, zipfile.BadZipFile) as error:
+        raise _broken(folder, name, f"{otherwise} ({error})") from error
+
+
+def _json(folder: Path, name: str, kind: type[T]) -> T:
+    with _reading(folder, name) as path:
+        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    try:
-        settings = yaml.safe_load(_text(folder, "study.yaml"))
-    except yaml.YAMLError as error:
-        raise _broken(folder, "study.yaml", f"is not YAML ({error})") from error
+    with _reading(folder, "study.yaml") as path:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise _broken(folder, "study.yaml", "holds no settings")
     return settings
@@ -135,7 +126,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the named columns of a CSV file, row by row."""
-    with _reading(folder, name) as path, path.open(newline="", encoding="utf-8") as file:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
         missing = [column for column in columns if column not in header]
@@ -151,14 +142,9 @@ def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str
 def _of_classes(folder: Path, name: str, value: str, *keys: str) -> dict[tuple[Any, ...], OfClasses]:
     """A column of a CSV file by arm, seed and other columns, the trials of either class apart."""
     found: dict[tuple[Any, ...], dict[bool, list[float]]] = defaultdict(lambda: {True: [], False: []})
-    try:
-        rows = _rows(folder, name, ["arm", "seed", *keys, "signal_present", value])
-        for arm, seed, *key, present, number in rows:
+    with _reading(folder, name, "holds a value of the wrong kind"):
+        for arm, seed, *key, present, number in _rows(folder, name, ["arm", "seed", *keys, "signal_present", value]):
             found[arm, int(seed), *key][read_truth_value(present)].append(float(number))
-    except UserError:
-        raise
-    except (ValueError, csv.Error) as error:
-        raise _broken(folder, name, f"holds a value of the wrong kind ({error})") from error
     return {key: OfClasses(np.array(values[True]), np.array(values[False])) for key, values in found.items()}
 
 
@@ -174,31 +160,17 @@ def _scores(folder: Path) -> dict[tuple[str, int, str], OfClasses]:
     return scores
 
 
-def _site_bias(folder: Path) -> dict[tuple[str, int], OfClasses]:
-    return {(arm, seed): bias for (arm, seed), bias in _of_classes(folder, "quality.csv", "site_bias_hu").items()}
-
-
 def _examples(folder: Path) -> Examples:
     name = "examples.npz"
-    try:
-        with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, NDArray[Any]] = dict(file)
+    with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
+        arrays: dict[str, NDArray[Any]] = dict(file)
         examples = Examples(
             trial=arrays["trial"].astype(np.int64),
             signal_present=arrays["signal_present"].astype(bool),
-            center_px=arrays["center_px"].astype(np.float64),
-            diameter_px=arrays["diameter_px"].astype(np.float64),
-            reference=arrays["reference"].astype(np.float64),
-            noisy=arrays["noisy"].astype(np.float64),
+            **{key: arrays[key].astype(np.float64) for key in ("center_px", "diameter_px", "reference", "noisy")},
             denoised=_below("denoised/", arrays),
             template=_below("template/", arrays),
         )
-    except UserError:
-        raise
-    except KeyError as error:
-        raise _broken(folder, name, f"lacks the array {error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _broken(folder, name, f"cannot be read ({error})") from error
     shape = examples.reference.shape
     if len(shape) != 3 or shape[0] == 0:
         raise _broken(folder, name, f"has a reference of shape {shape}, not (trials, height, width)")
@@ -214,39 +186,36 @@ def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np
     return {k.removeprefix(prefix): v.astype(np.float64) for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def _check_together(run: Run) -> None:
+def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
+    """Where files do not belong together: the one to mend, and why."""
     if "test" not in run.task.n_backgrounds:
-        raise _broken(run.path, "task.json", "lacks the number of test backgrounds")
+        yield "task.json", "lacks the number of test backgrounds"
     names = {arm.name for arm in run.summary.arms}
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
     for needed in (LOW_DOSE, MSE, control, chosen):
         if needed not in names:
-            raise _broken(run.path, "summary.json", f"lacks the arm '{needed}'")
+            yield "summary.json", f"lacks the arm '{needed}'"
     trained = {(arm.name, arm.seed) for arm in run.summary.arms}
     for name, seed in (("choices.json", run.choices.seed), ("tradeoff.json", run.tradeoff.seed)):
         for needed in (control, chosen):
             if (needed, seed) not in trained:
-                raise _broken(run.path, name, f"quotes seed {seed}, of which summary.json has no arm '{needed}'")
+                yield name, f"quotes seed {seed}, of which summary.json has no arm '{needed}'"
     if run.tradeoff.seed != run.choices.seed:
-        why = f"quotes seed {run.tradeoff.seed}, choices.json seed {run.choices.seed}"
-        raise _broken(run.path, "tradeoff.json", why)
+        yield "tradeoff.json", f"quotes seed {run.tradeoff.seed}, choices.json seed {run.choices.seed}"
     if run.false_signals.control != control:
-        why = f"has the control '{run.false_signals.control}', tradeoff.json '{control}'"
-        raise _broken(run.path, "hallucination.json", why)
-    painted = {(row.arm, row.seed) for row in run.false_signals.arms}
+        yield "hallucination.json", f"has the control '{run.false_signals.control}', tradeoff.json '{control}'"
     for needed in (MSE, control, chosen):
         if needed not in run.examples.denoised:
-            raise _broken(run.path, "examples.npz", f"lacks the array 'denoised/{needed}'")
+            yield "examples.npz", f"lacks the array 'denoised/{needed}'"
     for observer, tradeoff in run.tradeoff.observers.items():
         within = tradeoff.within_tolerance
         if within is not None and within.arm not in names:
-            raise _broken(run.path, "tradeoff.json", f"names '{within.arm}' for {observer}, no arm of summary.json")
+            yield "tradeoff.json", f"names '{within.arm}' for {observer}, no arm of summary.json"
+    painted = {(row.arm, row.seed) for row in run.false_signals.arms}
     for arm in run.summary.arms:
-        if (arm.name, arm.seed) not in run.site_bias:
-            raise _broken(run.path, "quality.csv", f"lacks the arm '{arm.name}', seed {arm.seed}")
-        if (arm.name, arm.seed) not in painted:
-            raise _broken(run.path, "hallucination.json", f"lacks the arm '{arm.name}', seed {arm.seed}")
+        for name, known in (("quality.csv", set(run.site_bias)), ("hallucination.json", painted)):
+            if (arm.name, arm.seed) not in known:
+                yield name, f"lacks the arm '{arm.name}', seed {arm.seed}"
         for observer in arm.observers:
             if (arm.name, arm.seed, observer) not in run.scores:
-                why = f"lacks arm '{arm.name}', seed {arm.seed}, observer '{observer}'"
-                raise _broken(run.path, "scores.csv", why)
+                yield "scores.csv", f"lacks arm '{arm.name}', seed {arm.seed}, observer '{observer}'"

@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
 from taskct.files import write_text
-from taskct.report.figures import BLUE, ORANGE, encode, new_figure, scale_bar, style
+from taskct.report.figures import BLUE, ORANGE, RING, encode, new_figure, scale_bar, style
 
 Stack = NDArray[np.float32]
 
@@ -82,19 +82,7 @@ class Shown(Protocol):
 
 
 def write_preview(path: Path, shown: Shown) -> Path:
-    """Write a page of trials with their truth, one HTML file that opens offline, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The page.
-    shown
-        The trials, what is known of them, and some objects without a signal.
-
-    Returns
-    -------
-    `path`.
-    """
+    """Write a page of trials with their truth, one HTML file that opens offline, whole or not at all."""
     pictures = {
         "objects": encode(_objects(shown), "png"),
         "trials": encode(_trials(shown), "png"),
@@ -140,7 +128,7 @@ def _objects(shown: Shown) -> Figure:
         for ax, image, (x, y, side) in zip(axes, shown.objects_hu, shown.region_mm, strict=True):
             ax.imshow(image, extent=(-half, half, half, -half), **_grey(shown.window_hu))
             box = (x - side / 2.0, y - side / 2.0)
-            ax.add_patch(Rectangle(box, side, side, fill=False, edgecolor="#F0E442", linewidth=1.2))
+            ax.add_patch(Rectangle(box, side, side, fill=False, edgecolor=RING, linewidth=1.2))
             ax.add_patch(Circle((0, 0), shown.field_of_view_mm / 2.0, fill=False, edgecolor=BLUE, linestyle="--"))
             ax.set(xlabel="x (mm)", ylabel="y (mm)", xlim=(-half, half), ylim=(half, -half))
     return figure
@@ -167,7 +155,7 @@ def _trials(shown: Shown) -> Figure:
                     if offset and shown.shape[k] != "none":
                         place = (trials.truth[axis][k] / shown.pixel_mm + middle for axis in ("x_mm", "y_mm"))
                         radius = max(trials.truth["diameter_mm"][k] / shown.pixel_mm * 0.8, 3.0)
-                        ax.add_patch(Circle(tuple(place), radius, fill=False, edgecolor="#F0E442", linewidth=1))
+                        ax.add_patch(Circle(tuple(place), radius, fill=False, edgecolor=RING, linewidth=1))
                 axes[row, column].set_title(f"{shown.numbers[k]}", fontsize=8)
         scale_bar(axes[1, 0], shown.pixel_mm, trials.noisy.shape[-2:])
     return figure

@@ -11,21 +11,8 @@ from numpy.typing import NDArray
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT
+from taskct.report import schema
 from taskct.report.labels import OBSERVERS
-from taskct.report.schema import (
-    ArmFigures,
-    Choices,
-    Failures,
-    FalseSignal,
-    FalseSignals,
-    Groups,
-    Paired,
-    Provenance,
-    Retraining,
-    Summary,
-    Task,
-    Tradeoff,
-)
 
 Floats = NDArray[np.float64]
 
@@ -70,22 +57,22 @@ class Run:
     """All that a report needs of a run folder."""
 
     path: Path
-    summary: Summary
+    summary: schema.Summary
     scores: dict[tuple[str, int, str], OfClasses]
     """Test statistics, keyed by arm, seed and observer."""
     site_bias: dict[tuple[str, int], OfClasses]
     """Denoised − reference at the site of the signal, HU, keyed by arm and seed."""
-    choices: Choices
-    tradeoff: Tradeoff
-    false_signals: FalseSignals
-    retraining: Retraining
-    groups: Groups
-    task: Task
+    choices: schema.Choices
+    tradeoff: schema.Tradeoff
+    false_signals: schema.FalseSignals
+    retraining: schema.Retraining
+    groups: schema.Groups
+    task: schema.Task
     examples: Examples
     settings: dict[str, Any]
     """`study.yaml`, nested."""
-    provenance: Provenance
-    failures: Failures = field(default_factory=lambda: Failures([], []))
+    provenance: schema.Provenance
+    failures: schema.Failures = field(default_factory=lambda: schema.Failures([], []))
     """Of training; none in most runs."""
 
     @property
@@ -104,7 +91,7 @@ class Run:
         found = {observer for arm in self.summary.arms for observer in arm.observers}
         return [o for o in OBSERVERS if o in found] + sorted(found - set(OBSERVERS))
 
-    def arm(self, name: str, seed: int | None = None) -> ArmFigures:
+    def arm(self, name: str, seed: int | None = None) -> schema.ArmFigures:
         """Return one arm, of the quoted seed unless told; an arm without seeds of its own has its only one.
 
         Raises
@@ -118,7 +105,7 @@ class Run:
         wanted = self.seed if seed is None else seed
         return next((arm for arm in arms if arm.seed == wanted), arms[0])
 
-    def comparison(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Paired | None:
+    def comparison(self, arm: str, versus: str, observer: str, seed: int | None = None) -> schema.Paired | None:
         """Return how two arms compare on the same test trials, or None where the study has no such pair."""
         wanted = self.seed if seed is None else seed
         for row in self.summary.paired:
@@ -135,7 +122,7 @@ class Run:
         found = self.comparison(arm, versus, observer, seed)
         return None if found is None else found.delta
 
-    def false_signal(self, arm: ArmFigures) -> FalseSignal:
+    def false_signal(self, arm: schema.ArmFigures) -> schema.FalseSignal:
         """Return how often an arm paints a signal."""
         return next(row for row in self.false_signals.arms if (row.arm, row.seed) == (arm.name, arm.seed))
 

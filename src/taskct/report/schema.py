@@ -48,11 +48,8 @@ class ImageQuality:
     """Image quality of one arm over the test trials, against the reference."""
 
     rmse_hu: FileInterval
-    """HU, ≥ 0."""
     psnr_db: FileInterval
-    """dB."""
     ssim: FileInterval
-    """At most 1."""
 
 
 @dataclass(frozen=True)
@@ -209,14 +206,11 @@ class Choices:
 
     chosen_arm: ArmText
     rule: str
-    """The rule, in words."""
     regularization: dict[ArmText, dict[str, float | str | None]]
-    """Per arm and observer."""
     validation: list[Validation]
     seed: int
     """Training seed that the page quotes."""
     at_edge: list[AtEdge]
-    """Regularizations chosen at the end of their list of candidates."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +278,6 @@ class FalseSignals:
     """`hallucination.json`: signals painted anywhere in the region."""
 
     disc_mm: float
-    """Diameter of the disc, mm."""
     threshold_hu: float
     """Mean of denoised − reference in the disc, towards the signal's contrast, that counts as a signal; HU."""
     control: ArmText
@@ -311,7 +304,6 @@ class Task:
 
     description: str
     n_trials: dict[str, int]
-    """Per split."""
     n_backgrounds: dict[str, int]
     """Distinct backgrounds per split."""
     case_kind: Annotated[Literal["phantoms", "slices", "patients"], Field(validation_alias="group_name")]
@@ -335,9 +327,7 @@ class StageRecord:
     """One stage of the study."""
 
     wall_s: float | None = None
-    """Wall time, s."""
     finished: str | float | None = None
-    """When it ended."""
 
 
 @dataclass(frozen=True)

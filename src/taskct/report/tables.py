@@ -26,11 +26,8 @@ class Table:
     rows: list[list[str]]
 
 
-def _seed_column(run: Run) -> list[str]:
-    return ["Seed"] if len(run.seeds) > 1 else []
-
-
-def _seed(run: Run, seed: int) -> list[str]:
+def _if_several(run: Run, seed: object) -> list[str]:
+    """A cell, or the heading, of the column of seeds that a run with several has."""
     return [str(seed)] if len(run.seeds) > 1 else []
 
 
@@ -43,6 +40,11 @@ def _bounded(value: float, low: float | None, high: float | None, *, signed: boo
     if low is None or high is None:
         return f"{number(value, 3, signed=signed)} [{NONE}]"
     return interval(Interval(value, low, high), 3, signed=signed)
+
+
+def _for_observers(run: Run, what: str = "AUC") -> list[str]:
+    """Headings of a column for every observer."""
+    return [f"{what}, {observer_label(observer)}" for observer in run.observers]
 
 
 def _by_observer(run: Run, cells: Iterable[tuple[tuple[str, ...], str, str]]) -> list[list[str]]:
@@ -62,14 +64,8 @@ def key_table(run: Run) -> Table:
         within = tradeoff.within_tolerance if tradeoff else None
         arms = [run.arm(name).observers.get(observer) for name in (LOW_DOSE, MSE, control, chosen)]
         best = f"{arm_label(within.arm)}: {interval(within.delta_auc, 3, signed=True)}" if within else NONE
-        rows.append(
-            [
-                observer_label(observer),
-                *(_or_none(auc, 3) for auc in arms),
-                _or_none(run.delta(chosen, control, observer), 3, signed=True),
-                best,
-            ]
-        )
+        delta = _or_none(run.delta(chosen, control, observer), 3, signed=True)
+        rows.append([observer_label(observer), *(_or_none(auc, 3) for auc in arms), delta, best])
     columns = [
         "Observer",
         "AUC, low-dose images",
@@ -87,18 +83,10 @@ def arm_table(run: Run) -> Table:
     rows = []
     for arm in run.summary.arms:
         quality = arm.image_quality
-        rows.append(
-            [
-                arm.label,
-                *_seed(run, arm.seed),
-                interval(quality.rmse_hu, 2),
-                interval(quality.psnr_db, 2),
-                interval(quality.ssim, 3),
-                *(_or_none(arm.observers.get(observer), 3) for observer in run.observers),
-            ]
-        )
-    columns = ["Arm", *_seed_column(run), "RMSE (HU)", "PSNR (dB)", "SSIM"]
-    columns += [f"AUC, {observer_label(observer)}" for observer in run.observers]
+        shown = [interval(quality.rmse_hu, 2), interval(quality.psnr_db, 2), interval(quality.ssim, 3)]
+        aucs = (_or_none(arm.observers.get(observer), 3) for observer in run.observers)
+        rows.append([arm.label, *_if_several(run, arm.seed), *shown, *aucs])
+    columns = ["Arm", *_if_several(run, "Seed"), "RMSE (HU)", "PSNR (dB)", "SSIM", *_for_observers(run)]
     caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
     if run.repeats_of_control:
         caption += " λ = 0 with the other head is the same denoiser as the control; only its joint observer differs."
@@ -114,9 +102,9 @@ def paired_table(run: Run) -> Table:
     for row, p_holm in zip(paired, adjusted, strict=True):
         plain, holm = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
         p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{holm})"
-        first = (arm_label(row.arm), arm_label(row.versus), *_seed(run, row.seed))
+        first = (arm_label(row.arm), arm_label(row.versus), *_if_several(run, row.seed))
         cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
-    columns = ["Arm", "Versus", *_seed_column(run), *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
+    columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
     caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
     if shown:
@@ -136,7 +124,7 @@ def group_table(run: Run) -> Table:
         for row in run.groups.rows
         if row.seed == run.seed
     ]
-    columns = ["Arm", "Task", *(f"AUC, {observer_label(o)}" for o in run.observers)]
+    columns = ["Arm", "Task", *_for_observers(run)]
     caption = (
         f"Each task by itself (seed {run.seed}): AUC on its test trials [95 % interval]. The joint head is the task's "
         "own, the fresh observers are those fitted to all tasks together. A task with one background of a class "
@@ -153,7 +141,7 @@ def retraining_table(run: Run) -> Table:
         p = _p_value(row.p_value) if shown and row.p_value is not None else NONE
         cell = f"{_bounded(row.delta_auc, row.ci_low, row.ci_high, signed=True)} p\N{NO-BREAK SPACE}{p}"
         cells.append(((arm_label(row.arm), arm_label(row.versus)), row.observer, cell))
-    columns = ["Arm", "Versus", *(f"ΔAUC, {observer_label(o)}" for o in run.observers)]
+    columns = ["Arm", "Versus", *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski–Rockette, clustered covariance", "trial": "one-shot U-statistic"}[unit]
     n_seeds = max((row.n_seeds for row in run.retraining.rows), default=0)
     caption = (
@@ -180,19 +168,11 @@ def hallucination_table(run: Run) -> Table:
         ]
         mean, painted = arm.hallucination, run.false_signal(arm)
         delta = painted.delta_to_control
-        rows.append(
-            [
-                arm.label,
-                *_seed(run, arm.seed),
-                interval(mean.absent_bias_hu, 2, signed=True),
-                spread[0],
-                interval(mean.present_bias_hu, 2, signed=True),
-                spread[1],
-                interval(percent(painted.false_signal_rate), 1),
-                NONE if delta is None else interval(percent(delta), 1, signed=True),
-            ]
-        )
-    columns = ["Arm", *_seed_column(run), "Mean, signal absent (HU)", "5th to 95th percentile of trials (HU)"]
+        absent, present = (interval(m, 2, signed=True) for m in (mean.absent_bias_hu, mean.present_bias_hu))
+        rate = interval(percent(painted.false_signal_rate), 1)
+        more = _or_none(None if delta is None else percent(delta), 1, signed=True)
+        rows.append([arm.label, *_if_several(run, arm.seed), absent, spread[0], present, spread[1], rate, more])
+    columns = ["Arm", *_if_several(run, "Seed"), "Mean, signal absent (HU)", "5th to 95th percentile of trials (HU)"]
     columns += ["Mean, signal present (HU)", "5th to 95th percentile of trials (HU)"]
     columns += ["False-signal rate (% of signal-absent trials)", "Rate minus control's (percentage points)"]
     caption = "Image minus reference at the signal site, and false signals anywhere in the region [95 % interval]."
@@ -207,20 +187,15 @@ def tradeoff_table(run: Run) -> Table:
         if tradeoff is None:
             continue
         curves, within = tradeoff.curves, tradeoff.within_tolerance
-        span = f"{curves.rmse_range_hu[0]:.2f} to {curves.rmse_range_hu[1]:.2f}" if curves else NONE
-        rows.append(
-            [
-                observer_label(observer),
-                curves.better if curves else NONE,
-                interval(curves.delta_auc, 3, signed=True) if curves else NONE,
-                span,
-                {True: "no", False: "yes", None: NONE}[tradeoff.monotone],
-                arm_label(within.arm) if within else NONE,
-                interval(within.rmse_ratio, 3) if within else NONE,
-                interval(within.auc, 3) if within else NONE,
-                interval(within.delta_auc, 3, signed=True) if within else NONE,
-            ]
-        )
+        better, best = [NONE] * 3, [NONE] * 4
+        if curves:
+            span = f"{curves.rmse_range_hu[0]:.2f} to {curves.rmse_range_hu[1]:.2f}"
+            better = [curves.better, interval(curves.delta_auc, 3, signed=True), span]
+        if within:
+            numbers = interval(within.rmse_ratio, 3), interval(within.auc, 3)
+            best = [arm_label(within.arm), *numbers, interval(within.delta_auc, 3, signed=True)]
+        drops = {True: "no", False: "yes", None: NONE}[tradeoff.monotone]
+        rows.append([observer_label(observer), *better, drops, *best])
     percent = f"{100 * run.tradeoff.tolerance:g} %"
     columns = [
         "Observer",

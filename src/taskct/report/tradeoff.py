@@ -78,7 +78,9 @@ def draw_tradeoff(ax: Axes, run: Run, observer: str, measure: str) -> None:
     for label, (arms, look, _) in series.items():
         if label != "MSE":
             x, y, _, _ = _points(arms, observer, measure)
-            _label_points(ax, x, y, [_short(arm) for arm in arms], look["color"], boxes)
+            symbols = [("λ", arm.lambda_ or 0.0) if arm.alpha is None else ("α", arm.alpha) for arm in arms]
+            texts = [f"{symbol}={setting_text(value)}" for symbol, value in symbols]
+            _label_points(ax, x, y, texts, look["color"], boxes)
 
 
 def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[ArmFigures], dict[str, Any], list[ArmFigures]]]:
@@ -122,11 +124,6 @@ def _points(arms: Sequence[ArmFigures], observer: str, measure: str) -> tuple[Fl
     return np.array([e.value for e in x]), np.array([e.value for e in y]), errors(x), errors(y)
 
 
-def _short(arm: ArmFigures) -> str:
-    symbol, value = ("α", arm.alpha) if arm.alpha is not None else ("λ", arm.lambda_ or 0.0)
-    return f"{symbol}={setting_text(value)}"
-
-
 _Box = tuple[float, float, float, float]
 
 
@@ -147,19 +144,24 @@ def _label_points(ax: Axes, x: Floats, y: Floats, texts: list[str], color: str, 
             if any(box[0] < b[1] and b[0] < box[1] and box[2] < b[3] and b[2] < box[3] for b in boxes):
                 continue
             boxes.append(box)
-            ax.annotate(
-                texts[i],
-                (x[i], y[i]),
-                xytext=(4 * side, 4 * level),
-                textcoords="offset points",
-                ha="left" if side > 0 else "right",
-                va="bottom" if level > 0 else "top",
-                fontsize=7.5,
-                color=color,
-                path_effects=[_HALO],
-                zorder=6,
-            )
+            _write(ax, texts[i], (x[i], y[i]), (4 * side, 4 * level), color)
             break
+
+
+def _write(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], color: str) -> None:
+    """Write beside a point, `offset` points from it."""
+    ax.annotate(
+        text,
+        at,
+        xytext=offset,
+        textcoords="offset points",
+        ha="left" if offset[0] > 0 else "right",
+        va="bottom" if offset[1] > 0 else "top",
+        fontsize=7.5,
+        color=color,
+        path_effects=[_HALO],
+        zorder=6,
+    )
 
 
 def _low_dose(ax: Axes, arm: ArmFigures, observer: str, measure: str) -> None:
@@ -170,8 +172,7 @@ def _low_dose(ax: Axes, arm: ArmFigures, observer: str, measure: str) -> None:
     ax.axhline(auc.value, color=GREY, linestyle=(0, (5, 3)), linewidth=1, zorder=1)
     x = min(max(quality.value, left), right)
     off_scale = x != quality.value
-    yerr = [[max(0.0, auc.value - auc.ci_low)], [max(0.0, auc.ci_high - auc.value)]]
-    xerr = [[max(0.0, quality.value - quality.ci_low)], [max(0.0, quality.ci_high - quality.value)]]
+    _, _, xerr, yerr = _points([arm], observer, measure)
     ax.errorbar(
         [x],
         [auc.value],
@@ -189,16 +190,5 @@ def _low_dose(ax: Axes, arm: ArmFigures, observer: str, measure: str) -> None:
     if off_scale:
         at_right = x == right
         arrow = f"at {text} →" if at_right else f"← at {text}"
-        ax.annotate(
-            arrow,
-            (x, auc.value),
-            xytext=(-8 if at_right else 8, 3),
-            textcoords="offset points",
-            ha="right" if at_right else "left",
-            va="bottom",
-            fontsize=7.5,
-            color=GREY,
-            path_effects=[_HALO],
-            zorder=6,
-        )
+        _write(ax, arrow, (x, auc.value), (-8 if at_right else 8, 3), GREY)
     ax.set_xlim(left, right)

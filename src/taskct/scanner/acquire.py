@@ -23,37 +23,12 @@ def acquire(
     seeds: Sequence[int],
     correct: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scan at a fraction of the dose, and once more as the reference.
+    """Scan at a fraction of the dose, and once more as the reference; noisy and reference images in HU.
 
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    fbp
-        The reconstruction, of the whole image or of a region.
-    i0
-        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`:
-        photons × bowtie × tube current.
-    dose_fraction
-        In (0, 1].
-    electronic_noise
-        Standard deviation in photon equivalents per ray; the same at every dose.
-    reference
-        "noise-free", or "normal-dose": an independent scan at full dose.
-    seeds
-        One seed a sinogram, in [0, 2⁶⁴); the normal-dose scan has noise of its own from the same seed.
-    correct
-        Applied to the line integrals of both scans after the logarithm, such as a `WaterCorrection`; None is nothing.
-
-    Returns
-    -------
-    noisy, reference
-        HU, shape `(n, n_pixels, n_pixels)`.
-
-    Raises
-    ------
-    ValueError
-        If `dose_fraction` or `reference` is not one of those allowed, or as `add_noise`.
+    Line integrals are noise-free, `(n, n_views, n_bins)`. `i0` are the unattenuated photons per ray at full dose
+    (photons × bowtie × tube current), `dose_fraction` is in (0, 1]; the readout noise is the same at every dose. The
+    reference is "noise-free", or "normal-dose": an independent scan at full dose, with noise of its own from the same
+    seeds. `correct`, such as a `WaterCorrection`, is applied to the line integrals of both scans after the logarithm.
     """
     if not 0 < dose_fraction <= 1:
         raise ValueError(f"dose_fraction is {dose_fraction}, not in (0, 1]")

@@ -1,11 +1,11 @@
-"""Exact line integrals of ellipses, of Gaussians and of nodules that fall off towards the rim.
+"""Exact line integrals of ellipses, uniform or falling off towards the rim, and of Gaussians.
 
 Only the few rays of each view that meet an object are computed. All of these are functions of the radius ρ in an
 ellipse, so their line integrals depend on one number: the ray's distance from the centre over the half width w that
 the ellipse has across the ray.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,18 +22,10 @@ GAUSSIAN_REACH = 5.0  # half widths at half maximum after which a Gaussian count
 def bins_met(
     geometry: ScanGeometry, *, x_mm: NDArray[np.floating], y_mm: NDArray[np.floating], radius_mm: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the bins of every view whose rays may meet a circle.
+    """First and last bin of every view whose rays may meet a circle, `(n, n_views)`.
 
-    Returns
-    -------
-    first, last
-        Indices of bins, shape `(n, n_views)`; some may lie beyond the detector, and `last` is less than `first` where
-        the circle falls between two rays.
-
-    Raises
-    ------
-    UserError
-        If a circle reaches as far as the source's path.
+    A UserError, if a circle reaches as far as the source's path. Some bins may lie beyond the detector, and `last` is
+    less than `first` where the circle falls between two rays.
     """
     x, y, radius = (np.asarray(v, dtype=np.float64)[:, None] for v in (x_mm, y_mm, radius_mm))
     view = geometry.view_rad[None, :]
@@ -63,12 +55,8 @@ def met_in_chunks(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
     """Share out objects, with the bins that `bins_met` found, into chunks of similar size and bounded memory.
 
-    `work_per_ray` is how many numbers are held for each ray.
-
-    Yields
-    ------
-    index, start, width
-        Which objects, `(m,)`; the first bin to compute in each view, `(m, n_views)`; and how many from there on.
+    `work_per_ray` is how many numbers are held for each ray. Yields which objects, `(m,)`; the first bin to compute in
+    each view, `(m, n_views)`; and how many from there on.
     """
     start, stop = np.maximum(first, 0), np.minimum(last, n_bins - 1)
     widest = (stop - start + 1).max(axis=1, initial=0)
@@ -84,15 +72,7 @@ def met_in_chunks(
 
 
 class Rays:
-    """Normals of a scan's rays and their distance from the isocentre, as tensors.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    device
-        Where the tensors live.
-    """
+    """Normals of a scan's rays and their distance from the isocentre, as tensors."""
 
     def __init__(self, geometry: ScanGeometry, device: torch.device | str) -> None:
         source, direction = geometry.rays()
@@ -105,10 +85,7 @@ class Rays:
     def at(self, start: NDArray[np.int64], width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Number the rays of `width` bins from `start`, `(m, n_views)`, on, and look up (normal x, normal y, offset).
 
-        Returns
-        -------
-        ray, values
-            Index into a flattened sinogram, `(m, n_views, width)`, and `(3, m, n_views, width)`.
+        Given are indices into a flattened sinogram, `(m, n_views, width)`, and values, `(3, m, n_views, width)`.
         """
         device = self.table.device
         row = torch.arange(self.n_views, device=device) * self.n_bins
@@ -119,21 +96,17 @@ class Rays:
 
 def _project(
     geometry: ScanGeometry,
+    ellipses: Sequence[ArrayLike],
     *,
-    x_mm: ArrayLike,
-    y_mm: ArrayLike,
-    half_x_mm: ArrayLike,
-    half_y_mm: ArrayLike,
-    angle_rad: ArrayLike,
-    peak: ArrayLike,
     reach: float,
     shape: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    parameter: ArrayLike,
     device: torch.device | str,
 ) -> torch.Tensor:
-    """Sum `peak` · (half_x · half_y / w) · `shape`((distance / w)², parameter) over the ellipses of each trial."""
-    given = (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, parameter)
-    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in given))
+    """Sum peak · (half_x · half_y / w) · `shape`((distance / w)², parameter) over the ellipses of each trial.
+
+    `ellipses` are x, y, half_x, half_y, angle, peak and parameter; they count up to `reach` times their half axes.
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in ellipses))
     if arrays[0].ndim not in (1, 2):
         raise ValueError(f"ellipses have shape {arrays[0].shape}, not (n,) or (n, n_ellipses)")
     n = len(arrays[0])
@@ -167,35 +140,33 @@ def project_ellipses(
     half_y_mm: ArrayLike,
     mu: ArrayLike,
     angle_rad: ArrayLike = 0.0,
+    exponent: ArrayLike = 0.0,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Compute the exact line integrals of uniform ellipses.
+    """Compute the exact line integrals of ellipses μ·(1 − ρ²)^exponent, with ρ the radius in the ellipse.
+
+    Float32 sinograms, `(n, n_views, n_bins)`. The Abel transform is μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a
+    circle of radius R and exponent ν at the distance p.
 
     Parameters
     ----------
-    geometry
-        The scan.
+    geometry, device
+        The scan, and where to compute.
     x_mm, y_mm
         Centres, mm, shape `(n,)`, or `(n, n_ellipses)` for the sum over several a trial; all that follow broadcast.
-    half_x_mm, half_y_mm
-        Semi-axes along `angle_rad` and across it, mm, positive.
+    half_x_mm, half_y_mm, angle_rad
+        Semi-axes, mm, positive; direction of the first, rad, from +x towards +y.
     mu
-        Linear attenuation (or its difference from what surrounds the ellipse), mm⁻¹.
-    angle_rad
-        Direction of the first axis, rad, from +x towards +y.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
+        Linear attenuation in the middle (or its difference from what surrounds the ellipse), mm⁻¹.
+    exponent
+        At least 0: 0 is a uniform ellipse, 1/2 the depth of a ball, more a nodule that falls off towards the rim.
 
     Raises
     ------
     UserError
         If an ellipse reaches as far as the source's path.
     ValueError
-        If the shapes do not fit or a semi-axis is not positive.
+        If the shapes do not fit, a semi-axis is not positive or an exponent is negative.
 
     Examples
     --------
@@ -204,69 +175,16 @@ def project_ellipses(
     >>> [round(float(v), 4) for v in middle]  # seen from +x the long axis lies along the ray
     [1.2, 0.4, 1.2, 0.4]
     """
-    return project_nodules(
-        geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        mu=mu,
-        exponent=0.0,
-        angle_rad=angle_rad,
-        device=device,
-    )
-
-
-def project_nodules(
-    geometry: ScanGeometry,
-    *,
-    x_mm: ArrayLike,
-    y_mm: ArrayLike,
-    half_x_mm: ArrayLike,
-    half_y_mm: ArrayLike,
-    mu: ArrayLike,
-    exponent: ArrayLike,
-    angle_rad: ArrayLike = 0.0,
-    device: torch.device | str = "cpu",
-) -> torch.Tensor:
-    """Compute the exact line integrals of nodules μ·(1 − ρ²)^exponent, with ρ the radius in their ellipse.
-
-    The Abel transform is μ·R·√π·Γ(ν+1)/Γ(ν+3/2)·(1 − p²/R²)^(ν+1/2) for a round one of radius R and exponent ν at the
-    distance p. An exponent of 0 is a uniform ellipse; 1/2 the depth of a ball.
-
-    Parameters
-    ----------
-    geometry, x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, device
-        As for `project_ellipses`.
-    mu
-        Linear attenuation in the middle, mm⁻¹.
-    exponent
-        At least 0.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
-
-    Raises
-    ------
-    UserError, ValueError
-        As for `project_ellipses`, and if an exponent is negative.
-    """
     power = np.asarray(exponent, dtype=np.float64)
     if not (power >= 0).all():
-        raise ValueError("a nodule's exponent is negative")
+        raise ValueError("an ellipse's exponent is negative")
     height = np.sqrt(np.pi) * np.exp(special.gammaln(power + 1.0) - special.gammaln(power + 1.5))
+    peak = np.asarray(mu, dtype=np.float64) * height
     return _project(
         geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        angle_rad=angle_rad,
-        peak=np.asarray(mu, dtype=np.float64) * height,
+        (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, power),
         reach=1.0,
         shape=_power if power.any() else _root,
-        parameter=power,
         device=device,
     )
 
@@ -293,29 +211,20 @@ def project_gaussians(
 ) -> torch.Tensor:
     """Compute the exact line integrals of Gaussian blobs μ·2^(−ρ²), with ρ the radius in the ellipse of half maximum.
 
+    Float32 sinograms, `(n, n_views, n_bins)`; zero where less than 2⁻²⁵ of the peak's is left.
+
     Parameters
     ----------
     geometry, x_mm, y_mm, angle_rad, device
         As for `project_ellipses`.
-    half_x_mm, half_y_mm
-        Half widths at half maximum, mm, along `angle_rad` and across it, positive.
-    mu
-        Peak linear attenuation, mm⁻¹.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`; zero where less than 2⁻²⁵ of the peak's is left.
+    half_x_mm, half_y_mm, mu
+        Half widths at half maximum, mm, positive, and peak linear attenuation, mm⁻¹.
     """
+    peak = np.asarray(mu, dtype=np.float64) * np.sqrt(np.pi / np.log(2.0))
     return _project(
         geometry,
-        x_mm=x_mm,
-        y_mm=y_mm,
-        half_x_mm=half_x_mm,
-        half_y_mm=half_y_mm,
-        angle_rad=angle_rad,
-        peak=np.asarray(mu, dtype=np.float64) * np.sqrt(np.pi / np.log(2.0)),
+        (x_mm, y_mm, half_x_mm, half_y_mm, angle_rad, peak, 0.0),
         reach=GAUSSIAN_REACH,
         shape=lambda square, _: torch.exp2(-square),
-        parameter=0.0,
         device=device,
     )

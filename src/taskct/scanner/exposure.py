@@ -34,22 +34,15 @@ def photons_per_ray(
 
     Parameters
     ----------
-    mas
-        Tube current × time of one scan of all `n_views` views, mAs.
+    mas, n_views
+        Tube current × time of one scan, mAs, and the views that share it.
     spectrum
         Photons per mm² and mAs at 1 m, filters included.
-    n_views
-        Views that share the tube load.
-    source_detector_mm
-        Focus to detector, mm.
-    bin_mm, row_mm
-        Size of a bin on the detector across and along the axis, mm; `row_mm` of all rows that make up the slice.
+    source_detector_mm, bin_mm, row_mm
+        Focus to detector; size of a bin on the detector across and along the axis, of all rows that make up the slice;
+        mm.
     efficiency
         Share of the photons on the bin's area that is detected, in (0, 1].
-
-    Returns
-    -------
-    Photons.
 
     Raises
     ------
@@ -77,27 +70,20 @@ def photons_per_ray(
 def bowtie_transmission(geometry: ScanGeometry, *, diameter_mm: float, compensation: float = 0.5) -> torch.Tensor:
     """Compute how a bowtie filter weakens every bin's rays, relative to the one through the isocentre.
 
-    The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than
-    the central one, times `compensation`, it passes in (water-equivalent) filter. At 0.5 and 300 mm rays beside the
-    body keep 1/22, about what measured body filters leave at the rim (a scanner's own shape is proprietary).
+    The filter takes away part of the range of a centred water cylinder: what a ray passes less of the cylinder than the
+    central one, times `compensation`, it passes in (water-equivalent) filter. At 0.5 and 300 mm rays beside the body
+    keep 1/22, about what measured body filters leave at the rim [1]_ (a scanner's own shape is proprietary).
 
     Parameters
     ----------
-    geometry
-        The scan.
-    diameter_mm
-        Diameter of the cylinder, mm.
+    geometry, diameter_mm
+        The scan; diameter of the cylinder, mm, positive, or a UserError.
     compensation
         In [0, 1]: 0 is no filter, 1 makes the signal behind the cylinder the same in every bin.
 
     Returns
     -------
     Transmission in (0, 1], shape `(n_bins,)`, float32; multiply `i0` by it.
-
-    Raises
-    ------
-    UserError
-        If the diameter is not positive or the compensation not in [0, 1].
 
     References
     ----------
@@ -115,26 +101,15 @@ def bowtie_transmission(geometry: ScanGeometry, *, diameter_mm: float, compensat
 
 
 def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Tensor:
-    """Modulate the tube current over the views by the object's attenuation.
+    """Modulate the tube current over the views by the object's attenuation: line integrals, `(n, n_views, n_bins)`.
 
     The current goes as exp(`strength` × p), p the view's largest line integral: 0 is a constant current; ½, the square
     root of the attenuation, gives the least noise at a given tube load; 1 makes the weakest signals of all views alike.
-
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    strength
-        In [0, 1].
+    A UserError, if it is not in [0, 1].
 
     Returns
     -------
     Current of every view relative to its scan's mean, shape `(n, n_views)`; multiply `i0` by it with a last axis added.
-
-    Raises
-    ------
-    UserError
-        If `strength` is not in [0, 1].
 
     References
     ----------
@@ -155,19 +130,9 @@ def tube_current(line_integral: torch.Tensor, strength: float = 0.5) -> torch.Te
 def middle_weights(fbp: FBP, *, roi_mm: float = 30.0) -> torch.Tensor:
     """Give weights whose noise is that of the pixels in the middle of an image, in the mean of their variances.
 
-    One pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at
-    the isocentre itself it is the same in every view.
-
-    Parameters
-    ----------
-    fbp
-        The reconstruction.
-    roi_mm
-        Side of the square in the middle where the noise is meant, mm.
-
-    Returns
-    -------
-    Root of the mean squared `FBP.pixel_weights`, mm⁻¹, shape `(n_views, n_bins)`.
+    That is the root of the mean squared `FBP.pixel_weights` over a square of `roi_mm`, mm⁻¹, `(n_views, n_bins)`. One
+    pixel is not enough: by how much interpolation between bins lowers the noise depends on where it lies, and at the
+    isocentre itself it is the same in every view.
     """
     half = min(roi_mm / fbp.pixel_mm, fbp.n_pixels - 1.0) / 2.0
     index = (fbp.n_pixels - 1) / 2.0 + torch.linspace(-half, half, ROI_SAMPLES, dtype=torch.float64)
@@ -177,13 +142,9 @@ def middle_weights(fbp: FBP, *, roi_mm: float = 30.0) -> torch.Tensor:
 
 
 def noise_hu(
-    weights: torch.Tensor,
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
+    weights: torch.Tensor, line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
 ) -> float:
-    """Predict the noise of a reconstructed pixel: √(Σ weights² × variance of the line integral).
+    """Predict the noise of a reconstructed pixel, HU: √(Σ weights² × variance of the line integral).
 
     Parameters
     ----------
@@ -196,10 +157,6 @@ def noise_hu(
         Unattenuated photons, a number or a tensor that broadcasts to `(n_views, n_bins)`.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-
-    Returns
-    -------
-    Standard deviation, HU.
     """
     p = line_integral.double()
     variance = line_integral_variance(p, i0=i0, electronic_noise=electronic_noise)
@@ -214,10 +171,7 @@ def i0_for_noise(
     electronic_noise: float,
     relative: float | torch.Tensor = 1.0,
 ) -> float:
-    """Find the unattenuated photons per ray that give a pixel the wanted noise.
-
-    With a water cylinder's line integrals (`project_ellipses`) this is the usual noise index; with those of a patient's
-    slice it calibrates the insertion of noise into a scan whose noise was measured.
+    """Find the unattenuated photons per ray, times `relative`, that give a pixel the wanted noise.
 
     Parameters
     ----------
@@ -226,12 +180,7 @@ def i0_for_noise(
     weights, line_integral, electronic_noise
         As for `noise_hu`.
     relative
-        What `i0` is multiplied by in every ray, bowtie × tube current, a number or a tensor that broadcasts to
-        `(n_views, n_bins)`.
-
-    Returns
-    -------
-    Photons: the pixel's noise is `target_hu` at `i0` = this × `relative`.
+        What `i0` is multiplied by in every ray, bowtie × tube current, a number or broadcast to `(n_views, n_bins)`.
 
     Raises
     ------

@@ -18,22 +18,11 @@ SLICES_PER_FILTER = 16  # bounds the filtered sinograms held at a time
 
 
 def parker_weights(geometry: ScanGeometry) -> NDArray[np.float64]:
-    """Weigh the rays of a scan so that every line through the field of view counts once.
+    """Weigh the rays of a scan, `(n_views, n_bins)`, so that every line through the field of view counts once.
 
-    Parameters
-    ----------
-    geometry
-        The scan. In a short scan of n views the overscan is shared out: Parker's half fan angle is
-        (n·step − π)/2, which is at least the fan's.
-
-    Returns
-    -------
-    Weights in [0, 1], shape `(n_views, n_bins)`; a line's two rays sum to 1. ½ throughout in a full scan, 1 in a
-    parallel short scan, which measures every line once.
-
-    References
-    ----------
-    .. [1] Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Med. Phys. 9, 254 (1982).
+    A line's two rays sum to 1: ½ throughout in a full scan, 1 in a parallel short scan, which measures every line once.
+    In a short scan of n views the overscan is shared out: Parker's half fan angle is (n·step − π)/2, which is at least
+    the fan's. Source: Parker, "Optimal short scan convolution reconstruction for fanbeam CT", Med. Phys. 9, 254 (1982).
     """
     shape = (geometry.n_views, geometry.n_bins)
     if geometry.scan == "full":
@@ -57,20 +46,8 @@ def backprojection_matrix(
 ) -> sparse.csr_matrix:
     """Build the weighted backprojection of the first `n_views` views, linear between two bins.
 
-    Parameters
-    ----------
-    geometry
-        The scan.
-    center_mm
-        Centre of the image, (x, y), mm.
-    n_pixels, pixel_mm
-        Pixels along each side of the square image and their pitch, mm.
-    n_views
-        How many views from the first one on.
-
-    Returns
-    -------
-    Matrix, shape `(n_pixels**2, n_views * n_bins)`, rad, float32. Rows of pixels outside the field of view are empty.
+    The image lies about (x, y) = `center_mm`. The matrix is `(n_pixels**2, n_views * n_bins)`, rad, float32. Rows of
+    pixels outside the field of view are empty.
     """
     axis = (np.arange(n_pixels) - (n_pixels - 1) / 2.0) * pixel_mm
     x, y = axis + center_mm[0], axis + center_mm[1]
@@ -118,31 +95,23 @@ class FBP:
     once a gradient is asked for); one elsewhere that of all views. Large matrices are kept on disk, see
     `taskct.scanner.matrix_cache`.
 
-    As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air.
+    As on a scanner, a centred image may have its corners outside the field of view: pixels there read 0 mm⁻¹, air. A
+    UserError, if its side lies outside, or any part of an image that is not centred; if the window or the cutoff is not
+    one of those allowed; or if the matrix would be too large.
 
     Parameters
     ----------
-    geometry
-        The scan.
-    n_pixels, pixel_mm
-        Pixels along each side of the image and their pitch, mm.
-    center_mm
-        Centre of the image, (x, y), mm.
+    geometry, device
+        The scan, and where the matrices live.
+    n_pixels, pixel_mm, center_mm
+        Pixels along each side of the image and their pitch, mm; its centre, (x, y), mm.
     window, cutoff
         Roll-off of the ramp, see `taskct.scanner.kernels`.
-    device
-        Where the matrices live.
-
-    Raises
-    ------
-    UserError
-        If part of an image that is not centred, or a side of one that is, lies outside the field of view; if the window
-        or the cutoff is not one of those allowed; or if the matrix would be too large.
 
     References
     ----------
-    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 (equiangular) and
-       3.4.2 (equispaced).
+    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 (equiangular) and 3.4.2
+       (equispaced).
     """
 
     def __init__(
@@ -235,21 +204,10 @@ class FBP:
         return sinogram if self._redundancy is None else sinogram * self._redundancy
 
     def reconstruct(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Reconstruct the image.
+        """Reconstruct `(n, n_pixels, n_pixels)` images, mm⁻¹, from line integrals, `(n, n_views, n_bins)`.
 
-        Parameters
-        ----------
-        sinogram
-            Line integrals, shape `(n, n_views, n_bins)`.
-
-        Returns
-        -------
-        Linear attenuation, mm⁻¹, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
-
-        Raises
-        ------
-        ValueError
-            If the sinogram is not one of this geometry.
+        They have the sinograms' type, and are computed in float32. A ValueError, if a sinogram is not one of this
+        geometry.
         """
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
@@ -257,24 +215,10 @@ class FBP:
         return linear(sinogram, self._reconstruct, self._adjoint)
 
     def pixel_weights(self, row: int, column: int) -> torch.Tensor:
-        """Give the weights by which one pixel sums the sinogram: a row of the reconstruction as a matrix.
+        """Give the weights by which one pixel sums the sinogram, mm⁻¹, `(n_views, n_bins)`: a row of the matrix.
 
         Its value is the sum of weights × sinogram, so with independent rays the sum of weights² × variance is its
-        variance, exactly.
-
-        Parameters
-        ----------
-        row, column
-            Of the pixel.
-
-        Returns
-        -------
-        Weights, mm⁻¹, shape `(n_views, n_bins)`, float32; zeros outside the field of view.
-
-        Raises
-        ------
-        ValueError
-            If there is no such pixel.
+        variance, exactly. Zeros outside the field of view; a ValueError, if there is no such pixel.
         """
         if not (0 <= row < self.n_pixels and 0 <= column < self.n_pixels):
             raise ValueError(f"pixel ({row}, {column}) is not in an image of {self.n_pixels} × {self.n_pixels}")

@@ -169,19 +169,14 @@ class ScanGeometry:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Find where points are seen, and by which weight filtered backprojection takes them.
 
-        Parameters
-        ----------
-        x_mm, y_mm
-            Points, mm, of any shapes that broadcast with `view_rad`.
-        view_rad
-            Angles of the source, rad.
+        Points, mm, have any shapes that broadcast with the angles of the source, rad.
 
         Returns
         -------
         bin, weight
-            Fractional index of the bin, and the square of a point's magnification: (SID/U)² for a flat detector, with
-            U the distance from the source along the central ray; (SID/L)² for a curved one, with L the distance from
-            the source; 1 for a parallel beam.
+            Fractional index of the bin, and the square of a point's magnification: (SID/U)² for a flat detector, with U
+            the distance from the source along the central ray; (SID/L)² for a curved one, with L the distance from the
+            source; 1 for a parallel beam.
         """
         cos, sin = np.cos(view_rad), np.sin(view_rad)
         along, aside = x_mm * cos + y_mm * sin, y_mm * cos - x_mm * sin

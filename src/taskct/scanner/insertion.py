@@ -21,43 +21,17 @@ def missing_noise(
     electronic_noise: float,
     seeds: Sequence[int],
 ) -> torch.Tensor:
-    """Draw the noise that a scan at full dose lacks to be one at a lower dose.
+    """Draw the noise that a scan at full dose lacks to be one at a lower dose: what to add to its line integrals.
 
-    Of X counts at full dose a scan at the fraction d keeps d·X and so d² of their variance; the rest of its own
-    variance, d(1 − d)·X + (1 − d²)·σ², is drawn here, so that the line integral gains (1/d − 1)/X + (1/d² − 1)·σ²/X².
-    The low counts go through the same logarithm as a scan's, with its way out for starved rays; the bias of the
-    logarithm is taken away for the added noise alone, since the full-dose scan has dealt with its own.
-
-    Parameters
-    ----------
-    line_integral
-        Of the full-dose images, projected, shape `(n, n_views, n_bins)`.
-    i0
-        Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`.
-    dose_fraction
-        In (0, 1]; at 1 nothing is missing.
-    electronic_noise
-        Standard deviation of the readout noise in photon equivalents per ray; the same at every dose.
-    seeds
-        One seed a sinogram, `(n,)`, integers from 0 up, of any size.
-
-    Returns
-    -------
-    What to add to the line integrals, same shape.
-
-    Raises
-    ------
-    ValueError
-        If `dose_fraction` is not in (0, 1], or as `add_noise`.
-
-    References
-    ----------
-    .. [1] Massoumzadeh et al., "Validation of CT dose-reduction simulation", Med. Phys. 36, 174 (2009): Gaussian noise
-       with bowtie, tube-current modulation and readout.
-    .. [2] Yu et al., "Development and validation of a practical lower-dose-simulation tool for optimizing computed
-       tomography scan protocols", J. Comput. Assist. Tomogr. 36, 477 (2012).
-    .. [3] Žabić et al., "A low dose simulation tool for CT systems with energy integrating detectors", Med. Phys. 40,
-       031102 (2013): noise added before the logarithm.
+    Of X counts at full dose a scan at the fraction d, in (0, 1], keeps d·X and so d² of their variance; the rest of its
+    own variance, d(1 − d)·X + (1 − d²)·σ², is drawn here, so that the line integral gains (1/d − 1)/X + (1/d² −
+    1)·σ²/X². The low counts go through the same logarithm as a scan's, with its way out for starved rays; the bias of
+    the logarithm is taken away for the added noise alone, since the full-dose scan has dealt with its own. Arguments
+    are as for `add_noise`, `i0` that of the full dose. Sources: Massoumzadeh et al., "Validation of CT dose-reduction
+    simulation", Med. Phys. 36, 174 (2009): Gaussian noise with bowtie, tube-current modulation and readout; Yu et al.,
+    "Development and validation of a practical lower-dose-simulation tool for optimizing computed tomography scan
+    protocols", J. Comput. Assist. Tomogr. 36, 477 (2012); Žabić et al., "A low dose simulation tool for CT systems with
+    energy integrating detectors", Med. Phys. 40, 031102 (2013): noise added before the logarithm.
     """
     if not 0 < dose_fraction <= 1:
         raise ValueError(f"dose_fraction is {dose_fraction}, not in (0, 1]")
@@ -100,8 +74,8 @@ def insert_noise(
 
     Images are projected, the noise they lack is drawn per ray (see `missing_noise`), and this noise alone is
     reconstructed and added: what the images show is not resampled, and the noise has the correlation of the
-    reconstruction. `fbp` should therefore resemble the one that made the images in its kernel; `i0_for_noise` finds
-    the `i0` of images whose noise is known.
+    reconstruction. `fbp` should therefore resemble the one that made the images in its kernel; `i0_for_noise` finds the
+    `i0` of images whose noise is known.
 
     Parameters
     ----------
@@ -109,21 +83,16 @@ def insert_noise(
         Full-dose images, HU, shape `(n, n_pixels, n_pixels)`, on the projector's and the reconstruction's grid. Less
         than −1000 HU (padding) counts as air.
     projector, fbp
-        Of one geometry and one grid.
+        Of one geometry and one grid, or a ValueError.
     i0
         Unattenuated photons per ray at full dose, a number or a tensor that broadcasts to `(n, n_views, n_bins)`, or
         what gives one from the line integrals of some slices, such as a modulated tube current.
     dose_fraction, electronic_noise, seeds
-        As for `missing_noise`.
+        As for `add_noise`; the fraction is in (0, 1].
 
     Returns
     -------
     HU, shape `(n, n_pixels, n_pixels)`. Memory beyond this is that of a few slices' sinograms.
-
-    Raises
-    ------
-    ValueError
-        If the two grids or geometries differ, or as `missing_noise` and `Projector.project`.
     """
     grids = [(part.geometry, part.n_pixels, part.pixel_mm) for part in (projector, fbp)]
     if grids[0] != grids[1] or fbp.center_mm != (0.0, 0.0):

@@ -33,28 +33,10 @@ KERNELS = {"soft": Kernel("hann", 0.8), "sharp": Kernel("cosine", 1.0)}
 
 
 def window_response(frequency: NDArray[np.floating], *, window: str, cutoff: float = 1.0) -> NDArray[np.float64]:
-    """Give what a window leaves of the ramp.
+    """Give what a window leaves of the ramp, in [0, 1]; nothing beyond the cutoff, where a window is squeezed to end.
 
-    Parameters
-    ----------
-    frequency
-        Fraction of the Nyquist frequency, any shape; the sign does not matter, and beyond the cutoff nothing is left.
-    window, cutoff
-        As in `Kernel`. With a cutoff below 1 the window is squeezed to end there.
-
-    Returns
-    -------
-    Response in [0, 1], same shape.
-
-    Raises
-    ------
-    UserError
-        If there is no such window, or the cutoff is not in (0, 1].
-
-    Examples
-    --------
-    >>> window_response(np.array([0.0, 0.25, 0.5, 0.75]), window="hann", cutoff=0.5).round(6).tolist()
-    [1.0, 0.5, 0.0, 0.0]
+    `frequency` is a fraction of the Nyquist frequency, any shape; the sign does not matter. A UserError, if there is no
+    such window, or the cutoff is not in (0, 1].
     """
     if window not in WINDOWS:
         raise UserError(f"scanner.filter is {window!r}: choose one of {', '.join(WINDOWS)}")
@@ -72,24 +54,10 @@ def window_response(frequency: NDArray[np.floating], *, window: str, cutoff: flo
 
 
 def ramp_kernel(n_bins: int, *, bin_step: float, window: str, cutoff: float = 1.0) -> NDArray[np.float64]:
-    """Sample the band-limited ramp filter, windowed in frequency.
+    """Sample the band-limited ramp filter, windowed in frequency, for lags 0 to `n_bins − 1`, 1/`bin_step`².
 
-    Parameters
-    ----------
-    n_bins
-        Length of a detector row.
-    bin_step
-        Distance between samples: mm at the isocentre, or rad for a curved detector.
-    window, cutoff
-        As in `Kernel`.
-
-    Returns
-    -------
-    Kernel for lags 0 to `n_bins - 1`, shape `(n_bins,)`, 1/`bin_step`².
-
-    References
-    ----------
-    .. [1] Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), eq. 3.61.
+    `bin_step` is in mm at the isocentre, or in rad for a curved detector. Source: Kak and Slaney, Principles of
+    Computerized Tomographic Imaging (1988), eq. 3.61.
     """
     n = 8 * int(2 ** np.ceil(np.log2(n_bins)))
     lag = np.fft.fftfreq(n, 1.0 / n)
@@ -114,20 +82,9 @@ def mtf(
     Parameters
     ----------
     frequency
-        Cycles/mm, at least 0, any shape.
-    isocenter_bin_mm
-        `ScanGeometry.isocenter_bin_mm`.
-    window, cutoff
-        As in `Kernel`.
-
-    Returns
-    -------
-    MTF, 1 at frequency 0, same shape.
-
-    Raises
-    ------
-    UserError
-        If a frequency is negative or not finite, or as `window_response`.
+        Cycles/mm, at least 0 and finite, or a UserError; any shape.
+    isocenter_bin_mm, window, cutoff
+        As in `ScanGeometry` and `Kernel`.
     """
     if not (np.isfinite(frequency) & (np.asarray(frequency) >= 0)).all():
         raise UserError("a frequency is negative or not finite: give cycles/mm from 0 up")
@@ -139,23 +96,7 @@ def mtf(
 
 
 def mtf_frequency(level: float, *, isocenter_bin_mm: float, window: str, cutoff: float = 1.0) -> float:
-    """Find the lowest frequency at which the MTF at the isocentre has fallen to a level.
-
-    Parameters
-    ----------
-    level
-        In (0, 1): 0.5 for MTF50, 0.1 for MTF10.
-    isocenter_bin_mm, window, cutoff
-        As for `mtf`.
-
-    Returns
-    -------
-    Frequency, cycles/mm.
-
-    Raises
-    ------
-    UserError
-        If the level is not in (0, 1), or as `mtf`.
+    """Find the lowest frequency, cycles/mm, at which the MTF at the isocentre has fallen to a level in (0, 1).
 
     Examples
     --------

@@ -25,12 +25,10 @@ def draw_counts(expected: torch.Tensor, *, electronic_noise: float, generator: t
 
     Parameters
     ----------
-    expected
-        Expected photons per ray, any shape.
+    expected, generator
+        Expected photons per ray, any shape; a generator on their device.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
-    generator
-        On the device of `expected`.
 
     Returns
     -------
@@ -65,11 +63,7 @@ def _local_mean(values: torch.Tensor) -> torch.Tensor:
 
 
 def take_logarithm(
-    counts: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    noise_share: float | torch.Tensor = 1.0,
+    counts: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, noise_share: float | torch.Tensor = 1.0
 ) -> torch.Tensor:
     """Turn counts into line integrals, with a way out for zero and negative counts.
 
@@ -86,7 +80,7 @@ def take_logarithm(
     Parameters
     ----------
     counts
-        Photon equivalents, shape `(n, n_views, n_bins)`.
+        Photon equivalents, shape `(n, n_views, n_bins)`; the line integrals have the same, and are finite.
     i0
         Unattenuated photons, a number or a tensor that broadcasts to `counts`.
     electronic_noise
@@ -94,10 +88,6 @@ def take_logarithm(
     noise_share
         Part of the variance V whose bias is taken away, in [0, 1], a number or like `counts`; below 1 where the rest
         was dealt with before.
-
-    Returns
-    -------
-    Line integrals, same shape, finite.
 
     References
     ----------
@@ -130,11 +120,7 @@ def random_generator(seed: int, device: torch.device) -> torch.Generator:
 
 
 def check_noise_settings(
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    seeds: Sequence[int],
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, seeds: Sequence[int]
 ) -> torch.Tensor:
     """Raise ValueError unless the settings fit the sinograms; give `i0` as a tensor of their shape (without a copy)."""
     if len(seeds) != len(line_integral):
@@ -149,11 +135,7 @@ def check_noise_settings(
 
 
 def add_noise(
-    line_integral: torch.Tensor,
-    *,
-    i0: float | torch.Tensor,
-    electronic_noise: float,
-    seeds: Sequence[int],
+    line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float, seeds: Sequence[int]
 ) -> torch.Tensor:
     """Measure line integrals with Poisson and electronic noise.
 
@@ -162,24 +144,20 @@ def add_noise(
     Parameters
     ----------
     line_integral
-        Shape `(n, n_views, n_bins)`, no unit.
+        Shape `(n, n_views, n_bins)`, no unit; the noisy ones are alike.
     i0
-        Unattenuated photons per ray at the dose in use: a number, or a tensor that broadcasts to
-        `(n, n_views, n_bins)`, such as bowtie `(n_bins,)` × tube current `(n, n_views, 1)` × photons.
+        Unattenuated photons per ray at the dose in use: a number, or a tensor that broadcasts to `(n, n_views,
+        n_bins)`, such as bowtie `(n_bins,)` × tube current `(n, n_views, 1)` × photons.
     electronic_noise
         Standard deviation of the readout noise in photon equivalents per ray.
     seeds
         One seed a sinogram, `(n,)`, integers from 0 up, of any size.
 
-    Returns
-    -------
-    Noisy line integrals, same shape.
-
     Raises
     ------
     ValueError
-        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not
-        broadcast, or `electronic_noise` is negative.
+        If the numbers of seeds and of sinograms differ, a seed is negative, `i0` is not positive or does not broadcast,
+        or `electronic_noise` is negative.
     """
     photons = check_noise_settings(line_integral, i0=i0, electronic_noise=electronic_noise, seeds=seeds)
 
@@ -203,24 +181,12 @@ def add_noise(
 def starved_share(
     line_integral: torch.Tensor, *, i0: float | torch.Tensor, electronic_noise: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tell how many rays are starved, and how many are lost.
+    """Share of all rays that are starved, and share of those through the object that are lost, `(n,)` each.
 
-    Parameters
-    ----------
-    line_integral
-        Noise-free line integrals, shape `(n, n_views, n_bins)`.
-    i0, electronic_noise
-        As for `add_noise`.
-
-    Returns
-    -------
-    starved
-        Share of all rays whose relative standard deviation is above `STARVED` (fewer than 25 counts without readout
-        noise): `take_logarithm` smooths them. Shape `(n,)`.
-    lost
-        Share of the rays through the object (line integral above `THROUGH`) for which that of the mean over `WINDOW`
-        is above 1: smoothing finds nothing either. Shape `(n,)`; 0 where there is no object. From some tenths on the
-        HU of an image are off by hundreds.
+    A starved ray's relative standard deviation is above `STARVED` (fewer than 25 counts without readout noise):
+    `take_logarithm` smooths it. Of a lost one (line integral above `THROUGH`) that of the mean over `WINDOW` is above
+    1: smoothing finds nothing either. From some tenths on the HU of an image are off by hundreds. 0 where there is no
+    object.
     """
     counts = i0 * torch.exp(-line_integral)
     relative = torch.sqrt(counts + electronic_noise**2) / counts.clamp(min=1e-30)
@@ -234,11 +200,8 @@ def line_integral_variance(
 ) -> torch.Tensor:
     """Predict the variance of a measured line integral to first order, (N + σ²)/N² with N = I0·exp(−p).
 
-    Holds where a ray is not starved: from some ten photons up, and several times the readout noise.
-
-    References
-    ----------
-    .. [1] Ma et al., "Variance analysis of x-ray CT sinograms", Med. Phys. 39, 4051 (2012).
+    Holds where a ray is not starved: from some ten photons up, and several times the readout noise. Source: Ma et al.,
+    "Variance analysis of x-ray CT sinograms", Med. Phys. 39, 4051 (2012).
     """
     counts = i0 * torch.exp(-line_integral)
     return (counts + electronic_noise**2) / counts**2

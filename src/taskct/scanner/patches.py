@@ -19,31 +19,11 @@ def project_patches(
 ) -> torch.Tensor:
     """Project one patch a trial by Joseph's method, along those rays only that meet what is in it.
 
-    A patch is finer than the object grid and stands at its own sub-pixel place, so no error comes from placing it. As
-    in `joseph_matrix` a ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the
-    two nearest pixels; outside the patch there is nothing.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    patch_mu
-        Linear attenuation (or its difference from what surrounds it), mm⁻¹, shape `(n, n_pixels, n_pixels)`; x grows
-        with the column, y with the row.
-    x_mm, y_mm
-        Middle of each patch, mm, shape `(n,)`.
-    pixel_mm
-        The patches' pitch, mm; half the scan's `isocenter_bin_mm` or finer.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
-
-    References
-    ----------
-    .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
+    Patches, mm⁻¹, `(n, n_pixels, n_pixels)` (x grows with the column, y with the row), stand about (x, y), mm, `(n,)`;
+    their pitch is half the scan's `isocenter_bin_mm` or finer. A patch is finer than the object grid and stands at its
+    own sub-pixel place, so no error comes from placing it. As in `joseph_matrix` a ray is sampled once a column (or
+    row, whichever it crosses more steeply), linearly between the two nearest pixels; outside the patch there is
+    nothing. Sinograms are float32, `(n, n_views, n_bins)`. Source: Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
     """
     patch = torch.as_tensor(patch_mu, dtype=torch.float32, device=device)
     x, y = np.asarray(x_mm, dtype=np.float64), np.asarray(y_mm, dtype=np.float64)

@@ -17,30 +17,9 @@ VIEWS_PER_CHUNK = 4
 def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_views: int) -> sparse.csr_matrix:
     """Build the system matrix of the first `n_views` views by Joseph's method.
 
-    A ray is sampled once a column (or row, whichever it crosses more steeply), linearly between the two nearest pixels;
-    outside the grid the image is zero.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    n_pixels, pixel_mm
-        Pixels along each side of the square image and their pitch, mm.
-    n_views
-        How many views from the first one on.
-
-    Returns
-    -------
-    Matrix, shape `(n_views * n_bins, n_pixels**2)`, mm, float32.
-
-    Raises
-    ------
-    UserError
-        If the grid reaches as far as the source, or the matrix would be too large.
-
-    References
-    ----------
-    .. [1] Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
+    It is `(n_views * n_bins, n_pixels**2)`, mm, float32. A ray is sampled once a column (or row, whichever it crosses
+    more steeply), linearly between the two nearest pixels; outside the grid the image is zero. A UserError, if the grid
+    reaches the source or the matrix would be too large. Source: Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).
     """
     reach = n_pixels * pixel_mm / np.sqrt(2.0)
     if geometry.detector != "parallel" and reach >= geometry.source_isocenter_mm:
@@ -86,25 +65,12 @@ def joseph_matrix(geometry: ScanGeometry, *, n_pixels: int, pixel_mm: float, n_v
 
 
 class Projector:
-    """Forward projection of square pixel images and its exact adjoint, batched and differentiable.
+    """Forward projection of square pixel images about the isocentre and its exact adjoint, batched and differentiable.
 
     Only a quarter of a turn is stored (at 512² pixels, 984 views and 900 bins 1.2 GB, and as much again once `adjoint`
     or a gradient is asked for); the rest follows by turning the image in quarter turns. Large matrices are kept on
-    disk, see `taskct.scanner.matrix_cache`.
-
-    Parameters
-    ----------
-    geometry
-        The scan.
-    n_pixels, pixel_mm
-        Pixels along each side of the image and their pitch, mm; the image is centred on the isocentre.
-    device
-        Where the matrix lives.
-
-    Raises
-    ------
-    UserError
-        If the grid reaches as far as the source, or the matrix would be too large.
+    disk, see `taskct.scanner.matrix_cache`. A UserError, if the grid reaches as far as the source, or the matrix would
+    be too large.
     """
 
     def __init__(
@@ -134,44 +100,17 @@ class Projector:
         self._system.to_views  # noqa: B018 - built now, so that what is wrong shows here
 
     def project(self, image: torch.Tensor) -> torch.Tensor:
-        """Project images.
+        """Project images, `(n, n_pixels, n_pixels)`, mm⁻¹, to line integrals, `(n, n_views, n_bins)`.
 
-        Parameters
-        ----------
-        image
-            Shape `(n, n_pixels, n_pixels)`; linear attenuation in mm⁻¹ for line integrals without unit.
-
-        Returns
-        -------
-        Sinogram, shape `(n, n_views, n_bins)`, of the images' type, computed in float32. Where views start and which
-        way bins count differs from scikit-image's and ASTRA's: see `taskct.scanner.geometry`.
-
-        Raises
-        ------
-        ValueError
-            If the images are not on this grid.
+        They have the images' type, and are computed in float32. Where views start and which way bins count differs from
+        scikit-image's and ASTRA's: see `taskct.scanner.geometry`. A ValueError, if the images are not on this grid.
         """
         if image.ndim != 3 or image.shape[1:] != (self.n_pixels, self.n_pixels):
             raise ValueError(f"image is {tuple(image.shape)}, not (n, {self.n_pixels}, {self.n_pixels})")
         return linear(image, self._system.project, self._system.backproject)
 
     def adjoint(self, sinogram: torch.Tensor) -> torch.Tensor:
-        """Backproject without a filter: the exact adjoint of `project`.
-
-        Parameters
-        ----------
-        sinogram
-            Shape `(n, n_views, n_bins)`.
-
-        Returns
-        -------
-        Image, shape `(n, n_pixels, n_pixels)`, of the sinograms' type, computed in float32.
-
-        Raises
-        ------
-        ValueError
-            If the sinograms are not of this geometry.
-        """
+        """Backproject sinograms without a filter: the exact adjoint of `project`, with its shapes, types and errors."""
         expected = (self.geometry.n_views, self.geometry.n_bins)
         if sinogram.ndim != 3 or sinogram.shape[1:] != expected:
             raise ValueError(f"sinogram is {tuple(sinogram.shape)}, not (n, {expected[0]}, {expected[1]})")

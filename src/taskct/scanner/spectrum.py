@@ -46,12 +46,8 @@ def _read_table(name: str) -> dict[str, NDArray[np.float64]]:
 class Spectrum:
     """Photons of an x-ray tube by energy.
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or no photon is there.
-    UserError
-        If an energy is outside the 10–150 keV of the attenuation tables.
+    A ValueError, if the shapes differ or no photon is there; a UserError, if an energy is outside the 10–150 keV of the
+    attenuation tables.
     """
 
     energy_kev: NDArray[np.float64]
@@ -99,12 +95,7 @@ def tabulated_spectrum(kvp: float) -> Spectrum:
     Parameters
     ----------
     kvp
-        Tube voltage: 80, 100, 120 or 140.
-
-    Raises
-    ------
-    UserError
-        If there is no table for that voltage.
+        Tube voltage: 80, 100, 120 or 140, or a UserError.
 
     References
     ----------
@@ -130,10 +121,8 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
 
     Parameters
     ----------
-    kvp
-        Tube voltage, 30 to 150 kV.
-    anode_deg
-        Anode angle, degrees.
+    kvp, anode_deg
+        Tube voltage, 30 to 150 kV, and anode angle, degrees.
     filters_mm
         Thickness, mm, by spekpy's name of the material, such as {"Al": 6.0, "Ti": 0.9}.
 
@@ -161,29 +150,10 @@ def spekpy_spectrum(kvp: float, *, anode_deg: float = 7.0, filters_mm: Mapping[s
 
 
 def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDArray[np.float64]:
-    """Interpolate the linear attenuation of a material, coherent scattering included.
+    """Interpolate the linear attenuation of a material, mm⁻¹, coherent scattering included, at 10 to 150 keV.
 
-    Parameters
-    ----------
-    material
-        "water" (1.0 g/cm³), "soft_tissue" (1.06 g/cm³) or "bone" (cortical, 1.92 g/cm³), of ICRU Report 44.
-    energy_kev
-        10 to 150 keV, any shape.
-
-    Returns
-    -------
-    Linear attenuation, mm⁻¹, same shape.
-
-    Raises
-    ------
-    ValueError
-        If the material is unknown.
-    UserError
-        If an energy is outside the tables.
-
-    References
-    ----------
-    .. [1] Hubbell and Seltzer, NIST Standard Reference Database 126.
+    Materials are those of ICRU Report 44: "water" (1.0 g/cm³), "soft_tissue" (1.06 g/cm³) and "bone" (cortical, 1.92
+    g/cm³). Source: Hubbell and Seltzer, NIST Standard Reference Database 126.
 
     Examples
     --------
@@ -201,18 +171,9 @@ def attenuation(material: str, energy_kev: NDArray[np.floating] | float) -> NDAr
 def polychromatic_line_integral(
     water_mm: torch.Tensor, bone_mm: torch.Tensor | None, spectrum: Spectrum
 ) -> torch.Tensor:
-    """Compute −ln of the signal behind water and bone, relative to the unattenuated signal.
+    """Compute −ln of the signal behind water and bone, mm, any shape, relative to the unattenuated signal.
 
-    Parameters
-    ----------
-    water_mm, bone_mm
-        Thickness of water and of cortical bone along every ray, mm, any shape; None is no bone.
-    spectrum
-        The tube's; the detector integrates energy.
-
-    Returns
-    -------
-    Line integrals, same shape. Bent: they grow more slowly than the thickness.
+    No bone is None. The detector integrates energy. The result is bent: it grows more slowly than the thickness.
     """
     water, bone = attenuation("water", spectrum.energy_kev), attenuation("bone", spectrum.energy_kev)
     transmission = torch.zeros_like(water_mm)
@@ -240,13 +201,8 @@ def effective_energy_kev(spectrum: Spectrum, water_mm: float) -> float:
 class WaterCorrection:
     """Map polychromatic line integrals to those that water would have at a single energy.
 
-    What is water throughout becomes exact; bone stays too low. The map is a straight line between finely spaced
-    points, continued in a straight line beyond both ends, so it is monotone for any noise.
-
-    Parameters
-    ----------
-    spectrum
-        The tube's.
+    What is water throughout becomes exact; bone stays too low. The map is a straight line between finely spaced points,
+    continued in a straight line beyond both ends, so it is monotone for any noise.
 
     Examples
     --------
@@ -280,33 +236,13 @@ class WaterCorrection:
 
 
 def split_water_bone(image_hu: torch.Tensor, *, soft_hu: float = SOFT_TISSUE_HU) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split an image into water and cortical bone, whose projections are the paths in mm.
+    """Split an image in HU into water and cortical bone, relative to 1.0 and 1.92 g/cm³; they project to paths in mm.
 
-    Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of
-    tissue at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be
-    told from bone: raise `soft_hu` above the vessels' HU where there is some.
-
-    Parameters
-    ----------
-    image_hu
-        Any shape, HU.
-    soft_hu
-        Densest soft tissue, HU.
-
-    Returns
-    -------
-    water, bone
-        Amount relative to water of 1.0 and cortical bone of 1.92 g/cm³, same shape, not negative.
-
-    Raises
-    ------
-    ValueError
-        If `soft_hu` is not between −1000 HU and cortical bone.
-
-    References
-    ----------
-    .. [1] Joseph and Spital, "A method for correcting bone induced artifacts in computed tomography scanners",
-       J. Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a threshold; the mixture above it is ours.
+    Up to `soft_hu` a pixel is water of some density; from there to cortical bone's own HU a mixture by volume of tissue
+    at `soft_hu` and bone; above, dense bone. At 60 keV both parts add up to the image. Iodine cannot be told from bone:
+    raise `soft_hu` above the vessels' HU where there is some. Source: Joseph and Spital, "A method for correcting bone
+    induced artifacts in computed tomography scanners", J. Comput. Assist. Tomogr. 2, 100 (1978): segmentation by a
+    threshold; the mixture above it is ours.
     """
     ratio = float(attenuation("bone", REFERENCE_KEV) / attenuation("water", REFERENCE_KEV))
     soft = 1.0 + soft_hu / 1000.0

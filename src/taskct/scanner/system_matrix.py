@@ -33,18 +33,9 @@ def check_entries(n_entries: int) -> None:
 
 
 def torch_csr(matrix: sparse.csr_matrix, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Turn a sparse matrix into a float32 torch CSR tensor with 32-bit indices.
+    """Turn a sparse matrix of at most `MAX_ENTRIES` into a float32 torch CSR tensor with 32-bit indices.
 
-    Parameters
-    ----------
-    matrix
-        Shape `(n_out, n_in)`; at most `MAX_ENTRIES` entries.
-    device
-        Where the tensor lives. On the CPU it shares the memory of arrays that have these types already.
-
-    Returns
-    -------
-    Tensor, shape `(n_out, n_in)`.
+    On the CPU it shares the memory of arrays that have these types already.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
@@ -95,20 +86,9 @@ def linear(values: torch.Tensor, apply: Map, adjoint: Map) -> torch.Tensor:
 class SystemMatrix:
     """A matrix between square images and sinograms, applied both ways.
 
-    It may hold a quarter of a turn only: the rest of the views follows by turning the image in quarter turns.
-
-    Parameters
-    ----------
-    to_views, to_pixels
-        Make the matrix `(n_views_held * n_bins, n_pixels**2)` and its transpose, each when it is first needed.
-    n_pixels
-        Along each side of the image.
-    n_views, n_bins
-        Of the scan.
-    n_views_held
-        Views in the matrix: all, or a quarter of a turn.
-    device
-        Where the matrices live.
+    `to_views` and `to_pixels` make the matrix `(n_views_held * n_bins, n_pixels**2)` and its transpose, each when it is
+    first needed. It may hold a quarter of a turn only: the rest of the views follows by turning the image in quarter
+    turns.
     """
 
     def __init__(

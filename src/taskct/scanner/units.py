@@ -13,18 +13,9 @@ Array = TypeVar("Array", NDArray[np.floating], torch.Tensor)
 
 
 def hu_to_mu(image_hu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
-    """Convert HU to linear attenuation.
+    """Convert HU, any shape, to linear attenuation, mm⁻¹.
 
-    Parameters
-    ----------
-    image_hu
-        Any shape, HU. Values below −1000 HU (undershoot) give a negative attenuation: the map is linear.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
-
-    Returns
-    -------
-    Linear attenuation, mm⁻¹, same shape.
+    Values below −1000 HU (undershoot) give a negative attenuation: the map is linear.
 
     Examples
     --------
@@ -35,18 +26,7 @@ def hu_to_mu(image_hu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
 
 
 def mu_to_hu(mu: Array, mu_water: float = MU_WATER_PER_MM) -> Array:
-    """Convert linear attenuation to HU.
-
-    Parameters
-    ----------
-    mu
-        Linear attenuation, mm⁻¹, any shape.
-    mu_water
-        Linear attenuation of water, mm⁻¹.
-
-    Returns
-    -------
-    HU, same shape.
+    """Convert linear attenuation, mm⁻¹, any shape, to HU.
 
     Examples
     --------

@@ -45,31 +45,14 @@ class Plan:
 def plan_split(n_trials: int, n_objects: int) -> Plan:
     """Share out a split's trials: every object has the same number, but for the last; a chunk holds whole objects.
 
-    Returns
-    -------
-    Chunks of about `CHUNK_TRIALS` trials, or of one object that has more.
-
-    Examples
-    --------
-    >>> plan_split(1000, 1000).chunk_trials, plan_split(1000, 3).chunk_trials
-    (256, 334)
+    Chunks have about `CHUNK_TRIALS` trials, or one object that has more.
     """
     each = -(-n_trials // n_objects)
     return Plan(n_trials, each, max(CHUNK_TRIALS // each, 1))
 
 
 class ChunkMaker:
-    """Makes the chunks of a study's trials.
-
-    Parameters
-    ----------
-    settings
-        The study.
-    sources
-        The backgrounds of every split.
-    device
-        Where to project and reconstruct.
-    """
+    """Makes the chunks of a study's trials, from the backgrounds of every split."""
 
     def __init__(self, settings: Settings, sources: Mapping[str, Source], device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -86,10 +69,7 @@ class ChunkMaker:
     def make(self, split: str, start: int, n: int) -> Scanned:
         """Simulate trials `start` to `start + n - 1` of a split; `start` and `n` are those of a chunk of its plan.
 
-        Raises
-        ------
-        UserError
-            If no region fits into the objects, or the signals cannot be placed or seen.
+        A UserError, if no region fits into the objects, or the signals cannot be placed or seen.
         """
         plan, source = self.plans[split], self.sources[split]
         rng = np.random.default_rng([self.settings.seed, SPLITS.index(split), start // plan.chunk_trials, 1])

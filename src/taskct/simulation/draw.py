@@ -27,30 +27,16 @@ class Scene:
     """Objects, and what each trial shows of them."""
 
     drawn: Drawn
-    total_hu: NDArray[np.float32]
-    """The objects without a signal, all drawn on the grid, HU, `(n_objects, n_pixels, n_pixels)`."""
-    owner: NDArray[np.int64]
-    """Which object each trial shows, `(n,)`."""
-    region: NDArray[np.int64]
-    """Which region each trial shows, `(n,)`."""
-    signals: Signals
-    """Of H1 or H0, at their offsets from the region's centre; where none is inserted, one that might have been."""
-    inserted: NDArray[np.bool_]
-    """Whether it is, `(n,)`."""
-    places: list[NDArray[np.int64]]
-    """Of every object the regions that fit it, possibly none."""
+    total_hu: NDArray[np.float32]  # without a signal, all drawn on the grid, HU, `(n_objects, n_pixels, n_pixels)`
+    owner: NDArray[np.int64]  # which object each trial shows, `(n,)`
+    region: NDArray[np.int64]  # which region each trial shows, `(n,)`
+    signals: Signals  # at their offsets from the region's centre; where none is inserted, one that might have been
+    inserted: NDArray[np.bool_]  # whether it is, `(n,)`
+    places: list[NDArray[np.int64]]  # of every object the regions that fit it, possibly none
 
 
 class Draw:
-    """Draws scenes of a study.
-
-    Parameters
-    ----------
-    settings
-        The study.
-    centers_mm
-        Centres (x, y) of the regions, mm, `(n_regions, 2)`.
-    """
+    """Draws scenes of a study, in regions about centres (x, y), mm, `(n_regions, 2)`."""
 
     def __init__(self, settings: Settings, centers_mm: NDArray[np.float64]) -> None:
         s, t = settings.scanner, settings.trials
@@ -81,25 +67,9 @@ class Draw:
     ) -> Scene:
         """Draw objects, and signals in them.
 
-        Parameters
-        ----------
-        source
-            The backgrounds.
-        rng
-            Source of all randomness.
-        index, count
-            Numbers of the objects and how many trials each is for, `(n_objects,)`.
-        present
-            Which trials are of H1, `(n,)` with `n` the sum of `count`.
-
-        Returns
-        -------
-        The scene. Object, region and site do not depend on the hypothesis: a site fits the signals of both.
-
-        Raises
-        ------
-        UserError
-            If the region or the signals fit into none of the objects, or the signals vanish.
+        Given are the objects' numbers and how many trials each is for, `(n_objects,)`, and which trials are of H1,
+        `(n,)`. Object, region and site do not depend on the hypothesis: a site fits the signals of both. A UserError,
+        if the region or the signals fit into none of the objects, or the signals vanish.
         """
         signals, radius_mm = self._signals(rng, present, source.split)
         drawn, total_hu, places = self._objects(source, rng, index, float(radius_mm.max()))
@@ -120,12 +90,7 @@ class Draw:
     def places(self, object_hu: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Indices of the regions that lie in the tissue of an object and about a place where a lesion may lie.
 
-        Parameters
-        ----------
-        object_hu
-            HU, `(n_pixels, n_pixels)`.
-        allowed
-            Where the middle of a lesion may lie, same shape; None: anywhere.
+        `allowed` is where the middle of a lesion may lie, of the object's shape; None: anywhere.
         """
         pitch, (low, high) = self.settings.scanner.object_pixel_mm, self.settings.background.region_hu
         inside = []

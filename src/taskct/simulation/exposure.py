@@ -39,17 +39,12 @@ def kernel_of(settings: Settings) -> Kernel:
 class Beam:
     """What the rays meet in some objects; all tensors are `(n_objects, n_views, n_bins)`."""
 
-    paths: tuple[torch.Tensor, ...]
-    """The line integral; with a spectrum the thickness of water and of bone, mm."""
+    paths: tuple[torch.Tensor, ...]  # the line integral; with a spectrum the thickness of water and of bone, mm
     spectrum: Spectrum | None
-    correct: Correction | None
-    """The water beam-hardening correction, if there is a spectrum."""
-    i0: torch.Tensor
-    """Photons of every ray at full dose."""
-    starved: float
-    """Share of the rays of the worst object that are starved at the low dose, see `starved_share`."""
-    lost: float
-    """Share of the rays through the worst object that are lost there."""
+    correct: Correction | None  # the water beam-hardening correction, if there is a spectrum
+    i0: torch.Tensor  # photons of every ray at full dose
+    starved: float  # share of the rays of the worst object that are starved at the low dose, see `starved_share`
+    lost: float  # share of the rays through the worst object that are lost there
 
     def lines(self, owner: NDArray[np.int64], signal_lines: torch.Tensor) -> torch.Tensor:
         """Noise-free line integrals as measured in the objects `owner`, with those of signals added."""
@@ -66,24 +61,8 @@ def measured(paths: tuple[torch.Tensor, ...], spectrum: Spectrum | None) -> torc
 class Exposure:
     """What a study's beam is: photons of every ray, and the spectrum if it has one.
 
-    Parameters
-    ----------
-    settings
-        The study.
-    geometry
-        Its scan.
-    device
-        Where to compute.
-
-    Attributes
-    ----------
-    correct
-        The water beam-hardening correction, or None for a single energy.
-
-    Raises
-    ------
-    UserError
-        If the wanted noise cannot be had.
+    `correct` is the water beam-hardening correction, or None for a single energy. A UserError, if the wanted noise
+    cannot be had.
     """
 
     def __init__(self, settings: Settings, geometry: ScanGeometry, device: torch.device | str) -> None:
@@ -149,18 +128,9 @@ class Exposure:
     ) -> Beam:
         """What the rays meet in some objects, and how many photons each starts with.
 
-        The tube current follows the object without its signal, so that it tells nothing of the hypothesis.
-
-        Parameters
-        ----------
-        projector
-            Of the object grid.
-        image_hu
-            The part of the objects on the grid, HU, `(n, n_pixels, n_pixels)`.
-        exact
-            Line integrals of what is not on the grid, `(n, n_views, n_bins)`, or None.
-        total_hu
-            The objects with everything drawn on the grid, HU.
+        `image_hu` is what is on the projector's grid, `(n, n_pixels, n_pixels)`; `exact` are line integrals of what is
+        not; `total_hu` are the objects with everything drawn on the grid. The tube current follows the object without
+        its signal, so that it tells nothing of the hypothesis.
         """
         paths = self._paths(projector, image_hu, exact, total_hu)
         s, lines = self.settings.scanner, measured(paths, self.spectrum)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.config import Settings
-from taskct.scanner.analytic import project_ellipses, project_gaussians, project_nodules
+from taskct.scanner.analytic import project_ellipses, project_gaussians
 from taskct.scanner.geometry import ScanGeometry
 from taskct.scanner.patches import project_patches
 from taskct.scanner.units import MU_WATER_PER_MM
@@ -52,26 +52,10 @@ def project_signals(
     lidc: LidcNodules | None = None,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Line integrals of signals.
+    """Line integrals of `n` signals about centres (x, y), mm; float32, `(n, n_views, n_bins)`.
 
-    Parameters
-    ----------
-    geometry
-        The scan.
-    signals
-        `n` signals; their own offsets are not used.
-    x_mm, y_mm
-        Their centres about the isocentre, mm, `(n,)`.
-    slice_mm
-        Slice thickness, mm, see `taskct.tasks.shapes.render`.
-    lidc
-        The nodules that signals of shape "lidc" name.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Sinograms, float32, shape `(n, n_views, n_bins)`.
+    The signals' own offsets are not used. `slice_mm` is as in `taskct.tasks.shapes.render`, and `lidc` are the nodules
+    that signals of shape "lidc" name.
     """
     lines = torch.zeros(len(signals), geometry.n_views, geometry.n_bins, device=device)
     kinds = [SHAPE_KINDS[SHAPES[number]] for number in signals.shape]
@@ -92,13 +76,10 @@ def project_signals(
             "angle_rad": signals.angle_rad[which],
             "mu": signals.contrast_hu[which] / 1000.0 * MU_WATER_PER_MM,
         }
-        if kind == "ellipse":
-            part = project_ellipses(geometry, **form, device=device)
-        elif kind == "nodule":
-            part = project_nodules(geometry, **form, exponent=signals.exponent[which], device=device)
-        else:
-            part = project_gaussians(geometry, **form, device=device)
-        lines[torch.from_numpy(which)] = part
+        project = project_gaussians if kind == "gaussian" else project_ellipses
+        if kind == "nodule":
+            form["exponent"] = signals.exponent[which]
+        lines[torch.from_numpy(which)] = project(geometry, **form, device=device)
     rest = np.flatnonzero(~np.logical_or.reduce(list(groups.values())))
     if len(rest):
         some, outlines = signals[rest], None if lidc is None else lidc.outline

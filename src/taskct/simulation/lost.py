@@ -23,17 +23,12 @@ LUNG_BELOW_HU = -500.0
 class Losses:
     """What some objects lost in their scan."""
 
-    outside: float = 0.0
-    """Share of the attenuation of the worst object that lies outside the field of view, in [0, 1]."""
-    starved: float = 0.0
-    """Share of the rays of the worst object that are starved, see `taskct.scanner.noise.starved_share`."""
-    lost: float = 0.0
-    """Share of the rays through the worst object that are lost, see there."""
+    outside: float = 0.0  # share of the attenuation of the worst object that lies outside the field of view, in [0, 1]
+    starved: float = 0.0  # share of the rays of the worst object that are starved, see `starved_share`
+    lost: float = 0.0  # share of the rays through the worst object that are lost, see there
     n_objects: int = 0
-    n_without_place: int = 0
-    """Objects in which no region found its place, so that others took their trials."""
-    used: tuple[bool, ...] = ()
-    """Of every region of the scanner, whether it fits any of the objects."""
+    n_without_place: int = 0  # objects in which no region found its place, so that others took their trials
+    used: tuple[bool, ...] = ()  # of every region of the scanner, whether it fits any of the objects
 
 
 def together(parts: Sequence[Losses]) -> Losses:
@@ -50,20 +45,7 @@ def together(parts: Sequence[Losses]) -> Losses:
 
 
 def check_counts(lost: float, dose_fraction: float) -> None:
-    """Refuse a dose at which the rays through an object hold no counts.
-
-    Parameters
-    ----------
-    lost
-        Share of these rays that are lost, see `taskct.scanner.noise.starved_share`.
-    dose_fraction
-        Of the full dose.
-
-    Raises
-    ------
-    UserError
-        If more than `MAX_LOST` of them are lost.
-    """
+    """Refuse a dose at which more than `MAX_LOST` of the rays through an object are lost, see `starved_share`."""
     if lost > MAX_LOST:
         raise UserError(
             f"a dose fraction of {dose_fraction:g} leaves nothing of an image: for {100 * lost:.0f} % of the rays "
@@ -86,15 +68,8 @@ def starved_note(starved: float, lost: float) -> str | None:
 def loss_notes(losses: Losses, centers_mm: NDArray[np.float64], *, in_organ: bool) -> Iterator[str]:
     """One sentence for everything that was lost beyond what is usual.
 
-    Parameters
-    ----------
-    losses
-        Of the objects scanned.
-    centers_mm
-        Centres (x, y) of the scanner's regions, mm.
-    in_organ
-        Whether signals lie in an organ: a lattice of regions then covers more than that, and which are of use is for
-        the organ to say.
+    Where signals lie in an organ, a lattice of regions covers more than that, and which are of use is for the organ to
+    say.
     """
     if losses.outside > MAX_OUTSIDE:
         yield (

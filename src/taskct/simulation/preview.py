@@ -51,18 +51,7 @@ class Preview:
 def make_preview(settings: Settings, *, n_trials: int = 6, device: torch.device | str = "cpu") -> Preview:
     """Simulate the first chunk of the test split, whose trials are the very ones that the study would have.
 
-    Parameters
-    ----------
-    settings
-        The study.
-    n_trials
-        How many of each hypothesis to show.
-    device
-        Where to project and reconstruct.
-
-    Returns
-    -------
-    What to show.
+    `n_trials` of each hypothesis are for showing.
     """
     maker = ChunkMaker(settings, make_sources(settings), device)
     plan = maker.plans[LOOK]

@@ -46,19 +46,8 @@ class Scanned:
 class Scanner:
     """The scanner of a study: its projector, its exposure, and one reconstruction for each place of the region.
 
-    Places outside the field of view are left out: `beyond_mm` holds their centres (x, y), mm.
-
-    Parameters
-    ----------
-    settings
-        The study.
-    device
-        Where to project and reconstruct.
-
-    Raises
-    ------
-    UserError
-        If the settings describe no scanner, or no place of the region lies in the field of view.
+    Places outside the field of view are left out: `beyond_mm` holds their centres (x, y), mm. A UserError, if the
+    settings describe no scanner, or no place of the region lies in the field of view.
     """
 
     def __init__(self, settings: Settings, device: torch.device | str) -> None:

@@ -36,27 +36,10 @@ def simulate(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, Trials]:
-    """Simulate the trials of every split in memory, on this process.
+    """Simulate the trials of every split in memory, on this process; no background stands in two splits.
 
-    Parameters
-    ----------
-    settings
-        The study.
-    sources
-        The backgrounds of every split, from `make_sources`; made here if left out.
-    device
-        Where to project and reconstruct.
-    progress
-        Called as (trials done, trials in all, split).
-
-    Returns
-    -------
-    Trials by split; no background stands in two of them.
-
-    Raises
-    ------
-    UserError
-        If the backgrounds cannot be used, or the region or the signals fit nowhere.
+    `sources` come from `make_sources`; `progress` is called as (trials done, trials in all, split). A UserError, if the
+    backgrounds cannot be used, or the region or the signals fit nowhere.
     """
     maker = ChunkMaker(settings, make_sources(settings) if sources is None else sources, device)
     total, done, splits = sum(plan.n_trials for plan in maker.plans.values()), 0, {}
@@ -85,20 +68,9 @@ def simulate_store(
 ) -> None:
     """Simulate the trials of every split into a store, the chunks that are missing only.
 
-    The bytes do not depend on the number of workers, nor on where an earlier run was stopped.
-
-    Parameters
-    ----------
-    path
-        The store's folder; it is filled beside its place, see `PartialStore`.
-    settings
-        The study.
-    device
-        Where to project and reconstruct.
-    workers
-        Processes; 1 works in this one.
-    progress
-        Called as (trials done, trials in all, split).
+    The store at `path` is filled beside its place, see `PartialStore`. `workers` are processes; 1 works in this one.
+    `progress` is called as (trials done, trials in all, split). The bytes do not depend on the number of workers, nor
+    on where an earlier run was stopped.
     """
     sources = make_sources(settings)
     maker = ChunkMaker(settings, sources, device)

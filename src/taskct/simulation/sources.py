@@ -48,10 +48,7 @@ def shown_as_they_are(settings: Settings) -> bool:
 def check_pitch(pixel_mm: tuple[float, float], settings: Settings) -> None:
     """Refuse grids onto which images that are kept as they are would have to be interpolated.
 
-    Raises
-    ------
-    UserError
-        If their pixels (row and column spacing, mm) are not square, or not those of the object and of the regions.
+    That is unless their pixels (row and column spacing, mm) are square, and those of the object and of the regions.
     """
     s, (row_mm, column_mm) = settings.scanner, pixel_mm
     if not np.isclose(row_mm, column_mm, rtol=SAME_PITCH):
@@ -67,12 +64,8 @@ def make_sources(settings: Settings) -> dict[str, Source]:
     """The backgrounds of every split.
 
     Phantoms: a new one for every trial. Images and label maps: blocks of neighbouring slices (slices side by side look
-    alike), or whole patients where there are several.
-
-    Raises
-    ------
-    UserError
-        If files are missing or do not fit, or there are too few slices for four splits.
+    alike), or whole patients where there are several. A UserError, if files are missing or do not fit, or there are too
+    few slices for four splits.
     """
     b, wanted = settings.background, trials_wanted(settings)
     if BACKGROUNDS[b.kind].files:
@@ -193,17 +186,7 @@ def _label_number(organ: str) -> int:
 def split_groups(n_groups: int, wanted: dict[str, int]) -> dict[str, NDArray[np.int64]]:
     """Share out neighbouring groups (slices or patients) in proportion to the square root of the trials wanted.
 
-    Given are group numbers by split, each a contiguous block of at least one.
-
-    Raises
-    ------
-    UserError
-        If there are fewer groups than splits.
-
-    Examples
-    --------
-    >>> {k: len(v) for k, v in split_groups(20, {"train": 1600, "validation": 400, "fresh": 400, "test": 900}).items()}
-    {'train': 7, 'validation': 4, 'fresh': 4, 'test': 5}
+    Given are group numbers by split, each a contiguous block of at least one; a UserError, if there are too few groups.
     """
     if n_groups < len(wanted):
         raise UserError(

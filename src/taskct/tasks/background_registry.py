@@ -6,7 +6,6 @@ The settings read this without loading a background, so an entry names its maker
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -19,29 +18,34 @@ _TISSUE = "a body of soft tissue (like liver)"
 class BackgroundKind:
     """A kind of background."""
 
-    text: str
-    """What a signal is to be found in, in words."""
-    uses: tuple[str, ...]
-    """Settings of `background` that it depends on; the others have no effect beside it."""
-    files: Literal["", "series", "pairs", "labels"] = ""
-    """What its images are read from; "" for one that is drawn."""
+    text: str  # what a signal is to be found in, in words
+    uses: tuple[str, ...]  # settings of `background` that it depends on; the others have no effect beside it
+    files: Literal["", "series", "pairs", "labels"] = ""  # what its images are read from; "" for one that is drawn
     maker: tuple[str, str] = ("", "")
-    """Module of `taskct.tasks.backgrounds`, if it is drawn, and class or function in it: it takes the object grid, the
-    first case and the settings used, all by name."""
-    place: str | None = None
-    """Where a lesion lies, in words; None where the images decide."""
-    default_organ: str | None = None
-    """Where a lesion lies with `signal.site=organ`, unless `background.organ` says so."""
+    """Module of `taskct.tasks.backgrounds`, if it is drawn, and class in it: it takes the object grid, the first case
+    and the settings used, all by name, but the `texture` in place of the settings it is made of."""
+    texture: str = ""  # function of `taskct.tasks.backgrounds.fields` that makes it
+    of_texture: tuple[str, ...] = ()  # settings used that it takes
+    place: str | None = None  # where a lesion lies, in words; None where the images decide
+    default_organ: str | None = None  # where a lesion lies with `signal.site=organ`, unless `background.organ` says so
 
 
-def _body(text: str, maker: str, *uses: str) -> BackgroundKind:
-    return BackgroundKind(text, ("mean_hu", "body_mm", *uses), maker=("fields", maker), place=_TISSUE)
+def _body(text: str, texture: str = "", *of_texture: str) -> BackgroundKind:
+    uses, maker = ("mean_hu", "body_mm", *of_texture), ("fields", "Textured" if texture else "Uniform")
+    return BackgroundKind(text, uses, maker=maker, texture=texture, of_texture=of_texture, place=_TISSUE)
 
 
 def _ellipses(text: str, module: str, maker: str, organ: str) -> BackgroundKind:
-    uses = ("organ", "width_mm", "texture_hu", "power_exponent")
-    place, text = f"the {module} ({organ})", f"{text} of ellipses that differs in every trial"
-    return BackgroundKind(text, uses, maker=(module, f"{maker}.with_power_law"), place=place, default_organ=organ)
+    of_texture = ("texture_hu", "power_exponent")
+    return BackgroundKind(
+        f"{text} of ellipses that differs in every trial",
+        ("organ", "width_mm", *of_texture),
+        maker=(module, maker),
+        texture="power_law_texture",
+        of_texture=of_texture,
+        place=f"the {module} ({organ})",
+        default_organ=organ,
+    )
 
 
 def _read(files: Literal["series", "pairs", "labels"], labels: str, text: str) -> BackgroundKind:
@@ -57,12 +61,12 @@ BACKGROUNDS: dict[str, BackgroundKind] = {
     ),
     "abdomen": _ellipses("an abdomen", "abdomen", "Abdomen", "liver"),
     "thorax": _ellipses("a thorax", "thorax", "Thorax", "lungs"),
-    "uniform": _body("a uniform body", "Uniform"),
-    "lumpy": _body("a body with a lumpy texture", "lumpy_body", "texture_hu", "lump_sigma_mm"),
+    "uniform": _body("a uniform body"),
+    "lumpy": _body("a body with a lumpy texture", "lumpy_texture", "texture_hu", "lump_sigma_mm"),
     "clustered-lumpy": _body(
-        "a body with a clustered lumpy texture", "clustered_lumpy_body", "texture_hu", "cluster_unit_mm"
+        "a body with a clustered lumpy texture", "clustered_lumpy_texture", "texture_hu", "cluster_unit_mm"
     ),
-    "power-law": _body("a body with a power-law texture", "power_law_body", "texture_hu", "power_exponent"),
+    "power-law": _body("a body with a power-law texture", "power_law_texture", "texture_hu", "power_exponent"),
     "label-map": _read(
         "labels",
         "organs",
@@ -102,7 +106,10 @@ def make_background(
     values = {name: settings[name] for name in entry.uses}
     if "organ" in values and values["organ"] is None:
         values["organ"] = entry.default_organ
+    if entry.texture:
+        make_texture = getattr(import_module("taskct.tasks.backgrounds.fields"), entry.texture)
+        values["texture"] = make_texture(**{name: values.pop(name) for name in entry.of_texture})
     module, maker = entry.maker
-    make = attrgetter(maker)(import_module(f"taskct.tasks.backgrounds.{module}"))
+    make = getattr(import_module(f"taskct.tasks.backgrounds.{module}"), maker)
     background: Background = make(n_pixels=n_pixels, pixel_mm=pixel_mm, first_case=first_case, **values)
     return background

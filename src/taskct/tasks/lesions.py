@@ -1,21 +1,8 @@
 """Lesions as they are found in patients: ranges of size and contrast for `draw_signals`, with their source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
-
-
-class LesionRanges(TypedDict, total=False):
-    """Keyword arguments of `taskct.tasks.signals.SignalRanges`."""
-
-    shapes: tuple[str, ...]
-    contrast_hu: tuple[float, float]
-    diameter_mm: tuple[float, float]
-    blur_mm: tuple[float, float]
-    aspect: tuple[float, float]
-    exponent: tuple[float, float]
-    n_lobes: tuple[int, int]
-    lobe_depth: tuple[float, float]
-    diameter_law: str
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,8 +12,8 @@ class LesionPreset:
     description: str
     organ: str
     """Where it occurs."""
-    ranges: LesionRanges
-    """For `draw_signals(rng, n, SignalRanges(**ranges))`."""
+    ranges: Mapping[str, Any]
+    """Keyword arguments of `taskct.tasks.SignalRanges`."""
     source: str
     """Of the size and the contrast; what is our own choice is said to be."""
 

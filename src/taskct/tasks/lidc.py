@@ -38,10 +38,7 @@ class LidcNodules:
     def chosen(self, which: NDArray[np.bool_]) -> "LidcNodules":
         """Some of the nodules, by a mask `(n,)`; the outlines of all stay."""
         return replace(
-            self,
-            annotation=self.annotation[which],
-            patient=self.patient[which],
-            diameter_mm=self.diameter_mm[which],
+            self, annotation=self.annotation[which], patient=self.patient[which], diameter_mm=self.diameter_mm[which]
         )
 
 
@@ -115,13 +112,7 @@ def read_lidc_nodules(
 
 
 def real_sizes(signals: Signals, nodules: LidcNodules) -> Signals:
-    """Give each signal of shape "lidc" the diameter of the nodule whose outline it has; the others keep theirs.
-
-    Raises
-    ------
-    ValueError
-        If an outline is not among `nodules`.
-    """
+    """Give each signal of shape "lidc" the diameter of the nodule whose outline it has; the others keep theirs."""
     real = signals.shape == SHAPES.index("lidc")
     missing = np.setdiff1d(signals.outline[real], nodules.annotation)
     if len(missing):

@@ -36,22 +36,17 @@ SIGNAL_RANGES: Ranges = {
 class Shape:
     """How a signal looks in the plane."""
 
-    text: str
-    """In words, with its article; an adjective where `adjective`."""
-    uses: tuple[str, ...] = ()
-    """Properties of `Signals` that it depends on, of those that are not for every shape."""
+    text: str  # in words, with its article; an adjective where `adjective`
+    uses: tuple[str, ...] = ()  # properties of `Signals` that it depends on, of those that are not for every shape
     radius: Callable[[Array, Array, Array], Array] | None = None
     """Radius of its outline over the mean one, from the angle, the lobes and their depth; None: a circle's."""
     profile: Callable[[Array, Array], Array] | None = None
     """Contrast from the squared radius in units of the rim's, and the exponent; None: it fills its outline evenly."""
     per_disc: Callable[[Array], Array] = np.ones_like
     """By how much a disc of its diameter and contrast holds more, from the exponent."""
-    reach: float = 1.0
-    """Where it ends, in units of the rim's radius."""
-    deepest: float = 3.0
-    """Largest depth of its lobes."""
-    solid: bool = False
-    """Whether it ends along z as well, so that a thick slice averages it."""
+    reach: float = 1.0  # where it ends, in units of the rim's radius
+    deepest: float = 3.0  # largest depth of its lobes
+    solid: bool = False  # whether it ends along z as well, so that a thick slice averages it
     projection: Literal["ellipse", "gaussian", "nodule", ""] = ""
     """Its closed form in `taskct.scanner.analytic`, if it has one."""
     adjective: bool = False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from taskct.errors import UserError
-from taskct.tasks.shape_registry import SHAPE_KINDS, TAIL, Shape
+from taskct.tasks.shape_registry import SHAPE_KINDS, TAIL, Array, Shape
 from taskct.tasks.signals import Signals
 
 N_VERTICES = 256
@@ -34,14 +34,14 @@ def _by_shape(signals: Signals) -> Iterator[tuple[Shape, NDArray[np.intp]]]:
             yield kind, here
 
 
-def polygon_area(polygon: NDArray[np.floating]) -> NDArray[np.float64]:
+def polygon_area(polygon: NDArray[np.floating]) -> Array:
     """Signed area of polygons `(…, n_vertices, 2)`: positive if they turn from +x towards +y."""
     x, y = np.moveaxis(np.asarray(polygon, dtype=np.float64), -1, 0)
-    area: NDArray[np.float64] = 0.5 * (x * np.roll(y, -1, axis=-1) - np.roll(x, -1, axis=-1) * y).sum(axis=-1)
+    area: Array = 0.5 * (x * np.roll(y, -1, axis=-1) - np.roll(x, -1, axis=-1) * y).sum(axis=-1)
     return area
 
 
-def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> Array:
     """Trace the rim of every signal about its own centre: polygons, (x, y) in mm, `(n, N_VERTICES, 2)`.
 
     A lobulated one has broad bulges between narrow clefts, r(θ) ∝ 1 + depth·|cos(kθ/2)|, a spiculated one a round core
@@ -68,23 +68,23 @@ def outlines_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.flo
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
 
-def half_axes_mm(signals: Signals) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def half_axes_mm(signals: Signals) -> tuple[Array, Array]:
     """Semi-axes along `angle_rad` and across it, mm, each `(n,)`, of the ellipse of the same area and aspect."""
     half, stretch = signals.diameter_mm / 2.0, np.sqrt(signals.aspect)
     return half / stretch, half * stretch
 
 
-def rim_radius_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+def rim_radius_mm(signals: Signals, *, lidc: Lidc | None = None) -> Array:
     """Radius of the circle about the centre that holds the rim, mm, `(n,)`: what must fit into an organ."""
     polygon = outlines_mm(signals, lidc=lidc)
-    radius: NDArray[np.float64] = np.hypot(polygon[..., 0], polygon[..., 1]).max(axis=1)
+    radius: Array = np.hypot(polygon[..., 0], polygon[..., 1]).max(axis=1)
     return radius
 
 
-def extent_mm(signals: Signals, *, lidc: Lidc | None = None) -> NDArray[np.float64]:
+def extent_mm(signals: Signals, *, lidc: Lidc | None = None) -> Array:
     """Radius of the circle about the centre outside which nothing lies, mm, `(n,)`; Gaussian tails end at 4 σ."""
     reach = np.array([kind.reach for kind in SHAPE_KINDS.values()])[signals.shape]
-    extent: NDArray[np.float64] = rim_radius_mm(signals, lidc=lidc) * reach + TAIL * signals.blur_mm
+    extent: Array = rim_radius_mm(signals, lidc=lidc) * reach + TAIL * signals.blur_mm
     return extent
 
 
@@ -146,13 +146,11 @@ def render(
     return images
 
 
-def _center(signals: Signals, placed: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _center(signals: Signals, placed: bool) -> tuple[Array, Array]:
     return (signals.x_mm, signals.y_mm) if placed else (np.zeros(len(signals)), np.zeros(len(signals)))
 
 
-def _profiles(
-    signals: Signals, side: int, pixel_mm: float, slice_mm: float, placed: bool, samples: int
-) -> NDArray[np.float64]:
+def _profiles(signals: Signals, side: int, pixel_mm: float, slice_mm: float, placed: bool, samples: int) -> Array:
     """Signals that depend on the radius in an ellipse alone, of unit contrast."""
     fine = (np.arange(side * samples) - (side * samples - 1) / 2.0) * pixel_mm / samples
     x, y = (c[:, None, None] for c in _center(signals, placed))
@@ -167,11 +165,11 @@ def _profiles(
         else:  # a solid, averaged over the slice
             depth = signals.diameter_mm[i, None, None] / slice_mm
             value[i] = np.minimum(depth * np.sqrt(np.maximum(1.0 - square[i], 0.0)), 1.0)
-    mean: NDArray[np.float64] = value.reshape(-1, side, samples, side, samples).mean(axis=(2, 4))
+    mean: Array = value.reshape(-1, side, samples, side, samples).mean(axis=(2, 4))
     return mean
 
 
-def _fillings(signals: Signals, side: int, pixel_mm: float, placed: bool, lidc: Lidc | None) -> NDArray[np.float64]:
+def _fillings(signals: Signals, side: int, pixel_mm: float, placed: bool, lidc: Lidc | None) -> Array:
     """Signals that fill an outline evenly, of unit contrast: exact areas by pixel."""
     polygon = outlines_mm(signals, lidc=lidc) + np.stack(_center(signals, placed), axis=-1)[:, None, :]
     corner = (polygon / pixel_mm + side / 2.0).reshape(-1, 2)  # in pixels from the patch's edge
@@ -195,11 +193,11 @@ def _fillings(signals: Signals, side: int, pixel_mm: float, placed: bool, lidc: 
         minlength=len(signals) * side * (side + 2),
     )
     area = change.reshape(len(signals), side, side + 2).cumsum(axis=2)[..., :side]
-    filled: NDArray[np.float64] = np.clip(area, 0.0, 1.0)  # an outline that crosses itself counts once
+    filled: Array = np.clip(area, 0.0, 1.0)  # an outline that crosses itself counts once
     return filled
 
 
-def _split(edge: NDArray[np.float64], axis: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _split(edge: Array, axis: int) -> tuple[Array, NDArray[np.int64]]:
     """Cut edges (x0, y0, x1, y1) at the whole numbers of one axis; also which edge each piece comes from."""
     start, end = edge[:, axis], edge[:, axis + 2]
     low, high = np.floor(np.minimum(start, end)), np.floor(np.maximum(start, end))
@@ -216,9 +214,7 @@ def _split(edge: NDArray[np.float64], axis: int) -> tuple[NDArray[np.float64], N
     return np.concatenate([p0 + begin * (p1 - p0), p0 + stop * (p1 - p0)], axis=1), source
 
 
-def _crossings(
-    polygon: NDArray[np.float64], rows: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+def _crossings(polygon: Array, rows: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
     """Where outlines cross rows: polygon, row, column, and by how much the winding number changes towards +x."""
     after = np.roll(polygon, -1, axis=1)
     below = polygon[:, :, None, 1] <= rows
@@ -230,38 +226,25 @@ def _crossings(
     return owner, row, column, turn
 
 
-def _blur(image: NDArray[np.float64], sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+def _blur(image: Array, sigma: Array) -> Array:
     """Blur each image by a Gaussian of its own standard deviation, pixels, `(n,)`.
 
     The kernel is a sampled Gaussian, or where that is narrower than a pixel e^{−σ²} I_k(σ²), the discrete Gaussian,
-    whose variance is σ² however small that is [1]_.
-
-    References
-    ----------
-    .. [1] Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12, 234 (1990).
+    whose variance is σ² however small that is (Lindeberg, IEEE Trans. Pattern Anal. Mach. Intell. 12, 234, 1990).
     """
     steps, variance = np.arange(image.shape[-1]), (sigma**2)[:, None]
     sampled = np.exp(-0.5 * steps**2 / np.maximum(variance, 1.0))
     sampled /= 2.0 * sampled.sum(axis=1, keepdims=True) - 1.0
     kernel = np.where(variance >= 1.0, sampled, special.ive(steps, variance))
     matrix = kernel[:, np.abs(steps[:, None] - steps)]
-    blurred: NDArray[np.float64] = matrix @ image @ matrix
+    blurred: Array = matrix @ image @ matrix
     return blurred
 
 
 def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc | None = None) -> NDArray[np.bool_]:
-    """Mark the pixels whose centre lies within each signal's rim, and the pixel that holds its centre.
+    """Pixels whose centre lies in each signal's rim, and the one that holds its centre: `(n, n_pixels, n_pixels)`.
 
-    Parameters
-    ----------
-    signals, lidc
-        `n` signals, and the outlines that those of shape "lidc" name.
-    n_pixels, pixel_mm
-        The region's side in pixels and its pitch, mm.
-
-    Returns
-    -------
-    Mask, shape `(n, n_pixels, n_pixels)`.
+    `lidc` has the outlines that signals of shape "lidc" name; `pixel_mm` is the region's pitch, mm.
     """
     site = np.zeros((len(signals), n_pixels, n_pixels), dtype=bool)
     axis = np.arange(n_pixels, dtype=np.float64) + 0.5
@@ -279,8 +262,8 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
     return site
 
 
-def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> NDArray[np.float64]:
-    """Bound the contrast that is left after averaging over pixels and the slice and the blur, HU, `(n,)`, at least 0.
+def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.0) -> Array:
+    """Most of each contrast that averaging over pixels, the slice and the blur can leave, HU, `(n,)`, at least 0.
 
     What is spread over a pixel of area A, or by a blur of standard deviation σ, cannot exceed the integral of the
     signal over A or over 2πσ².
@@ -294,7 +277,7 @@ def contrast_bound_hu(signals: Signals, *, pixel_mm: float, slice_mm: float = 0.
         peak = np.where(thin, np.minimum(signals.diameter_mm / slice_mm, 1.0), peak)
         mass = np.where(thin, mass * np.minimum(2.0 / 3.0 * signals.diameter_mm / slice_mm, 1.0), mass)
     spread = np.maximum(pixel_mm**2, 2.0 * np.pi * signals.blur_mm**2)
-    bound: NDArray[np.float64] = np.abs(signals.contrast_hu) * np.minimum(peak, mass / spread)
+    bound: Array = np.abs(signals.contrast_hu) * np.minimum(peak, mass / spread)
     return bound
 
 

@@ -11,18 +11,8 @@ from taskct.errors import UserError
 from taskct.tasks.shape_registry import SHAPE_KINDS, SHAPES, SIGNAL_RANGES, shapes_using
 
 DIAMETER_LAWS = ("uniform", "log-uniform")
-_DEFAULTS = {
-    "shape": 0.0,
-    "x_mm": 0.0,
-    "y_mm": 0.0,
-    "blur_mm": 0.0,
-    "aspect": 1.0,
-    "angle_rad": 0.0,
-    "exponent": 0.0,
-    "n_lobes": 0.0,
-    "lobe_depth": 0.0,
-    "outline": -1.0,
-}
+_ZERO = ("shape", "x_mm", "y_mm", "blur_mm", "angle_rad", "exponent", "n_lobes", "lobe_depth")
+_DEFAULTS = {**dict.fromkeys(_ZERO, 0.0), "aspect": 1.0, "outline": -1.0}
 
 
 @dataclass(frozen=True)
@@ -35,9 +25,8 @@ class Signals:
     shape: NDArray[np.int64]
     """Index into `SHAPES`, `(n,)`, as every column."""
     x_mm: NDArray[np.float64]
-    """Offset to the right of the region's centre, mm."""
     y_mm: NDArray[np.float64]
-    """Offset below the region's centre, mm."""
+    """Offset to the right of the region's centre and below it, mm."""
     diameter_mm: NDArray[np.float64]
     """Diameter of the circle of the same area, mm, positive; of a Gaussian at half its maximum."""
     contrast_hu: NDArray[np.float64]
@@ -106,10 +95,7 @@ def merge(present: NDArray[np.bool_], h1: Signals, h0: Signals) -> Signals:
 class SignalRanges:
     """What signals are drawn from: the lowest and the highest value of every property, see `Signals`.
 
-    Raises
-    ------
-    UserError
-        If a shape or law is unknown, or a range is reversed or outside what is possible.
+    A `UserError` says that a shape or law is unknown, or a range is reversed or outside what is possible.
     """
 
     shapes: Sequence[str]
@@ -142,22 +128,11 @@ class SignalRanges:
 def draw_signals(
     rng: np.random.Generator, n: int, ranges: SignalRanges, *, outlines: NDArray[np.integer] | None = None
 ) -> Signals:
-    """Draw signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
+    """Draw `n` signals, all in the middle of their region; see `taskct.tasks.sites` for where they go.
 
     Every property is drawn on its own, uniformly over its range; equal limits give a signal known exactly in that
-    respect. What plays no part in a shape keeps its default in the truth.
-
-    Parameters
-    ----------
-    rng, n, ranges
-        Source of randomness, number of signals, and what they are drawn from.
-    outlines
-        Numbers of LIDC annotations to draw from, for the shape "lidc".
-
-    Raises
-    ------
-    UserError
-        If a shape needs outlines and there are none.
+    respect. What plays no part in a shape keeps its default in the truth. `outlines` are numbers of LIDC annotations to
+    draw from, for the shape "lidc"; a `UserError` says that there are none.
 
     Examples
     --------

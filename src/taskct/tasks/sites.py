@@ -22,19 +22,15 @@ def draw_sites(
     reach_mm: float = 0.0,
     offsets_mm: Sequence[tuple[float, float]] = ((0.0, 0.0),),
 ) -> Places:
-    """Draw the offsets of signals from the centre of their region, x and y in mm, `(n,)` each.
+    """Draw the offsets of `n` signals from the centre of their region, x and y in mm, `(n,)` each.
 
     Parameters
     ----------
-    rng, n
-        Source of randomness, and number of signals.
     kind
         "list": one of the places of `offsets_mm`, all equally likely; "square": uniform within ± `reach_mm` in x and in
         y; "disc": uniform within `reach_mm` of the centre.
-    reach_mm
-        Half side of the square or radius of the disc, mm.
-    offsets_mm
-        Places (x, y) from the centre, mm.
+    reach_mm, offsets_mm
+        Half side of the square or radius of the disc, mm, and places (x, y) from the centre, mm.
 
     Raises
     ------
@@ -78,10 +74,8 @@ def draw_sites_in_mask(
     ----------
     rng
         Source of randomness.
-    mask
-        The organ, `(height, width)`, with pixels of `pixel_mm`; outside the image there is none of it.
-    pixel_mm
-        Pixel pitch, mm.
+    mask, pixel_mm
+        The organ, `(height, width)`, and its pixel pitch, mm; outside the image there is none of it.
     radius_mm
         Radius of the circle about each lesion, mm, shape `(n,)`; 0 only asks for the centre to lie in the organ.
     centers
@@ -107,42 +101,34 @@ def draw_sites_in_mask(
     organ = np.pad(np.asarray(mask, dtype=bool), 1)
     if not organ.any():
         raise UserError("the organ's mask is empty: choose slices that hold the organ, or another site for the signal")
-    outside = _Outside(organ)
+    # Only pixels that touch the organ can be nearest to a point in it.
+    border = np.argwhere(~organ & ndimage.binary_dilation(organ, np.ones((3, 3), dtype=bool)))
     # No point of a pixel lies deeper than this; where it is too little the pixel need not be tried.
     deepest = np.where(organ, ndimage.distance_transform_edt(organ) + np.sqrt(0.5) - 0.5, -1.0)
-    row, column = np.unravel_index([int(deepest.argmax())], organ.shape)
-    largest = 2.0 * float(outside.depth(row, column)[0]) * pixel_mm
+    middlemost = np.array([np.unravel_index(int(deepest.argmax()), organ.shape)])
+    largest = 2.0 * float(_depth(middlemost, border)[0]) * pixel_mm
     if centers is not None:
         deepest[~np.pad(centers, 1)] = -1.0
     middle = (np.array(organ.shape) - 1) / 2.0
     places = np.empty((len(radius_mm), 2))
     for i, radius in enumerate(np.asarray(radius_mm, dtype=np.float64) / pixel_mm):
         candidates = np.argwhere(deepest >= radius)
-        found = None
         for _ in range(TRIES if len(candidates) else 0):
             tried = candidates[rng.integers(len(candidates), size=TRIES)] + rng.uniform(-0.5, 0.5, (TRIES, 2))
-            fits = np.flatnonzero(outside.depth(*tried.T) >= radius)
+            fits = np.flatnonzero(_depth(tried, border) >= radius)
             if len(fits):
-                found = tried[fits[0]]
+                places[i] = (tried[fits[0]] - middle) * pixel_mm
                 break
-        if found is None:
+        else:
             raise UserError(
                 f"a lesion of {2 * radius * pixel_mm:.3g} mm across does not fit into the organ, whose largest "
                 f"inscribed circle is about {largest:.3g} mm: lower signal.diameter_mm or choose a larger organ"
             )
-        places[i] = (found - middle) * pixel_mm
     return places[:, 1], places[:, 0]
 
 
-class _Outside:
-    """Distance of points from the pixels outside an organ, whole squares; lengths in pixels."""
-
-    def __init__(self, organ: NDArray[np.bool_]) -> None:
-        # Only pixels that touch the organ can be nearest to a point in it.
-        self.pixels = np.argwhere(~organ & ndimage.binary_dilation(organ, np.ones((3, 3), dtype=bool)))
-
-    def depth(self, row: NDArray[np.number], column: NDArray[np.number]) -> NDArray[np.float64]:
-        points = np.stack([row, column], axis=-1)
-        gap = np.abs(points[:, None, :] - self.pixels[None, :, :]) - 0.5
-        depth: NDArray[np.float64] = np.hypot(*np.moveaxis(np.maximum(gap, 0.0), -1, 0)).min(axis=1)
-        return depth
+def _depth(points: NDArray[np.number], border: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Distance of points from the pixels of a border, whole squares; (row, column) in pixels, shape `(n, 2)`."""
+    gap = np.abs(points[:, None, :] - border[None, :, :]) - 0.5
+    depth: NDArray[np.float64] = np.hypot(*np.moveaxis(np.maximum(gap, 0.0), -1, 0)).min(axis=1)
+    return depth

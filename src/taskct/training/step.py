@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
-from taskct.training.losses.base import Batch, Loss, Number, scale_value
+from taskct.training.gradient import Number, scale_value
+from taskct.training.losses.base import Batch, Loss
 from taskct.training.plan import TASK_WEIGHT
 from taskct.trials.trials import crop
 

@@ -55,13 +55,7 @@ def plot_trials(
 
 
 def chosen(trials: Trials, which: int | Sequence[int]) -> list[int]:
-    """Numbers of the trials to show: those given, or the first ones, as many with the signal as without.
-
-    Raises
-    ------
-    UserError
-        If there is no such trial.
-    """
+    """Numbers of the trials to show: those given, or the first ones, as many with the signal as without."""
     n = len(trials)
     if not isinstance(which, int):
         if not len(which) or any(not 0 <= k < n for k in which):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import write_json
@@ -45,8 +45,6 @@ def check_disjoint(cases: Mapping[str, NDArray[np.floating]]) -> None:
 def chunk_starts(n: int, chunk: int) -> Iterator[tuple[int, int]]:
     """First trial and number of trials of every chunk.
 
-    Examples
-    --------
     >>> list(chunk_starts(5, 2))
     [(0, 2), (2, 2), (4, 1)]
     """
@@ -54,25 +52,12 @@ def chunk_starts(n: int, chunk: int) -> Iterator[tuple[int, int]]:
 
 
 class PartialStore:
-    """A trial store that is being filled, beside its place.
+    """A trial store that is being filled at `path` + ".partial", by several processes if need be.
 
-    Several processes may write different chunks at a time.
-
-    Parameters
-    ----------
-    path
-        Where the store shall stand; it is filled at `path` + ".partial".
-    sizes
-        By split: its trials, and how many of them a chunk holds.
-    image_shape
-        Height and width of the images.
-    columns
-        Names of the truth table's columns.
-    case_kind
-        What a case is, in the plural: "phantoms", "slices" or "patients".
-    key
-        Stands for everything the trials depend on: what an earlier writer left is kept if it had the same key, and
-        removed otherwise. An empty one keeps nothing.
+    `sizes` are by split: its trials, and how many of them a chunk holds. `image_shape` is (height, width), `columns`
+    the names of the truth table's columns, `case_kind` what a case is: "phantoms", "slices" or "patients". `key` stands
+    for all that the trials depend on: what an earlier writer left is kept if it had the same key, and removed
+    otherwise; an empty key keeps nothing.
     """
 
     def __init__(
@@ -102,10 +87,12 @@ class PartialStore:
         shutil.rmtree(self.partial, ignore_errors=True)
         row = np.dtype([(_PRESENT, "?"), *((name, "<f8") for name in columns)])
         for name, (n, _) in sizes.items():
-            (self.partial / name).mkdir(parents=True)
+            folder = self.partial / name
+            folder.mkdir(parents=True)
+            # Of full size from the start, with holes, for parts to be written in any order.
             for image in IMAGES:
-                _create(self.partial / name / f"{image}.npy", (n, *image_shape), "<f4")
-            _create(self.partial / name / "truth.npy", (n,), row)
+                np.lib.format.open_memmap(folder / f"{image}.npy", "w+", "<f4", (n, *image_shape))
+            np.lib.format.open_memmap(folder / "truth.npy", "w+", row, (n,))
         (self.partial / _DONE).mkdir()
         write_json(self.partial / _ABOUT, about)  # the last: with it the files are there
 
@@ -123,13 +110,7 @@ class PartialStore:
         write_chunk(self.partial, split, start, trials)
 
     def finish(self) -> None:
-        """Put the store in its place; what stood there before is replaced.
-
-        Raises
-        ------
-        ValueError
-            If a chunk is missing, or two splits share a background.
-        """
+        """Put the store in its place; what stood there before is replaced."""
         if missing := self.missing():
             raise ValueError(f"{len(missing)} chunks are not written, the first is {missing[0]}")
         check_disjoint({name: _mapped(self.partial / name / "truth.npy")["case"] for name in self.sizes})
@@ -145,10 +126,6 @@ class PartialStore:
             raise
         shutil.rmtree(self.path / _DONE)
         shutil.rmtree(earlier, ignore_errors=True)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.partial, ignore_errors=True)
 
 
 def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
@@ -190,9 +167,8 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "
         for name, start, n in store.missing():
             store.write(name, start, select(splits[name], slice(start, start + n)))
         store.finish()
-    except BaseException:
-        store.discard()
-        raise
+    finally:
+        shutil.rmtree(store.partial, ignore_errors=True)  # gone once it is finished
 
 
 def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
@@ -234,17 +210,7 @@ def read_case_kind(path: Path) -> str:
     return str((_about(store) or _zarr(store).attrs)["group_name"])
 
 
-def _create(file: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-    """A `.npy` file of full size from the start, with holes, for parts to be written in any order."""
-    dtype = np.dtype(dtype)
-    with file.open("wb") as opened:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(opened, header)
-        opened.truncate(opened.tell() + math.prod(shape) * dtype.itemsize)
-
-
 def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:
-    """Write trials `start` onwards."""
     # Written, not mapped: on a full disk a write fails with a message, a store into a mapped hole kills the process.
     with file.open("r+b") as opened:
         np.lib.format.read_magic(opened)

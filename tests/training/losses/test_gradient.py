@@ -10,7 +10,8 @@ from torch import nn
 
 from taskct.observers import SLNNHead
 from taskct.training.descent import validate
-from taskct.training.losses.base import Batch, scale_gradient, scale_value
+from taskct.training.gradient import scale_gradient, scale_value
+from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.samples import LabelledTrials
 from taskct.training.step import HybridLoss, Step

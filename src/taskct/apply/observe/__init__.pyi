@@ -1,7 +1,7 @@
+from .choices import Mode as Mode
 from .measure import observe as observe
 from .observation import Observation as Observation
 from .readings import Eye as Eye
 from .readings import Known as Known
-from .task import Mode as Mode
 from .task import Plan as Plan
 from .task import Task as Task

@@ -3,16 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.observe.choices import CaseFrom
 from taskct.errors import UserError
 from taskct.io.image_origin import Origin
 from taskct.io.truth_table import Truth
-
-CaseFrom = Literal["series", "acquisition", "file"]
 
 
 def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np.int64] | None, str]:
@@ -22,11 +20,6 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
     series), and so are images of other kinds that lie in one sub-folder; those at the top of the folder, or in a stack,
     are a case each. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image
     is a case of its own.
-
-    Raises
-    ------
-    UserError
-        If an image tells no acquisition.
 
     Examples
     --------
@@ -74,13 +67,7 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
 
 
 def join_copies(stacks: Sequence[NDArray[np.float32]], truth: Truth) -> tuple[Truth, list[str]]:
-    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes.
-
-    Raises
-    ------
-    UserError
-        If one image is said both to hold a signal and not to.
-    """
+    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes."""
     n = len(truth.signal_present)
     joined = np.arange(n) if truth.cases is None else np.unique(truth.cases, return_inverse=True)[1].astype(np.int64)
     notes = []

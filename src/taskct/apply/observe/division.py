@@ -39,13 +39,7 @@ def n_sets_allowed(truth: Truth, train_share: float) -> int:
 def divide(
     truth: Truth, train_share: float, n_sets: int, seed: int
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """Training sets and test trials, by number, that share no case; the split of the truth is kept where it has one.
-
-    Raises
-    ------
-    UserError
-        If a class or its cases are too few, or a case stands on both sides of the split that the truth names.
-    """
+    """Training sets and test trials, by number, that share no case; the split of the truth is kept where it has one."""
     if truth.in_test is None:
         shares = (*(train_share / n_sets,) * n_sets, 1.0 - train_share)
         *sets, test = divide_trials(truth.signal_present, truth.cases, shares=shares, seed=seed)
@@ -85,11 +79,6 @@ def divide_trials(
 
     Cases that hold both classes, present trials alone and absent trials alone are divided separately, so that every
     part has its share of each. `shares` are above 0 and sum to 1.
-
-    Raises
-    ------
-    UserError
-        If a part has fewer than 2 trials, or trials of fewer than 2 cases, of a class.
 
     Examples
     --------

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.apply.observe.cases import CaseFrom, cases_of
-from taskct.apply.observe.pairing import PairBy, pair
+from taskct.apply.observe.cases import cases_of
+from taskct.apply.observe.choices import CaseFrom, PairBy
+from taskct.apply.observe.pairing import pair
 from taskct.errors import UserError
 from taskct.io.image_stack import ImageStack, load_npy, read_images
 from taskct.io.truth_table import Truth, read_truth
@@ -16,13 +17,7 @@ from taskct.observers.nonprewhitening import check_signal
 
 @dataclass(frozen=True)
 class Sources:
-    """Where images and their truth lie.
-
-    Raises
-    ------
-    UserError
-        If neither a folder of each class nor one with a truth table is given, or a setting does not go with them.
-    """
+    """Where images and their truth lie."""
 
     images: Path | None = None
     """All images, with `truth`."""
@@ -77,13 +72,7 @@ class Inputs:
 
 
 def read_inputs(sources: Sources) -> Inputs:
-    """Read images, their truth and their counterparts.
-
-    Raises
-    ------
-    UserError
-        As `read_images`, `read_truth`, `cases_of` and `pair`; if images differ in size.
-    """
+    """Read images, their truth and their counterparts."""
     parts = [read_images(path) for path in sources.folders]
     stack = _joined(parts, sources.folders)
     if sources.truth is None:
@@ -173,13 +162,7 @@ def _with_site(known: Truth, site: tuple[float, float], shape: tuple[int, ...]) 
 
 
 def read_signal(path: Path) -> NDArray[np.float64]:
-    """Read the mean signal from an image file, HU, shape `(height, width)`.
-
-    Raises
-    ------
-    UserError
-        As `read_images`; if the file holds several images.
-    """
+    """Read the mean signal from an image file, HU, shape `(height, width)`."""
     images = read_images(path).images
     if len(images) != 1:
         raise UserError(f"{path.name} holds {len(images)} images: give the mean signal as one image, in HU")
@@ -187,13 +170,7 @@ def read_signal(path: Path) -> NDArray[np.float64]:
 
 
 def read_covariance(path: Path) -> NDArray[np.float64]:
-    """Read a covariance matrix from a `.npy` file; never a pickle.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read.
-    """
+    """Read a covariance matrix from a `.npy` file; never a pickle."""
     matrix = load_npy(path)
     if matrix.dtype.kind not in "fiu":
         raise UserError(f"{path.name} is no array of numbers: give a covariance of shape (pixels, pixels)")

@@ -9,19 +9,21 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import join_copies
-from taskct.apply.observe.division import counts, divide, n_sets_allowed
+from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS, counts, divide, n_sets_allowed
 from taskct.apply.observe.observation import Observation, ObserverResult, Performance
 from taskct.apply.observe.performance import compare, learn, perform
-from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, build, learns, take_reading
-from taskct.apply.observe.remarks import of_readings, one_set_only, which_way
+from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, Reading, build, learns, take_reading
 from taskct.apply.observe.task import Plan, Task
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observer_registry import observers_needing
 from taskct.observers import Observer
+from taskct.observers.covariance import within_class_variance
 from taskct.observers.fresh import Eye, each_alone
 from taskct.progress import Progress
+
+_ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,9 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         performances = [replace(one, method=told) for one in performances]
     mine, *others = performances
     other = others[0] if others else None
-    notes += of_readings([reading for one in performances for reading in one.readings])
+    notes += _of_readings([reading for one in performances for reading in one.readings])
     if learns_signal and len(work.sets) == 1 and plan.n_training_sets is None:
-        notes.append(one_set_only(task, work.train))
+        notes.append(_one_set_only(task, work.train))
     difference: PairedDifference | None = None
     comparisons: tuple[Comparison, ...] = ()
     if other is not None:
@@ -193,7 +195,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         notes += why
         if learns_signal:
             can_be_told = name.replace("-", "_") in KNOWN_SIGNAL
-            notes.append(which_way(work.stacks, task, work.train, work.n_learned(sets), can_be_told))
+            notes.append(_which_way(work.stacks, task, work.train, work.n_learned(sets), can_be_told))
     if mine.auc.ci_high < 0.5:
         notes.append(
             "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
@@ -221,3 +223,48 @@ def _performances(
             readings.append(take_reading(observer, stack, work.task, train=train, test=work.test, seed=work.plan.seed))
         performances.append(perform(readings, stack, work.task, work.test, work.plan))
     return performances
+
+
+def _of_readings(readings: Sequence[Reading]) -> list[str]:
+    """What the trained instances of one observer say, each thing once."""
+    notes = list(dict.fromkeys(note for reading in readings for note in reading.notes))
+    few = [reading.small_sample for reading in readings if reading.small_sample]
+    if few:  # they differ in their numbers alone
+        others = "" if len(set(few)) == 1 else f" (likewise in {len(few)} of {len(readings)} trainings)"
+        notes.insert(0, few[0] + others)
+    return notes
+
+
+def _which_way(
+    stacks: Sequence[NDArray[np.float32]], task: Task, trials: NDArray[np.int64], n_learned: tuple[int, int], told: bool
+) -> str:
+    """Which way the difference of an observer errs that learned from `n_learned` trials of each class.
+
+    `told` is whether it could have been told the signal.
+    """
+    noise = [
+        within_class_variance(seen.reshape(len(seen), -1).astype(np.float64), task.signal_present[trials])
+        for seen in (task.windows(stack, trials) for stack in stacks)
+    ]
+    here = ""
+    if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
+        here = ", here " + ("the first images" if noise[0] < noise[1] else "those of --versus")
+    advice = (
+        "give --signal if the mean signal is known" if told else "more training trials lessen it (--learning-curve)"
+    )
+    return (
+        f"learned from {n_learned[0]} + {n_learned[1]} trials a set: what noise does to its template costs the noisier "
+        f"images more AUC than the smoother ones, so the difference errs in favour of the smoother{here}; {advice}"
+    )
+
+
+def _one_set_only(task: Task, train: NDArray[np.int64]) -> str:
+    """That the interval of an observer that learned from these trials does not hold its training."""
+    cases = train if task.truth.cases is None else task.truth.cases[train]
+    unit = "trials" if task.truth.cases is None else "cases"
+    present = task.signal_present[train]
+    n_present, n_absent = (len(np.unique(cases[of_class])) for of_class in (present, ~present))
+    return (
+        f"the interval holds the choice of test {unit} alone: {n_present} + {n_absent} training {unit} are too few for "
+        f"{SETS[-1]} sets of {FEWEST_OF_A_SET} of each class, and trained on others the observer would do otherwise"
+    )

@@ -27,7 +27,6 @@ class Performance:
     """What one observer can do on one set of images."""
 
     auc: Interval
-    """Area under the ROC curve."""
     method: str
     """Where the interval comes from, and what it covers."""
     d_a: Interval
@@ -41,7 +40,6 @@ class Performance:
     gaussian_auc: Interval | None
     """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
     readings: tuple[Reading, ...]
-    """One for each training set."""
 
     @property
     def statistics(self) -> NDArray[np.float64]:
@@ -54,11 +52,8 @@ class ObserverResult:
     """An observer on the images, and on those that they are held against."""
 
     name: str
-    """As it was asked for."""
     images: Performance
-    """On the images."""
     versus: Performance | None
-    """On the images they are compared with."""
     difference: PairedDifference | None
     """AUC on the images minus that on the others, on the same test trials."""
     comparisons: tuple[Comparison, ...]
@@ -129,13 +124,7 @@ def _observer_json(result: ObserverResult) -> dict[str, Any]:
         content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
         if (curves := result.learning_difference) is not None:
             content["versus"]["learning_curve"] = _curve_json(curves.second)
-            content["difference"]["learning_curve"] = {
-                "n_trials": curves.n_trials.tolist(),
-                "delta_auc": curves.mean.tolist(),
-                "ci_low": curves.ci_low.tolist(),
-                "ci_high": curves.ci_high.tolist(),
-                "message": curves.message,
-            }
+            content["difference"]["learning_curve"] = _means_json(curves, "delta_auc") | {"message": curves.message}
         content |= {test.aim: asdict(test) for test in result.comparisons}
     if result.learning is not None:
         content["learning_curve"] = _curve_json(result.learning)
@@ -143,15 +132,14 @@ def _observer_json(result: ObserverResult) -> dict[str, Any]:
 
 
 def _curve_json(curve: LearningCurve) -> dict[str, Any]:
-    return {
-        "n_trials": curve.n_trials.tolist(),
-        "auc": curve.mean.tolist(),
-        "ci_low": curve.ci_low.tolist(),
-        "ci_high": curve.ci_high.tolist(),
-        "asymptote": None if curve.asymptote is None else asdict(curve.asymptote),
-        "small_sample": curve.small_sample,
-        "message": curve.message,
-    }
+    asymptote = None if curve.asymptote is None else asdict(curve.asymptote)
+    told = {"asymptote": asymptote, "small_sample": curve.small_sample, "message": curve.message}
+    return _means_json(curve, "auc") | told
+
+
+def _means_json(curve: LearningCurve | LearningDifference, what: str) -> dict[str, Any]:
+    values = {"n_trials": curve.n_trials, what: curve.mean, "ci_low": curve.ci_low, "ci_high": curve.ci_high}
+    return {name: array.tolist() for name, array in values.items()}
 
 
 def _performance_json(performance: Performance) -> dict[str, Any]:

@@ -1,15 +1,13 @@
 """Which image of one set is which of another: the same trial, imaged otherwise."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.observe.choices import PairBy
 from taskct.errors import UserError
 from taskct.io.image_origin import Origin, Scan
-
-PairBy = Literal["auto", "name"]
 
 _Key = Callable[[Origin], Hashable]
 
@@ -21,11 +19,6 @@ def pair(mine: Sequence[Origin], theirs: Sequence[Origin], pair_by: PairBy = "au
     acquisition, or else the series, with the position of the slice or with its InstanceNumber; the AcquisitionNumber
     with the InstanceNumber; either of them alone; the number in the file, for two stacks; the file's name, without its
     ending. With "name" both are taken in the order of their names, and whoever asks for it knows that this is right.
-
-    Raises
-    ------
-    UserError
-        If their number differs or nothing pairs them.
 
     Examples
     --------

@@ -23,8 +23,13 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference, within_possible
 from taskct.observers import Observer
-from taskct.observers.learning import LearningCurve, LearningDifference, learning_curve, learning_difference
-from taskct.observers.learning_trials import LabelledTrials
+from taskct.observers.learning import (
+    LabelledTrials,
+    LearningCurve,
+    LearningDifference,
+    learning_curve,
+    learning_difference,
+)
 
 
 def perform(
@@ -40,7 +45,8 @@ def perform(
     lroc, located = None, None
     found = [reading.found_px for reading in readings if reading.found_px is not None]
     if found:
-        correct = np.stack([_correct(place[present], task, test[present]) for place in found])
+        sites, radius = task.sites(test[present]), task.site_radius_px  # all in pixels
+        correct = np.stack([correct_localization(p[present], sites, radius_mm=radius, pixel_mm=1.0) for p in found])
         lroc, _ = _area(lroc_ratings(t_present, t_absent, correct), t_absent, clusters, confidence)
         cases = None if clusters is None else clusters.present
         located = correct_fraction(correct[0], clusters=cases, confidence=confidence)
@@ -74,11 +80,6 @@ def _area(
     analysis = analyze(as_ratings(scores, trials < t_present.shape[1], trials), confidence=confidence)
     found = analysis.modalities[IMAGES]
     return Interval(found.auc, found.ci_low, found.ci_high), "MRMC: over test trials and training sets"
-
-
-def _correct(found_px: NDArray[np.intp], task: Task, trials: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the site was found; all in pixels."""
-    return correct_localization(found_px, task.sites(trials), radius_mm=task.site_radius_px, pixel_mm=1.0)
 
 
 def _gaussian_auc(reading: Reading, images: NDArray[np.floating], task: Task, confidence: float) -> Interval | None:
@@ -165,8 +166,16 @@ def learn(
     `trials` are the numbers of the training and of the test trials. The result is the curve on the images, and both
     curves with their difference where there are two sets of images.
     """
-    chosen = [_with_choice(one, done) for one, done in zip(observers, performances, strict=False)]
-    pools, tests = ([_labelled(stack, task, part) for stack in stacks] for part in trials)
+    chosen = [copy.copy(observer) for observer in observers]
+    for observer, performance in zip(chosen, performances, strict=False):
+        for name, value in performance.readings[0].regularization.items():
+            setattr(observer, name, value)
+
+    def labelled(images: NDArray[np.float32], some: NDArray[np.int64]) -> LabelledTrials:
+        cases = None if task.truth.cases is None else task.truth.cases[some]
+        return LabelledTrials(task.windows(images, some), task.signal_present[some], cases)
+
+    pools, tests = ([labelled(stack, part) for stack in stacks] for part in trials)
     if len(stacks) > 1:
         both = learning_difference(chosen, pools, tests, confidence=plan.confidence, seed=plan.seed)
         return both.first, both
@@ -181,17 +190,3 @@ def learn(
         seed=plan.seed,
     )
     return curve, None
-
-
-def _with_choice(observer: Observer, performance: Performance) -> Observer:
-    observer = copy.copy(observer)
-    for name, value in performance.readings[0].regularization.items():
-        setattr(observer, name, value)
-    return observer
-
-
-def _labelled(images: NDArray[np.float32], task: Task, trials: NDArray[np.int64]) -> LabelledTrials:
-    cases = task.truth.cases
-    return LabelledTrials(
-        task.windows(images, trials), task.signal_present[trials], None if cases is None else cases[trials]
-    )

@@ -36,20 +36,7 @@ class Known:
     """The same in the images compared with; `signal` where it is None."""
 
     def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
-        """The same with signals as the observers see them: in the window, where a whole image has its one site.
-
-        Parameters
-        ----------
-        task
-            Whose windows are seen.
-        shape
-            Of the images, (height, width).
-
-        Raises
-        ------
-        UserError
-            If a signal is of another shape than what is seen.
-        """
+        """The same with signals as observers see them: in the window, where images of this shape have one site."""
         signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
         return Known(self.covariance, *signals)
 
@@ -99,13 +86,7 @@ class Reading:
 
 
 def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
-    """Observer of a registered name with what it needs, and what it is told.
-
-    Raises
-    ------
-    UserError
-        If the name is unknown, or the PWMF has no covariance.
-    """
+    """Observer of a registered name with what it needs, and what it is told."""
     if "covariance" in OBSERVERS[registered_name(name)].needs and known.covariance is None:
         raise UserError(
             f"the observer {name} needs --covariance, a .npy file of the images' covariance, (pixels, pixels)"
@@ -122,25 +103,9 @@ def take_reading(
     test: NDArray[np.int64],
     seed: int,
 ) -> Reading:
-    """Train an observer on some trials and let it read others.
+    """Train a copy of an observer on some of the images, `(n, height, width)`, and let it read others.
 
-    Parameters
-    ----------
-    observer
-        What to train; it is left as it was.
-    images
-        All trials, shape `(n, height, width)`.
-    task
-        Their truth, and whether sites are given or searched.
-    train, test
-        Numbers of the trials.
-    seed
-        Of the choice of validation trials, and of internal noise.
-
-    Raises
-    ------
-    UserError
-        If the observer cannot be trained on these trials, or sees no difference between the test images.
+    `train` and `test` are numbers of trials; `seed` is of the choice of validation trials, and of internal noise.
     """
     notes: list[str] = []
     regularization: dict[str, float] = {}

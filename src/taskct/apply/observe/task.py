@@ -1,17 +1,15 @@
 """What observers have to do on a user's images, and how they are trained and tested."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.observe.choices import Mode
 from taskct.errors import UserError
 from taskct.io.truth_table import Truth
 from taskct.metrics.clustered import Clusters
 from taskct.observers.crops import centred_crops
-
-Mode = Literal["whole", "centred", "scanning"]
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.metrics.intervals import check_confidence, logit_bounds, perfect_bounds
-from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis
+from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis, ReaderAUC
 from taskct.metrics.mrmc.basis import Basis, basis_of, even
-from taskct.metrics.mrmc.moments import MomentSums, by_class, moment_sums
+from taskct.metrics.mrmc.moments import MomentSums, by_class, distinct, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
-from taskct.metrics.mrmc.one_shot import contrast, one_shot
+from taskct.metrics.mrmc.one_shot import Contrast, contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.mrmc.readers import constant_notes, reader_aucs
 from taskct.metrics.mrmc.usable import analysable, only_rated
 from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
 
 Pairs = Sequence[tuple[int, int]]
+_VARIANCES = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
 
 
 def analyze(
@@ -43,10 +44,6 @@ def analyze(
     confidence
         Coverage wanted of the intervals, in (0, 1).
 
-    Returns
-    -------
-    AUCs, variances, intervals and p values, with notes.
-
     Raises
     ------
     UserError
@@ -67,14 +64,14 @@ def analyze(
       cases. So the interval is [(α/2)^(1/m), 1], with α = 1 − confidence; mirrored for an AUC of 0.
     - `none`: where the twin is negative as well, or an AUC is 0 or 1 and ratings are missing. No interval.
 
-    Where the variance of a difference is 0 the interval is a single point, and the p value is 1 without a difference,
-    0 with one: the cases were too easy to tell anything.
+    Where the variance of a difference is 0 the interval is a single point, and the p value is 1 without a difference, 0
+    with one: the cases were too easy to tell anything.
 
-    FDA's iMRMC (R package 2.1.2, Java program 4.0.3) computes p values and intervals with the whole part of the
-    degrees of freedom, and with the normal distribution above 50, and so it is here: `p_value`, all intervals, and what
-    is tested with a margin take `df_whole`. The degrees of freedom as estimated are in `df` and `df_bdg`, as iMRMC
-    prints them, and `p_value_fractional` takes those. (iMRMC's own example: 7.35 degrees of freedom, p = 0.4686 with 7
-    and 0.4674 with 7.35.) Coverage is the same either way, see docs/validation.md. iMRMC's program also rounds Hillis'
+    FDA's iMRMC (R package 2.1.2, Java program 4.0.3) computes p values and intervals with the whole part of the degrees
+    of freedom, and with the normal distribution above 50, and so it is here: `p_value`, all intervals, and what is
+    tested with a margin take `df_whole`. The degrees of freedom as estimated are in `df` and `df_bdg`, as iMRMC prints
+    them, and `p_value_fractional` takes those. (iMRMC's own example: 7.35 degrees of freedom, p = 0.4686 with 7 and
+    0.4674 with 7.35.) Coverage is the same either way, see docs/validation.md. iMRMC's program also rounds Hillis'
     degrees of freedom down; `obuchowski_rockette` takes them as they are, as OR-DBM MRMC does, and `sizing` takes
     expected ones, which are no whole number either.
 
@@ -82,8 +79,8 @@ def analyze(
     to 6 readers, 25 to 50 cases of each class, AUC near 0.7 or 0.85) symmetric 95 % intervals of an AUC covered 91 to
     95 %, those by the logit 94 to 96 %; near an AUC of 0.96, and with much scatter between 5 readers, 88 and 92 %.
     Intervals of differences covered 95 to 97 % where the modalities are alike. Where one AUC is well above the other
-    they miss more often on the side of the lower one: coverage 93 to 95 % (91 % between 0.96 and 0.99), and a
-    one-sided test of size 0.025 may reach 0.03 to 0.05. Two readers are too few: 88 to 95 %.
+    they miss more often on the side of the lower one: coverage 93 to 95 % (91 % between 0.96 and 0.99), and a one-sided
+    test of size 0.025 may reach 0.03 to 0.05. Two readers are too few: 88 to 95 %.
 
     References
     ----------
@@ -109,7 +106,7 @@ def analyze(
     crossed = not bool(np.isnan(kept.scores).any())
     if not crossed:
         found.append(_missing_note(kept))
-    found += constant_notes(kept)
+    found += _constant_notes(kept)
     kind = ratings.reader_kind
     if len(kept.readers) == 1:
         modalities, differences = _single_reader(kept, of_kept, confidence)
@@ -127,7 +124,7 @@ def analyze(
     return MRMCAnalysis(
         modalities=modalities,
         differences=differences,
-        readers=reader_aucs(rated, sums if rated is kept else moment_sums(rated), confidence=confidence),
+        readers=_reader_aucs(rated, sums if rated is kept else moment_sums(rated), confidence=confidence),
         reader_kind=kind,
         n_readers=len(kept.readers),
         n_present=int(kept.signal_present.sum()),
@@ -176,22 +173,13 @@ def _many_readers(
             ci_low = ci_high = math.nan
         uneven |= not even(part)
         modalities[name] = ModalityAUC(
-            auc=part.estimate,
-            variance=part.variance,
-            variance_centred=part.variance_centred,
-            variance_mle=part.variance_mle,
-            variance_mle_centred=part.variance_mle_centred,
+            **_in_both(part, basis),
             df=basis.df_or_none,
-            df_whole=basis.df_whole,
             df_hillis=None if other is None else _hillis(sums.reader_auc[index], other[index, index]),
             ci_low=ci_low,
             ci_high=ci_high,
             ci_low_symmetric=low,
             ci_high_symmetric=high,
-            interval_variance=basis.variance,
-            interval_from=basis.kind,
-            components=part.components,
-            contributions=part.contributions,
             moments=tuple(shot.moments[index, index].tolist()),
             coefficients=tuple(shot.coefficients[index, index].tolist()),
         )
@@ -209,22 +197,13 @@ def _many_readers(
         differences[name] = DifferenceAUC(
             first=first,
             second=second,
-            auc=part.estimate,
-            variance=part.variance,
-            variance_centred=part.variance_centred,
-            variance_mle=part.variance_mle,
-            variance_mle_centred=part.variance_mle_centred,
+            **_in_both(part, basis),
             df_bdg=basis.df_or_none,
-            df_whole=basis.df_whole,
             df_hillis=df_hillis,
             ci_low=ci_low,
             ci_high=ci_high,
             p_value=basis.p_value(part.estimate),
             p_value_fractional=basis.p_value(part.estimate, fractional=True),
-            interval_variance=basis.variance,
-            interval_from=basis.kind,
-            components=part.components,
-            contributions=part.contributions,
         )
     if uneven:
         notes.append(
@@ -233,6 +212,13 @@ def _many_readers(
             "less than the plain one"
         )
     return modalities, differences
+
+
+def _in_both(part: Contrast, basis: Basis) -> dict[str, Any]:
+    """What the results of a modality and of a difference have alike."""
+    alike = {name: getattr(part, name) for name in (*_VARIANCES, "components", "contributions")}
+    interval = {"df_whole": basis.df_whole, "interval_variance": basis.variance, "interval_from": basis.kind}
+    return {"auc": part.estimate, **alike, **interval}
 
 
 def _hillis(by_reader: NDArray[np.float64], shared: float) -> float | None:
@@ -260,8 +246,7 @@ def _single_reader(
         )
     covariance = delong_covariance(present, absent)
     modalities, differences = {}, {}
-    variances = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
-    nothing = dict.fromkeys((*variances, "df_whole", "df_hillis", "components", "contributions"))
+    nothing = dict.fromkeys((*_VARIANCES, "df_whole", "df_hillis", "components", "contributions"))
     for index, name in enumerate(ratings.modalities):
         interval = delong_interval(present[index], absent[index], confidence=confidence)
         basis = Basis(float(covariance[index, index]), math.inf, "delong")
@@ -294,6 +279,37 @@ def _single_reader(
             interval_from="delong",
         )
     return modalities, differences
+
+
+def _reader_aucs(ratings: Ratings, sums: MomentSums, *, confidence: float) -> dict[str, dict[str, ReaderAUC]]:
+    """AUC of every reader, then modality, with the interval that the cases give; NaN where one rated too little."""
+    result: dict[str, dict[str, ReaderAUC]] = {name: {} for name in ratings.readers}
+    present_of, absent_of = by_class(ratings)
+    for m, r in np.ndindex(sums.reader_auc.shape):
+        present, absent = (own[m, r][~np.isnan(own[m, r])] for own in (present_of, absent_of))
+        area, variance, delong, low, high = float(sums.reader_auc[m, r]), *[math.nan] * 4
+        if min(len(present), len(absent)) >= 2:
+            products, counts = (distinct(x[m, m, r]) for x in (sums.reader_products, sums.reader_counts))
+            variance = area**2 - float(products[3] / counts[3])
+            delong = float(delong_covariance(present[None], absent[None])[0, 0])
+            interval = delong_interval(present, absent, confidence=confidence)
+            low, high = interval.ci_low, interval.ci_high
+        result[ratings.readers[r]][ratings.modalities[m]] = ReaderAUC(area, variance, delong, low, high)
+    return result
+
+
+def _constant_notes(ratings: Ratings) -> list[str]:
+    """Readers who gave all their cases of a modality the same score while others did not."""
+    notes = []
+    for m, modality in enumerate(ratings.modalities):
+        spreads = [
+            np.ptp(scores[~np.isnan(scores)]) if (~np.isnan(scores)).any() else 1.0 for scores in ratings.scores[m]
+        ]
+        constant = [reader for reader, spread in zip(ratings.readers, spreads, strict=True) if spread == 0.0]
+        if constant and len(constant) < len(ratings.readers):
+            kind = ratings.reader_kind
+            notes.append(f"{modality}: {kind} {constant[0]!r} gave every case the same score, so tells nothing apart")
+    return notes
 
 
 def _missing_note(ratings: Ratings) -> str:

@@ -54,7 +54,7 @@ class ModalityAUC:
 
 @dataclass(frozen=True)
 class DifferenceAUC:
-    """Difference of the reader-averaged AUCs of two modalities; no unit."""
+    """Difference of the reader-averaged AUCs of two modalities; no unit. Its variances are like those of a modality."""
 
     first: str
     """Modality."""
@@ -63,13 +63,10 @@ class DifferenceAUC:
     auc: float
     """First AUC minus second."""
     variance: float | None
-    """As for a modality."""
     variance_centred: float | None
-    """As for a modality."""
     variance_mle: float | None
-    """As for a modality."""
     variance_mle_centred: float | None
-    """As for a modality, but it can be negative where different cases were rated in the two modalities."""
+    """It can be negative where different cases were rated in the two modalities."""
     df_bdg: float | None
     """Degrees of freedom (BDG) as estimated; None where there are none, as with a single reader."""
     df_whole: int | None

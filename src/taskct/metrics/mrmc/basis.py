@@ -16,26 +16,10 @@ _ROUNDING = 1e-9  # a whole number that came out a little low is still that numb
 
 
 def whole_df(df: float) -> float:
-    """Degrees of freedom of Student's t as FDA's iMRMC takes them: the whole part; infinite above 50.
+    """Degrees of freedom of Student's t as FDA's iMRMC takes them: the whole part; infinite above 50; NaN for NaN.
 
-    Parameters
-    ----------
-    df
-        BDG degrees of freedom, at least 1; NaN or infinite where there are none.
-
-    Returns
-    -------
-    A whole number, infinite for the normal distribution, NaN for NaN.
-
-    Notes
-    -----
-    iMRMC's R package (2.1.2) takes Student's t at exactly 50, its Java program (4.0.3) the normal distribution; at
-    less than 2 the R package takes 1, the Java program 2. Both times this is the R package's.
-
-    Examples
-    --------
-    >>> whole_df(7.35), whole_df(50.1)
-    (7.0, inf)
+    iMRMC's R package (2.1.2) takes Student's t at exactly 50, its Java program (4.0.3) the normal distribution; at less
+    than 2 the R package takes 1, the Java program 2. Both times this is the R package's.
     """
     if math.isnan(df):
         return df
@@ -46,12 +30,9 @@ def whole_df(df: float) -> float:
 class Basis:
     """What an interval rests on."""
 
-    variance: float
-    """NaN if there is no interval."""
-    df: float
-    """Degrees of freedom as estimated; infinite for the normal distribution."""
-    kind: IntervalFrom
-    """Which variance it is."""
+    variance: float  # NaN if there is no interval
+    df: float  # degrees of freedom as estimated; infinite for the normal distribution
+    kind: IntervalFrom  # which variance it is
 
     @property
     def df_or_none(self) -> float | None:

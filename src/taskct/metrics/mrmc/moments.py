@@ -14,11 +14,11 @@ _TILE = 2**18  # pairs of cases at once: some megabytes, and the fastest on a mo
 
 @dataclass(frozen=True)
 class MomentSums:
-    """Sums over pairs of successes, one success from each of two modalities.
+    """Sums over pairs of successes, one success from each of two modalities; m modalities and r readers.
 
-    A success is 1 where a reader scores a signal-present case above a signal-absent one, ½ for a tie and 0
-    otherwise. Two successes share the reader, the present case, the absent case, or some of them. The last axis of
-    the sums runs over the eight ways, in the order of the moments M1 to M8 of Gallas (2006):
+    A success is 1 where a reader scores a signal-present case above a signal-absent one, ½ for a tie and 0 otherwise.
+    Two successes share the reader, the present case, the absent case, or some of them. The last axis of the sums runs
+    over the eight ways, in the order of the moments M1 to M8 of Gallas (2006):
 
     | | absent and present case shared | present only | absent only | neither |
     |---|---|---|---|---|
@@ -26,67 +26,38 @@ class MomentSums:
     | reader free | M5 | M6 | M7 | M8 |
 
     What is not shared is free here: it may be the same by chance. Sums are therefore those of the V-statistic;
-    `distinct` takes out what coincides.
-
-    References
-    ----------
-    .. [1] Gallas, Acad. Radiol. 13, 353 (2006).
-    .. [2] Gallas & Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed.
+    `distinct` takes out what coincides. Sources: Gallas, Acad. Radiol. 13, 353 (2006); Gallas & Brown, Neural Netw. 21,
+    387 (2008), designs that are not fully crossed.
     """
 
-    auc: NDArray[np.float64]
-    """AUC of each modality, pooled over all pairs of all readers, shape `(n_modalities,)`."""
-    reader_auc: NDArray[np.float64]
-    """AUC of each reader, NaN where a reader rated no pair, shape `(n_modalities, n_readers)`."""
-    by_present: NDArray[np.float64]
-    """Sum of a reader's successes with each present case, shape `(n_modalities, n_readers, n_present)`."""
-    by_absent: NDArray[np.float64]
-    """Sum of a reader's successes with each absent case, shape `(n_modalities, n_readers, n_absent)`."""
-    reader_products: NDArray[np.float64]
-    """Sums of products of each reader, for M1 to M4; shape `(n_modalities, n_modalities, n_readers, 4)`."""
-    reader_counts: NDArray[np.float64]
-    """How many products each of `reader_products` sums; the same shape."""
-    products: NDArray[np.float64]
-    """Sums of products, shape `(n_modalities, n_modalities, 8)`."""
-    crosses: NDArray[np.float64]
-    """The same, with each success of the second modality replaced by 1 where it was rated; not symmetric."""
-    counts: NDArray[np.float64]
-    """How many products each of `products` sums; the same shape."""
+    auc: NDArray[np.float64]  # of each modality, pooled over all pairs of all readers, `(m,)`
+    reader_auc: NDArray[np.float64]  # of each reader, NaN where one rated no pair, `(m, r)`
+    by_present: NDArray[np.float64]  # sum of a reader's successes with each present case, `(m, r, n_present)`
+    by_absent: NDArray[np.float64]  # the same with each absent case, `(m, r, n_absent)`
+    reader_products: NDArray[np.float64]  # sums of products of each reader, for M1 to M4, `(m, m, r, 4)`
+    reader_counts: NDArray[np.float64]  # how many products each of `reader_products` sums; the same shape
+    products: NDArray[np.float64]  # sums of products, `(m, m, 8)`
+    crosses: NDArray[np.float64]  # the same with 1 for each success of the second modality that was rated
+    counts: NDArray[np.float64]  # how many products each of `products` sums; the same shape
 
 
 def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of signal-present and of signal-absent cases.
-
-    Returns
-    -------
-    Shapes `(n_modalities, n_readers, n_present)` and `(n_modalities, n_readers, n_absent)`.
-    """
+    """Scores of signal-present and of signal-absent cases, each `(n_modalities, n_readers, n_cases)`."""
     return ratings.scores[..., ratings.signal_present], ratings.scores[..., ~ratings.signal_present]
 
 
 def centred(sums: MomentSums) -> NDArray[np.float64]:
-    """Sums of products of successes less the AUC of their modality.
-
-    Returns
-    -------
-    Shape `(n_modalities, n_modalities, 8)`, in the place of `sums.products`.
-    """
+    """Sums of products of successes less the AUC of their modality, in the place of `sums.products`."""
     crosses = sums.crosses * sums.auc[:, None]  # by the second modality's AUC
     means = np.multiply.outer(sums.auc, sums.auc)[..., None]
     return sums.products - crosses - crosses.transpose(1, 0, 2) + means * sums.counts
 
 
 def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over pairs in which what is not shared is different.
+    """Sums over pairs in which what is not shared is different, from sums in which it is free.
 
-    Parameters
-    ----------
-    sums
-        Sums in which it is free, shape `(..., 8)`, or `(..., 4)` for one reader.
-
-    Examples
-    --------
-    One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of them, 12 of which share no case.
+    The last axis has 8 ways, or 4 for one reader. One reader, 2 absent and 3 present cases: 6 successes, 36 pairs of
+    them, 12 of which share no case.
 
     >>> distinct(np.array([6.0, 12.0, 18.0, 36.0]))
     array([ 6.,  6., 12., 12.])
@@ -99,21 +70,8 @@ def distinct(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def moment_sums(ratings: Ratings) -> MomentSums:
     """Sum products of successes over all readers and cases that were rated.
 
-    Returns
-    -------
-    The sums. The time grows as readers × present × absent cases; memory does not.
-
-    Raises
-    ------
-    UserError
-        If a class of cases is empty, or no reader rated a present and an absent case in one of the modalities.
-
-    Examples
-    --------
-    >>> scores = np.array([[[0.0, 1.0, 2.0], [1.0, 0.0, 1.0]]])
-    >>> truth = np.array([False, False, True])
-    >>> moment_sums(Ratings(scores, truth, ("A",), ("Ann", "Bob"), ("1", "2", "3"))).reader_auc
-    array([[1.  , 0.75]])
+    The time grows as readers × present × absent cases; memory does not. A UserError, if a class of cases is empty or no
+    reader rated a present and an absent case in one of the modalities.
     """
     present, absent = by_class(ratings)
     if not present.shape[-1] or not absent.shape[-1]:
@@ -153,10 +111,8 @@ def moment_sums(ratings: Ratings) -> MomentSums:
 class _Marginals:
     """Sums of successes, or of ones where rated, over the cases of the other class."""
 
-    present: NDArray[np.float64]
-    """For each present case over the absent ones, shape `(n_modalities, n_readers, n_present)`."""
-    absent: NDArray[np.float64]
-    """For each absent case over the present ones, shape `(n_modalities, n_readers, n_absent)`."""
+    present: NDArray[np.float64]  # for each present case over the absent ones, `(m, r, n_present)`
+    absent: NDArray[np.float64]  # for each absent case over the present ones, `(m, r, n_absent)`
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -191,16 +147,12 @@ def _eight_sums(
 
 @dataclass(frozen=True)
 class _Ranks:
-    """Where every score stands among the same reader's scores of the other class."""
+    """Ranks of every score, `(m, r, n)`: among the same reader's scores of the other class, but for `place`."""
 
-    place: NDArray[np.integer]
-    """Rank of an absent case among the absent, from 0; n_absent where not rated; `(m, r, n_absent)`."""
-    below: NDArray[np.integer]
-    """Absent cases below a present one; 0 where not rated; `(m, r, n_present)`."""
-    not_above: NDArray[np.integer]
-    """The same, ties included."""
-    beaten_by: NDArray[np.integer]
-    """Twice the present cases above an absent one, plus those that tie; `(m, r, n_absent)`."""
+    place: NDArray[np.integer]  # of an absent case among the absent, from 0; n_absent where not rated
+    below: NDArray[np.integer]  # absent cases below a present one; 0 where not rated
+    not_above: NDArray[np.integer]  # the same, ties included
+    beaten_by: NDArray[np.integer]  # twice the present cases above an absent one, plus those that tie
 
 
 def _ranks(present: NDArray[np.float64], absent: NDArray[np.float64]) -> _Ranks:

@@ -154,22 +154,15 @@ def obuchowski_rockette(
 
     Parameters
     ----------
-    ratings
-        Scores of at least 2 readers, who rated every case in every modality. Cases, readers and modalities without any
-        rating do not count.
+    ratings, confidence
+        Scores of at least 2 readers, who rated every case in every modality (what has no rating does not count);
+        coverage wanted of the intervals, in (0, 1).
     covariance
         How errors of the AUCs are estimated: by DeLong's method, by the jackknife that leaves out one case, or by the
-        unbiased U-statistic, with which the variance of a difference of two modalities is the one-shot variance of
-        `analyze`.
+        unbiased U-statistic, with which the variance of a difference is the one-shot variance of `analyze`.
     clusters
         Cluster (patient, background) of every case of either class, where cases are not independent; the covariance is
         then Obuchowski's, which is DeLong's where each case is a cluster of its own.
-    confidence
-        Coverage wanted of the intervals, in (0, 1).
-
-    Returns
-    -------
-    Mean squares, covariances and the three analyses.
 
     Raises
     ------
@@ -182,8 +175,8 @@ def obuchowski_rockette(
     -----
     Cov2 − Cov3, and Cov2 of a modality, count as 0 where negative. Intervals of AUCs are not cut at 1. On Van Dyke's
     data (2 modalities, 5 readers, 69 + 45 cases) all mean squares, covariances, components, degrees of freedom and
-    intervals of the three analyses equalled those that the program OR-DBM MRMC 2.51 prints, in every digit
-    (jackknife; compared once, the data are not ours to ship).
+    intervals of the three analyses equalled those that the program OR-DBM MRMC 2.51 prints, in every digit (jackknife;
+    compared once, the data are not ours to ship).
 
     References
     ----------
@@ -219,25 +212,9 @@ def obuchowski_rockette(
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
     """Hillis' degrees of freedom; infinite where the readers do not scatter.
 
-    Parameters
-    ----------
-    mean_square
-        Of modality by reader, or of the readers within one modality.
-    error
-        Mean square plus what the cases add: the denominator of the F statistic.
-    n_readers
-        Readers, at least 2.
-    n_modalities
-        Modalities compared; 2 for a single modality too.
-
-    References
-    ----------
-    .. [1] Hillis, Stat. Med. 26, 596 (2007).
-
-    Examples
-    --------
-    >>> hillis_df(0.001, 0.002, 5)
-    16.0
+    `mean_square` is of modality by reader, or of the readers within one modality (`n_modalities` is 2 for that too);
+    `error` is that plus what the cases add: the denominator of the F statistic. Source: Hillis, Stat. Med. 26, 596
+    (2007).
     """
     if mean_square <= 0.0:
         return math.inf

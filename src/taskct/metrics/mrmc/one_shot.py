@@ -21,56 +21,32 @@ class OneShot:
     Arrays over two modalities have the shape `(n_modalities, n_modalities, …)`.
     """
 
-    auc: NDArray[np.float64]
-    """Reader-averaged AUC, shape `(n_modalities,)`."""
-    moments: NDArray[np.float64]
-    """Unbiased M1 to M8, last axis 8."""
-    moments_mle: NDArray[np.float64]
-    """M1 to M8 of the empirical distribution: what is not shared may coincide. Last axis 8."""
-    coefficients: NDArray[np.float64]
-    """c1 to c8, last axis 8."""
-    covariance: NDArray[np.float64]
-    """Unbiased; a variance in it can be negative."""
-    covariance_centred: NDArray[np.float64]
-    """The same from successes less the AUC. Equal to `covariance` where every success has the same weight."""
-    covariance_mle: NDArray[np.float64]
-    """Biased twin of `covariance`, as FDA's iMRMC has it."""
-    covariance_mle_centred: NDArray[np.float64]
-    """Biased twin of `covariance_centred`: its variances are sums of squares."""
-    components: NDArray[np.float64]
-    """Unbiased components, of successes less the AUC; last axis 7, in the order of the fields of `Components`."""
-    components_mle: NDArray[np.float64]
-    """The same of the empirical distribution."""
-    shares: NDArray[np.float64]
-    """Coefficients of the components: Σ shares·components is `covariance_centred`. Last axis 7."""
+    auc: NDArray[np.float64]  # reader-averaged AUC, shape `(n_modalities,)`
+    moments: NDArray[np.float64]  # unbiased M1 to M8, last axis 8
+    moments_mle: NDArray[np.float64]  # of the empirical distribution: what is not shared may coincide; last axis 8
+    coefficients: NDArray[np.float64]  # c1 to c8, last axis 8
+    covariance: NDArray[np.float64]  # unbiased; a variance in it can be negative
+    covariance_centred: NDArray[np.float64]  # the same from successes less the AUC; equal where all weigh the same
+    covariance_mle: NDArray[np.float64]  # biased twin of `covariance`, as FDA's iMRMC has it
+    covariance_mle_centred: NDArray[np.float64]  # that of `covariance_centred`: its variances are sums of squares
+    components: NDArray[np.float64]  # unbiased, of successes less the AUC; last axis 7, as the fields of `Components`
+    components_mle: NDArray[np.float64]  # the same of the empirical distribution
+    shares: NDArray[np.float64]  # Σ shares·components is `covariance_centred`; last axis 7
 
 
 def one_shot(sums: MomentSums) -> OneShot:
     """Covariance of the reader-averaged AUCs of all modalities.
 
-    Returns
-    -------
-    Covariances, moments and components.
+    A UserError, if no two successes differ in the reader and in both cases: nothing unbiased can then be said.
 
-    Raises
-    ------
-    UserError
-        If the design holds no two successes that differ in the reader and in both cases: nothing unbiased can be said.
-
-    Notes
-    -----
-    Where readers rated unequal numbers of cases, the plain U-statistic scatters: the AUC squared and M8 weigh the
-    same successes differently, and what is then left of the mean success swamps the variance. Taking the AUC from
-    every success beforehand removes that. In 1,500 simulated studies of 6 readers who rated 20 to 40 of 40 cases it
-    cut the standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none
-    instead of 28 % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies,
-    and in split-plot ones with equal groups, both are the same number.
-
-    References
-    ----------
-    .. [1] Gallas, Acad. Radiol. 13, 353 (2006).
-    .. [2] Gallas & Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed.
-    .. [3] Gallas, Bandos, Samuelson & Wagner, Commun. Stat. Theory Methods 38, 2586 (2009).
+    Where readers rated unequal numbers of cases, the plain U-statistic scatters: the AUC squared and M8 weigh the same
+    successes differently, and what is then left of the mean success swamps the variance. Taking the AUC from every
+    success beforehand removes that. In 1,500 simulated studies of 6 readers who rated 20 to 40 of 40 cases it cut the
+    standard deviation of the variance from 0.0047 to 0.0016 (mean of both 0.0029, truth 0.0032), and none instead of
+    28 % came out negative. The price is a bias of the order of the unevenness. In fully crossed studies, and in
+    split-plot ones with equal groups, both are the same number. Sources: Gallas, Acad. Radiol. 13, 353 (2006); Gallas &
+    Brown, Neural Netw. 21, 387 (2008), designs that are not fully crossed; Gallas, Bandos, Samuelson & Wagner, Commun.
+    Stat. Theory Methods 38, 2586 (2009).
     """
     counts = distinct(sums.counts)
     if not counts[..., 7].all():
@@ -102,56 +78,28 @@ def one_shot(sums: MomentSums) -> OneShot:
 class Contrast:
     """Variance of one modality's AUC or of the difference of two; no unit."""
 
-    estimate: float
-    """The AUC or the difference."""
-    variance: float
-    """Unbiased; can be negative."""
-    variance_centred: float
-    """The same from successes less the AUC: see `one_shot`."""
-    variance_mle: float
-    """Biased twin of `variance`."""
-    variance_mle_centred: float
-    """Biased twin of `variance_centred`."""
-    components: Components
-    """Unbiased, per reader and case; NaN where the design cannot tell one. They fit `sizing.size_study`."""
-    contributions: Components
-    """What each component puts into `variance_centred` in this design; they sum to it."""
-    df: float
-    """Degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive."""
-    df_mle: float
-    """Degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive."""
+    estimate: float  # the AUC or the difference
+    variance: float  # unbiased; can be negative
+    variance_centred: float  # the same from successes less the AUC: see `one_shot`
+    variance_mle: float  # biased twin of `variance`
+    variance_mle_centred: float  # biased twin of `variance_centred`
+    components: Components  # unbiased, per reader and case, as for `size_study`; NaN where the design cannot tell one
+    contributions: Components  # what each component puts into `variance_centred` in this design; they sum to it
+    df: float  # degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive
+    df_mle: float  # degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive
 
 
 def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contrast:
-    """Variance of an AUC or of a difference, its components and degrees of freedom.
+    """Variance of the AUC of modality `first`, or of it minus that of `second`; components and degrees of freedom.
 
-    Parameters
-    ----------
-    analysis
-        From `one_shot`.
-    first
-        Index of the modality.
-    second
-        Index of the modality whose AUC is subtracted; left out, the AUC of `first` alone.
-
-    Returns
-    -------
-    The variance and its parts.
-
-    Notes
-    -----
     BDG degrees of freedom are Satterthwaite's: the variance squared over the sum, for readers, present and absent
-    cases, of (S²/n)²/(n − 1), where S² is the variance of the n means over all else. As FDA's iMRMC (R package,
-    version 2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's
-    share, n − 1 is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1
-    (Gaylor & Hopper). Ours differs from it only in uneven designs and where modalities have readers or cases of
-    their own: successes are centred, what two modalities share weighs by its share, and n − 1 is at least 1.
-
-    References
-    ----------
-    .. [1] Obuchowski, Gallas & Hillis, Acad. Radiol. 19, 1508 (2012).
-    .. [2] Barrett, Kupinski & Clarkson, Proc. SPIE 5749, 87 (2005), the components.
-    .. [3] Gaylor & Hopper, Technometrics 11, 691 (1969).
+    cases, of (S²/n)²/(n − 1), where S² is the variance of the n means over all else. As FDA's iMRMC (R package, version
+    2) has it, S²·(n − 1)/n is the component under the empirical distribution, n is 1 over the component's share, n − 1
+    is rounded, the smaller n of two modalities counts, and the result is at least the least n − 1 (Gaylor & Hopper).
+    Ours differs from it only in uneven designs and where modalities have readers or cases of their own: successes are
+    centred, what two modalities share weighs by its share, and n − 1 is at least 1. Sources: Obuchowski, Gallas &
+    Hillis, Acad. Radiol. 19, 1508 (2012); Barrett, Kupinski & Clarkson, Proc. SPIE 5749, 87 (2005), the components;
+    Gaylor & Hopper, Technometrics 11, 691 (1969).
     """
     used = [first] if second is None else [first, second]
     signs = np.array([1.0, -1.0][: len(used)])

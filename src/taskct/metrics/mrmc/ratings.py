@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 class Ratings:
     """Ratings of cases by readers in modalities.
 
-    A reader may be a person or a trained observer: observers trained from several seeds or on several training
-    sets are readers, and what training adds is then a random effect as any reader's skill is.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match, a name stands twice or a score is infinite.
+    A reader may be a person or a trained observer: observers trained from several seeds or on several training sets are
+    readers, and what training adds is then a random effect as any reader's skill is. A ValueError, if shapes do not
+    match, a name stands twice or a score is infinite.
     """
 
     scores: NDArray[np.float64]

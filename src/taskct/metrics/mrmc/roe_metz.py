@@ -91,26 +91,17 @@ class RoeMetz:
         Parameters
         ----------
         structure
-            Two letters, high or low: correlation of scores of the same case, then variance among readers.
+            Two letters, H(igh) or L(ow): correlation of scores of the same case, then variance among readers.
         level
-            AUC that names the configuration: 0.702, 0.855 or 0.961. It is the AUC of a reader without reader
-            effects, Φ(μ/√2); the mean over readers is a little lower, see `expected_auc`.
+            AUC that names the configuration: 0.702, 0.855 or 0.961; a ValueError for any other. It is that of a reader
+            without reader effects, Φ(μ/√2); the mean over readers is a little lower, see `expected_auc`.
         mu
             Separations to use instead; two modalities with the configuration's own when left out.
 
-        Returns
-        -------
-        The model.
-
-        Raises
-        ------
-        ValueError
-            If there is no such configuration.
-
         References
         ----------
-        .. [1] Roe & Metz, Acad. Radiol. 4, 298 (1997), table 1; the numbers as in the configuration files of
-               FDA's iRoeMetz.
+        .. [1] Roe & Metz, Acad. Radiol. 4, 298 (1997), table 1; the numbers as in the configuration files of FDA's
+           iRoeMetz.
 
         Examples
         --------
@@ -131,21 +122,10 @@ class RoeMetz:
         return np.array([ndtr(self._separation(i)) for i in range(len(self.mu))], dtype=np.float64)
 
     def components(self, first: int, second: int | None = None) -> Components:
-        """Components of the variance of one modality's empirical AUC, or of a difference.
+        """Components of the variance of a modality's empirical AUC, or of it minus that of the modality `second`.
 
-        Exact: covariances of two successes, s = 1 where a present case scores above an absent one, are integrals of
-        the bivariate normal density over the correlation of the two score differences.
-
-        Parameters
-        ----------
-        first
-            Index of the modality.
-        second
-            Index of the modality whose AUC is subtracted; left out, the AUC of `first` alone.
-
-        Returns
-        -------
-        Components of the variance.
+        Exact: covariances of two successes, s = 1 where a present case scores above an absent one, are integrals of the
+        bivariate normal density over the correlation of the two score differences [1]_.
 
         References
         ----------
@@ -182,37 +162,13 @@ class RoeMetz:
         )
 
     def auc_variance(self, design: Design, first: int, second: int | None = None) -> float:
-        """Exact variance of a modality's reader-averaged empirical AUC, or of a difference.
-
-        Parameters
-        ----------
-        design
-            Readers and cases.
-        first, second
-            As for `components`.
-
-        Returns
-        -------
-        Variance; no unit.
-        """
+        """Exact variance of a modality's reader-averaged empirical AUC, or of a difference, as for `components`."""
         return design_variance(self.components(first, second), design)
 
     def sample(self, rng: np.random.Generator, design: Design, *, n_studies: int) -> NDArray[np.float64]:
-        """Scores of many studies.
+        """Scores of many studies, `(n_studies, n_modalities, n_readers, n_present + n_absent)`.
 
-        Parameters
-        ----------
-        rng
-            Source of randomness; it is advanced.
-        design
-            Readers and cases of each study.
-        n_studies
-            Independent studies.
-
-        Returns
-        -------
-        Scores, shape `(n_studies, n_modalities, n_readers, n_present + n_absent)`, present cases first; NaN where a
-        reader does not rate a case.
+        Present cases come first; NaN where a reader does not rate a case. `rng` is advanced.
         """
         shape = (n_studies, len(self.mu), design.n_readers)
         scores = np.empty((*shape, design.n_present + design.n_absent))
@@ -224,18 +180,7 @@ class RoeMetz:
         return scores
 
     def simulate(self, rng: np.random.Generator, design: Design) -> Ratings:
-        """Simulate one study.
-
-        Parameters
-        ----------
-        rng
-            Source of randomness; it is advanced.
-        design
-            Readers and cases. What a reader does not rate is NaN.
-
-        Returns
-        -------
-        Ratings; present cases come first. Modalities are named A, B, …
+        """Simulate one study: present cases first, modalities A, B, …; what a reader does not rate is NaN.
 
         Examples
         --------

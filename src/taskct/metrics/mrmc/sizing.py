@@ -53,10 +53,7 @@ class Components:
 class Design:
     """Numbers of readers and cases of a study, fully crossed or split-plot.
 
-    Raises
-    ------
-    UserError
-        If there are fewer than 2 readers or cases of a class, or they do not split into equal groups.
+    A UserError, if there are fewer than 2 readers or cases of a class, or they do not split into equal groups.
     """
 
     n_readers: int
@@ -100,14 +97,7 @@ class StudyPower:
 
 
 def design_variance(components: Components, design: Design) -> float:
-    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study.
-
-    Examples
-    --------
-    >>> only_readers = Components(0.01, 0, 0, 0, 0, 0, 0)
-    >>> design_variance(only_readers, Design(5, 50, 50))
-    0.002
-    """
+    """Variance of the reader-averaged AUC, or of the difference of AUCs that the components are of, in a study."""
     r, p, a, g = design.n_readers, design.n_present, design.n_absent, design.n_groups
     # The groups are independent: one fully crossed study of a group, divided by the number of groups.
     shares = (1 / r, 1 / p, 1 / a, g / (p * a), g / (r * p), g / (r * a), g * g / (r * p * a))
@@ -115,33 +105,12 @@ def design_variance(components: Components, design: Design) -> float:
 
 
 def design_df(components: Components, design: Design, *, method: DfMethod = "bdg") -> float:
-    """Degrees of freedom to be expected of the variance estimated in a study.
+    """Degrees of freedom to be expected of the variance estimated in a study; infinite if nothing scatters.
 
-    Both methods are Satterthwaite's: the variance squared over the sum of (S²/n)²/(n − 1), where S² is the
-    variance expected among the n means over all else. BDG sums over readers, present and absent cases; Hillis
-    takes readers alone.
-
-    Parameters
-    ----------
-    components, design
-        Of the AUC or of the difference; readers and cases.
-    method
-        `bdg` or `hillis`.
-
-    Returns
-    -------
-    Degrees of freedom, at least the smallest n − 1 in use; infinite if nothing scatters.
-
-    References
-    ----------
-    .. [1] Obuchowski, Gallas & Hillis, Acad. Radiol. 19, 1508 (2012) (BDG).
-    .. [2] Hillis, Stat. Med. 26, 596 (2007).
-
-    Examples
-    --------
-    >>> only_readers = Components(0.01, 0, 0, 0, 0, 0, 0)
-    >>> round(design_df(only_readers, Design(5, 50, 50)), 6)
-    4.0
+    Both methods are Satterthwaite's: the variance squared over the sum of (S²/n)²/(n − 1), where S² is the variance
+    expected among the n means over all else. BDG sums over readers, present and absent cases; Hillis takes readers
+    alone. The result is at least the smallest n − 1 in use. Sources: Obuchowski, Gallas & Hillis, Acad. Radiol. 19,
+    1508 (2012) (BDG); Hillis, Stat. Med. 26, 596 (2007).
     """
     reader, present, absent, pa, rp, ra, rpa = astuple(components)
     totals = (design.n_readers, design.n_present, design.n_absent)
@@ -171,32 +140,25 @@ def study_power(
     alpha: float = 0.05,
     method: DfMethod = "bdg",
 ) -> StudyPower:
-    """Power of a t test of a difference of AUCs in a study of given design.
+    """Power of a t test of a difference of AUCs in a study of given design, with its standard error.
 
     Parameters
     ----------
     components
         Of the difference of the two AUCs: of a pilot (`DifferenceAUC.components`), a model (`RoeMetz.components`) or
         Obuchowski–Rockette parameters. Negative ones, as a pilot may have, count as 0: rather too large a study.
-    design
-        Readers and cases.
-    delta
-        True difference of AUCs, first minus second, in (−1, 1).
+    design, delta
+        Readers and cases; true difference of AUCs, first minus second, in (−1, 1).
     aim
-        `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse than the
-        second by the margin or more. `equivalence`: that they differ by less than the margin either way (two
-        one-sided tests).
+        `difference`: two-sided test that the AUCs differ. `non-inferiority`: that the first is not worse by the margin
+        or more. `equivalence`: that they differ by less than the margin either way (two one-sided tests).
     noninferiority_margin
         > 0 for the last two aims; 0 for a difference.
     alpha
-        Two-sided size of a test of a difference, in (0, 0.5); one-sided size of the others (an interval of
-        confidence 1 − 2·alpha must clear the margin).
+        Two-sided size of a test of a difference, in (0, 0.5); one-sided size of the others (an interval of confidence 1
+        − 2·alpha must clear the margin).
     method
-        Degrees of freedom, as for `design_df`.
-
-    Returns
-    -------
-    The design with its standard error, degrees of freedom and power.
+        Degrees of freedom: "bdg" or "hillis".
 
     Raises
     ------
@@ -245,20 +207,16 @@ def size_study(
     ----------
     components, delta, aim, noninferiority_margin, alpha, method
         As for `study_power`.
-    n_readers
-        Numbers of readers to try, each at least 2 and a multiple of `n_groups`.
-    power
-        Power wanted, in (alpha, 1).
-    absent_per_present
-        Signal-absent cases for each signal-present one, > 0; absent cases are rounded up.
-    n_groups
-        1 is fully crossed, more is split-plot; cases are rounded up to equal groups.
+    n_readers, power
+        Numbers of readers to try, each at least 2 and a multiple of `n_groups`; power wanted, in (alpha, 1).
+    absent_per_present, n_groups
+        Signal-absent cases for each signal-present one, > 0, rounded up; 1 group is fully crossed, more is split-plot,
+        with cases rounded up to equal groups.
 
     Returns
     -------
-    The smallest study for each number of readers, in the order given; numbers of readers that do not reach the
-    power with any number of cases are left out. Of these, `min(sizes, key=lambda size: size.design.n_readings)`
-    has the fewest readings.
+    The smallest study for each number of readers, in the order given, without those that do not reach the power with
+    any number of cases. `min(sizes, key=lambda size: size.design.n_readings)` has the fewest readings.
 
     Raises
     ------
@@ -310,44 +268,17 @@ def size_study(
 
 
 def components_from_obuchowski_rockette(
-    *,
-    var_tr: float,
-    var_error: float,
-    cov1: float,
-    cov2: float,
-    cov3: float,
-    n_present: int,
-    n_absent: int,
+    *, var_tr: float, var_error: float, cov1: float, cov2: float, cov3: float, n_present: int, n_absent: int
 ) -> Components:
     """Components of a difference of AUCs from the parameters of an Obuchowski–Rockette analysis.
 
-    These parameters do not tell present from absent cases: each class is given one half of what the cases
-    contribute, and all of it falls as 1/cases. Keep the pilot's ratio of classes, and size with `method="hillis"`,
-    which does not need the split.
+    `var_tr` and `var_error` are the variances of modality by reader and of one reader's error; `cov1`, `cov2`, `cov3`
+    the covariances of errors of one reader in two modalities, of two readers in one, and of both different.
 
-    Parameters
-    ----------
-    var_tr, var_error
-        Variances of the interaction of modality and reader, and of the error of one reader's AUC.
-    cov1, cov2, cov3
-        Covariances of errors: same reader and two modalities; two readers and one modality; both different.
-    n_present, n_absent
-        Cases of the study that the covariances come from.
-
-    Returns
-    -------
-    Components of the difference. Negative ones are possible.
-
-    References
-    ----------
-    .. [1] Hillis, Obuchowski & Berbaum, Acad. Radiol. 18, 129 (2011).
-
-    Examples
-    --------
-    >>> components_from_obuchowski_rockette(
-    ...     var_tr=0.001, var_error=0.002, cov1=0.001, cov2=0.001, cov3=0.0005, n_present=100, n_absent=50
-    ... ).reader
-    0.002
+    These parameters do not tell present from absent cases: each class is given one half of what the cases contribute,
+    and all of it falls as 1/cases. Keep the pilot's ratio of classes, and size with `method="hillis"`, which does not
+    need the split. Negative components are possible. Source: Hillis, Obuchowski & Berbaum, Acad. Radiol. 18, 129
+    (2011).
     """
     shared, own = cov2 - cov3, var_error - cov1 - cov2 + cov3
     return Components(2.0 * var_tr, shared * n_present, shared * n_absent, 0.0, own * n_present, own * n_absent, 0.0)

@@ -12,30 +12,10 @@ _NAMED = 3  # at most so many names in a note
 
 
 def only_rated(ratings: Ratings) -> tuple[Ratings, tuple[str, ...]]:
-    """Leave out cases that nobody rated, readers who rated nothing, and modalities without any rating.
+    """Leave out cases that nobody rated, readers who rated nothing, and modalities without any rating; with notes.
 
-    They hold no information, but would make a study seem not fully crossed and larger than it is.
-
-    Parameters
-    ----------
-    ratings
-        Scores; NaN where a reader did not rate a case.
-
-    Returns
-    -------
-    What was rated, and a note for each kind that was left out, with how many.
-
-    Raises
-    ------
-    UserError
-        If nothing was rated, or no case of one of the classes.
-
-    Examples
-    --------
-    >>> scores = np.array([[[1.0, 0.0, np.nan]]])
-    >>> study = Ratings(scores, np.array([True, False, True]), ("A",), ("Ann",), ("1", "2", "3"))
-    >>> only_rated(study)[0].cases
-    ('1', '2')
+    They hold no information, but would make a study seem not fully crossed and larger than it is. A UserError, if
+    nothing was rated, or no case of one of the classes.
     """
     rated = ~np.isnan(ratings.scores)
     if not rated.any():
@@ -70,21 +50,10 @@ def only_rated(ratings: Ratings) -> tuple[Ratings, tuple[str, ...]]:
 
 
 def analysable(ratings: Ratings) -> tuple[Ratings, tuple[str, ...]]:
-    """Leave out modalities that allow no variance over readers and cases, such as one that a single reader rated.
+    """Leave out modalities that allow no variance over readers and cases, each with a note.
 
-    Parameters
-    ----------
-    ratings
-        Ratings of more than one reader, each with something rated: see `only_rated`.
-
-    Returns
-    -------
-    The modalities that can be analysed with their readers and cases, and a note for each one that cannot.
-
-    Raises
-    ------
-    UserError
-        If none can, or there are no cases of one of the classes.
+    One that a single reader rated is such. A UserError, if none is left or a class has no cases. Of `only_rated`
+    ratings.
     """
     for of_class, name in ((ratings.signal_present, "present"), (~ratings.signal_present, "absent")):
         if not of_class.any():

@@ -85,11 +85,10 @@ PARTS = (
 class Abdomen(Anatomy):
     """An abdomen of ellipses: skin, fat, muscle, liver, spleen, kidneys, stomach, bowel, vessels, spine and ribs.
 
-    All of random place, size, turn and HU; organs never overlap. Sizes are typical of adults (a body of 344 mm by
-    244 mm with 10 to 27 mm of fat, an aorta of 20 mm, kidneys of 52 mm by 36 mm), approximate, and grow with the body.
-
-    A lesion may lie in the `liver` (the default), `spleen`, `kidneys` or `pancreas`. The parameters are
-    those of `Anatomy`.
+    All of random place, size, turn and HU; organs never overlap. Sizes are typical of adults (a body of 344 mm by 244
+    mm with 10 to 27 mm of fat, an aorta of 20 mm, kidneys of 52 mm by 36 mm), approximate, and grow with the body. A
+    lesion may lie in the `liver` (the default), `spleen`, `kidneys` or `pancreas`. The settings are those of
+    `Anatomy`.
 
     Examples
     --------

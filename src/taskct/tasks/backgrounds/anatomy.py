@@ -6,7 +6,7 @@ of `Drawn` project exactly; what a part adds in texture is kept on the object gr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
 from taskct.tasks.backgrounds.fields import LONGEST_MM, PowerLaw, Texture, check_fits
 
+Array = NDArray[np.float64]
+
 AIR = "outside"
 MAX_TRIES = 60
-SHRINK = 0.97
-"""A part that does not fit is drawn again this much smaller."""
-GAP_MM = 0.5
-"""Kept between two parts, and between a part and its parent's rim, before the body is scaled, mm."""
+SHRINK = 0.97  # a part that does not fit is drawn again this much smaller
+GAP_MM = 0.5  # kept between two parts, and between a part and its parent's rim, before the body is scaled, mm
 _RIM_POINTS = 40
 
 
@@ -32,33 +32,22 @@ class Part:
     tissue: str
     """Whose HU it has: a key of the anatomy's table. Parts of one tissue have the same HU in a draw."""
     x: float
-    y: float
-    """Centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back."""
+    y: float  # with x the centre, from that of the body or of `frame`, along its axes; +y is towards the patient's back
     a: float
-    b: float
-    """Semi-axes along x and y before the turn."""
-    turn: float = 0.0
-    """Turn from +x towards +y, degrees."""
-    parent: str = "body"
-    """The part that it lies in."""
-    frame: str | None = None
-    """The part whose centre and axes `x`, `y` and `turn` are relative to; None: the body."""
+    b: float  # with a the semi-axes along x and y before the turn
+    turn: float = 0.0  # turn from +x towards +y, degrees
+    parent: str = "body"  # the part that it lies in
+    frame: str | None = None  # the part whose centre and axes `x`, `y` and `turn` are relative to; None: the body
     shift: float = 0.0
     """Largest random shift along x and along y; of the outline, the largest random change of both semi-axes alike."""
-    size: float = 0.0
-    """Largest random change of the semi-axes, each on its own, as a share."""
-    swing: float = 0.0
-    """Largest random change of the turn, degrees."""
-    chance: float = 1.0
-    """Probability that a body has it."""
+    size: float = 0.0  # largest random change of the semi-axes, each on its own, as a share
+    swing: float = 0.0  # largest random change of the turn, degrees
+    chance: float = 1.0  # probability that a body has it
     rim: float = 0.0
     """If above 0: concentric with its parent and as much smaller than it, on every side; `x` to `b` do not count."""
-    rim_range: float = 0.0
-    """Largest random change of `rim`, as a share."""
-    texture: float = 0.0
-    """The texture's standard deviation here, relative to the texture's own."""
-    lesions: bool = True
-    """Whether a lesion in the parent may lie here; False for a cavity."""
+    rim_range: float = 0.0  # largest random change of `rim`, as a share
+    texture: float = 0.0  # the texture's standard deviation here, relative to the texture's own
+    lesions: bool = True  # whether a lesion in the parent may lie here; False for a cavity
 
 
 def peer(part: Part, name: str, **changes: float | str | bool) -> Part:
@@ -83,104 +72,53 @@ def wall_ribs(degrees: Sequence[float], *, wall: Part, depth: float, half: tuple
     return parts
 
 
+@dataclass(kw_only=True, eq=False)
 class Anatomy:
-    """A distribution of bodies of ellipses, each a case of its own; `Abdomen` and `Thorax` say of which.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid: it carries the texture and the organ, the ellipses are exact.
-    organ
-        Where a lesion may lie: one of `organs`; None: the first.
-    width_mm
-        Smallest and largest width of the body, mm; all else grows with it. None: `usual_width_mm`.
-    texture
-        Drawn within the tissues in proportion to `Part.texture`; None: none.
-    first_case
-        Case number of object 0, so that splits never share one.
-
-    Raises
-    ------
-    UserError
-        If there is no such organ, or the largest body does not fit the grid.
-    """
+    """A distribution of bodies of ellipses, each a case of its own; `Abdomen` and `Thorax` say of which."""
 
     parts: ClassVar[Sequence[Part]]
     """What a body is made of, parents before children; the first, `body`, is the outline."""
-    tissues: ClassVar[Mapping[str, tuple[float, float]]]
-    """Mean and standard deviation over cases of every tissue, HU."""
-    organs: ClassVar[Mapping[str, tuple[str, ...]]]
-    """Names of the parts of every organ that a lesion may be placed in."""
+    tissues: ClassVar[Mapping[str, tuple[float, float]]]  # mean and standard deviation over cases of every tissue, HU
+    organs: ClassVar[Mapping[str, tuple[str, ...]]]  # names of the parts of every organ that a lesion may be placed in
     usual_width_mm: ClassVar[tuple[float, float]]
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        organ: str | None = None,
-        width_mm: tuple[float, float] | None = None,
-        texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=LONGEST_MM),  # noqa: B008, immutable
-        first_case: int = 0,
-    ) -> None:
-        organ = next(iter(self.organs)) if organ is None else organ
-        width_mm = self.usual_width_mm if width_mm is None else width_mm
+    n_pixels: int
+    pixel_mm: float
+    """The object grid: it carries the texture and the organ, the ellipses are exact."""
+    organ: str | None = None
+    """Where a lesion may lie: one of `organs`; None: the first."""
+    width_mm: tuple[float, float] | None = None
+    """Smallest and largest width of the body, mm; all else grows with it. None: `usual_width_mm`."""
+    texture: Texture | None = PowerLaw(std_hu=8.0, longest_mm=LONGEST_MM)  # noqa: RUF009 - immutable
+    """Drawn within the tissues in proportion to `Part.texture`; None: none."""
+    first_case: int = 0
+    """Case number of object 0, so that splits never share one."""
+
+    def __post_init__(self) -> None:
+        organ = next(iter(self.organs)) if self.organ is None else self.organ
+        width_mm = self.usual_width_mm if self.width_mm is None else self.width_mm
         if organ not in self.organs:
             raise UserError(f"no organ {organ!r} for the lesion here: choose one of {', '.join(self.organs)}")
         if not 0 < width_mm[0] <= width_mm[1]:
             raise UserError(
                 f"a body from {width_mm[0]:g} to {width_mm[1]:g} mm wide: give a smallest and a largest width"
             )
-        check_fits(width_mm[1], n_pixels=n_pixels, pixel_mm=pixel_mm)
-        self.members = self.organs[organ]
-        self.n_pixels = n_pixels
-        self.pixel_mm = pixel_mm
-        self.width_mm = width_mm
-        self.texture = texture
-        self.first_case = first_case
-
-    @classmethod
-    def with_power_law(
-        cls,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        first_case: int,
-        organ: str | None,
-        width_mm: tuple[float, float],
-        texture_hu: float,
-        power_exponent: float,
-    ) -> Self:
-        """One with a power-law texture of a standard deviation, HU, and an exponent."""
-        texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
-        return cls(
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            organ=organ,
-            width_mm=width_mm,
-            texture=texture,
-            first_case=first_case,
-        )
+        check_fits(width_mm[1], n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+        self.members, self.widths_mm = self.organs[organ], width_mm
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number."""
         n, names = len(index), [part.name for part in self.parts]
-        layout = draw_layout(rng, n, self.parts)
-        scale = (rng.uniform(*self.width_mm, n) / (2.0 * layout.a[:, 0]))[:, None]
+        columns, present = draw_layout(rng, n, self.parts)
+        columns[:4] *= (rng.uniform(*self.widths_mm, n) / (2.0 * columns[2, :, 0]))[:, None]
         level = {AIR: np.full(n, AIR_HU)} | {name: rng.normal(*hu, n) for name, hu in self.tissues.items()}
         outside = [AIR] + [self.parts[names.index(part.parent)].tissue for part in self.parts[1:]]
         add_hu = np.stack(
             [level[part.tissue] - level[under] for part, under in zip(self.parts, outside, strict=True)], 1
         )
-        ellipses = Ellipses(
-            x_mm=np.asarray(layout.x * scale, dtype=np.float32),
-            y_mm=np.asarray(layout.y * scale, dtype=np.float32),
-            half_x_mm=np.asarray(layout.a * scale, dtype=np.float32),
-            half_y_mm=np.asarray(layout.b * scale, dtype=np.float32),
-            angle_rad=np.asarray(layout.turn, dtype=np.float32),
-            add_hu=np.asarray(np.where(layout.present, add_hu, 0.0), dtype=np.float32),
-        )
-        image, organ = self._grid_parts(rng, ellipses, layout.present)
+        x, y, a, b, turn = columns.astype(np.float32)
+        ellipses = Ellipses(x, y, a, b, turn, np.where(present, add_hu, 0.0).astype(np.float32))
+        image, organ = self._grid_parts(rng, ellipses, present)
         return Drawn(image_hu=image, case=self.first_case + index, organ=organ, ellipses=ellipses)
 
     def _grid_parts(
@@ -212,23 +150,12 @@ class Anatomy:
         return strength, organ
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Parts of `n` bodies of nominal size; every array is `(n, n_parts)`, mm and radians."""
+def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> tuple[Array, NDArray[np.bool_]]:
+    """Place the parts of `n` bodies of nominal size, each within its parent and clear of the parts placed there before.
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
-    turn: NDArray[np.float64]
-    present: NDArray[np.bool_]
-
-
-def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layout:
-    """Place the parts of `n` bodies, each within its parent and clear of the parts placed before it there.
-
-    A part that does not fit is drawn again, 3 % smaller each time. A ValueError says that one still does not fit after
-    60 tries: the anatomy has no room for it.
+    Given are x, y, a, b in mm and turn in radians, `(5, n, n_parts)`, and which parts a body has, `(n, n_parts)`. A
+    part that does not fit is drawn again, 3 % smaller each time. A ValueError says that one still does not fit after 60
+    tries: the anatomy has no room for it.
     """
     number = {part.name: i for i, part in enumerate(parts)}
     columns = np.zeros((5, n, len(parts)))  # x, y, a, b, turn
@@ -260,13 +187,10 @@ def draw_layout(rng: np.random.Generator, n: int, parts: Sequence[Part]) -> Layo
     present = rng.random((n, len(parts))) < np.array([part.chance for part in parts])
     for i, part in enumerate(parts[1:], start=1):  # what lies in a missing part is missing
         present[:, i] &= present[:, number[part.parent]]
-    x, y, a, b, turn = columns
-    return Layout(x=x, y=y, a=a, b=b, turn=turn, present=present)
+    return columns, present
 
 
-def _draw_part(
-    rng: np.random.Generator, part: Part, parent: NDArray[np.float64], frame: NDArray[np.float64], shrink: float
-) -> NDArray[np.float64]:
+def _draw_part(rng: np.random.Generator, part: Part, parent: Array, frame: Array, shrink: float) -> Array:
     """Columns x, y, a, b, turn of a part, `(5, n)`, before it is known to fit."""
     n = parent.shape[1]
     if part.rim > 0:
@@ -295,7 +219,7 @@ def _may_meet(one: Part, other: Part) -> bool:
 _ANGLES = np.arange(_RIM_POINTS) * (2.0 * np.pi / _RIM_POINTS)
 
 
-def _rim(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rim(ellipse: Array) -> Array:
     """Points on the rims of ellipses `(5, n)`, `(2, n, _RIM_POINTS)`."""
     x, y, a, b, turn = ellipse[:, :, None]
     cos, sin = np.cos(turn), np.sin(turn)
@@ -303,9 +227,7 @@ def _rim(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([x + cos * along - sin * across, y + sin * along + cos * across])
 
 
-def _any_inside(
-    points: NDArray[np.float64], ellipse: NDArray[np.float64], gap_mm: float, *, outside: bool = False
-) -> NDArray[np.bool_]:
+def _any_inside(points: Array, ellipse: Array, gap_mm: float, *, outside: bool = False) -> NDArray[np.bool_]:
     """Whether any of the points, `(2, n, n_points)`, lies in (or outside) an ellipse `(5, n)` grown by a gap."""
     x, y, a, b, turn = ellipse[:, :, None]
     dx, dy, cos, sin = points[0] - x, points[1] - y, np.cos(turn), np.sin(turn)

@@ -18,13 +18,11 @@ class Ellipses:
     """
 
     x_mm: NDArray[np.float32]
-    """Centre to the right of the isocentre, mm."""
     y_mm: NDArray[np.float32]
-    """Centre below the isocentre, mm."""
+    """Centre to the right of the isocentre and below it, mm."""
     half_x_mm: NDArray[np.float32]
-    """Semi-axis along x before the turn, mm, above 0."""
     half_y_mm: NDArray[np.float32]
-    """Semi-axis along y before the turn, mm, above 0."""
+    """Semi-axes along x and along y before the turn, mm, above 0."""
     angle_rad: NDArray[np.float32]
     """Turn from +x towards +y (clockwise on the screen), radians."""
     add_hu: NDArray[np.float32]
@@ -118,15 +116,10 @@ def soft_ellipse(
 ) -> NDArray[np.float32]:
     """Coverage in [0, 1], `(n, height, width)`, of ellipses whose rim falls off linearly.
 
-    Parameters
-    ----------
-    grid
-        x of the columns, `(1, width)`, and y of the rows, `(height, 1)`, mm.
-    x_mm, y_mm, half_x_mm, half_y_mm, angle_rad
-        Centre and semi-axes, mm, and turn from +x towards +y, radians, shape `(n,)`.
-    edge_mm
-        Width of the rim along the shorter axis, mm, wider in proportion along the longer one; at least a pixel avoids
-        jagged edges in the projections. An ellipse thinner than its rim never reaches 1.
+    The grid is x of the columns, `(1, width)`, and y of the rows, `(height, 1)`, mm; lengths are in mm and turns from
+    +x towards +y in radians, shape `(n,)`. `edge_mm` is the width of the rim along the shorter axis, wider in
+    proportion along the longer one; at least a pixel avoids jagged edges in the projections. An ellipse thinner than
+    its rim never reaches 1.
     """
     x, y, a, b = (np.asarray(v, dtype=np.float32)[:, None] for v in (x_mm, y_mm, half_x_mm, half_y_mm))
     turn = np.broadcast_to(np.asarray(angle_rad, dtype=np.float32), x.shape[:1])[:, None]

@@ -1,7 +1,7 @@
 """Plain backgrounds: a uniform body, with a texture in it or without."""
 
-from dataclasses import dataclass
-from typing import Protocol, TypedDict, Unpack
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from taskct.errors import UserError
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn, Ellipses
 from taskct.tasks.backgrounds.textures import clustered_lumpy, clustered_lumpy_moments, positive_lumps, power_law
 
-LONGEST_MM = 60.0
-"""Where the spectrum of a body's power-law texture levels off, mm."""
+LONGEST_MM = 60.0  # where the spectrum of a body's power-law texture levels off, mm
 
 
 class Texture(Protocol):
@@ -93,31 +92,12 @@ class PowerLaw:
 
     def draw(self, rng: np.random.Generator, n: int, *, n_pixels: int, pixel_mm: float) -> NDArray[np.float32]:
         """Draw `n` fields, HU, `(n, n_pixels, n_pixels)`."""
-        return power_law(
-            rng,
-            n,
-            n_pixels=n_pixels,
-            pixel_mm=pixel_mm,
-            std_hu=self.std_hu,
-            exponent=self.exponent,
-            longest_mm=self.longest_mm,
-        )
+        return power_law(rng, n, n_pixels=n_pixels, pixel_mm=pixel_mm, **asdict(self))
 
 
+@dataclass(kw_only=True, eq=False)
 class Uniform:
     """A uniform body in air, the same in every draw: the background known exactly.
-
-    Parameters
-    ----------
-    n_pixels, pixel_mm
-        The object grid.
-    mean_hu
-        HU of the body; 0 is water.
-    body_mm
-        Diameter, or width and height, of the body about the isocentre, mm, drawn exactly; None: the whole grid, which
-        is not physical unless the grid lies within the field of view.
-    first_case
-        Case number of object 0, so that splits never share one.
 
     Raises
     ------
@@ -132,40 +112,43 @@ class Uniform:
     (0.0, -1000.0)
     """
 
-    texture: Texture | None = None
+    n_pixels: int
+    pixel_mm: float
+    """The object grid."""
+    mean_hu: float = 0.0
+    """HU of the body; 0 is water."""
+    body_mm: float | tuple[float, float] | None = 300.0
+    """Diameter, or width and height, of the body about the isocentre, mm, drawn exactly; None: the whole grid, which is
+    not physical unless the grid lies within the field of view."""
+    first_case: int = 0
+    """Case number of object 0, so that splits never share one."""
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        mean_hu: float = 0.0,
-        body_mm: float | tuple[float, float] | None = 300.0,
-        first_case: int = 0,
-    ) -> None:
-        if mean_hu < AIR_HU:
-            raise UserError(f"a body of {mean_hu:g} HU attenuates less than air: give −1000 HU or more")
-        self.body_mm = (float(body_mm), float(body_mm)) if isinstance(body_mm, int | float) else body_mm
-        if self.body_mm is not None:
-            check_fits(max(self.body_mm), n_pixels=n_pixels, pixel_mm=pixel_mm)
-        self.n_pixels = n_pixels
-        self.pixel_mm = pixel_mm
-        self.mean_hu = mean_hu
-        self.first_case = first_case
+    def __post_init__(self) -> None:
+        if self.mean_hu < AIR_HU:
+            raise UserError(f"a body of {self.mean_hu:g} HU attenuates less than air: give −1000 HU or more")
+        if self.size_mm is not None:
+            check_fits(max(self.size_mm), n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
+
+    @property
+    def size_mm(self) -> tuple[float, float] | None:
+        """Width and height of the body, mm; None: the whole grid."""
+        return (float(self.body_mm), float(self.body_mm)) if isinstance(self.body_mm, int | float) else self.body_mm
+
+    def _texture(self, rng: np.random.Generator, n: int) -> NDArray[np.float32] | None:
+        """What lies in the body beside its mean, HU, `(n, n_pixels, n_pixels)`."""
+        return None
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a body for every number, each a case of its own; a lesion may lie anywhere within it."""
         n, case = len(index), self.first_case + index
-        texture = None
-        if self.texture is not None:
-            texture = self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
-        level = self.mean_hu if self.body_mm is None else AIR_HU
+        texture, size_mm = self._texture(rng, n), self.size_mm
+        level = self.mean_hu if size_mm is None else AIR_HU
         image = np.full((n, self.n_pixels, self.n_pixels), level, dtype=np.float32)
-        if self.body_mm is None:
+        if size_mm is None:
             return Drawn(image_hu=image if texture is None else image + texture, case=case)
         half_x, half_y, add_hu = (
             np.full((n, 1), value, dtype=np.float32)
-            for value in (self.body_mm[0] / 2.0, self.body_mm[1] / 2.0, self.mean_hu - AIR_HU)
+            for value in (size_mm[0] / 2.0, size_mm[1] / 2.0, self.mean_hu - AIR_HU)
         )
         zero = np.zeros((n, 1), dtype=np.float32)
         body = Ellipses(zero, zero, half_x, half_y, zero, add_hu)
@@ -175,66 +158,33 @@ class Uniform:
         return Drawn(image_hu=image, case=case, organ=cover >= 1.0, ellipses=body)
 
 
+@dataclass(kw_only=True, eq=False)
 class Textured(Uniform):
-    """A body with a texture in it, new in every draw: the background known statistically.
+    """A body, as of `Uniform`, with a texture in it, new in every draw: the background known statistically."""
 
-    Parameters
-    ----------
-    n_pixels, pixel_mm, mean_hu, body_mm, first_case
-        As for `Uniform`.
-    texture
-        Added within the body.
-    """
+    texture: Texture
 
-    def __init__(
-        self,
-        *,
-        n_pixels: int,
-        pixel_mm: float,
-        texture: Texture,
-        mean_hu: float = 0.0,
-        body_mm: float | tuple[float, float] | None = 300.0,
-        first_case: int = 0,
-    ) -> None:
-        super().__init__(n_pixels=n_pixels, pixel_mm=pixel_mm, mean_hu=mean_hu, body_mm=body_mm, first_case=first_case)
-        self.texture = texture
+    def _texture(self, rng: np.random.Generator, n: int) -> NDArray[np.float32]:
+        return self.texture.draw(rng, n, n_pixels=self.n_pixels, pixel_mm=self.pixel_mm)
 
 
-class Body(TypedDict):
-    """What every round body is made from."""
-
-    n_pixels: int
-    pixel_mm: float
-    first_case: int
-    mean_hu: float
-    body_mm: float
-    """Diameter, mm."""
+def lumpy_texture(*, texture_hu: float, lump_sigma_mm: tuple[float, float]) -> Lumpy:
+    """A lumpy texture from the settings; its lumps are of the geometric mean of two sizes."""
+    return Lumpy(std_hu=texture_hu, sigma_mm=float(np.sqrt(np.prod(lump_sigma_mm))))
 
 
-def lumpy_body(*, texture_hu: float, lump_sigma_mm: tuple[float, float], **body: Unpack[Body]) -> Textured:
-    """A round body with a lumpy texture; its lumps are of the geometric mean of two sizes."""
-    return Textured(texture=Lumpy(std_hu=texture_hu, sigma_mm=float(np.sqrt(np.prod(lump_sigma_mm)))), **body)
+def clustered_lumpy_texture(*, texture_hu: float, cluster_unit_mm: float) -> ClusteredLumpy:
+    """A clustered lumpy texture from the settings."""
+    return ClusteredLumpy(std_hu=texture_hu, unit_mm=cluster_unit_mm)
 
 
-def clustered_lumpy_body(*, texture_hu: float, cluster_unit_mm: float, **body: Unpack[Body]) -> Textured:
-    """A round body with a clustered lumpy texture."""
-    return Textured(texture=ClusteredLumpy(std_hu=texture_hu, unit_mm=cluster_unit_mm), **body)
-
-
-def power_law_body(*, texture_hu: float, power_exponent: float, **body: Unpack[Body]) -> Textured:
-    """A round body with a power-law texture."""
-    texture = PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
-    return Textured(texture=texture, **body)
+def power_law_texture(*, texture_hu: float, power_exponent: float) -> PowerLaw:
+    """A power-law texture from the settings."""
+    return PowerLaw(std_hu=texture_hu, exponent=power_exponent, longest_mm=LONGEST_MM)
 
 
 def check_fits(width_mm: float, *, n_pixels: int, pixel_mm: float) -> None:
-    """Refuse a body wider than the object grid.
-
-    Raises
-    ------
-    UserError
-        If it is, with the width that fits.
-    """
+    """Refuse a body wider than the object grid by a `UserError` that tells the width that fits."""
     side = n_pixels * pixel_mm
     if width_mm > side:
         raise UserError(

@@ -29,10 +29,8 @@ class LabelMap:
 
     Parameters
     ----------
-    labels
-        Integers, `(n_slices, height, width)` or `(height, width)`.
-    pixel_mm
-        Row and column spacing, mm.
+    labels, pixel_mm
+        Integers, `(n_slices, height, width)` or `(height, width)`, and their row and column spacing, mm.
     tissues
         What every label stands for. Label 0 is air if left out.
     organ
@@ -44,10 +42,9 @@ class LabelMap:
 
     Raises
     ------
-    ValueError
-        If `labels` are no integers, or `case` is not one number a slice.
-    UserError
-        If a label stands for nothing or for less than air, or no slice has a pixel of the organ.
+    UserError, ValueError
+        If `labels` are no integers, `case` is not one number a slice, a label stands for nothing or for less than air,
+        or no slice has a pixel of the organ.
 
     Examples
     --------

@@ -105,68 +105,50 @@ class SourceGrid:
         return list(np.meshgrid(row, column, indexing="ij"))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Slices:
     """Slices of real CT series as backgrounds: each draw is a slice, mirrored and shifted at random.
 
-    Parameters
-    ----------
-    image_hu
-        Slices in HU, `(n_slices, height, width)`; of a paired series the normal-dose ones.
-    pixel_mm
-        Their row and column spacing, mm.
-    case
-        Case number of every slice, `(n_slices,)`.
-    n_pixels, object_pixel_mm
-        The object grid that they are interpolated onto.
-    shift_mm
-        Largest shift in x and in y, mm.
-    organ
-        Where a lesion may lie, `(n_slices, height, width)`; None: anywhere. Moved along with its slice.
-    noisy_hu
-        Paired series: the low-dose slices, as `image_hu`. Moved along with it.
-    as_they_are
-        Whether the images themselves are shown, noise and all: they are then moved by whole pixels, so that nothing is
-        interpolated, and what reads less than air stays. The object grid must have their pitch.
-
     Raises
     ------
-    ValueError
-        If there are no slices, `case` is not one number a slice, or an array differs in shape.
-    UserError
-        If no slice has a pixel of the organ.
+    UserError, ValueError
+        If there are no slices, `case` is not one number a slice, an array differs in shape, or no slice has a pixel of
+        the organ.
     """
 
-    def __init__(
-        self,
-        *,
-        image_hu: NDArray[np.float32],
-        pixel_mm: tuple[float, float],
-        case: NDArray[np.int64],
-        n_pixels: int,
-        object_pixel_mm: float,
-        shift_mm: float,
-        organ: NDArray[np.bool_] | None = None,
-        noisy_hu: NDArray[np.float32] | None = None,
-        as_they_are: bool = False,
-    ) -> None:
-        if as_they_are and not np.allclose(pixel_mm, object_pixel_mm, rtol=1e-4):
-            raise ValueError(f"pixels of {pixel_mm} mm on a grid of {object_pixel_mm} mm cannot stay as they are")
-        if len(image_hu) == 0 or len(case) != len(image_hu):
-            raise ValueError(f"{len(image_hu)} slices with {len(case)} case numbers")
-        for name, other in (("organ", organ), ("noisy_hu", noisy_hu)):
-            if other is not None and other.shape != image_hu.shape:
-                raise ValueError(f"{name} has shape {other.shape}, the slices {image_hu.shape}")
-        if organ is not None and not organ.any():
-            raise UserError(
-                f"the organ for the lesion is in none of the {len(image_hu)} slices: give a mask or a label that is"
+    image_hu: NDArray[np.float32]
+    """Slices in HU, `(n_slices, height, width)`; of a paired series the normal-dose ones."""
+    pixel_mm: tuple[float, float]
+    """Their row and column spacing, mm."""
+    case: NDArray[np.int64]
+    """Case number of every slice, `(n_slices,)`."""
+    n_pixels: int
+    object_pixel_mm: float
+    """The object grid that they are interpolated onto."""
+    shift_mm: float
+    """Largest shift in x and in y, mm."""
+    organ: NDArray[np.bool_] | None = None
+    """Where a lesion may lie, `(n_slices, height, width)`; None: anywhere. Moved along with its slice."""
+    noisy_hu: NDArray[np.float32] | None = None
+    """Paired series: the low-dose slices, as `image_hu`. Moved along with it."""
+    as_they_are: bool = False
+    """Whether the images themselves are shown, noise and all: they are then moved by whole pixels, so that nothing is
+    interpolated, and what reads less than air stays. The object grid must have their pitch."""
+
+    def __post_init__(self) -> None:
+        if self.as_they_are and not np.allclose(self.pixel_mm, self.object_pixel_mm, rtol=1e-4):
+            raise ValueError(
+                f"pixels of {self.pixel_mm} mm on a grid of {self.object_pixel_mm} mm cannot stay as they are"
             )
-        self.image_hu = image_hu
-        self.case = case
-        self.grid = SourceGrid(pixel_mm, n_pixels, object_pixel_mm)
-        self.shift_mm = shift_mm
-        self.organ = organ
-        self.noisy_hu = noisy_hu
-        self.as_they_are = as_they_are
+        if len(self.image_hu) == 0 or len(self.case) != len(self.image_hu):
+            raise ValueError(f"{len(self.image_hu)} slices with {len(self.case)} case numbers")
+        for name, other in (("organ", self.organ), ("noisy_hu", self.noisy_hu)):
+            if other is not None and other.shape != self.image_hu.shape:
+                raise ValueError(f"{name} has shape {other.shape}, the slices {self.image_hu.shape}")
+        if self.organ is not None and not self.organ.any():
+            slices = f"none of the {len(self.image_hu)} slices"
+            raise UserError(f"the organ for the lesion is in {slices}: give a mask or a label that is")
+        self.grid = SourceGrid(self.pixel_mm, self.n_pixels, self.object_pixel_mm)
 
     def draw(self, rng: np.random.Generator, index: NDArray[np.int64]) -> Drawn:
         """Draw a placement for every number; the slices take turns, so that each is used equally often."""

@@ -12,8 +12,7 @@ from taskct.tasks.backgrounds.drawn import pixel_axis
 
 _PUBLISHED_SIDE = 128
 """Side of the images of Bochud et al., in their pixels: the units of the clustered lumpy background."""
-_N_TURNS = 16
-"""Directions of the blobs over half a turn; a blob looks the same after half a turn."""
+_N_TURNS = 16  # directions of the blobs over half a turn; a blob looks the same after half a turn
 
 
 def lumpy(
@@ -27,35 +26,38 @@ def lumpy(
     lump_sigma_mm: tuple[float, float],
     lump_hu: float,
 ) -> NDArray[np.float32]:
-    """Draw lumpy fields of zero mean: a Poisson number of Gaussian lumps at uniform places, of either sign.
+    """Draw lumpy fields of zero mean: a Poisson number of Gaussian lumps of either sign [1].
 
-    Well inside the field the variance is `mean_lumps` / `field_mm`² · `lump_hu`² · π · E[σ²].
+    Given are HU, `(n, n_pixels, n_pixels)`. Well inside the field the variance is `mean_lumps` / `field_mm`² ·
+    `lump_hu`² · π · E[σ²].
 
     Parameters
     ----------
-    rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
-    field_mm
-        Side of the central square in which lumps are centred, mm.
-    mean_lumps
-        Expected number of lumps in a field.
-    lump_sigma_mm
-        Lowest and highest standard deviation of a lump, mm, drawn log-uniformly.
-    lump_hu
-        Standard deviation of the lumps' peak, HU.
+    field_mm, mean_lumps
+        Side of the central square in which lumps are centred, uniformly, mm, and their expected number.
+    lump_sigma_mm, lump_hu
+        Lowest and highest standard deviation of a lump, mm, drawn log-uniformly, and that of the lumps' peak, HU.
 
     References
     ----------
     .. [1] Rolland and Barrett, J. Opt. Soc. Am. A 9, 649 (1992).
     """
+    centre, present = _lumps(rng, n, mean_lumps, field_mm)
+    low, high = (float(np.log(value)) for value in lump_sigma_mm)
+    sigma = np.exp(rng.uniform(low, high, present.shape)).astype(np.float32)
+    peak = (lump_hu * rng.standard_normal(present.shape)).astype(np.float32)
+    peak[~present] = 0.0
+    return _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
+
+
+def _lumps(
+    rng: np.random.Generator, n: int, mean_lumps: float, field_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Centres of a Poisson number of lumps in each of `n` fields, mm, `(2, n, most)`, and which are there."""
     count = rng.poisson(mean_lumps, n)
     most = max(int(count.max(initial=1)), 1)
     centre = rng.uniform(-field_mm / 2, field_mm / 2, (2, n, most)).astype(np.float32)
-    low, high = (float(np.log(value)) for value in lump_sigma_mm)
-    sigma = np.exp(rng.uniform(low, high, (n, most))).astype(np.float32)
-    peak = (lump_hu * rng.standard_normal((n, most))).astype(np.float32)
-    peak[np.arange(most)[None, :] >= count[:, None]] = 0.0
-    return _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
+    return centre, np.arange(most) < count[:, None]
 
 
 def _sum_of_gaussians(
@@ -91,20 +93,18 @@ def positive_lumps(
     """Draw lumpy backgrounds as in the textbook: a level plus a Poisson number of equal, positive Gaussian lumps.
 
     Lumps are centred anywhere in the grid and up to 4 standard deviations outside, so a field is stationary up to its
-    border. Its mean is `level_hu` + ρ · `lump_hu` · 2π σ²; its autocovariance at a distance d is
-    ρ · `lump_hu`² · π σ² · exp(−d² / 4σ²), with ρ the lumps per mm² and σ their standard deviation; its noise-power
-    spectrum ρ · (`lump_hu` · 2π σ²)² · exp(−4π² σ² f²).
+    border. Its mean is `level_hu` + ρ · `lump_hu` · 2π σ²; its autocovariance at a distance d is ρ · `lump_hu`² · π σ²
+    · exp(−d² / 4σ²), with ρ the lumps per mm² and σ their standard deviation; its noise-power spectrum ρ · (`lump_hu` ·
+    2π σ²)² · exp(−4π² σ² f²).
 
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
         Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
-    lumps_per_mm2
-        Mean density of the lumps, mm⁻².
+    lumps_per_mm2, lump_hu
+        Mean density of the lumps, mm⁻², and their peak, HU.
     lump_sigma_mm
         Standard deviation of a lump, mm. Reference [1] gives a lump's width as r_b = √2 σ.
-    lump_hu
-        Peak of a lump, HU.
     level_hu
         What lies under the lumps, HU; the negative of the lumps' mean makes the field one of zero mean.
 
@@ -113,11 +113,9 @@ def positive_lumps(
     .. [1] Rolland and Barrett, J. Opt. Soc. Am. A 9, 649 (1992), type I.
     """
     field_mm = n_pixels * pixel_mm + 8.0 * lump_sigma_mm
-    count = rng.poisson(lumps_per_mm2 * field_mm**2, n)
-    most = max(int(count.max(initial=1)), 1)
-    centre = rng.uniform(-field_mm / 2, field_mm / 2, (2, n, most)).astype(np.float32)
-    peak = np.where(np.arange(most) < count[:, None], np.float32(lump_hu), np.float32(0.0))
-    sigma = np.full((n, most), lump_sigma_mm, dtype=np.float32)
+    centre, present = _lumps(rng, n, lumps_per_mm2 * field_mm**2, field_mm)
+    peak = np.where(present, np.float32(lump_hu), np.float32(0.0))
+    sigma = np.full(present.shape, lump_sigma_mm, dtype=np.float32)
     return np.float32(level_hu) + _sum_of_gaussians(centre, sigma, peak, n_pixels=n_pixels, pixel_mm=pixel_mm)
 
 
@@ -151,20 +149,15 @@ PUBLISHED = Blobs()
 def clustered_lumpy(
     rng: np.random.Generator, n: int, *, n_pixels: int, pixel_mm: float, unit_mm: float, blobs: Blobs = PUBLISHED
 ) -> NDArray[np.float32]:
-    """Draw clustered lumpy backgrounds: a Poisson number of clusters of a Poisson number of elongated blobs.
+    """Draw clustered lumpy backgrounds: a Poisson number of clusters of a Poisson number of elongated blobs [1].
 
     Parameters
     ----------
     rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
-    unit_mm
-        A unit of `blobs`, mm: the scale of the texture.
-    blobs
-        Those of [1] by default, whose lengths are in pixels of images 128 pixels wide.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU, not of zero mean: see `clustered_lumpy_moments`.
+        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`, not of zero
+        mean: see `clustered_lumpy_moments`.
+    unit_mm, blobs
+        A unit of `blobs`, mm: the scale of the texture. Those of [1] have lengths in pixels of images 128 pixels wide.
 
     Notes
     -----
@@ -271,12 +264,12 @@ def power_law(
     exponent: float = 3.0,
     longest_mm: float | None = None,
 ) -> NDArray[np.float32]:
-    """Draw Gaussian fields of zero mean whose power spectrum falls as 1 / fᵝ.
+    """Draw Gaussian fields of zero mean whose power spectrum falls as 1 / fᵝ: HU, `(n, n_pixels, n_pixels)`.
+
+    They are cut from fields of up to twice the side, where the spectrum begins, so that opposite borders are not alike.
 
     Parameters
     ----------
-    rng, n, n_pixels, pixel_mm
-        Source of randomness, number of fields and their grid; given are HU, `(n, n_pixels, n_pixels)`.
     std_hu
         Standard deviation over the ensemble of a field, HU. Much of it is in waves longer than the field when β is
         high, so a single field varies less within itself.
@@ -284,11 +277,6 @@ def power_law(
         β > 0; about 3 in mammograms [1].
     longest_mm
         The spectrum levels off for waves longer than this, as (f² + 1 / `longest_mm`²)^(−β/2), mm; None: for none.
-
-    Returns
-    -------
-    Shape `(n, n_pixels, n_pixels)`, HU. They are cut from fields of up to twice the side, where the spectrum begins, so
-    that opposite borders are not alike.
 
     References
     ----------

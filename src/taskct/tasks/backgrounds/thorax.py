@@ -67,7 +67,7 @@ class Thorax(Anatomy):
     246 mm with 10 to 26 mm of fat, a descending aorta of 22 mm), approximate, and grow with the body.
     The texture is four times as strong in the lungs as in the heart's wall.
 
-    A lesion may lie in the `lungs` (the default) or `heart` (its wall). The parameters are those of `Anatomy`.
+    A lesion may lie in the `lungs` (the default) or `heart` (its wall). The settings are those of `Anatomy`.
 
     Examples
     --------

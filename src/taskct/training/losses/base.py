@@ -1,20 +1,18 @@
-"""What a loss is, what it sees of the trials, and how its value and its gradient are scaled apart."""
+"""What a loss is, what it sees of the trials, and the checks of what goes into one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from taskct.observers.grouped_head import GroupedHead
-from taskct.observers.slnn_head import SLNNHead
+from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.training.gradient import scale_gradient
 from taskct.training.plan import HeadTraining
 from taskct.trials.trials import crop
-
-Number = TypeVar("Number", torch.Tensor, float)
 
 
 class Batch(NamedTuple):
@@ -57,15 +55,10 @@ class Scene:
 
 
 class Loss(nn.Module):
-    """What is asked of denoised regions beside a low mean squared error; 1 at chance, or where the start network is.
-
-    Attributes
-    ----------
-    needs_signal
-        Whether it wants the noise-free signal of every trial.
-    """
+    """What is asked of denoised regions beside a low mean squared error; 1 at chance, or where the start network is."""
 
     needs_signal: bool = False
+    """Whether it wants the noise-free signal of every trial."""
 
     @classmethod
     def of(cls, scene: Scene) -> "Loss | Self":
@@ -127,28 +120,3 @@ def check_trials(denoised: torch.Tensor, batch: Batch) -> None:
         raise ValueError(
             f"signal_present must be bool of shape ({len(denoised)},), not {present.dtype} {tuple(present.shape)}"
         )
-
-
-class _Scale(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, of_value: float, of_gradient: float) -> torch.Tensor:  # noqa: ANN401 - torch's own context
-        ctx.of_gradient = of_gradient
-        return values * of_value
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401 - torch's own context
-        return gradients[0] * ctx.of_gradient, None, None
-
-
-def scale_gradient(values: torch.Tensor, factor: float) -> torch.Tensor:
-    """The same values; their gradient arrives multiplied by `factor`."""
-    scaled: torch.Tensor = _Scale.apply(values, 1.0, factor)  # type: ignore[no-untyped-call]  # untyped in torch
-    return scaled
-
-
-def scale_value(value: Number, factor: float) -> Number:
-    """`factor` times the value; its gradient arrives as it is. A plain number times 0 is 0, finite or not."""
-    if isinstance(value, torch.Tensor):
-        scaled: torch.Tensor = _Scale.apply(value, factor, 1.0)  # type: ignore[no-untyped-call]  # untyped in torch
-        return scaled
-    return factor * value if factor else 0.0

@@ -8,7 +8,8 @@ from torch import nn
 
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
-from taskct.training.losses.base import Batch, Loss, scale_value
+from taskct.training.gradient import scale_value
+from taskct.training.losses.base import Batch, Loss
 
 
 class SeveralLosses(Loss):
