@@ -14,16 +14,16 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from taskct.training.compilation import can_compile
 from timing import seconds
 from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.denoisers.redcnn import REDCNN
-from taskct.training.compilation import can_compile
 from taskct.training.loop import train
 from taskct.training.plan import Plan, Upkeep
-from taskct.training.samples import LabelledTrials
+from taskct.training.samples import TaskTrials
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 
@@ -87,7 +87,7 @@ def our_step(make, trials, batch_size, n_steps, *, compile_network):
     train(
         Denoiser(make(), offset_hu=50.0, scale_hu=30.0),
         HybridLoss(mse_pretrained=900.0),
-        LabelledTrials(trials),
+        TaskTrials(trials),
         Plan(
             epochs=-(-(WARM_UP + n_steps) * batch_size // len(trials)),
             batch_size=batch_size,

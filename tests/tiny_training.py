@@ -16,7 +16,7 @@ from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import Epoch
-from taskct.training.samples import LabelledTrials
+from taskct.training.samples import TaskTrials
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 
@@ -77,9 +77,9 @@ def tiny_train(
     history = train(
         denoiser,
         HybridLoss(200.0, loss, 0.5),
-        LabelledTrials(trials),
+        TaskTrials(trials),
         plan,
-        validation=LabelledTrials(validation),
+        validation=TaskTrials(validation),
         upkeep=Upkeep(state=state, log=log, progress=progress),
     )
     weights = {f"denoiser.{k}": v.contiguous() for k, v in denoiser.state_dict().items()}

@@ -19,7 +19,7 @@ read_series read_study simulate write_series
 """
 
 ROOMS = {
-    "apply.observe": "Eye Known Mode Observation Plan Task observe",
+    "apply.observe": "EvaluationPlan Eye Known Mode Observation Task observe",
     "config": """
         ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
         read_preset settings_named to_yaml tree_of unit_of without_effect
@@ -67,9 +67,9 @@ ROOMS = {
         draw_sites_in_mask read_lidc_nodules render signal_site
     """,
     "training": """
-        Batch DetectabilityLoss Epoch HybridLoss LOSSES LabelledTrials Loss ObserverFeatureLoss Plan SLNNLoss
+        Batch DetectabilityLoss Epoch HybridLoss LOSSES Loss ObserverFeatureLoss Plan SLNNLoss
         SeveralLosses SignalPromoterLoss Trained TrainingDiverged TrainingFailed Upkeep append_head append_loss
-        find_loss finetune load_weights pretrain read_card save_weights train
+        find_loss finetune load_weights pretrain read_card save_weights train TaskTrials
     """,
     "trials": "SPLITS TRUTH Trials crop read_trials select write_trials",
 }

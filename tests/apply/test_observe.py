@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
-from taskct.apply.observe import Eye, Known, Plan, Task, readings
+from taskct.apply.observe import EvaluationPlan, Eye, Known, Task, readings
 from taskct.apply.observe import observe as measure
 from taskct.apply.observe.readings import build
 from taskct.errors import UserError
@@ -35,7 +35,8 @@ IDEAL = float(norm.cdf(np.sqrt(np.sum(BLOB**2) / NOISE_HU**2 / 2.0)))  # white n
 
 def observe(images, task, names, *, eye=EYE, versus=None, known=None, **plan):
     """`taskct.apply.observe.observe` with its plan spelled out."""
-    return measure(images, task, names, eye=eye, versus=versus, known=known, plan=Plan(**{"n_training_sets": 1} | plan))
+    told = EvaluationPlan(**{"n_training_sets": 1} | plan)
+    return measure(images, task, names, eye=eye, versus=versus, known=known, plan=told)
 
 
 def white(n, seed=0, **truth):

@@ -22,6 +22,7 @@ from taskct.config import (
 from taskct.config.read import RENAMED
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
+from taskct.tasks.shape_registry import SIGNAL_RANGES
 
 FIELDS = dict(dotted_settings())
 
@@ -296,6 +297,15 @@ def test_the_presets_of_the_pages_are_there() -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().scanner.n_views = 8
+
+
+def test_a_signal_has_the_range_that_its_drawing_has():
+    for name, allowed in SIGNAL_RANGES.items():
+        for value in allowed.outside():
+            with pytest.raises(UserError, match=f"signal.{name}"):
+                make_settings({"signal": {name: [value, value]}})
+    with pytest.raises(UserError, match=r"signal.lobe_depth\[0\] is 4: .* each in \[0, 3\]"):
+        make_settings({"signal": {"shape": "spiculated", "lobe_depth": [4, 4]}})
 
 
 def test_a_long_spicule_counts_towards_a_signals_reach():

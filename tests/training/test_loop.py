@@ -19,7 +19,7 @@ from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import Epoch, TrainingDiverged
 from taskct.training.regions import mean_squared_error
-from taskct.training.samples import LabelledTrials, batches, patch
+from taskct.training.samples import TaskTrials, batches, patch
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 
@@ -63,9 +63,9 @@ def run(
 ) -> list[Epoch]:
     """Train with a plan that is changed so."""
     plan = Plan(**{"epochs": 6, "batch_size": 16, "learning_rate": 0.05, "dtype": "float32", **changed})
-    known = None if validation is None else LabelledTrials(validation)
+    known = None if validation is None else TaskTrials(validation)
     hybrid = HybridLoss(800.0, loss, task_weight)
-    return train(denoiser, hybrid, LabelledTrials(trials), plan, validation=known, upkeep=upkeep)
+    return train(denoiser, hybrid, TaskTrials(trials), plan, validation=known, upkeep=upkeep)
 
 
 def gain_denoiser() -> Denoiser:

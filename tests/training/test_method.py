@@ -13,10 +13,10 @@ from torch import nn
 from taskct.denoisers.denoiser import Denoiser, denoise
 from taskct.errors import UserError
 from taskct.training import (
-    LabelledTrials,
     Plan,
     SignalPromoterLoss,
     SLNNLoss,
+    TaskTrials,
     Trained,
     TrainingFailed,
     Upkeep,
@@ -146,7 +146,7 @@ def test_lambda_trades_the_error_for_the_task(pretrained: Trained, head: SLNNLos
 def test_a_loss_that_needs_signals_gets_them(pretrained: Trained) -> None:
     signal = torch.zeros(96, 12, 12)
     signal[:, 5:7, 5:7] = 15.0
-    known = LabelledTrials(TRIALS, signal)
+    known = TaskTrials(TRIALS, signal)
     loss = append_loss(pretrained.denoiser, known, lambda regions: SignalPromoterLoss(), PLAN)
     assert math.isfinite(finetune(pretrained.denoiser, loss, known, 0.5, PLAN).history[-1].task)
     with pytest.raises(ValueError, match="needs the noise-free signal"):

@@ -19,7 +19,7 @@ from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import Plan
 from taskct.training.record import Epoch
 from taskct.training.regions import mean_squared_error
-from taskct.training.samples import LabelledTrials
+from taskct.training.samples import TaskTrials
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import TRUTH, Trials
 from tiny_training import head_at
@@ -43,7 +43,7 @@ def validation_rmse(dtype: str, seed: int) -> float:
     torch.manual_seed(seed)
     denoiser = Denoiser(ResidualCNN(n_layers=3, n_channels=8), offset_hu=50.0, scale_hu=28.0)
     plan = Plan(epochs=6, batch_size=16, learning_rate=5e-3, seed=seed, dtype=dtype)
-    known, validation = (LabelledTrials(smooth(n, seed=k)) for k, n in enumerate((256, 200)))
+    known, validation = (TaskTrials(smooth(n, seed=k)) for k, n in enumerate((256, 200)))
     return train(denoiser, HybridLoss(800.0), known, plan, validation=validation)[-1].validation_rmse_hu
 
 
@@ -86,8 +86,8 @@ class OneOff(nn.Module):
 
 def trained(
     denoiser: nn.Module,
-    trials: LabelledTrials,
-    validation: LabelledTrials,
+    trials: TaskTrials,
+    validation: TaskTrials,
     *,
     loss: Loss | None = None,
     epochs: int = 1,
@@ -101,7 +101,7 @@ def test_an_image_1_hu_off_in_lung_has_an_error_of_1_hu() -> None:
     """In training, on validation trials and in what `denoise` returns; the float32 of −900 HU is good to 1e-4 HU."""
     clean = lung(32, seed=0)
     clean.noisy[:] = clean.reference
-    (epoch,) = trained(OneOff(), LabelledTrials(clean), LabelledTrials(clean))
+    (epoch,) = trained(OneOff(), TaskTrials(clean), TaskTrials(clean))
     denoised = denoise(OneOff(), clean.noisy, dtype="bfloat16")
     found = (epoch.rmse_hu, epoch.validation_rmse_hu, math.sqrt(mean_squared_error(denoised, clean.reference)))
     assert found == pytest.approx((1.0, 1.0, 1.0), abs=1e-3)
@@ -128,7 +128,7 @@ def test_the_step_sees_float32(monkeypatch: pytest.MonkeyPatch, make: Callable[[
     trials = lung(32, seed=0)
     signal = torch.from_numpy(np.random.default_rng(1).normal(0.0, 3.0, trials.noisy.shape).astype(np.float32))
     network = Denoiser(ResidualCNN(n_layers=2, n_channels=2), offset_hu=LUNG_HU, scale_hu=2.0)
-    known = LabelledTrials(trials, signal)
+    known = TaskTrials(trials, signal)
     trained(network, known, known, loss=make())
     assert len(seen) == 2 + 1
     known = {"noisy": trials.noisy, "reference": trials.reference, "signal": signal.numpy()}
@@ -144,7 +144,7 @@ def lung_rmse(dtype: str) -> tuple[float, float, float]:
     """RMSE in training, on validation trials, and of `denoise` on them, HU."""
     torch.manual_seed(0)
     trials, validation = lung(256, seed=0), lung(200, seed=1)
-    both = LabelledTrials(trials), LabelledTrials(validation)
+    both = TaskTrials(trials), TaskTrials(validation)
     scaling = {"offset_hu": float(trials.noisy.mean()), "scale_hu": float(trials.noisy.std())}
     denoiser = Denoiser(ResidualCNN(n_layers=3, n_channels=8), **scaling)
     epoch = trained(denoiser, *both, epochs=6, dtype=dtype)[-1]

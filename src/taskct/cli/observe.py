@@ -147,7 +147,7 @@ def observe_command(
     Images are .npy, .zarr, TIFF or PNG stacks, or folders of such or of DICOM slices. Observers learn from one part of
     them and are tested on the other; with --versus the same trials in other images are compared, trial by trial.
     """
-    from taskct.apply.observe import Eye, Plan, Task, observe
+    from taskct.apply.observe import EvaluationPlan, Eye, Task, observe
     from taskct.apply.observe.inputs import Sources, read_inputs
     from taskct.apply.observe.observation import write_observation
     from taskct.cli.observation import print_observation, roc_curves
@@ -161,7 +161,7 @@ def observe_command(
     size = known.pixel_mm if pixel_mm is None else pixel_mm
     guessed = size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names)
     eye = Eye(PIXEL_MM if size is None else size, viewing_distance_mm, magnification, internal_noise_hu, internal_noise)
-    plan = Plan(train_share, training_sets, learning, margin, specificity, confidence, seed)
+    plan = EvaluationPlan(train_share, training_sets, learning, margin, specificity, confidence, seed)
     with show_progress(progress) as show:
         found = observe(
             known.images,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt
+from annotated_types import Gt, Interval
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -30,6 +30,11 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
+def within(allowed: Range) -> Interval:
+    """The limits of a type, from a range that is declared elsewhere: `Annotated[float, within(…)]`."""
+    return Interval(**allowed.limits())
+
+
 def ordered(pair: tuple[float, float]) -> tuple[float, float]:
     """Refuse a range whose ends are the wrong way round."""
     if pair[0] > pair[1]:
@@ -50,8 +55,6 @@ def listed(value: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
 Positive = Annotated[float, Gt(0)]
 Span = Annotated[tuple[float, float], AfterValidator(ordered)]
 PositiveSpan = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
-NonNegative = Annotated[float, Ge(0)]
-NonNegativeSpan = Annotated[tuple[NonNegative, NonNegative], AfterValidator(ordered)]
 
 
 class Section(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import NoneType
 from typing import Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -101,7 +101,7 @@ def range_of(field: FieldInfo) -> str:
     limits = [*field.metadata, *(inner[0] if inner and all(one == inner[0] for one in inner) else ())]
     each = "each in " if get_origin(field.annotation) is tuple else ""
     low, high, rest = "", "", []
-    for limit in limits:
+    for limit in itertools.chain(*(one if isinstance(one, GroupedMetadata) else (one,) for one in limits)):
         match limit:
             case Ge():
                 low = f"[{_short(limit.ge)}"

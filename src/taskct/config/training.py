@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt, Lt
 from pydantic import AfterValidator, model_validator
 
-from taskct.config.fields import Section, setting
+from taskct.config.fields import Section, setting, within
 from taskct.training.losses import LOSSES
 from taskct.training.plan import (
     FINETUNING,
@@ -31,7 +31,7 @@ def planned(name: str, text: str, plan: Plan = PRETRAINING) -> Any:  # noqa: ANN
 
 
 TaskWeight = Annotated[
-    float, Ge(TASK_WEIGHT.low), Lt(TASK_WEIGHT.high), AfterValidator(lambda weight: weight + 0.0)  # -0.0 becomes 0.0
+    float, within(TASK_WEIGHT), AfterValidator(lambda weight: weight + 0.0)  # -0.0 becomes 0.0
 ]
 BlendWeight = Annotated[float, Gt(0), Lt(1)]
 TrainingSeed = Annotated[int, Ge(0), Lt(2**31)]

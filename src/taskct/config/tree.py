@@ -2,11 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Le
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from taskct.config.fields import (
-    NonNegativeSpan,
     OneOf,
     Positive,
     PositiveSpan,
@@ -17,6 +15,7 @@ from taskct.config.fields import (
     ordered,
     ranged,
     setting,
+    within,
 )
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
@@ -36,9 +35,12 @@ def of_shapes(name: str, text: str) -> str:
     return f"{', '.join(shapes_using(name))}: {text}"
 
 
-Aspect = Annotated[float, Ge(SIGNAL_RANGES["aspect"].low), Le(SIGNAL_RANGES["aspect"].high)]
-Exponent = Annotated[float, Ge(SIGNAL_RANGES["exponent"].low), Le(SIGNAL_RANGES["exponent"].high)]
-Lobes = Annotated[int, Ge(SIGNAL_RANGES["n_lobes"].low), Le(SIGNAL_RANGES["n_lobes"].high)]
+Aspect = Annotated[float, within(SIGNAL_RANGES["aspect"])]
+Blur = Annotated[float, within(SIGNAL_RANGES["blur_mm"])]
+Depth = Annotated[float, within(SIGNAL_RANGES["lobe_depth"])]
+Diameter = Annotated[float, within(SIGNAL_RANGES["diameter_mm"])]
+Exponent = Annotated[float, within(SIGNAL_RANGES["exponent"])]
+Lobes = Annotated[int, within(SIGNAL_RANGES["n_lobes"])]
 
 
 class OrganSettings(Section):
@@ -95,9 +97,13 @@ class ProfileSettings(Section):
     contrast_hu: Span = setting(
         (30.0, 70.0), "lowest and highest difference from the background; equal for one value", "HU"
     )
-    diameter_mm: PositiveSpan = setting((4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm")
+    diameter_mm: Annotated[tuple[Diameter, Diameter], AfterValidator(ordered)] = setting(
+        (4.0, 6.5), "size, [lowest, highest]; a Gaussian's is its half width", "mm"
+    )
     diameter_law: Literal["uniform", "log-uniform"] = setting("uniform", "how sizes are distributed")
-    blur_mm: NonNegativeSpan = setting((0.0, 0.0), "blur of the rim (standard deviation)", "mm")
+    blur_mm: Annotated[tuple[Blur, Blur], AfterValidator(ordered)] = setting(
+        (0.0, 0.0), "blur of the rim (standard deviation)", "mm"
+    )
     aspect: Annotated[tuple[Aspect, Aspect], AfterValidator(ordered)] = setting(
         (1.0, 1.0), of_shapes("aspect", "minor over major axis")
     )
@@ -108,7 +114,7 @@ class ProfileSettings(Section):
     n_lobes: Annotated[tuple[Lobes, Lobes], AfterValidator(ordered)] = setting(
         (5, 8), of_shapes("n_lobes", "their number")
     )
-    lobe_depth: NonNegativeSpan = setting(
+    lobe_depth: Annotated[tuple[Depth, Depth], AfterValidator(ordered)] = setting(
         (0.2, 0.3), of_shapes("lobe_depth", "height of lobes over radius; long spicules 0.5 to 1")
     )
 

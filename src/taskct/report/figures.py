@@ -19,7 +19,7 @@ from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Examples, Floats, Run
-from taskct.report.schema import Task
+from taskct.report.schema import TaskFile
 
 # Okabe and Ito's colours, told apart with every common colour vision; each series has its own
 # marker and line too.
@@ -125,7 +125,7 @@ def _thin(fpf: Floats, tpf: Floats) -> tuple[Floats, Floats]:
     return fpf[keep], tpf[keep]
 
 
-def panel_figure(examples: Examples, task: Task, arms: Sequence[str], trials: Sequence[int]) -> Figure:
+def panel_figure(examples: Examples, task: TaskFile, arms: Sequence[str], trials: Sequence[int]) -> Figure:
     """Show trials as reference, low-dose and denoised images, each above its difference from the reference.
 
     Parameters

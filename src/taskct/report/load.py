@@ -49,7 +49,7 @@ def load_run(folder: Path) -> Run:
         false_signals=_json(folder, "hallucination.json", schema.FalseSignals),
         retraining=_json(folder, "retraining.json", schema.Retraining),
         groups=_json(folder, "groups.json", schema.Groups),
-        task=_json(folder, "task.json", schema.Task),
+        task=_json(folder, "task.json", schema.TaskFile),
         examples=_examples(folder),
         settings=_settings(folder),
         provenance=_json(folder, "provenance.json", schema.Provenance),

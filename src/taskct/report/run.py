@@ -67,7 +67,7 @@ class Run:
     false_signals: schema.FalseSignals
     retraining: schema.Retraining
     groups: schema.Groups
-    task: schema.Task
+    task: schema.TaskFile
     examples: Examples
     settings: dict[str, Any]
     """`study.yaml`, nested."""

@@ -299,7 +299,7 @@ class ResamplingUnit:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskFile:
     """`task.json`."""
 
     description: str

@@ -23,7 +23,7 @@ OBJECTS_AT_A_TIME = 32  # bounds the objects and sinograms held at a time
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """How the trials of a split are made of objects and chunks."""
 
     n_trials: int
@@ -42,13 +42,13 @@ class Plan:
         return index.astype(np.int64), count.astype(np.int64)
 
 
-def plan_split(n_trials: int, n_objects: int) -> Plan:
+def plan_split(n_trials: int, n_objects: int) -> SplitPlan:
     """Share out a split's trials: every object has the same number, but for the last; a chunk holds whole objects.
 
     Chunks have about `CHUNK_TRIALS` trials, or one object that has more.
     """
     each = -(-n_trials // n_objects)
-    return Plan(n_trials, each, max(CHUNK_TRIALS // each, 1))
+    return SplitPlan(n_trials, each, max(CHUNK_TRIALS // each, 1))
 
 
 class ChunkMaker:

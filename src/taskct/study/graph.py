@@ -143,7 +143,7 @@ def simulation_inputs(settings: Settings) -> str:
     return simulation_key(settings, "cpu")
 
 
-class Inputs:
+class StageInputs:
     """The settings that stages of a study read, as JSON has them; each variant's are made once for all its stages."""
 
     def __init__(self, settings: Settings) -> None:
@@ -186,7 +186,7 @@ class Inputs:
 
 def content_keys(settings: Settings) -> dict[str, str]:
     """A digest of the settings that each stage and all before it read, by name: the same where two studies agree."""
-    inputs, found = Inputs(settings), dict[str, str]()
+    inputs, found = StageInputs(settings), dict[str, str]()
     for stage in stages_of(settings):
         before = [found[name] for name in stage.depends_on]
         content = json.dumps([stage.name, stage.outputs, inputs.of(stage), before], sort_keys=True)
@@ -197,7 +197,7 @@ def content_keys(settings: Settings) -> dict[str, str]:
 def stage_key(
     name: str, version: str, inputs: Mapping[str, Any], files: str, before: Sequence[tuple[str, str, str]]
 ) -> str:
-    """Hash of all that a stage depends on: its settings, from `Inputs`, and the stages before it.
+    """Hash of all that a stage depends on: its settings, from `StageInputs`, and the stages before it.
 
     `files` is from `simulation_inputs`, empty where the stage reads none. `before` has name, key and moment of each
     stage that it builds on: one that was done anew may differ in its last bits.

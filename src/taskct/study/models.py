@@ -24,7 +24,7 @@ from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder
 from taskct.training.checkpoints import load_tensors, load_weights, read_card, save_tensors
 from taskct.training.losses import find_loss
-from taskct.training.losses.base import Loss, Scene
+from taskct.training.losses.base import Loss, LossContext
 
 Kind = Literal["pixel", "eye", "channels"]
 
@@ -108,14 +108,14 @@ def denoiser_of_arm(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]
 def build_loss(settings: Settings, regions: NDArray[np.float32]) -> Loss:
     """The loss that `training.loss` names, on regions like these of the start network, HU `(n, h, w)`; not started."""
     scaling = {"offset_hu": float(regions.mean()), "scale_hu": float(regions.std())}
-    scene = Scene(
+    context = LossContext(
         shape=regions.shape[1:],
         heads=lambda: [build_head(settings, kind, **scaling) for kind in head_kinds(settings)],
         head_training=settings.training.head_training,
         channels=lambda: channels(settings),
         internal_noise_hu=settings.observers.internal_noise_hu,
     )
-    return find_loss(settings.training.loss).of(scene)
+    return find_loss(settings.training.loss).of(context)
 
 
 def head_kinds(settings: Settings) -> tuple[Kind, ...]:

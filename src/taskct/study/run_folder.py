@@ -18,7 +18,7 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
-from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
+from taskct.study.graph import Stage, StageInputs, simulation_inputs, stage_key, stages_of
 from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
 from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials
@@ -177,8 +177,8 @@ class RunFolder:
         return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
 
     @cached_property
-    def _inputs(self) -> Inputs:
-        return Inputs(self.settings)
+    def _inputs(self) -> StageInputs:
+        return StageInputs(self.settings)
 
     def _files(self) -> str:
         """Digest of the user's images that the trials are made of: names, sizes and times of change.

@@ -38,7 +38,7 @@ from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
-from taskct.training.samples import LabelledTrials
+from taskct.training.samples import TaskTrials
 from taskct.trials.trials import Trials, crop
 
 LAST_GOOD = ".last-good"
@@ -110,7 +110,7 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
     """
     settings = arm.settings(run.settings)
     t = settings.training
-    trials, validation = (_labelled(settings, run.read(split)) for split in ("train", "validation"))
+    trials, validation = (_task_trials(settings, run.read(split)) for split in ("train", "validation"))
     root = derive_seed(arm.seed, "finetune")  # the same for every arm: they see the same trials in the same order
     denoiser, card = denoiser_of_arm(run, arm.start)
     mse_pretrained = float(card["mse_validation_hu2"])
@@ -156,7 +156,7 @@ def _plan(
     )
 
 
-def _labelled(settings: Settings, trials: Trials) -> LabelledTrials:
+def _task_trials(settings: Settings, trials: Trials) -> TaskTrials:
     """Trials with the group of every one; and its signal, for absent ones that which might have been, if needed."""
     signal = None
     if find_loss(settings.training.loss).needs_signal:
@@ -169,7 +169,7 @@ def _labelled(settings: Settings, trials: Trials) -> LabelledTrials:
             lidc=None if (lidc := lidc_of(settings)) is None else lidc.outline,
         )
         signal = torch.from_numpy(images)
-    return LabelledTrials(trials, signal, torch.from_numpy(group_of(settings, trials)))
+    return TaskTrials(trials, signal, torch.from_numpy(group_of(settings, trials)))
 
 
 def _heads(loss: Loss) -> dict[str, nn.Module]:

@@ -22,5 +22,5 @@ from .record import Epoch as Epoch
 from .record import TrainingDiverged as TrainingDiverged
 from .record import TrainingFailed as TrainingFailed
 from .regions import append_loss as append_loss
-from .samples import LabelledTrials as LabelledTrials
+from .samples import TaskTrials as TaskTrials
 from .step import HybridLoss as HybridLoss

@@ -16,7 +16,7 @@ from taskct.seeds import derive_seed
 from taskct.training.layers import set_training_mode
 from taskct.training.parallel import make_fabric, share
 from taskct.training.plan import Compile, Plan
-from taskct.training.samples import LabelledTrials, internal_noise, patch
+from taskct.training.samples import TaskTrials, internal_noise, patch
 from taskct.training.step import HybridLoss, Step
 
 VALIDATION_BATCH = 250
@@ -30,7 +30,7 @@ to 0.5 s (float32 without wide vectors) becomes a quarter faster."""
 class Descent:
     """Takes the steps of a training, see `taskct.training.loop.train`, and looks at validation trials between them."""
 
-    def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, trials: LabelledTrials, plan: Plan) -> None:
+    def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, trials: TaskTrials, plan: Plan) -> None:
         self.fabric = make_fabric(plan.device)
         self.device = self.fabric.device
         self.plan = plan = replace(plan, dtype=resolve_dtype(plan.dtype, self.device))
@@ -102,7 +102,7 @@ class Descent:
         self._optimizer.step()
         self.schedule.step()
 
-    def validate(self, trials: LabelledTrials) -> tuple[float, float, float]:
+    def validate(self, trials: TaskTrials) -> tuple[float, float, float]:
         """RMSE in HU, the task's loss and L(λ) on validation trials; what is trained is in training mode afterwards."""
         seen = self.fabric.broadcast(
             validate(self.step, trials, seed=self.plan.seed, device=self.device, dtype=self.plan.dtype)
@@ -128,7 +128,7 @@ def _one_cycle(
 
 @torch.no_grad()
 def validate(
-    step: Step, trials: LabelledTrials, *, seed: int, device: torch.device, dtype: str
+    step: Step, trials: TaskTrials, *, seed: int, device: torch.device, dtype: str
 ) -> tuple[float, float, float]:
     """RMSE in HU, the task's loss and L(λ), see `HybridLoss`, on trials; the step is left in evaluation mode.
 

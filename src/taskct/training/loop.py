@@ -7,17 +7,17 @@ from taskct.seeds import derive_seed
 from taskct.training.descent import Descent
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import Epoch, Record
-from taskct.training.samples import LabelledTrials, batches
+from taskct.training.samples import TaskTrials, batches
 from taskct.training.step import HybridLoss
 
 
 def train(
     denoiser: nn.Module,
     hybrid: HybridLoss,
-    trials: LabelledTrials,
+    trials: TaskTrials,
     plan: Plan,
     *,
-    validation: LabelledTrials | None = None,
+    validation: TaskTrials | None = None,
     upkeep: Upkeep | None = None,
 ) -> list[Epoch]:
     """Train a denoiser in place, and the observer of its loss with it.

@@ -3,7 +3,7 @@
     1. `pretrain`      minimise MSE(f(noisy), reference) over the denoiser f;
     2. `append_head`   append to f the SLNN-NO, a numerical observer: one fully connected layer on the denoised region,
                        whose output is the test statistic for "signal present"; fit it to the regions that f makes;
-    3. `finetune`      minimise L(λ) = (1 − λ) · MSE / MSE_pre + λ · BCE / ln 2 over f, and BCE over the observer.
+    3. `finetune`      minimise L(λ), the formula of `HybridLoss`, over f, and the cross-entropy over the observer.
 
 λ = 0 is the control: it is trained as long as the others, but by MSE alone. Images are in HU everywhere.
 
@@ -28,7 +28,7 @@ from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import FINETUNING, PRETRAINING, HeadTraining, Plan, Upkeep
 from taskct.training.record import Epoch
 from taskct.training.regions import append_loss, as_denoiser, mean_squared_error, regions_of, settled
-from taskct.training.samples import LabelledTrials, labelled
+from taskct.training.samples import TaskTrials, as_task_trials
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import Trials
 
@@ -76,7 +76,8 @@ def pretrain(
     plan = settled(plan, denoiser, trials)
     # Divided by the variance of the images, the loss is near 1 for any window of HU.
     hybrid = HybridLoss(mse_pretrained=float(denoiser.scale_hu) ** 2)
-    history = train(denoiser, hybrid, labelled(trials), plan, validation=labelled(validation), upkeep=upkeep)
+    known, seen = as_task_trials(trials), as_task_trials(validation)
+    history = train(denoiser, hybrid, known, plan, validation=seen, upkeep=upkeep)
     judged = trials if validation is None else validation
     mse = mean_squared_error(regions_of(denoiser, judged, plan), judged.reference_regions)
     return Trained(denoiser, tuple(history), mse)
@@ -128,10 +129,10 @@ def append_head(
 def finetune(
     denoiser: Denoiser,
     loss: Loss,
-    trials: Trials | LabelledTrials,
+    trials: Trials | TaskTrials,
     task_weight: float,
     plan: Plan = FINETUNING,
-    validation: Trials | LabelledTrials | None = None,
+    validation: Trials | TaskTrials | None = None,
     *,
     mse_pretrained: float | None = None,
     upkeep: Upkeep | None = None,
@@ -163,7 +164,7 @@ def finetune(
     UserError
         If λ is out of range, or `plan` does not fit the trials.
     """
-    known, judged = labelled(trials), labelled(validation)
+    known, judged = as_task_trials(trials), as_task_trials(validation)
     plan = settled(plan, denoiser, known.trials)
     if mse_pretrained is None:
         some = (judged or known).trials

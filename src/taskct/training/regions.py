@@ -16,7 +16,7 @@ from taskct.seeds import derive_seed
 from taskct.training.losses.base import Loss
 from taskct.training.plan import FINETUNING, Plan
 from taskct.training.record import TrainingFailed
-from taskct.training.samples import LabelledTrials, labelled
+from taskct.training.samples import TaskTrials, as_task_trials
 from taskct.trials.trials import Trials, select
 
 L = TypeVar("L", bound=Loss)
@@ -65,7 +65,7 @@ def mean_squared_error(denoised: NDArray[np.floating], reference: NDArray[np.flo
 
 def append_loss(
     denoiser: Denoiser,
-    trials: Trials | LabelledTrials,
+    trials: Trials | TaskTrials,
     build: Callable[[NDArray[np.float32]], L],
     plan: Plan = FINETUNING,
 ) -> L:
@@ -85,7 +85,7 @@ def append_loss(
     TrainingFailed
         If the denoiser has collapsed, or the loss cannot be started on its regions.
     """
-    known, first = labelled(trials), slice(0, START_TRIALS)
+    known, first = as_task_trials(trials), slice(0, START_TRIALS)
     some = select(known.trials, first)
     regions = regions_of(denoiser, some, settled(plan, denoiser, some))
     loss = build(regions)

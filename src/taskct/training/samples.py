@@ -11,7 +11,7 @@ from taskct.trials.trials import Trials
 
 
 @dataclass(frozen=True)
-class LabelledTrials:
+class TaskTrials:
     """Trials with what some losses need beside them, see `taskct.training.losses.base.Batch`."""
 
     trials: Trials
@@ -34,12 +34,12 @@ class LabelledTrials:
 
 
 @overload
-def labelled(trials: Trials | LabelledTrials) -> LabelledTrials: ...
+def as_task_trials(trials: Trials | TaskTrials) -> TaskTrials: ...
 @overload
-def labelled(trials: Trials | LabelledTrials | None) -> LabelledTrials | None: ...
-def labelled(trials: Trials | LabelledTrials | None) -> LabelledTrials | None:
+def as_task_trials(trials: Trials | TaskTrials | None) -> TaskTrials | None: ...
+def as_task_trials(trials: Trials | TaskTrials | None) -> TaskTrials | None:
     """Trials as the loop takes them; None stays None."""
-    return LabelledTrials(trials) if isinstance(trials, Trials) else trials
+    return TaskTrials(trials) if isinstance(trials, Trials) else trials
 
 
 def batches(n: int, batch_size: int, *, seed: int) -> Iterator[torch.Tensor]:

@@ -3,5 +3,5 @@ from .measure import observe as observe
 from .observation import Observation as Observation
 from .readings import Eye as Eye
 from .readings import Known as Known
-from .task import Plan as Plan
+from .task import EvaluationPlan as EvaluationPlan
 from .task import Task as Task

@@ -13,7 +13,7 @@ from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS, counts, divide,
 from taskct.apply.observe.observation import Observation, ObserverResult, Performance
 from taskct.apply.observe.performance import compare, learn, perform
 from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, Reading, build, learns, take_reading
-from taskct.apply.observe.task import Plan, Task
+from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.errors import UserError
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
@@ -34,7 +34,7 @@ class _Work:
     task: Task
     sets: list[NDArray[np.int64]]
     test: NDArray[np.int64]
-    plan: Plan
+    plan: EvaluationPlan
     step: Callable[[str], None]
 
     @property
@@ -54,7 +54,7 @@ def observe(
     names: Sequence[str],
     *,
     eye: Eye,
-    plan: Plan | None = None,
+    plan: EvaluationPlan | None = None,
     versus: NDArray[np.float32] | None = None,
     known: Known | None = None,
     device: torch.device | str = "cpu",
@@ -73,7 +73,7 @@ def observe(
     eye
         Pixel size, viewing, internal noise.
     plan
-        Shares, training sets, margin, confidence, seed; as `Plan` has them where left out.
+        Shares, training sets, margin, confidence, seed; as `EvaluationPlan` has them where left out.
     versus
         The same trials imaged otherwise (denoised, at another dose), shape as `images`: observers are trained afresh on
         them, on the same trials, and the differences are paired.
@@ -93,7 +93,7 @@ def observe(
     UserError
         If a name is unknown, a class too small, shapes differ, a setting is out of range, or every observer fails.
     """
-    plan = Plan() if plan is None else plan
+    plan = EvaluationPlan() if plan is None else plan
     _check(images, task, names, plan, versus)
     known = (known or Known()).seen(task, images.shape[1:])
     if known.signal is not None and all(learns(name, known) for name in names):
@@ -142,7 +142,11 @@ def observe(
 
 
 def _check(
-    images: NDArray[np.float32], task: Task, names: Sequence[str], plan: Plan, versus: NDArray[np.float32] | None
+    images: NDArray[np.float32],
+    task: Task,
+    names: Sequence[str],
+    plan: EvaluationPlan,
+    versus: NDArray[np.float32] | None,
 ) -> None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"the observers are {', '.join(names) or 'none'}: give one or more, each once")

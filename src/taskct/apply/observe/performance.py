@@ -11,7 +11,7 @@ from scipy.linalg import orth
 
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.readings import Reading
-from taskct.apply.observe.task import Plan, Task
+from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
@@ -33,7 +33,7 @@ from taskct.observers.learning import (
 
 
 def perform(
-    readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: Plan
+    readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: EvaluationPlan
 ) -> Performance:
     """What one observer can do on the images, from its readings of the test trials, one for each training set."""
     confidence = plan.confidence
@@ -101,7 +101,7 @@ _TOO_EASY = (
 
 
 def compare(
-    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: Plan
+    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: EvaluationPlan
 ) -> tuple[PairedDifference, tuple[Comparison, ...], list[str]]:
     """Difference of AUCs with its interval, the tests with a margin, and why something is left out.
 
@@ -159,7 +159,7 @@ def learn(
     stacks: Sequence[NDArray[np.float32]],
     task: Task,
     trials: tuple[NDArray[np.int64], NDArray[np.int64]],
-    plan: Plan,
+    plan: EvaluationPlan,
 ) -> tuple[LearningCurve, LearningDifference | None]:
     """Learning curves with the regularization that was chosen, in windows around the sites where observers scan.
 

@@ -95,7 +95,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """Settings of `observe` that are about trials and statistics, not about images.
 
     Raises

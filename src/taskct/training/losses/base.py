@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scene:
+class LossContext:
     """What a study knows of its regions that a loss can be built from."""
 
     shape: tuple[int, int]
@@ -61,7 +61,7 @@ class Loss(nn.Module):
     """Whether it wants the noise-free signal of every trial."""
 
     @classmethod
-    def of(cls, scene: Scene) -> "Loss | Self":
+    def of(cls, context: LossContext) -> "Loss | Self":
         """The loss for a study's regions."""
         return cls()
 

@@ -11,7 +11,7 @@ from taskct.errors import UserError
 from taskct.observer_registry import CONDITIONS
 from taskct.observers.base import RIDGE
 from taskct.observers.channels import unit_channels
-from taskct.training.losses.base import Batch, Loss, Scene, check_trials
+from taskct.training.losses.base import Batch, Loss, LossContext, check_trials
 from taskct.training.losses.moments import ClassMoments
 
 _ROUNDING = 1e-10  # standard deviation of a channel's outputs, relative to the largest mean, that is but rounding
@@ -77,8 +77,8 @@ class DetectabilityLoss(Loss):
         self.moments = ClassMoments(matrix.shape[1], memory=memory)
 
     @classmethod
-    def of(cls, scene: Scene) -> Self:  # noqa: D102 - as in Loss
-        return cls(scene.shape, scene.channels(), internal_noise_hu=scene.internal_noise_hu)
+    def of(cls, context: LossContext) -> Self:  # noqa: D102 - as in Loss
+        return cls(context.shape, context.channels(), internal_noise_hu=context.internal_noise_hu)
 
     @torch.no_grad()
     def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss

@@ -13,7 +13,7 @@ from taskct.observers.base import check_training
 from taskct.observers.slnn import logistic_path
 from taskct.observers.slnn_head import GroupedHead, SLNNHead
 from taskct.training.gradient import scale_gradient
-from taskct.training.losses.base import Batch, Loss, Scene, check_trials
+from taskct.training.losses.base import Batch, Loss, LossContext, check_trials
 from taskct.training.losses.several import SeveralLosses
 from taskct.training.plan import HeadTraining
 
@@ -52,8 +52,8 @@ class SLNNLoss(Loss):
             head.requires_grad_(False)
 
     @classmethod
-    def of(cls, scene: Scene) -> Loss:  # noqa: D102 - as in Loss
-        losses = [cls(head, training=scene.head_training) for head in scene.heads()]
+    def of(cls, context: LossContext) -> Loss:  # noqa: D102 - as in Loss
+        losses = [cls(head, training=context.head_training) for head in context.heads()]
         return losses[0] if len(losses) == 1 else SeveralLosses(losses)
 
     def noise_shape(self, n: int) -> tuple[int, ...] | None:  # noqa: D102 - as in Loss
