@@ -55,10 +55,9 @@ ROOMS = {
     """,
     "scanner": """
         FBP KERNELS Kernel MU_WATER_PER_MM Projector Rays SCANNERS ScanGeometry ScannerPreset Spectrum WaterCorrection
-        add_noise bowtie_transmission draw_counts effective_energy_kev hu_to_mu i0_for_noise insert_noise mtf mtf_frequency
-        mu_to_hu
-        noise_hu photons_per_ray polychromatic_line_integral project_ellipses project_gaussians spekpy_spectrum
-        tabulated_spectrum take_logarithm tube_current
+        add_noise bowtie_transmission draw_counts effective_energy_kev hu_to_mu i0_for_noise insert_noise mtf
+        mtf_frequency mu_to_hu noise_hu photons_per_ray polychromatic_line_integral project_ellipses project_gaussians
+        spekpy_spectrum tabulated_spectrum take_logarithm tube_current
     """,
     "simulation": """
         ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
