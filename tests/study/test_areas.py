@@ -11,8 +11,8 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.roc import delong_interval, paired_delong
 from taskct.names import ArmName
+from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
-from taskct.study.evaluate import ArmResult
 from taskct.study.resampling import unit_of
 from taskct.study.run_folder import RunFolder
 from taskct.study.summary import by_group, retraining

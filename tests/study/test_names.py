@@ -18,8 +18,7 @@ from taskct.study.records import read_record, read_records, write_record
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Machine
 from taskct.sweep.pipeline import sweep
-from taskct.training.checkpoints import load_tensors, read_card
-from taskct.training.state import load_state
+from taskct.training.checkpoints import load_state, load_tensors, read_card
 from tiny_study import files_of, tiny_settings
 
 LONGEST = ".last-good.safetensors.partial"
@@ -175,7 +174,7 @@ def test_what_the_machine_refuses_is_not_called_broken(
         (tmp_path / name).touch()
     monkeypatch.setattr(Path, "read_text", refuse)
     monkeypatch.setattr("taskct.training.checkpoints.load_file", refuse)
-    monkeypatch.setattr("taskct.training.state.safe_open", refuse)
+    monkeypatch.setattr("taskct.training.checkpoints.safe_open", refuse)
     monkeypatch.setattr("numpy.load", refuse)
     for read, file in (
         (read_card, "m.safetensors"),

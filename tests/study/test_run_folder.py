@@ -16,8 +16,7 @@ from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.study.arms import arms_of
 from taskct.study.checks import check_network
-from taskct.study.environment import environment
-from taskct.study.records import lock_folder, write_record
+from taskct.study.records import environment, lock_folder, write_record
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.pipeline import sweep
 from tiny_study import files_of, run_study, tiny_settings
@@ -300,7 +299,7 @@ def test_weights_that_changed_are_named(run: RunFolder, content: str | None) -> 
 
 
 def test_each_stage_tells_of_its_own_session(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("run_folder", "environment"):
+    for room in ("run_folder", "records"):
         monkeypatch.setattr(f"taskct.study.{room}.commit", lambda: "0123456789ab")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     later = RunFolder(run.path, None, device=torch.device("meta"))

@@ -7,9 +7,9 @@ import pytest
 from taskct.config import make_settings
 from taskct.files import write_json
 from taskct.names import JOINT
+from taskct.study.arm_result import ArmResult
 from taskct.study.arms import arms_of
 from taskct.study.choices import choose
-from taskct.study.evaluate import ArmResult
 from taskct.study.resampling import Resampling, unit_of
 from taskct.study.result_files import scores_csv
 from taskct.study.summary import by_group, compared, hallucination, retraining, summarize

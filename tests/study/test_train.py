@@ -18,11 +18,10 @@ from taskct.errors import UserError
 from taskct.observers.slnn_head import GroupedHead
 from taskct.study import models
 from taskct.study.arms import Arm, arms_of
-from taskct.study.blend_file import blend_path, save_blend
 from taskct.study.checks import check_arms, check_network
 from taskct.study.evaluate import Evaluator
 from taskct.study.groups import group_of
-from taskct.study.models import channels, denoiser_of_arm, head_statistic, load_head
+from taskct.study.models import blend_path, channels, denoiser_of_arm, head_statistic, load_head, save_blend
 from taskct.study.run_folder import RunFolder
 from taskct.study.train import train_arm
 from taskct.sweep.pipeline import sweep

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-import taskct.sweep.work
+import taskct.sweep.executors
 from command_line import Call, call, refused
 from taskct.config import Settings
 from taskct.errors import UserError
@@ -191,7 +191,7 @@ def test_a_worker_that_does_not_see_the_folder(tmp_path: Path) -> None:
 
 
 def diverging(which: Callable[[Arm], bool]) -> Callable[..., None]:
-    real = taskct.sweep.work.train_arm
+    real = taskct.sweep.executors.train_arm
 
     def train_arm(run: RunFolder, arm: Arm, **options: Any) -> None:
         if which(arm):
@@ -208,7 +208,7 @@ def test_an_arm_that_diverges_ends_alone(
     study = tiny_yaml(tmp_path / "tiny.yaml", training={"seeds": [0, 1]})
     out, whole = tmp_path / "run", tiny_run
     bad = {("lambda=0.9", 0), ("lambda=0 head=eye", 1)}
-    monkeypatch.setattr(taskct.sweep.work, "train_arm", diverging(lambda arm: (arm.name, arm.seed) in bad))
+    monkeypatch.setattr(taskct.sweep.executors, "train_arm", diverging(lambda arm: (arm.name, arm.seed) in bad))
     code, stdout, stderr = call("run", study, "--out", out, "--device", "cpu", "--workers", "1")
     assert code == 2
     told = [line for line in stderr.splitlines() if line.startswith("taskct: ")]
@@ -249,7 +249,7 @@ def test_an_arm_that_diverges_ends_alone(
 
 
 def test_a_pretraining_that_diverges_leaves_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(taskct.sweep.work, "train_arm", diverging(lambda arm: arm.pretrained))
+    monkeypatch.setattr(taskct.sweep.executors, "train_arm", diverging(lambda arm: arm.pretrained))
     run = RunFolder(tmp_path / "run", tiny_settings(), device=CPU)
     outcome = sweep(run, EVERYTHING)
     assert list(outcome.failed) == ["pretrain seed=0"]

@@ -93,7 +93,7 @@ def test_weights_of_another_network(saved: Path) -> None:
 def test_a_failed_save_keeps_what_was_there(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
-    def half(tensors: object, path: str) -> None:
+    def half(tensors: object, path: str, metadata: object) -> None:
         Path(path).write_bytes(before[:100])
         raise OSError(errno.ENOSPC, "No space left on device", path)
 

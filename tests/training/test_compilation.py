@@ -7,8 +7,8 @@ from torch import nn
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser
 from taskct.errors import UserError
-from taskct.training import compilation
-from taskct.training.compilation import MIN_STEPS, can_compile, compiled, compiles
+from taskct.training import descent
+from taskct.training.descent import MIN_STEPS, can_compile, compiled, compiles
 
 
 @pytest.mark.skipif(not can_compile("cpu"), reason="no C++ compiler")
@@ -42,7 +42,7 @@ def test_it_is_off_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_short_training_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "can_compile", lambda device: True)
+    monkeypatch.setattr(descent, "can_compile", lambda device: True)
     assert not compiles("auto", n_steps=MIN_STEPS - 1, device="cpu")
     assert compiles("auto", n_steps=MIN_STEPS, device="cpu")
     assert compiles("always", n_steps=1, device="cpu")

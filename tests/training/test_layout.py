@@ -7,8 +7,16 @@ import torch
 from torch import nn
 
 from taskct.denoisers.denoiser import NETWORKS, Denoiser
-from taskct.training.checkpoints import load_weights, save_weights
-from taskct.training.state import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
+from taskct.training.checkpoints import (
+    load_state,
+    load_weights,
+    optimizer_tensors,
+    restore,
+    restore_optimizer,
+    save_state,
+    save_weights,
+    snapshot,
+)
 
 SMALL = {
     "cnn": {"n_layers": 3, "n_channels": 4},

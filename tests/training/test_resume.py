@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from other_logs import shown_by_mlflow, shown_by_tensorboard
 from taskct.errors import UserError
 from taskct.training import record
+from taskct.training.checkpoints import load_state, save_state
 from taskct.training.log import TrainingLog
-from taskct.training.state import load_state, save_state
 from tiny_training import tiny_train
 
 RUNNER = """

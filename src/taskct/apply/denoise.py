@@ -21,8 +21,7 @@ from taskct.io.image_stack import read_npy
 from taskct.machine import resolve_device
 from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
-from taskct.study.blend_file import load_blend
-from taskct.study.models import denoiser_of
+from taskct.study.models import denoiser_of, load_blend
 from taskct.training.checkpoints import load_weights, read_card
 from taskct.trials.trials import crop
 

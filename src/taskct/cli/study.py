@@ -105,7 +105,7 @@ def train(
     taskct evaluate RUN
     """
     from taskct.cli.run_folder import Machine, do_stages, end_with, open_run
-    from taskct.training.ranks import is_first
+    from taskct.training.parallel import is_first
 
     folder = open_run(run_folder, device)
     outcome = do_stages(folder, ["train"], Machine(workers, threads, executor, device), progress)

@@ -24,7 +24,7 @@ from rich.text import Text
 from taskct.cli.app import USAGE_ERROR
 from taskct.errors import UserError
 from taskct.progress import Progress as Told
-from taskct.training.ranks import is_first
+from taskct.training.parallel import is_first
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,8 @@
 """What the evaluation of an arm found, in memory and on disk: arrays in .npz, the rest in .json, never a pickle."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,16 +67,10 @@ def write_result(place: Path, result: ArmResult) -> None:
 
 
 def read_result(run: RunFolder, arm: Arm) -> ArmResult:
-    """What `evaluate_arm` found of an arm.
-
-    Raises
-    ------
-    UserError
-        If it is missing or broken.
-    """
+    """What `evaluate_arm` found of an arm; a `UserError` if it is missing or broken."""
     place = run.evaluated(arm.file_stem)
     arrays, card = read_npz(named(place, ".npz")), named(place, ".json")
-    try:
+    with made_anew_by("evaluate", card):
         content = json.loads(card.read_text(encoding="utf-8"))
         return ArmResult(
             arm=arm,
@@ -87,9 +83,16 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
             examples=arrays["examples"],
             notes=content["notes"],
         )
+
+
+@contextmanager
+def made_anew_by(command: str, file: Path) -> Iterator[None]:
+    """Say which command makes a file anew that is missing or broken."""
+    try:
+        yield
     except FileNotFoundError:
-        raise UserError(f"{card} is missing: `taskct evaluate` makes it anew") from None
+        raise UserError(f"{file} is missing: `taskct {command}` makes it anew") from None
     except OSError as error:
-        raise unreadable(card, error) from error
+        raise unreadable(file, error) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error
+        raise UserError(f"{file} cannot be read ({error}): delete it, and `taskct {command}` makes it anew") from error

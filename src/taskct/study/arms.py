@@ -94,7 +94,8 @@ class Arm:
     @property
     def start(self) -> "Arm":
         """The pretrained denoiser that it was fine-tuned from."""
-        own = tuple((name, value) for name, value in self.overrides if of_pretraining(name))
+        names = {f"training.{name}" for name in PRETRAINING}
+        own = tuple((name, value) for name, value in self.overrides if name in names or name.startswith("denoiser."))
         return Arm(ArmName("mse", variant=_variant(own), seed=self.seed), overrides=own)
 
     @property
@@ -158,12 +159,6 @@ def thawed(value: Any) -> Any:  # noqa: ANN401 - whatever YAML holds
     return [thawed(one) for one in value] if isinstance(value, tuple) else value
 
 
-def of_pretraining(name: str) -> bool:
-    """Whether the pretrained denoiser depends on a setting, given by its dotted name."""
-    section, _, rest = name.partition(".")
-    return section == "denoiser" or (section == "training" and rest in PRETRAINING)
-
-
 def override(study: Settings, overrides: Overrides) -> Settings:
     """Settings with some of them changed."""
     if not overrides:
@@ -172,13 +167,7 @@ def override(study: Settings, overrides: Overrides) -> Settings:
 
 
 def variants_of(settings: Settings) -> list[Overrides]:
-    """The study's own settings, as (), and every other point of its grid.
-
-    Raises
-    ------
-    UserError
-        If a setting of the grid is unknown or has a value that is not allowed.
-    """
+    """The study's own settings, as (), and every other point of its grid; a `UserError` if the grid is not allowed."""
     grid: Mapping[str, tuple[Any, ...]] = settings.grid
     points: list[Overrides] = [()]
     for values in itertools.product(*grid.values()):

@@ -54,20 +54,10 @@ class Change:
 
 
 def change_of(held: Settings, asked: Settings, done: Collection[str], fits: Callable[[str], bool]) -> Change:
-    """What becomes of the finished stages of a study when its folder gets another one.
+    """What becomes of the finished stages `done` of the study `held` when its folder gets the study `asked`.
 
-    A stage stays where the settings that it and those before it read are the same in both.
-
-    Parameters
-    ----------
-    held
-        The study of the folder.
-    asked
-        The one that is to take its place.
-    done
-        Names of the stages that are on record.
-    fits
-        Whether the record of a stage that `held` does not have, since it was left out before, is one of `asked`.
+    A stage stays where the settings that it and those before it read are the same in both. `fits` tells whether the
+    record of a stage that `held` does not have, since it was left out before, is one of `asked`.
     """
     before, after = content_keys(held), content_keys(asked)
     kinds = {stage.name: stage.kind for stage in stages_of(asked)}

@@ -32,21 +32,11 @@ class Checked:
 
 
 def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checked:
-    """Build the network of every variant of a study and try it as the study will use it, on images of noise.
+    """Build the network of every variant of a study and try it on the CPU as the study will use it, on images of noise.
 
-    Parameters
-    ----------
-    settings
-        Of the study.
-    device
-        Where it will run, which decides the precision; the networks are tried on the CPU.
-
-    Raises
-    ------
-    UserError
-        If a network cannot be built, takes no image of a size that the study has, or cannot be trained;
-        `training.trainable` leaves nothing to train; heads are asked for that the study has no groups for; or the
-        package of `training.log_to` is missing.
+    `device` is where the study will run, which decides the precision. A `UserError` if a network cannot be built, takes
+    no image of a size that the study has, or cannot be trained; if `training.trainable` leaves nothing to train; if
+    heads are asked for that the study has no groups for; or if the package of `training.log_to` is missing.
     """
     check_extra(settings.training.log_to)
     found: dict[str, Checked] = {}

@@ -14,13 +14,7 @@ CHOICE_OBSERVER = "ho_eye"
 
 
 def quoted_seed(arms: Sequence[Arm], settings: Settings) -> int:
-    """The training seed that text and figures quote: the first of which all that they need was trained.
-
-    Raises
-    ------
-    UserError
-        If no seed has a pretrained denoiser, a control and a λ > 0.
-    """
+    """The training seed to quote: the first with a pretrained denoiser, a control and a λ > 0, else a `UserError`."""
     for seed in settings.training.seeds:
         # The low-dose images are the same for every seed.
         mine = [arm for arm in arms if arm.seed == seed or arm.name == LOW_DOSE]

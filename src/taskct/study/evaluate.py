@@ -1,7 +1,6 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,11 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
-from taskct.errors import UserError, unreadable
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
 from taskct.names import JOINT, LOW_DOSE
 from taskct.observer_registry import OBSERVERS, observers_in_study
-from taskct.observers import Observer
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
 from taskct.observers.fresh import fit_fresh as fit_one
@@ -26,7 +23,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arm_result import ArmResult, Images, read_images, write_result
+from taskct.study.arm_result import ArmResult, Images, made_anew_by, read_images, write_result
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
 from taskct.study.models import denoiser_of_arm, head_statistic, load_head
@@ -45,31 +42,12 @@ def fresh_names(settings: Settings) -> tuple[str, ...]:
     return (*FRESH, *settings.observers.more)
 
 
-@dataclass(frozen=True)
-class Fresh:
-    """Fresh observers of one arm, by name."""
-
-    observers: dict[str, Observer]
-    """Fitted."""
-    regularization: dict[str, float]
-    """Chosen on the validation split; none for an observer without a path."""
-    validation_auc: dict[str, float]
-    """On that split."""
-    notes: dict[str, str]
-    """What is to be known of an observer: that it has few trials, or that candidates were left out."""
-    failed: dict[str, str]
-    """Why an observer is not among them."""
-
-
 def fit_fresh(
     settings: Settings, images: Images, splits: dict[str, Trials], *, device: torch.device | str = "cpu"
-) -> Fresh:
+) -> tuple[dict[str, Fitted], dict[str, str]]:
     """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
 
-    Raises
-    ------
-    UserError
-        If the images suit none of them; one that they do not suit is among `Fresh.failed`.
+    Returns them by name, and why others did not suit the images; a `UserError` if none does.
     """
     o = settings.observers
     eye = Eye(settings.scanner.pixel_mm, o.viewing_distance_mm, o.magnification, o.internal_noise_hu)
@@ -81,14 +59,7 @@ def fit_fresh(
         chosen_from = OBSERVERS[name].candidates
         return fit_one(observer, shared, validation=held_out, values=getattr(o, chosen_from) if chosen_from else ())
 
-    fitted, failed = each_alone(fresh_names(settings), fit)
-    return Fresh(
-        observers={name: one.observer for name, one in fitted.items()},
-        regularization={name: one.value for name, one in fitted.items() if one.value is not None},
-        validation_auc={name: one.validation_auc for name, one in fitted.items()},
-        notes={name: "; ".join(one.notes) for name, one in fitted.items() if one.notes},
-        failed=failed,
-    )
+    return each_alone(fresh_names(settings), fit)
 
 
 def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
@@ -128,13 +99,7 @@ class Evaluator:
         self.examples = example_trials(self.settings, test)
 
     def images(self, arm: Arm) -> Images:
-        """The arm's images of every split, HU.
-
-        Raises
-        ------
-        UserError
-            If what they come from is missing or broken.
-        """
+        """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
         if arm.name == LOW_DOSE:
             return {name: trials.noisy_regions for name, trials in self.splits.items()}
         if arm.alpha is not None:
@@ -159,25 +124,10 @@ class Evaluator:
         return head_statistic(load_head(self.run, arm), images[split], group, seed=seed)
 
     def evaluate(self, arm: Arm, images: Images, *, progress: Progress | None = None) -> ArmResult:
-        """Observers and image quality of one arm.
+        """Observers and image quality of the images of one arm, from `images`.
 
-        Parameters
-        ----------
-        arm
-            What made the images.
-        images
-            From `images`.
-        progress
-            Called as (steps done, steps in all, what is next).
-
-        Returns
-        -------
-        What was found. An observer that these images do not suit is missing from the scores, and a note says why.
-
-        Raises
-        ------
-        UserError
-            If the images suit none of the fresh observers.
+        An observer that they do not suit is missing from the scores, and a note says why; a `UserError` if they suit
+        none.
         """
 
         def tell(done: int, text: str) -> None:
@@ -185,9 +135,9 @@ class Evaluator:
                 progress(done, 3, text)
 
         tell(0, "observers")
-        fresh = fit_fresh(self.settings, images, self.splits, device=self.run.device)
+        fresh, failed = fit_fresh(self.settings, images, self.splits, device=self.run.device)
         tell(1, "test trials")
-        validation_auc = dict(fresh.validation_auc)
+        validation_auc = {name: one.validation_auc for name, one in fresh.items()}
         scores = {}
         template = None
         if arm.trained and arm.head is not None:
@@ -199,11 +149,8 @@ class Evaluator:
             if isinstance(head, SLNNHead):  # several heads have no one template to show
                 template = head.template.detach().double().cpu().numpy()
         present = self.splits["test"].signal_present
-        tested, failed = each_alone(
-            fresh.observers, lambda name: decided(fresh.observers[name], images["test"], present)
-        )
+        tested, undecided = each_alone(fresh, lambda name: decided(fresh[name].observer, images["test"], present))
         scores |= tested
-        failed = fresh.failed | failed
         tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
@@ -217,39 +164,23 @@ class Evaluator:
             "site_bias_hu": site_bias_hu(test, reference, self.site),
             "peak_disc_hu": peak_disc_hu(sign * (test - reference), diameter_px=disc_px),
         }
+        notes = {name: "; ".join(one.notes) for name, one in fresh.items() if one.notes}
         tell(3, "")
         return ArmResult(
             arm=arm,
             scores=scores,
             quality=quality,
-            regularization={name: value for name, value in fresh.regularization.items() if name in tested},
+            regularization={name: one for name in tested if (one := fresh[name].value) is not None},
             validation_auc={name: area for name, area in validation_auc.items() if name in scores},
             validation_rmse_hu=float(np.sqrt(np.mean(mse_hu2(images["validation"], self.reference["validation"])))),
             template=template,
             examples=test[self.examples],
-            notes=fresh.notes | {name: f"left out of {arm.name}: {why}" for name, why in failed.items()},
+            notes=notes | {name: f"left out of {arm.name}: {why}" for name, why in (failed | undecided).items()},
         )
 
 
 def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progress | None = None) -> None:
-    """Evaluate one arm and keep what was found, in `RUN/evaluated`.
-
-    Parameters
-    ----------
-    run
-        A run folder with trials and the arm's model, or for a blend the images of its two parts.
-    arm
-        Of the study.
-    keep_images
-        Whether the arm's images are kept too, for blends.
-    progress
-        Called as (steps done, steps in all, what is next).
-
-    Raises
-    ------
-    UserError
-        If trials, weights or images are missing or broken.
-    """
+    """Evaluate an arm, whose model and trials are there, and keep what was found, with its images if asked."""
     if progress is not None:
         progress(0, 3, "images")
     evaluator = Evaluator(run)
@@ -261,22 +192,6 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
 
 
 def filter_parameters(card: Path) -> dict[str, Any]:
-    """What a classical filter was tuned to.
-
-    Raises
-    ------
-    UserError
-        If its card is missing or broken.
-    """
-    try:
-        parameters = dict(json.loads(card.read_text(encoding="utf-8"))["parameters"])
-    except FileNotFoundError:
-        raise UserError(f"{card} is missing: `taskct train` makes it anew") from None
-    except OSError as error:
-        raise unreadable(card, error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{card} cannot be read ({error}): delete it, and `taskct train` makes it anew") from error
-    return parameters
-
-
-__all__ = ["FRESH", "SPLITS_SEEN", "ArmResult", "Evaluator", "Fresh", "Images", "evaluate_arm", "fit_fresh"]
+    """What a classical filter was tuned to; a `UserError` if its card is missing or broken."""
+    with made_anew_by("train", card):
+        return dict(json.loads(card.read_text(encoding="utf-8"))["parameters"])

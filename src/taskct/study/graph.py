@@ -66,7 +66,10 @@ def stages_of(settings: Settings) -> list[Stage]:
     stages = [Stage("simulate", "simulate", None, (), ("trials",))]
     for kind in PARTS["train"]:
         stages += [_training(arm) for arm in arms if arm.stage is not None and _kind(arm) == kind]
-    stages += [_blending(arm) for arm in _blended(arms)]
+    for arm in dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None):
+        outputs = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
+        before = ("simulate", str(arm.control_arm.stage), str(arm.stage))
+        stages.append(Stage(f"blend {arm.identity}", "blend", arm, before, outputs))
     mixed = {part.file_stem for arm in arms if arm.alpha is not None for part in arm.parts}
     evaluations = []
     for arm in arms:
@@ -90,17 +93,6 @@ def _kind(arm: Arm) -> Kind:
     return "pretrain" if arm.pretrained else "tune" if arm.filter is not None else "finetune"
 
 
-def _blended(arms: Sequence[Arm]) -> list[Arm]:
-    """The λ arms that are blended with their control, each once."""
-    return list(dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None))
-
-
-def _blending(arm: Arm) -> Stage:
-    files = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
-    name = f"blend {arm.identity}"
-    return Stage(name, "blend", arm, ("simulate", str(arm.control_arm.stage), str(arm.stage)), files)
-
-
 def _training(arm: Arm) -> Stage:
     ends = (".json",) if arm.filter is not None else (".safetensors", ".json")
     models = tuple(f"models/{arm.file_stem}{end}" for end in ends)
@@ -119,13 +111,7 @@ def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
 
 
 def levels(stages: Sequence[Stage]) -> dict[str, int]:
-    """How many stages come before each at least, by name: the longest way from one that builds on none.
-
-    Parameters
-    ----------
-    stages
-        A graph, each stage after those that it builds on.
-    """
+    """How many stages come before each at least, by name: the longest way from one that builds on none."""
     found: dict[str, int] = {}
     for stage in stages:
         found[stage.name] = 1 + max((found[name] for name in stage.depends_on), default=-1)
@@ -133,19 +119,10 @@ def levels(stages: Sequence[Stage]) -> dict[str, int]:
 
 
 def share_threads(stages: Sequence[Stage], *, workers: int, n_threads: int) -> dict[str, int]:
-    """Threads of each stage: a function of graph and machine alone, never of what happens to run at the time.
+    """Threads of each stage when up to `workers` run at a time: a function of graph and machine alone, never of timing.
 
-    How a sum is divided among threads shows in its last bits, so that timing must not decide it. Stages of one kind
-    and one level can run side by side and share the threads evenly; a stage that has no such sister has all of them.
-
-    Parameters
-    ----------
-    stages
-        The whole graph.
-    workers
-        Stages that may run at a time, at least 1.
-    n_threads
-        Threads in all, at least 1.
+    How a sum is divided among threads shows in its last bits. Stages of one kind and one level can run side by side and
+    share the threads evenly; a stage that has no such sister has all of them.
 
     Examples
     --------
@@ -175,10 +152,7 @@ class Inputs:
         self._own: dict[Overrides, dict[str, Any]] = {(): self._tree}
 
     def of(self, stage: Stage | None) -> dict[str, Any]:
-        """What a stage reads itself; all settings for None and for the result files.
-
-        What it has from the stages before it is theirs to name.
-        """
+        """What a stage reads itself, not what those before it name; all settings for None and for the result files."""
         tree = self._tree
         if stage is None or stage.kind == "results":
             return tree
@@ -211,10 +185,7 @@ class Inputs:
 
 
 def content_keys(settings: Settings) -> dict[str, str]:
-    """A digest of the settings that each stage of a study and all before it read, by the name of the stage.
-
-    What has one digest in two studies is the same in both.
-    """
+    """A digest of the settings that each stage and all before it read, by name: the same where two studies agree."""
     inputs, found = Inputs(settings), dict[str, str]()
     for stage in stages_of(settings):
         before = [found[name] for name in stage.depends_on]
@@ -226,20 +197,10 @@ def content_keys(settings: Settings) -> dict[str, str]:
 def stage_key(
     name: str, version: str, inputs: Mapping[str, Any], files: str, before: Sequence[tuple[str, str, str]]
 ) -> str:
-    """Hash of all that a stage depends on.
+    """Hash of all that a stage depends on: its settings, from `Inputs`, and the stages before it.
 
-    Parameters
-    ----------
-    name
-        Of the stage.
-    version
-        Of taskct.
-    inputs
-        Settings, from `Inputs`.
-    files
-        State of the files that the settings name, from `simulation_inputs`; empty where the stage reads none.
-    before
-        Name, key and moment of each stage that it builds on: a stage that was done anew may differ in its last bits.
+    `files` is from `simulation_inputs`, empty where the stage reads none. `before` has name, key and moment of each
+    stage that it builds on: one that was done anew may differ in its last bits.
     """
     content = json.dumps([name, version, inputs, files, [list(one) for one in before]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -13,13 +13,7 @@ MAX_GROUPS = 64
 
 
 def group_labels(settings: Settings) -> tuple[str, ...]:
-    """Names of the groups of `training.head_per`; a single one where all trials share a head.
-
-    Raises
-    ------
-    UserError
-        If the study has no such groups, or more than `MAX_GROUPS`.
-    """
+    """Names of the groups of `training.head_per`, one if all share a head; a `UserError` if none or too many."""
     per, s, g = settings.training.head_per, settings.scanner, settings.signal
     if per == "study":
         return ("all",)

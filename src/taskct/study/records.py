@@ -1,14 +1,24 @@
-"""What is known of finished stages: a record for each, written whole, by whichever machine did it."""
+"""What is known of finished stages: a record for each, written whole, by whichever machine did it.
+
+Of the machine there are versions, commit and kind: what a reader needs to do it again; nothing that identifies one.
+"""
 
 import json
 import os
+import platform
+import shutil
+import subprocess
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from filelock import FileLock, Timeout
 
+from taskct import __version__
+from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.names import bounded
@@ -16,6 +26,7 @@ from taskct.names import bounded
 FOLDER = "stages"
 FAILURES = "failures.json"
 FOLDER_LOCK = "run.lock"
+LIBRARIES = ("torch", "numpy", "scipy", "zarr", "safetensors", "lightning-fabric", "pydicom", "matplotlib", "pydantic")
 
 
 def file_name(stage: str) -> str:
@@ -29,32 +40,14 @@ def file_name(stage: str) -> str:
     return bounded(stage.replace("%", "%25").replace("/", "%2F").replace("_", "%5F").replace(" ", "_"), stage)
 
 
-def record_path(folder: Path, stage: str) -> Path:
-    """Where a stage's record stands."""
-    return folder / FOLDER / f"{file_name(stage)}.json"
-
-
-def lock_path(folder: Path, stage: str) -> Path:
-    """The lock that whoever does a stage holds; the system lets go of it when its holder dies."""
-    return folder / FOLDER / f"{file_name(stage)}.lock"
-
-
-def progress_path(folder: Path, stage: str) -> Path:
-    """Where a stage that is being done tells how far it is."""
-    return folder / FOLDER / f"{file_name(stage)}.progress"
+def stage_path(folder: Path, stage: str, ending: Literal[".json", ".lock", ".progress"] = ".json") -> Path:
+    """A stage's record, its lock, which the system lets go of when its holder dies, or how far it is."""
+    return folder / FOLDER / f"{file_name(stage)}{ending}"
 
 
 def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
-    """The record of a stage; None if it has not finished.
-
-    Raises
-    ------
-    UserError
-        If it is broken.
-    OSError
-        If the machine does not let it be read: that says nothing of the record.
-    """
-    return _read(record_path(folder, stage))
+    """The record of a stage, None if it has not finished; `UserError` if it is broken, `OSError` if unreadable here."""
+    return _read(stage_path(folder, stage))
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -72,13 +65,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Every record by the name of its stage: those of `order` first, then others by the moment they ended.
-
-    Raises
-    ------
-    UserError
-        If one is broken.
-    """
+    """Every record by the name of its stage: those of `order` first, then others by the moment they ended."""
     found = {}
     for file in sorted((folder / FOLDER).glob("*.json")):
         if (record := _read(file)) is not None:
@@ -89,22 +76,13 @@ def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str,
 
 def write_record(folder: Path, stage: str, record: dict[str, Any]) -> None:
     """Write a stage's record whole or not at all."""
-    write_text(record_path(folder, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
+    write_text(stage_path(folder, stage), json.dumps({"stage": stage, **record}, indent=2, ensure_ascii=False) + "\n")
 
 
 def log(folder: Path, event: str, stage: str, **more: object) -> None:
     """Append a line to `stages/log.jsonl`: what began, ended or failed, when, and in which process.
 
-    Parameters
-    ----------
-    folder
-        Of the run.
-    event
-        "start", "end", "failed", or "note" for a warning.
-    stage
-        Its name.
-    more
-        Whatever else is to be known.
+    `event` is "start", "end", "failed", "settings", or "note" for a warning; `more` is whatever else is to be known.
     """
     line = {"time": round(time.time(), 3), "event": event, "stage": stage, "pid": os.getpid()}
     file = folder / FOLDER / "log.jsonl"
@@ -115,13 +93,7 @@ def log(folder: Path, event: str, stage: str, **more: object) -> None:
 
 
 def lock_folder(folder: Path) -> FileLock:
-    """Claim a run folder for this process; held until released or until the process ends, however it ends.
-
-    Raises
-    ------
-    UserError
-        If another process holds it.
-    """
+    """Claim a run folder until it is released or this process ends; a `UserError` if another process holds it."""
     lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
@@ -133,13 +105,7 @@ def lock_folder(folder: Path) -> FileLock:
 
 
 def read_failures(folder: Path) -> dict[str, str]:
-    """What went wrong, by the name of the stage, in the last training; empty where nothing did.
-
-    Raises
-    ------
-    UserError
-        If the file is broken.
-    """
+    """What went wrong, by the name of the stage, in the last training; empty where nothing did."""
     file = folder / FAILURES
     if not file.is_file():
         return {}
@@ -153,17 +119,46 @@ def read_failures(folder: Path) -> dict[str, str]:
 def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:
     """Write `failures.json`, or remove it where nothing failed.
 
-    Parameters
-    ----------
-    folder
-        Of the run.
-    failed
-        `stage`, `arm`, `seed` and `problem` of each.
-    skipped
-        `stage`, `arm`, `seed` and `because`, the stage that failed.
+    Rows have `stage`, `arm`, `seed`, and the `problem`, or for those skipped `because`, the stage that failed.
     """
     if not failed:
         (folder / FAILURES).unlink(missing_ok=True)
         return
     content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
     write_text(folder / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def environment(settings: Settings, device: torch.device) -> dict[str, Any]:
+    """Version, commit, libraries and machine: what a reader needs to run the study again."""
+    libraries = {}
+    for name in LIBRARIES:
+        try:
+            libraries[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # pragma: no cover - a library without metadata
+            libraries[name] = "unknown"
+    return {
+        "taskct_version": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": libraries,
+        "device": str(device),
+        "n_threads": torch.get_num_threads(),
+        "seed": settings.seed,
+        "training_seeds": list(settings.training.seeds),
+    }
+
+
+def commit() -> str | None:
+    """The commit of the checkout that taskct runs from, or None for an installed package."""
+    here = Path(__file__).parent
+    git = shutil.which("git")
+    if git is None or "site-packages" in here.parts:
+        return None
+    answer = subprocess.run(
+        [git, "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

@@ -48,13 +48,7 @@ class Unit:
         return Clusters.of(self.cases[self.present], self.cases[~self.present])
 
     def within(self, chosen: NDArray[np.bool_]) -> "Unit | None":
-        """The unit of some of the trials; None where they leave fewer than two units of a class.
-
-        Parameters
-        ----------
-        chosen
-            Which trials, `(n,)`.
-        """
+        """The unit of some trials, by a mask `(n,)`; None where they leave fewer than two units of a class."""
         present = self.present[chosen]
         units = np.arange(len(present)) if self.cases is None else self.cases[chosen]
         if _fewest(units, present) < 2:
@@ -135,17 +129,7 @@ class Resampling:
         *,
         of: NDArray[np.bool_] | None = None,
     ) -> Interval:
-        """Interval of a mean, or of a function of means; see `bootstrap_interval`.
-
-        Parameters
-        ----------
-        values
-            Of every test trial, `(n, ...)`.
-        statistic
-            Of the means; left out: the mean itself.
-        of
-            The trials that count, `(n,)`; all when left out.
-        """
+        """Interval of a mean of values `(n, ...)`, or a function of means, of all trials or those of a mask `(n,)`."""
         chosen = slice(None) if of is None else of
         return bootstrap_interval(values[chosen], statistic, clusters=self._cases(chosen), **self.how)
 

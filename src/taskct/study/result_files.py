@@ -29,10 +29,7 @@ from taskct.trials.trials import SPLITS, Trials
 
 
 def collect(run: RunFolder) -> list[ArmResult]:
-    """What was found of every arm that was evaluated, in the report's order.
-
-    The low-dose images are the same for every training seed.
-    """
+    """What was found of every arm that was evaluated, in the report's order; all seeds have one low-dose arm's."""
     done, arms = set(ended(run)), arms_of(run.settings)
     low_dose = next(arm for arm in arms if arm.name == LOW_DOSE)
     results = []
@@ -44,20 +41,7 @@ def collect(run: RunFolder) -> list[ArmResult]:
 
 
 def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
-    """Write every result file of a run from what the evaluations of its arms found.
-
-    Parameters
-    ----------
-    run
-        A run folder with evaluated arms.
-    progress
-        Called as (files done, files in all, what is next).
-
-    Raises
-    ------
-    UserError
-        If what is there is too little to compare, or broken.
-    """
+    """Write every result file of a run from its evaluations; `UserError` if they are too few to compare, or broken."""
     settings, test, results = run.settings, run.read("test"), collect(run)
     choices, unit, labels = choose(results, settings), unit_of(test), group_labels(settings)
     of_head = group_of(settings, test)

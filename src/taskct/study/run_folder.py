@@ -19,9 +19,8 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
-from taskct.study.environment import commit, environment
 from taskct.study.graph import Inputs, Stage, simulation_inputs, stage_key, stages_of
-from taskct.study.records import lock_folder, log, read_record, read_records, write_record
+from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
 from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials
 
@@ -30,25 +29,14 @@ LEFTOVERS = (".partial", ".lock")
 
 
 class RunFolder:
-    """A run folder bound to one study.
-
-    Parameters
-    ----------
-    path
-        The folder; made if it is missing.
-    settings
-        The study, or None to take the one that the folder holds.
-    device
-        Where the work is done.
-    read_only
-        Whether nothing is to be written, not even a new folder.
+    """A run folder bound to one study, its own where `settings` are None; made if it is missing, unless `read_only`.
 
     Raises
     ------
     UserError
-        If the folder holds something else, or another study whose trials or trainings these settings would do anew. If
-        `settings` is None and it holds no study. If its study or a record is broken. If another process works in it
-        and the study would have to be written.
+        If the folder holds something else, no study where none is given, or another one whose trials or trainings these
+        settings would do anew; if its study or a record is broken; or if another process works in it while the study
+        would have to be written.
     """
 
     change: Change | None = None
@@ -80,13 +68,7 @@ class RunFolder:
             write_text(path / "study.yaml", to_yaml(settings))
 
     def _changed(self, held: Settings) -> Change | None:
-        """What the settings change of the study that the folder holds; None if it has nothing done to be kept.
-
-        Raises
-        ------
-        UserError
-            If its trials or a training would be done anew.
-        """
+        """What the settings change of the study held, None if nothing is done; `UserError` if work would be lost."""
         done = self.provenance()["stages"]
         if not done:  # a first attempt that failed before its first stage was done
             return None
@@ -166,13 +148,7 @@ class RunFolder:
         return self.path / "evaluated" / stem
 
     def provenance(self) -> dict[str, Any]:
-        """What is known of how the folder came about: the record of each finished stage, by name, under "stages".
-
-        Raises
-        ------
-        UserError
-            If a record is broken.
-        """
+        """How the folder came about: the record of each finished stage, by name, under "stages"."""
         return {"stages": read_records(self.path, list(self.graph))}
 
     def write_provenance(self) -> None:
@@ -227,28 +203,11 @@ class RunFolder:
     def run_stage(
         self, name: str, work: Callable[[], None], outputs: Sequence[Path], depends_on: Sequence[str] = ()
     ) -> bool:
-        """Do a stage unless it is done.
+        """Do a stage unless it is done, and say whether it was to do.
 
-        Parameters
-        ----------
-        name
-            Of the stage.
-        work
-            Does it; writes all of `outputs`, each whole or not at all.
-        outputs
-            Files or folders that must exist afterwards.
-        depends_on
-            Names of the stages it builds on; when one of them was done anew, so is this.
-
-        Returns
-        -------
-        Whether it had to be done.
-
-        Raises
-        ------
-        UserError
-            If a stage that it builds on is not done, was done from other inputs than it would have now, or lost some
-            of its output.
+        `work` writes all of `outputs`, each whole or not at all. When a stage of `depends_on` was done anew, so is
+        this; a `UserError` if one is not done, was done from other inputs than it would have now, or lost some of its
+        output.
         """
         if self.is_done(name, outputs, depends_on):
             return False
@@ -317,19 +276,9 @@ class RunFolder:
             raise UserError(f"{self.path}: the stage {stage.name!r} {why}, or choose another --out folder")
 
     def require(self, stage: str, known: set[str] | None = None) -> None:
-        """Raise unless a stage and all that it builds on are done and up to date.
+        """Raise a `UserError` that names the command to give, unless a stage and all before it are done and up to date.
 
-        Parameters
-        ----------
-        stage
-            Its name.
-        known
-            Stages that are up to date; they are not checked again. Those found now are added.
-
-        Raises
-        ------
-        UserError
-            If it is not; the message names the command that does it.
+        Stages that are `known` to be so are not checked again; those found now are added.
         """
         known = set() if known is None else known
         if stage in known:

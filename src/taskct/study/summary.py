@@ -84,24 +84,10 @@ def compared(results: Iterable[ArmResult]) -> list[tuple[str, str]]:
 def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], unit: Unit) -> list[dict[str, Any]]:
     """Differences of arms over training seeds and the unit of the test trials at once (MRMC): seeds are readers.
 
-    Parameters
-    ----------
-    results
-        Every arm and seed.
-    pairs
-        Arms to compare, the second subtracted.
-    unit
-        Of the test trials.
-
-    Returns
-    -------
-    A row for each pair and observer, over the seeds that both arms have, as `retraining.json` has it; none where they
-    share a single seed, or a seed lacks the observer.
-
-    Notes
-    -----
-    The one-shot U-statistic takes trials to be independent. Where they share backgrounds it is Obuchowski and
-    Rockette's analysis, with Obuchowski's covariance of clustered AUCs.
+    `pairs` name arms, the second subtracted. A row for each pair and observer, over the seeds that both arms have, as
+    `retraining.json` has it; none where they share a single seed, or a seed lacks the observer. The one-shot
+    U-statistic takes trials to be independent. Where they share backgrounds it is Obuchowski and Rockette's analysis,
+    with Obuchowski's covariance of clustered AUCs.
     """
     rows: list[dict[str, Any]] = []
     for arm, versus in pairs:
@@ -139,21 +125,9 @@ def by_group(
 ) -> list[dict[str, Any]]:
     """AUCs of every head group by itself, where a denoiser serves several tasks, sites or regions at once.
 
-    Parameters
-    ----------
-    results
-        Every arm and seed; the observers are those of all trials.
-    group
-        Index into `labels` of every test trial, `(n_test,)`.
-    labels
-        Of the groups.
-    unit
-        Of the test trials.
-
-    Returns
-    -------
-    A row for each arm, seed, observer and group that holds two trials of either class, as `groups.json` has it; none
-    for one group. Without bounds where the group has fewer than two units of a class: they would say nothing.
+    `group` has the index into `labels` of every test trial. A row for each arm, seed, observer and group that holds two
+    trials of either class, as `groups.json` has it; none for one group. Without bounds where the group has fewer than
+    two units of a class: they would say nothing.
     """
     rows: list[dict[str, Any]] = []
     for index, label in enumerate(labels if len(labels) > 1 else ()):

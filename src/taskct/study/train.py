@@ -34,9 +34,8 @@ from taskct.training.losses.base import Loss
 from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
-from taskct.training.parallel import wait_for_all
+from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.plan import Plan, Upkeep
-from taskct.training.ranks import is_first
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import LabelledTrials
@@ -49,31 +48,17 @@ LAST_GOOD = ".last-good"
 def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
     """Make the model of one arm and save it, going on from where an earlier attempt was stopped.
 
-    Parameters
-    ----------
-    run
-        A run folder with trials and the models that the arm starts from.
-    arm
-        A pretrained denoiser, a fine-tuned one, or a classical filter.
-    progress
-        Called as (done, in all, what the losses are).
-
-    Raises
-    ------
-    TrainingDiverged
-        If a loss was not finite; what was there before is kept as a model of its own.
-    TrainingFailed
-        If it came to nothing for another reason that lies with this arm: its images are all alike, or memory is short.
-    UserError
-        If something it needs is missing.
+    `TrainingDiverged` if a loss was not finite; what was there before is kept as a model of its own. `TrainingFailed`
+    if it came to nothing for another reason that lies with this arm: its images are all alike, or memory is short. Else
+    a `UserError`, as where the models that it starts from are missing.
     """
     try:
         if arm.filter is not None:
-            tune_arm(run, arm, progress=progress)
+            _tune(run, arm, arm.filter, progress)
         elif arm.pretrained:
-            pretrain_arm(run, arm, progress=progress)
-        elif arm.trained:
-            finetune_arm(run, arm, progress=progress)
+            _pretrain(run, arm, progress)
+        elif arm.task_weight is not None and arm.trained:
+            _finetune(run, arm, arm.task_weight, progress)
         else:
             raise ValueError(f"{arm.name} has nothing to train")
     except torch.OutOfMemoryError as error:
@@ -85,25 +70,23 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
         ) from error
 
 
-def tune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _tune(run: RunFolder, arm: Arm, name: str, progress: Progress | None) -> None:
     """Choose the strength of a classical filter on the validation trials and save it as a card."""
-    if arm.filter is None:
-        raise ValueError(f"{arm.name} is no filter")
     validation = run.read("validation")
-    found = tune(arm.filter, validation.noisy, validation.reference, margin=validation.margin, progress=progress)
-    denoised = crop(filter_images(arm.filter, validation.noisy, found), validation.margin)
+    found = tune(name, validation.noisy, validation.reference, margin=validation.margin, progress=progress)
+    denoised = crop(filter_images(name, validation.noisy, found), validation.margin)
     mse = mean_squared_error(denoised, validation.reference_regions)
-    card = {"schema": 1, "stage": "tune", "filter": arm.filter, "parameters": found, "mse_validation_hu2": mse}
+    card = {"schema": 1, "stage": "tune", "filter": name, "parameters": found, "mse_validation_hu2": mse}
     write_text(run.weights(arm.file_stem).with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
 
-def pretrain_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     """Train a denoiser by MSE and save it."""
     settings = arm.settings(run.settings)
     t = settings.training
     trials, validation = run.read("train"), run.read("validation")
     root = derive_seed(arm.seed, "pretrain")
-    plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, patch_pixels=t.patch_pixels)
+    plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, t.patch_pixels)
     denoiser = build_denoiser(
         settings,
         offset_hu=float(trials.noisy.mean()),
@@ -119,14 +102,12 @@ def pretrain_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", trained, **more))
 
 
-def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> None:
+def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress | None) -> None:
     """Train one arm jointly with its observer, from the pretrained denoiser or from scratch, and save what was trained.
 
     The loss starts from the pretrained denoiser's images, in every arm alike, so that its gradient means something from
     the first step on.
     """
-    if arm.task_weight is None:
-        raise ValueError(f"{arm.name} is not fine-tuned")
     settings = arm.settings(run.settings)
     t = settings.training
     trials, validation = (_labelled(settings, run.read(split)) for split in ("train", "validation"))
@@ -148,7 +129,7 @@ def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
             denoiser,
             loss,
             trials,
-            arm.task_weight,
+            task_weight,
             plan,
             validation,
             mse_pretrained=mse_pretrained,
@@ -156,26 +137,22 @@ def finetune_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) 
             copy=False,
         )
     more = {name: getattr(t, name) for name in ("loss", "head", "head_training", "head_per", "start", "trainable")}
-    more |= {"task_weight": arm.task_weight, "mse_validation_hu2": mse_pretrained}
+    more |= {"task_weight": task_weight, "mse_validation_hu2": mse_pretrained}
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 
 
-def _plan(run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, **own: int | None) -> Plan:
-    t = settings.training
+def _plan(
+    run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, patch: int | None = None
+) -> Plan:
+    named = "batch_size", "head_learning_rate", "head_weight_decay", "keep", "patience", "max_gradient_norm", "compile"
     return Plan(
         epochs=epochs,
         learning_rate=learning_rate,
-        batch_size=t.batch_size,
-        head_learning_rate=t.head_learning_rate,
-        head_weight_decay=t.head_weight_decay,
         seed=seed,
-        keep=t.keep,
-        patience=t.patience,
-        max_gradient_norm=t.max_gradient_norm,
         dtype=network_dtype(settings, run.device),
-        compile=t.compile,
         device=str(run.device),
-        **own,
+        patch_pixels=patch,
+        **{name: getattr(settings.training, name) for name in named},
     )
 
 

@@ -3,17 +3,20 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from taskct.config import Settings
 from taskct.simulation.simulate import trials_bytes
+from taskct.study.arms import Overrides, override
 from taskct.study.evaluate import SPLITS_SEEN, fresh_names
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
 from taskct.sweep.executors import Machine, n_workers
+from taskct.sweep.schedule import up_to_date
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
 """Length of a row of scores.csv and of quality.csv."""
@@ -90,19 +93,13 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
     """The graph of a run, whose folder need not exist, with what is done and what the rest would take.
 
     The time of a stage is that of its parts on one idle core, measured in a few seconds here, shared by its threads,
-    and scaled by how long stages of its kind took in this folder, where some have ended.
-
-    Raises
-    ------
-    UserError
-        If the run would be refused, since it would throw away what is there.
+    and scaled by how long stages of its kind took in this folder, where some have ended. A `UserError` if the run would
+    be refused, since it would throw away what is there.
     """
     stages = list(run.graph.values())
-    current: set[str] = set()
+    current = up_to_date(run, stages)
     for stage in stages:
-        if all(name in current for name in stage.depends_on) and run.has(stage):
-            current.add(stage.name)
-        else:
+        if stage.name not in current:
             run.check_kept(stage)
     workers = n_workers(machine, run.device)
     n_threads = torch.get_num_threads()
@@ -111,17 +108,15 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
         share = dict.fromkeys(share, machine.threads or 1)
     elif run.device.type == "cpu":  # more stages than threads wait for each other
         workers = min(workers, n_threads)
-    networks = _Networks(run)
-    timing = _Timing(run, networks, share, workers)
+    estimate = _Estimate(run, share, workers)
     planned = []
     for stage in stages:
         done = stage.name in current
-        seconds = 0.0 if done else timing(stage)
-        n_bytes = _n_bytes(run, networks, stage)
-        planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, n_bytes))
+        seconds = 0.0 if done else estimate.seconds(stage)
+        planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, estimate.n_bytes(stage)))
     seconds = makespan(planned, workers=workers) + START_S * (len(current) < len(planned))
     by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
-    return RunPlan(planned, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", timing.told)
+    return RunPlan(planned, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", estimate.told)
 
 
 def makespan(stages: Sequence[PlannedStage], *, workers: int) -> float:
@@ -151,43 +146,17 @@ def network_key(settings: Settings) -> str:
     return f"{settings.denoiser.network} {sorted(settings.denoiser.arguments.items())} {settings.training.dtype}"
 
 
-class _Networks:
-    """Number of weights of the networks of a study's variants, each built once."""
+class _Estimate:
+    """Seconds and bytes of a stage: from rates on an idle core, and from how long others took in this folder."""
 
-    def __init__(self, run: RunFolder) -> None:
-        self.run = run
-        self._settings: dict[object, Settings] = {}
-        self.weights: dict[str, int] = {}
-        """By `network_key`."""
-
-    def settings(self, stage: Stage) -> Settings:
-        """Those of a stage's arm."""
-        if stage.arm is None:
-            return self.run.settings
-        if stage.arm.overrides not in self._settings:
-            self._settings[stage.arm.overrides] = stage.arm.settings(self.run.settings)
-        return self._settings[stage.arm.overrides]
-
-    def n_weights(self, settings: Settings) -> int:
-        """How many numbers a network's file holds."""
-        key = network_key(settings)
-        if key not in self.weights:
-            network = build_denoiser(settings, offset_hu=0.0, scale_hu=1.0, seed=0)
-            self.weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
-        return self.weights[key]
-
-
-class _Timing:
-    """Seconds of a stage: from rates on an idle core, and from how long others of its kind took in this folder."""
-
-    def __init__(self, run: RunFolder, networks: _Networks, share: dict[str, int], workers: int) -> None:
+    def __init__(self, run: RunFolder, share: dict[str, int], workers: int) -> None:
         self.run, self.share, self.workers = run, share, workers
-        self._told: dict[str, list[str]] = {}
-        self._networks = networks
-        self._simulation: tuple[float, float] | None = None
-        self._fit: float | None = None
+        self._settings: dict[Overrides, Settings] = {(): run.settings}
+        self._weights: dict[str, int] = {}
+        """By `network_key`, as the rates."""
         self._rates: dict[str, float] = {}
         self._spent = 0.0
+        self._told: dict[str, list[str]] = {}
         self._factors: dict[Kind, float] = {}
         self._recorded: dict[Kind, list[tuple[Stage, float, int]]] = {}
         for name, record in run.provenance()["stages"].items():
@@ -195,8 +164,31 @@ class _Timing:
                 took = stage, float(record.get("wall_s", 0.0)), int(record.get("n_threads", 1))
                 self._recorded.setdefault(stage.kind, []).append(took)
 
-    def __call__(self, stage: Stage) -> float:
-        """Seconds."""
+    def _settings_of(self, stage: Stage) -> Settings:
+        """Those of a stage's arm."""
+        own = () if stage.arm is None else stage.arm.overrides
+        if own not in self._settings:
+            self._settings[own] = override(self.run.settings, own)
+        return self._settings[own]
+
+    def _n_weights(self, settings: Settings) -> int:
+        """How many numbers a network's file holds; each network is built once."""
+        key = network_key(settings)
+        if key not in self._weights:
+            network = build_denoiser(settings, offset_hu=0.0, scale_hu=1.0, seed=0)
+            self._weights[key] = sum(int(value.numel()) for value in network.state_dict().values())
+        return self._weights[key]
+
+    @cached_property
+    def _simulation(self) -> tuple[float, float]:
+        return simulation_seconds(self.run.settings, self.run.device)
+
+    @cached_property
+    def _fit(self) -> float:
+        return fit_seconds(self.run.settings, self.run.device)
+
+    def seconds(self, stage: Stage) -> float:
+        """What a stage takes."""
         return self._alone(stage, self.share[stage.name]) * self._factor(stage.kind)
 
     def _factor(self, kind: Kind) -> float:
@@ -219,8 +211,6 @@ class _Timing:
         run, t = self.run, self.run.settings.trials
         if stage.kind == "simulate":
             self._tell("simulate", "from a few trials made on one core here")
-            if self._simulation is None:
-                self._simulation = simulation_seconds(run.settings, run.device)
             ready, trials = self._simulation
             return ready + trials / self.workers
         if stage.kind == "results":
@@ -230,13 +220,11 @@ class _Timing:
         if stage.kind == "tune" or stage.arm is None:
             self._tell("tune", "not estimated")
             return 0.0
-        settings = self._networks.settings(stage)
+        settings = self._settings_of(stage)
         n_images = self._images(stage, settings)
         seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
         if stage.kind == "evaluate":
             self._tell("evaluate", "from two small fits of the observers on one core here")
-            if self._fit is None:
-                self._fit = fit_seconds(run.settings, run.device)
             seconds += self._fit
             if "cnn" in fresh_names(run.settings):
                 self._tell("evaluate", "the CNN observer's training is not counted")
@@ -260,14 +248,14 @@ class _Timing:
         key = network_key(settings)
         self._tell(kind, "from a few steps of its network on one core here")
         if key not in self._rates:
-            n_weights = self._networks.n_weights(settings)
+            n_weights = self._n_weights(settings)
             if self._spent < MEASURE_S:
                 start = time.process_time()
                 self._rates[key] = image_seconds(settings, self.run.device)
                 self._spent += time.process_time() - start
             else:
                 n_tried = len(self._rates)
-                each = sum(self._rates.values()) / max(sum(self._networks.weights[one] for one in self._rates), 1)
+                each = sum(self._rates.values()) / max(sum(self._weights[one] for one in self._rates), 1)
                 self._tell(kind, f"{n_tried} networks were tried, the others are judged by their number of weights")
                 return each * n_weights
         return self._rates[key]
@@ -282,21 +270,20 @@ class _Timing:
         if kind not in kinds:
             kinds.append(kind)
 
-
-def _n_bytes(run: RunFolder, networks: _Networks, stage: Stage) -> float:
-    """Disk that the outputs of a stage take, bytes."""
-    t = run.settings.trials
-    region = 4.0 * t.region_pixels**2
-    n_observers = len(fresh_names(run.settings))
-    if stage.kind == "simulate":
-        return float(trials_bytes(run.settings))
-    if stage.kind in ("pretrain", "finetune", "blend"):
-        return 4.0 * networks.n_weights(networks.settings(stage)) + region + 2000
-    if stage.kind == "evaluate":
-        kept = any(name.endswith(".images.npz") for name in stage.outputs)
-        n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-        return kept * n_seen * region + 8.0 * t.n_test * (n_observers + 6)
-    if stage.kind == "results":
-        n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
-        return float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
-    return 2000.0
+    def n_bytes(self, stage: Stage) -> float:
+        """Disk that the outputs of a stage take, bytes."""
+        run, t = self.run, self.run.settings.trials
+        region = 4.0 * t.region_pixels**2
+        n_observers = len(fresh_names(run.settings))
+        if stage.kind == "simulate":
+            return float(trials_bytes(run.settings))
+        if stage.kind in ("pretrain", "finetune", "blend"):
+            return 4.0 * self._n_weights(self._settings_of(stage)) + region + 2000
+        if stage.kind == "evaluate":
+            kept = any(name.endswith(".images.npz") for name in stage.outputs)
+            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+            return kept * n_seen * region + 8.0 * t.n_test * (n_observers + 6)
+        if stage.kind == "results":
+            n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
+            return float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
+        return 2000.0

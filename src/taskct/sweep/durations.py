@@ -60,13 +60,7 @@ def _no_cache() -> Iterator[None]:
 
 
 def simulation_seconds(settings: Settings, device: torch.device) -> tuple[float, float]:
-    """What the trials of a study take: to get ready, in every process, and for all of them together, s.
-
-    Raises
-    ------
-    UserError
-        If the backgrounds cannot be used, as in the run itself.
-    """
+    """What the trials of a study take: to get ready, in every process, and for all of them together, s."""
     with _no_cache(), threads(1):
         start = clock(device)
         maker = ChunkMaker(settings, make_sources(settings), device)

@@ -29,10 +29,15 @@ from taskct.errors import UserError
 from taskct.files import whole_file
 from taskct.machine import as_worker, n_cores, resolve_device, threads
 from taskct.progress import Progress
-from taskct.study.records import lock_path, log, progress_path
-from taskct.study.run_folder import RunFolder, ended
-from taskct.sweep.work import work_of
-from taskct.training.ranks import is_first, n_processes
+from taskct.simulation.simulate import simulate_store, trials_bytes
+from taskct.study.evaluate import evaluate_arm
+from taskct.study.graph import Stage
+from taskct.study.models import save_blend
+from taskct.study.records import log, stage_path
+from taskct.study.result_files import write_results
+from taskct.study.run_folder import RunFolder, ended, size_of
+from taskct.study.train import train_arm
+from taskct.training.parallel import is_first, n_processes
 from taskct.training.record import TrainingFailed
 
 P = ParamSpec("P")
@@ -88,16 +93,9 @@ class Crew:
 def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
     """Do one stage of a run folder in a worker process, unless it is done.
 
-    The folder is given as this worker sees it, the device as `resolve_device` has it.
-
-    Returns
-    -------
-    `did` (whether it was still to do), `problem` (why a training went wrong, or None), `notes` (warnings), `version`.
-
-    Raises
-    ------
-    UserError
-        If the folder is not to be seen from here, or the stage cannot be done.
+    The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
+    still to do), `problem` (why a training went wrong, or None), `notes` (warnings) and `version`. A `UserError` if the
+    folder is not to be seen from here, or the stage cannot be done.
     """
     folder = Path(run_path)
     if not (folder / "study.yaml").is_file():
@@ -109,7 +107,7 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
         warnings.simplefilter("default")
         try:
             run = RunFolder(folder, None, device=resolve_device(device))
-            tell = ProgressFile(progress_path(folder, name))
+            tell = ProgressFile(stage_path(folder, name, ".progress"))
             # A worker that may not have children simulates alone.
             workers = 1 if multiprocessing.current_process().daemon else n_threads
             answer = do_here(run, name, n_threads, workers=workers, progress=tell)
@@ -121,6 +119,11 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
     return {**answer, "notes": notes}
 
 
+def before(run: RunFolder, stage: Stage) -> tuple[str, ...]:
+    """What a stage builds on: the result files on the evaluations that have ended."""
+    return ("simulate", *ended(run)) if stage.kind == "results" else stage.depends_on
+
+
 def do_here(
     run: RunFolder, name: str, n_threads: int, *, workers: int = 1, progress: Progress | None = None
 ) -> dict[str, Any]:
@@ -129,11 +132,11 @@ def do_here(
     Whoever else has begun it is waited for: the lock goes with the process that holds it, and nothing is done twice.
     """
     stage = run.graph[name]
-    depends_on = ("simulate", *ended(run)) if stage.kind == "results" else stage.depends_on
+    depends_on = before(run, stage)
     answer: dict[str, Any] = {"did": False, "problem": None, "notes": [], "version": __version__}
     first = is_first() or n_processes() == 1
     (run.path / "stages").mkdir(exist_ok=True)
-    with FileLock(lock_path(run.path, name)) if first else contextlib.nullcontext(), threads(n_threads):
+    with FileLock(stage_path(run.path, name, ".lock")) if first else contextlib.nullcontext(), threads(n_threads):
         if n_processes() == 1 and run.has(stage, depends_on):
             return answer
         if not first:  # the first of several processes that train together keeps the record, and does the rest alone
@@ -151,12 +154,45 @@ def do_here(
             log(run.path, "failed", name, problem=str(error))
             return {**answer, "problem": str(error)}
         finally:
-            progress_path(run.path, name).unlink(missing_ok=True)
+            stage_path(run.path, name, ".progress").unlink(missing_ok=True)
         log(run.path, "end", name)
         if stage.kind in ("pretrain", "finetune") and stage.arm is not None:
             # Not before the stage is on record: a kill in between must cost nothing.
             run.state(stage.arm.file_stem).unlink(missing_ok=True)
     return {**answer, "did": True}
+
+
+def work_of(run: RunFolder, stage: Stage, *, workers: int = 1, progress: Progress | None = None) -> None:
+    """Do a stage of the graph; whoever calls it sees that it is to be done and keeps its record.
+
+    The stages that it builds on are done; `workers` are processes that simulate. `TrainingFailed` if a training came to
+    nothing, as when a loss is not finite; a `UserError` if something it needs is missing or cannot be used.
+    """
+    if stage.kind == "simulate":
+        check_space(run)
+        simulate_store(run.trials, run.settings, device=run.device, workers=workers, progress=progress)
+    elif stage.kind == "results":
+        write_results(run, progress=progress)
+    elif stage.arm is None:
+        raise ValueError(f"the stage {stage.name!r} has no arm")
+    elif stage.kind == "blend":
+        save_blend(run, stage.arm)
+    elif stage.kind == "evaluate":
+        keep_images = any(name.endswith(".images.npz") for name in stage.outputs)
+        evaluate_arm(run, stage.arm, keep_images=keep_images, progress=progress)
+    else:
+        train_arm(run, stage.arm, progress=progress)
+
+
+def check_space(run: RunFolder) -> None:
+    """Raise a `UserError` if the disk has no room for the trials."""
+    needed = trials_bytes(run.settings)
+    there = size_of(run.trials.with_name("trials.partial")) or 0
+    if run.free_bytes() + there < 1.2 * needed:
+        raise UserError(
+            f"the trials need {needed / 1e6:.0f} MB but {run.path} has {run.free_bytes() / 1e6:.0f} MB free: "
+            "make room, or lower the numbers in trials"
+        )
 
 
 class ProgressFile:
@@ -279,10 +315,7 @@ def local_crew(device: torch.device, workers: int) -> Crew:
 def dask_crew(address: str, device: str) -> Crew:
     """The workers of the Dask cluster at `dask://HOST:PORT`, who compute on a device as `resolve_device` has it.
 
-    Raises
-    ------
-    UserError
-        If `distributed` is not installed, nothing answers at the address, or a worker would do several stages at once.
+    A `UserError` if `distributed` is missing, nothing answers there, or a worker would do several stages at once.
     """
     scheme, _, place = address.partition("://")
     if scheme != "dask" or not place.rpartition(":")[2].isdecimal() or not place.rpartition(":")[0]:

@@ -12,7 +12,7 @@ from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.executors import Machine, dask_crew, local_crew, n_workers
 from taskct.sweep.schedule import Outcome, ProgressDisplay, run_graph
-from taskct.training.ranks import is_first, n_processes
+from taskct.training.parallel import is_first, n_processes
 
 ALONE = Machine()
 """One stage at a time, in this process."""
@@ -23,14 +23,7 @@ def sweep(
 ) -> Outcome:
     """Do the stages of some commands ("simulate", "train", "evaluate") that are not done yet.
 
-    Returns
-    -------
-    What was done and what went wrong: a training that diverges ends its arm, not the sweep.
-
-    Raises
-    ------
-    UserError
-        If another process works in the folder, or a stage cannot be done for any other reason.
+    A training that diverges ends its arm, not the sweep; whatever else goes wrong is a `UserError`.
     """
     if n_processes() > 1 and set(parts) != {"train"}:
         raise UserError(

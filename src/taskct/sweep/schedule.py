@@ -13,11 +13,10 @@ from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.study.choices import quoted_seed
 from taskct.study.graph import Stage
-from taskct.study.records import progress_path, read_failures
+from taskct.study.records import read_failures, stage_path
 from taskct.study.run_folder import RunFolder, ended
-from taskct.sweep.executors import Crew, InProcess, do_here, do_stage, read_progress
-from taskct.training.parallel import agree
-from taskct.training.ranks import is_first, n_processes
+from taskct.sweep.executors import Crew, InProcess, before, do_here, do_stage, read_progress
+from taskct.training.parallel import agree, is_first, n_processes
 
 MAX_BREAKS = 3
 """How often a stage is begun again because a process died while it ran."""
@@ -76,25 +75,10 @@ def run_graph(
 ) -> Outcome:
     """Do stages as soon as those that they build on have ended, as many at a time as the crew can.
 
-    Parameters
-    ----------
-    stages
-        Some or all of the graph, each after those that it builds on. Of a stage outside, it is known to have failed
-        from `failures.json`, or it must be done.
-    n_threads
-        Threads of each stage, by name.
-    simulators
-        Processes that simulate.
-
-    Returns
-    -------
-    What was done and what went wrong. A stage whose training diverged takes those that build on it with it; the result
-    files are made of the rest.
-
-    Raises
-    ------
-    UserError
-        If a stage cannot be done for any other reason; the others are ended, and go on from there the next time.
+    A stage outside `stages` must be done, or have failed by `failures.json`. `n_threads` are those of each stage, and
+    `simulators` processes simulate. A training that diverged takes the stages that build on it with it; the result
+    files are made of the rest. If a stage cannot be done for another reason, a `UserError` ends the others, to go on
+    next time.
     """
     todo = {stage.name: stage for stage in stages}
     failed_before = {name: why for name, why in read_failures(run.path).items() if name in run.graph}
@@ -105,7 +89,7 @@ def run_graph(
         if name not in todo and (root := outcome.lost(stage)) is not None and not run.has(stage):
             outcome.skipped[name] = root
     if n_processes() > 1:  # what is to do is found once, and done by all
-        for name in agree(_up_to_date(run, stages), run.device):
+        for name in agree(up_to_date(run, stages), run.device):
             del todo[name]
     place = {name: number for number, name in enumerate(todo)}
     sorter = TopologicalSorter({name: [one for one in stage.depends_on if one in todo] for name, stage in todo.items()})
@@ -150,20 +134,15 @@ def _needs_no_doing(run: RunFolder, stage: Stage, outcome: Outcome) -> bool:
     if stage.kind == "results" and outcome.failed and not _can_compare(run):
         outcome.skipped[stage.name] = ""
         return True
-    return n_processes() == 1 and _has(run, stage)
+    return n_processes() == 1 and run.has(stage, before(run, stage))
 
 
-def _has(run: RunFolder, stage: Stage) -> bool:
-    """Whether a stage is done; the result files build on the evaluations that have ended."""
-    return run.has(stage, ("simulate", *ended(run)) if stage.kind == "results" else None)
-
-
-def _up_to_date(run: RunFolder, stages: Sequence[Stage]) -> list[str]:
+def up_to_date(run: RunFolder, stages: Sequence[Stage]) -> list[str]:
     """Names of the stages that are done and build on none that is not."""
     done: list[str] = []
     inside = {stage.name for stage in stages}
     for stage in stages:
-        if run.has(stage) and all(name in done or name not in inside for name in stage.depends_on):
+        if all(name in done or name not in inside for name in stage.depends_on) and run.has(stage):
             done.append(stage.name)
     return done
 
@@ -229,7 +208,10 @@ class _AtWork:
         if not ended_now:
             self.crew.check()
         for stage, _ in self.running.values():
-            shown, known = self._shown.get(stage.name), read_progress(progress_path(self.run.path, stage.name))
+            shown, known = (
+                self._shown.get(stage.name),
+                read_progress(stage_path(self.run.path, stage.name, ".progress")),
+            )
             if shown is not None and known is not None:
                 shown(*known)
         answers: list[tuple[Stage, dict[str, Any] | None]] = []

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors and a JSON card, never pickle."""
+"""Weights on disk, and trainings that were stopped: safetensors and JSON, never pickle."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -30,17 +30,20 @@ def save_weights(path: Path, modules: Mapping[str, nn.Module], card: Mapping[str
     card
         What is needed to build the modules again.
     """
-    tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
-    save_tensors(path, tensors, card)
+    save_tensors(path, snapshot(modules), card)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> None:
     """Save tensors in one file, and their card beside it, as `save_weights` does."""
+    _write(path, tensors)
+    write_text(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with whole_file(path) as partial:
-        save_file(stored, str(partial))
-    write_text(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        save_file(stored, str(partial), metadata)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -74,13 +77,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or broken, or holds values that are not finite.
-    """
+    """The tensors of a file; a `UserError` if it is missing or broken, or holds values that are not finite."""
     try:
         tensors: dict[str, torch.Tensor] = load_file(str(path))
     except OSError as error:
@@ -129,3 +126,71 @@ def load_weights(
                 f"{path} holds the weights of another network: for {name} it {found}; give the card that came with them"
             )
         module.load_state_dict(own)
+
+
+def save_state(path: Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:
+    """Write a training, tensors and JSON whose floats come back to the bit, in one file, whole or not at all."""
+    _write(path, tensors, {"state": json.dumps(content)})
+
+
+def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    """What `save_state` wrote; None if there is nothing, a `UserError` if the file is broken."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            content = json.loads(file.metadata()["state"])
+            return {name: file.get_tensor(name) for name in file.keys()}, content  # noqa: SIM118 - no mapping
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is broken ({error}): delete it, and this training starts anew") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    """The state of an optimizer as tensors by `optimizer.INDEX.NAME`, and its groups as JSON holds them."""
+    state = optimizer.state_dict()
+    tensors = {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, values in state["state"].items()
+        for name, value in values.items()
+    }
+    return tensors, state["param_groups"]
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], groups: list[dict[str, Any]]
+) -> None:
+    """Give an optimizer of the same parameters the state that `optimizer_tensors` took.
+
+    Files hold row-major tensors; each takes the layout of its parameter, which a step would have given it, so that the
+    steps that follow do the same arithmetic in the same order as those of a training that was not stopped.
+    """
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    for group in groups:
+        group["betas"] = tuple(group["betas"])
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape and value.dim():
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def snapshot(modules: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """A copy of modules' weights on the CPU, keyed `module.name`."""
+    return {
+        f"{name}.{key}": value.detach().cpu().clone()
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def restore(modules: Mapping[str, nn.Module], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give modules the weights that `snapshot` took."""
+    for name, module in modules.items():
+        start = f"{name}."
+        module.load_state_dict({k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)})

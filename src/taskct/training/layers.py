@@ -14,24 +14,10 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def freeze_all_but(network: nn.Module, trainable: str) -> list[nn.Parameter]:
-    """Choose which parameters of a network are fine-tuned; the others are frozen in place.
+    """Choose which parameters of a network are fine-tuned and return them; the others are frozen in place.
 
-    Parameters
-    ----------
-    network
-        The network.
-    trainable
-        "all"; "last:K" or "first:K" for the last or first K modules that own parameters; or a pattern of parameter
-        names, with * and ? as in file names, or a part of them.
-
-    Returns
-    -------
-    The parameters that stay trainable.
-
-    Raises
-    ------
-    UserError
-        If nothing is left to train.
+    `trainable` is "all"; "last:K" or "first:K" for the last or first K modules that own parameters; or a pattern of
+    parameter names, with * and ? as in file names, or a part of them. A `UserError` if nothing is left to train.
     """
     # What the network's own author froze stays frozen.
     names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
@@ -65,11 +51,6 @@ def set_training_mode(network: nn.Module) -> None:
 
     Once any parameter is frozen, modules without a trainable one stay in evaluation mode, so that the running
     statistics of a frozen normalization do not change. Otherwise the whole network is in training mode.
-
-    Parameters
-    ----------
-    network
-        The network, as `freeze_all_but` left it.
     """
     network.train()
     if all(parameter.requires_grad for parameter in network.parameters()):

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import math
 import time
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,92 +21,62 @@ EXPERIMENT = "taskct"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of an MLFLOW_TRACKING_URI that is a database."""
 
-
 EVENTS, SUMMARIES = "tensorboard.compat.proto.event_pb2", "tensorboard.compat.proto.summary_pb2"
 RECORDS = "tensorboard.summary.writer.record_writer"
 """Modules of TensorBoard."""
 
 
 class TrainingLog:
-    """Appends a JSON line for every epoch, and tells TensorBoard or MLflow if asked to.
+    """Appends a JSON line to `path` for every epoch, and tells TensorBoard or MLflow if asked to.
 
-    Parameters
-    ----------
-    path
-        The file, `NAME.jsonl`; made if it is missing.
-    extra
-        "tensorboard" writes its events beside the file; "mlflow" to where MLFLOW_TRACKING_URI says, or beside it.
-
-    Raises
-    ------
-    UserError
-        If the package of `extra` is not installed, or the place that MLflow is to write to cannot be used.
+    TensorBoard's events stand beside the file; MLflow writes to where MLFLOW_TRACKING_URI says, or beside it. A
+    `UserError` if the package of `extra` is not installed, or the place that MLflow is to write to cannot be used.
     """
 
     def __init__(self, path: Path, *, extra: Extra = "none") -> None:
         check_extra(extra)
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._other: _Other | None = None
-        if extra == "tensorboard":
-            self._other = _Board(path)
-        elif extra == "mlflow":
-            self._other = _MLflow(path)
+        self._other = _Board(path) if extra == "tensorboard" else _MLflow(path) if extra == "mlflow" else _Other()
 
     @property
     def run_id(self) -> str | None:
         """What MLflow calls this training once an epoch is logged; None without MLflow. It goes into the state."""
-        return None if self._other is None else self._other.run_id
+        return self._other.run_id
 
     def resume(self, epoch: int, *, run_id: str | None = None) -> None:
-        """Go on before an epoch, counted from 0: what stands there of it and later ones will come again.
-
-        Parameters
-        ----------
-        epoch
-            0 for a training that begins: all that stands there is of another one.
-        run_id
-            What `run_id` was when the state was written.
-        """
+        """Go on before an epoch, counted from 0: it and later ones come again. `run_id` is that of the state."""
         if self.path.is_file():
             lines = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _epoch(line) < epoch]
             self.path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        if self._other is not None:
-            self._other.resume(epoch, run_id)
+        self._other.resume(epoch, run_id)
 
     def write(self, epoch: int, values: dict[str, float]) -> None:
         """Add one epoch; a value that is not finite becomes null."""
         finite = {name: (value if math.isfinite(value) else None) for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **finite}) + "\n")
-        if self._other is not None:
-            self._other.write(epoch, {name: value for name, value in finite.items() if value is not None})
+        self._other.write(epoch, {name: value for name, value in finite.items() if value is not None})
 
     def close(self, ending: Ending = "FINISHED") -> None:
         """End the log."""
-        if self._other is not None:
-            self._other.close(ending)
+        self._other.close(ending)
 
 
-class _Other(ABC):
-    """A log of another library."""
+class _Other:
+    """A log of another library; this one has none."""
 
-    run_id: str | None
+    run_id: str | None = None
 
-    @abstractmethod
     def resume(self, epoch: int, run_id: str | None) -> None: ...
 
-    @abstractmethod
     def write(self, epoch: int, values: dict[str, float]) -> None: ...
 
-    @abstractmethod
     def close(self, ending: Ending) -> None: ...
 
 
 class _Board(_Other):
     """TensorBoard's events, in a folder of the training's name."""
-
-    run_id = None
 
     def __init__(self, path: Path) -> None:
         self._folder = path.parent / "tensorboard" / path.stem
@@ -137,9 +106,6 @@ class _Board(_Other):
                 written = self._proto.Event(wall_time=time.time(), **event).SerializeToString()
                 self._records.RecordWriter(file).write(written)
 
-    def close(self, ending: Ending) -> None:
-        pass  # nothing is open between epochs
-
 
 class _MLflow(_Other):
     """A run of the experiment `taskct`, begun with the first epoch; a resumed training goes on in its own run.
@@ -151,7 +117,6 @@ class _MLflow(_Other):
         mlflow = _import("mlflow", "mlflow")
         self._name = path.stem
         self._error: type[Exception] = mlflow.exceptions.MlflowException
-        self.run_id = None
         self._known: set[tuple[str, int]] = set()  # names and epochs that the run has already
         uri = _tracking_uri(mlflow) or f"sqlite:///{(path.parent / 'mlflow.db').resolve()}"
         try:
@@ -204,13 +169,7 @@ class _MLflow(_Other):
 
 
 def check_extra(extra: Extra) -> None:
-    """Refuse a log whose package is not installed.
-
-    Raises
-    ------
-    UserError
-        If it is not, or is MLflow's small package where it is to write to a database.
-    """
+    """Raise a `UserError` if a log's package is missing, or is MLflow's small one that cannot write to a database."""
     if extra == "tensorboard":
         _import(RECORDS, extra)
     elif extra == "mlflow":

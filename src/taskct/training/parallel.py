@@ -1,4 +1,7 @@
-"""One process or several: device and gradients averaged between processes, by Lightning Fabric."""
+"""One process or several: device and gradients averaged between processes, by Lightning Fabric.
+
+To ask which process this one is costs no import of torch.
+"""
 
 import atexit
 import logging
@@ -6,25 +9,25 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from taskct.errors import UserError
-from taskct.training.ranks import n_processes
 
 if TYPE_CHECKING:
+    import torch
     from lightning_fabric import Fabric
 
 
-def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - whatever is to be agreed on
-    """What the first process has found, in every process that trains with it: what is on a disk may change meanwhile.
+def n_processes() -> int:
+    """How many processes train together; 1 unless `torchrun` started this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
-    Parameters
-    ----------
-    value
-        Of this process; it must be plain data.
-    device
-        Where it trains.
-    """
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def agree(value: Any, device: "torch.device | str") -> Any:  # noqa: ANN401 - whatever is to be agreed on
+    """What the first process has found, plain data, in every process: what is on a disk may change meanwhile."""
     if n_processes() == 1:
         return value
     return make_fabric(device).broadcast(value)
@@ -32,27 +35,20 @@ def agree(value: Any, device: torch.device | str) -> Any:  # noqa: ANN401 - what
 
 def wait_for_all() -> None:
     """Wait until every process that trains has come here, as for a file that the first of them writes."""
+    import torch
+
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
 
 
-def make_fabric(device: torch.device | str) -> "Fabric":
-    """What places modules and averages gradients.
+def make_fabric(device: "torch.device | str") -> "Fabric":
+    """What places modules and averages gradients, launched; with one process it does nothing but place.
 
-    Parameters
-    ----------
-    device
-        Where to train. Started by `torchrun`, each process takes the CUDA device of its own rank.
-
-    Returns
-    -------
-    A launched Fabric; with one process it does nothing but place.
-
-    Notes
-    -----
-    It works in float32, and a step runs in our own `autocast`: told of bfloat16, Fabric rounds all that goes into the
-    wrapped module, references in HU included, and −900 HU keep steps of 4 HU.
+    Started by `torchrun`, each process takes the CUDA device of its own rank. It works in float32, and a step runs in
+    our own `autocast`: told of bfloat16, Fabric rounds all that goes into the wrapped module, references in HU
+    included, and −900 HU keep steps of 4 HU.
     """
+    import torch
     from lightning_fabric import Fabric  # here, since it takes seconds to import and only a training needs it
 
     device = torch.device(device)
@@ -81,27 +77,20 @@ def make_fabric(device: torch.device | str) -> "Fabric":
 
 def _leave() -> None:
     """Leave the group of processes: its threads may abort the end of an interpreter whose training is done."""
+    import torch
+
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def share(index: torch.Tensor, *, rank: int, world: int) -> torch.Tensor:
-    """A process's share of a global batch; all shares have one size, so that the mean of their means is the batch's.
+def share(index: "torch.Tensor", *, rank: int, world: int) -> "torch.Tensor":
+    """A process's share of a global batch `(n,)`; all shares have one size, so the mean of their means is the batch's.
 
-    Parameters
-    ----------
-    index
-        The batch, shape `(n,)`; what does not divide by `world` at its end is left out.
-    rank, world
-        Which process of how many.
-
-    Raises
-    ------
-    UserError
-        If there are fewer trials than processes.
+    What does not divide by `world` at its end is left out. A `UserError` if there are fewer trials than processes.
 
     Examples
     --------
+    >>> import torch
     >>> share(torch.arange(5), rank=1, world=2)
     tensor([2, 3])
     """

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from taskct.errors import UserError
+from taskct.training.checkpoints import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 from taskct.training.descent import Descent
 from taskct.training.plan import Upkeep
-from taskct.training.state import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 
 STATE_EVERY_S = 30.0
 """Seconds between two states on the disk within an epoch."""
@@ -65,17 +65,7 @@ class _Place:
 class Record:
     """What a training needs to be watched, to be stopped at any moment, and to end with its best or last good weights.
 
-    Parameters
-    ----------
-    descent
-        The training; it is put where its state on the disk left it, if there is one.
-    upkeep
-        As for `taskct.training.loop.train`.
-
-    Raises
-    ------
-    UserError
-        If the state is broken.
+    The training is put where its state on the disk left it, if there is one; a `UserError` if the state is broken.
     """
 
     def __init__(self, descent: Descent, upkeep: Upkeep) -> None:
@@ -141,13 +131,7 @@ class Record:
                 yield first + number, index
 
     def check(self, mse: float, task: float) -> None:
-        """Refuse to go on from a loss that is not finite.
-
-        Raises
-        ------
-        TrainingDiverged
-            With the weights at the start of the epoch; in every process alike, since the losses are everybody's.
-        """
+        """Raise `TrainingDiverged` if a loss is not finite: in every process alike, for the losses are everybody's."""
         if not (math.isfinite(mse) and (self._descent.hybrid.loss is None or math.isfinite(task))):
             raise self._diverged("the loss is not finite in", self._place.step + 1)
 
@@ -167,15 +151,8 @@ class Record:
     def end_epoch(self, seen: tuple[float, float, float] | None) -> None:
         """Count an epoch, remember its weights if they are the best, log it and write the state.
 
-        Parameters
-        ----------
-        seen
-            What `validate` found; None without validation trials.
-
-        Raises
-        ------
-        TrainingDiverged
-            If a weight is not finite, as the last step of an epoch may leave it without a loss that tells.
+        `seen` is what `Descent.validate` found. `TrainingDiverged` if a weight is not finite, as the last step of an
+        epoch may leave it without a loss that tells.
         """
         place, n_steps = self._place, self._descent.steps_per_epoch
         now = snapshot(self._descent.modules)

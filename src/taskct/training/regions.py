@@ -48,13 +48,7 @@ def settled(plan: Plan, denoiser: Denoiser, trials: Trials) -> Plan:
 
 
 def regions_of(denoiser: Denoiser, trials: Trials, plan: Plan) -> NDArray[np.float32]:
-    """Denoised regions, HU, shape `(n, height, width)`.
-
-    Raises
-    ------
-    TrainingFailed
-        If nothing can be measured on them: a value is not finite, or they are all alike, to `MIN_SPREAD_HU`.
-    """
+    """Denoised regions, HU, `(n, h, w)`; `TrainingFailed` if they are not finite, or alike to `MIN_SPREAD_HU`."""
     denoiser.to(plan.device)
     regions = denoise(denoiser, trials.noisy, device=plan.device, dtype=plan.dtype, margin=trials.margin)
     if not np.isfinite(regions).all():

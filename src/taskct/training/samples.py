@@ -59,17 +59,7 @@ def internal_noise(loss: Loss | None, n: int, *, seed: int) -> torch.Tensor | No
 
 
 def patch(images: list[torch.Tensor], side: int, *, seed: int) -> list[torch.Tensor]:
-    """The same square of images, at a place drawn from a seed.
-
-    Parameters
-    ----------
-    images
-        Each `(n, h, w)`, of one shape.
-    side
-        Of the square, pixels; as large as the images or larger leaves them whole.
-    seed
-        Of the place.
-    """
+    """The same square of images `(n, h, w)`, at a place drawn from a seed; a side beyond theirs leaves them whole."""
     height, width = images[0].shape[-2:]
     generator = torch.Generator().manual_seed(seed)
     rows, columns = min(side, height), min(side, width)

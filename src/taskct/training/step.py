@@ -49,14 +49,7 @@ class HybridLoss:
 class Step(nn.Module):
     """Denoiser and loss in one module, so that a data-parallel wrapper sees all parameters of a step.
 
-    Parameters
-    ----------
-    denoiser
-        Maps HU `(n, h, w)` to the same.
-    hybrid
-        What it is trained for.
-    margin
-        Pixels cut from each side before any loss is taken.
+    The denoiser maps HU `(n, h, w)` to the same; `margin` pixels are cut from each side before any loss is taken.
     """
 
     def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, *, margin: int) -> None:
@@ -67,19 +60,9 @@ class Step(nn.Module):
         self.margin = margin
 
     def forward(self, noisy: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """L(λ) to descend, and what it is made of.
+        """L(λ) to descend, a scalar, of noisy images in HU `(n, h, w)` and what else is known, both with the margin.
 
-        Parameters
-        ----------
-        noisy
-            HU with their margin, shape `(n, h, w)`.
-        batch
-            What else is known of the trials, with the margin.
-
-        Returns
-        -------
-        loss, parts
-            A scalar; and MSE in HU² and the task's loss, shape `(2,)`, detached; the latter is nan without a task.
+        Also what it is made of: MSE in HU² and the task's loss, nan without a task; shape `(2,)`, detached.
         """
         output = self.denoiser(noisy)
         if output.shape != noisy.shape:

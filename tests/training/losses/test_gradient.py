@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.observers import SLNNHead
+from taskct.training.descent import validate
 from taskct.training.gradient import scale_gradient, scale_value
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.samples import LabelledTrials
 from taskct.training.step import HybridLoss, Step
-from taskct.training.validation import validate
 from taskct.trials.trials import TRUTH, Trials
 
 LAMBDAS = (0.0, 0.3, 0.9, 0.99)

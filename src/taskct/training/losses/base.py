@@ -55,15 +55,10 @@ class Scene:
 
 
 class Loss(nn.Module):
-    """What is asked of denoised regions beside a low mean squared error; 1 at chance, or where the start network is.
-
-    Attributes
-    ----------
-    needs_signal
-        Whether it wants the noise-free signal of every trial.
-    """
+    """What is asked of denoised regions beside a low mean squared error; 1 at chance, or where the start network is."""
 
     needs_signal: bool = False
+    """Whether it wants the noise-free signal of every trial."""
 
     @classmethod
     def of(cls, scene: Scene) -> "Loss | Self":

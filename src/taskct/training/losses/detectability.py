@@ -113,21 +113,8 @@ def detectability2(
 ) -> torch.Tensor:
     """d² = ΔᵀS⁻¹Δ with S = K + ridge · diag(K) + σ² I; gradients flow through both arguments.
 
-    Parameters
-    ----------
-    difference
-        Δ of the class means, float64, shape `(n,)`.
-    covariance
-        K, float64, shape `(n, n)`.
-    noise_std
-        σ, of the unit of Δ.
-    ridge
-        No unit.
-
-    Raises
-    ------
-    UserError
-        If S is not positive definite. Values that are not finite give nan instead, for a training loop to see.
+    Δ, `(n,)`, is the difference of the class means, K, `(n, n)`, their covariance, both float64; σ is of the unit of Δ.
+    A `UserError` if S is not positive definite. Values that are not finite give nan, for a training loop to see.
 
     Examples
     --------

@@ -7,6 +7,9 @@ import torch.distributed as dist
 from torch import nn
 
 from taskct.errors import UserError
+from taskct.ranges import Range
+
+MEMORY = Range(0, unit="trials", whole=True)
 
 
 class ClassMoments(nn.Module):
@@ -14,7 +17,7 @@ class ClassMoments(nn.Module):
 
     A batch of some tens of trials says little about a covariance, and a loss made of it alone would chase the noise
     of that batch. So in training mode the moments are those of the batch's n_c trials of a class and of the last
-    `memory` trials before them together:
+    `memory` trials before them together (0 takes each batch alone):
 
         m_c = (1 − b) M_c + b v̄_c,    K_c = (1 − b) C_c + b S_c,    b = n_c / (n_c + min(trials before, memory)),
 
@@ -26,18 +29,6 @@ class ClassMoments(nn.Module):
     With several processes the batch is that of all of them, and each gets the gradient that averaging between
     processes needs. In evaluation mode, and under `torch.no_grad`, the moments are those of the batch alone; nothing
     is remembered and nothing exchanged.
-
-    Parameters
-    ----------
-    n_features
-        Length of the feature vectors.
-    memory
-        Trials of a class that are remembered, at least 0; 0 takes each batch alone.
-
-    Raises
-    ------
-    UserError
-        If `memory` is out of range.
     """
 
     mean: torch.Tensor
@@ -46,9 +37,7 @@ class ClassMoments(nn.Module):
 
     def __init__(self, n_features: int, *, memory: int) -> None:
         super().__init__()
-        if memory != int(memory) or memory < 0:
-            raise UserError(f"memory is {memory}; it must be a whole number of trials, at least 0")
-        self.memory = int(memory)
+        self.memory = int(MEMORY.check("memory", memory))
         self.register_buffer("mean", torch.zeros(2, n_features, dtype=torch.float64))
         self.register_buffer("covariance", torch.zeros(2, n_features, n_features, dtype=torch.float64))
         self.register_buffer("n_seen", torch.zeros(2, dtype=torch.float64))
@@ -57,45 +46,17 @@ class ClassMoments(nn.Module):
     def remember(
         self, features: torch.Tensor, signal_present: torch.Tensor, *, least: tuple[int, int] = (2, 2)
     ) -> None:
-        """Remember these trials and forget all others.
-
-        Parameters
-        ----------
-        features, signal_present, least
-            As for `forward`.
-
-        Raises
-        ------
-        UserError
-            If there are too few.
-        """
+        """Remember these trials, see `forward`, and forget all others."""
         n, mean, covariance = self._together(features, signal_present, torch.zeros_like(self.n_seen), False, least)
         self._keep(mean, covariance, n)
 
     def forward(
         self, features: torch.Tensor, signal_present: torch.Tensor, *, least: tuple[int, int] = (2, 2)
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Moments of the two classes.
+        """Moments of the two classes, float64: means `(2, n_features)`, covariances `(2, n_features, n_features)`.
 
-        Parameters
-        ----------
-        features
-            Shape `(n, n_features)`, float64.
-        signal_present
-            Bool, shape `(n,)`.
-        least
-            Signal-absent and signal-present trials that must be known, from the batch and before it; 2 for a
-            covariance. The mean of none is 0.
-
-        Returns
-        -------
-        mean, covariance
-            float64, shapes `(2, n_features)` and `(2, n_features, n_features)`; signal-absent first.
-
-        Raises
-        ------
-        UserError
-            If there are fewer.
+        Signal-absent trials stand first. `features` are `(n, n_features)`, float64. A `UserError` if fewer than `least`
+        trials of a class are known, from the batch and before it: a covariance needs 2. The mean of none is 0.
         """
         learning = self.training and torch.is_grad_enabled()
         exchange = learning and dist.is_available() and dist.is_initialized()

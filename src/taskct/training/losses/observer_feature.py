@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.errors import UserError
+from taskct.ranges import Range
 from taskct.training.losses.base import Batch, Loss, check_trials
 
 _LEARNING_RATE = 3e-3
@@ -19,15 +20,8 @@ class ObserverNetwork(nn.Module):
     """A small classifier of standardised regions, whose feature maps are looked at.
 
     Blocks of a convolution, batch normalization and ReLU: 5 × 5 at every second pixel first, then 3 × 3 with 2 × 2
-    averages before them; then one fully connected layer on the maps, averaged to 8 × 8 places. Without normalization
-    such a network does not learn from weak signals at all; from 4 × 4 places it learned less than from 8 × 8.
-
-    Parameters
-    ----------
-    n_channels
-        Of the first block; every later one has twice as many.
-    n_blocks
-        At least 1.
+    averages before them and twice the channels; then one fully connected layer on the maps, averaged to 8 × 8 places.
+    Without normalization such a network does not learn from weak signals at all; from 4 × 4 places it learned less.
     """
 
     def __init__(self, *, n_channels: int = 16, n_blocks: int = 3) -> None:
@@ -135,10 +129,7 @@ class ObserverFeatureLoss(Loss):
         super().__init__()
         counts = {"n_channels": (n_channels, 1), "n_blocks": (n_blocks, 1), "n_steps": (n_steps, 20)}
         for name, (value, least) in {**counts, "batch_size": (batch_size, 8)}.items():
-            if value != int(value) or value < least:
-                raise UserError(
-                    f"{name} of the observer network is {value}; it must be a whole number, at least {least}"
-                )
+            Range(least, whole=True).check(f"{name} of the observer network", value)
         feature_block = n_blocks if feature_block is None else feature_block
         if not 1 <= feature_block <= n_blocks:
             raise UserError(f"feature_block is {feature_block}; the observer network has blocks 1 to {n_blocks}")

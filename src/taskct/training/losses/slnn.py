@@ -106,19 +106,10 @@ def start_head(
     *,
     weight_decay: float = HEAD_START_WEIGHT_DECAY,
 ) -> None:
-    """Set a head's weights to those of an SLNN fitted to what the head sees, without its internal noise.
+    """Set a head's weights to those of an SLNN fitted to what it sees of regions, HU `(n, h, w)`, without its noise.
 
-    Parameters
-    ----------
-    head
-        Its weights and bias are overwritten.
-    images
-        Regions, HU, shape `(n, height, width)`.
-    signal_present
-        Bool, shape `(n,)`.
-    weight_decay
-        As of `taskct.observers.SLNN` on all pixels. Fewer weights need less of it: those of unit-norm channels are
-        penalised as the pixels' would be, times n_channels / n_pixels.
+    `weight_decay` is as of `taskct.observers.SLNN` on all pixels. Fewer weights need less of it: those of unit-norm
+    channels are penalised as the pixels' would be, times n_channels / n_pixels.
 
     Raises
     ------
