@@ -14,13 +14,13 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from taskct.training.compilation import can_compile
 from timing import seconds
 from torch import nn
 
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
 from taskct.denoisers.redcnn import REDCNN
-from taskct.training.compilation import can_compile
 from taskct.training.loop import train
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.samples import LabelledTrials
