@@ -444,3 +444,14 @@ def test_arms() -> None:
         assert arm.control == ("lambda=0 head=pixel" if "pixel" in arm.name else "lambda=0")
     none = arms_of(tiny_settings(training={"other_head_lambda": None, "blend_lambda": None}))
     assert [arm.name for arm in none] == ["low-dose", "mse", "lambda=0", "lambda=0.9"]
+
+
+def test_a_run_folder_of_former_names_is_read_but_not_gone_on_with(run: RunFolder) -> None:
+    study = run.path / "study.yaml"
+    text = study.read_text().replace("blur_mm:", "margin_mm:").replace("  preset: null\n  det", "  model: null\n  det")
+    study.write_text(text)
+    assert "model: null" in study.read_text()
+    assert RunFolder(run.path, None, device=CPU, read_only=True).settings == run.settings
+    for settings in (None, run.settings):
+        with pytest.raises(UserError, match=r"study.yaml holds signal.margin_mm: an earlier taskct wrote it"):
+            folder_of(run.path, settings)

@@ -25,6 +25,7 @@ from taskct.training import (
     finetune,
     pretrain,
 )
+from taskct.training.losses.base import Batch
 from taskct.training.plan import CHOICES, RANGES
 from tiny_training import tiny_trials
 
@@ -151,6 +152,20 @@ def test_a_loss_that_needs_signals_gets_them(pretrained: Trained) -> None:
     assert math.isfinite(finetune(pretrained.denoiser, loss, known, 0.5, PLAN).history[-1].task)
     with pytest.raises(ValueError, match="needs the noise-free signal"):
         finetune(pretrained.denoiser, loss, TRIALS, 0.5, PLAN)
+
+
+def test_a_loss_starts_on_references_laid_out_as_the_regions(pretrained: Trained) -> None:
+    """Sums over a view without its margin have other last bits, which the training of an observer magnifies."""
+    seen: list[torch.Tensor] = []
+
+    class Seen(SignalPromoterLoss):
+        def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:
+            seen.append(batch.reference)
+
+    framed = dataclasses.replace(TRIALS, margin=2)
+    append_loss(pretrained.denoiser, framed, lambda regions: Seen(), PLAN)
+    assert torch.equal(seen[0], torch.from_numpy(framed.reference_regions))
+    assert seen[0].is_contiguous()
 
 
 def test_dropout_and_progress(pretrained: Trained) -> None:

@@ -281,7 +281,7 @@ def test_an_earlier_store_of_zarr_is_read(tmp_path):
     file = tmp_path / "trials" / "train" / "noisy" / "c" / "0" / "0" / "0"
     os.truncate(file, 100)
     with pytest.raises(UserError, match=r"is broken.*simulate the trials again"):
-        read_trials(tmp_path / "trials", "train")
+        read_trials(str(tmp_path / "trials"), "train")
 
 
 @pytest.mark.parametrize("name", ["reference", "truth"])

@@ -21,6 +21,18 @@ RENAMED = {
 """Former names of settings, which a file of an earlier version may hold."""
 
 
+def with_present_names(tree: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The tree with its former names as they are now, and which these were."""
+    renamed, former = dict(tree), []
+    for old, new in RENAMED.items():
+        (section, name), present = old.split("."), new.rsplit(".", 1)[1]
+        values = renamed.get(section)
+        if isinstance(values, Mapping) and name in values:
+            renamed[section] = {present if key == name else key: value for key, value in values.items()}
+            former.append(old)
+    return renamed, former
+
+
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,7 @@ import torch
 
 from taskct import __version__
 from taskct.config import Settings, make_settings, to_yaml
+from taskct.config.read import with_present_names
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
@@ -44,7 +45,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: Settings | None, *, device: torch.device, read_only: bool = False) -> None:
         self.path = path
         self.device = device
-        held = self._held()
+        held = self._held(any_version=read_only and settings is None)
         if settings is None:
             if held is None:
                 raise UserError(f"{path} is not a run folder: `taskct simulate` or `taskct run` makes one")
@@ -83,19 +84,24 @@ class RunFolder:
             )
         return change
 
-    def _held(self) -> Settings | None:
-        """The study that the folder holds, if any."""
+    def _held(self, *, any_version: bool = False) -> Settings | None:
+        """The study that the folder holds, if any; of an earlier version only to read what it holds."""
         file = self.path / "study.yaml"
         if not file.is_file():
             return None
         try:
-            tree = read_yaml(file)
+            tree, former = with_present_names(read_yaml(file))
             settings = make_settings(tree)
         except UserError as error:
             raise UserError(
                 f"{file} is broken, or another version's ({error}): put back a copy, or do the study anew in another "
                 "--out folder"
             ) from error
+        if former and not any_version:
+            raise UserError(
+                f"{file} holds {former[0]}: an earlier taskct wrote it, whose runs this one ({__version__}) can "
+                "report but not go on with; do the study anew in another --out folder"
+            )
         given = by_name(tree)
         missing = [name for name in by_name(settings.model_dump(mode="json")) if name not in given]
         if missing:

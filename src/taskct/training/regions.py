@@ -89,9 +89,10 @@ def append_loss(
     some = select(known.trials, first)
     regions = regions_of(denoiser, some, settled(plan, denoiser, some))
     loss = build(regions)
-    _, batch = known.take(first)
+    batch = known.take(first)[1].region(some.margin)
+    batch = batch._replace(reference=batch.reference.contiguous())  # sums over a view differ in their last bits
     try:
-        loss.start(torch.from_numpy(regions), batch.region(some.margin), seed=derive_seed(plan.seed, "task"))
+        loss.start(torch.from_numpy(regions), batch, seed=derive_seed(plan.seed, "task"))
     except UserError as error:
         raise TrainingFailed(f"the task cannot be started: {error}") from error
     return loss

@@ -171,7 +171,7 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "
         shutil.rmtree(store.partial, ignore_errors=True)  # gone once it is finished
 
 
-def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
+def read_trials(path: str | Path, split: str, *, margin: int = 0) -> Trials:
     """Read one split.
 
     Parameters
@@ -193,7 +193,7 @@ def read_trials(path: Path, split: str, *, margin: int = 0) -> Trials:
     UserError
         If the store or the split is missing, or a file is not whole.
     """
-    folder = _standing(path) / split
+    folder = _standing(Path(path)) / split
     if not folder.is_dir():
         raise UserError(f"no {split} trials in {path}: run `taskct simulate` on this run folder first")
     if (folder / "zarr.json").is_file():
