@@ -28,5 +28,5 @@ from .nonprewhitening import NPWE as NPWE
 from .prewhitening import PWMF as PWMF
 from .scanning import Scanning as Scanning
 from .slnn import SLNN as SLNN
-from .slnn_head import GroupedHead as GroupedHead
+from .grouped_head import GroupedHead as GroupedHead
 from .slnn_head import SLNNHead as SLNNHead
