@@ -125,6 +125,9 @@ class SLNNHead(nn.Module):
         self.weight = nn.Parameter(torch.zeros(weights))
         self.bias = nn.Parameter(torch.zeros(()))
 
+    def extra_repr(self) -> str:  # noqa: D102 - as in torch
+        return f"{self.kind!r}, {self.shape[0]}×{self.shape[1]}, {self.weight.numel()} weights"
+
     @property
     def layer(self) -> torch.Tensor:
         """Weights of the layer on what it sees, 1/HU, shape `(height, width)`, or `(n_channels,)` for channels."""
