@@ -6,6 +6,7 @@ After scikit-learn's `_parameter_constraints`, where a class declares the interv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 from taskct.errors import UserError
 
@@ -57,11 +58,12 @@ class Range:
         Raises
         ------
         UserError
-            If it does not: one line with its name, what is allowed and the unit.
+            If it does not, or is no number: one line with its name, what is allowed and the unit.
         """
-        if value not in self:
+        number = isinstance(value, SupportsFloat)
+        if not number or value not in self:
             what = f" ({self.meaning})" if self.meaning else ""
-            raise UserError(f"{name} is {value:g}; it must be {self}{what}")
+            raise UserError(f"{name} is {f'{value:g}' if number else repr(value)}; it must be {self}{what}")
         return int(value) if self.whole else float(value)
 
     def outside(self) -> list[float]:

@@ -15,7 +15,7 @@ from taskct.apply.denoise import denoise_path
 from taskct.config import Settings, make_settings
 from taskct.denoisers.denoiser import denoise
 from taskct.errors import UserError
-from taskct.observers.slnn_head import GroupedHead
+from taskct.observers.grouped_head import GroupedHead
 from taskct.study import models
 from taskct.study.arms import Arm, arms_of
 from taskct.study.checks import check_arms, check_network

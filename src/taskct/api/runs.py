@@ -26,7 +26,7 @@ from taskct.report.schema import ArmFigures
 from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import filter_parameters
 from taskct.study.run_folder import RunFolder
-from taskct.trials.trials import Trials, crop
+from taskct.trials.trials import SPLITS, Trials, crop
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,6 +218,8 @@ class OpenedRun:
 
     def trials(self, split: str = "test") -> Trials:
         """The trials of a split, "train", "validation", "fresh" or "test"; the images are memory maps."""
+        if split not in SPLITS:
+            raise UserError(f"no split {split!r}: choose one of {', '.join(SPLITS)}")
         return self.folder.read(split)
 
     @cached_property

@@ -32,6 +32,10 @@ def read_study(study: str | Path | Settings = "demo", **changes: object) -> Sett
     >>> read_study("smoke", scanner={"dose_fraction": 0.1}).scanner.dose_fraction
     0.1
     """
+    for name, value in changes.items():
+        section, dot, setting = name.partition(".")
+        if dot:
+            raise UserError(f"setting {name!r}: give its section as a mapping, {section}={{{setting!r}: {value!r}}}")
     if isinstance(study, Settings):
         return make_settings(study.model_dump(mode="json"), changes)
     if str(study) in preset_names():

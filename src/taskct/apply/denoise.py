@@ -142,8 +142,12 @@ def denoise(
     Raises
     ------
     UserError
-        If the images have another shape, a tile is too small, or the denoiser cannot be run in tiles.
+        If the images have another shape or are not finite, a tile is too small, or the denoiser cannot be run in
+        tiles.
     """
+    if not isinstance(denoiser, nn.Module):
+        kind = type(denoiser).__name__
+        raise UserError(f"the denoiser is a {kind}: give a torch.nn.Module, as `load_denoiser` does, or a training's")
     if tile is not None and tile < 16:
         raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
     if isinstance(images, CTSeries):
@@ -156,6 +160,8 @@ def denoise(
         return np.asarray(stack[0])
     if images_hu.ndim != 3 or not images_hu.size:
         raise UserError(f"images of shape {images_hu.shape}: give (n, height, width) or (height, width), HU")
+    if images_hu.dtype.kind not in "biuf" or not np.isfinite(images_hu).all():
+        raise UserError(f"images of {images_hu.dtype} hold what is no finite real number: give HU")
     where = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
     if device is not None:
         where = resolve_device(str(device))

@@ -11,6 +11,7 @@ from .crops import centred_crops as centred_crops
 from .fresh import OBSERVERS as OBSERVERS
 from .fresh import Eye as Eye
 from .fresh import make_observer as make_observer
+from .grouped_head import GroupedHead as GroupedHead
 from .hotelling import Hotelling as Hotelling
 from .hotelling import HotellingEye as HotellingEye
 from .hotelling import HotellingLedoitWolf as HotellingLedoitWolf
@@ -28,5 +29,4 @@ from .nonprewhitening import NPWE as NPWE
 from .prewhitening import PWMF as PWMF
 from .scanning import Scanning as Scanning
 from .slnn import SLNN as SLNN
-from .slnn_head import GroupedHead as GroupedHead
 from .slnn_head import SLNNHead as SLNNHead

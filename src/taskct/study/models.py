@@ -18,7 +18,8 @@ from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network,
 from taskct.denoisers.sizes import find_multiple
 from taskct.errors import UserError
 from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_dog
-from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.observers.grouped_head import GroupedHead
+from taskct.observers.slnn_head import SLNNHead
 from taskct.study.arms import BLEND, Arm
 from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder

@@ -28,7 +28,7 @@ from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import FINETUNING, PRETRAINING, HeadTraining, Plan, Upkeep
 from taskct.training.record import Epoch
 from taskct.training.regions import append_loss, as_denoiser, mean_squared_error, regions_of, settled
-from taskct.training.samples import TaskTrials, as_task_trials
+from taskct.training.samples import TaskTrials, as_task_trials, check_kind
 from taskct.training.step import HybridLoss
 from taskct.trials.trials import Trials
 
@@ -44,6 +44,10 @@ class Trained:
     """MSE_pre, HU²: of the pretrained denoiser's regions, on validation trials if there were any."""
     loss: Loss | None = None
     """The loss, with its trained observer; None after pretraining."""
+
+    def __repr__(self) -> str:
+        network, loss = type(self.denoiser.network).__name__, "MSE" if self.loss is None else type(self.loss).__name__
+        return f"Trained({network} by {loss}, {len(self.history)} epochs, last RMSE {self.history[-1].rmse_hu:.2f} HU)"
 
 
 def pretrain(
@@ -165,6 +169,7 @@ def finetune(
         If λ is out of range, or `plan` does not fit the trials.
     """
     known, judged = as_task_trials(trials), as_task_trials(validation)
+    check_kind("loss", loss, Loss)
     plan = settled(plan, denoiser, known.trials)
     if mse_pretrained is None:
         some = (judged or known).trials

@@ -12,11 +12,12 @@ from torch import nn
 from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype, rounds_image
 from taskct.denoisers.sizes import find_multiple
 from taskct.errors import UserError
+from taskct.machine import resolve_device
 from taskct.seeds import derive_seed
 from taskct.training.losses.base import Loss
 from taskct.training.plan import FINETUNING, Plan
 from taskct.training.record import TrainingFailed
-from taskct.training.samples import TaskTrials, as_task_trials
+from taskct.training.samples import TaskTrials, as_task_trials, check_kind
 from taskct.trials.trials import Trials, select
 
 L = TypeVar("L", bound=Loss)
@@ -30,6 +31,8 @@ MIN_SPREAD_HU = 1e-3
 
 def as_denoiser(network: nn.Module, trials: Trials) -> Denoiser:
     """A network with the mean and the standard deviation of the noisy images as its scaling; a `Denoiser` as it is."""
+    check_kind("trials", trials, Trials)
+    check_kind("the network", network, nn.Module)
     if isinstance(network, Denoiser):
         return network
     offset_hu, scale_hu = float(trials.noisy.mean()), float(trials.noisy.std())
@@ -37,7 +40,14 @@ def as_denoiser(network: nn.Module, trials: Trials) -> Denoiser:
 
 
 def settled(plan: Plan, denoiser: Denoiser, trials: Trials) -> Plan:
-    """The plan with its precision chosen: float32 for a network whose layers make the image, see `rounds_image`."""
+    """The plan with its device and its precision chosen: float32 for layers that make the image, see `rounds_image`.
+
+    Raises UserError for a device that is not there, or for what is no plan, no denoiser or no trials.
+    """
+    check_kind("plan", plan, Plan)
+    check_kind("the denoiser", denoiser, Denoiser)
+    check_kind("trials", trials, Trials)
+    plan = replace(plan, device=str(resolve_device(plan.device)))
     dtype = resolve_dtype(plan.dtype, plan.device)
     if plan.dtype == "auto" and dtype == "bfloat16":
         device, n_pixels = denoiser.offset_hu.device, trials.noisy.shape[1]

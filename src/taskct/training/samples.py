@@ -6,6 +6,7 @@ from typing import overload
 
 import torch
 
+from taskct.errors import UserError
 from taskct.training.losses.base import Batch, Loss
 from taskct.trials.trials import Trials
 
@@ -33,12 +34,21 @@ class TaskTrials:
         return noisy, Batch(reference, torch.from_numpy(trials.signal_present)[index], signal=signal, group=group)
 
 
+def check_kind(what: str, value: object, *kinds: type) -> None:
+    """Refuse what is given in another's place, as a whole `Trained` for its denoiser; raises UserError."""
+    if not isinstance(value, kinds):
+        hint = "; give its `denoiser`" if hasattr(value, "denoiser") else ""
+        raise UserError(f"{what} must be a {kinds[0].__name__}, not a {type(value).__name__}{hint}")
+
+
 @overload
 def as_task_trials(trials: Trials | TaskTrials) -> TaskTrials: ...
 @overload
 def as_task_trials(trials: Trials | TaskTrials | None) -> TaskTrials | None: ...
 def as_task_trials(trials: Trials | TaskTrials | None) -> TaskTrials | None:
     """Trials as the loop takes them; None stays None."""
+    if trials is not None:
+        check_kind("trials", trials, Trials, TaskTrials)
     return TaskTrials(trials) if isinstance(trials, Trials) else trials
 
 

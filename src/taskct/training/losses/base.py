@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.observers.grouped_head import GroupedHead
+from taskct.observers.slnn_head import SLNNHead
 from taskct.training.gradient import scale_gradient
 from taskct.training.plan import HeadTraining
 from taskct.trials.trials import crop

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.observers.base import check_training
+from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn import logistic_path
-from taskct.observers.slnn_head import GroupedHead, SLNNHead
+from taskct.observers.slnn_head import SLNNHead
 from taskct.training.gradient import scale_gradient
 from taskct.training.losses.base import Batch, Loss, LossContext, check_trials
 from taskct.training.losses.several import SeveralLosses
