@@ -1,3 +1,4 @@
+from . import config as config
 from . import denoisers as denoisers
 from . import io as io
 from . import metrics as metrics
@@ -6,6 +7,7 @@ from . import report as report
 from . import scanner as scanner
 from . import simulation as simulation
 from . import tasks as tasks
+from . import testing as testing
 from . import training as training
 from . import trials as trials
 from .api.roc import plot_roc as plot_roc
