@@ -120,7 +120,7 @@ def test_the_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch, capsys:
     """On a tiny study."""
     (code,) = (code for language, code in blocks(README.read_text(encoding="utf-8")) if language == "python")
     simulate = taskct.simulate
-    monkeypatch.setattr(taskct, "simulate", lambda study: simulate({"demo": tiny_settings()}[study]))
+    monkeypatch.setattr(taskct, "simulate", lambda study, **changes: simulate({"demo": tiny_settings()}[study]))
     exec(compile(code, "README.md", "exec"), {})
     found = [[float(word) for word in line.split()] for line in capsys.readouterr().out.splitlines()]
     assert [task_weight for task_weight, _ in found] == [0.0, 0.9]

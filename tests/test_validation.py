@@ -6,8 +6,11 @@ import pytest
 
 from validation.page import AREAS, HEAD, PAGE, checks_of, row, section
 
+SLOW = {"channelized", "ideal_observers", "mrmc", "observing", "obuchowski_rockette", "roc", "shared_backgrounds"}
+"""Areas of thousands of studies: more than 20 s of a core each."""
 
-@pytest.mark.parametrize("area", AREAS)
+
+@pytest.mark.parametrize("area", [pytest.param(one, marks=pytest.mark.slow) if one in SLOW else one for one in AREAS])
 def test_every_claim_holds_and_stands_on_the_page(area):
     checks = checks_of(area)
     assert checks
