@@ -16,7 +16,7 @@ def write_half(whole, name=""):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("options", [{}, {"shared": True}, {"durable": False}])
+@pytest.mark.parametrize("options", [{}, {"durable": False}])
 def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path, options):
     path = tmp_path / "a.txt"
     path.write_text("earlier")
@@ -30,9 +30,9 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path, optio
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writers_of_a_shared_file_do_not_meet(tmp_path):
+def test_writers_of_one_file_do_not_meet(tmp_path):
     path = tmp_path / "a.txt"
-    with whole_file(path, shared=True) as one, whole_file(path, shared=True) as other:
+    with whole_file(path) as one, whole_file(path) as other:
         one.write_text("one")
         other.write_text("other")
     assert path.read_text() == "one"  # the outer block ends last

@@ -1,12 +1,17 @@
 """The one error a user's mistake raises; every room may use it."""
 
+from taskct.literal import shown
+
 
 class UserError(ValueError):
     """A mistake that the user can mend.
 
     The message is one line: what is wrong, where, the allowed range with its unit, and what to do. The command
-    line prints it without a traceback and exits with status 2.
+    line prints it without a traceback and exits with status 2. What it quotes of files is shown literally.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(" ".join(message.splitlines())))
 
 
 def unreadable(path: object, error: OSError) -> UserError:

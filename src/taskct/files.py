@@ -5,7 +5,6 @@ import math
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.errors import UserError, unreadable
-
 _TRUTH = dict.fromkeys(("1", "1.0", "true", "yes", "present"), True) | dict.fromkeys(
     ("0", "0.0", "false", "no", "absent"), False
 )
 
 
 @contextmanager
-def whole_file(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[Path]:
-    """A place to write a file whose contents then replace `path` whole or not at all.
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A place to write a file whose contents then replace `path` whole or not at all; a link there is replaced.
 
-    Several processes may write a `shared` file at the same time. A `durable` one is whole after a power cut too, which
-    costs a wait for the disk.
+    Several processes may write the same file. A `durable` one is whole after a power cut too, which costs a wait for
+    the disk.
     """
-    partial = named(path, f".{secrets.token_hex(8)}.partial" if shared else ".partial")
+    # A name that nobody can guess, and made here: what lies there already, such as a link, is not written to.
+    partial = named(path, f".{secrets.token_hex(8)}.partial")
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
         if durable:
@@ -119,16 +118,3 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool 
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial, partial.open("wb") as file:
         (np.savez_compressed if compress else np.savez)(file, **arrays)  # type: ignore[arg-type]
-
-
-def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays by name, as `write_npz` wrote them."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: `taskct evaluate` makes it anew") from None
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it, and `taskct evaluate` makes it anew") from error

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from taskct.errors import UserError
-from taskct.files import read_npz
 from taskct.names import MAX_BYTES, ArmName, bounded, file_name, fitted_as, observer_of
+from taskct.reading import read_npz
 from taskct.study.arms import arms_of
 from taskct.study.records import file_name as stage_file
 from taskct.study.records import read_record, read_records, write_record
@@ -175,7 +175,7 @@ def test_what_the_machine_refuses_is_not_called_broken(
     monkeypatch.setattr(Path, "read_text", refuse)
     monkeypatch.setattr("taskct.training.checkpoints.load_file", refuse)
     monkeypatch.setattr("taskct.training.checkpoints.safe_open", refuse)
-    monkeypatch.setattr("numpy.load", refuse)
+    monkeypatch.setattr("zipfile.ZipFile", refuse)
     for read, file in (
         (read_card, "m.safetensors"),
         (load_tensors, "m.safetensors"),

@@ -112,7 +112,7 @@ def _save(path: Path, digest: NDArray[np.int32], matrix: sparse.csr_matrix) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     if not _make_room(path.parent, 4 * length):
         return
-    with whole_file(path, shared=True) as partial, partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         descr = np.lib.format.dtype_to_descr(header.dtype)
         np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (length,)})
         for part in (header, *parts):

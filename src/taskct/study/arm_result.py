@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError, unreadable
-from taskct.files import named, read_npz, write_npz, write_text
+from taskct.files import named, write_npz, write_text
+from taskct.reading import read_npz
 from taskct.study.arms import Arm
 from taskct.study.run_folder import RunFolder
 

@@ -1,0 +1,156 @@
+"""Reading what may come from a stranger: regular files alone, within a budget of memory, every fault one line.
+
+The budget is for what one file holds when it is unpacked: 8 GiB, or what the environment variable `TASKCT_READ_LIMIT`
+says (`500MB`, `32GiB`, bytes). Readers compare what a header declares with it before they take the memory.
+"""
+
+import json
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.errors import UserError, unreadable
+
+LIMIT_VARIABLE = "TASKCT_READ_LIMIT"
+
+DEFAULT_LIMIT = 8 * 2**30
+
+TEXT_SHARE = 32
+"""Parsed text takes many times the memory of the file: it may have this part of the budget."""
+
+_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | {
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+def read_limit() -> int:
+    """The budget, bytes; a `UserError` if the environment variable holds no size."""
+    text = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?|\d{1,18})\s*([a-z]*)", text.lower())
+    if match is None or match[2] not in _UNITS or not (n_bytes := int(float(match[1]) * _UNITS[match[2]])):
+        raise UserError(f"{LIMIT_VARIABLE} is {text!r}: give a size above 0, such as 500MB or 32GiB")
+    return n_bytes
+
+
+def size_text(n_bytes: float) -> str:
+    """A size in memory, short.
+
+    >>> size_text(512), size_text(3 * 2**30)
+    ('512 bytes', '3 GiB')
+    """
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.4g} TiB"
+
+
+def check_budget(name: object, n_bytes: int) -> None:
+    """Refuse what a file declares to hold where it is more than the budget; `name` is what messages call the file."""
+    if n_bytes > (limit := read_limit()):
+        raise UserError(
+            f"{name}: would take {size_text(n_bytes)} of memory by what it declares, over the limit of "
+            f"{size_text(limit)}; if that is right, raise the limit: {LIMIT_VARIABLE}={-(-n_bytes // 2**30)}GiB"
+        )
+
+
+def check_regular(path: Path, name: object = None) -> None:
+    """Refuse a FIFO, a socket or a device, which are not files and may be waited for without end.
+
+    What does not exist is passed over: whoever opens it says so.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = next(
+            (word for test, word in ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket")) if test(mode)), "device"
+        )
+        raise UserError(f"{path if name is None else name}: a {kind}, not a file; save it as a file first")
+
+
+@contextmanager
+def reading(name: object, what: str, advice: str = "copy it again, or give another file") -> Iterator[None]:
+    """Whatever a library raises within, as one line; nothing of what the file holds is quoted.
+
+    Parameters
+    ----------
+    name
+        What the message calls the file.
+    what
+        What it is read as, such as "a NIfTI volume".
+    advice
+        What to do about a damaged one.
+
+    Raises
+    ------
+    UserError
+        For every error within; one from within is passed on as it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        wanted = re.search(r"allocate ([\d.]+ [KMGTP]?i?B)", str(error))
+        more = f": {wanted[1]} wanted" if wanted else ""
+        raise UserError(
+            f"{name}: not enough memory to read it as {what}{more}; free memory, or give a smaller file"
+        ) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise unreadable(name, error) from error
+        _damaged(name, what, advice, error)
+    except Exception as error:  # libraries raise what they like on damaged files: struct.error, zlib.error, and more
+        _damaged(name, what, advice, error)
+
+
+def _damaged(name: object, what: str, advice: str, error: Exception) -> NoReturn:
+    raise UserError(f"{name} cannot be read as {what}: cut short, damaged or something else; {advice}") from error
+
+
+def read_text(path: Path, what: str = "text in UTF-8", advice: str = "save it as UTF-8") -> str:
+    """All of a text file, UTF-8 with or without a byte-order mark; a `UserError` as `reading` says."""
+    check_regular(path)
+    with reading(path, what, advice):
+        check_budget(path, TEXT_SHARE * path.stat().st_size)
+        return path.read_text(encoding="utf-8-sig")
+
+
+def read_json(path: Path, what: str = "JSON", advice: str = "copy it again") -> Any:  # noqa: ANN401 - JSON's kinds
+    """What a JSON file holds; NaN and infinities are no JSON. A `UserError` as `reading` says."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no number of JSON")
+
+    text = read_text(path, what, advice)
+    with reading(path, what, advice):
+        return json.loads(text, parse_constant=refuse)
+
+
+def read_npz(path: Path, advice: str = "delete it, and `taskct evaluate` makes it anew") -> dict[str, NDArray[Any]]:
+    """Arrays by name, as `write_npz` wrote them; never a pickle. A `UserError` as `reading` says."""
+    if not path.exists():
+        raise UserError(f"{path} is missing: `taskct evaluate` makes it anew")
+    check_regular(path)
+    with reading(path, "arrays", advice), zipfile.ZipFile(path) as archive:
+        check_budget(path, sum(member.file_size for member in archive.infolist()))
+    with reading(path, "arrays", advice), np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # bytes, where a member is no array
+            raise ValueError("a member is no array")
+        return arrays
