@@ -46,7 +46,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 @pytest.mark.parametrize("error", [RecursionError(), OverflowError("x"), KeyError("Doe^Jane"), OSError("Doe^Jane")])
 def test_whatever_is_raised_becomes_one_line_that_quotes_nothing(error):
     with (
-        pytest.raises(UserError, match=r"^a\.bin cannot be read as a picture: ") as caught,
+        pytest.raises(UserError, match=r"^a\.bin: cannot be read as a picture ") as caught,
         reading("a.bin", "a picture"),
     ):
         raise error

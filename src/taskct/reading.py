@@ -120,7 +120,7 @@ def reading(name: object, what: str, advice: str = "copy it again, or give anoth
 
 
 def _damaged(name: object, what: str, advice: str, error: Exception) -> NoReturn:
-    raise UserError(f"{name} cannot be read as {what}: cut short, damaged or something else; {advice}") from error
+    raise UserError(f"{name}: cannot be read as {what} (cut short, damaged or something else); {advice}") from error
 
 
 def read_text(path: Path, what: str = "text in UTF-8", advice: str = "save it as UTF-8") -> str:

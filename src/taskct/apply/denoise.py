@@ -217,7 +217,7 @@ def denoise_path(
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
     # The network takes slices one by one, so a leaning stack does not matter.
-    series = read_series(source, allow_tilt=True) if source.is_dir() else read_slice(source)
+    series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
     result = denoise(denoiser, series, tile=tile, device=device, progress=progress)
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
     blend = f" alpha={setting_text(denoiser.alpha)}" if denoiser.alpha is not None else ""

@@ -73,7 +73,7 @@ def lower_dose(
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     check_free(target, single=not source.is_dir())
-    series = read_series(source) if source.is_dir() else read_slice(source)
+    series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
     n, height, width = series.image_hu.shape
     if height != width or not np.isclose(*series.pixel_mm, rtol=1e-4):
         raise UserError(

@@ -10,7 +10,8 @@ from pydicom.valuerep import format_number_as_ds
 
 from taskct.errors import UserError
 from taskct.files import whole_file, whole_folder
-from taskct.io.dicom import CTSeries, read_header, tolerant
+from taskct.io.dicom import CTSeries
+from taskct.io.dicom_header import read_header, tolerant
 from taskct.io.dicom_layout import layout_of
 
 _STORED_MAX, _STORED_PADDING = 32767, -32768  # of signed 16-bit pixels; images keep within ±32767

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from taskct.io.dicom import tolerant
+from taskct.io.dicom_header import tolerant
 
 ENDINGS = (".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm")
 """Of file names, which tell the kind of an image and not which one it is."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from taskct.errors import UserError, unreadable
-from taskct.io.dicom import is_dicom, read_slice
+from taskct.io.dicom import read_slice
+from taskct.io.dicom_header import is_dicom
 from taskct.io.image_origin import Origin, origins_of, read_scan
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)

@@ -13,7 +13,8 @@ import numpy as np
 import pydicom
 
 from taskct.errors import UserError
-from taskct.io.dicom import CTSeries, is_dicom, naming, read_series, tolerant
+from taskct.io.dicom import CTSeries, files_below, naming, read_series
+from taskct.io.dicom_header import is_dicom, tolerant
 from taskct.io.volume import SAME_GRID, grid_distance_mm
 
 # Words of a folder's name or a series description that tell the dose: FD and QD are Mayo's "full" and "quarter dose".
@@ -111,8 +112,7 @@ def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 def _series_folders(folder: Path) -> list[Path]:
     """The folders, at any depth, that hold DICOM files themselves."""
-    visible = (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    return sorted({path.parent for path in visible if path.name != "DICOMDIR" and path.is_file() and is_dicom(path)})
+    return sorted({path.parent for path in files_below(folder) if path.name != "DICOMDIR" and is_dicom(path)})
 
 
 def _words(name: str) -> list[str]:

@@ -37,6 +37,9 @@ class Volume:
         Opaque name of the volume: 16 hexadecimal digits of a hash; no identifier can be read from it.
     patient_key
         The same for the patient; of a NIfTI file, which names none, it is `series_key`.
+    padding
+        Where nothing was measured and `image_hu` is −1000 HU, see :mod:`taskct.io.padding`; shape of `image_hu`. None
+        where nobody looked.
     labels
         Organ labels on the grid of `image_hu`, or None.
     """
@@ -47,6 +50,7 @@ class Volume:
     affine: NDArray[np.float64]
     series_key: str
     patient_key: str
+    padding: NDArray[np.bool_] | None = None
     labels: NDArray[np.uint16] | None = None
 
 

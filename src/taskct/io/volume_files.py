@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from taskct.errors import UserError
-from taskct.io.dicom import is_dicom, naming, read_series
+from taskct.io.dicom import naming, read_series
+from taskct.io.dicom_header import is_dicom
 from taskct.io.nifti import ENDINGS, read_label_map, read_label_volume, read_nifti
 from taskct.io.paired import Pair, find_pairs, read_paired
 from taskct.io.volume import Volume

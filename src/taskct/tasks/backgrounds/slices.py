@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taskct.errors import UserError
+from taskct.io.padding import PADDING_BELOW_HU
 from taskct.tasks.backgrounds.drawn import AIR_HU, Drawn
-
-PADDING_BELOW_HU = -1500.0
-"""A noisy image may read less than air; what reads less than this is padding (scanners write −2000 or −3024 HU)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""Pixels of CT slices: within the budget, decoded, and turned into HU."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from taskct.errors import UserError
+from taskct.io.dicom_header import SliceHeader, reading_dicom
+from taskct.io.padding import AIR_HU, find_padding
+from taskct.reading import check_budget
+
+_J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51..(?:..)(....)(....)(....)(....)", re.DOTALL)
+_JPEG_SIZE = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..[\x02-\x10](..)(..)", re.DOTALL)
+_HEAD = 2**16  # bytes of a frame in which its size stands
+
+
+def check_pixel_budget(headers: Sequence[SliceHeader], name: object) -> None:
+    """Hold what slices will take in memory, float32 and a mask, against the budget."""
+    check_budget(name, sum(5 * header.shape[0] * header.shape[1] for header in headers))
+
+
+def read_pixels(headers: Sequence[SliceHeader]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """HU of each slice as its file lays it out, float32, and where it is padding, which reads as air.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be decoded, or holds values that are not finite.
+    """
+    for path, group in groupby(headers, key=lambda header: header.path):
+        slices = list(group)
+        stored = _stored(path, slices[0])
+        for header in slices:
+            yield _to_hu(stored if header.frame is None else stored[header.frame], header)
+
+
+def _to_hu(stored: NDArray[np.generic], header: SliceHeader) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if stored.shape != header.shape:
+        raise UserError(f"{header.name}: its pixels are not those of its header; export the series again")
+    with np.errstate(over="ignore"):
+        image_hu: NDArray[np.float32] = (stored.astype(np.float64) * header.slope + header.intercept).astype(np.float32)
+    if n_bad := int(np.count_nonzero(~np.isfinite(image_hu))):
+        found = f"{n_bad} of {image_hu.size} pixels are NaN or infinite"
+        raise UserError(f"{header.name}: {found}; export the series again, or set what lies outside to −1000 HU")
+    padding = find_padding(image_hu)
+    if header.padding is not None and stored.dtype.kind in "iu":
+        ends = np.array(header.padding, dtype=object) & (2 ** (8 * stored.dtype.itemsize) - 1)
+        # Wraps 63536 to the −2000 that a signed file means by it.
+        low, high = np.sort(ends.astype(f"u{stored.dtype.itemsize}").view(stored.dtype))
+        padding |= (stored >= low) & (stored <= high)
+    image_hu[padding] = AIR_HU
+    return image_hu, padding
+
+
+def _stored(path: Path, first: SliceHeader) -> NDArray[np.generic]:
+    name = path.name if first.frame is not None else first.name
+    with reading_dicom(name):
+        dataset = pydicom.dcmread(path)
+        syntax = UID(dataset.file_meta.TransferSyntaxUID)
+        _check_decoder(syntax, name)
+        _check_declared(dataset, syntax, name)
+        return dataset.pixel_array
+
+
+def _check_decoder(syntax: UID, name: str) -> None:
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        known = syntax.name if syntax.name != str(syntax) else "an unknown or private transfer syntax"
+        raise UserError(f"{name}: pixels in {known}, which is not read here; export the series uncompressed") from None
+    if not decoder.is_available:
+        ways = [re.sub(r"^.* - requires (numpy and |numpy, )?", "", way) for way in decoder.missing_dependencies]
+        raise UserError(
+            f"{name}: no decoder for {syntax.name}; install {', or '.join(ways)}, or export the series uncompressed"
+        )
+
+
+def _check_declared(dataset: Dataset, syntax: UID, name: str) -> None:
+    """Hold what the header declares, and what a compressed frame declares itself, against the budget."""
+    n_frames = int(dataset.get("NumberOfFrames") or 1)
+    samples, bits = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("BitsAllocated") or 16)
+    n_bytes = max(bits // 8, 1) * samples * n_frames * int(dataset.Rows) * int(dataset.Columns)
+    check_budget(name, n_bytes)
+    if not syntax.is_compressed or syntax.is_deflated or "PixelData" not in dataset:
+        return
+    for frame in generate_frames(dataset.PixelData, number_of_frames=n_frames):
+        for rows, columns in _sizes(frame[:_HEAD]):
+            if (rows, columns) != (int(dataset.Rows), int(dataset.Columns)):
+                raise UserError(
+                    f"{name}: its header says {dataset.Rows} × {dataset.Columns} pixels and its compressed pixels "
+                    f"{rows} × {columns}; export the series again"
+                )
+
+
+def _sizes(frame: bytes) -> list[tuple[int, int]]:
+    """What a frame of JPEG 2000 or JPEG says of its size: rows and columns."""
+    if match := _J2K_SIZE.match(frame):
+        right, bottom, left, top = (int.from_bytes(part) for part in match.groups())
+        return [(bottom - top, right - left)]
+    if frame[:2] != b"\xff\xd8":
+        return []
+    # The segments one after the other, since their contents may look like a size.
+    place = 2
+    while place + 9 <= len(frame) and frame[place] == 0xFF:
+        if match := _JPEG_SIZE.match(frame, place):
+            return [(int.from_bytes(match[1]), int.from_bytes(match[2]))]
+        place += 2 + int.from_bytes(frame[place + 2 : place + 4])
+    return []
