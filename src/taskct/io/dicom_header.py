@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import (
     CTImageStorage,
@@ -108,11 +107,8 @@ def read_header(path: Path, name: str) -> Dataset | None:
             if path.suffix.lower() == ".dcm":
                 raise UserError(f"{name}: does not bear the DICOM mark: cut short, or no DICOM; export it again")
             return None
-        try:
-            _check_inflated(path, name)
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        except InvalidDicomError:
-            return None
+        _check_inflated(path, name)
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
         for keyword in _READ:  # pydicom decodes an element when it is asked for, and a file cut within one fails then
             dataset.get(keyword)
         return dataset
@@ -146,9 +142,9 @@ def kind_of(dataset: Dataset, name: str) -> Kind:
         return "none"
     if sop.startswith(_NO_SLICES):
         return "beside" if modality == "CT" else "none"
+    if not modality or (modality == "CT" and "Rows" not in dataset and (sop in CT_CLASSES or not sop)):
+        raise UserError(f"{name}: cut short, its header holds no image; copy it again")
     if sop in CT_CLASSES or not sop:
-        if not modality or (modality == "CT" and "Rows" not in dataset):
-            raise UserError(f"{name}: cut short, its header holds no image; copy it again")
         if modality != "CT":
             return "other" if "Rows" in dataset else "none"
         types = dataset.get("ImageType") or []
@@ -163,7 +159,7 @@ def slice_headers(dataset: Dataset, path: Path, name: str) -> list[SliceHeader]:
     if not is_multi_frame(dataset):
         if dataset.get("NumberOfFrames", 1) not in (None, "", 1):
             raise UserError(
-                f"{name}: multi-frame, {dataset.NumberOfFrames} frames without a place of each; export one slice per file"
+                f"{name}: multi-frame, {dataset.NumberOfFrames} frames without a place of each; export one slice a file"
             )
         return [check_header(dataset, path, name)]
     with reading_dicom(name):
