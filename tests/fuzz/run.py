@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["TASKCT_CACHE"] = "off"
 
-BATCH = 100
+BATCH = 200
+FINE = ("read", "refused")
 ADDRESS_SPACE = 4 * 2**30
 """What a process may take beyond what it has after its imports, bytes."""
 
@@ -44,7 +46,7 @@ def work(place: Path, name: str, seed: int, first: int, last: int) -> None:
         sys.stdout.flush()
 
 
-def batch(place: Path, name: str, seed: int, first: int, last: int) -> list[dict]:
+def batch(place: Path, seed: int, name: str, first: int, last: int) -> list[dict]:
     """The outcomes of some cases, each batch in a process; one that dies is counted, and the rest goes on."""
     found: list[dict] = []
     while first < last:
@@ -62,17 +64,17 @@ def batch(place: Path, name: str, seed: int, first: int, last: int) -> list[dict
         ]
         with tempfile.TemporaryDirectory() as scratch:
             copy = shutil.copytree(place, Path(scratch) / "w")
-            arguments[1] = str(copy)
+            cases = ["--seed", str(seed), "--first", str(first), "--last", str(last)]
+            arguments = ["--work", str(copy), "--format", name, *cases]
             done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=False)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found += [line for line in lines if "case" in line]
-        begun = max((line["begun"] for line in lines if "begun" in line), default=None)
-        if begun is None:
-            raise SystemExit(done.stderr[-3000:])
-        if done.returncode != 0 and not any(line.get("case") == begun for line in lines):
-            found.append({"case": begun, "kind": f"killed {done.returncode}", "detail": done.stderr[-1500:]})
-        elif done.returncode != 0:
-            raise SystemExit(done.stderr[-3000:])
+        if done.returncode == 0:
+            return found
+        if done.returncode > 0 and "Timeout (" not in done.stderr:
+            raise SystemExit(f"the harness itself failed:\n{done.stderr[-3000:]}")
+        begun = max(line["begun"] for line in lines if "begun" in line)
+        found.append({"case": begun, "kind": f"killed {done.returncode}", "detail": done.stderr[-1500:]})
         first = begun + 1
     return found
 
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cases", type=int, default=2000, help="of all formats together, or of the one that is named")
     parser.add_argument("--format", action="append", help="one of fuzz.targets.TARGETS; repeatable")
+    parser.add_argument("--jobs", type=int, default=1, help="batches at a time")
     parser.add_argument("--case", type=int, help="repeat this one of the format, and show all that it says")
     parser.add_argument("--keep", type=Path, help="with --case: write the changed file there")
     parser.add_argument("--place", type=Path, help="a workspace that was made before, or where to make and leave one")
@@ -105,27 +108,26 @@ def main() -> None:
             return
         names = given.format or list(TARGETS)
         shares = {name: TARGETS[name].share for name in names}
-        total, failed = Counter[str](), Counter[str]()
-        for name in names:
-            n = max(1, round(given.cases * shares[name] / sum(shares.values())))
-            kinds = Counter[str]()
-            for first in range(0, n, BATCH):
-                for one in batch(place, name, given.seed, first, min(n, first + BATCH)):
-                    kinds[one["kind"]] += 1
-                    if given.log is not None and one["kind"] not in ("read", "refused"):
-                        with given.log.open("a", encoding="utf-8") as log:
-                            log.write(json.dumps({"format": name, "seed": given.seed, **one}) + "\n")
-            bad = {kind: count for kind, count in kinds.most_common() if kind not in ("read", "refused")}
-            total.update(kinds)
-            failed.update(bad)
-            told = ", ".join(f"{kind} {count}" for kind, count in bad.items())
-            line = f"| {name} | {n} | {kinds['read']} | {kinds['refused']} | {sum(bad.values())} | {told} |\n"
-            sys.stdout.write(line)
-            sys.stdout.flush()
-        told = ", ".join(f"{kind} {count}" for kind, count in failed.most_common())
-        n = sum(total.values())
-        sys.stdout.write(f"| all | {n} | {total['read']} | {total['refused']} | {sum(failed.values())} | {told} |\n")
-        raise SystemExit(1 if failed else 0)
+        counts = {name: max(1, round(given.cases * share / sum(shares.values()))) for name, share in shares.items()}
+        tasks = [(name, at, min(n, at + BATCH)) for name, n in counts.items() for at in range(0, n, BATCH)]
+        results = {name: Counter[str]() for name in names}
+        with ThreadPoolExecutor(given.jobs) as pool:
+            for (name, *_), found in zip(
+                tasks, pool.map(lambda one: batch(place, given.seed, *one), tasks), strict=True
+            ):
+                results[name].update(one["kind"] for one in found)
+                if given.log is not None:
+                    bad = [{"format": name, "seed": given.seed, **one} for one in found if one["kind"] not in FINE]
+                    with given.log.open("a", encoding="utf-8") as log:
+                        log.writelines(json.dumps(one) + "\n" for one in bad)
+        results["all"] = sum(results.values(), Counter[str]())
+        sys.stdout.write("| format | cases | read | refused | failed | how |\n|---|---|---|---|---|---|\n")
+        for name, kinds in results.items():
+            bad = Counter({kind: count for kind, count in kinds.items() if kind not in FINE})
+            told = ", ".join(f"{kind} {count}" for kind, count in bad.most_common())
+            row = (name, kinds.total(), kinds["read"], kinds["refused"], bad.total(), told)
+            sys.stdout.write(f"| {' | '.join(map(str, row))} |\n")
+        raise SystemExit(1 if bad else 0)  # of the last row, all
 
 
 def repeat(place: Path, name: str, seed: int, index: int, keep: Path | None) -> None:

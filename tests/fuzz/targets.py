@@ -198,8 +198,9 @@ def _read_volumes(name: str) -> Callable[[Path], None]:
 
 
 def _read_labels(place: Path) -> None:
-    labels = nifti.read_label_map(place / "labels" / "head.nii", like=nifti.read_nifti(place / "nifti" / "head.nii"))
-    assert labels.shape == (6, 8, 8)
+    volume = nifti.read_nifti(place / "nifti" / "head.nii")
+    labels = nifti.read_label_map(place / "labels" / "head.nii", like=volume)
+    assert labels.shape == volume.image_hu.shape
     read_volumes(place / "nifti", organs_path=place / "labels")
 
 
