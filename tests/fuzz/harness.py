@@ -126,15 +126,21 @@ def _outcome(place: Path, target: Target, *, by_command: bool) -> Outcome:
         try:
             outcome = _by_command(place, target) if by_command else _by_function(place, target)
         except Hang:
-            outcome = Outcome("hang", traceback.format_exc(limit=-3))
-        except MemoryError:
-            outcome = Outcome("MemoryError", traceback.format_exc(limit=-6))
+            outcome = Outcome("hang", traceback.format_exc(limit=-6))
         except Exception as error:
-            kind = "wrong" if isinstance(error, AssertionError) else type(error).__name__
-            outcome = Outcome(kind, traceback.format_exc(limit=-8))
+            named = {"wrong": AssertionError, "MemoryError": MemoryError}  # NumPy's is a subclass of another name
+            kind = next((name for name, of in named.items() if isinstance(error, of)), type(error).__name__)
+            outcome = Outcome(kind, f"{_place(error)}\n{traceback.format_exc()}")
     if not outcome.failed and any(IDENTIFIER in str(one.message) for one in told):
         return Outcome("leak", "in a warning")
     return outcome
+
+
+def _place(error: Exception) -> str:
+    """Where in taskct an error came out, such as `taskct/io/dicom.py:230`."""
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [frame[frame.rindex("taskct/") :] for frame in frames if "/src/taskct/" in frame]
+    return ours[-1] if ours else "elsewhere"
 
 
 def _by_function(place: Path, target: Target) -> Outcome:
