@@ -263,29 +263,60 @@ def change_npz(data: bytes, rng: random.Random) -> bytes:
     return changed
 
 
+WIDTHS = {"F64": 8, "I64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U8": 1, "BOOL": 1}
+
+
 def change_safetensors(data: bytes, rng: random.Random) -> bytes:
-    """Change the header of a file of weights, its length, or the values."""
+    """Change a tensor so that the file stays whole, or its text of metadata, its header, or the header's length."""
     length = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
-    kind = rng.randrange(6)
-    if kind < 3:
+    state = header.get("__metadata__", {}).get("state")
+    kind = rng.randrange(8)
+    if state is not None and kind < 5:
+        header["__metadata__"]["state"] = change_json(state.encode(), rng).decode("utf-8", "replace")
+    elif kind < 6:
+        header, body = _change_tensor(header, body, rng)
+    elif kind == 6:
         header = change_tree(header, rng)
-    elif kind == 3:
-        name = rng.choice([key for key in header if key != "__metadata__"])
-        header[name]["dtype"] = rng.choice(("F64", "F16", "BF16", "I32", "U8", "BOOL", "I8", "F8_E4M3", "C64", "X"))
-    elif kind == 4:
-        value = rng.choice((float("nan"), float("inf"), 1e38, 0.0))
-        at = 4 * rng.randrange(len(body) // 4)
-        body = body[:at] + struct.pack("<f", value) + body[at + 4 :]
-    text = _fill(json.dumps(header), RAW)
-    if kind < 3 and "state" in (header.get("__metadata__") or {} if isinstance(header, dict) else {}):
-        state = header["__metadata__"]["state"]
-        if isinstance(state, str) and rng.random() < 0.7:
-            header = {**header, "__metadata__": {"state": change_json(state.encode(), rng).decode("utf-8", "replace")}}
-            text = json.dumps(header).encode()
+    text = _fill(json.dumps(header), RAW) if kind == 6 else json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    stated = rng.choice((0, 1, 2**63, 10**9, len(text) - 1)) if kind == 5 else len(text)
+    stated = rng.choice((0, 1, 2**63, 10**9, len(text) - 1)) if kind == 7 else len(text)
     return struct.pack("<Q", stated) + text + body
+
+
+def _change_tensor(header: dict[str, Any], body: bytes, rng: random.Random) -> tuple[dict[str, Any], bytes]:
+    """Another type, shape, name or value of a tensor, or none of it, in a file that holds together."""
+    tensors = {
+        name: [about["dtype"], about["shape"], body[slice(*about["data_offsets"])]]
+        for name, about in header.items()
+        if name != "__metadata__"
+    }
+    name = rng.choice(list(tensors))
+    dtype, shape, values = tensors[name]
+    kind = rng.randrange(6)
+    if kind == 0:
+        dtype = rng.choice(list(WIDTHS))
+        shape = [len(values) // WIDTHS[dtype]]
+        tensors[name] = [dtype, shape, values[: shape[0] * WIDTHS[dtype]]]
+    elif kind == 1:
+        dtype, size = rng.choice([(key, size) for key, size in WIDTHS.items() if key != dtype])
+        n = len(values) // WIDTHS[tensors[name][0]]
+        tensors[name] = [dtype, shape, rng.randbytes(n * size) if dtype != "BOOL" else bytes(n)]
+    elif kind == 2:
+        tensors[name][1] = rng.choice((shape[::-1], [*shape, 1], [1, *shape], [len(values) // WIDTHS[dtype]]))
+    elif kind == 3:
+        tensors[rng.choice((f"{name}_", "denoiser.x", "", name.split(".")[0], *TEXTS))] = tensors.pop(name)
+    elif kind == 4:
+        del tensors[name]
+    elif values and dtype == "F32":
+        at, value = 4 * rng.randrange(len(values) // 4), rng.choice((float("nan"), float("-inf"), 1e38, 0.0))
+        tensors[name][2] = values[:at] + struct.pack("<f", value) + values[at + 4 :]
+    changed: dict[str, Any] = {key: header[key] for key in header if key == "__metadata__"}
+    at = 0
+    for name, (dtype, shape, values) in tensors.items():
+        changed[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(values)]}
+        at += len(values)
+    return changed, b"".join(values for _, _, values in tensors.values())
 
 
 # --- pictures and volumes ---------------------------------------------------------------------------------------------
