@@ -4,12 +4,15 @@ The budget is for what one file holds when it is unpacked: 8 GiB, or what the en
 says (`500MB`, `32GiB`, bytes). Readers compare what a header declares with it before they take the memory.
 """
 
+import functools
+import hashlib
 import json
 import os
 import re
 import stat
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +28,9 @@ DEFAULT_LIMIT = 8 * 2**30
 
 TEXT_SHARE = 32
 """Parsed text takes many times the memory of the file: it may have this part of the budget."""
+
+N_READERS = 4
+"""Files of a folder that are hashed at a time."""
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | {
     "kib": 2**10,
@@ -121,6 +127,29 @@ def reading(name: object, what: str, advice: str = "copy it again, or give anoth
 
 def _damaged(name: object, what: str, advice: str, error: Exception) -> NoReturn:
     raise UserError(f"{name}: cannot be read as {what} (cut short, damaged or something else); {advice}") from error
+
+
+def digest_of(path: Path) -> str | None:
+    """BLAKE2b of a file, or of all files of a folder with their names, 32 hexadecimal digits; None if there is neither.
+
+    A file that has not changed since, by its size and time, is not read again by this process.
+    """
+    if path.is_file():
+        status = path.stat()
+        return _digest(path, status.st_size, status.st_mtime_ns)
+    if not path.is_dir():
+        return None
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    with ThreadPoolExecutor(max_workers=N_READERS) as pool:  # hashing leaves Python to others
+        parts = list(pool.map(digest_of, files))
+    told = [f"{file.relative_to(path).as_posix()} {part}" for file, part in zip(files, parts, strict=True)]
+    return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def read_text(path: Path, what: str = "text in UTF-8", advice: str = "save it as UTF-8") -> str:

@@ -15,6 +15,7 @@ from taskct.errors import UserError, unreadable
 from taskct.io.dicom import read_slice
 from taskct.io.dicom_header import is_dicom
 from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
 KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
@@ -178,6 +179,7 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
 def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
     import zarr  # not above: it takes long, and few images need it
 
+    check_zarr(path)
     with _broken(name, "a Zarr array"):
         opened = zarr.open(str(path), mode="r")
         if not isinstance(opened, zarr.Array):

@@ -2,12 +2,11 @@
 
 import csv
 import json
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import yaml
@@ -18,6 +17,7 @@ from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
+from taskct.reading import check_regular, digest_of, read_json, read_npz
 from taskct.report import schema
 from taskct.report.run import Examples, OfClasses, Run
 
@@ -60,7 +60,17 @@ def load_run(folder: Path) -> Run:
     )
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
+    for name in _changed(folder):
+        raise _broken(folder, name, "has changed since the evaluation left it")
     return loaded
+
+
+def _changed(folder: Path) -> Iterator[str]:
+    """Result files that are not any more what was written, by the digests on record."""
+    with _reading(folder, "provenance.json") as path:
+        stages = read_json(path)["stages"]
+        digests = (stages.get("results") or {}).get("digests") or {}
+        yield from (name for name, digest in digests.items() if digest_of(folder / name) != digest)
 
 
 def _broken(folder: Path, name: str, why: str) -> UserError:
@@ -70,9 +80,9 @@ def _broken(folder: Path, name: str, why: str) -> UserError:
 def _advice(folder: Path, name: str) -> str:
     """What makes a file whole again: an evaluation, unless another taskct finished the run, as this one refuses it."""
     try:
-        provenance = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-        version, written = provenance["taskct_version"], provenance["stages"]["results"]["bytes"]
-    except (OSError, ValueError, KeyError, TypeError):
+        provenance = read_json(folder / "provenance.json")
+        version, written = str(provenance["taskct_version"]), dict(provenance["stages"]["results"]["bytes"])
+    except (UserError, KeyError, TypeError, ValueError):
         version, written = __version__, {name: None}
     if version != __version__:
         why = f"taskct {version} finished this run, and this is {__version__}"
@@ -107,17 +117,25 @@ def _reading(folder: Path, name: str, otherwise: str = "cannot be read") -> Iter
         raise _broken(folder, name, f"is not YAML ({error})") from error
     except KeyError as error:
         raise _broken(folder, name, f"lacks the array {error}") from error
-    except (ValueError, EOFError, csv.Error, zipfile.BadZipFile) as error:
-        raise _broken(folder, name, f"{otherwise} ({error})") from error
+    except MemoryError as error:
+        raise _broken(folder, name, f"takes more memory than there is ({error})") from error
+    except Exception as error:  # damage raises all kinds of errors
+        raise _broken(folder, name, f"{otherwise} ({error or type(error).__name__})") from error
 
 
 def _json(folder: Path, name: str, kind: type[T]) -> T:
     with _reading(folder, name) as path:
-        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8")))
+        check_regular(path)
+        return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse))
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _settings(folder: Path) -> dict[str, Any]:
     with _reading(folder, "study.yaml") as path:
+        check_regular(path)
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise _broken(folder, "study.yaml", "holds no settings")
@@ -126,6 +144,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the named columns of a CSV file, row by row."""
+    check_regular(folder / name)
     with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
@@ -162,8 +181,10 @@ def _scores(folder: Path) -> dict[tuple[str, int, str], OfClasses]:
 
 def _examples(folder: Path) -> Examples:
     name = "examples.npz"
-    with _reading(folder, name) as path, np.load(path, allow_pickle=False) as file:
-        arrays: dict[str, NDArray[Any]] = dict(file)
+    with _reading(folder, name) as path:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        arrays = read_npz(path, _advice(folder, name))
         examples = Examples(
             trial=arrays["trial"].astype(np.int64),
             signal_present=arrays["signal_present"].astype(bool),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError, unreadable
 from taskct.files import named, write_npz, write_text
-from taskct.reading import read_npz
+from taskct.reading import read_json, read_npz
 from taskct.study.arms import Arm
 from taskct.study.run_folder import RunFolder
 
@@ -72,7 +72,7 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
     place = run.evaluated(arm.file_stem)
     arrays, card = read_npz(named(place, ".npz")), named(place, ".json")
     with made_anew_by("evaluate", card):
-        content = json.loads(card.read_text(encoding="utf-8"))
+        content = read_json(card, "what an evaluation found", "delete it, and `taskct evaluate` makes it anew")
         return ArmResult(
             arm=arm,
             scores={name.removeprefix("scores/"): a for name, a in arrays.items() if name.startswith("scores/")},
@@ -95,5 +95,7 @@ def made_anew_by(command: str, file: Path) -> Iterator[None]:
         raise UserError(f"{file} is missing: `taskct {command}` makes it anew") from None
     except OSError as error:
         raise unreadable(file, error) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever is not as it was written
         raise UserError(f"{file} cannot be read ({error}): delete it, and `taskct {command}` makes it anew") from error

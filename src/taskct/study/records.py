@@ -6,6 +6,7 @@ Of the machine there are versions, commit and kind: what a reader needs to do it
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -22,6 +23,18 @@ from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.names import bounded
+from taskct.reading import read_json, reading
+
+_KINDS = {
+    **dict.fromkeys(("stage", "key", "finished"), "a word"),
+    **dict.fromkeys(("version", "commit", "device", "files"), "a word or nothing"),
+    **dict.fromkeys(("wall_s", "n_threads"), "a number or nothing"),
+    **dict.fromkeys(("bytes", "digests"), "a mapping or nothing"),
+    "depends_on": "a list or nothing",
+}
+"""What the entries of a record are."""
+
+_TEMPORARY = re.compile(r".*\.[0-9a-f]{16}\.partial")
 
 FOLDER = "stages"
 FAILURES = "failures.json"
@@ -51,17 +64,26 @@ def read_record(folder: Path, stage: str) -> dict[str, Any] | None:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        whole = all(isinstance(record[name], str) for name in ("stage", "key", "finished"))
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise UserError(f"{file} is broken: put back a copy, or delete it and the stage is done anew")
+    advice = "put back a copy, or delete it and the stage is done anew"
+    record = read_json(file, "the record of a stage", advice)
+    if not isinstance(record, dict) or not all(_is_kind(record.get(name), kind) for name, kind in _KINDS.items()):
+        raise UserError(f"{file} is broken: {advice}")
     # Earlier versions wrote the host's name, which is nobody's business.
     return {name: value for name, value in record.items() if name != "host"}
+
+
+def _is_kind(value: object, kind: str) -> bool:
+    if value is None:
+        return kind.endswith("or nothing")
+    if kind.startswith("a word"):
+        return isinstance(value, str)
+    if kind.startswith("a number"):
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
+    if kind.startswith("a list"):
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, dict) and all(one is None or isinstance(one, int | str) for one in value.values())
 
 
 def read_records(folder: Path, order: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -94,6 +116,7 @@ def log(folder: Path, event: str, stage: str, **more: object) -> None:
 
 def lock_folder(folder: Path) -> FileLock:
     """Claim a run folder until it is released or this process ends; a `UserError` if another process holds it."""
+    _check_no_links(folder)
     lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
@@ -101,7 +124,26 @@ def lock_folder(folder: Path) -> FileLock:
         raise UserError(
             f"{folder}: another taskct works in this folder; wait until it ends or stop it, or choose another --out"
         ) from None
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written: {error.strerror or error}; make it so, or copy it to a place where it can"
+        ) from error
+    for file in folder.rglob("*.partial"):  # left by a process that was killed
+        if _TEMPORARY.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
     return lock
+
+
+def _check_no_links(folder: Path) -> None:
+    """Refuse links in a folder that is to be written, since they lead out of it; `trials` alone may be one, to read."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place) / name
+            if path.is_symlink() and path != folder / "trials":
+                raise UserError(
+                    f"{path} is a link, and nothing is written through a link in a run folder: put there what it leads "
+                    "to, or remove it"
+                )
 
 
 def read_failures(folder: Path) -> dict[str, str]:
@@ -109,11 +151,10 @@ def read_failures(folder: Path) -> dict[str, str]:
     file = folder / FAILURES
     if not file.is_file():
         return {}
-    try:
-        failed = json.loads(file.read_text(encoding="utf-8"))["failed"]
-        return {str(row["stage"]): str(row["problem"]) for row in failed}
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{file} is broken: delete it, and `taskct train` tries again what failed") from None
+    advice = "delete it, and `taskct train` tries again what failed"
+    content = read_json(file, "what failed", advice)
+    with reading(file, "what failed", advice):
+        return {str(row["stage"]): str(row["problem"]) for row in content["failed"]}
 
 
 def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequence[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from taskct.config.read import with_present_names
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
+from taskct.reading import digest_of, read_json
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
 from taskct.study.graph import Stage, StageInputs, simulation_inputs, stage_key, stages_of
 from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
@@ -223,6 +224,7 @@ class RunFolder:
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
             "depends_on": list(depends_on),
             "bytes": self._sizes(outputs),
+            "digests": {output.relative_to(self.path).as_posix(): digest_of(output) for output in outputs},
             "version": __version__,
             "commit": commit(),
             "device": str(self.device),
@@ -265,10 +267,10 @@ class RunFolder:
     def _version_told(self) -> str | None:
         """The version that `provenance.json` tells of, for records that have none."""
         try:
-            told = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))["taskct_version"]
-        except (OSError, ValueError, KeyError, TypeError):
+            told = read_json(self.path / "provenance.json")
+        except UserError:
             return None
-        return str(told)
+        return str(told["taskct_version"]) if isinstance(told, dict) and "taskct_version" in told else None
 
     def check_kept(self, stage: Stage) -> None:
         """Raise a `UserError` if doing a stage would overwrite trials or a training that another version made."""
@@ -284,9 +286,7 @@ class RunFolder:
         if stage in known:
             return
         record = read_record(self.path, stage) or {}
-        before, sizes = record.get("depends_on", []), record.get("bytes", {})
-        # A trial store that lost a chunk would read as zeros.
-        changed = [name for name, size in sizes.items() if size_of(self.path / name) != size]
+        before = record.get("depends_on") or []
         for earlier in before:
             self.require(earlier, known)
         if not record:
@@ -295,8 +295,8 @@ class RunFolder:
             raise UserError(f"{self.path}: the stage {stage!r} {why}, or do the study anew in another folder")
         elif record["key"] != self.key(stage, before):
             state = "is out of date: what it builds on was done anew, or another version did it"
-        elif changed:
-            state = f"is not whole any more ({changed[0]} has changed)"
+        elif (changed := changed_output(self.path, record)) is not None:
+            state = f"is not whole any more ({changed} has changed)"
         else:
             known.add(stage)
             return
@@ -308,6 +308,18 @@ class RunFolder:
         """Space left on the disk that holds the folder, or would."""
         there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         return shutil.disk_usage(there).free
+
+
+def changed_output(folder: Path, record: Mapping[str, Any]) -> str | None:
+    """An output of a stage, as its record names it, that is not any more what the stage left; None if all are.
+
+    A missing file or another size shows at once; then contents count. Records of earlier versions have sizes alone.
+    """
+    sizes, digests = record.get("bytes") or {}, record.get("digests") or {}
+    for name, size in sizes.items():
+        if size_of(folder / name) != size:
+            return str(name)
+    return next((str(name) for name, digest in digests.items() if digest_of(folder / name) != digest), None)
 
 
 def size_of(path: Path) -> int | None:

@@ -140,10 +140,12 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | N
     try:
         with safe_open(str(path), framework="pt") as file:
             content = json.loads(file.metadata()["state"])
+            if not isinstance(content, dict):
+                raise TypeError("its state is no mapping")
             return {name: file.get_tensor(name) for name in file.keys()}, content  # noqa: SIM118 - no mapping
     except OSError as error:
         raise unreadable(path, error) from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, RuntimeError) as error:
         raise UserError(f"{path} is broken ({error}): delete it, and this training starts anew") from error
 
 

@@ -190,7 +190,7 @@ def _epoch(line: str) -> float:
     """The epoch of a line; a line that was cut short by a kill is dropped."""
     try:
         return float(json.loads(line)["epoch"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return math.inf
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from taskct.errors import UserError
+from taskct.reading import reading
 from taskct.training.checkpoints import load_state, optimizer_tensors, restore, restore_optimizer, save_state, snapshot
 from taskct.training.descent import Descent
 from taskct.training.plan import Upkeep
@@ -62,6 +63,19 @@ class _Place:
     best_epoch: int = -1
 
 
+def _alike(held: object, own: object) -> bool:
+    """Whether what a file holds is of the kinds of the training's own: mappings of one set of names, lists, numbers."""
+    if isinstance(own, dict):
+        return isinstance(held, dict) and held.keys() == own.keys() and all(_alike(held[k], own[k]) for k in own)
+    if isinstance(own, list | tuple):
+        return isinstance(held, list) and len(held) == len(own) and all(map(_alike, held, own))
+    if isinstance(own, bool) or own is None:
+        return type(held) is type(own)
+    if isinstance(own, int):
+        return type(held) is int
+    return isinstance(held, int | float if isinstance(own, float) else type(own)) and not isinstance(held, bool)
+
+
 class Record:
     """What a training needs to be watched, to be stopped at any moment, and to end with its best or last good weights.
 
@@ -78,8 +92,10 @@ class Record:
         held = load_state(upkeep.state) if upkeep.state is not None and self._writes else None
         held = descent.fabric.broadcast(held)  # other processes may not see the disk, or see it late
         run_id = None
-        if held is not None and held[1]["key"] == self._key:
-            self._go_on_from(*held)
+        if held is not None and held[1].get("key") == self._key:
+            advice = "delete it, and this training starts anew"
+            with reading(upkeep.state, "the state of this training", advice):
+                self._go_on_from(*held)
             run_id = held[1].get("run_id")
         if upkeep.log is not None and self._writes:
             upkeep.log.resume(self._place.epoch, run_id=run_id)
@@ -87,6 +103,14 @@ class Record:
 
     def _go_on_from(self, tensors: dict[str, torch.Tensor], content: dict[str, Any]) -> None:
         descent = self._descent
+        own = {
+            "groups": optimizer_tensors(descent.optimizer)[1],
+            "schedule": descent.schedule.state_dict(),
+            "place": asdict(self._place),
+        }
+        for name, values in own.items():
+            if not _alike(content[name], values):
+                raise ValueError(f"its {name} is not that of this training")
         restore(descent.modules, tensors)
         restore_optimizer(descent.optimizer, tensors, content["groups"])
         descent.schedule.load_state_dict(content["schedule"])

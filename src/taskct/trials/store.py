@@ -8,7 +8,6 @@ A store is filled beside its place, as `NAME.partial`, and takes that place when
 was stopped goes on with the parts that are missing.
 """
 
-import json
 import math
 import os
 import shutil
@@ -21,7 +20,9 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import write_json
+from taskct.reading import check_regular, read_json, reading
 from taskct.trials.trials import Trials, select
+from taskct.zarr_guard import check_zarr
 
 CHUNK_TRIALS = 256
 """Trials that are written at a time, and go on from there after a stop."""
@@ -200,14 +201,36 @@ def read_trials(path: str | Path, split: str, *, margin: int = 0) -> Trials:
         return _read_zarr(folder, margin)
     table = _mapped(folder / "truth.npy")
     noisy, reference = (_mapped(folder / f"{name}.npy") for name in IMAGES)
-    truth = {name: np.array(table[name]) for name in table.dtype.names or () if name != _PRESENT}
-    return Trials(noisy, reference, np.array(table[_PRESENT]), truth, margin)
+    columns = {name: np.array(table[name]) for name in table.dtype.names or () if table.ndim == 1}
+    return _checked(folder, noisy, reference, columns.pop(_PRESENT, np.empty(0)), columns, margin)
+
+
+def _checked(
+    folder: Path,
+    noisy: NDArray[Any],
+    reference: NDArray[Any],
+    present: NDArray[Any],
+    truth: dict[str, NDArray[Any]],
+    margin: int,
+) -> Trials:
+    """Trials, once they are of the kinds that a store is written with."""
+    for name, images in zip(IMAGES, (noisy, reference), strict=True):
+        if images.dtype != np.float32 or images.ndim != 3:
+            raise UserError(
+                f"{folder / name} holds {images.dtype} of {images.ndim} dimensions, not float32 of 3; simulate the "
+                "trials again"
+            )
+    if present.dtype != np.bool_ or not all(column.dtype == np.float64 for column in truth.values()):
+        raise UserError(f"{folder}: the truth table has columns of a wrong kind; simulate the trials again")
+    with reading(folder, "trials", "simulate the trials again"):
+        return Trials(noisy, reference, present, truth, margin)
 
 
 def read_case_kind(path: Path) -> str:
     """What a case of a store is, in the plural: "phantoms", "slices" or "patients"."""
     store = _standing(path)
-    return str((_about(store) or _zarr(store).attrs)["group_name"])
+    with reading(store, "trials", "simulate the trials again"):
+        return str((_about(store) or _zarr(store).attrs)["group_name"])
 
 
 def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:
@@ -221,28 +244,30 @@ def _write_rows(file: Path, start: int, rows: NDArray[Any]) -> None:
 
 def _mapped(file: Path) -> NDArray[Any]:
     """A memory map of a file, copied on write."""
-    try:
+    if not file.exists():
+        raise UserError(f"{file} is missing; simulate the trials again")
+    check_regular(file)
+    with reading(file, "an array", "simulate the trials again"):
         mapped: NDArray[Any] = np.load(file, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file} is missing or not whole ({error}); simulate the trials again") from error
-    return mapped
+        if not isinstance(mapped, np.ndarray):
+            raise ValueError("an archive")
+        return mapped
 
 
 def _zarr(folder: Path) -> Any:  # noqa: ANN401 - zarr's members are untyped unions
     """A group of a Zarr store, as earlier versions wrote it."""
     import zarr  # not above: it takes long, and stores of today do without
 
+    check_zarr(folder)
     return zarr.open_group(str(folder), mode="r")
 
 
 def _read_zarr(folder: Path, margin: int) -> Trials:
-    try:
+    with reading(folder, "trials", "simulate the trials again"):
         group = _zarr(folder)
         noisy, reference, present, table = (np.asarray(group[name]) for name in (*IMAGES, _PRESENT, "truth"))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} is broken ({error}); simulate the trials again") from error
-    truth = {name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])}
-    return Trials(noisy, reference, present, truth, margin)
+        truth = {name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])}
+    return _checked(folder, noisy, reference, present, truth, margin)
 
 
 def _standing(path: Path) -> Path:
@@ -257,5 +282,9 @@ def _earlier(path: Path) -> Path:
 def _about(store: Path) -> dict[str, Any] | None:
     """How a store came about; None where that is not said, as in one of Zarr."""
     file = store / _ABOUT
-    about: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if not file.exists():
+        return None
+    about = read_json(file, "how trials came about", "simulate the trials again")
+    if not isinstance(about, dict):
+        raise UserError(f"{file} is broken; simulate the trials again")
     return about
