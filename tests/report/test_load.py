@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_missing_file_says_what_to_run(make_run, name):
 def test_broken_file_is_named_in_one_line(make_run, name):
     run = make_run()
     (run / name).write_bytes(b"a: [\xff\n{")
-    with pytest.raises(UserError, match=f"{name} .*taskct evaluate") as caught:
+    with pytest.raises(UserError, match=f"{name}:? .*taskct evaluate") as caught:
         load_run(run)
     assert "\n" not in str(caught.value)
 
@@ -34,6 +35,17 @@ def test_broken_file_is_named_in_one_line(make_run, name):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="is not a folder"):
         load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "scores.csv", "quality.csv"])
+def test_a_result_that_was_changed_is_refused(written, tmp_path, name):
+    run = shutil.copytree(written(), tmp_path / "run")
+    load_run(run)
+    content = (run / name).read_bytes()
+    place = content.rindex(b"1")
+    (run / name).write_bytes(content[:place] + b"2" + content[place + 1 :])
+    with pytest.raises(UserError, match=f"{name}.*taskct evaluate"):
+        load_run(run)
 
 
 def _edit(run, name, change):

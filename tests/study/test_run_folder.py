@@ -206,7 +206,7 @@ def test_a_study_of_an_earlier_taskct_says_how_to_do_it_anew(run: RunFolder) -> 
 def test_a_spoilt_record(run: RunFolder, text: str) -> None:
     file = run.path / "stages" / "one.json"
     file.write_text(text)
-    with pytest.raises(UserError, match=r"one\.json is broken: put back a copy, or delete it"):
+    with pytest.raises(UserError, match=r"one\.json.*put back a copy, or delete it"):
         run.is_done("one", [run.path / "one.txt"])
     assert file.read_text() == text
     file.unlink()
@@ -368,9 +368,9 @@ def test_what_the_machine_refuses_is_named_and_is_no_broken_record(
 
         with monkeypatch.context() as patched:
             patched.setattr(Path, "read_text", refuse)
-            with pytest.raises(OSError, match=words):
+            with pytest.raises(UserError, match=words):
                 run.provenance()
-            with pytest.raises(OSError, match=words):
+            with pytest.raises(UserError, match=words):
                 run.is_done("one", [])
 
 
