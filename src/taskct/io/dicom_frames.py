@@ -1,7 +1,5 @@
 """Enhanced multi-frame CT: the header of each frame as a classic single-frame slice has it."""
 
-import copy
-
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
@@ -34,7 +32,7 @@ def frame_headers(dataset: Dataset) -> list[Dataset]:
     shared = dataset.get(_GROUPS[0]) or []
     headers = []
     for number, frame in enumerate(dataset[_GROUPS[1]].value, start=1):
-        header = copy.copy(common)
+        header = Dataset(dict(common.items()))  # a copy of a Dataset shares its elements
         header.file_meta = common.file_meta
         for group in (*shared[:1], frame):
             for macro in group:

@@ -136,7 +136,8 @@ def _inflated(path: Path, name: str) -> io.BytesIO:
         plain = Dataset()
         plain.file_meta = FileMetaDataset(meta)
         plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        pydicom.dcmwrite(content, plain, preamble=bytes(128), enforce_file_format=False)
+        plain.preamble = bytes(128)
+        pydicom.dcmwrite(content, plain)
         inflater, piece = zlib.decompressobj(-zlib.MAX_WBITS), file.read(2**20)
         while piece and not inflater.eof:
             content.write(inflater.decompress(piece, 2**24))
