@@ -16,7 +16,7 @@ from taskct.denoisers.tiling import find_reach
 from taskct.errors import UserError
 from taskct.files import write_npy
 from taskct.io.dicom import CTSeries, read_series, read_slice
-from taskct.io.dicom_write import check_free, write_series
+from taskct.io.dicom_write import Derivation, check_free, write_series
 from taskct.io.image_stack import read_npy
 from taskct.machine import resolve_device
 from taskct.names import ArmName, setting_text
@@ -192,6 +192,7 @@ def denoise_path(
     *,
     alpha: float | None = None,
     tile: int | None = None,
+    strip_private: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
@@ -199,7 +200,8 @@ def denoise_path(
 
     The source is a `.npy` file in HU, a DICOM slice, or a folder with one series. The target of a `.npy` file is
     another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
-    `alpha` is as for `load_denoiser`; tile, device and progress are as for `denoise`.
+    `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are as for
+    `denoise`.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():
@@ -221,7 +223,8 @@ def denoise_path(
     result = denoise(denoiser, series, tile=tile, device=device, progress=progress)
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
     blend = f" alpha={setting_text(denoiser.alpha)}" if denoiser.alpha is not None else ""
-    write_series(result, series, target, description=f"taskct {name}"[: 64 - len(blend)] + blend)
+    text = f"taskct {name}"[: 64 - len(blend)] + blend
+    write_series(result, series, target, Derivation(text, strip_private=strip_private))
     return target
 
 

@@ -10,6 +10,13 @@ from taskct.cli.options import Device, ProgressOption
 from taskct.cli.terminal import print_line, show_progress
 from taskct.scanner.presets import SCANNERS
 
+StripPrivate = Annotated[
+    bool,
+    Option(
+        "--strip-private", help="Leave private DICOM elements out, which may tell of patients or of the old pixels."
+    ),
+]
+
 
 @app.command()
 def denoise(
@@ -34,6 +41,7 @@ def denoise(
             metavar="N", help="Denoise slices in pieces of N pixels, where memory is short; the result is the same."
         ),
     ] = None,
+    strip_private: StripPrivate = False,
     device: Device = "auto",
     progress: ProgressOption = None,
 ) -> None:
@@ -41,7 +49,8 @@ def denoise(
 
     As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
 
-    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL.
+    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps
+    the patient's name, numbers and dates: it is not de-identified.
     """
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
@@ -49,7 +58,16 @@ def denoise(
     where = resolve_device(device)
     with show_progress(progress) as show:
         opened = show.open("denoise")
-        written = denoise_path(model, source, target, alpha=alpha, tile=tile, device=where, progress=opened)
+        written = denoise_path(
+            model,
+            source,
+            target,
+            alpha=alpha,
+            tile=tile,
+            strip_private=strip_private,
+            device=where,
+            progress=opened,
+        )
     print_line(f"Denoised: {written}")
 
 
@@ -63,7 +81,12 @@ def lower_dose_command(
     kernel: Annotated[
         str, Option(metavar="NAME", help="What the series was reconstructed with: soft, sharp, hann…")
     ] = "soft",
+    metal_hu: Annotated[
+        float | None,
+        Option(metavar="HU", help="Attenuation above this counts as this for the noise; image values stay."),
+    ] = None,
     seed: Annotated[int, Option(metavar="N", min=0, help="Of the noise.")] = 0,
+    strip_private: StripPrivate = False,
     device: Device = "auto",
     progress: ProgressOption = None,
 ) -> None:
@@ -73,6 +96,8 @@ def lower_dose_command(
 
     The noise has the correlation of the kernel and follows the attenuation of every ray; each slice has its own, also
     where slices overlap. Measure --noise-hu in a uniform organ near the middle, at the dose that the series has.
+    Exposure and CTDIvol in the headers are scaled. The written series keeps the patient's name, numbers and dates: it
+    is not de-identified.
     """
     from taskct.apply.lower_dose import DoseReduction, lower_dose
     from taskct.machine import resolve_device
@@ -82,7 +107,8 @@ def lower_dose_command(
         written = lower_dose(
             source,
             target,
-            DoseReduction(dose_fraction, noise_hu, model=model, kernel=kernel, seed=seed),
+            DoseReduction(dose_fraction, noise_hu, model=model, kernel=kernel, metal_hu=metal_hu, seed=seed),
+            strip_private=strip_private,
             device=where,
             progress=show.open("lower dose"),
         )

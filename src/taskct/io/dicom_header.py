@@ -3,7 +3,7 @@
 import io
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -260,15 +260,15 @@ def _whole_number(dataset: Dataset, keyword: str, name: str) -> int | None:
 
 
 @tolerant()
-def read_slice_header(path: Path, frame: int | None) -> Dataset:
-    """The header of one slice of a series as a classic single-frame CT image has it, without its pixels.
+def read_slice_headers(path: Path, frames: Sequence[int | None]) -> list[Dataset]:
+    """Headers of slices of one file as classic single-frame CT images have them, without their pixels.
 
     Parameters
     ----------
     path
-        The file of the slice.
-    frame
-        Which frame of a multi-frame file, from 0; None for a file of one slice.
+        The file of the slices.
+    frames
+        Which frames of a multi-frame file, from 0; None for a file of one slice.
 
     Raises
     ------
@@ -278,7 +278,6 @@ def read_slice_header(path: Path, frame: int | None) -> Dataset:
     header = read_header(path, path.name) if path.is_file() else None
     if header is None:
         raise UserError(f"{path.name}: the source file is gone; put it back, its header is needed")
-    if frame is None:
-        return header
     with reading_dicom(path.name):
-        return frame_headers(header)[frame]
+        every = frame_headers(header) if is_multi_frame(header) else []
+        return [header if frame is None else every[frame] for frame in frames]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,21 @@ def _to_hu(stored: NDArray[np.generic], header: SliceHeader) -> tuple[NDArray[np
         raise UserError(f"{header.name}: {found}; export the series again, or set what lies outside to −1000 HU")
     padding = find_padding(image_hu)
     if header.padding is not None and stored.dtype.kind in "iu":
-        ends = np.array(header.padding, dtype=object) & (2 ** (8 * stored.dtype.itemsize) - 1)
-        # Wraps 63536 to the −2000 that a signed file means by it.
-        low, high = np.sort(ends.astype(f"u{stored.dtype.itemsize}").view(stored.dtype))
+        low, high = padding_range(header.padding, stored.dtype)
         padding |= (stored >= low) & (stored <= high)
     image_hu[padding] = AIR_HU
     return image_hu, padding
+
+
+def padding_range(declared: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """First and last stored value that is padding; wraps 63536 to the −2000 that a signed file means by it."""
+    mask = 2 ** (8 * dtype.itemsize) - 1
+    return np.sort(np.array([value & mask for value in declared], f"u{dtype.itemsize}").view(dtype))
+
+
+def read_stored(header: SliceHeader) -> NDArray[np.generic]:
+    """Stored values of all that the file of a slice holds, as it lays them out: a slice, or frames of it."""
+    return _stored(header.path, header)
 
 
 def _stored(path: Path, first: SliceHeader) -> NDArray[np.generic]:

@@ -1,0 +1,347 @@
+"""What is fuzzed: a folder of small valid files of every kind, and how taskct reads each."""
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from PIL import Image
+
+from dicom_files import ct_slice, save
+from some_trials import some_splits
+from taskct import load_denoiser, open_run
+from taskct.config import make_settings
+from taskct.config.yaml_files import read_yaml
+from taskct.io import nifti
+from taskct.io.dicom import read_series, read_slice
+from taskct.io.image_stack import read_images, read_npy
+from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
+from taskct.io.truth_table import read_truth
+from taskct.io.volume_files import read_volumes
+from taskct.metrics.mrmc.ratings import Ratings
+from taskct.report import load_run
+from taskct.study.arm_result import read_images as read_kept_images
+from taskct.study.arm_result import read_result
+from taskct.study.arms import arms_of
+from taskct.study.records import read_failures
+from taskct.study.result_files import write_results
+from taskct.study.run_folder import RunFolder
+from taskct.training import record
+from taskct.trials.store import read_case_kind, read_trials, write_trials
+from taskct.trials.trials import SPLITS
+from tiny_study import run_study, tiny_settings, tiny_yaml
+from tiny_training import tiny_train
+
+IDENTIFIER = "CANARY"
+"""Part of everything that identifies the patient; no message may hold it."""
+
+MODEL, BLEND = "run/models/lambda=0.9_seed=0", "run/models/lambda=0.9_seed=0.blend"
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of files, and what reads them."""
+
+    files: tuple[str, ...]
+    """Patterns of those that are changed, below the workspace."""
+    read: Callable[[Path], object]
+    """Reads them; an AssertionError says that what was read is no such thing."""
+    command: str = ""
+    """Arguments of a command that reads them, below the workspace; every fourth case goes there."""
+    share: int = 10
+    """Of all cases."""
+    writes: tuple[str, ...] = ()
+    """Names of files that it may write beside what it reads."""
+    trusted: bool = False
+    """Whether its files may name code to import."""
+
+
+# --- valid files ------------------------------------------------------------------------------------------------------
+
+
+class _Stopped(Exception):  # noqa: N818 - nothing went wrong
+    pass
+
+
+def _make_dicom(folder: Path) -> None:
+    for index in range(3):
+        tags = {
+            "PatientName": f"ZZIDENT^{IDENTIFIER}", "PatientID": f"{IDENTIFIER}4711", "PatientBirthDate": "19010203",
+            "InstitutionName": f"{IDENTIFIER} HOSPITAL", "AccessionNumber": f"{IDENTIFIER}9", "RescaleType": "HU",
+            "SliceThickness": 2.0, "KVP": 120, "XRayTubeCurrent": 200, "SeriesNumber": 4, "InstanceNumber": index + 1,
+            "SpecificCharacterSet": "ISO_IR 100", "SOPInstanceUID": f"1.2.3.4.{index + 1}", "AcquisitionNumber": 1,
+        }  # fmt: skip
+        dataset = ct_slice(z=2.0 * index, **tags)
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        save(folder / f"{index}.dcm", dataset)
+
+
+def _make_arrays(folder: Path) -> None:
+    import nibabel
+
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-1000, 1000, size=(6, 8, 8)).astype(np.int16)
+    for name in ("nifti", "gzip", "labels", "npy", "tiff", "png"):
+        (folder / name).mkdir()
+    affine = np.diag([-1.0, -2.0, 2.5, 1.0])
+    for file in ("nifti/head.nii", "gzip/head.nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(hu, affine), folder / file)
+    nibabel.save(nibabel.Nifti1Image((hu > 0).astype(np.uint8), affine), folder / "labels" / "head.nii")
+    np.save(folder / "npy" / "hu.npy", hu.astype(np.float32))
+    zarr.save_array(str(folder / "two.zarr"), hu, zarr_format=2)
+    zarr.open_group(str(folder / "three.zarr"), mode="w").create_array("images", data=hu)
+    for index, options in enumerate(({}, {"compression": "tiff_lzw"}, {"compression": "tiff_deflate"})):
+        Image.fromarray(hu[index].astype((np.uint16, np.float32, np.int32)[index])).save(
+            folder / "tiff" / f"{index}.tif", **options
+        )
+    Image.fromarray((hu[0] + 1024).astype(np.uint16)).save(folder / "png" / "0.png")
+    Image.fromarray(hu[1].astype(np.uint8)).save(folder / "png" / "1.png")
+
+
+def _make_tables(folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    for name in ("ratings", "imrmc", "truth"):
+        (folder / name).mkdir()
+    readers, cases = ("anna", "ben", "[three]"), tuple(f"case {index}" for index in range(8))
+    ratings = Ratings(rng.normal(size=(2, 3, 8)).round(2), np.arange(8) % 2 == 0, ("FBP", "IR"), readers, cases)
+    write_ratings_csv(folder / "ratings" / "study.csv", ratings)
+    write_imrmc(folder / "imrmc" / "study.imrmc", ratings, description="A study\nNR: 3")
+    rows = [f"{index},{index % 2},3.5,4,{index // 2},{('train', 'test')[index // 3]}" for index in range(6)]
+    header = "image,signal_present,row_px,column_px,case,split"
+    (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+
+
+def _make_old_trials(path: Path) -> None:
+    """A store of Zarr, as earlier versions wrote it."""
+    root = zarr.open_group(str(path), mode="w", attributes={"group_name": "phantoms"})
+    for name, trials in some_splits().items():
+        group = root.create_group(name)
+        table = np.stack(list(trials.truth.values()), axis=1)
+        for key, array in (("noisy", trials.noisy), ("reference", trials.reference)):
+            group.create_array(key, data=array)
+        group.create_array("signal_present", data=trials.signal_present)
+        group.create_array("truth", data=table, attributes={"columns": list(trials.truth)})
+
+
+def _make_state(path: Path) -> None:
+    def stop(done: int, total: int, detail: str) -> None:
+        if done >= 20:
+            raise _Stopped
+
+    path.parent.mkdir()
+    every, record.STATE_EVERY_S = record.STATE_EVERY_S, 0.0
+    try:
+        tiny_train(path, epochs=2, progress=stop)
+    except _Stopped:
+        pass
+    finally:
+        record.STATE_EVERY_S = every
+
+
+def make_workspace(folder: Path) -> Path:
+    """All valid files, below a new folder."""
+    with warnings.catch_warnings(action="ignore"):
+        for name in ("elsewhere", "out", "settings"):
+            (folder / name).mkdir(parents=True)
+        _make_dicom(folder / "dicom")
+        _make_arrays(folder)
+        _make_tables(folder)
+        tiny_yaml(folder / "settings" / "study.yaml")
+        write_trials(folder / "trials", some_splits())
+        _make_old_trials(folder / "old-trials")
+        _make_state(folder / "state" / "state.safetensors")
+        run_study(folder / "run", tiny_settings(), report=True)
+        failed = {"stage": "pretrain seed=0", "arm": "mse", "seed": 0, "problem": "the loss is not finite"}
+        failures = {"schema": 1, "failed": [failed], "skipped": []}
+        (folder / "run" / "failures.json").write_text(json.dumps(failures), encoding="utf-8")
+    return folder
+
+
+# --- what reads them --------------------------------------------------------------------------------------------------
+
+
+def _check_hu(images: Any, n_axes: int = 3) -> None:
+    assert images.dtype == np.float32
+    assert images.ndim == n_axes
+    assert np.isfinite(images).all()
+
+
+def _read_series(place: Path) -> None:
+    _check_hu(read_series(place / "dicom").image_hu)
+
+
+def _read_slice(place: Path) -> None:
+    _check_hu(read_slice(place / "dicom" / "0.dcm").image_hu)
+
+
+def _read_stack(name: str) -> Callable[[Path], None]:
+    return lambda place: _check_hu(read_images(place / name).images)
+
+
+def _read_npy(place: Path) -> None:
+    _check_hu(read_images(place / "npy" / "hu.npy").images)
+    assert np.isfinite(read_npy(place / "npy" / "hu.npy")).all()
+
+
+def _read_volumes(name: str) -> Callable[[Path], None]:
+    def read(place: Path) -> None:
+        for volume in read_volumes(place / name):
+            _check_hu(volume.image_hu)
+
+    return read
+
+
+def _read_labels(place: Path) -> None:
+    volume = nifti.read_nifti(place / "nifti" / "head.nii")
+    labels = nifti.read_label_map(place / "labels" / "head.nii", like=volume)
+    assert labels.shape == volume.image_hu.shape
+    read_volumes(place / "nifti", organs_path=place / "labels")
+
+
+def _read_truth(place: Path) -> None:
+    truth = read_truth(place / "truth" / "truth.csv", [f"hu.npy[{index}]" for index in range(6)])
+    assert truth.signal_present.shape == (6,)
+
+
+def _read_imrmc(place: Path) -> None:
+    header_notes(place / "imrmc" / "study.imrmc", read_imrmc(place / "imrmc" / "study.imrmc"))
+
+
+def _read_settings(place: Path) -> None:
+    make_settings(read_yaml(place / "settings" / "study.yaml"))
+
+
+def _use_model(stem: str) -> Callable[[Path], None]:
+    def use(place: Path) -> None:
+        denoiser = load_denoiser(place / f"{stem}.safetensors")
+        repr(denoiser)
+        denoiser(torch.zeros(1, 16, 16))
+
+    return use
+
+
+def _go_on(place: Path) -> None:
+    tiny_train(place / "state" / "state.safetensors", epochs=2)
+
+
+def _folder(place: Path) -> RunFolder:
+    return RunFolder(place / "run", None, device=CPU, read_only=True)
+
+
+def _read_records(place: Path) -> None:
+    folder = _folder(place)
+    folder.provenance()
+    for stage in folder.graph.values():
+        folder.has(stage)
+        folder.outdated(stage.name)
+    read_failures(place / "run")
+
+
+def _check_trials(read: Callable[[str], Any]) -> None:
+    for split in SPLITS:
+        trials = read(split)
+        n = len(trials)
+        assert trials.noisy.shape == trials.reference.shape
+        assert trials.noisy.dtype == trials.reference.dtype == np.float32
+        assert trials.signal_present.shape == (n,)
+        assert trials.signal_present.dtype == bool
+        assert all(column.shape == (n,) and column.dtype == np.float64 for column in trials.truth.values())
+        float(np.asarray(trials.noisy).sum() + np.asarray(trials.reference).sum())
+
+
+def _read_store(name: str) -> Callable[[Path], None]:
+    def read(place: Path) -> None:
+        _check_trials(lambda split: read_trials(place / name, split))
+        read_case_kind(place / name)
+
+    return read
+
+
+def _use_trials(place: Path) -> None:
+    opened = open_run(place / "run", device="cpu")
+    _check_trials(opened.trials)
+    opened.arm("low-dose").images("test")
+
+
+def _read_evaluated(place: Path) -> None:
+    folder = _folder(place)
+    for arm in arms_of(folder.settings):
+        result = read_result(folder, arm)
+        assert all(scores.ndim == 1 for scores in result.scores.values())
+        kept = folder.evaluated(arm.file_stem)
+        if kept.with_name(kept.name + ".images.npz").exists():
+            for images in read_kept_images(kept).values():
+                assert images.ndim == 3
+
+
+def _write_results(place: Path) -> None:
+    write_results(_folder(place))
+
+
+def _read_results(place: Path) -> None:
+    opened = open_run(place / "run", device="cpu")
+    opened._repr_html_()
+    for table in (opened.scores, opened.quality, opened.summary):
+        assert len({len(column) for column in table.values()}) <= 1
+    load_run(place / "run")
+
+
+RESULTS = tuple(f"run/{name}.json" for name in ("choices", "groups", "hallucination", "retraining", "summary", "task"))
+RESULTS += ("run/tradeoff.json", "run/provenance.json", "run/failures.json", "run/scores.csv", "run/quality.csv")
+RESULTS += ("run/examples.npz", "run/study.yaml")
+OBSERVE = "observe --observers npw --present {0} --absent npy/hu.npy"
+DENOISE = f"denoise {MODEL}.safetensors {{0}} out/result"
+USE = "denoise {0}.safetensors npy/hu.npy out/result.npy"
+DRY = "run run/study.yaml --out run --dry-run"
+
+TARGETS = {
+    "dicom-slice": Target(("dicom/0.dcm",), _read_slice, DENOISE.format("dicom/0.dcm") + ".dcm", 160),
+    "dicom-series": Target(("dicom/*.dcm",), _read_series, DENOISE.format("dicom"), 140),
+    "dicom-images": Target(("dicom/*.dcm",), _read_stack("dicom"), OBSERVE.format("dicom"), 40),
+    "dicom-lower-dose": Target(
+        ("dicom/1.dcm",), _read_volumes("dicom"), "lower-dose dicom out/low --dose-fraction 0.5 --noise-hu 20", 20
+    ),
+    "nifti": Target(("nifti/*",), _read_volumes("nifti"), DENOISE.format("nifti/head.nii") + ".nii", 90),
+    "nifti-gzip": Target(("gzip/*",), _read_volumes("gzip"), DENOISE.format("gzip/head.nii.gz") + ".nii.gz", 60),
+    "nifti-labels": Target(("labels/*",), _read_labels, "", 40),
+    "npy": Target(("npy/*",), _read_npy, DENOISE.format("npy/hu.npy") + ".npy", 100),
+    "zarr-2": Target(("two.zarr/**/*",), _read_stack("two.zarr"), OBSERVE.format("two.zarr"), 50),
+    "zarr-3": Target(("three.zarr/**/*",), _read_stack("three.zarr"), OBSERVE.format("three.zarr"), 60),
+    "tiff": Target(("tiff/*",), _read_stack("tiff"), OBSERVE.format("tiff"), 90),
+    "png": Target(("png/*",), _read_stack("png"), OBSERVE.format("png"), 60),
+    "ratings-csv": Target(
+        ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
+    ),
+    "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
+    "truth-csv": Target(
+        ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
+    ),
+    "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
+    "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
+    "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
+    "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),
+    "state": Target(("state/state.safetensors",), _go_on, "", 30, ("state.safetensors",)),
+    "records": Target(("run/stages/*.json", "run/failures.json", "run/provenance.json"), _read_records, DRY, 100),
+    "study": Target(("run/study.yaml",), _read_records, "report run", 40, ("report.html",)),
+    "trials": Target(("trials/**/*",), _read_store("trials"), "", 30),
+    "trials-of-run": Target(("run/trials/**/*",), _use_trials, "", 30),
+    "trials-zarr": Target(("old-trials/**/*",), _read_store("old-trials"), "", 20),
+    "evaluated": Target(("run/evaluated/*",), _read_evaluated, "", 40),
+    "results-anew": Target(("run/evaluated/*", "run/trials/**/*"), _write_results, "", 12, ("*",)),
+    "results": Target(RESULTS, _read_results, "mrmc run --observer ho", 140),
+    "report": Target(RESULTS, lambda place: load_run(place / "run"), "report run", 40, ("report.html",)),
+}
+"""By name, such as `--format` of `run.py` takes."""
+
+
+def endings(file: Path) -> str:
+    """The ending that says how a file is changed."""
+    if file.name in (".zarray", ".zgroup", ".zattrs", ".zmetadata"):
+        return ".json"
+    return ".nii.gz" if file.name.endswith(".nii.gz") else file.suffix
