@@ -1,18 +1,23 @@
 """DICOM as it comes: encodings, multi-frame files, what lies beside slices, uneven stacks, what declares too much."""
 
+import io
 import os
 import struct
 
 import numpy as np
+import pydicom
 import pytest
+from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
 from dicom_files import SUPINE, ct_slice, enhanced, save, save_series
 from taskct.errors import UserError
+from taskct.io import dicom_header, dicom_pixels
 from taskct.io.dicom import files_below, read_series, read_slice
 from taskct.io.dicom_pixels import compressed_size
+from taskct.io.dicom_write import write_series
 from taskct.io.image_origin import read_scan
 from taskct.io.padding import find_padding
 from taskct.reading import LIMIT_VARIABLE
@@ -63,6 +68,21 @@ def test_hu_of_every_encoding_are_those_that_went_in_and_those_of_itk(tmp_path, 
     np.testing.assert_array_equal(read_series(tmp_path).image_hu[0], image)
     itk = pytest.importorskip("SimpleITK", reason="the other reader")
     np.testing.assert_allclose(itk.GetArrayFromImage(itk.ReadImage(str(path)))[0], image, atol=1e-3)
+
+
+def test_eight_bits_of_jpeg_as_itk_reads_them(tmp_path):
+    itk = pytest.importorskip("SimpleITK", reason="the other reader")
+    ramp = (np.add.outer(np.arange(32), np.arange(48)) * 3).astype(np.uint8)
+    Image.fromarray(ramp).save(jpeg := io.BytesIO(), "JPEG", quality=90)
+    dataset = ct_slice(RescaleIntercept=-100)
+    dataset.set_pixel_data(ramp, "MONOCHROME2", 8, generate_instance_uid=False)
+    dataset.PixelData = encapsulate([jpeg.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    path = save(tmp_path / "a.dcm", dataset)
+    (image,) = read_slice(path).image_hu
+    np.testing.assert_allclose(image, ramp.astype(float) - 100, atol=8)
+    np.testing.assert_allclose(itk.GetArrayFromImage(itk.ReadImage(str(path)))[0], image, atol=1)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +155,26 @@ def test_an_enhanced_file_as_itk_reads_it(tmp_path):
     itk = pytest.importorskip("SimpleITK", reason="the other reader")
     path = save(tmp_path / "a.dcm", enhanced())
     np.testing.assert_allclose(itk.GetArrayFromImage(itk.ReadImage(str(path))), read_series(tmp_path).image_hu)
+
+
+def test_an_enhanced_file_is_decoded_once_for_all_its_slices_and_written_as_slices(tmp_path, monkeypatch):
+    dataset = enhanced(positions=(4.0, 0.0, 2.0), slopes=[1.0, 0.5, 0.5])
+    dataset.PixelPaddingValue = int(dataset.pixel_array[0, 0, 0])
+    save(tmp_path / "in" / "a", dataset)
+    series = read_series(tmp_path / "in")
+    assert series.padding.any()
+    reads = []
+    monkeypatch.setattr(dicom_pixels, "read_object", lambda *args, **named: reads.append(args) or read(*args, **named))
+    read = dicom_header.read_object
+    write_series(series.image_hu, series, tmp_path / "out", "derived")
+    assert len(reads) == 1
+    back = read_series(tmp_path / "out")
+    np.testing.assert_array_equal(back.image_hu, series.image_hu)
+    np.testing.assert_array_equal(back.padding, series.padding)
+    assert back.frames == (None, None, None)
+    pixels = [pydicom.dcmread(path) for path in back.paths]
+    assert {float(one.RescaleSlope) for one in pixels} == {0.5}
+    assert [one.SourceImageSequence[0].ReferencedFrameNumber for one in pixels] == [2, 3, 1]
 
 
 def test_enhanced_files_that_are_no_single_stack(tmp_path):

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import (
+    HTJ2K,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from taskct.errors import UserError
 from taskct.io.dicom_header import SliceHeader, read_object, reading_dicom
@@ -20,7 +28,10 @@ from taskct.reading import check_budget
 
 _J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51....(....)(....)(....)(....).{16}(..)", re.DOTALL)
 _JPEG_SIZE = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..[\x02-\x10](..)(..)(.)", re.DOTALL)
-_HTJ2K = tuple(UID(f"1.2.840.10008.1.2.4.{number}") for number in (201, 202, 203))
+_JPEG = (
+    *(*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes),
+    *(HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+)
 
 
 def check_pixel_budget(headers: Sequence[SliceHeader], name: object) -> None:
@@ -101,7 +112,7 @@ def _check_declared(dataset: Dataset, syntax: UID, name: str) -> None:
     samples, bits = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("BitsAllocated") or 16)
     n_bytes = max(bits // 8, 1) * samples * n_frames * int(dataset.Rows) * int(dataset.Columns)
     check_budget(name, n_bytes)
-    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes, *_HTJ2K):
+    if syntax not in _JPEG:
         return
     offsets = [dataset.get(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
     frames = generate_frames(
