@@ -52,6 +52,38 @@ def ct_slice(z=0.0, stored=None, orientation=SUPINE, **tags):
     return dataset
 
 
+def enhanced(positions=(0.0, 2.0, 4.0), slopes=None, sop=uid.EnhancedCTImageStorage, orientations=None):
+    """A multi-frame CT: one frame a position, its geometry and rescale in functional groups, spacing shared by all."""
+    slices = [ct_slice(z=z) for z in positions]
+    stored = np.stack([one.pixel_array for one in slices])
+    dataset = ct_slice(stored=stored[0])
+    dataset.set_pixel_data(stored if len(stored) > 1 else stored[0], "MONOCHROME2", 16, generate_instance_uid=False)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = sop
+    dataset.NumberOfFrames = len(stored)
+    frame_only = ("ImageOrientationPatient", "ImagePositionPatient", "RescaleSlope", "RescaleIntercept")
+    for keyword in ("PixelSpacing", *frame_only):
+        delattr(dataset, keyword)
+
+    def group(sequence, **tags):
+        item, holder = Dataset(), Dataset()
+        for keyword, value in tags.items():
+            setattr(item, keyword, value)
+        setattr(holder, sequence, [item])
+        return holder
+
+    dataset.SharedFunctionalGroupsSequence = [group("PixelMeasuresSequence", PixelSpacing=[ROW_MM, COLUMN_MM])]
+    frames = []
+    for index, one in enumerate(slices):
+        frame = group("PlanePositionSequence", ImagePositionPatient=one.ImagePositionPatient)
+        orientation = (orientations or [SUPINE] * len(slices))[index]
+        frame.update(group("PlaneOrientationSequence", ImageOrientationPatient=list(orientation)))
+        rescale = {"RescaleSlope": (slopes or [1] * len(slices))[index], "RescaleIntercept": -1024, "RescaleType": "HU"}
+        frame.update(group("PixelValueTransformationSequence", **rescale))
+        frames.append(frame)
+    dataset.PerFrameFunctionalGroupsSequence = frames
+    return dataset
+
+
 def save(path, dataset):
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.preamble = bytes(128)

@@ -10,21 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.errors import UserError
+from taskct.errors import UserError, unreadable
 from taskct.io.dicom_header import (
     SliceHeader,
     kind_of,
     read_header,
+    reading_dicom,
     slice_headers,
     tolerant,
 )
 from taskct.io.dicom_layout import layout_of
 from taskct.io.dicom_pixels import check_pixel_budget, read_pixels
 from taskct.io.volume import LEAN_ALLOWED, MAX_LEAN_DEGREES, Volume, check_upright
+from taskct.reading import reading
 
 _GAP_TOLERANCE = 0.1  # how far one slice spacing may stray from the median, as a fraction of it
 _SAME_MM = 0.01  # slices closer than this lie at one position
@@ -110,7 +113,8 @@ def read_series(folder: Path, *, slicewise: bool = False) -> CTSeries:
         tilted = max(ordered, key=lambda header: abs(header.gantry_tilt))
         if abs(tilted.gantry_tilt) > MAX_LEAN_DEGREES:
             raise UserError(f"{tilted.name}: gantry tilt of {abs(tilted.gantry_tilt):.0f}°, {LEAN_ALLOWED}")
-    return _load(ordered, slice_mm)
+    with reading(folder, "a CT series"):
+        return _load(ordered, slice_mm)
 
 
 @tolerant()
@@ -125,8 +129,10 @@ def read_slice(path: Path) -> CTSeries:
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file; give one CT slice")
-    dataset = read_header(path, path.name) if not path.is_dir() else None
-    if dataset is None or (kind := kind_of(dataset, path.name)) == "none":
+    with reading_dicom(path.name):
+        dataset = read_header(path, path.name) if not path.is_dir() else None
+        kind = "none" if dataset is None else kind_of(dataset, path.name)
+    if dataset is None or kind == "none":
         raise UserError(f"{path.name}: no DICOM image; give one CT slice")
     if kind != "slice":
         words = {"localizer": "a localizer (scout)", "beside": "no slice by its SOP class"}
@@ -135,7 +141,8 @@ def read_slice(path: Path) -> CTSeries:
     if len(headers) > 1:
         raise UserError(f"{path.name}: {len(headers)} slices; give its folder, or a file of one slice")
     check_pixel_budget(headers, path.name)
-    return _load(headers, float("nan"))
+    with reading(path.name, "a CT slice"):
+        return _load(headers, float("nan"))
 
 
 @contextmanager
@@ -151,14 +158,18 @@ def naming(folder: Path) -> Iterator[None]:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file in a folder and below it, also in linked folders, each folder once; no hidden ones, no pipes."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise unreadable(error.filename, error) from error
+
     found, seen = [], set[Path]()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
         real = Path(place).resolve()
         if real in seen:  # a link to a folder above it, or to one that was read
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place) / name for name in files if not name.startswith(".")]
     return (path for path in sorted(found) if path.is_file())
 
@@ -169,8 +180,9 @@ def _ct_headers(folder: Path) -> list[SliceHeader]:
     for path in files_below(folder):
         n_files += 1
         name = str(path.relative_to(folder))
-        dataset = read_header(path, name)
-        kind = "none" if dataset is None else kind_of(dataset, name)
+        with reading_dicom(name):
+            dataset = read_header(path, name)
+            kind = "none" if dataset is None else kind_of(dataset, name)
         if dataset is not None and kind == "slice":
             headers += slice_headers(dataset, path, name)
         elif dataset is not None and kind == "other":

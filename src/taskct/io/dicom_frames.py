@@ -32,7 +32,7 @@ def frame_headers(dataset: Dataset) -> list[Dataset]:
     shared = dataset.get(_GROUPS[0]) or []
     headers = []
     for number, frame in enumerate(dataset[_GROUPS[1]].value, start=1):
-        header = Dataset(dict(common.items()))
+        header = Dataset(dict(common.items()))  # a copy of a Dataset shares its elements
         header.file_meta = common.file_meta
         for group in (*shared[:1], frame):
             for macro in group:

@@ -1,21 +1,25 @@
 """Headers of CT slices: which files hold some, and what a header must say before its pixels are read."""
 
+import io
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
     LegacyConvertedEnhancedCTImageStorage,
     MediaStorageDirectoryStorage,
 )
@@ -35,7 +39,7 @@ _NO_SLICES = (
     "1.2.840.10008.5.1.4.1.1.88",  # structured reports, of doses too
     "1.2.840.10008.5.1.4.1.1.104",  # documents
 )
-"""Beginnings of SOP classes of what lies beside slices, whatever modality it names."""
+"""SOP classes, with those below them, of what lies beside slices, whatever modality it names."""
 
 Kind = Literal["slice", "localizer", "beside", "other", "none"]
 
@@ -107,27 +111,42 @@ def read_header(path: Path, name: str) -> Dataset | None:
             if path.suffix.lower() == ".dcm":
                 raise UserError(f"{name}: does not bear the DICOM mark: cut short, or no DICOM; export it again")
             return None
-        _check_inflated(path, name)
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        dataset = read_object(path, name, pixels=False)
         for keyword in _READ:  # pydicom decodes an element when it is asked for, and a file cut within one fails then
             dataset.get(keyword)
         return dataset
 
 
-def _check_inflated(path: Path, name: str) -> None:
-    """Hold a deflated file against the budget piece by piece, since pydicom inflates it whole."""
+def read_object(path: Path, name: str, *, pixels: bool) -> Dataset:
+    """A DICOM object within the budget, with or without its pixels.
+
+    What pydicom raises on a broken file is passed on; `reading_dicom` makes it one line.
+    """
+    check_budget(name, path.stat().st_size)
+    deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    return pydicom.dcmread(_inflated(path, name) if deflated else path, stop_before_pixels=not pixels)
+
+
+def _inflated(path: Path, name: str) -> io.BytesIO:
+    """A deflated file as one that is not, inflated piece by piece: pydicom inflates it whole, whatever its size."""
+    content = io.BytesIO()
     with path.open("rb") as file:
-        meta = read_partial(file, lambda tag, *_: tag.group > 2).file_meta
-        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-            return
-    with path.open("rb") as file:
-        file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))  # mark, and the element of the length itself
-        inflater, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        piece = file.read(2**20)
+        file.seek(132)  # after the DICOM mark
+        meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag >> 16 != 2)
+        plain = Dataset()
+        plain.file_meta = FileMetaDataset(meta)
+        plain.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        plain.preamble = bytes(128)
+        pydicom.dcmwrite(content, plain)
+        inflater, piece = zlib.decompressobj(-zlib.MAX_WBITS), file.read(2**20)
         while piece and not inflater.eof:
-            n_bytes += len(inflater.decompress(piece, 2**24))
-            check_budget(name, n_bytes)
+            content.write(inflater.decompress(piece, 2**24))
+            check_budget(name, content.tell())
             piece = inflater.unconsumed_tail or file.read(2**20)
+    if not inflater.eof:
+        raise EOFError("the deflated stream is cut")
+    content.seek(0)
+    return content
 
 
 def kind_of(dataset: Dataset, name: str) -> Kind:
@@ -140,15 +159,16 @@ def kind_of(dataset: Dataset, name: str) -> Kind:
     modality = str(dataset.get("Modality") or "")
     if sop == MediaStorageDirectoryStorage:
         return "none"
-    if sop.startswith(_NO_SLICES):
+    if f"{sop}.".startswith(tuple(f"{beside}." for beside in _NO_SLICES)):
         return "beside" if modality == "CT" else "none"
-    if not modality or (modality == "CT" and "Rows" not in dataset and (sop in CT_CLASSES or not sop)):
+    is_ct = sop in CT_CLASSES or not sop
+    is_known = not is_ct and UID(sop).type == "SOP Class"  # a UID that was cut is none
+    if (not modality and not is_known) or (modality == "CT" and is_ct and "Rows" not in dataset):
         raise UserError(f"{name}: cut short, its header holds no image; copy it again")
-    if sop in CT_CLASSES or not sop:
+    if is_ct:
         if modality != "CT":
             return "other" if "Rows" in dataset else "none"
-        types = dataset.get("ImageType") or []
-        return "localizer" if "LOCALIZER" in ([types] if isinstance(types, str) else types) else "slice"
+        return "localizer" if "LOCALIZER" in np.atleast_1d(dataset.get("ImageType") or "").tolist() else "slice"
     if modality == "CT":
         return "beside"
     return "other" if "Rows" in dataset else "none"
@@ -156,18 +176,19 @@ def kind_of(dataset: Dataset, name: str) -> Kind:
 
 def slice_headers(dataset: Dataset, path: Path, name: str) -> list[SliceHeader]:
     """The checked headers of a CT file: one, or one a frame. A `UserError` names what is wrong."""
-    if not is_multi_frame(dataset):
-        if dataset.get("NumberOfFrames", 1) not in (None, "", 1):
-            raise UserError(
-                f"{name}: multi-frame, {dataset.NumberOfFrames} frames without a place of each; export one slice a file"
-            )
-        return [check_header(dataset, path, name)]
     with reading_dicom(name):
+        if not is_multi_frame(dataset):
+            if dataset.get("NumberOfFrames", 1) not in (None, "", 1):
+                raise UserError(
+                    f"{name}: multi-frame, {dataset.NumberOfFrames} frames without a place of each; export one slice a "
+                    "file"
+                )
+            return [check_header(dataset, path, name)]
         frames = frame_headers(dataset)
         n_frames = int(dataset.NumberOfFrames)
-    if len(frames) != n_frames:
-        raise UserError(f"{name}: {n_frames} frames, and {len(frames)} places of frames; export the series again")
-    return [check_header(frame, path, f"{name}[{index + 1}]", index) for index, frame in enumerate(frames)]
+        if len(frames) != n_frames:
+            raise UserError(f"{name}: {n_frames} frames, and {len(frames)} places of frames; export the series again")
+        return [check_header(frame, path, f"{name}[{index + 1}]", index) for index, frame in enumerate(frames)]
 
 
 def check_header(dataset: Dataset, path: Path, name: str, frame: int | None = None) -> SliceHeader:
@@ -216,15 +237,26 @@ def check_header(dataset: Dataset, path: Path, name: str, frame: int | None = No
         position=numbers("ImagePositionPatient", 3),
         slope=slope,
         intercept=intercept,
-        padding=_declared_padding(dataset),
+        padding=_declared_padding(dataset, name),
     )
 
 
-def _declared_padding(dataset: Dataset) -> tuple[int, int] | None:
-    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
-    if not isinstance(value, int):
+def _declared_padding(dataset: Dataset, name: str) -> tuple[int, int] | None:
+    if (value := _whole_number(dataset, "PixelPaddingValue", name)) is None:
         return None
-    return value, limit if isinstance(limit, int) else value
+    limit = _whole_number(dataset, "PixelPaddingRangeLimit", name)
+    return value, value if limit is None else limit
+
+
+def _whole_number(dataset: Dataset, keyword: str, name: str) -> int | None:
+    """A whole number, whatever its VR; None where there is none."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return None
+    try:
+        return int(value if isinstance(value, int) else Decimal(str(value).strip()).to_integral_exact())
+    except (ArithmeticError, ValueError) as error:
+        raise UserError(f"{name}: {keyword} is no whole number; export the series again") from error
 
 
 @tolerant()

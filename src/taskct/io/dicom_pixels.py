@@ -7,21 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import (
+    HTJ2K,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from taskct.errors import UserError
-from taskct.io.dicom_header import SliceHeader, reading_dicom
+from taskct.io.dicom_header import SliceHeader, read_object, reading_dicom
 from taskct.io.padding import AIR_HU, find_padding
 from taskct.reading import check_budget
 
-_J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51..(?:..)(....)(....)(....)(....)", re.DOTALL)
-_JPEG_SIZE = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..[\x02-\x10](..)(..)", re.DOTALL)
-_HEAD = 2**16  # bytes of a frame in which its size stands
+_J2K_SIZE = re.compile(rb"\xff\x4f\xff\x51....(....)(....)(....)(....).{16}(..)", re.DOTALL)
+_JPEG_SIZE = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]..[\x02-\x10](..)(..)(.)", re.DOTALL)
+_JPEG = (
+    *(*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes),
+    *(HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+)
 
 
 def check_pixel_budget(headers: Sequence[SliceHeader], name: object) -> None:
@@ -67,26 +77,27 @@ def padding_range(declared: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[np
 
 
 def read_stored(header: SliceHeader) -> NDArray[np.generic]:
-    """Stored values of one slice, as its file lays them out."""
-    stored = _stored(header.path, header)
-    return stored if header.frame is None else stored[header.frame]
+    """Stored values of all that the file of a slice holds, as it lays them out: a slice, or frames of it."""
+    return _stored(header.path, header)
 
 
 def _stored(path: Path, first: SliceHeader) -> NDArray[np.generic]:
     name = path.name if first.frame is not None else first.name
     with reading_dicom(name):
-        dataset = pydicom.dcmread(path)
-        syntax = UID(dataset.file_meta.TransferSyntaxUID)
+        dataset = read_object(path, name, pixels=True)
+        if (syntax := dataset.file_meta.get("TransferSyntaxUID")) is None:
+            raise UserError(f"{name}: names no transfer syntax; export the series again")
         _check_decoder(syntax, name)
         _check_declared(dataset, syntax, name)
-        return dataset.pixel_array
+        stored: NDArray[np.generic] = dataset.pixel_array
+        return stored[np.newaxis] if first.frame is not None and stored.ndim == 2 else stored
 
 
 def _check_decoder(syntax: UID, name: str) -> None:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        known = syntax.name if syntax.name != str(syntax) else "an unknown or private transfer syntax"
+        known = syntax.name if syntax.name != str(syntax) else f"an unknown or private transfer syntax ({syntax})"
         raise UserError(f"{name}: pixels in {known}, which is not read here; export the series uncompressed") from None
     if not decoder.is_available:
         ways = [re.sub(r"^.* - requires (numpy and |numpy, )?", "", way) for way in decoder.missing_dependencies]
@@ -101,28 +112,46 @@ def _check_declared(dataset: Dataset, syntax: UID, name: str) -> None:
     samples, bits = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("BitsAllocated") or 16)
     n_bytes = max(bits // 8, 1) * samples * n_frames * int(dataset.Rows) * int(dataset.Columns)
     check_budget(name, n_bytes)
-    if not syntax.is_compressed or syntax.is_deflated or "PixelData" not in dataset:
+    if syntax not in _JPEG:
         return
-    for frame in generate_frames(dataset.PixelData, number_of_frames=n_frames):
-        for rows, columns in _sizes(frame[:_HEAD]):
-            if (rows, columns) != (int(dataset.Rows), int(dataset.Columns)):
-                raise UserError(
-                    f"{name}: its header says {dataset.Rows} × {dataset.Columns} pixels and its compressed pixels "
-                    f"{rows} × {columns}; export the series again"
-                )
+    offsets = [dataset.get(keyword) for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    frames = generate_frames(
+        dataset.PixelData,
+        number_of_frames=n_frames,
+        extended_offsets=(offsets[0], offsets[1]) if all(offsets) else None,
+    )
+    declared = int(dataset.Rows), int(dataset.Columns), samples
+    for frame in frames:
+        if (found := compressed_size(frame)) != declared:
+            texts = [f"{rows} × {columns} pixels of {n} values" for rows, columns, n in (declared, found)]
+            raise UserError(
+                f"{name}: its header says {texts[0]} and its compressed pixels {texts[1]}; export the series again"
+            )
 
 
-def _sizes(frame: bytes) -> list[tuple[int, int]]:
-    """What a frame of JPEG 2000 or JPEG says of its size: rows and columns."""
+def compressed_size(frame: bytes) -> tuple[int, int, int]:
+    """What a frame of JPEG 2000, JPEG or JPEG-LS declares itself: rows, columns and components.
+
+    Sources: ITU-T T.800 A.5.1, T.81 B.2.2, T.87 C.2.2.
+
+    Raises
+    ------
+    ValueError
+        If it declares none.
+    """
     if match := _J2K_SIZE.match(frame):
-        right, bottom, left, top = (int.from_bytes(part) for part in match.groups())
-        return [(bottom - top, right - left)]
+        right, bottom, left, top, n = (int.from_bytes(part) for part in match.groups())
+        return bottom - top, right - left, n
     if frame[:2] != b"\xff\xd8":
-        return []
+        raise ValueError("no JPEG")
     # The segments one after the other, since their contents may look like a size.
     place = 2
-    while place + 9 <= len(frame) and frame[place] == 0xFF:
-        if match := _JPEG_SIZE.match(frame, place):
-            return [(int.from_bytes(match[1]), int.from_bytes(match[2]))]
-        place += 2 + int.from_bytes(frame[place + 2 : place + 4])
-    return []
+    while place + 4 <= len(frame) and frame[place] == 0xFF:
+        if frame[place + 1] == 0xFF:  # a fill byte
+            place += 1
+        elif match := _JPEG_SIZE.match(frame, place):
+            rows, columns, n = (int.from_bytes(part) for part in match.groups())
+            return rows, columns, n
+        else:
+            place += 2 + int.from_bytes(frame[place + 2 : place + 4])
+    raise ValueError("no size")

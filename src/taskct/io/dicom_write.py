@@ -131,10 +131,13 @@ class _Source:
     def __init__(self, header: Dataset, path: Path, frame: int | None) -> None:
         self.header = header
         self.told = check_header(header, path, path.name, frame)
+        self.frames: NDArray[np.generic] | None = None
+        """Of a multi-frame file, stored values of them all, decoded once."""
 
     def padding_hu(self, padding: NDArray[np.bool_]) -> NDArray[np.float64]:
         """HU that the stored padding stands for, of the pixels that are padding."""
-        return self._hu(read_stored(self.told)[padding])
+        stored = read_stored(self.told) if self.frames is None else self.frames[self.told.frame or 0]
+        return self._hu(stored[padding])
 
     def declared_hu(self) -> NDArray[np.float64] | None:
         """First and last HU that the header declares as padding; None where it declares none."""
@@ -152,7 +155,12 @@ def _sources(source: CTSeries) -> Iterator[_Source]:
     for path, group in groupby(pairs, key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
         headers = read_slice_headers(path, frames)
-        yield from (_Source(header, path, frame) for header, frame in zip(headers, frames, strict=True))
+        slices = [_Source(header, path, frame) for header, frame in zip(headers, frames, strict=True)]
+        if frames[0] is not None:
+            whole = read_stored(slices[0].told)
+            for one in slices:
+                one.frames = whole
+        yield from slices
 
 
 def _encoding(image_hu: NDArray[np.floating], source: CTSeries, read: list[_Source]) -> Encoding:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
-from taskct.io.dicom_header import tolerant
+from taskct.io.dicom_header import read_object, reading_dicom, tolerant
 
 ENDINGS = (".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm")
 """Of file names, which tell the kind of an image and not which one it is."""
@@ -65,20 +64,23 @@ def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
 
 @tolerant()
 def read_scan(path: Path) -> Scan:
-    """Read where a DICOM slice comes from; the file is known to be one that can be read."""
-    header = pydicom.dcmread(path, stop_before_pixels=True)
+    """Read where a DICOM slice comes from; a `UserError` if the file cannot be read."""
+    with reading_dicom(path.name):
+        return _scan(read_object(path, path.name, pixels=False))
+
+
+def _scan(header: Dataset) -> Scan:
     event = _text(header, "IrradiationEventUID") or _text(header, "AcquisitionUID")
     study, number = _text(header, "StudyInstanceUID"), _whole(header, "AcquisitionNumber")
     if not event and study and number is not None:
         event = f"{study} {number}"
-    position = header.get("ImagePositionPatient") or ()
     return Scan(
         image=_digest(_text(header, "SOPInstanceUID")),
         series=_digest(_text(header, "SeriesInstanceUID")),
         acquisition=_digest(event),
         acquisition_number=number,
         instance_number=_whole(header, "InstanceNumber"),
-        position=tuple(float(np.round(float(v), 2)) + 0.0 for v in position),
+        position=_position(header),
     )
 
 
@@ -94,6 +96,14 @@ def _whole(header: Dataset, keyword: str) -> int | None:
         return int(header[keyword].value)
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _position(header: Dataset) -> tuple[float, ...]:
+    try:
+        position = [round(float(v), 2) + 0.0 for v in np.atleast_1d(header["ImagePositionPatient"].value)]
+    except (KeyError, TypeError, ValueError):
+        return ()
+    return tuple(position) if np.all(np.isfinite(position)) else ()
 
 
 def _digest(text: str) -> str:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
 from taskct.errors import UserError
 from taskct.io.dicom import CTSeries, files_below, naming, read_series
-from taskct.io.dicom_header import is_dicom, tolerant
+from taskct.io.dicom_header import is_dicom, read_object, tolerant
 from taskct.io.volume import SAME_GRID, grid_distance_mm
 
 # Words of a folder's name or a series description that tell the dose: FD and QD are Mayo's "full" and "quarter dose".
@@ -147,7 +146,7 @@ def _first_file(series_folder: Path) -> Path:
 @tolerant()
 def _tag(file: Path, keyword: str) -> str:
     try:
-        return str(pydicom.dcmread(file, specific_tags=[keyword]).get(keyword) or "")
+        return str(read_object(file, file.name, pixels=False).get(keyword) or "")
     except Exception:  # a broken header is named when the series is read
         return ""
 
