@@ -5,12 +5,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
+from typing import ParamSpec, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from taskct.errors import UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,10 +59,51 @@ def threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def as_worker() -> None:
-    """Make this process a worker: its parent ends it, and it ends with its parent, even one that was killed."""
+class WorkerPool(ProcessPoolExecutor):
+    """Processes on this machine that end with this one, even one that was killed, and leave interruptions to it."""
+
+    def __init__(self, workers: int, initializer: Callable[..., None] | None = None, *arguments: object) -> None:
+        # Forking a process whose torch has started its threads may hang: start fresh ones.
+        context = multiprocessing.get_context("spawn")
+        super().__init__(workers, context, initializer=_as_worker, initargs=(initializer, arguments))
+        self._others = set(multiprocessing.active_children())
+        self._own: set[BaseProcess] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As every executor's; processes that it starts never see an interruption, not even while they start."""
+        if threading.current_thread() is not threading.main_thread():
+            return super().submit(fn, *args, **kwargs)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.signal(signal.SIGINT, before)
+            self._own |= set(multiprocessing.active_children()) - self._others
+
+    def kill(self) -> None:
+        """End the processes whatever they do."""
+        for child in self._own:
+            child.kill()
+        self.shutdown(wait=True, cancel_futures=True)
+
+    def why_broken(self) -> str:
+        """How the process ended that broke the pool, in words."""
+        codes = []
+        for child in self._own:
+            child.join(1.0)
+            codes.append(child.exitcode)
+        if -signal.SIGKILL in codes:
+            return "was killed (SIGKILL), as the system does where memory is short"
+        # The pool itself ends the others by SIGTERM.
+        signals = [signal.Signals(-code).name for code in codes if code and code < 0 and code != -signal.SIGTERM]
+        return f"crashed ({signals[0]})" if signals else "was ended"
+
+
+def _as_worker(initializer: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    if initializer is not None:
+        initializer(*arguments)
 
 
 def _follow_parent() -> None:
