@@ -37,8 +37,9 @@ def dask_crew(address: str, device: str) -> Crew:
     The address is `dask://HOST:PORT`, or `tls://HOST:PORT` for a cluster with TLS, whose certificates are told by
     Dask's own settings `distributed.comm.tls`. A `dask://` address means TLS too where those settings demand it.
 
-    A `UserError` if `distributed` is missing, nothing answers there, or a worker would do several stages at once or has
-    another version of Python, taskct or torch. One that comes later with another version is given no stage.
+    A worker that would do several stages at once, or has another version of Python, taskct or torch, is told of and
+    given no stage, also one that comes later. A `UserError` if all that are there at first are such, if `distributed`
+    is missing, or if nothing answers there.
     """
     cluster = DaskCluster(_connect(address), address)
     try:
@@ -64,8 +65,9 @@ def _connect(address: str) -> Any:  # noqa: ANN401 - a Client, whose package may
         raise UserError(
             f"--executor {address} needs the package distributed ({error}): pip install 'taskct[cluster]'"
         ) from error
-    for name in ("distributed", "tornado", "asyncio"):  # their tracebacks, where one line of ours says the same
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in list(logging.root.manager.loggerDict):  # their tracebacks, where one line of ours says the same
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     tls = scheme == "tls" or dask.config.get("distributed.comm.default-scheme") == "tls"
     tls = tls or bool(dask.config.get("distributed.comm.require-encryption"))
     connect: Any = Client  # untyped
@@ -120,7 +122,7 @@ class DaskCluster(Executor):
         self._give_out()
 
     def look_around(self, *, first: bool = False) -> None:
-        """Learn which workers came and went; at first, a `UserError` if one is not fit."""
+        """Learn which workers came and went; at first, a `UserError` if there are some and none is fit."""
         n_threads: dict[str, int] = self._ask(lambda scheduler: scheduler.ncores())
         self._asked = time.monotonic()
         for gone in self._problems.keys() - n_threads.keys():
@@ -131,28 +133,29 @@ class DaskCluster(Executor):
                 answer.set_exception(BrokenExecutor("the worker is gone"))
                 dask_future.cancel()
         if new := [name for name in n_threads if name not in self._problems]:
-            self._examine(new, n_threads, first=first)
+            self._examine(new, n_threads, alone=first)
         alone = not any(problem == "" for problem in self._problems.values())
         if alone and not self._alone:
-            warnings.warn(f"the scheduler at {self.address} has no workers: stages wait for some", stacklevel=2)
+            warnings.warn(f"the scheduler at {self.address} has no worker that fits: stages wait for one", stacklevel=2)
         self._alone = alone
 
-    def _examine(self, new: list[str], n_threads: dict[str, int], *, first: bool) -> None:
+    def _examine(self, new: list[str], n_threads: dict[str, int], *, alone: bool) -> None:
+        """Find out which of these workers are fit; `alone` if there are no others, and one of them must be."""
         from distributed.versions import get_versions
 
         here = _versions(get_versions(SAME[1:]))
         # An operation of Dask's own, which a worker without taskct understands too.
         question = {"op": "versions", "packages": list(SAME[1:])}
         told = self._ask(lambda scheduler: scheduler.broadcast(msg=question, workers=new, on_error="ignore"))
-        for worker in new:
-            if worker not in told:  # gone again, or busy: it is asked once more
-                continue
-            problem = _problem(here, _versions(told[worker]), n_threads[worker])
-            if problem and first:
-                raise UserError(f"--executor {self.address}: the worker {worker} {problem}")
-            if problem:
-                warnings.warn(f"the worker {worker} is given nothing: it {problem}", stacklevel=2)
-            self._problems[worker] = problem
+        # Who does not answer is gone again, or busy, and is asked once more.
+        found = {name: _problem(here, _versions(told[name]), n_threads[name]) for name in new if name in told}
+        unfit = {name: problem for name, problem in found.items() if problem}
+        if alone and unfit and len(unfit) == len(found):
+            name, problem = next(iter(unfit.items()))
+            raise UserError(f"--executor {self.address}: the worker {name} {problem}")
+        for name, problem in unfit.items():
+            warnings.warn(f"the worker {name} is given no stage: it {problem}", stacklevel=2)
+        self._problems |= found
 
     def _give_out(self) -> None:
         for worker, problem in self._problems.items():
