@@ -65,20 +65,17 @@ class WorkerPool(ProcessPoolExecutor):
     def __init__(self, workers: int, initializer: Callable[..., None] | None = None, *arguments: object) -> None:
         # Forking a process whose torch has started its threads may hang: start fresh ones.
         context = multiprocessing.get_context("spawn")
-        super().__init__(workers, context, initializer=_as_worker, initargs=(initializer, arguments))
+        with _unheard():  # Python's own helper process, which is started here too
+            super().__init__(workers, context, initializer=_as_worker, initargs=(initializer, arguments))
         self._others = set(multiprocessing.active_children())
         self._own: set[BaseProcess] = set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As every executor's; processes that it starts never see an interruption, not even while they start."""
-        if threading.current_thread() is not threading.main_thread():
-            return super().submit(fn, *args, **kwargs)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.signal(signal.SIGINT, before)
-            self._own |= set(multiprocessing.active_children()) - self._others
+        with _unheard():
+            future = super().submit(fn, *args, **kwargs)
+        self._own |= set(multiprocessing.active_children()) - self._others
+        return future
 
     def kill(self) -> None:
         """End the processes whatever they do."""
@@ -97,6 +94,21 @@ class WorkerPool(ProcessPoolExecutor):
         # The pool itself ends the others by SIGTERM.
         signals = [signal.Signals(-code).name for code in codes if code and code < 0 and code != -signal.SIGTERM]
         return f"crashed ({signals[0]})" if signals else "was ended"
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Processes that are started within ignore Ctrl-C and the end of a session: their parent hears of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _as_worker(initializer: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
