@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def group_of(number: int) -> list[int]:
     return found
 
 
+def wait_for(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are counted in /proc")
 @pytest.mark.parametrize("part", ["simulate", "pretrain"])
 @pytest.mark.parametrize(
@@ -53,31 +61,25 @@ def test_a_signal_ends_all_processes_by_one_line(
     if part == "simulate":
         study = tiny_yaml(tmp_path / "tiny.yaml", trials={"n_train": 200_000})
     else:
-        study = tiny_yaml(tmp_path / "tiny.yaml", training={"seeds": [0, 1], "pretrain_epochs": 50_000})
+        study = tiny_yaml(tmp_path / "tiny.yaml", training={"seeds": [0, 1], "pretrain_epochs": 5000})
     command = [sys.executable, "-m", "taskct", "run", str(study), "--out", str(tmp_path / "run"), "--device", "cpu"]
     command += ["--workers", "2"]
     log = tmp_path / "run" / "stages" / "log.jsonl"
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=listen, start_new_session=True, env=ENVIRONMENT
     ) as process:
-        end = time.monotonic() + 60
-        while not (log.exists() and f'"start", "stage": "{part}' in log.read_text()):
-            assert time.monotonic() < end, "it did not begin"
-            time.sleep(0.02)
-        while len(group_of(process.pid)) < 3:  # itself, Python's helper and a worker
-            assert time.monotonic() < end, "no worker began"
-            time.sleep(0.02)
-        for number in signals:
-            os.killpg(process.pid, number)
-            time.sleep(0.1)
-        assert process.stderr is not None
-        lines = process.stderr.read().splitlines()
+        try:
+            wait_for(lambda: log.exists() and f'"start", "stage": "{part}' in log.read_text())
+            wait_for(lambda: len(group_of(process.pid)) >= 3)  # itself, Python's helper and a worker
+            for number in signals:
+                os.killpg(process.pid, number)
+                time.sleep(0.1)
+            lines = process.communicate(timeout=30)[1].splitlines()
+        finally:
+            process.kill()
     assert process.returncode == status
     assert [line for line in lines if not line.startswith("simulate: ")] == [f"taskct: {how}: {STAY}"]
-    end = time.monotonic() + 10
-    while group_of(process.pid):
-        assert time.monotonic() < end, "a process was left"
-        time.sleep(0.05)
+    wait_for(lambda: not group_of(process.pid))
     assert not [name for name in files_of(tmp_path / "run") if name.endswith(".partial")]
 
 

@@ -3,6 +3,7 @@
 Whoever reaches the ports of a Dask cluster can run code on it; TLS with certificates of one's own keeps strangers out.
 """
 
+import asyncio
 import logging
 import time
 import warnings
@@ -60,7 +61,8 @@ def _connect(address: str) -> Any:  # noqa: ANN401 - a Client, whose package may
         )
     try:
         import dask
-        from distributed import Client
+        from distributed import Client, Security
+        from distributed.comm.core import connect
     except ImportError as error:
         raise UserError(
             f"--executor {address} needs the package distributed ({error}): pip install 'taskct[cluster]'"
@@ -70,9 +72,18 @@ def _connect(address: str) -> Any:  # noqa: ANN401 - a Client, whose package may
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     tls = scheme == "tls" or dask.config.get("distributed.comm.default-scheme") == "tls"
     tls = tls or bool(dask.config.get("distributed.comm.require-encryption"))
-    connect: Any = Client  # untyped
+    there = f"{'tls' if tls else 'tcp'}://{place}"
+    make: Any = Client
+    security: Any = Security
+    open_comm: Any = connect  # all untyped
+
+    async def reach() -> None:  # a client that finds nobody ends in a traceback later
+        comm = await open_comm(there, timeout=CONNECT_S, **security().get_connection_args("client"))
+        await comm.close()
+
     try:
-        return connect(f"{'tls' if tls else 'tcp'}://{place}", timeout=CONNECT_S, set_as_default=False)
+        asyncio.run(reach())
+        return make(there, timeout=CONNECT_S, set_as_default=False)
     except Exception as error:  # whatever listens there, and whatever the certificates are
         why = " ".join(str(error).split())[:100] or type(error).__name__
         advice = (
