@@ -59,6 +59,10 @@ def threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+PARENT_HEARS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+"""Signals that workers leave to their parent."""
+
+
 class WorkerPool(ProcessPoolExecutor):
     """Processes on this machine that end with this one, even one that was killed, and leave interruptions to it."""
 
@@ -98,21 +102,20 @@ class WorkerPool(ProcessPoolExecutor):
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """Processes that are started within ignore Ctrl-C and the end of a session: their parent hears of it."""
-    if threading.current_thread() is not threading.main_thread():
+    """Processes that are started within do not hear Ctrl-C nor the end of a session; their parent hears it after."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_HEARS)  # which a new process inherits
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _as_worker(initializer: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in PARENT_HEARS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
     if initializer is not None:
         initializer(*arguments)

@@ -52,9 +52,8 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        if not heard:  # else the end of the interpreter must not be disturbed either
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():  # nor must a second signal disturb the end of the interpreter
+            signal.signal(number, signal.SIG_IGN if heard else handler)
 
 
 def open_standard_streams() -> None:
