@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 from typing import ParamSpec, TypeVar
 
@@ -76,10 +76,16 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As every executor's; processes that it starts never see an interruption, not even while they start."""
-        with _unheard():
-            future = super().submit(fn, *args, **kwargs)
-        self._own |= set(multiprocessing.active_children()) - self._others
-        return future
+
+        def start() -> Future[T]:
+            with _unheard():
+                future = super(WorkerPool, self).submit(fn, *args, **kwargs)
+            self._own |= set(multiprocessing.active_children()) - self._others
+            return future
+
+        # In a thread of its own: an interruption of this one would leave a process half started.
+        with ThreadPoolExecutor(1) as starter:
+            return starter.submit(start).result()
 
     def kill(self) -> None:
         """End the processes whatever they do."""

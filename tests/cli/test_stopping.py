@@ -78,6 +78,7 @@ def test_a_signal_ends_all_processes_by_one_line(
         finally:
             process.kill()
     assert process.returncode == status, lines
+    assert "Traceback" not in "".join(lines), lines
     assert [line for line in lines if not line.startswith("simulate: ")] == [f"taskct: {how}: {STAY}"]
     wait_for(lambda: not group_of(process.pid))
     assert not [name for name in files_of(tmp_path / "run") if name.endswith(".partial")]
