@@ -1,5 +1,8 @@
 """The one error a user's mistake raises; every room may use it."""
 
+import errno
+import re
+
 from taskct.literal import shown
 
 
@@ -25,3 +28,26 @@ def unreadable(path: object, error: OSError) -> UserError:
     # Some libraries raise it without the system's words, but with the path once more.
     reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or error
     return UserError(f"{path} cannot be read: {reason}; mend that and give the same command")
+
+
+def memory_wanted(error: BaseException | None) -> str | None:
+    """How much memory an error, or one that it came from, asked for in vain; None if memory is not what was short.
+
+    Examples
+    --------
+    >>> memory_wanted(MemoryError("Unable to allocate 1.00 TiB for an array with shape (2, 2)"))
+    ' (1.00 TiB wanted)'
+    >>> memory_wanted(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."))
+    ' (4096 bytes wanted)'
+    >>> memory_wanted(MemoryError()), memory_wanted(ValueError("cannot allocate a name"))
+    ('', None)
+    """
+    while error is not None:
+        # torch has an error of its own on a GPU alone, and plain words elsewhere.
+        short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        short = short or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        if short or (isinstance(error, RuntimeError) and re.search(r"can't allocate memory|out of memory", str(error))):
+            wanted = re.search(r"allocate ([\d.]+ (?:bytes|[KMGTPE]?i?B))", str(error))
+            return f" ({wanted[1]} wanted)" if wanted else ""
+        error = error.__cause__ or error.__context__
+    return None

@@ -5,12 +5,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
+from typing import ParamSpec, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from taskct.errors import UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,10 +59,72 @@ def threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def as_worker() -> None:
-    """Make this process a worker: its parent ends it, and it ends with its parent, even one that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+PARENT_HEARS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+"""Signals that workers leave to their parent."""
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Processes on this machine that end with this one, even one that was killed, and leave interruptions to it."""
+
+    def __init__(self, workers: int, initializer: Callable[..., None] | None = None, *arguments: object) -> None:
+        # Forking a process whose torch has started its threads may hang: start fresh ones.
+        context = multiprocessing.get_context("spawn")
+        with _unheard():  # Python's own helper process, which is started here too
+            super().__init__(workers, context, initializer=_as_worker, initargs=(initializer, arguments))
+        self._others = set(multiprocessing.active_children())
+        self._own: set[BaseProcess] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As every executor's; processes that it starts never see an interruption, not even while they start."""
+
+        def start() -> Future[T]:
+            with _unheard():
+                future = super(WorkerPool, self).submit(fn, *args, **kwargs)
+            self._own |= set(multiprocessing.active_children()) - self._others
+            return future
+
+        # In a thread of its own: an interruption of this one would leave a process half started.
+        with ThreadPoolExecutor(1) as starter:
+            return starter.submit(start).result()
+
+    def kill(self) -> None:
+        """End the processes whatever they do."""
+        for child in self._own:
+            child.kill()
+        self.shutdown(wait=True, cancel_futures=True)
+
+    def why_broken(self) -> str:
+        """How the process ended that broke the pool, in words."""
+        codes = []
+        for child in self._own:
+            child.join(1.0)
+            codes.append(child.exitcode)
+        if -signal.SIGKILL in codes:
+            return "was killed (SIGKILL), as the system does where memory is short"
+        # The pool itself ends the others by SIGTERM.
+        signals = [signal.Signals(-code).name for code in codes if code and code < 0 and code != -signal.SIGTERM]
+        return f"crashed ({signals[0]})" if signals else "was ended"
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Processes that are started within do not hear Ctrl-C nor the end of a session; their parent hears it after."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_HEARS)  # which a new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _as_worker(initializer: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
+    for number in PARENT_HEARS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    if initializer is not None:
+        initializer(*arguments)
 
 
 def _follow_parent() -> None:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.errors import UserError, unreadable
+from taskct.errors import UserError, memory_wanted, unreadable
 
 LIMIT_VARIABLE = "TASKCT_READ_LIMIT"
 
@@ -111,22 +111,14 @@ def reading(name: object, what: str, advice: str = "copy it again, or give anoth
         yield
     except UserError:
         raise
-    except MemoryError as error:
-        wanted = re.search(r"allocate ([\d.]+ [KMGTP]?i?B)", str(error))
-        more = f": {wanted[1]} wanted" if wanted else ""
-        raise UserError(
-            f"{name}: not enough memory to read it as {what}{more}; free memory, or give a smaller file"
-        ) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise unreadable(name, error) from error
-        _damaged(name, what, advice, error)
     except Exception as error:  # libraries raise what they like on damaged files: struct.error, zlib.error, and more
-        _damaged(name, what, advice, error)
-
-
-def _damaged(name: object, what: str, advice: str, error: Exception) -> NoReturn:
-    raise UserError(f"{name}: cannot be read as {what} (cut short, damaged or something else); {advice}") from error
+        if (wanted := memory_wanted(error)) is not None:
+            raise UserError(
+                f"{name}: not enough memory{wanted} to read it as {what}; free memory, or give a smaller file"
+            ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unreadable(name, error) from error
+        raise UserError(f"{name}: cannot be read as {what} (cut short, damaged or something else); {advice}") from error
 
 
 def digest_of(path: Path) -> str | None:

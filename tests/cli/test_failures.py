@@ -97,7 +97,12 @@ def test_out_of_memory(
     refused: Callable[..., str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_with(monkeypatch, "sweep", MemoryError("Unable to allocate 1. TiB"))
-    assert "out of memory (Unable to allocate 1. TiB)" in refused("run", study, "--out", tmp_path / "run")
+    assert "out of memory (1. TiB wanted): lower the numbers in trials" in refused(
+        "run", study, "--out", tmp_path / "run"
+    )
+    torch_says = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes. Error code 12"
+    fail_with(monkeypatch, "sweep", RuntimeError(torch_says))
+    assert "out of memory (4096 bytes wanted)" in refused("run", study, "--out", tmp_path / "run")
 
 
 def test_a_folder_that_cannot_be_written(

@@ -59,7 +59,12 @@ def test_the_root_of_the_command_line_imports_nothing_that_computes(args, heavy)
     *printed, modules = done.stderr.splitlines()
     loaded = set(json.loads(modules))
     assert {name.partition(".")[0] for name in loaded} & heavy == set()
-    assert {name for name in loaded if name.startswith("taskct")} <= {"taskct", "taskct.cli", "taskct.cli.app"}
+    assert {name for name in loaded if name.startswith("taskct")} <= {
+        "taskct",
+        "taskct.cli",
+        "taskct.cli.app",
+        "taskct.cli.stopping",
+    }
     wanted = f"taskct {__version__}" if args == ["--version"] else "Usage: taskct [OPTIONS] COMMAND [ARGS]..."
     assert next(line for line in [*done.stdout.splitlines(), *printed] if line) == wanted
 

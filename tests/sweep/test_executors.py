@@ -20,12 +20,14 @@ import torch
 
 import taskct.sweep.executors
 from command_line import Call, call, refused
+from dask_processes import cluster_of
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.study.arms import Arm
 from taskct.study.records import lock_folder, read_failures
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, dask_crew, do_stage, read_progress
+from taskct.sweep.dask_cluster import dask_crew
+from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, do_stage, read_progress
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome, run_graph
 from taskct.training.record import TrainingDiverged
@@ -110,26 +112,6 @@ def test_a_process_of_the_pool_is_killed_and_every_stage_ends_once(unbroken: Pat
     assert not list(run.path.rglob("*.progress"))
 
 
-def start_cluster(folder: Path) -> tuple[list[subprocess.Popen[bytes]], str]:
-    """A Dask scheduler and two workers of one thread on loopback."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "false"}
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    file = folder / "scheduler.json"
-    common = ["--no-dashboard", "--scheduler-file", str(file)]
-    scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common]
-    worker = ["dask_worker", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", "--local-directory", str(folder)]
-    parts = [scheduler, [*worker, *common], [*worker, *common]]
-    processes = []
-    for module, *options in parts:
-        command = [sys.executable, "-m", f"distributed.cli.{module}", *options]
-        processes.append(subprocess.Popen(command, **quiet))
-        end = time.monotonic() + 60
-        while not file.exists():
-            assert time.monotonic() < end, "the scheduler did not start"
-            time.sleep(0.05)
-    return processes, json.loads(file.read_text())["address"].replace("tcp://", "dask://")
-
-
 @pytest.mark.slow
 def test_a_worker_of_a_cluster_is_killed_and_every_arm_ends_once(call: Call, unbroken: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
@@ -137,24 +119,19 @@ def test_a_worker_of_a_cluster_is_killed_and_every_arm_ends_once(call: Call, unb
         tmp_path / "tiny.yaml",
         training={"pretrain_epochs": 20, "finetune_epochs": 60, "other_head_lambda": None},
     )
-    processes, address = start_cluster(tmp_path)
     out = tmp_path / "run"
-    command = ["run", str(study), "--out", str(out), "--executor", address, "--device", "cpu"]
-    try:
+    with cluster_of(tmp_path, 2) as cluster:
+        command = ["run", str(study), "--out", str(out), "--executor", cluster.address, "--device", "cpu"]
         with killing(out, "finetune") as killed:
             done = subprocess.run(
                 [sys.executable, "-m", "taskct", *command], capture_output=True, text=True, timeout=120, check=False
             )
         assert done.returncode == 0, done.stderr
-        assert killed[0] in {process.pid for process in processes[1:]}
+        assert killed[0] in {process.pid for process in cluster.processes[1:]}
         run = RunFolder(out, None, device=CPU)
         check_each_once(run)
         assert {record["n_threads"] for record in run.provenance()["stages"].values()} == {1}
         same_results(out, unbroken)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +256,7 @@ def test_a_stage_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
 
     stage = run.graph["evaluate low-dose"]
     crew = Crew(start, ["cpu", "cpu"], 1, "cpu")
-    with pytest.raises(UserError, match=r"evaluate low-dose: a process was killed 4 times .* with fewer --workers"):
+    with pytest.raises(UserError, match=r"evaluate low-dose: 4 times its process died; finished stages stay"):
         run_graph(run, [stage], crew, n_threads={stage.name: 1})
     assert len(started) == 4
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from taskct import __version__
+from taskct.cli.stopping import flush_output
 
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """What the command line cannot be read as; typer has it from click, or from a copy of click of its own."""
@@ -56,7 +57,7 @@ class Commands(TyperGroup):
         """Read the options that stand before the command."""
         try:
             return super().make_context(info_name, args, parent, **extra)
-        except USAGE_ERROR as error:
+        except (KeyboardInterrupt, OSError, USAGE_ERROR) as error:
             if type(error).__name__ != "NoArgsIsHelpError":
                 from taskct.cli.terminal import explain  # here, as below
 
@@ -66,7 +67,10 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                flush_output()
         except (KeyboardInterrupt, Exception) as error:
             from taskct.cli.terminal import explain  # here, as what a command imports is not for --version and --help
 

@@ -50,7 +50,8 @@ ExecutorOption = Annotated[
     Option(
         "--executor",
         metavar="dask://HOST:PORT",
-        help="Do the stages on the workers of this Dask scheduler; all must see the run folder by the same path.",
+        help="Do the stages on the workers of this Dask scheduler, tls://HOST:PORT for one with TLS; all must see the "
+        "run folder by the same path.",
     ),
 ]
 

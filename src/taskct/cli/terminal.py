@@ -22,7 +22,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from taskct.cli.app import USAGE_ERROR
-from taskct.errors import UserError
+from taskct.cli.stopping import Stopped
+from taskct.errors import UserError, memory_wanted
 from taskct.progress import Progress as Told
 from taskct.training.parallel import is_first
 
@@ -43,6 +44,15 @@ ADVICE = {
     errno.EMFILE: "raise the limit of open files (ulimit -n), or give fewer --workers",
 }
 """What to do when the machine says no, by the number of its error."""
+
+SMALLER = {
+    **dict.fromkeys(("run", "simulate", "train", "evaluate", "preview"), "lower the numbers in trials"),
+    "denoise": "give --tile N, with N of 256 pixels or fewer, or free memory",
+    "lower-dose": "free memory, or take a machine that has more",
+    "observe": "give fewer images, or smaller ones",
+    "mrmc": "give fewer readers or cases, or fewer resamples",
+}
+"""How a command takes less memory."""
 
 EVERY_S = 50.0
 """Where there is no terminal, what runs is told so often: at least once a minute, whatever else the machine does."""
@@ -122,14 +132,16 @@ def number_text(value: float | None) -> str:
 def explain(error: BaseException, command: str | None) -> None:
     """End a command with one line where a user or the machine is at fault; for all else there is none."""
     if isinstance(error, KeyboardInterrupt):
+        how, status = (error.name, error.status) if isinstance(error, Stopped) else ("SIGINT", INTERRUPTED)
+        how = "interrupted" if how == "SIGINT" else f"ended by {how}"
         kept = "nothing was written" if command in WHOLE else "finished stages stay"
-        fail(f"interrupted: {kept}; the same command goes on from there", status=INTERRUPTED)
+        fail(f"{how}: {kept}; the same command goes on from there", status=status)
     if isinstance(error, USAGE_ERROR):
         _misused(error)
     if isinstance(error, UserError):
         fail(str(error))
-    if isinstance(error, MemoryError):
-        fail(f"out of memory ({error}): lower the numbers in trials or training.batch_size")
+    if (wanted := memory_wanted(error)) is not None:
+        fail(f"out of memory{wanted}: {SMALLER.get(command or '', 'free memory, or give less at a time')}")
     if disk_is_full(error):  # it shows in many ways
         fail("the disk is full, or a quota is: make room and give the same command; finished stages stay")
     if isinstance(error, OSError) and error.filename is not None and error.errno != errno.EPIPE:

@@ -16,7 +16,7 @@ from taskct.denoisers.redcnn import REDCNN
 from taskct.denoisers.sizes import in_fast_order, memory_format, quiet_evaluation, run_padded
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
-from taskct.errors import UserError
+from taskct.errors import UserError, memory_wanted
 from taskct.trials.trials import crop
 
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -72,9 +72,9 @@ class Denoiser(nn.Module):
         shape = scaled.shape  # a network may change its input in place
         try:
             output = run_padded(self.network, scaled, self.size_multiple)
-        except (UserError, torch.OutOfMemoryError):
-            raise
         except Exception as error:  # a user's module may raise anything
+            if isinstance(error, UserError) or memory_wanted(error) is not None:
+                raise
             raise UserError(
                 f"the denoiser's network fails on images of {shape[2]} x {shape[3]} pixels: give images of a size that "
                 f"it takes, as that of its training regions; in its own words: {own_words(error)}"

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import multiprocessing
 import warnings
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from taskct import __version__
 from taskct.config import Settings, make_settings
 from taskct.errors import UserError
-from taskct.machine import as_worker
+from taskct.machine import WorkerPool
 from taskct.progress import Progress
 from taskct.simulation.chunks import ChunkMaker, concatenate
 from taskct.simulation.lost import Losses, beyond_note, loss_notes, task_notes, together
@@ -143,23 +142,25 @@ def _shared(
     settings: Settings, device: torch.device | str, store: PartialStore, missing: list[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, Losses]]:
     """Share chunks out among processes; an error in one, or an interruption, ends them all."""
-    # Forking a process whose torch has started its threads may hang: start fresh ones.
-    context = multiprocessing.get_context("spawn")
-    arguments = (settings.model_dump(mode="json"), str(device), str(store.partial))
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=arguments)
+    pool = WorkerPool(workers, _start_worker, settings.model_dump(mode="json"), str(device), str(store.partial))
+    finished_all = False
     try:
         waiting: dict[Future[Losses], Chunk] = {pool.submit(_make_chunk, *chunk): chunk for chunk in missing}
         while waiting:
             finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield waiting.pop(future), future.result()
+        finished_all = True
     except BrokenProcessPool as error:
         raise UserError(
-            f"one of the {workers} processes that simulate was killed, perhaps for want of memory: give the same "
-            "command with fewer --workers; it goes on with the chunks that are missing"
+            f"one of the {workers} processes that simulate {pool.why_broken()}: give the same command with fewer "
+            "--workers; it goes on with the chunks that are missing"
         ) from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if finished_all:
+            pool.shutdown(wait=True)
+        else:  # chunks are written whole or not at all
+            pool.kill()
 
 
 _worker: tuple[ChunkMaker, Path] | None = None
@@ -168,7 +169,6 @@ _worker: tuple[ChunkMaker, Path] | None = None
 
 def _start_worker(tree: dict[str, Any], device: str, partial: str) -> None:
     global _worker
-    as_worker()
     settings = make_settings(tree)
     _worker = ChunkMaker(settings, make_sources(settings), device), Path(partial)
 

@@ -16,6 +16,7 @@ from taskct.denoisers.classical import filter_images, tune
 from taskct.denoisers.denoiser import Denoiser
 from taskct.denoisers.reach import receptive_radius
 from taskct.denoisers.sizes import Padded
+from taskct.errors import UserError, memory_wanted
 from taskct.files import write_text
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
@@ -61,11 +62,12 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
             _finetune(run, arm, arm.task_weight, progress)
         else:
             raise ValueError(f"{arm.name} has nothing to train")
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if isinstance(error, UserError) or (wanted := memory_wanted(error)) is None:
+            raise
         size = arm.settings(run.settings).training.batch_size
-        first = str(error).splitlines()[0]
         raise TrainingFailed(
-            f"{arm.name}, seed {arm.seed}: out of memory on {run.device} ({first}); lower training.batch_size ({size}) "
+            f"{arm.name}, seed {arm.seed}: out of memory on {run.device}{wanted}; lower training.batch_size ({size}) "
             "or take a smaller network"
         ) from error
 

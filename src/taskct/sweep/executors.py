@@ -9,25 +9,22 @@ import errno
 import multiprocessing
 import os
 import platform
-import signal
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 from filelock import FileLock
 
-from taskct import __version__
-from taskct.errors import UserError
+from taskct.errors import UserError, memory_wanted
 from taskct.files import whole_file
-from taskct.machine import as_worker, n_cores, resolve_device, threads
+from taskct.machine import WorkerPool, n_cores, resolve_device, threads
 from taskct.progress import Progress
 from taskct.simulation.simulate import simulate_store, trials_bytes
 from taskct.study.evaluate import evaluate_arm
@@ -43,10 +40,15 @@ from taskct.training.record import TrainingFailed
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CONNECT_S = 8.0
-"""Seconds after which a scheduler that does not answer is given up."""
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LESS: dict[str, str] = {
+    "simulate": "lower scanner.n_views, scanner.n_bins or scanner.object_pixels",
+    "results": "lower trials.n_test or evaluation.n_bootstrap",
+    **dict.fromkeys(("pretrain", "finetune", "tune"), "lower training.batch_size or trials.n_train"),
+    **dict.fromkeys(("blend", "evaluate"), "lower trials.n_fresh and trials.n_test"),
+}
+"""How a stage takes less memory, by its kind."""
+
 QUIET = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning, ImportWarning)
 TELL_EVERY_S = 0.5
 
@@ -63,7 +65,7 @@ class Machine:
     threads: int | None = None
     """Threads of every stage; None to share those of this machine out fairly, or for 1 on a cluster."""
     executor: str | None = None
-    """Address of a Dask scheduler, `dask://HOST:PORT`; None for this machine."""
+    """Address of a Dask scheduler, `dask://HOST:PORT` or `tls://HOST:PORT`; None for this machine."""
     device: str | None = None
     """Where workers of a cluster compute, as `resolve_device` has it; None for the run folder's own."""
 
@@ -83,7 +85,7 @@ class Crew:
     here: bool = False
     """Whether stages run in this process, so that progress needs no files."""
     check: Callable[[], None] = lambda: None
-    """Called while stages are waited for; raises a `UserError` when they can never end."""
+    """Called now and then while stages are waited for; raises a `UserError` when they can never end."""
     explain: Callable[[BaseException], str | None] = lambda error: None
     """What an error of the executor itself means, in words; None if it is none."""
     stop: Callable[[bool], None] = lambda finished: None
@@ -94,8 +96,8 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
     """Do one stage of a run folder in a worker process, unless it is done.
 
     The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
-    still to do), `problem` (why a training went wrong, or None), `notes` (warnings) and `version`. A `UserError` if the
-    folder is not to be seen from here, or the stage cannot be done.
+    still to do), `problem` (why a training went wrong, or None) and `notes` (warnings). A `UserError` if the folder is
+    not to be seen from here, or the stage cannot be done.
     """
     folder = Path(run_path)
     if not (folder / "study.yaml").is_file():
@@ -133,7 +135,7 @@ def do_here(
     """
     stage = run.graph[name]
     depends_on = before(run, stage)
-    answer: dict[str, Any] = {"did": False, "problem": None, "notes": [], "version": __version__}
+    answer: dict[str, Any] = {"did": False, "problem": None, "notes": []}
     first = is_first() or n_processes() == 1
     (run.path / "stages").mkdir(exist_ok=True)
     with FileLock(stage_path(run.path, name, ".lock")) if first else contextlib.nullcontext(), threads(n_threads):
@@ -153,6 +155,10 @@ def do_here(
         except TrainingFailed as error:
             log(run.path, "failed", name, problem=str(error))
             return {**answer, "problem": str(error)}
+        except Exception as error:
+            if isinstance(error, UserError) or (wanted := memory_wanted(error)) is None:
+                raise
+            raise UserError(f"{name}: out of memory{wanted}; {LESS[stage.kind]}, or give fewer --workers") from error
         finally:
             stage_path(run.path, name, ".progress").unlink(missing_ok=True)
         log(run.path, "end", name)
@@ -250,33 +256,6 @@ class InProcess(Executor):
         return future
 
 
-class LocalPool(ProcessPoolExecutor):
-    """Processes on this machine that end with this one and leave interruptions to it."""
-
-    def __init__(self, workers: int) -> None:
-        # Forking a process whose torch has started its threads may hang: start fresh ones.
-        super().__init__(workers, mp_context=multiprocessing.get_context("spawn"), initializer=as_worker)
-        self._others = {child.pid for child in multiprocessing.active_children()}
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As every executor's; processes that it starts never see an interruption, not even while they start."""
-        if threading.current_thread() is not threading.main_thread():
-            return super().submit(fn, *args, **kwargs)
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def kill(self) -> None:
-        """End the processes whatever they do."""
-        self.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            if child.pid not in self._others:
-                child.kill()
-        self.shutdown(wait=True)
-
-
 def devices_of(device: torch.device) -> list[str]:
     """The devices that workers take in turn: every GPU for "cuda", the very device for any other."""
     if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
@@ -295,11 +274,15 @@ def local_crew(device: torch.device, workers: int) -> Crew:
     devices, n_threads = devices_of(device), torch.get_num_threads()
     if workers == 1:
         return Crew(InProcess, [str(device)], n_threads, str(device), here=True)
-    pools: list[LocalPool] = []
+    pools: list[WorkerPool] = []
 
     def start() -> Executor:
-        pools.append(LocalPool(workers))
+        pools.append(WorkerPool(workers))
         return pools[-1]
+
+    def explain(error: BaseException) -> str | None:
+        lost = isinstance(error, BrokenExecutor) and pools
+        return f"its process {pools[-1].why_broken()}: give fewer --workers" if lost else None
 
     def stop(finished: bool) -> None:
         for pool in pools:
@@ -309,70 +292,4 @@ def local_crew(device: torch.device, workers: int) -> Crew:
                 pool.kill()
 
     slots = [devices[index % len(devices)] for index in range(workers)]
-    return Crew(start, slots, n_threads, str(device), stop=stop)
-
-
-def dask_crew(address: str, device: str) -> Crew:
-    """The workers of the Dask cluster at `dask://HOST:PORT`, who compute on a device as `resolve_device` has it.
-
-    A `UserError` if `distributed` is missing, nothing answers there, or a worker would do several stages at once.
-    """
-    scheme, _, place = address.partition("://")
-    if scheme != "dask" or not place.rpartition(":")[2].isdecimal() or not place.rpartition(":")[0]:
-        raise UserError(f"--executor {address}: write dask://HOST:PORT, the address of a Dask scheduler")
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError as error:
-        raise UserError(
-            f"--executor {address} needs the package distributed ({error}): pip install 'taskct[cluster]'"
-        ) from error
-    try:
-        connect: Any = Client  # untyped
-        client = connect(f"tcp://{place}", timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:  # a timeout is an OSError
-        raise UserError(
-            f"--executor {address}: no Dask scheduler answers there ({' '.join(str(error).split())[:100]}); start one "
-            "with `dask scheduler`, and workers with `dask worker`"
-        ) from error
-    try:
-        _check_workers(client, address)
-    except BaseException:
-        client.close()
-        raise
-    alone_since: list[float] = []
-
-    def check() -> None:
-        if client.status not in ("running", "connecting"):
-            raise UserError(f"the scheduler at {place} is gone; the same command goes on with what is not done")
-        if client.status == "connecting" or client.nthreads():
-            alone_since.clear()
-        elif not alone_since:
-            alone_since.append(time.monotonic())
-            warnings.warn(f"the scheduler at {place} has no workers: stages wait for some", stacklevel=2)
-
-    def explain(error: BaseException) -> str | None:
-        if isinstance(error, KilledWorker):
-            return "its workers died several times, perhaps for want of memory"
-        return None if client.status in ("running", "connecting") else f"the scheduler at {place} is gone"
-
-    def stop(finished: bool) -> None:
-        if not finished:
-            executor.shutdown(wait=False)
-        client.close()
-
-    executor = client.get_executor(pure=False)
-    return Crew(lambda: executor, None, None, device, check=check, explain=explain, stop=stop)
-
-
-def _check_workers(client: Any, address: str) -> None:  # noqa: ANN401 - a Client, whose package may be missing
-    """Raise a `UserError` if a worker would do several stages at once, or has no taskct."""
-    for name, n_threads in client.nthreads().items():
-        if n_threads > 1:
-            raise UserError(
-                f"--executor {address}: the worker {name} has {n_threads} threads and would take as many stages at "
-                "once; start workers with --nthreads 1, and give --threads N for the threads of a stage"
-            )
-    # Asked by a function of Python's own: one of ours would end a worker that cannot import it.
-    for name, version in client.run(metadata.version, "taskct", on_error="return").items():
-        if not isinstance(version, str):
-            raise UserError(f"--executor {address}: taskct is not installed where the worker {name} runs ({version})")
+    return Crew(start, slots, n_threads, str(device), explain=explain, stop=stop)

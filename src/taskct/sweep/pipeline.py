@@ -10,7 +10,8 @@ from taskct.errors import UserError
 from taskct.study.graph import levels, part_of, share_threads
 from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.executors import Machine, dask_crew, local_crew, n_workers
+from taskct.sweep.dask_cluster import dask_crew
+from taskct.sweep.executors import Machine, local_crew, n_workers
 from taskct.sweep.schedule import Outcome, ProgressDisplay, run_graph
 from taskct.training.parallel import is_first, n_processes
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
-from taskct import __version__
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.study.choices import quoted_seed
@@ -205,8 +204,7 @@ class _AtWork:
     def wait(self) -> list[tuple[Stage, dict[str, Any] | None]]:
         """Those that have ended, with their answers; None for one whose process died, to be begun again."""
         ended_now, _ = wait(self.running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-        if not ended_now:
-            self.crew.check()
+        self.crew.check()
         for stage, _ in self.running.values():
             shown, known = (
                 self._shown.get(stage.name),
@@ -230,10 +228,8 @@ class _AtWork:
             self._executor = None
             self._breaks[stage.name] += 1
             if self._breaks[stage.name] > MAX_BREAKS:
-                raise UserError(
-                    f"{stage.name}: a process was killed {MAX_BREAKS + 1} times while it ran, perhaps for want of "
-                    "memory: give the same command with fewer --workers; finished stages stay"
-                ) from error
+                reason = self.crew.explain(error) or "its process died"
+                raise UserError(f"{stage.name}: {MAX_BREAKS + 1} times {reason}; finished stages stay") from error
             return None
         except BaseException as error:
             if (why := self.crew.explain(error)) is None:
@@ -241,11 +237,6 @@ class _AtWork:
             raise UserError(f"{stage.name}: {why}; the same command goes on with what is not done") from error
         for text in answer["notes"]:
             warnings.warn(text, stacklevel=2)
-        if answer["version"] != __version__:
-            raise UserError(
-                f"{stage.name} was done by taskct {answer['version']}, and this is {__version__}: install one "
-                "version on all workers"
-            )
         if self.show is not None:
             self.show.close(stage.name, finished=answer["problem"] is None)
             self._shown.pop(stage.name, None)
