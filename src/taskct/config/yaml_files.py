@@ -34,7 +34,8 @@ class _Loader(yaml.SafeLoader):
         """A node, no deeper than the limit."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _refused(f"lists and mappings stand more than {MAX_DEPTH} deep in one another", self.peek_event())
+            event = self.peek_event()  # type: ignore[no-untyped-call] - PyYAML's
+            raise _refused(f"lists and mappings stand more than {MAX_DEPTH} deep in one another", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -61,7 +62,7 @@ def _refused(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 - a
 
 
 def _count(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
-    """Check a node and count its values, those of aliases again wherever they stand; 0 while a node is being counted."""
+    """Check a node and count its values, those of aliases again wherever they stand; 0 while it is counted."""
     if node in known:
         if not known[node]:
             raise _refused("an alias stands within what it names", node)
@@ -115,10 +116,10 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever the text holds
 
 
 def what_is_wrong(error: yaml.YAMLError) -> str:
-    """What is wrong with a text and on which line, as far as that is known.
+    r"""What is wrong with a text and on which line, as far as that is known.
 
     >>> try:
-    ...     parse_yaml("a: 1\\na: 2")
+    ...     parse_yaml("a: 1\na: 2")
     ... except yaml.YAMLError as error:
     ...     what_is_wrong(error)
     " at line 2: 'a' stands on line 1 already; give it once"
