@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
         """A node, no deeper than the limit."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            event = self.peek_event()  # type: ignore[no-untyped-call] - PyYAML's
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # as PyYAML has it
             raise _refused(f"lists and mappings stand more than {MAX_DEPTH} deep in one another", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
