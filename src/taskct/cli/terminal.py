@@ -73,7 +73,7 @@ WIDE = 170  # columns of a table that goes to a file or a pipe
 
 def print_line(line: str) -> None:
     """Print a line of the result as it is."""
-    out.print(shown(line), highlight=False, markup=False, soft_wrap=True)
+    out.print(literal(line), soft_wrap=True)
 
 
 class PlainTable(Table):
@@ -89,7 +89,7 @@ class PlainTable(Table):
 
 
 def literal(text: str) -> Text:
-    """A cell that shows a text as it is."""
+    """A text that the console shows as it is; given as a `str`, `:smile:` would be an emoji even without markup."""
     return Text(shown(text))
 
 
@@ -181,7 +181,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 def _say(line: str) -> None:
     """One line on standard error."""
-    err.print(shown(" ".join(line.split())), highlight=False, markup=False, soft_wrap=True)
+    err.print(literal(" ".join(line.split())), soft_wrap=True)
 
 
 def fail(*messages: str, status: int = MISTAKE) -> NoReturn:
