@@ -28,10 +28,21 @@ def shown(text: str) -> str:
 def csv_text(text: str) -> str:
     """The text as a cell that no spreadsheet takes for a formula: after an apostrophe where it would.
 
+    `from_csv` takes it away again.
+
     >>> csv_text("=SUM(A1)"), csv_text("liver")
     ("'=SUM(A1)", 'liver')
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def from_csv(cell: str) -> str:
+    """The text that `csv_text` made a cell of.
+
+    >>> from_csv("'=SUM(A1)"), from_csv("'tis"), from_csv(csv_text("'-1"))
+    ('=SUM(A1)', "'tis", "'-1")
+    """
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def figure_text(text: str) -> str:

@@ -4,6 +4,7 @@ The budget is for what one file holds when it is unpacked: 8 GiB, or what the en
 says (`500MB`, `32GiB`, bytes). Readers compare what a header declares with it before they take the memory.
 """
 
+import codecs
 import functools
 import hashlib
 import json
@@ -144,12 +145,29 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def read_text(path: Path, what: str = "text in UTF-8", advice: str = "save it as UTF-8") -> str:
-    """All of a text file, UTF-8 with or without a byte-order mark; a `UserError` as `reading` says."""
+def read_text(
+    path: Path, what: str = "text in UTF-8", advice: str = "save it as UTF-8", *, or_latin_1: bool = False
+) -> str:
+    """All of a text file, UTF-8 with or without a byte-order mark; a `UserError` as `reading` says.
+
+    With `or_latin_1` what is no UTF-8 is read as Latin-1, in which old free text often is. UTF-16 is refused by name.
+    """
     check_regular(path)
     with reading(path, what, advice):
         check_budget(path, TEXT_SHARE * path.stat().st_size)
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        start = data[:64]
+        # Without its mark, UTF-16 of these alphabets has a zero in every second byte.
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
+            start.count(0) >= len(start) // 3 > 0 and (not any(start[::2]) or not any(start[1::2]))
+        ):
+            raise UserError(f"{path}: the text is UTF-16; save it as UTF-8")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if not or_latin_1:
+                raise
+            return data.decode("latin-1")
 
 
 def read_json(path: Path, what: str = "JSON", advice: str = "copy it again") -> Any:  # noqa: ANN401 - JSON's kinds

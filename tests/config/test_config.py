@@ -139,7 +139,7 @@ def test_overrides_are_yaml_by_dotted_name() -> None:
         "scanner.=3",
         ".x=3",
         "training.lambdas=[0, 0.5",
-        "name=2020-13-45",
+        "name=!!int text",
         "name={a: b: c}",
     ],
 )
@@ -258,10 +258,10 @@ def test_a_settings_file_reads_numbers_as_people_write_them(tmp_path: Path) -> N
     [
         (None, "cannot be read"),
         (b"a: [1, 2", "is not valid YAML at line"),
-        (b"a: 2020-13-45", "is not valid YAML"),
+        (b"a: !!int text", "is not valid YAML"),
         (b"- 1\n- 2\n", "holds no settings"),
         (b"just words", "holds no settings"),
-        (b"\xff\xfe\x00", "is no text in UTF-8"),
+        (b"\xe4: 1", "cannot be read as a settings file in UTF-8"),
         (b"a: !!python/object/apply:os.getcwd []", "is not valid YAML at line 1"),
     ],
 )

@@ -105,7 +105,7 @@ def test_layouts_that_others_write(tmp_path, rows, layout):
         ([*ROWS, "ann,c1,B"], "line 9: 3 fields; give 4"),
         ([*ROWS, "ann,c1,B,1,2"], "line 9: 5 fields; give 4"),
         ([*ROWS, "ann,c1,B,0,5"], "line 9: 5 fields"),
-        ([*ROWS, "ann;c1;B;5"], "line 9: 1 fields"),
+        ([*ROWS, "ann;c1;B;5"], "line 9: there are semicolons between the columns"),
         ([*ROWS, "ann,c1,B,high"], "line 9: the score is 'high'; give a finite number"),
         ([*ROWS, "ann,c1,B,nan"], "line 9: the score is 'nan'"),
         ([*ROWS, "ann,c1,B,-inf"], "line 9: the score is '-inf'"),

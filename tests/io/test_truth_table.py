@@ -42,8 +42,8 @@ def test_numbers_name_the_images_of_a_stack(tmp_path):
         ("image,signal_present\na.npy,1\na.npy,1\n", "line 3: image 'a.npy' stands on line 2"),
         ("image,signal_present\na.npy,1\n0,1\n", "line 3: image '0' stands on line 2"),
         ("image,signal_present\na.npy,1\n", "2 of 3 images have no line, the first is 'b.npy'"),
-        ("image,signal_present\na.npy\n", "line 2: 2 fields expected"),
-        ("image,signal_present\na.npy,1,2\n", "line 2: 2 fields expected"),
+        ("image,signal_present\na.npy\n", "line 2: . fields; the header has 2"),
+        ("image,signal_present\na.npy,1,2\n", "line 2: . fields; the header has 2"),
         ("image,signal_present,cases\na.npy,1,2\n", "called 'cases'; if it is 'case'"),
         ("image,signal_present,case\na.npy,1,p\nb.npy,1,\nc.npy,0,q\n", "line 3: case is ''; give the name of a case"),
         ("image,signal_present,row_px\na.npy,1,2\n", "go together"),
@@ -60,5 +60,5 @@ def test_a_wrong_table_is_one_line(tmp_path, text, message):
 def test_a_file_that_is_no_text(tmp_path):
     path = tmp_path / "truth.csv"
     path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(UserError, match="no CSV text"):
+    with pytest.raises(UserError, match="UTF-16; save it as UTF-8"):
         read_truth(path, NAMES)

@@ -16,6 +16,7 @@ from taskct.apply.denoise import LoadedDenoiser, denoise, load_denoiser
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.errors import UserError
+from taskct.literal import figure_text, shown
 from taskct.machine import resolve_device
 from taskct.metrics.intervals import Interval
 from taskct.names import LOW_DOSE
@@ -292,7 +293,7 @@ class OpenedRun:
             _, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
         draw_tradeoff(ax, self.results, name, measure)
         better = "left" if measure == "rmse_hu" else "right"
-        ax.set(xlabel=f"{MEASURES[measure]}; {better} is better", ylabel="AUC", title=observer_label(name))
+        ax.set(xlabel=f"{MEASURES[measure]}; {better} is better", ylabel="AUC", title=figure_text(observer_label(name)))
         handles, labels = ax.get_legend_handles_labels()
         first = dict(zip(reversed(labels), reversed(handles), strict=True))  # one entry for all seeds
         ax.legend(list(first.values()), list(first), fontsize="small", frameon=False)
@@ -319,13 +320,13 @@ class OpenedRun:
         """
         name, results = self._observer(observer), self.results
         wanted = [LOW_DOSE, "mse", results.tradeoff.control, results.choices.chosen_arm] if arms is None else arms
-        shown = [self.arm(one) for one in dict.fromkeys(wanted)]
-        shown = [one for one in shown if name in one.auc] if arms is None else shown
-        curves = {arm_label(one.name): one.scores(name) for one in shown}
-        aucs = [one.auc[name] for one in shown]
+        drawn = [self.arm(one) for one in dict.fromkeys(wanted)]
+        drawn = [one for one in drawn if name in one.auc] if arms is None else drawn
+        curves = {figure_text(arm_label(one.name)): one.scores(name) for one in drawn}
+        aucs = [one.auc[name] for one in drawn]
         intervals = {label: Interval(a.value, a.ci_low, a.ci_high) for label, a in zip(curves, aucs, strict=True)}
         ax = draw_roc(curves, intervals, ax=ax)
-        ax.set_title(observer_label(name))
+        ax.set_title(figure_text(observer_label(name)))
         return ax
 
     def __repr__(self) -> str:
@@ -343,7 +344,7 @@ class OpenedRun:
         for name, arm in self.arms.items():
             aucs = [_short(arm.auc[observer]) if observer in arm.auc else "" for observer in observers]
             rows.append([arm_label(name), _short(arm.rmse_hu, 1), *aucs])
-        cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+        cells = ["".join(f"<td>{html.escape(shown(cell))}</td>" for cell in row) for row in rows]
         cells[0] = cells[0].replace("td>", "th>")
         body = "".join(f"<tr>{row}</tr>" for row in cells)
         return f"<p>{html.escape(repr(self))}, seed {self.seed}</p><table>{body}</table>"

@@ -1,6 +1,5 @@
 """Tables as mappings of a column's name to an array, which `pandas.DataFrame` takes as they are."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.errors import UserError, unreadable
+from taskct.errors import UserError
+from taskct.files import read_truth_value
+from taskct.io.csv_rows import csv_rows
+from taskct.literal import from_csv
+from taskct.reading import read_text, reading
 
 Columns = dict[str, NDArray[Any]]
 
 WHOLE = ("seed", "trial", "case")
-TRUE = ("1", "True", "true")
 
 
 def read_columns(run: Path, name: str) -> Columns:
@@ -24,25 +26,24 @@ def read_columns(run: Path, name: str) -> Columns:
     UserError
         If it is missing or broken.
     """
-    try:
-        with (run / name).open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
+    path, advice = run / name, f"`taskct evaluate {run}` makes it anew"
+    if not path.exists():
+        raise UserError(f"{path} is missing: `taskct evaluate {run}` makes it")
+    text = read_text(path, "a table", advice)
+    with reading(path, "a table", advice):
+        header, *rows = (fields for _, fields in csv_rows(path, text))
+        if len(set(header)) < len(header):
+            raise ValueError("a column stands twice in the header")
         return {column: _typed(column, cells) for column, cells in zip(header, zip(*rows, strict=True), strict=True)}
-    except FileNotFoundError:
-        raise UserError(f"{run / name} is missing: `taskct evaluate {run}` makes it") from None
-    except OSError as error:
-        raise unreadable(run / name, error) from error
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{run / name} is broken ({error}): `taskct evaluate {run}` makes it anew") from error
 
 
 def _typed(column: str, cells: tuple[str, ...]) -> NDArray[Any]:
     if column == "signal_present":
-        return np.array([cell in TRUE for cell in cells])
+        return np.array([read_truth_value(cell) for cell in cells])
     try:
         numbers = np.array([float(cell) if cell else np.nan for cell in cells])
     except ValueError:
-        return np.array(cells)
+        return np.array([from_csv(cell) for cell in cells])
     return numbers.astype(np.int64) if column in WHOLE else numbers
 
 

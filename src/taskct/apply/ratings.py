@@ -1,7 +1,5 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
-import csv
-import json
 import math
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -11,11 +9,15 @@ import numpy as np
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value
+from taskct.io.csv_rows import csv_rows
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.names import observer_of
+from taskct.reading import check_budget, read_json, read_text
 
 SCORES, TASK = "scores.csv", "task.json"
+UNITS = ("trial", "background")
+"""What a run resamples, as its task.json names it."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,11 @@ def shared_note(source: Path) -> str | None:
     path = source / TASK
     if not path.is_file():  # a ratings file, or scores alone
         return None
-    try:
-        unit = json.loads(path.read_text(encoding="utf-8"))["resampling"]["unit"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: broken, or of another version ({error}); evaluate the run again") from error
+    task = read_json(path, advice="evaluate the run again")
+    resampling = task.get("resampling") if isinstance(task, dict) else None
+    unit = resampling.get("unit") if isinstance(resampling, dict) else None
+    if unit not in UNITS:
+        raise UserError(f"{path}: broken, or of another version (resampling.unit); evaluate the run again")
     if unit == "trial":
         return None
     return (
@@ -136,25 +139,30 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
     scores: dict[tuple[str, str, str], float] = {}
     truth: dict[str, bool] = {}
     known: dict[str, None] = {}
+    rows = csv_rows(path, read_text(path, "scores", "evaluate the run again"))
+    line, header = next(rows, (1, []))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            for row in reader:
-                name = observer_of(row["observer"], row["fitted"])
-                known[name] = None
-                if name != observer:
-                    continue
-                key, present = (row["arm"], row["seed"], row["trial"]), read_truth_value(row["signal_present"])
-                value = float(row["test_statistic"])
-                if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
-                    raise ValueError("a test statistic that stands twice, is not finite, or has another truth")
-                scores[key] = value
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path}, line {reader.line_num}: broken ({error}); evaluate the run again") from error
+        for at, fields in rows:
+            line = at
+            row = dict(zip(header, fields, strict=True))
+            name = observer_of(row["observer"], row["fitted"])
+            known[name] = None
+            if name != observer:
+                continue
+            key, present = (row["arm"], row["seed"], row["trial"]), read_truth_value(row["signal_present"])
+            value = float(row["test_statistic"])
+            if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
+                raise ValueError("a test statistic that stands twice, is not finite, or has another truth")
+            scores[key] = value
+    except UserError:
+        raise
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}, line {line}: broken ({error}); evaluate the run again") from error
     if observer not in known:
         asked = "say whose" if observer is None else f"there are none of {observer!r}"
         raise UserError(f"{path} holds test statistics of {', '.join(known)}: {asked}, by --observer")
     arms, seeds = (tuple(dict.fromkeys(key[i] for key in scores)) for i in (0, 1))
+    check_budget(path, 8 * len(arms) * len(seeds) * len(truth))
     values = [[[scores.get((arm, seed, trial), np.nan) for trial in truth] for seed in seeds] for arm in arms]
     return Ratings(
         scores=np.array(values, dtype=np.float64),

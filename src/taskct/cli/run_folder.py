@@ -6,7 +6,6 @@ Apart from the commands, which so answer `--help` without importing what compute
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from taskct.cli.settings import given_settings
@@ -129,7 +128,9 @@ def _stages_table(plan: RunPlan) -> Table:
     for row in plan.stages:
         before = ", ".join(row.depends_on[:3]) + (f", … ({len(row.depends_on)})" if len(row.depends_on) > 3 else "")
         table.add_row(
-            *(escape(text) for text in (row.name, before or "–", "done" if row.done else "to do")),
+            row.name,
+            before or "–",
+            "done" if row.done else "to do",
             "" if row.done else duration_text(row.seconds),
             f"{row.n_bytes / 1e6:.1f} MB",
         )

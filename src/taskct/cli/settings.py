@@ -4,13 +4,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.markup import escape
-from rich.table import Table
 from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Preset, SetOption
-from taskct.cli.terminal import note, plain_table, print_line, print_table
+from taskct.cli.terminal import PlainTable, note, plain_table, print_line, print_table
 from taskct.config import (
     Settings,
     dotted_settings,
@@ -85,7 +83,7 @@ def config(
     table.columns[1].overflow = table.columns[2].overflow = "fold"
     for name in shown:
         meaning = "; ".join(part for part in (fields[name].description, range_of(fields[name])) if part)
-        table.add_row(name, escape(_value_text(name, settings)), escape(meaning))
+        table.add_row(name, _value_text(name, settings), meaning)
     print_table(table)
 
 
@@ -112,10 +110,9 @@ def _print_setting(name: str, settings: Settings, idle: str | None) -> None:
         "note": idle or "",
     }
     print_line(name)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = PlainTable("", "", show_header=False)
+    table.columns[0].no_wrap, table.columns[1].overflow = True, "fold"
     for title, text in rows.items():
         if text:
-            table.add_row(f"  {title}", escape(text))
+            table.add_row(f"  {title}", text)
     print_table(table)

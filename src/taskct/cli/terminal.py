@@ -24,6 +24,7 @@ from rich.text import Text
 from taskct.cli.app import USAGE_ERROR
 from taskct.cli.stopping import Stopped
 from taskct.errors import UserError, memory_wanted
+from taskct.literal import shown
 from taskct.progress import Progress as Told
 from taskct.training.parallel import is_first
 
@@ -82,14 +83,31 @@ WIDE = 170  # columns of a table that goes to a file or a pipe
 
 def print_line(line: str) -> None:
     """Print a line of the result as it is."""
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
+    out.print(literal(line), soft_wrap=True)
 
 
-def plain_table(*headings: str, numbers: Sequence[str] = ()) -> Table:
+class PlainTable(Table):
+    """A table whose cells are shown as they are: no name in them is taken for markup, an emoji or a control code."""
+
+    def __init__(self, *headings: str, show_header: bool = True) -> None:
+        super().__init__(box=None, header_style="bold", pad_edge=False, show_header=show_header)
+        for heading in headings:
+            self.add_column(literal(heading))
+
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]  # cells of text alone
+        super().add_row(*map(literal, cells))
+
+
+def literal(text: str) -> Text:
+    """A text that the console shows as it is; given as a `str`, `:smile:` would be an emoji even without markup."""
+    return Text(shown(text))
+
+
+def plain_table(*headings: str, numbers: Sequence[str] = ()) -> PlainTable:
     """A table without lines; the columns of numbers come last, and its first column is not folded."""
-    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    table = PlainTable(*headings)
     for heading in numbers:
-        table.add_column(heading, justify="right")
+        table.add_column(literal(heading), justify="right")
     table.columns[0].no_wrap = True
     return table
 
@@ -117,9 +135,9 @@ def interval_text(interval: "Interval", digits: int = 3, *, sign: bool = False) 
 def margin_text(test: "Comparison", first: str, second: str) -> str:
     """What a test with a margin found of the first against the second, in one line."""
     claim = "not inferior to" if test.aim == "non-inferiority" else "equivalent to"
-    shown = "shown" if test.shown else "not shown"
+    found = "shown" if test.shown else "not shown"
     return (
-        f"{first} {claim} {second} within {test.margin:g}: {shown}, p = {test.p_value:.2g} "
+        f"{first} {claim} {second} within {test.margin:g}: {found}, p = {test.p_value:.2g} "
         f"({test.aim}, one-sided alpha {test.alpha:g})"
     )
 
@@ -175,7 +193,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 def _say(line: str) -> None:
     """One line on standard error."""
-    err.print(" ".join(line.split()), highlight=False, markup=False, soft_wrap=True)
+    err.print(literal(" ".join(line.split())), soft_wrap=True)
 
 
 def fail(*messages: str, status: int = MISTAKE) -> NoReturn:
@@ -227,9 +245,9 @@ class Bars(StageProgress):
         # What does not fit on the screen is not drawn at all: let the bars that ended first make room.
         for old in ended[: max(0, sum(task.visible for task in bars.tasks) + 2 - bars.console.height)]:
             bars.update(old.id, visible=False)
-        task = bars.add_task(title, total=None, detail="")
+        task = bars.add_task(shown(title), total=None, detail="")
         self._begun[title] = task
-        return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=detail)
+        return lambda done, total, detail: bars.update(task, completed=done, total=total, detail=shown(detail))
 
     def close(self, title: str, *, finished: bool = True) -> None:
         task = self._begun.pop(title)
@@ -330,11 +348,11 @@ def show_progress(mode: ProgressMode | None = None) -> Iterator[StageProgress]:
             yield lines
         return
     columns = (
-        TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis", no_wrap=True)),
         BarColumn(bar_width=30 if err.width >= 100 else 6),
         TaskProgressColumn(table_column=Column(min_width=4)),
         TimeColumn(table_column=Column(min_width=10)),
-        TextColumn("{task.fields[detail]}", style="dim", table_column=Column(no_wrap=True, min_width=14)),
+        TextColumn("{task.fields[detail]}", style="dim", markup=False, table_column=Column(no_wrap=True, min_width=14)),
     )
     with Progress(*columns, console=err, refresh_per_second=4) as bars:
         yield Bars(bars)
@@ -363,7 +381,7 @@ def print_roc(curves: "dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]
     for index, (label, (fpf, tpf)) in enumerate(curves.items()):
         color = colors[index % len(colors)]
         figure.plot(fpf.tolist(), tpf.tolist(), lc=color, label=label)
-        legend.append(f"  {label}", style=color)
+        legend.append(f"  {shown(label)}", style=color)
     # Drawn lines must not be folded, and their colours must not count as characters.
     out.print(Text.from_ansi(str(figure.show(legend=False))), highlight=False, soft_wrap=True)
     out.print(Text("AUC of the curves:").append_text(legend), highlight=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """From YAML files, presets and `name=value` pairs to validated settings, and back."""
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
-from taskct.config.yaml_files import parse_yaml
+from taskct.config.yaml_files import parse_yaml, what_is_wrong
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
@@ -21,6 +22,11 @@ RENAMED = {
 """Former names of settings, which a file of an earlier version may hold."""
 
 
+_QUOTED = reprlib.Repr()
+_QUOTED.maxlevel, _QUOTED.maxstring, _QUOTED.maxother = 3, 120, 120
+_QUOTED.maxlist = _QUOTED.maxtuple = _QUOTED.maxdict = 12
+
+
 def with_present_names(tree: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The tree with its former names as they are now, and which these were."""
     renamed, former = dict(tree), []
@@ -31,6 +37,14 @@ def with_present_names(tree: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
             renamed[section] = {present if key == name else key: value for key, value in values.items()}
             former.append(old)
     return renamed, former
+
+
+def _brief(value: object) -> str:
+    """A value as a message quotes it: its beginning, where it is long."""
+    try:
+        return _QUOTED.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "a number too long to be written"
 
 
 def _one_line(error: ValidationError) -> str:
@@ -46,7 +60,7 @@ def _one_line(error: ValidationError) -> str:
     allowed, unit = range_of(fields[name]), unit_of(fields[name])
     hint = f" (allowed: {allowed} {unit}".rstrip() + ")" if allowed else f" (in {unit})" if unit else ""
     member = "".join(f"[{part}]" for part in where[len(name) + 1 :].split(".") if part)
-    wrong = f"{name}{member} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+    wrong = f"{name}{member} is {_brief(first['input'])}: {message[0].lower()}{message[1:]}"
     return f"{wrong}{hint}; `taskct config` explains it"
 
 
@@ -65,16 +79,20 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         path = name.strip().split(".")
         if not equals or not all(path):
-            raise UserError(f"--set {pair!r}: write section.name=value, for example scanner.dose_fraction=0.25")
+            raise UserError(f"--set {_brief(pair)}: write section.name=value, for example scanner.dose_fraction=0.25")
         try:
             value = parse_yaml(text)
         except yaml.YAMLError as error:
-            raise UserError(f"--set {pair!r}: the value is not YAML; quote it, or write lists as [0, 0.5]") from error
+            why = what_is_wrong(error).partition(": ")[2]
+            raise UserError(
+                f"--set {_brief(pair)}: the value is not YAML{f' ({why})' if why else ''}; quote it, or write lists as "
+                "[0, 0.5]"
+            ) from error
         branch = tree
         for part in path[:-1]:
             branch = branch.setdefault(part, {})
             if not isinstance(branch, dict):
-                raise UserError(f"--set {pair!r}: {part} already has a value of its own")
+                raise UserError(f"--set {_brief(pair)}: {part} already has a value of its own")
         branch[path[-1]] = value
     return tree
 
@@ -113,7 +131,7 @@ def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = 
         elif isinstance(value, Mapping):
             checked[name] = _check_names(value, field.annotation, f"{prefix}{name}.")
         elif value is not None:
-            raise UserError(f"{prefix}{name} is a section with settings of its own, not {value!r}")
+            raise UserError(f"{prefix}{name} is a section with settings of its own, not {_brief(value)}")
     return checked
 
 
@@ -142,8 +160,8 @@ def _expanded(tree: dict[str, Any]) -> dict[str, Any]:
         chosen = tree.get(section, {}).get(name)
         if chosen is None:
             continue
-        if chosen not in values:
-            raise UserError(f"no {section}.{name} {chosen!r}: choose one of {', '.join(values)}")
+        if not isinstance(chosen, str) or chosen not in values:
+            raise UserError(f"no {section}.{name} {_brief(chosen)}: choose one of {', '.join(values)}")
         tree = {**tree, section: {**values[chosen], **tree[section]}}
     return tree
 

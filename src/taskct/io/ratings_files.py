@@ -1,6 +1,5 @@
 """Read and write the ratings of a reader study: `.imrmc` files as FDA's iMRMC has them, and CSV."""
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,10 @@ import numpy as np
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value, whole_file
+from taskct.io.csv_rows import check_delimiter, csv_rows
+from taskct.literal import csv_text, from_csv
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.reading import check_budget, read_text
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
 _COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
@@ -40,10 +42,12 @@ def read_imrmc(path: Path) -> Ratings:
     if begin is None:
         raise UserError(f"{path}: no line `BEGIN DATA:`; put one before the rows reader,case,modality,score")
     table, spelling = _Table(path), dict[str, str]()
-    for number, fields in _rows(path, lines[begin + 1 :], begin + 2):
+    for number, fields in csv_rows(path, "\n".join(lines[begin + 1 :]), first=begin + 2, in_one_line=True):
         if len(fields) != 4:
+            check_delimiter(path, number, fields)
             raise UserError(
-                f"{path}, line {number}: {len(fields)} fields; give 4 with commas between: reader,case,modality,score"
+                f"{path}, line {number}: {len(fields)} fields; give 4 with commas between, and a point in the score: "
+                "reader,case,modality,score"
             )
         # Names that differ in white space alone are one; it keeps the spelling that came first.
         reader, case, modality = (spelling.setdefault("".join(text.split()), text) for text in fields[:3])
@@ -118,8 +122,9 @@ def read_ratings_csv(path: Path) -> Ratings:
         ratings are missing.
     """
     path = Path(path)
-    rows = _rows(path, _lines(path), 1)
-    _, header = next(rows, (1, []))
+    rows = csv_rows(path, "\n".join(_lines(path)), in_one_line=True)
+    at_line, header = next(rows, (1, []))
+    check_delimiter(path, at_line, header)
     missing = [column for column in _COLUMNS if header.count(column) != 1]
     if missing:
         raise UserError(f"{path}: the header must hold {missing[0]!r} once; give {','.join(_COLUMNS)}")
@@ -127,8 +132,11 @@ def read_ratings_csv(path: Path) -> Ratings:
     table = _Table(path)
     for number, fields in rows:
         if len(fields) != len(header):
-            raise UserError(f"{path}, line {number}: {len(fields)} fields; the header has {len(header)}")
-        reader, case, modality, present, score = (fields[index] for index in at)
+            raise UserError(
+                f"{path}, line {number}: {len(fields)} fields; the header has {len(header)}, and numbers a point"
+            )
+        reader, case, modality = (from_csv(fields[index]) for index in at[:3])
+        present, score = (fields[index] for index in at[3:])
         table.add_truth(number, case, present, again=True)
         table.add_rating(number, reader, case, modality, score)
     return table.ratings("give lines with signal_present 1 and with 0")
@@ -137,7 +145,9 @@ def read_ratings_csv(path: Path) -> Ratings:
 def write_ratings_csv(path: Path, ratings: Ratings) -> None:
     """Write ratings as a CSV table, whole or not at all; one that exists is replaced.
 
-    Missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit.
+    Missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit. A name that a
+    spreadsheet would take for a formula (`=`, `+`, `-`, `@` at its beginning) stands after an apostrophe, which
+    `read_ratings_csv` takes away.
 
     Raises
     ------
@@ -146,7 +156,7 @@ def write_ratings_csv(path: Path, ratings: Ratings) -> None:
     """
     _check_names(ratings)
     rows = (
-        f"{reader},{case},{modality},{int(present)},{score!r}"
+        f"{csv_text(reader)},{csv_text(case)},{csv_text(modality)},{int(present)},{score!r}"
         for reader, case, modality, present, score in _each(ratings)
     )
     _write_lines(path, [",".join(_COLUMNS), *rows])
@@ -220,6 +230,7 @@ class _Table:
                 raise UserError(f"{self.path}: no signal-{kind} case among {len(self.truth)}; {advice}")
         modalities, readers = (tuple(dict.fromkeys(key[axis] for key in self.scores)) for axis in (0, 1))
         index = [{name: at for at, name in enumerate(names)} for names in (modalities, readers, self.truth)]
+        check_budget(self.path, 8 * math.prod(len(names) for names in index))
         scores = np.full([len(names) for names in index], np.nan)
         for key, (score, _) in self.scores.items():
             scores[tuple(place[name] for place, name in zip(index, key, strict=True))] = score
@@ -229,27 +240,8 @@ class _Table:
 
 def _lines(path: Path) -> list[str]:
     """Lines of a text file; UTF-8 with or without a mark, else Latin-1, which old free text is often in."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a file of ratings") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
+    text = read_text(path, "a file of ratings", "give an .imrmc file or a CSV table", or_latin_1=True)
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def _rows(path: Path, lines: list[str], first: int) -> Iterator[tuple[int, list[str]]]:
-    """Fields of each line that is not blank, with its number; the first of `lines` has the number `first`."""
-    reader = csv.reader(lines, skipinitialspace=True)
-    before = 0
-    for fields in reader:
-        if reader.line_num > before + 1:
-            raise UserError(f"{path}, line {first + before}: a quotation mark that is not closed; close it")
-        if any(text.strip() for text in fields):
-            yield first + before, [text.strip() for text in fields]
-        before = reader.line_num
 
 
 def _each(ratings: Ratings) -> Iterator[tuple[str, str, str, bool, float]]:

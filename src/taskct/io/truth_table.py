@@ -1,6 +1,5 @@
 """Read the truth of images from a CSV file: which hold a signal, where, and which case they came from."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +10,9 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value
+from taskct.io.csv_rows import check_delimiter, csv_rows
+from taskct.literal import from_csv
+from taskct.reading import read_text
 
 _KNOWN = ("image", "versus", "signal_present", "row_px", "column_px", "case", "split")
 
@@ -59,14 +61,10 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a CSV table with the columns image,signal_present")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: is no CSV text; give a table with the columns image,signal_present") from error
+    text = read_text(path, "a CSV table in UTF-8", "save it as CSV UTF-8, with the columns image,signal_present")
+    table = csv_rows(path, text)
+    at, columns = next(table, (1, []))
+    check_delimiter(path, at, columns)
     _check_columns(path, columns)
     naming = "versus" if versus and "versus" in columns else "image"
     of_name = {name: index for index, name in enumerate(names)}
@@ -75,12 +73,14 @@ def read_truth(path: Path, names: Sequence[str], *, versus: bool = False) -> Tru
     numbered = not (versus and naming == "image") or all(name.endswith("]") for name in names)
     of_number = {str(index): index for index in range(len(names))} if numbered else {}
     found: dict[int, tuple[int, int, dict[str, str]]] = {}  # row, line and cells, by the image's number
-    for number, (line, row) in enumerate(rows):
-        if None in row or None in row.values():
-            raise UserError(f"{path}, line {line}: {len(columns)} fields expected, as in the header")
-        cells = {column: value.strip() for column, value in row.items()}
+    for number, (line, fields) in enumerate(table):
+        if len(fields) != len(columns):
+            raise UserError(
+                f"{path}, line {line}: {len(fields)} fields; the header has {len(columns)}, and numbers a point"
+            )
+        cells = dict(zip(columns, fields, strict=True))
         name = cells[naming]
-        index = of_name.get(name, of_number.get(name))
+        index = of_name.get(name, of_name.get(from_csv(name), of_number.get(name)))
         if index is None:
             raise UserError(f"{path}, line {line}: no image {name!r}; the first image is {names[0]!r}")
         if index in found:

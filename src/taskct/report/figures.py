@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from taskct.literal import figure_text
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
 from taskct.report.labels import arm_label, observer_label
@@ -100,10 +101,10 @@ def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
                     continue
                 score = run.scores[arm.name, arm.seed, observer]
                 fpf, tpf = _thin(*roc_curve(score.present, score.absent))
-                label = f"{arm.label}: {arm.observers[observer].value:.3f}"
+                label = f"{figure_text(arm.label)}: {arm.observers[observer].value:.3f}"
                 ax.plot(fpf, tpf, color=color, linestyle=line, linewidth=1.3, label=label)
             ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
-            ax.set(title=observer_label(observer), xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            ax.set(title=figure_text(observer_label(observer)), xlim=(0, 1), ylim=(0, 1), aspect="equal")
             ax.set(xlabel="False-positive fraction", ylabel="True-positive fraction")
             ax.legend(title="AUC", loc="lower right", fontsize=8, frameon=False)
     return figure
@@ -156,7 +157,7 @@ def panel_figure(examples: Examples, task: TaskFile, arms: Sequence[str], trials
                 top.imshow(image, cmap="gray", vmin=center - width / 2, vmax=center + width / 2)
                 _circle(top, examples, k)
                 if i == 0:
-                    top.set_title("reference" if name == "reference" else arm_label(name), fontsize=9)
+                    top.set_title("reference" if name == "reference" else figure_text(arm_label(name)), fontsize=9)
                 if name == "reference":
                     below.set_axis_off()
                     continue
@@ -208,7 +209,7 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
             template = examples.template[name]
             limit = float(np.abs(template).max()) or 1.0
             shown = ax.imshow(template, cmap="RdBu_r", vmin=-limit, vmax=limit)
-            ax.set(title=arm_label(name), xticks=[], yticks=[])
+            ax.set(title=figure_text(arm_label(name)), xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             bar = figure.colorbar(shown, ax=ax, label="weight (1/HU)", shrink=0.9)
             bar.ax.ticklabel_format(style="sci", scilimits=(-2, 2))
@@ -222,7 +223,9 @@ def draw_roc(curves: Mapping[str, tuple[Floats, Floats]]) -> bytes:
     axes.plot([0.0, 1.0], [0.0, 1.0], color="0.7", linewidth=1.0, linestyle="--")
     for index, (label, (fpf, tpf)) in enumerate(curves.items()):
         # The default colours come again after ten curves, then with another line.
-        axes.plot(fpf, tpf, linewidth=1.5, label=label, linestyle=("-", "--", ":")[math.floor(index / 10) % 3])
+        axes.plot(
+            fpf, tpf, linewidth=1.5, label=figure_text(label), linestyle=("-", "--", ":")[math.floor(index / 10) % 3]
+        )
     axes.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), aspect="equal")
     axes.set(xlabel="false-positive fraction", ylabel="true-positive fraction")
     axes.legend(loc="lower right", fontsize="small", title="observer, AUC", frameon=False)

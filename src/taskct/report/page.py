@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, tables
 from taskct.report.headline import headline
+from taskct.report.html import template
 from taskct.report.labels import observer_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
@@ -81,14 +81,7 @@ def render(run: Run) -> str:
             pictures[name] = figures.encode(figures.panel_figure(run.examples, run.task, shown, trials), "png")
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
-    environment = Environment(
-        loader=PackageLoader("taskct", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         run=run,
         headline=headline(run),
         pictures=pictures,

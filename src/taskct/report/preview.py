@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
 from taskct.files import write_text
 from taskct.report.figures import BLUE, ORANGE, RING, encode, new_figure, scale_bar, style
+from taskct.report.html import template
 
 Stack = NDArray[np.float32]
 
@@ -101,8 +101,7 @@ def write_preview(path: Path, shown: Shown) -> Path:
             zip(shown.numbers, shown.trials.signal_present, shown.shape, strict=True)
         )
     ]
-    environment = Environment(loader=PackageLoader("taskct.report", "."), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("preview.html.j2").render(
+    page = template("preview.html.j2").render(
         shown=shown,
         columns=["trial", "hypothesis", "shape", *(text for _, text, _ in columns)],
         rows=rows,

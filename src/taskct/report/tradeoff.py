@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from taskct.literal import figure_text
 from taskct.names import LOW_DOSE, MSE, setting_text
 from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, style
 from taskct.report.labels import observer_label
@@ -32,7 +33,7 @@ def tradeoff_figure(run: Run) -> Figure:
         for row, observer in zip(axes, observers, strict=True):
             for ax, measure in zip(row, ("rmse_hu", "ssim"), strict=True):
                 draw_tradeoff(ax, run, observer, measure)
-            row[0].set_ylabel(f"AUC\n{observer_label(observer)}")
+            row[0].set_ylabel(f"AUC\n{figure_text(observer_label(observer))}")
         axes[-1, 0].set_xlabel("RMSE (HU); left is better")
         axes[-1, 1].set_xlabel("SSIM; right is better")
         handles: dict[str, Any] = {}
@@ -110,7 +111,7 @@ def _series(run: Run, observer: str, seed: int) -> dict[str, tuple[list[ArmFigur
     mse = [a for a in arms if a.name == MSE]
     if mse:
         series["MSE"] = (mse, {"color": BLACK, "marker": "^", "line": ""}, [])
-    return series
+    return {figure_text(label): found for label, found in series.items()}
 
 
 def _points(arms: Sequence[ArmFigures], observer: str, measure: str) -> tuple[Floats, Floats, Floats, Floats]:

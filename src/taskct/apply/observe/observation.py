@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from taskct.apply.observe.readings import Reading
 from taskct.files import whole_folder, write_json, write_text
 from taskct.io.ratings_files import write_imrmc
+from taskct.literal import csv_text
 from taskct.metrics.comparisons import Comparison, holm
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.ratings import Ratings
@@ -187,5 +188,7 @@ def _scores_csv(found: Observation) -> str:
             for number, reading in enumerate(performance.readings, start=1):
                 places = [()] * len(trials) if reading.found_px is None else reading.found_px.tolist()
                 rows = zip(trials, reading.statistic.tolist(), places, strict=True)
-                writer.writerows((one.name, name, number, *trial, f"{t:.9g}", *place) for trial, t, place in rows)
+                writer.writerows(
+                    (csv_text(one.name), name, number, *trial, f"{t:.9g}", *place) for trial, t, place in rows
+                )
     return out.getvalue()
