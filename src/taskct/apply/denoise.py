@@ -1,6 +1,6 @@
 """Apply a trained denoiser to a user's images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import autocast
 from taskct.denoisers.denoiser import denoise as denoise_stack
+from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.tiling import find_reach
 from taskct.errors import UserError
 from taskct.files import write_npy
@@ -66,7 +67,7 @@ class LoadedDenoiser(nn.Module):
         return f"{type(self).__name__}({name}{dial}, seed={self.card.get('seed')}, {network}, {self.dtype})"
 
 
-def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoiser:
+def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequence[str] = ()) -> LoadedDenoiser:
     """A trained denoiser, or a blend, from its weights and card.
 
     Parameters
@@ -76,6 +77,9 @@ def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoise
     alpha
         α in [0, 1]: the share of the task in the blend. None is where a blend's dial stands, and 1 for an arm. Below 1
         an arm needs the control, λ = 0 of the same training seed, beside it.
+    trust
+        Import paths of networks outside taskct, such as `("monai.networks.nets.BasicUNet",)`, which may be imported
+        where the card names them. Importing runs their code.
 
     Returns
     -------
@@ -88,6 +92,7 @@ def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoise
         control to blend with.
     """
     path = Path(path)
+    trust_network(*trust)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
     card = read_card(path)

@@ -6,8 +6,9 @@ from typing import Annotated
 from typer import Argument, Option
 
 from taskct.cli.app import app
-from taskct.cli.options import Device, ProgressOption
+from taskct.cli.options import Device, ProgressOption, TrustOption
 from taskct.cli.terminal import print_line, show_progress
+from taskct.denoisers.import_path import trust_network
 from taskct.scanner.presets import SCANNERS
 
 
@@ -34,6 +35,7 @@ def denoise(
             metavar="N", help="Denoise slices in pieces of N pixels, where memory is short; the result is the same."
         ),
     ] = None,
+    trust: TrustOption = None,
     device: Device = "auto",
     progress: ProgressOption = None,
 ) -> None:
@@ -46,6 +48,7 @@ def denoise(
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
 
+    trust_network(*trust or ())
     where = resolve_device(device)
     with show_progress(progress) as show:
         opened = show.open("denoise")

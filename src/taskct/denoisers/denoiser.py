@@ -132,7 +132,8 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     Raises
     ------
     UserError
-        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`, refuses
+        If it is not taskct's own and the user has not named it (see `trust_network`), cannot be imported (with the part
+        of the path that is at fault), is no class of `torch.nn.Module`, refuses
         its arguments, or has no parameters.
     """
     factory: object = NETWORKS.get(name)

@@ -25,6 +25,7 @@ import torch
 from filelock import FileLock
 
 from taskct import __version__
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.files import whole_file
 from taskct.machine import as_worker, n_cores, resolve_device, threads
@@ -90,12 +91,13 @@ class Crew:
     """Lets go of everything; stages that still run are ended where that can be done."""
 
 
-def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
+def do_stage(run_path: str, name: str, device: str, n_threads: int, trusted: tuple[str, ...] = ()) -> dict[str, Any]:
     """Do one stage of a run folder in a worker process, unless it is done.
 
-    The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
-    still to do), `problem` (why a training went wrong, or None), `notes` (warnings) and `version`. A `UserError` if the
-    folder is not to be seen from here, or the stage cannot be done.
+    The folder is given as this worker sees it, the device as `resolve_device` has it; `trusted` are the networks that
+    the user has named, see `trust_network`. Returns `did` (whether it was still to do), `problem` (why a training went
+    wrong, or None), `notes` (warnings) and `version`. A `UserError` if the folder is not to be seen from here, or the
+    stage cannot be done.
     """
     folder = Path(run_path)
     if not (folder / "study.yaml").is_file():
@@ -106,6 +108,7 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
     with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
+            trust_network(*trusted)
             run = RunFolder(folder, None, device=resolve_device(device))
             tell = ProgressFile(stage_path(folder, name, ".progress"))
             # A worker that may not have children simulates alone.

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
 from taskct import __version__
+from taskct.denoisers.import_path import trusted_networks
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.study.choices import quoted_seed
@@ -196,7 +197,7 @@ class _AtWork:
             self._executor = self.crew.start()
         path = str(self.run.path.resolve())
         try:
-            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads)
+            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads, trusted_networks())
         except BrokenExecutor as error:  # a process died between two stages
             future = Future()
             future.set_exception(error)
