@@ -12,6 +12,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core: threads with
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from real_ct import real_ct_or_skip
+from taskct.denoisers import import_path
+
+
+@pytest.fixture(autouse=True)
+def _no_word_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins with no network trusted."""
+    monkeypatch.setattr(import_path, "_trusted", set[str]())
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ ROOMS = {
     """,
     "denoisers": """
         Blend CLASSICAL ContextCNN Denoiser DnCNN NETWORKS REDCNN Reach ResidualCNN ResidualUNet Response denoise
-        filter_bilateral filter_images find_reach make_network measure_response minimize_total_variation
+        filter_bilateral filter_images find_reach make_network measure_response minimize_total_variation trust_network
         receptive_radius tune
     """,
     "io": """

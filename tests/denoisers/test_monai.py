@@ -12,6 +12,7 @@ import yaml
 from taskct.config import make_settings, read_preset
 from taskct.denoisers.checks import Use, try_network
 from taskct.denoisers.denoiser import Denoiser, denoise, make_network, rounds_image
+from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.response import measure_response, notes_of
 from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
@@ -33,6 +34,7 @@ def monai() -> None:
 
 
 def make(name: str, **arguments: object) -> torch.nn.Module:
+    trust_network(name)
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MONAI's own
@@ -92,6 +94,7 @@ def test_the_documented_example() -> None:
     settings = make_settings(
         read_preset("demo"), {"denoiser": {"network": name[0], "arguments": yaml.safe_load(arguments[0])}}
     )
+    trust_network(name[0])
     (line,) = check_network(settings).notes
     assert "multiples of 4 pixels" in line
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.names import MAX_BYTES, ArmName, bounded, file_name, fitted_as, observer_of
 from taskct.reading import read_npz
@@ -141,6 +142,7 @@ def test_a_grid_of_long_values_is_done_and_goes_on(tmp_path: Path, monkeypatch: 
     """A value of 1,000 characters: once the record of its stage "was broken: put back a copy"."""
     (tmp_path / "noted_network.py").write_text(NOTED)
     monkeypatch.syspath_prepend(str(tmp_path))
+    trust_network("noted_network.Noted")
     long = "layer/of_%20" * 90
     settings = tiny_settings(
         denoiser={"network": "noted_network.Noted", "arguments": {"note": "short"}},

@@ -12,6 +12,7 @@ import torch
 
 from taskct.config import Settings, make_settings, to_yaml
 from taskct.config.yaml_files import read_yaml
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.study.arms import arms_of
@@ -418,6 +419,7 @@ def test_the_network_is_tried_first() -> None:
         ({"network": "torch.nn.Linear", "arguments": {"in_features": 3, "out_features": 3}}, "20 x 20 pixels"),
         ({"network": "torch.nn.Conv2d", "arguments": {"in_channels": 1, "out_channels": 1, "kernel_size": 3}}, "shape"),
     ):
+        trust_network(str(denoiser["network"]))
         with pytest.raises(UserError, match=message):
             check_network(tiny_settings(denoiser=denoiser))
     with pytest.raises(UserError, match=r"training\.trainable"):

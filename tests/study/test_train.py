@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from taskct.apply.denoise import denoise_path
 from taskct.config import Settings, make_settings
+from taskct.config.read import named_networks
 from taskct.denoisers.denoiser import denoise
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.observers.grouped_head import GroupedHead
 from taskct.study import models
@@ -44,6 +46,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_with(simulated: Path, path: Path, **sections: Any) -> RunFolder:
     """A run folder of the tiny study with other settings of its training, and the trials of `simulated`."""
+    trust_network(*named_networks(sections))
     folder = RunFolder(path, make_settings(TINY, sections), device=CPU)
     shutil.copytree(simulated / "trials", folder.trials)
     return folder
@@ -319,6 +322,7 @@ def test_an_image_that_bfloat16_would_round_is_made_in_float32(
 
 def test_networks_are_tried_before_anything_is_simulated(networks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def of(name: str, **training: Any) -> Settings:
+        trust_network(f"{networks}.{name}")
         return tiny_settings(denoiser={"network": f"{networks}.{name}", "arguments": {}}, training=training)
 
     (sizes,) = check_arms(of("Halving")).notes

@@ -15,6 +15,7 @@ from taskct.api.table import Columns, columns_of, read_columns
 from taskct.apply.denoise import LoadedDenoiser, denoise, load_denoiser
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.literal import figure_text, shown
 from taskct.machine import resolve_device
@@ -36,7 +37,7 @@ Measure = Literal["rmse_hu", "psnr_db", "ssim"]
 MEASURES: dict[str, str] = {"rmse_hu": "RMSE (HU)", "psnr_db": "PSNR (dB)", "ssim": "SSIM"}
 
 
-def open_run(path: str | Path, *, device: str = "auto") -> "OpenedRun":
+def open_run(path: str | Path, *, device: str = "auto", trust: Sequence[str] = ()) -> "OpenedRun":
     """Open a run folder, as `taskct run` makes it; nothing is changed in it.
 
     Parameters
@@ -45,12 +46,16 @@ def open_run(path: str | Path, *, device: str = "auto") -> "OpenedRun":
         The folder.
     device
         Where denoisers run: "auto" (CUDA if there is any), "cpu" or "cuda".
+    trust
+        Import paths of networks outside taskct, such as `("monai.networks.nets.BasicUNet",)`, which may be imported
+        where the folder names them. Importing runs their code.
 
     Raises
     ------
     UserError
         If it is no run folder, or an earlier taskct's.
     """
+    trust_network(*trust)
     return OpenedRun(RunFolder(Path(path), None, device=resolve_device(device), read_only=True))
 
 

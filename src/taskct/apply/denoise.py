@@ -1,6 +1,7 @@
 """Apply a trained denoiser to a user's images."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.blend import Blend
-from taskct.denoisers.denoiser import autocast
+from taskct.denoisers.denoiser import autocast, memory_errors, memory_wanted
 from taskct.denoisers.denoiser import denoise as denoise_stack
+from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.tiling import find_reach
 from taskct.errors import UserError
 from taskct.files import write_npy
@@ -21,8 +23,8 @@ from taskct.io.image_stack import read_npy
 from taskct.machine import resolve_device
 from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
-from taskct.study.models import denoiser_of, load_blend
-from taskct.training.checkpoints import load_weights, read_card
+from taskct.study.cards import read_denoiser_card
+from taskct.study.models import load_blend, load_denoiser_of
 from taskct.trials.trials import crop
 
 SLICE_PIXELS = 2**18
@@ -66,7 +68,7 @@ class LoadedDenoiser(nn.Module):
         return f"{type(self).__name__}({name}{dial}, seed={self.card.get('seed')}, {network}, {self.dtype})"
 
 
-def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoiser:
+def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequence[str] = ()) -> LoadedDenoiser:
     """A trained denoiser, or a blend, from its weights and card.
 
     Parameters
@@ -76,6 +78,9 @@ def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoise
     alpha
         α in [0, 1]: the share of the task in the blend. None is where a blend's dial stands, and 1 for an arm. Below 1
         an arm needs the control, λ = 0 of the same training seed, beside it.
+    trust
+        Import paths of networks outside taskct, such as `("monai.networks.nets.BasicUNet",)`, which may be imported
+        where the card names them. Importing runs their code.
 
     Returns
     -------
@@ -88,19 +93,15 @@ def load_denoiser(path: str | Path, alpha: float | None = None) -> LoadedDenoise
         control to blend with.
     """
     path = Path(path)
+    trust_network(*trust)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
-    card = read_card(path)
-    if missing := [key for key in ("network", "arguments", "dtype") if key not in card]:
-        raise UserError(f"{path.with_suffix('.json')} lacks {missing[0]}: it must be the card that taskct wrote")
-    if not isinstance(card["arguments"], dict) or card["dtype"] not in ("bfloat16", "float32"):
-        raise UserError(f"{path.with_suffix('.json')} is broken: it must be the card that taskct wrote")
+    card = read_denoiser_card(path)
     if card.get("stage") == "blend":
         blend = load_blend(path, card)
         blend.alpha = blend.alpha if alpha is None else alpha
         return LoadedDenoiser(blend, card)
-    denoiser = denoiser_of(card)
-    load_weights(path, {"denoiser": denoiser})
+    denoiser = load_denoiser_of(path, card)
     if alpha is None or alpha == 1.0:
         return LoadedDenoiser(denoiser, card)
     control = load_denoiser(control_of(path, card)).denoiser
@@ -142,8 +143,8 @@ def denoise(
     Raises
     ------
     UserError
-        If the images have another shape or are not finite, a tile is too small, or the denoiser cannot be run in
-        tiles.
+        If the images have another shape or are not finite, a tile is too small, the denoiser cannot be run in tiles,
+        its images are not finite, or memory is short.
     """
     if not isinstance(denoiser, nn.Module):
         kind = type(denoiser).__name__
@@ -169,20 +170,36 @@ def denoise(
     network, dtype, reach = denoiser, "float32", None
     if isinstance(denoiser, LoadedDenoiser):
         network, dtype = denoiser.denoiser, denoiser.dtype
-    if tile is not None and tile < max(images_hu.shape[1:]):
-        # Once for all slices.
-        reach = find_reach(network, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(where))
     step, parts = max(SLICE_PIXELS // images_hu[0].size, 1), []
-    for first in range(0, len(images_hu), step):
-        some = images_hu[first : first + step]
-        parts.append(
-            denoise_stack(
-                network, some, device=where, dtype=dtype, margin=margin, batch_size=step, tile=tile, reach=reach
+    with _memory_told(images_hu.shape[1:], where, tile):
+        if tile is not None and tile < max(images_hu.shape[1:]):
+            # Once for all slices.
+            reach = find_reach(network, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(where))
+        for first in range(0, len(images_hu), step):
+            some = images_hu[first : first + step]
+            parts.append(
+                denoise_stack(
+                    network, some, device=where, dtype=dtype, margin=margin, batch_size=step, tile=tile, reach=reach
+                )
             )
-        )
-        if progress is not None:
-            progress(first + len(some), len(images_hu), "")
+            if progress is not None:
+                progress(first + len(some), len(images_hu), "")
     return np.concatenate(parts)
+
+
+@contextlib.contextmanager
+def _memory_told(shape: Sequence[int], device: torch.device, tile: int | None) -> Iterator[None]:
+    """One line where memory is short: for what, how much was wanted, and what to do."""
+    try:
+        with memory_errors():
+            yield
+    except torch.OutOfMemoryError as error:
+        wanted = f" ({wanted} wanted)" if (wanted := memory_wanted(error)) else ""
+        advice = "give --tile 256" if tile is None else f"give a smaller --tile than {tile}"
+        raise UserError(
+            f"not enough memory on {device} to denoise slices of {shape[0]} x {shape[1]} pixels{wanted}: {advice}, or "
+            "free memory; the result is the same in tiles"
+        ) from error
 
 
 def denoise_path(
@@ -233,7 +250,12 @@ def control_of(model: Path, card: dict[str, Any]) -> Path:
     seed, name = card.get("seed"), card.get("arm")
     if not isinstance(seed, int) or not isinstance(name, str):
         raise UserError(f"{model.with_suffix('.json')} names no seed, so its control is unknown: leave alpha at 1")
-    control = model.with_name(f"{ArmName.parse(name).of_seed(seed).control.file_stem}.safetensors")
+    try:
+        control = model.with_name(f"{ArmName.parse(name).of_seed(seed).control.file_stem}.safetensors")
+    except ValueError:
+        raise UserError(
+            f"{model.with_suffix('.json')} names no arm, so its control is unknown: leave alpha at 1"
+        ) from None
     if not control.is_file():
         raise UserError(
             f"no control {control} to blend with: put {control.name} and its card (.json) beside the model, or leave "

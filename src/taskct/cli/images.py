@@ -8,6 +8,7 @@ from typer import Argument, Option
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption
 from taskct.cli.terminal import print_line, show_progress
+from taskct.denoisers.import_path import trust_network
 from taskct.scanner.presets import SCANNERS
 
 StripPrivate = Annotated[
@@ -55,6 +56,7 @@ def denoise(
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
 
+    trust_network(*trust or ())
     where = resolve_device(device)
     with show_progress(progress) as show:
         opened = show.open("denoise")

@@ -32,6 +32,15 @@ Config = Annotated[
 Run = Annotated[Path, Argument(metavar="RUN", help="A run folder, as `taskct run` or `taskct simulate` makes it.")]
 Out = Annotated[Path, Option("--out", metavar="RUN", help="The run folder; made, or gone on with if it is there.")]
 
+TrustOption = Annotated[
+    list[str] | None,
+    Option(
+        "--trust-network",
+        metavar="PATH",
+        help="Import this network, package.Class, where a card or run folder names it: that runs its code; repeatable.",
+    ),
+]
+
 Workers = Annotated[
     int | None,
     Option("--workers", metavar="N", min=1, help="Processes at a time; one a core by default, one a GPU on CUDA."),

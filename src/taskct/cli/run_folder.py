@@ -40,14 +40,15 @@ def open_study(
     read_only: bool = False,
 ) -> RunFolder:
     """The run folder of the study that a command line asks for, with what is to be known of it told."""
-    if config is None and preset is None and (path / "study.yaml").is_file():
+    held = config is None and preset is None and (path / "study.yaml").is_file()
+    if held:
         config = path / "study.yaml"  # the study that the folder holds, with what --set changes
     if config is None and preset is None:
         raise UserError(
             f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
             "of a run"
         )
-    settings = given_settings(config, preset, overrides, seed)
+    settings = given_settings(config, preset, overrides, seed, held=held)
     where = resolve_device(device)
     checked, margin = check_arms(settings, where), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where, read_only=read_only)

@@ -22,18 +22,30 @@ from taskct.config import (
     unit_of,
     without_effect,
 )
+from taskct.config.read import named_networks
 from taskct.config.yaml_files import read_yaml
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 
 
-def given_settings(config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None) -> Settings:
-    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes."""
+def given_settings(
+    config: Path | None, preset: str | None, overrides: list[str] | None, seed: int | None, *, held: bool = False
+) -> Settings:
+    """The settings that a command line asks for: a file's or a preset's, else the demo's, with what --set changes.
+
+    The networks that they name are the user's word, see `trust_network`; not those of a file that is `held` by a run
+    folder and not named on the command line.
+    """
     if config is not None and preset is not None:
         raise UserError("give either a settings file or --preset, not both")
     base = read_yaml(config) if config is not None else read_preset(preset) if preset is not None else {}
     if config is not None and not base:
         note(f"{config} holds no settings: all are those of the demo, unless --set changes them")
-    return make_settings(base, parse_overrides(overrides or []), {} if seed is None else {"seed": seed})
+    changes = parse_overrides(overrides or [])
+    settings = make_settings(base, changes, {} if seed is None else {"seed": seed})
+    for tree in (changes,) if held else (base, changes):
+        trust_network(*named_networks(tree))
+    return settings
 
 
 @app.command()

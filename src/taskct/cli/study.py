@@ -12,6 +12,7 @@ from taskct.cli import options
 from taskct.cli.app import app
 from taskct.cli.terminal import print_line
 from taskct.config import preset_names
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 
 
@@ -22,6 +23,7 @@ def run(
     preset: options.Preset = None,
     overrides: options.SetOption = None,
     seed: options.Seed = None,
+    trust: options.TrustOption = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
     threads: options.Threads = None,
@@ -53,6 +55,7 @@ def run(
     if summary and not dry_run:
         raise UserError("--summary is of a plan: give it with --dry-run")
     machine = Machine(workers, threads, executor, device)
+    trust_network(*trust or ())
     folder = open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
     if dry_run:
         print_plan(folder, machine, summary=summary)
@@ -73,6 +76,7 @@ def simulate(
     preset: options.Preset = None,
     overrides: options.SetOption = None,
     seed: options.Seed = None,
+    trust: options.TrustOption = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
     progress: options.ProgressOption = None,
@@ -84,6 +88,7 @@ def simulate(
     """
     from taskct.cli.run_folder import Machine, do_stages, note_without_effect, open_study
 
+    trust_network(*trust or ())
     folder = open_study(out_folder, config, preset, overrides, seed, device)
     done = "simulate" in do_stages(folder, ["simulate"], Machine(workers), progress).did
     note_without_effect(folder.settings)
@@ -93,6 +98,7 @@ def simulate(
 @app.command()
 def train(
     run_folder: options.Run,
+    trust: options.TrustOption = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
     threads: options.Threads = None,
@@ -107,6 +113,7 @@ def train(
     from taskct.cli.run_folder import Machine, do_stages, end_with, open_run
     from taskct.training.parallel import is_first
 
+    trust_network(*trust or ())
     folder = open_run(run_folder, device)
     outcome = do_stages(folder, ["train"], Machine(workers, threads, executor, device), progress)
     if is_first():  # of the processes that torchrun started
@@ -117,6 +124,7 @@ def train(
 @app.command()
 def evaluate(
     run_folder: options.Run,
+    trust: options.TrustOption = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
     threads: options.Threads = None,
@@ -130,6 +138,7 @@ def evaluate(
     """
     from taskct.cli.run_folder import Machine, do_stages, end_with, open_run
 
+    trust_network(*trust or ())
     folder = open_run(run_folder, device)
     outcome = do_stages(folder, ["evaluate"], Machine(workers, threads, executor, device), progress)
     if "results" not in outcome.skipped:

@@ -111,6 +111,22 @@ def tree_of(name: str, value: object) -> dict[str, Any]:
     return dict(tree)
 
 
+def named_networks(tree: Mapping[str, Any]) -> list[str]:
+    """Import paths of networks that a tree of settings names, in `denoiser.network` or in the grid.
+
+    Examples
+    --------
+    >>> named_networks({"denoiser": {"network": "my.Net"}, "grid": {"denoiser.network": ["cnn", "my.Other"]}})
+    ['my.Net', 'my.Other']
+    """
+    denoiser, grid, found = tree.get("denoiser"), tree.get("grid"), list[Any]()
+    if isinstance(denoiser, Mapping):
+        found.append(denoiser.get("network"))
+    if isinstance(grid, Mapping) and isinstance(values := grid.get("denoiser.network"), list | tuple):
+        found += values
+    return [one for one in found if isinstance(one, str) and "." in one]
+
+
 def _check_names(tree: Mapping[str, Any], model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     """The tree without its empty sections, once every name is known."""
     checked: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from .denoiser import Denoiser as Denoiser
 from .denoiser import denoise as denoise
 from .denoiser import make_network as make_network
 from .dncnn import DnCNN as DnCNN
+from .import_path import trust_network as trust_network
 from .reach import receptive_radius as receptive_radius
 from .redcnn import REDCNN as REDCNN
 from .response import Response as Response

@@ -1,7 +1,8 @@
 """The one form in which the rest of taskct sees a denoiser: HU in, HU out."""
 
 import contextlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from taskct.denoisers.sizes import in_fast_order, memory_format, quiet_evaluatio
 from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError, memory_wanted
+from taskct.literal import shown
+from taskct.reading import check_budget, size_text
 from taskct.trials.trials import crop
 
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -27,6 +30,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "unet": ResidualUNet,
 }
 """Networks by short name; any other module is named by its import path."""
+
+LARGEST_ARGUMENT = 4096
+"""The largest number that an argument of taskct's own networks may be, and the longest list: a card may hold any."""
 
 LONGEST = 200
 """Characters of a library's own message that are passed on."""
@@ -104,6 +110,30 @@ def _one_line(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Memory that is short is one kind of error on every device, torch.OutOfMemoryError, with the library's words."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise torch.OutOfMemoryError(str(error)) from error
+    except RuntimeError as error:  # of the allocator for the CPU
+        if "can't allocate memory" not in str(error):
+            raise
+        raise torch.OutOfMemoryError(str(error)) from error
+
+
+def memory_wanted(error: BaseException) -> str:
+    """How much memory an allocation asked for, as in "2 GiB"; nothing if its error does not say."""
+    words = str(error)
+    if (cpu := re.search(r"tried to allocate (\d+) bytes", words)) is not None:
+        return size_text(int(cpu[1]))
+    found = re.search(r"allocate ([\d.]+ [KMGTP]?i?B)", words)
+    return "" if found is None else found[1]
+
+
 def rounds_image(network: nn.Module, *, n_pixels: int, multiple: int = 1) -> bool:
     """Whether a network's image goes through its layers, so that bfloat16 would leave 8 bits of every pixel.
 
@@ -132,7 +162,9 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
     Raises
     ------
     UserError
-        If it cannot be imported (with the part of the path that is at fault), is no class of `torch.nn.Module`, refuses
+        If its arguments are out of range or ask for more memory than the budget of `taskct.reading`; if it is not
+        taskct's own and the user has not named it (see `trust_network`), cannot be imported (with the part
+        of the path that is at fault), is no class of `torch.nn.Module`, refuses
         its arguments, or has no parameters.
     """
     factory: object = NETWORKS.get(name)
@@ -151,7 +183,11 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
             f"denoiser.network {name!r} is not a torch.nn.Module but {kind}: give the import path of a class of modules"
         )
     try:
+        if name in NETWORKS:
+            _check_arguments(name, factory, kwargs)
         network = factory(**kwargs)
+    except UserError:
+        raise
     except ImportError as error:  # as of a package that some of its layers need
         raise UserError(f"denoiser.network {name!r} lacks a package; in its own words: {own_words(error)}") from error
     except Exception as error:  # a user's constructor may raise anything
@@ -164,6 +200,22 @@ def make_network(name: str, kwargs: Mapping[str, object]) -> nn.Module:
             f"denoiser.network {name!r} has no parameters, so there is nothing to train: choose a network with weights"
         )
     return network
+
+
+def _check_arguments(name: str, factory: type[nn.Module], kwargs: Mapping[str, object]) -> None:
+    """Refuse arguments of a network of taskct's own that are too large, before it takes any memory."""
+    for key, value in kwargs.items():
+        members = value if isinstance(value, list | tuple) else [value]
+        if len(members) > LARGEST_ARGUMENT or any(
+            isinstance(one, int | float) and not abs(one) <= LARGEST_ARGUMENT for one in members
+        ):
+            raise UserError(
+                f"denoiser.arguments.{shown(key)[:LONGEST]} of {name} is too large: numbers go up to "
+                f"{LARGEST_ARGUMENT}, and lists have as many at most"
+            )
+    with torch.device("meta"):  # shapes without values; it draws no random numbers
+        state = factory(**kwargs).state_dict()
+    check_budget(f"denoiser.network {name!r}", sum(value.numel() * value.element_size() for value in state.values()))
 
 
 def resolve_dtype(dtype: str, device: torch.device | str) -> str:
@@ -230,7 +282,7 @@ def denoise(
     ValueError
         If the shape is wrong, the margin leaves nothing or the tile is less than a pixel.
     UserError
-        If the denoiser cannot be run in tiles exactly, see `find_reach`.
+        If the denoiser cannot be run in tiles exactly, see `find_reach`, or its images are not finite.
     """
     if tile is not None and tile < 1:
         raise ValueError(f"tile is {tile}; it must be at least 1 pixel, or None for whole slices")
@@ -254,5 +306,10 @@ def denoise(
         # With tiles, only a piece at a time is on the device.
         output = run(batch) if tile is None or reach is None else run_in_tiles(run, batch, tile=tile, reach=reach)
         inner = crop(output, margin)
+        if n_bad := int((~torch.isfinite(inner)).sum()):
+            raise UserError(
+                f"the denoiser returned NaN or infinity in {n_bad} of {inner.numel()} pixels: its weights or its scale "
+                "are broken, or the images are far outside the range of CT in HU"
+            )
         parts.append(inner.cpu().numpy())
     return np.concatenate(parts)

@@ -16,14 +16,14 @@ from taskct.config import Settings
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network, resolve_dtype, rounds_image
 from taskct.denoisers.sizes import find_multiple
-from taskct.errors import UserError
 from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_dog
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
 from taskct.study.arms import BLEND, Arm
+from taskct.study.cards import read_denoiser_card
 from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder
-from taskct.training.checkpoints import load_tensors, load_weights, read_card, save_tensors
+from taskct.training.checkpoints import check_fit, load_tensors, load_weights, of_module, read_shapes, save_tensors
 from taskct.training.losses import find_loss
 from taskct.training.losses.base import Loss, LossContext
 
@@ -45,16 +45,32 @@ def build_denoiser(settings: Settings, *, offset_hu: float, scale_hu: float, see
     return Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=size_multiple(name, arguments))
 
 
-def denoiser_of(card: Mapping[str, Any]) -> Denoiser:
-    """A denoiser as a card says, its weights and scaling yet to be loaded; a `UserError` if the card is broken."""
-    name, arguments = str(card["network"]), card["arguments"]
+def load_denoiser_of(path: Path, card: Mapping[str, Any]) -> Denoiser:
+    """The denoiser that a card describes, with the weights of a file; a `UserError` if they do not fit each other."""
+    _check_shapes(path, card, read_shapes(path), "denoiser")
+    denoiser = _denoiser_of(card)
+    load_weights(path, {"denoiser": denoiser})
+    return denoiser
+
+
+def _denoiser_of(card: Mapping[str, Any]) -> Denoiser:
+    """A denoiser as a card says, its weights and scaling yet to be loaded."""
+    name, arguments = card["network"], card["arguments"]
     network = make_network(name, arguments)
-    multiple = card.get(SIZE_MULTIPLE)
-    if multiple is None:  # a card from before there was padding
-        multiple = size_multiple(name, arguments)
-    if type(multiple) is not int or multiple < 1:
-        raise UserError(f"the model's card has {SIZE_MULTIPLE} {multiple!r}: it must be the card that taskct wrote")
+    multiple = card.get(SIZE_MULTIPLE) or size_multiple(name, arguments)  # none in a card from before there was padding
     return Denoiser(network, offset_hu=0.0, scale_hu=1.0, size_multiple=multiple)
+
+
+def _check_shapes(path: Path, card: Mapping[str, Any], shapes: Mapping[str, torch.Tensor], *parts: str) -> None:
+    """Compare the weights' shapes with the card's network before memory is taken for it.
+
+    Of a network from outside taskct, which the user trusts, they are compared once it is built: not every constructor
+    runs without memory.
+    """
+    if card["network"] in NETWORKS:
+        with torch.device("meta"):
+            outline = _denoiser_of(card)
+        check_fit(path, dict.fromkeys(parts, outline), shapes)
 
 
 def size_multiple(name: str, arguments: Mapping[str, Any]) -> int:
@@ -100,10 +116,8 @@ def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
 def denoiser_of_arm(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
     """A trained denoiser of a run and its card."""
     path = run.weights(arm.file_stem)
-    card = read_card(path)
-    denoiser = denoiser_of(card)
-    load_weights(path, {"denoiser": denoiser})
-    return denoiser.to(run.device), card
+    card = read_denoiser_card(path)
+    return load_denoiser_of(path, card).to(run.device), card
 
 
 def build_loss(settings: Settings, regions: NDArray[np.float32]) -> Loss:
@@ -249,12 +263,13 @@ def dial(square: tuple[float, float, float], tolerance: float) -> float:
 
 def load_blend(path: Path, card: dict[str, Any]) -> Blend:
     """A blend that `save_blend` wrote, its dial where the card has it; a `UserError` if the file does not fit it."""
-    tensors = load_tensors(path)
-    parts: list[nn.Module] = []
-    for name in ("control", "task"):
-        denoiser = denoiser_of(card)
-        own = {k: v for k, v in tensors.items() if k.startswith("control.")} if name == "task" else {}
-        shared = {f"task.{k.removeprefix('control.')}": v for k, v in own.items()}
-        load_weights(path, {name: denoiser}, tensors={**shared, **tensors})
-        parts.append(denoiser)
-    return Blend(parts[0], parts[1], alpha=float(card["alpha"]))
+    _check_shapes(path, card, _with_shared(read_shapes(path)), "control", "task")
+    control, task = _denoiser_of(card), _denoiser_of(card)
+    load_weights(path, {"control": control, "task": task}, tensors=_with_shared(load_tensors(path)))
+    return Blend(control, task, alpha=float(card["alpha"]))
+
+
+def _with_shared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a blend's file with those of its task that are the control's, and stored once."""
+    shared = {f"task.{key}": value for key, value in of_module(tensors, "control").items()}
+    return {**shared, **tensors}

@@ -22,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from filelock import FileLock
 
+from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError, memory_wanted
 from taskct.files import whole_file
 from taskct.machine import WorkerPool, n_cores, resolve_device, threads
@@ -92,7 +93,7 @@ class Crew:
     """Lets go of everything; stages that still run are ended where that can be done."""
 
 
-def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str, Any]:
+def do_stage(run_path: str, name: str, device: str, n_threads: int, trusted: tuple[str, ...] = ()) -> dict[str, Any]:
     """Do one stage of a run folder in a worker process, unless it is done.
 
     The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
@@ -108,6 +109,7 @@ def do_stage(run_path: str, name: str, device: str, n_threads: int) -> dict[str,
     with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
+            trust_network(*trusted)
             run = RunFolder(folder, None, device=resolve_device(device))
             tell = ProgressFile(stage_path(folder, name, ".progress"))
             # A worker that may not have children simulates alone.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
+from taskct.denoisers.import_path import trusted_networks
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.study.choices import quoted_seed
@@ -195,7 +196,7 @@ class _AtWork:
             self._executor = self.crew.start()
         path = str(self.run.path.resolve())
         try:
-            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads)
+            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads, trusted_networks())
         except BrokenExecutor as error:  # a process died between two stages
             future = Future()
             future.set_exception(error)

@@ -12,9 +12,30 @@ from torch import nn
 
 from taskct.errors import UserError, unreadable
 from taskct.files import whole_file, write_text
+from taskct.reading import check_budget, check_regular, read_json, reading
 
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 """Endings of files that hold pickles, which are never loaded: they can run any code."""
+
+KINDS = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F64": torch.float64,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Types of tensors that networks have, as a safetensors header calls them; integers and truth values are buffers."""
+
+WEIGHTS, AGAIN = "safetensors", "copy it again, or train this arm again"
+"""What a file of weights is called in messages, and what to do about a damaged one."""
+
+LONGEST_NAME = 80
+"""Characters of a tensor's name that messages show."""
 
 
 def save_weights(path: Path, modules: Mapping[str, nn.Module], card: Mapping[str, Any]) -> None:
@@ -65,32 +86,85 @@ def read_card(path: Path) -> dict[str, Any]:
             f"no model {path}: it needs weights (.safetensors) and a card (.json) of the same name; `taskct train` "
             "makes those of a run folder"
         )
-    try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(card, error) from error
-    except ValueError as error:
-        raise UserError(f"{card} cannot be read ({error}): it must be the card that taskct wrote") from error
+    content = read_json(card, "a model's card", "it must be the card that taskct wrote")
     if not isinstance(content, dict):
         raise UserError(f"{card} is not a model card: it must be the card that taskct wrote")
     return content
 
 
+def read_shapes(path: Path) -> dict[str, torch.Tensor]:
+    """Shapes and types of the tensors of a file, without values (torch's meta device), from its header alone.
+
+    A `UserError` if the file is missing or broken, over the budget of `reading`, or holds what no network has, such as
+    complex numbers.
+    """
+    check_regular(path)
+    with reading(path, WEIGHTS, AGAIN):
+        check_budget(path, path.stat().st_size)
+        with safe_open(str(path), framework="pt") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            stored = {name: (part.get_shape(), part.get_dtype()) for name, part in parts.items()}
+        for name, (_, kind) in stored.items():
+            if kind not in KINDS:
+                raise UserError(f"{path} holds {_brief(name)} as {kind}: weights must be one of {', '.join(KINDS)}")
+        return {name: torch.empty(shape, dtype=KINDS[kind], device="meta") for name, (shape, kind) in stored.items()}
+
+
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file; a `UserError` if it is missing or broken, or holds values that are not finite."""
-    try:
+    """The tensors of a file; a `UserError` as `read_shapes` has it, or if values or a scale (HU) cannot be used."""
+    read_shapes(path)
+    with reading(path, WEIGHTS, AGAIN):
         tensors: dict[str, torch.Tensor] = load_file(str(path))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except SafetensorError as error:
-        raise UserError(
-            f"{path} cannot be read as safetensors ({error}): it was cut short or is something else; copy it again, or "
-            "train this arm again"
-        ) from error
-    broken = [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]
-    if broken:
-        raise UserError(f"{path} holds weights that are not finite ({broken[0]}): train this arm again")
+    for name, value in tensors.items():
+        # As float32, which networks have: a larger number of float64 is infinite there.
+        if value.is_floating_point() and not bool(torch.isfinite(value.to(torch.float32)).all()):
+            raise UserError(f"{path} holds weights that are not finite ({_brief(name)}): train this arm again")
+        if name.endswith(".scale_hu") and not bool((value.to(torch.float32) > 0).all()):
+            raise UserError(f"{path} holds a scale ({_brief(name)}) that is not above 0 HU: train this arm again")
     return tensors
+
+
+def check_fit(path: Path, wanted: Mapping[str, nn.Module], held: Mapping[str, torch.Tensor]) -> None:
+    """Raise a `UserError` unless a file holds the tensors of modules, with their shapes and types.
+
+    Parameters
+    ----------
+    path
+        The file; named in messages.
+    wanted
+        Modules by name, on the meta device or any other; what the file holds of others is passed over.
+    held
+        What the file holds, or only its shapes.
+    """
+    for name, module in wanted.items():
+        own, state = of_module(held, name), module.state_dict()
+        both = state.keys() & own.keys()
+        parts = [
+            ("lacks", state.keys() - own.keys()),
+            ("has besides", own.keys() - state.keys()),
+            ("has in another shape", {key for key in both if state[key].shape != own[key].shape}),
+            ("has in another type", {key for key in both if not _suits(own[key].dtype, state[key].dtype)}),
+        ]
+        found = ", ".join(f"{what} {_brief(min(keys))} and {len(keys) - 1} more" for what, keys in parts if keys)
+        if found:
+            raise UserError(
+                f"{path} holds the weights of another network: for {name} it {found.replace(' and 0 more', '')}; give "
+                "the card that came with them"
+            )
+
+
+def of_module(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The tensors of one module, by their names within it."""
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _suits(stored: torch.dtype, wanted: torch.dtype) -> bool:
+    return stored == wanted or (stored.is_floating_point and wanted.is_floating_point)
+
+
+def _brief(name: str) -> str:
+    """A tensor's name, which is the file's text, for messages."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def load_weights(
@@ -110,22 +184,13 @@ def load_weights(
     Raises
     ------
     UserError
-        If the file is missing, broken, holds values that are not finite, or does not fit the modules.
+        If the file is missing, broken, holds values that are not finite or a scale that is not above 0, or does not fit
+        the modules.
     """
     held = load_tensors(path) if tensors is None else tensors
+    check_fit(path, modules, held)
     for name, module in modules.items():
-        own = {key[len(name) + 1 :]: value for key, value in held.items() if key.startswith(name + ".")}
-        wanted = module.state_dict()
-        lacking, unknown = sorted(wanted.keys() - own.keys()), sorted(own.keys() - wanted.keys())
-        shaped = [key for key in wanted.keys() & own.keys() if wanted[key].shape != own[key].shape]
-        if lacking or unknown or shaped:
-            parts = [("lacks", lacking), ("has besides", unknown), ("has in another shape", sorted(shaped))]
-            found = ", ".join(f"{what} {keys[0]} and {len(keys) - 1} more" for what, keys in parts if keys)
-            found = found.replace(" and 0 more", "")
-            raise UserError(
-                f"{path} holds the weights of another network: for {name} it {found}; give the card that came with them"
-            )
-        module.load_state_dict(own)
+        module.load_state_dict(of_module(held, name))
 
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], content: Mapping[str, Any]) -> None:

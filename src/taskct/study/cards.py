@@ -1,0 +1,64 @@
+"""The card of a trained denoiser, checked before anything is done with it: it may come from anybody."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from taskct.denoisers.sizes import MAX_MULTIPLE
+from taskct.errors import UserError
+from taskct.training.checkpoints import read_card
+
+
+class _Card(BaseModel):
+    """What taskct itself reads of a card; there may be more."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+    network: str
+    arguments: dict[str, Any]
+    dtype: Literal["bfloat16", "float32"]
+    size_multiple: Annotated[int, Field(ge=1, le=MAX_MULTIPLE)] | None = None  # None before there was padding
+    stage: str | None = None
+    arm: str | None = None
+    task: str | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    pixel_mm: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(ge=0, le=1)] | None = None
+    mse_validation_hu2: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"blend": "alpha", "pretrain": "mse_validation_hu2"}.get(self.stage or "")
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f"{needed} is missing")
+        return self
+
+
+def read_denoiser_card(weights: Path) -> dict[str, Any]:
+    """The card beside a denoiser's or a blend's weights.
+
+    Parameters
+    ----------
+    weights
+        The `.safetensors` file.
+
+    Raises
+    ------
+    UserError
+        If the weights or the card are missing or unreadable, or the card lacks something or holds something of another
+        type or out of its range, such as an alpha outside [0, 1].
+    """
+    content, card = read_card(weights), weights.with_suffix(".json")
+    try:
+        _Card.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key, wrong = str(first["loc"][0]) if first["loc"] else "", first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise UserError(f"{card} lacks {key}: it must be the card that taskct wrote") from None
+        where = f"{key}: " if key else ""
+        raise UserError(
+            f"{card} is broken ({where}{wrong[0].lower()}{wrong[1:]}): it must be the card that taskct wrote"
+        ) from None
+    return content
