@@ -134,7 +134,7 @@ def test_a_table_that_is_broken(run, tmp_path):
     copy = taskct.open_run(run.path, device="cpu")
     copy.folder = RunFolder(tmp_path / "run", run.settings, device=torch.device("cpu"))
     (tmp_path / "run" / "scores.csv").write_text("arm,trial\nmse\n")
-    with pytest.raises(taskct.UserError, match=r"scores\.csv cannot be read as a table: .*`taskct evaluate"):
+    with pytest.raises(taskct.UserError, match=r"scores\.csv: cannot be read as a table .*`taskct evaluate"):
         copy.scores  # noqa: B018
 
 

@@ -349,7 +349,7 @@ def cut_short(folder: Path) -> None:
         (lambda folder: folder.rmdir(), "does not exist; give a folder with a CT series"),
         (lambda folder: (folder / "a.dcm").write_bytes(MR.read_bytes()), "MR images and no CT"),
         (lambda folder: [ct(folder / "a"), ct(folder / "b", SeriesInstanceUID="1.2.3")], "2 series, of 1, 1 slices"),
-        (cut_short, "a.dcm: cannot be read whole (cut short"),
+        (cut_short, "a.dcm: cannot be read as a DICOM file (cut short"),
         (lambda folder: ct(folder / "a"), "1 slices or patients cannot fill 4 splits"),
     ],
 )

@@ -175,6 +175,7 @@ def test_what_the_machine_refuses_is_not_called_broken(
     for name in ("m.safetensors", "m.json", "a.npz"):
         (tmp_path / name).touch()
     monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr("taskct.training.checkpoints.load_file", refuse)
     monkeypatch.setattr("taskct.training.checkpoints.safe_open", refuse)
     monkeypatch.setattr("zipfile.ZipFile", refuse)

@@ -369,6 +369,7 @@ def test_what_the_machine_refuses_is_named_and_is_no_broken_record(
 
         with monkeypatch.context() as patched:
             patched.setattr(Path, "read_text", refuse)
+            patched.setattr(Path, "read_bytes", refuse)
             with pytest.raises(UserError, match=words):
                 run.provenance()
             with pytest.raises(UserError, match=words):

@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from taskct.denoisers.blend import Blend
-from taskct.denoisers.denoiser import autocast, memory_errors, memory_wanted
+from taskct.denoisers.denoiser import autocast
 from taskct.denoisers.denoiser import denoise as denoise_stack
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.tiling import find_reach
-from taskct.errors import UserError
+from taskct.errors import UserError, memory_wanted
 from taskct.files import write_npy
-from taskct.io.dicom import CTSeries, read_series, read_slice
+from taskct.io.dicom import read_series, read_slice
 from taskct.io.dicom_write import Derivation, check_free, write_series
 from taskct.io.image_stack import read_npy
+from taskct.io.nifti import read_nifti
+from taskct.io.nifti_write import is_nifti, write_nifti
+from taskct.io.volume import Volume
 from taskct.machine import resolve_device
 from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
@@ -110,7 +113,7 @@ def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequen
 
 def denoise(
     denoiser: nn.Module,
-    images: NDArray[np.generic] | CTSeries,
+    images: NDArray[np.generic] | Volume,
     *,
     margin: int = 0,
     tile: int | None = None,
@@ -151,7 +154,7 @@ def denoise(
         raise UserError(f"the denoiser is a {kind}: give a torch.nn.Module, as `load_denoiser` does, or a training's")
     if tile is not None and tile < 16:
         raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
-    if isinstance(images, CTSeries):
+    if isinstance(images, Volume):
         result = denoise(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
         result[images.padding] = images.image_hu[images.padding]
         return crop(result, margin)
@@ -191,10 +194,10 @@ def denoise(
 def _memory_told(shape: Sequence[int], device: torch.device, tile: int | None) -> Iterator[None]:
     """One line where memory is short: for what, how much was wanted, and what to do."""
     try:
-        with memory_errors():
-            yield
-    except torch.OutOfMemoryError as error:
-        wanted = f" ({wanted} wanted)" if (wanted := memory_wanted(error)) else ""
+        yield
+    except (MemoryError, RuntimeError) as error:  # of the processor or of the GPU
+        if (wanted := memory_wanted(error)) is None:
+            raise
         advice = "give --tile 256" if tile is None else f"give a smaller --tile than {tile}"
         raise UserError(
             f"not enough memory on {device} to denoise slices of {shape[0]} x {shape[1]} pixels{wanted}: {advice}, or "
@@ -215,14 +218,23 @@ def denoise_path(
 ) -> Path:
     """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file; return `target`.
 
-    The source is a `.npy` file in HU, a DICOM slice, or a folder with one series. The target of a `.npy` file is
-    another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
+    The source is a `.npy` file in HU, a NIfTI file, a DICOM slice, or a folder with one series. The target of a `.npy`
+    or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
     `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are as for
     `denoise`.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():
-        raise UserError(f"{source} does not exist: give a .npy file, a DICOM slice or a folder with a CT series")
+        raise UserError(
+            f"{source} does not exist: give a .npy file, a NIfTI file, a DICOM slice or a folder with a CT series"
+        )
+    text = _description(model, denoiser.alpha)
+    if is_nifti(source):
+        if not is_nifti(target) or target.exists():
+            raise UserError(f"{target}: the output of a NIfTI file is a new .nii or .nii.gz file; choose another name")
+        volume = read_nifti(source)
+        result = denoise(denoiser, volume, tile=tile, device=device, progress=progress)
+        return write_nifti(result, source, volume, target, text)
     array = source.suffix == ".npy"
     if target.exists() and (array or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists: choose another output, nothing is overwritten")
@@ -238,11 +250,14 @@ def denoise_path(
     # The network takes slices one by one, so a leaning stack does not matter.
     series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
     result = denoise(denoiser, series, tile=tile, device=device, progress=progress)
-    name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
-    blend = f" alpha={setting_text(denoiser.alpha)}" if denoiser.alpha is not None else ""
-    text = f"taskct {name}"[: 64 - len(blend)] + blend
     write_series(result, series, target, Derivation(text, strip_private=strip_private))
     return target
+
+
+def _description(model: Path, alpha: float | None) -> str:
+    name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
+    blend = f" alpha={setting_text(alpha)}" if alpha is not None else ""
+    return f"taskct {name}"[: 64 - len(blend)] + blend
 
 
 def control_of(model: Path, card: dict[str, Any]) -> Path:

@@ -8,9 +8,12 @@ import numpy as np
 import torch
 
 from taskct.errors import UserError
-from taskct.io.dicom import read_series, read_slice
+from taskct.io.dicom import CTSeries, read_series, read_slice
 from taskct.io.dicom_write import Derivation, check_free, write_series
+from taskct.io.nifti import read_nifti
+from taskct.io.nifti_write import is_nifti, write_nifti
 from taskct.io.padding import AIR_HU
+from taskct.io.volume import Volume
 from taskct.names import setting_text
 from taskct.progress import Progress
 from taskct.scanner.exposure import i0_for_noise, middle_weights, tube_current
@@ -74,12 +77,21 @@ def lower_dose(
 ) -> Path:
     """Insert the noise that a CT series lacks to be one at a fraction of its dose, and return `target`.
 
-    The source is a folder with one series of square pixels, or a DICOM slice; the target is as for `write_series`,
+    The source is a folder with one series of square pixels, a DICOM slice, or a NIfTI file, whose target is another;
+    the target is as for `write_series`,
     `strip_private` as for `Derivation`. Padding stays as it is. Progress is called as (slices done, in all, nothing).
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
-    check_free(target, single=not source.is_dir())
-    series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
+    nifti = is_nifti(source)
+    if nifti and (not is_nifti(target) or target.exists()):
+        raise UserError(f"{target}: the output of a NIfTI file is a new .nii or .nii.gz file; choose another name")
+    if not nifti:
+        check_free(target, single=not source.is_dir())
+    series: Volume
+    if nifti:
+        series = read_nifti(source)
+    else:
+        series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
     n, height, width = series.image_hu.shape
     if not np.isclose(*series.pixel_mm, rtol=1e-4):
         raise UserError(f"pixels of {series.pixel_mm[0]:g} × {series.pixel_mm[1]:g} mm: give slices with square pixels")
@@ -121,7 +133,8 @@ def lower_dose(
         try:
             check_counts(max(lost), dose_fraction)
         except UserError as error:
-            where = series.paths[int(np.argmax(lost))].name
+            worst = int(np.argmax(lost))
+            where = series.paths[worst].name if isinstance(series, CTSeries) else f"slice {worst + 1}"
             raise UserError(f"{where}: {error}; where metal is the reason, give --metal-hu 3000") from error
         return i0
 
@@ -144,5 +157,7 @@ def lower_dose(
     if note is not None:
         warnings.warn(note, stacklevel=2)
     text = f"taskct dose fraction {setting_text(dose_fraction)}, simulated"
+    if not isinstance(series, CTSeries):
+        return write_nifti(result, source, series, target, text)
     write_series(result, series, target, Derivation(text, strip_private=strip_private, dose_fraction=dose_fraction))
     return target

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from taskct.cli.app import app
-from taskct.cli.options import Device, ProgressOption
+from taskct.cli.options import Device, ProgressOption, TrustOption
 from taskct.cli.terminal import print_line, show_progress
 from taskct.denoisers.import_path import trust_network
 from taskct.scanner.presets import SCANNERS
@@ -23,10 +23,11 @@ StripPrivate = Annotated[
 def denoise(
     model: Annotated[Path, Argument(metavar="MODEL", help="Weights: RUN/models/ARM.safetensors.")],
     source: Annotated[
-        Path, Argument(metavar="IN", help="A .npy file in HU, a DICOM slice, or a folder with one CT series.")
+        Path,
+        Argument(metavar="IN", help="A .npy file in HU, a NIfTI file, a DICOM slice, or a folder with one CT series."),
     ],
     target: Annotated[
-        Path, Argument(metavar="OUT", help="A .npy file, a folder for DICOM, or a .dcm file for one slice.")
+        Path, Argument(metavar="OUT", help="A .npy or NIfTI file, a folder for DICOM, or a .dcm file for one slice.")
     ],
     alpha: Annotated[
         float | None,
@@ -43,10 +44,11 @@ def denoise(
         ),
     ] = None,
     strip_private: StripPrivate = False,
+    trust: TrustOption = None,
     device: Device = "auto",
     progress: ProgressOption = None,
 ) -> None:
-    """Denoise a .npy file in HU, a DICOM slice or a CT series.
+    """Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series.
 
     As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
 
@@ -75,8 +77,12 @@ def denoise(
 
 @app.command(name="lower-dose")
 def lower_dose_command(
-    source: Annotated[Path, Argument(metavar="IN", help="A folder with one CT series, or a DICOM slice.")],
-    target: Annotated[Path, Argument(metavar="OUT", help="A folder for the new series, or a .dcm file for one slice.")],
+    source: Annotated[
+        Path, Argument(metavar="IN", help="A folder with one CT series, a DICOM slice, or a NIfTI file.")
+    ],
+    target: Annotated[
+        Path, Argument(metavar="OUT", help="A folder for the new series, a .dcm file for one slice, or a NIfTI file.")
+    ],
     dose_fraction: Annotated[float, Option(metavar="D", help="Of the dose of the series, in (0, 1).")],
     noise_hu: Annotated[float, Option(metavar="HU", help="Noise of the series in the middle of its middle slice.")],
     model: Annotated[str, Option(metavar="NAME", help=f"Scanner: {', '.join(SCANNERS)}.")] = "siemens-definition-as",

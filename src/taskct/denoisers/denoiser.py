@@ -1,8 +1,7 @@
 """The one form in which the rest of taskct sees a denoiser: HU in, HU out."""
 
 import contextlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from taskct.denoisers.tiling import Reach, find_reach, run_in_tiles
 from taskct.denoisers.unet import ResidualUNet
 from taskct.errors import UserError, memory_wanted
 from taskct.literal import shown
-from taskct.reading import check_budget, size_text
+from taskct.reading import check_budget
 from taskct.trials.trials import crop
 
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -108,30 +107,6 @@ def own_words(error: Exception) -> str:
 def _one_line(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-@contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
-    """Memory that is short is one kind of error on every device, torch.OutOfMemoryError, with the library's words."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except MemoryError as error:
-        raise torch.OutOfMemoryError(str(error)) from error
-    except RuntimeError as error:  # of the allocator for the CPU
-        if "can't allocate memory" not in str(error):
-            raise
-        raise torch.OutOfMemoryError(str(error)) from error
-
-
-def memory_wanted(error: BaseException) -> str:
-    """How much memory an allocation asked for, as in "2 GiB"; nothing if its error does not say."""
-    words = str(error)
-    if (cpu := re.search(r"tried to allocate (\d+) bytes", words)) is not None:
-        return size_text(int(cpu[1]))
-    found = re.search(r"allocate ([\d.]+ [KMGTP]?i?B)", words)
-    return "" if found is None else found[1]
 
 
 def rounds_image(network: nn.Module, *, n_pixels: int, multiple: int = 1) -> bool:

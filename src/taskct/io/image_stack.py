@@ -1,7 +1,7 @@
 """Read images for observers from what people keep them in: .npy, .zarr, TIFF, PNG or DICOM, a file or a folder."""
 
+import math
 import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image
 
-from taskct.errors import UserError, unreadable
+from taskct.errors import UserError
 from taskct.io.dicom import read_slice
 from taskct.io.dicom_header import is_dicom
 from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.io.tiff import read_tiff
+from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
 KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
-_GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names of single-channel pixels
+_GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L")  # Pillow's names of single-channel pixels
 
 
 @dataclass(frozen=True)
@@ -96,17 +98,23 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 
 def load_npy(path: Path) -> NDArray[np.generic]:
-    """Any array of a `.npy` file; never a pickle, else a `UserError`."""
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise unreadable(path.name, error) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path.name} cannot be read as a .npy array of numbers") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
-    return array
+    """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
+    check_regular(path, path.name)
+    what = "a .npy array of numbers"
+    with reading(path.name, what), path.open("rb") as file:
+        if file.read(2) == b"PK":
+            raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if header is not None:
+            shape, _, dtype = header(file)
+            n_bytes = dtype.itemsize * math.prod(shape)
+            check_budget(path.name, n_bytes + 4 * math.prod(shape))
+            if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
+                raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+        file.seek(0)
+        return np.asarray(np.load(file, allow_pickle=False))
 
 
 def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
@@ -159,6 +167,7 @@ def _kind(path: Path) -> str | None:
 
 
 def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+    check_regular(path, name)
     kind = _kind(path)
     pixel_mm = None
     if kind == "DICOM":
@@ -169,8 +178,10 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
         images = read_npy(path)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
-    elif kind in ("TIFF", "PNG"):
-        images = _read_picture(path, name)
+    elif kind == "TIFF":
+        images = read_tiff(path, name)
+    elif kind == "PNG":
+        images = _read_png(path, name)
     else:
         raise UserError(f"{path}: no image that is read here; give {KINDS}")
     return (images if images.ndim == 3 else images[None]), pixel_mm
@@ -192,30 +203,20 @@ def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
         return _as_float32(np.asarray(opened[...]), name)
 
 
-def _read_picture(path: Path, name: str) -> NDArray[np.float32]:
-    with _broken(name, "a TIFF or PNG image"), Image.open(path) as picture:
-        frames = []
-        for frame in ImageSequence.Iterator(picture):
-            if frame.mode not in _GRAY:
-                raise UserError(f"{name} is a colour image ({frame.mode}): give single-channel images")
-            frames.append(np.asarray(frame, dtype=np.float32))
-            if frames[-1].shape != frames[0].shape:
-                raise UserError(f"{name}: its images differ in size; give images of one size")
-        return np.stack(frames)
+def _read_png(path: Path, name: str) -> NDArray[np.float32]:
+    with _broken(name, "a PNG image"), Image.open(path) as picture:
+        if picture.mode not in _GRAY:
+            raise UserError(f"{name} is a colour image ({picture.mode}): give single-channel images")
+        check_budget(name, 8 * picture.width * picture.height)
+        return np.asarray(picture, dtype=np.float32)[None]
 
 
 @contextmanager
 def _broken(name: str, what: str) -> Iterator[None]:
     """What the libraries say of a broken file, as one line."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # a broken file is an error below, and metadata do not matter
-            yield
-    except UserError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, TypeError, SyntaxError, KeyError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise UserError(f"{name} cannot be read as {what}: the file is broken or of another kind") from error
+    # Metadata that do not matter are warned of; what does is an error.
+    with reading(name, what), warnings.catch_warnings(action="ignore"):
+        yield
 
 
 def _size(images: NDArray[np.float32]) -> str:

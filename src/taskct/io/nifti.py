@@ -1,6 +1,7 @@
 """Read CT volumes and organ labels from NIfTI files."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from nibabel.openers import ImageOpener
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.io.padding import AIR_HU, find_padding
 from taskct.io.volume import (
     MAX_LEAN_DEGREES,
     SAME_GRID,
@@ -22,6 +24,7 @@ from taskct.io.volume import (
     check_upright,
     grid_distance_mm,
 )
+from taskct.reading import check_budget, check_regular, reading
 
 ENDINGS = (".nii", ".nii.gz")
 
@@ -53,7 +56,8 @@ ORGANS = {
 def read_nifti(path: Path) -> Volume:
     """Read a CT volume, turned as :class:`~taskct.io.volume.Volume` says, from a `.nii` or `.nii.gz` file.
 
-    The file holds one 3D volume in HU. Its axes may be in any order and direction.
+    The file holds one 3D volume in HU. Its axes may be in any order and direction. Constant values less than −1500 HU
+    that reach the border of a slice are padding, as in DICOM, and read as −1000 HU.
 
     Raises
     ------
@@ -67,7 +71,10 @@ def read_nifti(path: Path) -> Volume:
     with np.errstate(over="ignore"):
         image_hu = np.ascontiguousarray(data, dtype=np.float32)
     _check_hu(image_hu, path.name)
-    return _volume(image_hu, affine, path.name)
+    volume = _volume(image_hu, affine, path.name)
+    padding = np.stack([find_padding(image) for image in image_hu])
+    image_hu[padding] = AIR_HU
+    return replace(volume, padding=padding)
 
 
 def read_label_volume(path: Path) -> Volume:
@@ -178,14 +185,14 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
     if not name.lower().endswith(ENDINGS):
         raise UserError(f"{name}: no NIfTI file by its ending; give a .nii or .nii.gz file")
-    try:
-        with LoggingOutputSuppressor():
-            image: Any = nib.load(path)
-            with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
-                header = type(image.header).from_fileobj(file, check=False)
-            data = np.asanyarray(image.dataobj)
-    except Exception as error:  # damage raises ImageFileError, EOFError, zlib.error, ValueError and more
-        raise UserError(f"{name}: cannot be read whole as NIfTI (cut short or damaged?); copy it again") from error
+    check_regular(path, name)
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        image: Any = nib.load(path)
+        with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
+            header = type(image.header).from_fileobj(file, check=False)
+        n_voxels = math.prod(int(n) for n in image.shape)
+        check_budget(name, n_voxels * (8 + header.get_data_dtype().itemsize))
+        data = np.asanyarray(image.dataobj)
     if data.dtype.kind not in "fiu":
         raise UserError(f"{name}: voxels of type {data.dtype}, not one number each; give one CT volume")
     while data.ndim > 3 and data.shape[-1] == 1:
@@ -205,7 +212,11 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
     if not header["qform_code"] and not header["sform_code"]:
         raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
-    if (unit := header.get_xyzt_units()[0]) not in ("mm", "unknown"):
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
+    if unit not in ("mm", "unknown"):
         raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
     affine = np.asarray(affine, dtype=np.float64)
     said = np.asarray(header["pixdim"][1:4], dtype=np.float64)

@@ -1,5 +1,6 @@
 """Read the CT volumes at a path, of DICOM or NIfTI, with the organ labels that belong to them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from taskct.io.paired import Pair, find_pairs, read_paired
 from taskct.io.volume import Volume
 
 AnyVolume = TypeVar("AnyVolume", bound=Volume)
+
+_CORRECTED = re.compile(r"((_Tilt|_Eq)(_\d+)?)+$")
+"""What dcm2niix appends to the names of its corrected copies."""
 
 
 def read_volumes(path: Path, *, organs_path: Path | None = None) -> list[Volume]:
@@ -80,11 +84,24 @@ def _sources(path: Path) -> list[Path]:
         return [path]
     entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")]
     volumes = [entry for entry in entries if entry.is_file() and entry.name.lower().endswith(ENDINGS)]
+    _check_copies(path, volumes)
     folders = [entry for entry in entries if entry.is_dir()]
     beside = any(is_dicom(entry) for entry in entries if entry.is_file() and entry.name != "DICOMDIR")
     if volumes and (folders or beside):
         raise UserError(f"{path}: NIfTI files beside {'DICOM files' if beside else 'folders'}; give one kind at a time")
     return volumes or (folders if len(folders) > 1 and not beside else [path])
+
+
+def _check_copies(folder: Path, volumes: Sequence[Path]) -> None:
+    """Refuse a volume beside the corrected copy that dcm2niix makes of a tilted or unevenly spaced series."""
+    by_stem = {_stem(volume): volume.name for volume in volumes}
+    for stem, name in by_stem.items():
+        bare = _CORRECTED.sub("", stem)
+        if bare != stem and (first := by_stem.get(bare)) is not None:
+            raise UserError(
+                f"{folder}: {first} and {name} are one patient twice, the second as dcm2niix corrects a gantry tilt or "
+                f"uneven slices: keep {name}, and move {first} elsewhere"
+            )
 
 
 def _stem(path: Path) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from scipy import sparse
 
 from taskct.files import whole_file
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raise it whenever a matrix is stored, or computed, in another way."""
 MIN_BYTES = 2**25
 """Smaller matrices are built faster than they are worth keeping (32 MiB: below half a second)."""
@@ -96,10 +97,11 @@ def _load(path: Path, digest: NDArray[np.int32]) -> sparse.csr_matrix | None:
 
 
 def _checksum(*parts: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Add all words modulo 2⁶⁴, each part weighted by its place: as fast as reading, and enough against damage."""
-    with np.errstate(over="ignore"):
-        total = sum((2 * i + 1) * int(part.sum(dtype=np.int64)) for i, part in enumerate(parts))
-    return np.array([total % 2**64], dtype=np.uint64).view(np.int32)
+    """CRC-32 of all words in their order, which a swap of two blocks changes too, and how many there are."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
+    return np.array([crc, sum(map(len, parts)) % 2**32], dtype=np.uint32).view(np.int32)
 
 
 def _save(path: Path, digest: NDArray[np.int32], matrix: sparse.csr_matrix) -> None:

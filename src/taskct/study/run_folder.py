@@ -129,6 +129,8 @@ class RunFolder:
 
     def read(self, split: str) -> Trials:
         """The trials of a split, see `read_trials`."""
+        if (changed := changed_output(self.path, read_record(self.path, "simulate") or {})) is not None:
+            raise UserError(f"{self.path / changed} has changed since the trials were simulated; put back a copy")
         trials = read_trials(self.trials, split, margin=self.settings.trials.margin_pixels)
         return replace(trials, pixel_mm=self.settings.scanner.pixel_mm)
 
@@ -320,6 +322,17 @@ def changed_output(folder: Path, record: Mapping[str, Any]) -> str | None:
         if size_of(folder / name) != size:
             return str(name)
     return next((str(name) for name, digest in digests.items() if digest_of(folder / name) != digest), None)
+
+
+def check_model(path: Path) -> None:
+    """Refuse weights in a run folder that are not any more what their training left, by the digests on record."""
+    folder, name = path.absolute().parent.parent, f"models/{path.name}"
+    if path.parent.name != "models" and not (folder / "stages").is_dir():
+        return
+    for record in read_records(folder).values():
+        digest = (record.get("digests") or {}).get(name)
+        if digest is not None and digest != digest_of(path):
+            raise UserError(f"{path} has changed since it was trained; put back a copy, or train this arm again")
 
 
 def size_of(path: Path) -> int | None:

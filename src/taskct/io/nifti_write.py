@@ -1,0 +1,79 @@
+"""Write a CT volume that was derived from a NIfTI file, as NIfTI on the same grid and in the same order of axes."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.errors import UserError
+from taskct.files import whole_file
+from taskct.io.nifti import ENDINGS
+from taskct.io.volume import Volume
+from taskct.reading import reading
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a path is a NIfTI file by its ending."""
+    return path.name.lower().endswith(ENDINGS)
+
+
+def write_nifti(image_hu: NDArray[np.floating], source: Path, volume: Volume, out: Path, description: str) -> Path:
+    """Write images derived from a volume, whole or not at all, and return `out`.
+
+    Parameters
+    ----------
+    image_hu
+        HU, finite, shape of `volume.image_hu`. Where the source is padded, its own values stay.
+    source
+        The NIfTI file that the volume was read from: header, affine and order of axes are its own. Whole numbers stay
+        whole (16 bits, or 32 where HU need them); other types become float32.
+    volume
+        As it was read.
+    out
+        A `.nii` or `.nii.gz` file that does not exist.
+    description
+        Goes into the header, at most 79 characters of ASCII.
+
+    Raises
+    ------
+    UserError
+        If `out` exists or cannot be written, or the source cannot be read any more.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists: choose another output, nothing is overwritten")
+    orientations: Any = nib.orientations  # without types of its own
+    with reading(source.name, "NIfTI", "put it back, its header is needed"):
+        image: Any = nib.load(source)
+        own = np.asanyarray(image.dataobj)
+        back = orientations.ornt_transform(
+            orientations.axcodes2ornt(("L", "P", "S")), orientations.io_orientation(image.affine)
+        )
+
+    def turned(values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(orientations.apply_orientation(values.transpose(2, 1, 0), back).reshape(own.shape))
+
+    values = turned(image_hu)
+    if volume.padding is not None:
+        values = np.where(turned(volume.padding), own, values)
+    slope, intercept = image.dataobj.slope, image.dataobj.inter
+    if image.get_data_dtype().kind in "iu" and (slope, intercept) == (1.0, 0.0):
+        whole = np.rint(values)
+        narrow = np.iinfo(np.int16)
+        fits = narrow.min <= whole.min() and whole.max() <= narrow.max
+        values = whole.astype(np.int16 if fits else np.int32)
+    else:
+        values = values.astype(np.float32)
+    header = image.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1.0, 0.0)
+    header["descrip"] = description.encode("ascii", "replace")[:79]
+    written = type(image)(values, image.affine, header)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(out) as partial:
+        # By its bytes, since nibabel takes the kind of a file from its ending.
+        content = written.to_bytes()
+        partial.write_bytes(gzip.compress(content, mtime=0) if out.name.lower().endswith(".gz") else content)
+    return out
