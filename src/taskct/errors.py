@@ -5,6 +5,9 @@ import re
 
 from taskct.literal import shown
 
+LONGEST_WORD, LONGEST = 250, 1000
+"""Characters of a message; files may hold names of any length."""
+
 
 class UserError(ValueError):
     """A mistake that the user can mend.
@@ -14,7 +17,15 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(shown(" ".join(message.splitlines())))
+        super().__init__(shown(_short(" ".join(message.splitlines()))))
+
+
+def _short(message: str) -> str:
+    """The message with the middle left out of what is too long to read: a word, or all of it."""
+    if len(message) <= LONGEST_WORD:
+        return message
+    words = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:100]}…{word[0][-50:]}", message)
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 150]} … {words[-140:]}"
 
 
 def unreadable(path: object, error: OSError) -> UserError:
@@ -47,7 +58,10 @@ def memory_wanted(error: BaseException | None) -> str | None:
         short = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
         short = short or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         if short or (isinstance(error, RuntimeError) and re.search(r"can't allocate memory|out of memory", str(error))):
-            wanted = re.search(r"allocate ([\d.]+ (?:bytes|[KMGTPE]?i?B))", str(error))
-            return f" ({wanted[1]} wanted)" if wanted else ""
+            wanted = re.search(r"allocate ([\d.]+) (bytes|[KMGTPE]?i?B)", str(error))
+            if wanted is None:
+                return ""
+            in_gib = wanted[2] == "bytes" and float(wanted[1]) >= 2**20
+            return f" ({float(wanted[1]) / 2**30:.3g} GiB wanted)" if in_gib else f" ({wanted[1]} {wanted[2]} wanted)"
         error = error.__cause__ or error.__context__
     return None

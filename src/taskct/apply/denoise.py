@@ -96,6 +96,7 @@ def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequen
         control to blend with.
     """
     path = Path(path)
+    check_model(path)
     trust_network(*trust)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
@@ -219,7 +220,8 @@ def denoise_path(
     """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file; return `target`.
 
     The source is a `.npy` file in HU, a NIfTI file, a DICOM slice, or a folder with one series. The target of a `.npy`
-    or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file that ends in .dcm.
+    or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file
+    that ends in .dcm.
     `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are as for
     `denoise`.
     """

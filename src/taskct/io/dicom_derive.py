@@ -9,6 +9,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
+from pydicom.sequence import Sequence
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -79,7 +80,7 @@ def derive_header(header: Dataset, *, strip_private: bool, dose_fraction: float 
     dataset = Dataset()  # anew, since the one read is tied to the encoding it was read in
     n_lost = 0
     for tag in list(header.keys()):
-        if tag.group in _embedded_overlays(header) or tag in _TAGS:
+        if tag.group in (0, 2, *_embedded_overlays(header)) or tag in _TAGS:  # 0 and 2 belong to no data set
             continue
         try:
             element = copy.copy(header[tag])  # frames of one file share theirs
@@ -96,12 +97,12 @@ def derive_header(header: Dataset, *, strip_private: bool, dose_fraction: float 
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     _refer(dataset, header)
-    dataset.SOPClassUID = CTImageStorage
+    put(dataset, "SOPClassUID", CTImageStorage)
     types = dataset.get("ImageType") or []
     later = [] if isinstance(types, str) else list(types)[2:]
-    dataset.ImageType = ["DERIVED", "SECONDARY", *(later or ["AXIAL"])]
+    put(dataset, "ImageType", ["DERIVED", "SECONDARY", *(later or ["AXIAL"])])
     if syntax in _LOSSY:
-        dataset.LossyImageCompression = "01"  # once lossy, always lossy
+        put(dataset, "LossyImageCompression", "01")  # once lossy, always lossy
     if dose_fraction is not None:
         _scale_dose(dataset, dose_fraction)
     return dataset
@@ -109,20 +110,29 @@ def derive_header(header: Dataset, *, strip_private: bool, dose_fraction: float 
 
 def describe(dataset: Dataset, description: str, *, series_uid: str, study_uid: str) -> None:
     """Say in a derived header which series it belongs to, and what it was made by."""
-    dataset.SeriesDescription, dataset.SeriesInstanceUID = description, series_uid
-    dataset.StudyInstanceUID = study_uid
-    dataset.SOPInstanceUID = generate_uid()
+    put(dataset, "SeriesDescription", description)
+    put(dataset, "SeriesInstanceUID", series_uid)
+    put(dataset, "StudyInstanceUID", study_uid)
+    put(dataset, "SOPInstanceUID", generate_uid())
     number = dataset.get("SeriesNumber")
     # An IS holds 12 characters; a number that is none counts as none.
     before = int(number) if isinstance(number, int) and 0 <= number < 10**9 else 0
-    dataset.SeriesNumber = before + _SERIES_STEP
-    dataset.DerivationDescription = f"{description} (taskct {__version__})"
+    put(dataset, "SeriesNumber", before + _SERIES_STEP)
+    put(dataset, "DerivationDescription", f"{description} (taskct {__version__})")
     equipment = Dataset()
     equipment.Manufacturer = equipment.ManufacturerModelName = "taskct"
     equipment.SoftwareVersions = __version__
     equipment.ContributionDescription = description
     equipment.PurposeOfReferenceCodeSequence = [_code("109103", "Modifying Equipment")]
-    dataset.ContributingEquipmentSequence = [*(dataset.get("ContributingEquipmentSequence") or []), equipment]
+    earlier = dataset.get("ContributingEquipmentSequence")
+    put(dataset, "ContributingEquipmentSequence", [*(earlier if isinstance(earlier, Sequence) else []), equipment])
+
+
+def put(dataset: Dataset, keyword: str, value: object) -> None:
+    """Set an element anew: the one that a source held may have a VR that the value does not suit."""
+    if keyword in dataset:
+        delattr(dataset, keyword)
+    setattr(dataset, keyword, value)
 
 
 def study_uid(header: Dataset, patient_key: str) -> str:

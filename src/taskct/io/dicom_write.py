@@ -14,11 +14,16 @@ from pydicom.valuerep import format_number_as_ds
 from taskct.errors import UserError
 from taskct.files import whole_file, whole_folder
 from taskct.io.dicom import CTSeries
-from taskct.io.dicom_derive import derive_header, describe, study_uid
+from taskct.io.dicom_derive import derive_header, describe, put, study_uid
 from taskct.io.dicom_encoding import SIGNED, UNSIGNED, Encoding, avoid, choose_encoding
 from taskct.io.dicom_header import check_header, read_slice_headers, tolerant
 from taskct.io.dicom_layout import layout_of
 from taskct.io.dicom_pixels import padding_range, read_stored
+
+_PIXEL_MODULE = (
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "PlanarConfiguration"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
 
 SLICE = (".dcm", ".dicom", ".ima")
 """Endings of a file that holds one slice."""
@@ -197,9 +202,12 @@ def _put_pixels(
         stored = avoid(stored, declared[0], declared[1], encoding.dtype)
     if padding.any():
         stored[padding] = encoding.clipped(one.padding_hu(padding))
-    dataset.RescaleSlope = format_number_as_ds(encoding.slope)
-    dataset.RescaleIntercept = format_number_as_ds(encoding.intercept)
-    dataset.RescaleType = "HU"
+    put(dataset, "RescaleSlope", format_number_as_ds(encoding.slope))
+    put(dataset, "RescaleIntercept", format_number_as_ds(encoding.intercept))
+    put(dataset, "RescaleType", "HU")
+    for keyword in _PIXEL_MODULE:  # set_pixel_data writes them, whatever VR the source's had
+        if keyword in dataset:
+            delattr(dataset, keyword)
     dataset.set_pixel_data(stored.astype(encoding.dtype), "MONOCHROME2", 16, generate_instance_uid=False)
     if declared is not None:
         vr = "SS" if encoding.dtype == SIGNED else "US"

@@ -40,6 +40,8 @@ def read_tiff(path: Path, name: str) -> NDArray[np.float32]:
     check_regular(path, name)
     with reading(name, "a TIFF image"), TiffFile(path) as file:
         parts = [_scaled(_series(path, file, series, name), file, name) for series in file.series]
+        if not parts:
+            raise ValueError("no image in it")
         if len({part.shape[1:] for part in parts}) != 1:
             raise UserError(f"{name}: its images differ in size; give images of one size")
         return np.concatenate(parts)
