@@ -264,7 +264,7 @@ def test_an_archive_of_arrays(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is an archive of arrays"):
         read_npy(tmp_path / "a.npy")
     (tmp_path / "b.npy").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(UserError, match="cannot be read|is an archive"):
+    with pytest.raises(UserError, match=r"cannot be read|is an archive"):
         read_npy(tmp_path / "b.npy")
 
 

@@ -28,6 +28,7 @@ from taskct.names import ArmName, setting_text
 from taskct.progress import Progress
 from taskct.study.cards import read_denoiser_card
 from taskct.study.models import load_blend, load_denoiser_of
+from taskct.study.run_folder import check_model
 from taskct.trials.trials import crop
 
 SLICE_PIXELS = 2**18

@@ -22,7 +22,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.study.arms import BLEND, Arm
 from taskct.study.cards import read_denoiser_card
 from taskct.study.groups import group_labels
-from taskct.study.run_folder import RunFolder
+from taskct.study.run_folder import RunFolder, check_model
 from taskct.training.checkpoints import check_fit, load_tensors, load_weights, of_module, read_shapes, save_tensors
 from taskct.training.losses import find_loss
 from taskct.training.losses.base import Loss, LossContext
@@ -116,6 +116,7 @@ def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
 def denoiser_of_arm(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
     """A trained denoiser of a run and its card."""
     path = run.weights(arm.file_stem)
+    check_model(path)
     card = read_denoiser_card(path)
     return load_denoiser_of(path, card).to(run.device), card
 
