@@ -35,7 +35,9 @@ def source_file(path, axes="LPS", *, dtype="i2", kind=nib.Nifti1Image, order="<"
     header = kind.header_class(endianness=order)
     header.set_xyzt_units("mm")
     header.set_data_dtype(np.dtype(dtype))
-    image = kind(stored.reshape(*stored.shape, *extra).astype(dtype if slope is None else "f8"), affine, header)
+    if slope is not None:
+        stored = np.rint((stored + 1024) / slope)
+    image = kind(stored.reshape(*stored.shape, *extra).astype(dtype), affine, header)
     if slope is not None:
         image.header.set_slope_inter(slope, -1024)
     nib.save(image, path)

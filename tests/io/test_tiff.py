@@ -86,6 +86,9 @@ def refusal(path):
 def test_strips(tmp_path, order, compression, predictor, dtype):
     image = values(dtype)
     path = write(tmp_path / "a.tif", image, order, compression, predictor)
+    if predictor == 2 and compression != DEFLATE:
+        assert "a predictor but without LZW or Deflate" in refusal(path)
+        return
     read = read_tiff(path, "a.tif")
     assert read.dtype == np.float32
     np.testing.assert_array_equal(read, image[None])
@@ -143,7 +146,7 @@ def test_what_pillow_writes(tmp_path, mode, compression):
 def test_a_compression_without_a_decoder(tmp_path):
     if not features.check("libtiff") or find_spec("imagecodecs"):
         pytest.skip("needs Pillow's libtiff, and no imagecodecs")
-    Image.fromarray(values("u2")).save(tmp_path / "a.tif", compression="jpeg" if False else "zstd")
+    Image.fromarray(values("u2")).save(tmp_path / "a.tif", compression="zstd")
     message = refusal(tmp_path / "a.tif")
     assert "packed by ZSTD: `pip install imagecodecs`, or save it without compression" in message
 
