@@ -133,9 +133,9 @@ def test_what_is_no_nifti_file(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     assert "no NIfTI file by its ending" in refusal(tmp_path / "a.txt")
     (tmp_path / "a.nii").write_text("hello")
-    assert refusal(tmp_path / "a.nii").startswith("a.nii: cannot be read whole")
+    assert refusal(tmp_path / "a.nii").startswith("a.nii: cannot be read as NIfTI")
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"hello"))
-    assert refusal(tmp_path / "a.nii.gz").startswith("a.nii.gz: cannot be read whole")
+    assert refusal(tmp_path / "a.nii.gz").startswith("a.nii.gz: cannot be read as NIfTI")
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -143,7 +143,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, name):
     whole = save(tmp_path / name).read_bytes()
     for length in range(0, len(whole) - 8, 13):
         (tmp_path / name).write_bytes(whole[:length])
-        assert refusal(tmp_path / name).startswith(f"{name}: cannot be read whole"), length
+        assert refusal(tmp_path / name).startswith(f"{name}: cannot be read as NIfTI"), length
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])

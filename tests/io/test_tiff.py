@@ -143,12 +143,13 @@ def test_what_pillow_writes(tmp_path, mode, compression):
         np.testing.assert_array_equal(read, image[None])
 
 
-def test_a_compression_without_a_decoder(tmp_path):
+@pytest.mark.parametrize(("name", "dtype"), [("zstd", "u2"), ("jpeg", "u1")])
+def test_a_compression_without_a_decoder(tmp_path, name, dtype):
     if not features.check("libtiff") or find_spec("imagecodecs"):
         pytest.skip("needs Pillow's libtiff, and no imagecodecs")
-    Image.fromarray(values("u2")).save(tmp_path / "a.tif", compression="zstd")
+    Image.fromarray(values(dtype)).save(tmp_path / "a.tif", compression=name)
     message = refusal(tmp_path / "a.tif")
-    assert "packed by ZSTD: `pip install imagecodecs`, or save it without compression" in message
+    assert f"packed by {name.upper()}: `pip install imagecodecs`, or save it without compression" in message
 
 
 def test_predictor_of_floating_point(tmp_path):
@@ -189,7 +190,8 @@ def test_calibration_of_imagej(tmp_path, keys):
     stored = np.full((2, 5, 6), 31768, dtype=np.uint16)
     stored[1, 2, 3] = 32768 + 40
     tifffile.imwrite(tmp_path / "a.tif", stored, imagej=True, metadata={"axes": "ZYX", **keys})
-    description = tifffile.TiffFile(tmp_path / "a.tif").pages[0].description
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        description = file.pages[0].description
     assert ("c0=-32768" in description) == ("c0" in keys)
     expected = stored.astype(float) - (32768 if "c0" in keys else 0)
     np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif", "a.tif"), expected)

@@ -76,8 +76,8 @@ def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:
         return _by_pillow(path, file, page, name)
     try:
         images = series.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ImportError, ValueError) as error:
+        if isinstance(error, ValueError) and "imagecodecs" not in str(error):
             raise
         packed = getattr(page.compression, "name", page.compression)
         if page.predictor != _NO_PREDICTOR:
