@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from command_line import Call, call
 from dicom_files import save_series
 from taskct.apply.denoise import denoise_path
 from taskct.apply.lower_dose import DoseReduction, lower_dose
@@ -15,7 +16,7 @@ from taskct.io.nifti import read_nifti
 from taskct.study.run_folder import RunFolder
 from tiny_study import tiny_run
 
-__all__ = ["tiny_run"]  # a fixture
+__all__ = ["call", "tiny_run"]  # fixtures
 
 N, PIXEL_MM, N_SLICES, PADDING = 32, 8.0, 3, -2000
 
@@ -90,3 +91,19 @@ def test_a_lower_dose_is_that_of_the_same_series_in_dicom(tmp_path: Path) -> Non
     assert np.abs(by_nifti.image_hu - by_dicom.image_hu).max() <= 1.0  # each is rounded to whole HU
     assert by_nifti.image_hu[:, inside].std() > 5
     assert (head_first(out)[:, :3] == PADDING).all()
+
+
+def test_the_commands(tiny_run: RunFolder, source: Path, tmp_path: Path, call: Call) -> None:
+    model = tiny_run.weights("lambda=0.9_seed=0")
+    for name, *words in (
+        ("denoised.nii.gz", "denoise", model, source, tmp_path / "denoised.nii.gz"),
+        ("low.nii.gz", "lower-dose", source, tmp_path / "low.nii.gz", "--dose-fraction", "0.25", "--noise-hu", "10"),
+    ):
+        status, _, stderr = call(*words, "--device", "cpu")
+        assert status == 0, stderr
+        before, after = head_first(source), head_first(tmp_path / name)
+        np.testing.assert_array_equal(after == PADDING, before == PADDING)
+        assert np.abs(after - before).max() > 1
+        status, _, stderr = call(*words, "--device", "cpu")
+        assert status == 2
+        assert "choose another name" in stderr
