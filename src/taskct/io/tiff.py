@@ -15,6 +15,7 @@ from taskct.errors import UserError
 from taskct.reading import check_budget, check_regular, reading
 
 _LZW, _BLACK_IS_ZERO, _STRAIGHT_LINE = 5, 1, 0
+_NO_PREDICTOR, _WITHOUT_PREDICTOR = 1, (1, 32773)  # stored as it is, and PackBits
 _UNCALIBRATED = (None, 20)  # ImageJ's number of no function
 _BY_PILLOW = ("|u1", "<u2", "<f4")
 """Little-endian types that Pillow unpacks right; tifffile itself needs imagecodecs for LZW."""
@@ -39,6 +40,8 @@ def read_tiff(path: Path, name: str) -> NDArray[np.float32]:
     """
     check_regular(path, name)
     with reading(name, "a TIFF image"), TiffFile(path) as file:
+        if not file.series:
+            raise UserError(f"{name} cannot be read as a TIFF image: it holds none, or is cut short; copy it again")
         parts = [_scaled(_series(path, file, series, name), file, name) for series in file.series]
         if not parts:
             raise ValueError("no image in it")
@@ -62,6 +65,11 @@ def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:
         )
     if not series.axes.endswith("YX") or sum(n > 1 for n in series.shape[:-2]) > 1:
         raise UserError(f"{name} holds several stacks (axes {series.axes}): give one stack of images")
+    if page.predictor != _NO_PREDICTOR and page.compression in _WITHOUT_PREDICTOR:
+        raise UserError(  # the specification has predictors for LZW alone; libtiff passes over this one, others do not
+            f"{name} is a TIFF with a predictor but without LZW or Deflate, which programs read differently: save it "
+            "without a predictor"
+        )
     check_budget(name, (4 + page.dtype.itemsize) * int(np.prod(series.shape, dtype=object)))
     for start, n_bytes in _segments(series):
         if not start or not n_bytes or start + n_bytes > path.stat().st_size:
@@ -70,10 +78,12 @@ def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:
         return _by_pillow(path, file, page, name)
     try:
         images = series.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ImportError, ValueError) as error:
+        if isinstance(error, ValueError) and "imagecodecs" not in str(error):
             raise
         packed = getattr(page.compression, "name", page.compression)
+        if page.predictor != _NO_PREDICTOR:
+            packed = f"{packed} with predictor {page.predictor}"
         raise UserError(
             f"{name} is a TIFF packed by {packed}: `pip install imagecodecs`, or save it without compression"
         ) from error
