@@ -139,7 +139,9 @@ def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
     for path in (folder / name for name in names):
         files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     with ThreadPoolExecutor(max_workers=N_READERS) as pool:  # hashing leaves Python to others
-        return dict(zip((file.relative_to(folder).as_posix() for file in files), pool.map(digest_of, files), strict=True))
+        return dict(
+            zip((file.relative_to(folder).as_posix() for file in files), pool.map(digest_of, files), strict=True)
+        )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -28,7 +28,10 @@ MAX_DEPTH = 4
 
 
 def check_zarr(path: Path) -> None:
-    """Refuse a Zarr store, a group or an array, that holds anything else than arrays as above; a `UserError`."""
+    """Refuse a Zarr store, a group or an array, that holds anything else than arrays as above; a `UserError`.
+
+    A group is then to be opened with `use_consolidated=False`: a group's copy of the metadata is not judged here.
+    """
     _check(path, MAX_DEPTH)
 
 
@@ -42,11 +45,15 @@ def _check(path: Path, depth: int) -> None:
                 content = read_json(path / extra, "Zarr metadata")
                 if not isinstance(content, dict):
                     raise UserError(f"{path.name}: {extra} holds no metadata; copy the store again")
+        if len(told) > 1:
+            raise UserError(f"{path.name} holds {told[0]} beside {told[1]}: remove the one of another format")
         meta = read_json(path / told[0], "Zarr metadata")
         if told[0] == ".zarray":
             return _check_array_2(path, meta)
         if told[0] == "zarr.json" and meta.get("node_type") == "array":
             return _check_array_3(path, meta)
+        if told[0] == "zarr.json" and meta.get("node_type") != "group":
+            raise UserError(f"{path.name}: zarr.json is neither of an array nor of a group; copy the store again")
         if not depth:
             raise UserError(f"{path.name}: groups in groups, over {MAX_DEPTH} deep; give the path of one array")
         for child in sorted(path.iterdir()):

@@ -167,7 +167,8 @@ def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequ
     Rows have `stage`, `arm`, `seed`, and the `problem`, or for those skipped `because`, the stage that failed.
     """
     if not failed:
-        (folder / FAILURES).unlink(missing_ok=True)
+        if (folder / FAILURES).exists():  # a disk that cannot be written refuses to remove what is not there, too
+            (folder / FAILURES).unlink(missing_ok=True)
         return
     content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
     write_text(folder / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
