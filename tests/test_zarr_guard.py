@@ -214,7 +214,7 @@ def test_a_chunk_of_zeros_that_zarr_left_out_is_told_from_a_lost_one_by_how_to_w
     images[1] = 0
     wanted = {"shape": images.shape, "chunks": (1, 6, 8), "dtype": "float32", "zarr_format": version}
     zarr.create_array(str(tmp_path / "a.zarr"), **wanted)[:] = images
-    with pytest.raises(UserError, match="is missing .* write_empty_chunks"):
+    with pytest.raises(UserError, match=r"is missing .* write_empty_chunks"):
         read_images(tmp_path / "a.zarr")
     zarr.create_array(str(tmp_path / "b.zarr"), **wanted, config={"write_empty_chunks": True})[:] = images
     np.testing.assert_array_equal(read_images(tmp_path / "b.zarr").images, images)
