@@ -265,7 +265,7 @@ def test_a_stage_needs_those_it_builds_on(run: RunFolder) -> None:
     (run.trials / "chunk").unlink()  # a chunk that is gone would read as zeros
     with pytest.raises(
         UserError,
-        match=r"the stage 'simulate' is not whole any more \(trials has changed\); .* delete it, and then `taskct simulate`",
+        match=r"'simulate' is not whole any more \(trials has changed\); .* delete it, and then `taskct simulate`",
     ):
         run.run_stage("three", lambda: pytest.fail("begun"), [], ["simulate"])
 

@@ -1,4 +1,4 @@
-"""A finished run whose files were changed, are links or pipes, or cannot be written: told in one line, nothing harmed."""
+"""A finished run whose files were changed, are links or pipes, or cannot be written: one line, no harm."""
 
 import contextlib
 import errno
