@@ -222,8 +222,8 @@ def denoise_path(
 
     The source is a `.npy` file in HU, a NIfTI file, a DICOM slice, or a folder with one series. The target of a `.npy`
     or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file
-    that ends in .dcm. `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are as for
-    `denoise`.
+    that ends in .dcm. `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and
+    progress are as for `denoise`.
     """
     denoiser = load_denoiser(model, alpha)
     if not source.exists():
