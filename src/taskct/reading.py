@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,20 +123,25 @@ def reading(name: object, what: str, advice: str = "copy it again, or give anoth
 
 
 def digest_of(path: Path) -> str | None:
-    """BLAKE2b of a file, or of all files of a folder with their names, 32 hexadecimal digits; None if there is neither.
+    """BLAKE2b of a file, 32 hexadecimal digits; None if there is none.
 
     A file that has not changed since, by its size and time, is not read again by this process.
     """
-    if path.is_file():
-        status = path.stat()
-        return _digest(path, status.st_size, status.st_mtime_ns)
-    if not path.is_dir():
+    if not path.is_file():
         return None
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """Digests of files by their names in a folder; those of a folder in it are of each file there and below."""
+    files: list[Path] = []
+    for path in (folder / name for name in names):
+        files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     with ThreadPoolExecutor(max_workers=N_READERS) as pool:  # hashing leaves Python to others
-        parts = list(pool.map(digest_of, files))
-    told = [f"{file.relative_to(path).as_posix()} {part}" for file, part in zip(files, parts, strict=True)]
-    return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
+        return dict(
+            zip((file.relative_to(folder).as_posix() for file in files), pool.map(digest_of, files), strict=True)
+        )
 
 
 @functools.lru_cache(maxsize=4096)

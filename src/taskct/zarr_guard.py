@@ -44,6 +44,8 @@ def _check(path: Path, depth: int) -> None:
     metadata = {name: _metadata(path, name) for name in NODES if (path / name).exists()}
     if not metadata:
         raise UserError(f"{path.name} holds no Zarr metadata: give a folder with zarr.json, .zarray or .zgroup")
+    if len({"2" if name.startswith(".") else "3" for name in metadata}) > 1:
+        raise UserError(f"{path.name} holds metadata of two formats, zarr.json and {min(metadata)}: remove one")
     for node in metadata.values():
         _check_node(path, node)
     if (path / ".zattrs").exists():
@@ -81,6 +83,8 @@ def _check_node(path: Path, node: Mapping[str, Any]) -> None:
     if _is_array(node):
         (_check_array_2 if node["zarr_format"] == 2 else _check_array_3)(path, node)
         return
+    if node.get("zarr_format") not in (2, 3):
+        raise UserError(f"{path.name}: metadata of neither an array nor a group; copy the store again")
     copies = node.get("consolidated_metadata") or {}
     for key, copy in (copies.get("metadata") or {}).items():
         _check_node(_below(path, key), copy)

@@ -1,6 +1,7 @@
 """A run folder as an object."""
 
 import csv
+import shutil
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -131,10 +132,10 @@ def test_the_summary_is_a_table(run):
 
 
 def test_a_table_that_is_broken(run, tmp_path):
-    copy = taskct.open_run(run.path, device="cpu")
-    copy.folder = RunFolder(tmp_path / "run", run.settings, device=torch.device("cpu"))
+    shutil.copytree(run.path, tmp_path / "run")
+    copy = taskct.open_run(tmp_path / "run", device="cpu")
     (tmp_path / "run" / "scores.csv").write_text("arm,trial\nmse\n")
-    with pytest.raises(taskct.UserError, match=r"scores\.csv: cannot be read as a table .*`taskct evaluate"):
+    with pytest.raises(taskct.UserError, match=r"scores\.csv.*`taskct evaluate"):
         copy.scores  # noqa: B018
 
 

@@ -27,7 +27,7 @@ from taskct.report.run import Run
 from taskct.report.schema import ArmFigures
 from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import filter_parameters
-from taskct.study.run_folder import RunFolder
+from taskct.study.run_folder import RunFolder, check_model
 from taskct.trials.trials import SPLITS, Trials, crop
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class OpenedArm:
         if self.name == LOW_DOSE:
             return trials.noisy_regions
         if self.arm.filter is not None:
+            check_model(folder.card(self.arm.file_stem))
             strength = filter_parameters(folder.card(self.arm.file_stem))
             return crop(filter_images(self.arm.filter, trials.noisy, strength), trials.margin)
         return denoise(self.denoiser(), trials.noisy, margin=trials.margin, device=str(folder.device))
@@ -231,12 +232,12 @@ class OpenedRun:
     @cached_property
     def scores(self) -> Columns:
         """`scores.csv`: the test statistic of every observer on every test trial of every arm."""
-        return read_columns(self.path, "scores.csv")
+        return read_columns(self.results.path, "scores.csv")  # checked with the other results
 
     @cached_property
     def quality(self) -> Columns:
         """`quality.csv`: the image quality of every test trial of every arm."""
-        return read_columns(self.path, "quality.csv")
+        return read_columns(self.results.path, "quality.csv")
 
     @cached_property
     def summary(self) -> Columns:

@@ -93,15 +93,15 @@ def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequen
     Raises
     ------
     UserError
-        If the weights or the card are missing, broken, or do not fit each other, α is out of range, or there is no
-        control to blend with.
+        If the weights or the card are missing, broken, changed since their training, or do not fit each other, α is
+        out of range, or there is no control to blend with.
     """
     path = Path(path)
-    check_model(path)
     trust_network(*trust)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
     card = read_denoiser_card(path)
+    check_model(path)
     if card.get("stage") == "blend":
         blend = load_blend(path, card)
         blend.alpha = blend.alpha if alpha is None else alpha

@@ -192,7 +192,7 @@ def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
 
     check_zarr(path)
     with _broken(name, "a Zarr array"):
-        opened = zarr.open(str(path), mode="r")
+        opened = zarr.open(str(path), mode="r", use_consolidated=False)
         if not isinstance(opened, zarr.Array):
             arrays = dict(opened.arrays())
             if len(arrays) != 1:

@@ -17,7 +17,7 @@ from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
-from taskct.reading import check_regular, digest_of, read_json, read_npz
+from taskct.reading import check_regular, digests_of, read_json, read_npz
 from taskct.report import schema
 from taskct.report.run import Examples, OfClasses, Run
 
@@ -70,7 +70,8 @@ def _changed(folder: Path) -> Iterator[str]:
     with _reading(folder, "provenance.json") as path:
         stages = read_json(path)["stages"]
         digests = (stages.get("results") or {}).get("digests") or {}
-        yield from (name for name, digest in digests.items() if digest_of(folder / name) != digest)
+        found = digests_of(folder, digests)
+        yield from (name for name, digest in digests.items() if found.get(name) != digest)
 
 
 def _broken(folder: Path, name: str, why: str) -> UserError:
@@ -87,7 +88,9 @@ def _advice(folder: Path, name: str) -> str:
     if version != __version__:
         why = f"taskct {version} finished this run, and this is {__version__}"
     elif name in written or name in ("study.yaml", "provenance.json"):
-        return f"run `taskct evaluate {folder}`"
+        # A file of the size that it had stands for an evaluation that is done, until it is gone.
+        delete = "delete it and " if name in written and (folder / name).exists() else ""
+        return f"{delete}run `taskct evaluate {folder}`"
     else:
         why = "the taskct that finished this run wrote none, so it is an earlier one's"
     return (

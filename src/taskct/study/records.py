@@ -116,7 +116,7 @@ def log(folder: Path, event: str, stage: str, **more: object) -> None:
 
 def lock_folder(folder: Path) -> FileLock:
     """Claim a run folder until it is released or this process ends; a `UserError` if another process holds it."""
-    _check_kinds(folder)
+    _check_contents(folder)
     lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
@@ -134,8 +134,8 @@ def lock_folder(folder: Path) -> FileLock:
     return lock
 
 
-def _check_kinds(folder: Path) -> None:
-    """Refuse links in a folder that is to be written, since they lead out of it, and pipes, which are waited for.
+def _check_contents(folder: Path) -> None:
+    """Refuse links in a folder that is to be written, since they lead out of it, and pipes, which would be waited for.
 
     `trials` alone may be a link, to read.
     """
@@ -167,7 +167,8 @@ def write_failures(folder: Path, failed: Sequence[dict[str, Any]], skipped: Sequ
     Rows have `stage`, `arm`, `seed`, and the `problem`, or for those skipped `because`, the stage that failed.
     """
     if not failed:
-        (folder / FAILURES).unlink(missing_ok=True)
+        if (folder / FAILURES).exists():  # a disk that cannot be written refuses to remove what is not there, too
+            (folder / FAILURES).unlink(missing_ok=True)
         return
     content = {"schema": 1, "failed": list(failed), "skipped": list(skipped)}
     write_text(folder / FAILURES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

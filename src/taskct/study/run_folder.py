@@ -18,7 +18,7 @@ from taskct.config.read import with_present_names
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
-from taskct.reading import digest_of, read_json
+from taskct.reading import digests_of, read_json
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
 from taskct.study.graph import Stage, StageInputs, simulation_inputs, stage_key, stages_of
 from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
@@ -130,7 +130,10 @@ class RunFolder:
     def read(self, split: str) -> Trials:
         """The trials of a split, see `read_trials`."""
         if (changed := changed_output(self.path, read_record(self.path, "simulate") or {})) is not None:
-            raise UserError(f"{self.path / changed} has changed since the trials were simulated; put back a copy")
+            raise UserError(
+                f"{self.path / changed} has changed since the trials were simulated; put back a copy, or delete it and "
+                "`taskct simulate` makes the trials anew"
+            )
         trials = read_trials(self.trials, split, margin=self.settings.trials.margin_pixels)
         return replace(trials, pixel_mm=self.settings.scanner.pixel_mm)
 
@@ -160,13 +163,12 @@ class RunFolder:
         write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
-        """Whether a stage has finished, its inputs have not changed since, and its outputs are all as it left them."""
+        """Whether a stage has finished, its inputs have not changed since, and its outputs are all there."""
         record = read_record(self.path, name)
         return (
             record is not None
             and record["key"] == self.key(name, depends_on)
             and record.get("bytes") == self._sizes(outputs)
-            and changed_output(self.path, record) is None  # else the command that a reader names would do nothing
         )
 
     def has(self, stage: Stage, depends_on: Sequence[str] | None = None) -> bool:
@@ -227,7 +229,7 @@ class RunFolder:
             "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
             "depends_on": list(depends_on),
             "bytes": self._sizes(outputs),
-            "digests": {output.relative_to(self.path).as_posix(): digest_of(output) for output in outputs},
+            "digests": digests_of(self.path, self._sizes(outputs)),
             "version": __version__,
             "commit": commit(),
             "device": str(self.device),
@@ -299,13 +301,15 @@ class RunFolder:
         elif record["key"] != self.key(stage, before):
             state = "is out of date: what it builds on was done anew, or another version did it"
         elif (changed := changed_output(self.path, record)) is not None:
-            state = f"is not whole any more ({changed} has changed)"
+            # A file of the size that it had stands for a stage that is done, until it is gone.
+            state = f"is not whole any more ({changed} has changed); put back a copy, or delete it, and then"
         else:
             known.add(stage)
             return
         kind = self.graph[stage].kind if stage in self.graph else "finetune"
         command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
-        raise UserError(f"{self.path}: the stage {stage!r} {state}; `taskct {command}` or `taskct run` does it")
+        end = "" if state.endswith("then") else ";"
+        raise UserError(f"{self.path}: the stage {stage!r} {state}{end} `taskct {command}` or `taskct run` does it")
 
     def free_bytes(self) -> int:
         """Space left on the disk that holds the folder, or would."""
@@ -322,18 +326,24 @@ def changed_output(folder: Path, record: Mapping[str, Any]) -> str | None:
     for name, size in sizes.items():
         if size_of(folder / name) != size:
             return str(name)
-    return next((str(name) for name, digest in digests.items() if digest_of(folder / name) != digest), None)
+    found = digests_of(folder, digests)
+    return next((str(name) for name, digest in digests.items() if found.get(name) != digest), None)
 
 
 def check_model(path: Path) -> None:
-    """Refuse weights in a run folder that are not any more what their training left, by the digests on record."""
-    folder, name = path.absolute().parent.parent, f"models/{path.name}"
-    if path.parent.name != "models" and not (folder / "stages").is_dir():
+    """Refuse weights of a run folder, or their card, that are not any more what their training left, by its record."""
+    place = path.absolute().parent
+    names = [f"models/{one.name}" for one in (path, path.with_suffix(".json"))]
+    if place.name != "models" or not (place.parent / "stages").is_dir():
         return
-    for record in read_records(folder).values():
-        digest = (record.get("digests") or {}).get(name)
-        if digest is not None and digest != digest_of(path):
-            raise UserError(f"{path} has changed since it was trained; put back a copy, or train this arm again")
+    found = digests_of(place.parent, names)
+    for record in read_records(place.parent).values():
+        for name in names:
+            if (record.get("digests") or {}).get(name, found[name]) != found[name]:
+                raise UserError(
+                    f"{path.parent / Path(name).name} has changed since it was trained; put back a copy, or delete it "
+                    "and `taskct train` makes it anew"
+                )
 
 
 def size_of(path: Path) -> int | None:

@@ -1,12 +1,12 @@
 """The commands of a study as sweeps over its graph: which stages, by whom, and what is told afterwards."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from taskct.errors import UserError
+from taskct.reading import read_json
 from taskct.study.graph import levels, part_of, share_threads
 from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
@@ -70,8 +70,8 @@ def _tell_provenance(run: RunFolder) -> None:
     """Write `provenance.json` unless it tells of the very records that are there."""
     file = run.path / "provenance.json"
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))["stages"]
-    except (OSError, ValueError, KeyError, TypeError):
+        told = read_json(file)["stages"]
+    except (UserError, KeyError, TypeError):
         told = None
     if told != run.provenance()["stages"]:
         run.write_provenance()

@@ -259,7 +259,7 @@ def _zarr(folder: Path) -> Any:  # noqa: ANN401 - zarr's members are untyped uni
     import zarr  # not above: it takes long, and stores of today do without
 
     check_zarr(folder)
-    return zarr.open_group(str(folder), mode="r")
+    return zarr.open_group(str(folder), mode="r", use_consolidated=False)
 
 
 def _read_zarr(folder: Path, margin: int) -> Trials:
