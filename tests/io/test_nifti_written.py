@@ -6,11 +6,12 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK
 
 from taskct.errors import UserError
 from taskct.io.nifti import read_nifti
 from taskct.io.nifti_write import write_nifti
+
+SimpleITK = pytest.importorskip("SimpleITK", reason="the other reader")
 
 SHAPE = (6, 5, 4)  # right, anterior, head
 RNG = np.random.default_rng(6)
