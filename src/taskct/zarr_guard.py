@@ -23,37 +23,73 @@ CODECS_3 = ("bytes", "transpose", "blosc", "gzip", "zstd", "crc32c", "sharding_i
 
 _NUMBERS_2 = re.compile(r"[<>|][biuf][1248]")
 _NUMBERS_3 = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+NODES = ("zarr.json", ".zarray", ".zgroup")
+"""Files that make a folder an array or a group."""
+
 MAX_DEPTH = 4
 """Groups in groups."""
 
 
 def check_zarr(path: Path) -> None:
-    """Refuse a Zarr store, a group or an array, that holds anything else than arrays as above; a `UserError`."""
-    _check(path, MAX_DEPTH)
+    """Refuse a Zarr store, a group or an array, that holds anything else than arrays as above; a `UserError`.
+
+    All metadata count: of both formats where both are there, and the copies that a group keeps of those below it. Which
+    of them zarr takes depends on its version and on how it is called.
+    """
+    with reading(path, "a Zarr store"):
+        _check(path, MAX_DEPTH)
 
 
 def _check(path: Path, depth: int) -> None:
-    with reading(path, "a Zarr store"):
-        told = [name for name in ("zarr.json", ".zarray", ".zgroup") if (path / name).exists()]
-        if not told:
-            raise UserError(f"{path.name} holds no Zarr metadata: give a folder with zarr.json, .zarray or .zgroup")
-        for extra in (*told, ".zattrs", ".zmetadata"):
-            if (path / extra).exists():
-                content = read_json(path / extra, "Zarr metadata")
-                if not isinstance(content, dict):
-                    raise UserError(f"{path.name}: {extra} holds no metadata; copy the store again")
-        meta = read_json(path / told[0], "Zarr metadata")
-        if told[0] == ".zarray":
-            return _check_array_2(path, meta)
-        if told[0] == "zarr.json" and meta.get("node_type") == "array":
-            return _check_array_3(path, meta)
-        if not depth:
-            raise UserError(f"{path.name}: groups in groups, over {MAX_DEPTH} deep; give the path of one array")
-        for child in sorted(path.iterdir()):
-            check_regular(child)
-            if child.is_dir() and any((child / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-                _check(child, depth - 1)
-    return None
+    metadata = {name: _metadata(path, name) for name in NODES if (path / name).exists()}
+    if not metadata:
+        raise UserError(f"{path.name} holds no Zarr metadata: give a folder with zarr.json, .zarray or .zgroup")
+    for node in metadata.values():
+        _check_node(path, node)
+    if (path / ".zattrs").exists():
+        _metadata(path, ".zattrs")
+    if (path / ".zmetadata").exists():
+        nodes: dict[str, dict[str, Any]] = {}
+        for key, part in _metadata(path, ".zmetadata")["metadata"].items():
+            if not key.endswith(".zattrs"):  # zarr puts all others of a place together, whatever they are called
+                nodes.setdefault(key.rpartition("/")[0], {}).update(part)
+        for key, node in nodes.items():
+            _check_node(_below(path, key), node)
+    if all(_is_array(node) for node in metadata.values()):
+        return
+    if not depth:
+        raise UserError(f"{path.name}: groups in groups, over {MAX_DEPTH} deep; give the path of one array")
+    for child in sorted(path.iterdir()):
+        check_regular(child)
+        if child.is_dir() and any((child / name).exists() for name in NODES):
+            _check(child, depth - 1)
+
+
+def _metadata(path: Path, name: str) -> dict[str, Any]:
+    content = read_json(path / name, "Zarr metadata")
+    if not isinstance(content, dict):
+        raise UserError(f"{path.name}: {name} holds no metadata; copy the store again")
+    return content
+
+
+def _is_array(node: Mapping[str, Any]) -> bool:
+    return "shape" in node or node.get("node_type") == "array"
+
+
+def _check_node(path: Path, node: Mapping[str, Any]) -> None:
+    """Check an array, or what a group says of those below it."""
+    if _is_array(node):
+        (_check_array_2 if node["zarr_format"] == 2 else _check_array_3)(path, node)
+        return
+    copies = node.get("consolidated_metadata") or {}
+    for key, copy in (copies.get("metadata") or {}).items():
+        _check_node(_below(path, key), copy)
+
+
+def _below(path: Path, key: str) -> Path:
+    if ".." in key.split("/") or key.startswith("/"):
+        raise UserError(f"{path.name}: its metadata name a place outside of it; copy the store again")
+    return path / key
 
 
 def _check_array_2(path: Path, meta: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import platform
 import socket
 from collections.abc import Callable
@@ -458,3 +459,39 @@ def test_a_run_folder_of_former_names_is_read_but_not_gone_on_with(run: RunFolde
     for settings in (None, run.settings):
         with pytest.raises(UserError, match=r"study.yaml holds signal.margin_mm: an earlier taskct wrote it"):
             folder_of(run.path, settings)
+
+
+def test_a_changed_output_of_equal_length_is_refused_and_made_anew(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    out = run.path / "one.txt"
+    assert run.run_stage("one", writes(out), [out])
+    assert not run.run_stage("one", writes(out), [out])
+    out.write_text("dope")
+    with pytest.raises(UserError, match=r"is not whole any more \(one.txt has changed\)"):
+        folder_of(run.path).require("one")
+    assert folder_of(run.path).run_stage("one", writes(out), [out])
+    assert out.read_text() == "done"
+    folder_of(run.path).require("one")
+
+
+@pytest.mark.parametrize("name", ["stages/log.jsonl", "training/x.jsonl", "study.yaml.lock"])
+def test_a_pipe_in_a_folder_that_is_to_be_written_is_refused(tmp_path: Path, name: str) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    pipe = run.path / name
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="a pipe, not a file"):
+        lock_folder(run.path)
+
+
+def test_a_link_in_a_folder_that_is_to_be_written_is_refused(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", tiny_settings())
+    (tmp_path / "outside").mkdir()
+    for name in ("models", "evaluated", "training", "trials.partial", "figures"):
+        (run.path / name).symlink_to(tmp_path / "outside")
+        with pytest.raises(UserError, match=rf"{name} is a link"):
+            lock_folder(run.path)
+        (run.path / name).unlink()
+    (run.path / "trials").symlink_to(tmp_path / "outside")  # finished trials on another disk
+    lock_folder(run.path).release()
+    assert not list((tmp_path / "outside").iterdir())

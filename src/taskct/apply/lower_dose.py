@@ -78,8 +78,8 @@ def lower_dose(
     """Insert the noise that a CT series lacks to be one at a fraction of its dose, and return `target`.
 
     The source is a folder with one series of square pixels, a DICOM slice, or a NIfTI file, whose target is another;
-    the target is as for `write_series`,
-    `strip_private` as for `Derivation`. Padding stays as it is. Progress is called as (slices done, in all, nothing).
+    that of DICOM is as for `write_series`, `strip_private` as for `Derivation`. Padding
+    stays as it is. Progress is called as (slices done, in all, nothing).
     """
     dose_fraction, tube_modulation = reduction.dose_fraction, reduction.tube_modulation
     nifti = is_nifti(source)

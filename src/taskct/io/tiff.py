@@ -18,6 +18,7 @@ from taskct.errors import UserError
 from taskct.reading import check_budget, check_regular, read_limit, reading
 
 _LZW, _BLACK_IS_ZERO, _STRAIGHT_LINE = 5, 1, 0
+_NO_PREDICTOR, _WITHOUT_PREDICTOR = 1, (1, 32773)  # stored as it is, and PackBits
 _UNCALIBRATED = (None, 20)  # ImageJ's number of no function
 _BITS = (1, 8, 16, 32, 64)
 _DEFLATE, _DEFLATE_RATIO = (8, 32946), 1032
@@ -50,11 +51,15 @@ def read_tiff(path: Path, name: str) -> NDArray[np.float32]:
         reading(name, "a TIFF image"),
         TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file,
     ):
+        if not file.series:
+            raise UserError(f"{name} cannot be read as a TIFF image: it holds none, or is cut short; copy it again")
         if len({series.shape[-2:] for series in file.series}) > 1:
             raise UserError(f"{name}: its images differ in size; give images of one size")
-        if len(file.series) > 1:  # one for each kind: the order in the file would be lost
-            raise UserError(f"{name}: its images differ in type or compression; save it anew as one stack")
-        return _scaled(_series(path, file, file.series[0], name), file, name)
+        places = [page.index for series in file.series for page in series.pages if page is not None]
+        if places != sorted(places):  # a series holds images of one kind, which may lie among those of another
+            raise UserError(f"{name}: its images differ in type or compression by turns; save it anew as one stack")
+        check_budget(name, 4 * sum(series.size for series in file.series))
+        return np.concatenate([_scaled(_series(path, file, series, name), file, name) for series in file.series])
 
 
 def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - untyped in tifffile
@@ -76,16 +81,18 @@ def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:
         )
     if not series.axes.endswith("YX") or sum(n > 1 for n in series.shape[:-2]) > 1:
         raise UserError(f"{name} holds several stacks (axes {series.axes}): give one stack of images")
+    if page.predictor != _NO_PREDICTOR and page.compression in _WITHOUT_PREDICTOR:
+        raise UserError(  # the specification has predictors for LZW alone; libtiff passes over this one, others do not
+            f"{name} is a TIFF with a predictor but without LZW or Deflate, which programs read differently: save it "
+            "without a predictor"
+        )
     check_budget(name, (4 + page.dtype.itemsize) * int(np.prod(series.shape, dtype=object)))
     segment_bytes = page.dtype.itemsize * math.prod(page.chunks)
     check_budget(name, segment_bytes)
-    size, places = path.stat().st_size, set[int]()
+    size = path.stat().st_size
     for start, n_bytes in _segments(series):
         if not start or not n_bytes or start + n_bytes > size:
             raise UserError(f"{name} cannot be read as a TIFF image: it is cut short; copy it again")
-        if start in places:
-            raise UserError(f"{name} cannot be read as a TIFF image: a part of it stands for two; save it again")
-        places.add(start)
         if page.compression in _DEFLATE and n_bytes * _DEFLATE_RATIO > read_limit():
             _check_inflated(file, start, n_bytes, segment_bytes, name)
     if page.compression == _LZW and find_spec("imagecodecs") is None:
@@ -96,6 +103,8 @@ def _series(path: Path, file: TiffFile, series: Any, name: str) -> NDArray[Any]:
         if isinstance(error, ValueError) and "imagecodecs" not in str(error):
             raise
         packed = getattr(page.compression, "name", page.compression)
+        if page.predictor != _NO_PREDICTOR:
+            packed = f"{packed} with predictor {page.predictor}"
         raise UserError(
             f"{name} is a TIFF packed by {packed}: `pip install imagecodecs`, or save it without compression"
         ) from error

@@ -98,11 +98,12 @@ def _check_copies(folder: Path, volumes: Sequence[Path]) -> None:
     for volume in volumes:
         groups.setdefault(_CORRECTED.sub("", _stem(volume)), []).append(volume.name)
     for bare, names in groups.items():
-        if len(names) > 1:
+        if len(names) > 1 and any(_CORRECTED.search(_stem(Path(name))) for name in names):
             best = max(names, key=lambda name: len(name) - len(bare))  # corrected most
             others = " and ".join(name for name in names if name != best)
+            times = "twice" if len(names) == 2 else f"{len(names)} times"
             raise UserError(
-                f"{folder}: {others} and {best} are one patient several times, as dcm2niix corrects a gantry tilt or "
+                f"{folder}: {others} and {best} are one patient {times}, as dcm2niix corrects a gantry tilt or "
                 f"uneven slices: keep {best}, and move {others} elsewhere"
             )
 

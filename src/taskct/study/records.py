@@ -23,7 +23,7 @@ from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.names import bounded
-from taskct.reading import read_json, reading
+from taskct.reading import check_regular, read_json, reading
 
 _KINDS = {
     **dict.fromkeys(("stage", "key", "finished"), "a word"),
@@ -116,7 +116,7 @@ def log(folder: Path, event: str, stage: str, **more: object) -> None:
 
 def lock_folder(folder: Path) -> FileLock:
     """Claim a run folder until it is released or this process ends; a `UserError` if another process holds it."""
-    _check_no_links(folder)
+    _check_kinds(folder)
     lock = FileLock(folder / FOLDER_LOCK)
     try:
         lock.acquire(blocking=False)
@@ -134,8 +134,11 @@ def lock_folder(folder: Path) -> FileLock:
     return lock
 
 
-def _check_no_links(folder: Path) -> None:
-    """Refuse links in a folder that is to be written, since they lead out of it; `trials` alone may be one, to read."""
+def _check_kinds(folder: Path) -> None:
+    """Refuse links in a folder that is to be written, since they lead out of it, and pipes, which are waited for.
+
+    `trials` alone may be a link, to read.
+    """
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(place) / name
@@ -144,6 +147,7 @@ def _check_no_links(folder: Path) -> None:
                     f"{path} is a link, and nothing is written through a link in a run folder: put there what it leads "
                     "to, or remove it"
                 )
+            check_regular(path)
 
 
 def read_failures(folder: Path) -> dict[str, str]:

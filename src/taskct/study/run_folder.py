@@ -160,12 +160,13 @@ class RunFolder:
         write_text(self.path / "provenance.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def is_done(self, name: str, outputs: Sequence[Path], depends_on: Sequence[str] = ()) -> bool:
-        """Whether a stage has finished, its inputs have not changed since, and its outputs are all there."""
+        """Whether a stage has finished, its inputs have not changed since, and its outputs are all as it left them."""
         record = read_record(self.path, name)
         return (
             record is not None
             and record["key"] == self.key(name, depends_on)
             and record.get("bytes") == self._sizes(outputs)
+            and changed_output(self.path, record) is None  # else the command that a reader names would do nothing
         )
 
     def has(self, stage: Stage, depends_on: Sequence[str] | None = None) -> bool:

@@ -1,8 +1,4 @@
-"""TIFF of every byte order, compression and type: the values that were written, or a refusal that names the reason.
-
-The files are put together here by the TIFF 6.0 specification, byte by byte, and by Pillow's libtiff; tifffile, which
-reads them, writes only what ImageJ would have.
-"""
+"""TIFF files as others leave them: ImageJ's stacks, OME, odd lists of images, parts that are missing or too large."""
 
 import importlib.util
 import io
@@ -152,72 +148,28 @@ def refusal(tmp_path, content):
     return message
 
 
-@pytest.mark.parametrize("layout", [{}, {"rows": 100}, {"tile": 16}, {"big": True}, {"big": True, "tile": 16}], ids=str)
-@pytest.mark.parametrize("compression", COMPRESS)
+@pytest.mark.parametrize("layout", [{}, {"tile": 16}, {"big": True}, {"big": True, "tile": 16}], ids=str)
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "f4"])
 @pytest.mark.parametrize("order", "<>")
-def test_every_combination_reads_what_was_written(tmp_path, order, compression, layout):
-    for dtype in TYPES:
-        images = images_of(dtype)
-        for predictor in (1, 2) if images.dtype.kind in "iu" else (1,):
-            content = tiff(images, order, compression=compression, predictor=predictor, **layout)
-            by_pillow = np.dtype(order + dtype).str in BY_PILLOW and not (order == ">" and "big" in layout)
-            if compression == 5 and not (HAS_IMAGECODECS or by_pillow):
-                assert "packed by LZW: `pip install imagecodecs`" in refusal(tmp_path, content)
-                continue
-            np.testing.assert_array_equal(read(tmp_path, content), images.astype(np.float32), f"{dtype} {predictor}")
+def test_lzw_by_libtiff_in_every_layout(tmp_path, order, dtype, layout):
+    images = images_of(dtype)
+    by_pillow = np.dtype(order + dtype).str in BY_PILLOW and not (order == ">" and "big" in layout)
+    for predictor in (1, 2) if images.dtype.kind in "iu" else (1,):
+        content = tiff(images, order, compression=5, predictor=predictor, **layout)
+        if HAS_IMAGECODECS or by_pillow:
+            np.testing.assert_array_equal(read(tmp_path, content), images.astype(np.float32))
+        else:
+            assert "packed by LZW: `pip install imagecodecs`" in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize("order", "<>")
-@pytest.mark.parametrize("compression", [1, 8, 32773])
+@pytest.mark.parametrize("compression", [1, 8])
 def test_single_bits(tmp_path, order, compression):
     images = RNG.integers(0, 2, (2, 16, 24)).astype("u1")
     np.testing.assert_array_equal(read(tmp_path, tiff(images, order, compression=compression, bits=1)), images)
 
 
-@pytest.mark.parametrize("compression", [None, "tiff_deflate", "tiff_adobe_deflate", "packbits", "tiff_lzw"])
-@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
-def test_what_libtiff_writes(tmp_path, dtype, compression):
-    images = images_of(dtype)
-    frames = [Image.fromarray(image) for image in images]
-    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:], compression=compression)
-    if compression == "tiff_lzw" and dtype == "i4" and not HAS_IMAGECODECS:
-        with pytest.raises(UserError, match="packed by LZW: `pip install imagecodecs`"):
-            read_images(tmp_path / "a.tif")
-    else:
-        np.testing.assert_array_equal(read_images(tmp_path / "a.tif").images, images.astype(np.float32))
-
-
-@pytest.mark.skipif(not HAS_IMAGECODECS, reason="imagecodecs writes them")
-@pytest.mark.parametrize("order", "<>")
-@pytest.mark.parametrize("options", [{"compression": "zstd"}, {"compression": "lzw", "predictor": 3}], ids=str)
-def test_what_needs_imagecodecs(tmp_path, order, options):
-    images = images_of("f4")
-    tifffile.imwrite(tmp_path / "a.tif", images, byteorder=order, photometric="minisblack", **options)
-    np.testing.assert_array_equal(read_images(tmp_path / "a.tif").images, images)
-
-
-@pytest.mark.skipif(HAS_IMAGECODECS, reason="it reads them")
-def test_ways_that_need_imagecodecs_are_named(tmp_path):
-    images = images_of("f4")
-    assert "packed by ZSTD: `pip install imagecodecs`" in refusal(tmp_path, tiff(images, change={259: [50000]}))
-    assert "`pip install imagecodecs`" in refusal(tmp_path, tiff(images, compression=8, change={317: [3]}))
-
-
 # ImageJ
-
-
-@pytest.mark.parametrize("order", "<>")
-def test_the_calibration_of_imagej_is_applied(tmp_path, order):
-    """Signed 16 bits are stored from 0, and a straight line makes HU of them."""
-    hu = RNG.integers(-1000, 2000, (4, 9, 8))
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        (hu + 32768).astype(np.uint16),
-        imagej=True,
-        byteorder=order,
-        metadata={"axes": "ZYX", "cf": 0, "c0": -32768.0, "c1": 1.0, "vunit": "HU"},
-    )
-    np.testing.assert_array_equal(read_images(tmp_path / "a.tif").images, hu)
 
 
 def test_the_description_that_imagej_itself_writes(tmp_path):
@@ -229,15 +181,6 @@ def test_the_description_that_imagej_itself_writes(tmp_path):
     np.testing.assert_array_equal(read(tmp_path, whole), expected)
     one = bytearray(tiff(stored.reshape(1, 45, 8), ">", rows=45, change={270: text, 257: [9], 278: [9], 279: [144]}))
     np.testing.assert_array_equal(read(tmp_path, bytes(one)), expected)
-
-
-def test_another_calibration_of_imagej_is_refused(tmp_path):
-    for lines, expected in (
-        (b"cf=1\nc0=1.0\nc1=1.0\nc2=3.0", "calibration function 1 is no straight line"),
-        (b"cf=0\nc0=1.0", "cannot be read as a TIFF image"),
-    ):
-        text = b"ImageJ=1.54f\nimages=1\n" + lines + b"\n\0"
-        assert expected in refusal(tmp_path, tiff(images_of("u2")[:1], change={270: text}))
 
 
 def test_hyperstacks_and_ome_are_images_in_the_order_of_the_file(tmp_path):
@@ -260,8 +203,11 @@ def test_one_image_that_is_kept_in_another_way(tmp_path, odd):
     parts = [tiff(image[None], compression=8 if i == odd else 1) for i, image in enumerate(images)]
     path = tmp_path / "a.tif"
     path.write_bytes(joined(parts))
-    with pytest.raises(UserError, match="differ in type or compression"):
-        read_tiff(path, "a.tif")
+    if odd in (0, 4):  # two stacks, one after the other
+        np.testing.assert_array_equal(read_tiff(path, "a.tif"), images)
+    else:  # which tifffile gives out in another order
+        with pytest.raises(UserError, match="differ in type or compression by turns"):
+            read_tiff(path, "a.tif")
     path.write_bytes(joined([tiff(image[None]) for image in images]))
     np.testing.assert_array_equal(read_tiff(path, "a.tif"), images)
 
@@ -299,7 +245,7 @@ def test_ome_reads_no_other_file(tmp_path):
         ({277: [2], 258: [16, 16]}, "2 samples a pixel"),
         ({258: [12]}, "of 12 bits a pixel"),
         ({339: [6]}, "of 16 bits a pixel, type None: give 8, 16 or 32 bits"),
-        ({317: [9]}, "cannot be read"),
+        ({317: [9]}, "predictor"),
         ({274: [6]}, "turned by its Orientation tag (6)"),
         ({279: [0, 0, 0]}, "cannot be read as a TIFF image: it is cut short"),
         ({273: [8, 9, 10**6]}, "cannot be read as a TIFF image: it is cut short"),
@@ -309,21 +255,6 @@ def test_ome_reads_no_other_file(tmp_path):
 )
 def test_what_is_refused_by_name(tmp_path, change, expected):
     assert expected in refusal(tmp_path, tiff(images_of("u2"), change=change))
-
-
-def test_images_of_several_sizes(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        for side in (16, 8):
-            file.write(np.zeros((side, side), np.uint16), photometric="minisblack")
-    with pytest.raises(UserError, match="differ in size"):
-        read_images(tmp_path / "a.tif")
-
-
-@pytest.mark.parametrize("compression", [1, 8, 32773])
-def test_a_file_cut_short_anywhere_is_refused(tmp_path, compression):
-    whole = tiff(images_of("i2")[:1], compression=compression)
-    for length in range(0, len(whole) - 4, 7):
-        refusal(tmp_path, whole[:length])
 
 
 def test_a_list_of_images_that_runs_in_a_circle_ends(tmp_path):
