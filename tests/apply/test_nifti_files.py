@@ -1,14 +1,17 @@
 """NIfTI in and NIfTI out: a denoiser and a lower dose on a file, against the same on arrays and on DICOM."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from command_line import Call, call
 from dicom_files import save_series
-from taskct.apply.denoise import denoise_path
+from taskct.apply.denoise import denoise, denoise_path
 from taskct.apply.lower_dose import DoseReduction, lower_dose
 from taskct.errors import UserError
 from taskct.io.dicom import read_series
@@ -107,3 +110,16 @@ def test_the_commands(tiny_run: RunFolder, source: Path, tmp_path: Path, call: C
         status, _, stderr = call(*words, "--device", "cpu")
         assert status == 2
         assert "choose another name" in stderr
+
+
+class Darker(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images - 7.0
+
+
+def test_a_volume_in_which_nobody_looked_for_padding_is_denoised_whole(source: Path) -> None:
+    volume = read_nifti(source)
+    assert volume.padding is not None
+    np.testing.assert_allclose(denoise(Darker(), replace(volume, padding=None)), volume.image_hu - 7.0)
+    expected = np.where(volume.padding, volume.image_hu, volume.image_hu - 7.0)
+    np.testing.assert_allclose(denoise(Darker(), volume), expected)

@@ -111,3 +111,26 @@ def test_paired_series_with_organs(tmp_path):
 def test_real_organs(real_ct):
     (volume,) = read_volumes(real_ct, organs_path=real_ct.parent / LABELS)
     assert volume.image_hu[volume.labels == LIVER].mean() == pytest.approx(89, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        (["x", "x_Eq_1"], "x_Eq_1"),
+        (["x", "x_Tilt_1"], "x_Tilt_1"),
+        (["x", "x_Tilt_1", "x_Tilt_Eq_1"], "x_Tilt_Eq_1"),
+        (["x_Eq_1", "x_Tilt_Eq_1"], "x_Tilt_Eq_1"),
+        (["x_Eq", "x"], "x_Eq"),
+    ],
+)
+def test_what_dcm2niix_corrects_is_one_patient_several_times(tmp_path, names, kept):
+    for name in names:
+        save_nifti(tmp_path / f"{name}.nii", EXPECTED - 500.0)
+    with pytest.raises(UserError, match=rf"one patient (twice|3 times).*: keep {kept}\.nii, and move"):
+        read_volumes(tmp_path)
+    for name in names:
+        if name != kept:
+            (tmp_path / f"{name}.nii").unlink()
+    assert len(read_volumes(tmp_path)) == 1
+    save_nifti(tmp_path / "y_Tilt_1.nii", EXPECTED - 500.0)  # of another patient
+    assert len(read_volumes(tmp_path)) == 2

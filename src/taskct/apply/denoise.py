@@ -158,7 +158,8 @@ def denoise(
         raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
     if isinstance(images, Volume):
         result = denoise(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
-        result[images.padding] = images.image_hu[images.padding]
+        if images.padding is not None:
+            result[images.padding] = images.image_hu[images.padding]
         return crop(result, margin)
     images_hu = np.asarray(images)
     if images_hu.ndim == 2:

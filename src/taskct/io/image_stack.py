@@ -1,6 +1,7 @@
 """Read images for observers from what people keep them in: .npy, .zarr, TIFF, PNG or DICOM, a file or a folder."""
 
 import math
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
 KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
-_GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L")  # Pillow's names of single-channel pixels
+_PNG_HEADER = struct.Struct(">8s8xIIBB")
+"""The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,19 @@ def load_npy(path: Path) -> NDArray[np.generic]:
             raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
         file.seek(0)
         version = np.lib.format.read_magic(file)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-        if header is not None:
-            shape, _, dtype = header(file)
-            n_bytes = dtype.itemsize * math.prod(shape)
-            check_budget(path.name, n_bytes + 4 * math.prod(shape))
-            if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
-                raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+        # Version 3 differs from 2 in the names of columns alone, which an array of numbers has none of.
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            shape, _, dtype = read_header(file)
+        if not all(type(n) is int and n >= 0 for n in shape):
+            raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
+        n_bytes = dtype.itemsize * math.prod(shape)
+        check_budget(path.name, n_bytes + 4 * math.prod(shape))
+        if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
+            raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
         file.seek(0)
-        return np.asarray(np.load(file, allow_pickle=False))
+        with warnings.catch_warnings(action="ignore"):
+            return np.asarray(np.load(file, allow_pickle=False))
 
 
 def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
@@ -140,14 +146,17 @@ def _sources(folder: Path) -> list[Path]:
     return next(iter(found.values()))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Files and Zarr stores in a folder and below it, none hidden; a link to a folder above is passed over."""
+    above |= {folder.resolve()}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not _is_zarr(entry):
-            yield from _walk(entry)
-        else:
+        check_regular(entry)
+        if not entry.is_dir() or _is_zarr(entry):
             yield entry
+        elif entry.resolve() not in above:
+            yield from _walk(entry, above)
 
 
 def _is_zarr(path: Path) -> bool:
@@ -204,11 +213,23 @@ def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
 
 
 def _read_png(path: Path, name: str) -> NDArray[np.float32]:
-    with _broken(name, "a PNG image"), Image.open(path) as picture:
-        if picture.mode not in _GRAY:
-            raise UserError(f"{name} is a colour image ({picture.mode}): give single-channel images")
-        check_budget(name, 8 * picture.width * picture.height)
-        return np.asarray(picture, dtype=np.float32)[None]
+    with _broken(name, "a PNG image"), path.open("rb") as file:
+        start = file.read(_PNG_HEADER.size)
+        mark, width, height, bits, colour = _PNG_HEADER.unpack(start)
+        if mark != b"\x89PNG\r\n\x1a\n":
+            raise ValueError("no PNG")
+        check_budget(name, 8 * width * height)
+        if colour or bits not in (1, 8, 16):  # Pillow stretches 2 and 4 bits
+            kind = "colour" if colour else f"{bits}-bit"
+            raise UserError(f"{name} is a {kind} image: give single-channel images of 8 or 16 bits")
+        file.seek(0)
+        try:
+            with Image.open(file, formats=("PNG",)) as picture:  # no other format by a wrong name
+                if getattr(picture, "n_frames", 1) > 1:
+                    raise UserError(f"{name} is an animation: give an image, or a TIFF stack")
+                return np.asarray(picture, dtype=np.float32)[None]
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{name}: {width} × {height} pixels, more than Pillow takes; give a TIFF file") from error
 
 
 @contextmanager

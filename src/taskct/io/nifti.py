@@ -190,6 +190,10 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         image: Any = nib.load(path)
         with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
             header = type(image.header).from_fileobj(file, check=False)
+        if not header["magic"].item().startswith(b"n+"):  # of a header whose voxels are in another file
+            raise ValueError("no voxels")
+        if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
+            raise UserError(f"{name}: a slope or intercept without end; save it again")
         n_voxels = math.prod(int(n) for n in image.shape)
         check_budget(name, n_voxels * (8 + header.get_data_dtype().itemsize))
         data = np.asanyarray(image.dataobj)

@@ -93,14 +93,18 @@ def _sources(path: Path) -> list[Path]:
 
 
 def _check_copies(folder: Path, volumes: Sequence[Path]) -> None:
-    """Refuse a volume beside the corrected copy that dcm2niix makes of a tilted or unevenly spaced series."""
-    by_stem = {_stem(volume): volume.name for volume in volumes}
-    for stem, name in by_stem.items():
-        bare = _CORRECTED.sub("", stem)
-        if bare != stem and (first := by_stem.get(bare)) is not None:
+    """Refuse a volume beside a corrected copy that dcm2niix makes of a tilted or unevenly spaced series."""
+    groups: dict[str, list[str]] = {}
+    for volume in volumes:
+        groups.setdefault(_CORRECTED.sub("", _stem(volume)), []).append(volume.name)
+    for bare, names in groups.items():
+        if len(names) > 1 and any(_CORRECTED.search(_stem(Path(name))) for name in names):
+            best = max(names, key=lambda name: len(name) - len(bare))  # corrected most
+            others = " and ".join(name for name in names if name != best)
+            times = "twice" if len(names) == 2 else f"{len(names)} times"
             raise UserError(
-                f"{folder}: {first} and {name} are one patient twice, the second as dcm2niix corrects a gantry tilt or "
-                f"uneven slices: keep {name}, and move {first} elsewhere"
+                f"{folder}: {others} and {best} are one patient {times}, as dcm2niix corrects a gantry tilt or "
+                f"uneven slices: keep {best}, and move {others} elsewhere"
             )
 
 
