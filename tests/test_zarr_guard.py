@@ -63,16 +63,6 @@ def test_codec_in_a_groups_copy_of_metadata_is_refused(tmp_path):
             check_zarr(path)
 
 
-@pytest.mark.parametrize("bad", [".zarray", "zarr.json"])
-def test_metadata_of_both_formats_are_checked(tmp_path, bad):
-    path, other = store(tmp_path / "images.zarr", 2), store(tmp_path / "other.zarr", 3)
-    shutil.copytree(other / "images", path / "images", dirs_exist_ok=True)
-    check_zarr(path)
-    edit(path / "images" / bad, name_unknown_codec)
-    with pytest.raises(UserError, match=UNKNOWN):
-        check_zarr(path)
-
-
 def test_arrays_below_an_array_that_is_a_group_too_are_checked(tmp_path):
     path = store(tmp_path / "images.zarr", 2)
     for file in ("0.0.0", "1.0.0", ".zarray"):

@@ -45,7 +45,7 @@ def _check(path: Path, depth: int) -> None:
     if not metadata:
         raise UserError(f"{path.name} holds no Zarr metadata: give a folder with zarr.json, .zarray or .zgroup")
     if len({"2" if name.startswith(".") else "3" for name in metadata}) > 1:
-        raise UserError(f"{path.name} holds metadata of two formats, zarr.json and {min(metadata)}: remove one")
+        raise UserError(f"{path.name} holds zarr.json beside {min(metadata)}: remove the one of another format")
     for node in metadata.values():
         _check_node(path, node)
     if (path / ".zattrs").exists():
