@@ -72,7 +72,7 @@ def _alike(held: object, own: object) -> bool:
     if isinstance(own, bool) or own is None:
         return type(held) is type(own)
     if isinstance(own, int):
-        return type(held) is int
+        return type(held) is int and abs(held) < 2**53
     return isinstance(held, int | float if isinstance(own, float) else type(own)) and not isinstance(held, bool)
 
 
@@ -111,6 +111,13 @@ class Record:
         for name, values in own.items():
             if not _alike(content[name], values):
                 raise ValueError(f"its {name} is not that of this training")
+        flags = [{name: one for name, one in group.items() if isinstance(one, bool)} for group in own["groups"]]
+        if any(
+            group[name] is not one
+            for group, told in zip(content["groups"], flags, strict=True)
+            for name, one in told.items()
+        ):
+            raise ValueError("its optimizer is another one")
         restore(descent.modules, tensors)
         restore_optimizer(descent.optimizer, tensors, content["groups"])
         descent.schedule.load_state_dict(content["schedule"])
