@@ -103,15 +103,16 @@ class Record:
 
     def _go_on_from(self, tensors: dict[str, torch.Tensor], content: dict[str, Any]) -> None:
         descent = self._descent
-        own = {
-            "groups": optimizer_tensors(descent.optimizer)[1],
+        groups = optimizer_tensors(descent.optimizer)[1]
+        own: dict[str, object] = {
+            "groups": groups,
             "schedule": descent.schedule.state_dict(),
             "place": asdict(self._place),
         }
         for name, values in own.items():
             if not _alike(content[name], values):
                 raise ValueError(f"its {name} is not that of this training")
-        flags = [{name: one for name, one in group.items() if isinstance(one, bool)} for group in own["groups"]]
+        flags = [{name: one for name, one in group.items() if isinstance(one, bool)} for group in groups]
         if any(
             group[name] is not one
             for group, told in zip(content["groups"], flags, strict=True)
