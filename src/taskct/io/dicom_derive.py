@@ -68,7 +68,7 @@ def derive_header(header: Dataset, *, strip_private: bool, dose_fraction: float 
     Parameters
     ----------
     header
-        Of the source, as :func:`~taskct.io.dicom_header.read_slice_header` gives it. It is changed.
+        Of the source, as :func:`~taskct.io.dicom_header.read_slice_headers` gives it. It is changed.
     strip_private
         Whether private elements go.
     dose_fraction
