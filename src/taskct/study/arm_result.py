@@ -1,7 +1,7 @@
 """What the evaluation of an arm found, in memory and on disk: arrays in .npz, the rest in .json, never a pickle."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,8 @@ class ArmResult:
     frozen: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Test statistics of observers fitted on other images, by "SOURCE/OBSERVER", `(n_test,)`."""
     templates: dict[str, Template] = field(default_factory=dict)
-    """Observers that other arms meet unchanged, by "SOURCE/OBSERVER"; of the low-dose and the MSE images."""
+    """Observers for other arms to meet unchanged, by "SOURCE/OBSERVER", in a file of their own; of the low-dose and the
+    MSE images, as they come out of an evaluation."""
     harm: Harm = field(default_factory=Harm)
     conventions: list[dict[str, Any]] = field(default_factory=list)
     """Image quality in the conventions of public benchmarks: rows of `conventions.json`."""
@@ -61,7 +62,6 @@ def write_result(place: Path, result: ArmResult) -> None:
     arrays: dict[str, NDArray[Any]] = {f"scores/{name}": values for name, values in result.scores.items()}
     arrays |= {f"quality/{name}": values for name, values in result.quality.items()}
     arrays |= {f"frozen/{name}": values for name, values in result.frozen.items()}
-    arrays |= {f"weights/{name}": one.weights for name, one in result.templates.items()}
     arrays |= {f"harm/{name}": values for name, values in result.harm.arrays.items()}
     arrays["examples"] = result.examples
     if result.template is not None:
@@ -75,24 +75,26 @@ def write_result(place: Path, result: ArmResult) -> None:
         "validation_auc": result.validation_auc,
         "validation_rmse_hu": result.validation_rmse_hu,
         "notes": result.notes,
-        "templates": {name: one.numbers() for name, one in result.templates.items()},
         "harm": json_values(result.harm.numbers),
         "conventions": json_values(result.conventions),
     }
     write_text(named(place, ".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_templates(run: RunFolder, arm: Arm) -> dict[str, Template]:
-    """The observers that the evaluation of an arm left for others, by "SOURCE/OBSERVER"; errors as `read_result`."""
-    place = run.evaluated(arm.file_stem)
-    card = named(place, ".json")
-    with made_anew_by("evaluate", card):
-        content = read_json(card, "what an evaluation found", "delete it, and `taskct evaluate` makes it anew")
-        return _templates(_below("weights/", read_npz(named(place, ".npz"))), content)
+def write_templates(place: Path, templates: Mapping[str, Template]) -> None:
+    """Keep the observers that other arms are to meet, by "SOURCE/OBSERVER"."""
+    arrays: dict[str, NDArray[Any]] = {f"weights/{name}": one.weights for name, one in templates.items()}
+    arrays |= {f"numbers/{name}": np.array(one.numbers) for name, one in templates.items()}
+    write_npz(named(place, ".templates.npz"), arrays, compress=False)
 
 
-def _templates(weights: dict[str, NDArray[Any]], content: dict[str, Any]) -> dict[str, Template]:
-    return {name: Template(weights[name], **numbers) for name, numbers in content["templates"].items()}
+def read_templates(place: Path) -> dict[str, Template]:
+    """The observers that an evaluation left for others; a `UserError` if they are missing or broken."""
+    file = named(place, ".templates.npz")
+    arrays = read_npz(file)
+    with made_anew_by("evaluate", file):
+        numbers = _below("numbers/", arrays)
+        return {name: Template.of(w, numbers[name]) for name, w in _below("weights/", arrays).items()}
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -116,7 +118,6 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
             examples=arrays["examples"],
             notes=content["notes"],
             frozen=_below("frozen/", arrays),
-            templates=_templates(_below("weights/", arrays), content),
             harm=Harm(content["harm"], _below("harm/", arrays)),
             conventions=content["conventions"],
         )

@@ -25,7 +25,15 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arm_result import ArmResult, Images, made_anew_by, read_images, read_templates, write_result
+from taskct.study.arm_result import (
+    ArmResult,
+    Images,
+    made_anew_by,
+    read_images,
+    read_templates,
+    write_result,
+    write_templates,
+)
 from taskct.study.arms import Arm
 from taskct.study.conventions import convention_rows
 from taskct.study.frozen import (
@@ -35,6 +43,7 @@ from taskct.study.frozen import (
     false_positives,
     frozen_names,
     frozen_scores,
+    is_source,
     key_of,
     sources_of,
     templates_of,
@@ -205,7 +214,7 @@ class Evaluator:
     def _templates(self, arm: Arm, images: Images, fresh: Mapping[str, Fitted]) -> dict[str, Template]:
         """Observers of this arm's images that others meet; the low-dose images bring those of the references along."""
         names, present = frozen_names(self.settings), self.splits["validation"].signal_present
-        if arm.name != LOW_DOSE and not arm.pretrained:
+        if not is_source(arm):
             return {}
         source = LOW_DOSE if arm.name == LOW_DOSE else MSE
         kept = {key_of(source, n): one for n, one in templates_of(fresh, names, images["validation"], present).items()}
@@ -257,8 +266,11 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
     given: dict[str, Template] = {}
     for source in sources_of(arm):
         # The low-dose images are evaluated once, for all seeds.
-        given |= read_templates(run, run.graph[evaluation_stage(source)].arm or source)
-    write_result(place, evaluator.evaluate(arm, images, given=given, progress=progress))
+        given |= read_templates(run.evaluated((run.graph[evaluation_stage(source)].arm or source).file_stem))
+    result = evaluator.evaluate(arm, images, given=given, progress=progress)
+    if is_source(arm):
+        write_templates(place, result.templates)
+    write_result(place, result)
 
 
 def filter_parameters(card: Path) -> dict[str, Any]:

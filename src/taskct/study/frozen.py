@@ -4,7 +4,7 @@ An observer that is fitted afresh adapts to a denoiser. What a frozen one gains 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,16 @@ class Template:
     criterion: float
     """Test statistic with a false-positive fraction of `WORKING_FPF` on validation trials of what it was fitted on."""
 
-    def numbers(self) -> dict[str, float]:
-        """All but the weights."""
-        return {name: value for name, value in asdict(self).items() if name != "weights"}
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """All but the weights, for a file."""
+        return self.offset, self.internal_std, float(self.seed), self.criterion
+
+    @classmethod
+    def of(cls, weights: Floats, numbers: Floats) -> "Template":
+        """From what a file holds."""
+        offset, internal_std, seed, criterion = numbers.tolist()
+        return cls(weights, offset, internal_std, int(seed), criterion)
 
 
 def criterion(t_absent: Floats, fpf: float = WORKING_FPF) -> float:
@@ -92,6 +99,11 @@ def frozen_scores(templates: Mapping[str, Template], images: NDArray[np.floating
         if one.internal_std > 0.0:
             scores[name] += one.internal_std * np.random.default_rng(one.seed).standard_normal(len(t))
     return scores
+
+
+def is_source(arm: Arm) -> bool:
+    """Whether other arms meet the observers that are fitted to this one's images."""
+    return arm.name == LOW_DOSE or arm.pretrained
 
 
 def sources_of(arm: Arm) -> tuple[Arm, ...]:

@@ -12,7 +12,7 @@ from taskct.config.training import NO_AXES
 from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
-from taskct.study.frozen import sources_of
+from taskct.study.frozen import is_source, sources_of
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
@@ -90,7 +90,9 @@ def stages_of(settings: Settings) -> list[Stage]:
             depends_on += () if arm.stage is None else (arm.stage,)
             # Their observers are shown this arm's images unchanged; a blend has them from its networks.
             depends_on += tuple(evaluation_stage(source) for source in sources_of(arm))
-        ends = (".npz", ".json", ".images.npz") if arm.file_stem in mixed else (".npz", ".json")
+        ends: tuple[str, ...] = (".npz", ".json")
+        ends += (".images.npz",) if arm.file_stem in mixed else ()
+        ends += (".templates.npz",) if is_source(arm) else ()
         outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
         evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
     # Blends last: their networks' evaluations come before them.
