@@ -61,12 +61,31 @@ def load_run(folder: Path) -> Run:
         failures=_json(folder, "failures.json", schema.Failures)
         if (folder / "failures.json").exists()
         else schema.Failures([], []),
+        **_further(folder),
     )
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
     for name in _changed(folder):
         raise _broken(folder, name, "has changed since the evaluation left it")
     return loaded
+
+
+FURTHER: dict[str, type[Any]] = {
+    "limits": schema.Limits,
+    "frozen": schema.Frozen,
+    "efficiency": schema.Efficiency,
+    "harm": schema.Harm,
+}
+"""What the runs of earlier versions do not have, by the name of the file without `.json`."""
+
+
+def _further(folder: Path) -> dict[str, Any]:
+    """Read the files of `FURTHER` that are there, by their names; one that is missing is left out."""
+    return {
+        name: _json(folder, f"{name}.json", kind)
+        for name, kind in FURTHER.items()
+        if (folder / f"{name}.json").exists()
+    }
 
 
 def _changed(folder: Path) -> Iterator[str]:
