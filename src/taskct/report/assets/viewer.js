@@ -5,7 +5,7 @@ if (data.images.trials.length) (() => {
   const { trials, blends, names, labels } = data.images;
   const fields = Object.fromEntries(["order", "trial", "a", "b", "centre", "width", "outline", "alpha", "blend"].map((id) => [id, byId(`view-${id}`)]));
   const canvases = ["reference", "a", "b"].map((id) => byId(`canvas-${id}`));
-  const said = byId("reading");
+  const said = byId("trial-reading");
   const DIAL = "dial";
   const SLOWEST_MS = 500; // each image stands this long: one turn of both a second, well below 3 Hz
   let mode = "side", timer = null, turn = 0;
