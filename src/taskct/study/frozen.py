@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval
-from taskct.names import LOW_DOSE
+from taskct.names import LOW_DOSE, MSE
 from taskct.observers.base import LinearObserver
 from taskct.observers.fresh import Fitted
 from taskct.study.arms import Arm
@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 
 REFERENCE = "reference"
 """What an observer was fitted on, beside the names of arms: the images without noise, or of full dose."""
+
+SOURCES = (LOW_DOSE, MSE, REFERENCE)
+"""All that an observer may have been fitted on."""
 
 WORKING_FPF = 0.1
 """False-positive fraction on validation trials that sets an observer's criterion."""
