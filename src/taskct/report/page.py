@@ -7,7 +7,7 @@ import numpy as np
 
 from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
-from taskct.report import figures, tables
+from taskct.report import figures, harm, tables
 from taskct.report.checks import checks
 from taskct.report.families import main_observer, quoted_arms
 from taskct.report.headline import headline
@@ -80,6 +80,8 @@ def render(run: Run) -> str:
     }
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
+    if run.harm_maps is not None:
+        pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
     raw, observer = raw_images(run), main_observer(run)
     return template("page.html.j2").render(
         run=run,
@@ -98,9 +100,20 @@ def render(run: Run) -> str:
         strip=strip(run),
         strip_note=_strip_note(run),
         panel=panel(run),
+        maps=_maps(run),
         raw=raw,
         data=live_data(run, raw),
     )
+
+
+def _maps(run: Run) -> list[tuple[str, harm.Maps]]:
+    """Maps of harm by their headings; none in the runs of earlier versions."""
+    if run.harm_maps is None:
+        return []
+    return [
+        ("At the site where a signal would have been", harm.site_maps(run, run.harm_maps)),
+        ("Over the whole region", harm.region_maps(run, run.harm_maps)),
+    ]
 
 
 def _strip_note(run: Run) -> str:

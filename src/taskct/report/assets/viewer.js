@@ -41,7 +41,8 @@ if (data.images.trials.length) (() => {
   function fillTrials() {
     const order = fields.order.value, kept = fields.trial.value;
     const rows = trials.map((trial, i) => {
-      const text = `trial ${trial.number}, signal ${trial.present ? "present" : "absent"}`;
+      const why = { "contrast loss": ", most contrast lost under MSE", "false signal": ", strongest false signal under MSE" }[trial.why] ?? "";
+      const text = `trial ${trial.number}, signal ${trial.present ? "present" : "absent"}${why}`;
       if (order === "drawn") return { i, text, value: 0 };
       const value = MEASURES[order](i, pixels.minus(imageOf(fields.b, i), pixels.saved(0, i)));
       const what = order === "loss" ? `loses ${written(value, 1)} HU` : `paints up to ${written(value, 1)} HU`;
