@@ -66,23 +66,20 @@ class HarmMeter:
     def of(self, images: NDArray[np.floating]) -> Harm:
         """Of images of the test trials, HU, `(n, height, width)`."""
         found = Harm({"why_not": {}})
-        difference = images[~self.present].astype(np.float64) - self.reference[~self.present]
-        self._maps(difference, found)
-        self._noise(difference, images, found)
+        difference = images[~self.present] - self.reference[~self.present]
+        mean = difference.mean(axis=0, dtype=np.float64)
+        found.arrays["region_map"] = mean.astype(np.float32)
+        found.arrays["site_map"] = self._about_site(difference).astype(np.float32)
+        found.numbers["map_max_abs_hu"] = float(np.abs(mean).max())
+        found.numbers["site_map_max_abs_hu"] = float(np.nanmax(np.abs(found.arrays["site_map"])))
+        difference -= found.arrays["region_map"]
+        self._noise(difference, found)
+        self._texture(images, found)
         self._contrast(images, found)
         self._transfer(images, found)
         return found
 
-    def _maps(self, difference: Floats, found: Harm) -> None:
-        """Mean difference over the region and about the would-be site; the standard error of a pixel of the former."""
-        mean = difference.mean(axis=0)
-        found.arrays["region_map"] = mean.astype(np.float32)
-        found.arrays["site_map"] = self._about_site(difference).astype(np.float32)
-        found.numbers["map_max_abs_hu"] = float(np.abs(mean).max())
-        found.numbers["map_error_hu"] = float(np.sqrt(difference.var(axis=0, ddof=1).mean() / len(difference)))
-        found.numbers["site_map_max_abs_hu"] = float(np.nanmax(np.abs(found.arrays["site_map"])))
-
-    def _about_site(self, difference: Floats) -> Floats:
+    def _about_site(self, difference: NDArray[np.floating]) -> Floats:
         """Mean about the pixel nearest to each site, a square of odd side; NaN where no trial has a pixel."""
         height, width = difference.shape[1:]
         reach = int(np.ceil(MAP_DIAMETERS / 2.0 * self.signals.diameter_mm.max() / self.pixel_mm))
@@ -95,19 +92,22 @@ class HarmMeter:
         trial = np.arange(len(absent))[:, None, None]
         values = difference[trial, row.clip(0, height - 1)[:, :, None], column.clip(0, width - 1)[:, None, :]]
         count = inside.sum(axis=0)
-        total = np.where(inside, values, 0.0).sum(axis=0)
+        total = values.sum(axis=0, dtype=np.float64, where=inside)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    def _noise(self, difference: Floats, images: NDArray[np.floating], found: Harm) -> None:
-        """Magnitude and spectrum of the noise, and where the power of the images themselves lies."""
-        n = len(difference)
-        noise = difference - difference.mean(axis=0)
+    def _noise(self, noise: NDArray[np.floating], found: Harm) -> None:
+        """Magnitude and spectrum of the noise, and the standard error of a pixel of its mean."""
+        n, height, width = noise.shape
         power = noise_power(noise, pixel_mm=self.pixel_mm)
-        square = np.mean(noise**2, axis=(1, 2)) * (n / (n - 1.0))
+        square = np.einsum("nhw,nhw->n", noise, noise, dtype=np.float64) / (height * width) * (n / (n - 1.0))
+        found.numbers["map_error_hu"] = float(np.sqrt(square.mean() / n))
         found.numbers["noise_hu"] = interval_json(self._of_class(square, np.sqrt, of=~self.present))
         found.arrays["nps"] = power.mean(axis=0).astype(np.float32)
         found.numbers["nps_peak_per_mm"] = float(self.frequency[power.mean(axis=0).argmax()])
         found.numbers["nps_mean_per_mm"] = self._mean_frequency(power)
+
+    def _texture(self, images: NDArray[np.floating], found: Harm) -> None:
+        """Where the power of the images themselves lies, and of their reference."""
         texture = self._fluctuation(images)
         found.arrays["power"] = texture.mean(axis=0).astype(np.float32)
         found.numbers["texture_mean_per_mm"] = self._mean_frequency(texture)
