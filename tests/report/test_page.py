@@ -80,13 +80,14 @@ def test_links_lead_somewhere(page):
 
 def test_every_picture_has_a_text(page):
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(alts) == page.tags.count("img") == 4
+    # The first picture, ROC curves, templates, every trade-off and the spectra.
+    assert len(alts) == page.tags.count("img") == 5
     assert all(len(alt) > 30 for alt in alts)
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 3
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 4
     labels = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
     # The strip: reference, low-dose, MSE, λ = 0.9 and the best arm within the tolerance. The panel: four trials as
-    # reference and five arms, and their differences.
-    assert len(labels) == page.tags.count("svg") == page.tags.count("image") == 5 + 4 * 11
+    # reference and five arms, and their differences. The maps of harm: four arms, at the site and over the region.
+    assert len(labels) == page.tags.count("svg") == page.tags.count("image") == 5 + 4 * 11 + 2 * 4
     assert all(labels)
 
 
@@ -171,7 +172,7 @@ def test_a_handful_of_trials_with_backgrounds_of_their_own_has_no_p(make_run):
 def test_panel_shows_the_first_trials_of_each_class(make_run):
     run = make_run()
     with np.load(run / "examples.npz") as file:
-        np.testing.assert_array_equal(file["signal_present"], np.repeat([True, False], 5))
+        np.testing.assert_array_equal(file["signal_present"][:10], np.repeat([True, False], 5))
         numbers = file["trial"].tolist()
     words = Page(write_report(run).read_text(encoding="utf-8")).words
     wanted = [(numbers[k], "present") for k in (0, 1)] + [(numbers[k], "absent") for k in (5, 6)]
@@ -218,7 +219,7 @@ def test_text_is_escaped(make_run):
     html = write_report(run).read_text(encoding="utf-8")
     page = Page(html)
     assert page.tags.count("script") == SCRIPTS
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 5
     assert "<script>alert(1)</script> & co" in page.words
 
 
@@ -235,7 +236,16 @@ def test_templates_may_be_missing(make_run):
         arrays = {k: v for k, v in file.items() if not k.startswith("template/")}
     np.savez(run / "examples.npz", **arrays)
     page = Page(write_report(run).read_text(encoding="utf-8"))
-    assert page.tags.count("img") == 3
+    assert page.tags.count("img") == 4
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_without_harm_says_so(make_run):
+    run = make_run()
+    (run / "harm.npz").unlink()
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.tags.count("img") == 4
+    assert "no maps of harm and no spectra. taskct evaluate of this taskct makes them" in page.words
 
 
 @pytest.mark.parametrize("stage", ["write_text", "replace"])

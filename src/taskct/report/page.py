@@ -16,7 +16,7 @@ from taskct.report.images import arm_images, panel, raw_images, strip
 from taskct.report.labels import arm_label, listed, observer_label
 from taskct.report.live import live_data
 from taskct.report.load import load_run
-from taskct.report.methods import methods
+from taskct.report.methods import methods_section
 from taskct.report.run import Run
 from taskct.report.tradeoff import auc_axis, first_figure, tradeoff_figure
 
@@ -89,7 +89,7 @@ def render(run: Run) -> str:
         pictures=pictures,
         tables=tables,
         checks=checks(run),
-        methods=methods(run),
+        methods=methods_section(run),
         label=observer_label,
         observers=[observer_label(observer) for observer in run.observers],
         main_observer=observer_label(observer),
