@@ -277,6 +277,21 @@ def test_a_run_without_harm_says_so(make_run):
     assert "no maps of harm and no spectra. taskct evaluate of this taskct makes them" in page.words
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_of_large_images_stays_below_10_mb(make_run):
+    run = make_run()
+    with np.load(run / "examples.npz") as file:
+        arrays = {k: v for k, v in file.items() if not k.startswith("template/")}
+    noise = np.random.default_rng(0).normal(0, 20, (256, 256)).astype(np.float32)
+    for name, values in arrays.items():
+        if values.ndim == 3:
+            arrays[name] = np.broadcast_to(noise, (len(values), *noise.shape))
+    np.savez(run / "examples.npz", **arrays)
+    path = write_report(run)
+    assert 5e6 < path.stat().st_size < 10e6
+    assert "To keep this page small, " in Page(path.read_text(encoding="utf-8")).words
+
+
 def test_a_map_of_the_wrong_shape_is_refused(make_run):
     run = make_run()
     np.savez(run / "harm.npz", **{"frequency_per_mm": np.ones(3), "nps/mse": np.ones(4)})
