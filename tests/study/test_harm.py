@@ -138,6 +138,14 @@ def test_a_site_near_the_border_counts_where_it_has_pixels() -> None:
     np.testing.assert_allclose(site_map[:, 5:], 2.0, atol=1e-5)
 
 
+def test_a_contrast_that_drowns_in_the_background_has_no_share(meter, test_trials) -> None:
+    faint = meter.reference - np.float32(0.95) * drawn_of(meter)
+    test = Trials(faint, faint, test_trials.signal_present, test_trials.truth)
+    found = HarmMeter(study(), test, meter.site).of(faint).numbers
+    assert found["contrast_recovery"] is None
+    assert "too few trials" in found["why_not"]["contrast_recovery"]
+
+
 def test_trials_that_all_hold_a_signal_have_no_transfer_function(meter, test_trials) -> None:
     both = Trials(
         test_trials.noisy,

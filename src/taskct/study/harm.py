@@ -25,6 +25,8 @@ Statistic = Callable[[Floats], Floats]
 
 TTF_ERROR = 0.1
 """Standard error of the transfer function up to which it is read, as a fraction of 1."""
+CERTAIN = 4.0
+"""Standard errors by which the contrast must stand out in the reference for a share of it to be told."""
 MAP_DIAMETERS = 3.0
 """Side of the map about the site, in diameters of the largest signal."""
 
@@ -147,6 +149,10 @@ class HarmMeter:
             ratio: Floats = (seen_contrast - seen * contrast) / (true_contrast - true * contrast)
             return ratio
 
+        error = float((true * contrast).std(ddof=1)) / np.sqrt(len(contrast))
+        if abs(float((true * contrast).mean())) < CERTAIN * error:
+            found.numbers["why_not"]["contrast_recovery"] = "too few trials to tell the contrast from the background"
+            return
         columns = np.stack([seen, true, contrast, seen * contrast, true * contrast], axis=1)
         found.numbers["contrast_recovery"] = interval_json(self.resampling.interval(columns, share))
 
@@ -154,7 +160,7 @@ class HarmMeter:
         """The transfer function of the lesion, and the frequency at which half of it is left."""
         found.numbers["ttf50_per_mm"] = None
         if (self.inserted != self.present).any() or not np.abs(self.signals.contrast_hu[self.present]).any():
-            found.numbers["why_not"]["ttf50_per_mm"] = "not every signal-absent trial is without a signal"
+            found.numbers["why_not"]["ttf50_per_mm"] = "the other trials hold a signal too"
             return
         present = self.present
         about = images[present] - images[~present].mean(axis=0)
