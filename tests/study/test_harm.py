@@ -139,7 +139,7 @@ def test_a_site_near_the_border_counts_where_it_has_pixels() -> None:
 
 
 def test_a_contrast_that_drowns_in_the_background_has_no_share(meter, test_trials) -> None:
-    faint = meter.reference - np.float32(0.95) * drawn_of(meter)
+    faint = meter.reference - np.float32(0.99) * drawn_of(meter)
     test = Trials(faint, faint, test_trials.signal_present, test_trials.truth)
     found = HarmMeter(study(), test, meter.site).of(faint).numbers
     assert found["contrast_recovery"] is None
