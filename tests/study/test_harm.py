@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from taskct.config import make_settings
-from taskct.study.harm import HarmMeter
+from taskct.study.harm import Harm, HarmMeter
 from taskct.tasks.shapes import render, signal_site
 from taskct.tasks.signals import SignalRanges, draw_signals
 from taskct.trials.trials import Trials
@@ -144,6 +144,17 @@ def test_a_contrast_that_drowns_in_the_background_has_no_share(meter, test_trial
     found = HarmMeter(study(), test, meter.site).of(faint).numbers
     assert found["contrast_recovery"] is None
     assert "too few trials" in found["why_not"]["contrast_recovery"]
+
+
+def test_a_resample_without_an_answer_leaves_no_figure(meter) -> None:
+    """As where few backgrounds are drawn and none of them holds a signal."""
+    found = Harm({"ttf50_per_mm": None, "why_not": {}})
+    columns = meter.present[:, None].astype(float)
+    meter._tell("ttf50_per_mm", columns, lambda mean: np.sqrt(mean[:, 0] - 0.5), found)
+    assert found.numbers["ttf50_per_mm"] is None
+    assert found.numbers["why_not"] == {"ttf50_per_mm": "too few backgrounds to resample"}
+    meter._tell("ttf50_per_mm", columns, lambda mean: mean[:, 0], found)
+    assert found.numbers["ttf50_per_mm"]["value"] == 0.5
 
 
 def test_trials_that_all_hold_a_signal_have_no_transfer_function(meter, test_trials) -> None:

@@ -15,6 +15,8 @@ from taskct.study.arms import Arm
 from taskct.study.efficiency import efficiency
 from taskct.study.harm import HarmMeter
 from taskct.study.resampling import Unit
+from taskct.tasks.shapes import render, signal_site
+from taskct.tasks.signals import SignalRanges, Signals, draw_signals
 from taskct.trials.trials import Trials
 from validation.check import Check
 
@@ -86,6 +88,42 @@ def blurred_discs(sigma_px: float) -> tuple[NDArray[np.float64], NDArray[np.floa
     return shared.sum(axis=0) / own.sum(axis=0), frequencies_per_mm((side, side), 1.0)
 
 
+def covering_half(n_studies: int, sigma_px: float) -> float:
+    """Coverage of the interval of the frequency at half, of discs on backgrounds of their own and a Gaussian blur."""
+    n, side, pixel_mm = 400, 48, 0.8
+    settings = make_settings(
+        {
+            "trials": {"region_pixels": side, "margin_pixels": 0},
+            "signal": {"contrast_hu": [-60, -20], "diameter_mm": [4, 7]},
+            "scanner": {"pixel_mm": pixel_mm},
+            "evaluation": {"n_bootstrap": 200},
+        }
+    )
+    present, hits = np.arange(n) % 2 == 0, 0
+    ranges = SignalRanges(["disc"], contrast_hu=(-60, -20), diameter_mm=(4, 7))
+    steepness = 2.0 * (math.pi * sigma_px * pixel_mm) ** 2
+    # Half of what is left at the lowest frequency.
+    half = math.sqrt(math.log(2.0) / steepness + (1.0 / (side * pixel_mm)) ** 2)
+    for seed in range(n_studies):
+        rng = np.random.default_rng(seed)
+        truth = draw_signals(rng, n, ranges).columns()
+        truth |= {"x_mm": rng.uniform(-6, 6, n), "y_mm": rng.uniform(-6, 6, n), "case": np.arange(float(n))}
+        truth |= {"region_x_mm": np.zeros(n), "region_y_mm": np.zeros(n)}
+        signals = Signals.from_columns(truth)
+        drawn = render(signals, n_pixels=side, pixel_mm=pixel_mm, placed=True) * present[:, None, None]
+        background = ndimage.gaussian_filter(rng.normal(0, 30, drawn.shape), (0, 2, 2), mode="wrap")
+        reference = (background + drawn).astype(np.float32)
+        meter = HarmMeter(
+            settings,
+            Trials(reference, reference, present, truth),
+            signal_site(signals, n_pixels=side, pixel_mm=pixel_mm),
+        )
+        blurred = ndimage.gaussian_filter(reference, (0, sigma_px, sigma_px), mode="wrap")
+        found = meter.of(blurred).numbers["ttf50_per_mm"]
+        hits += found["ci_low"] < half < found["ci_high"]
+    return hits / n_studies
+
+
 def within(n: int, rate: float = 0.95) -> tuple[float, float]:
     """A rate give or take three standard errors of n studies."""
     error = 3.0 * math.sqrt(rate * (1.0 - rate) / n)
@@ -122,6 +160,9 @@ def checks() -> list[Check]:
         measured = float(first_below(curve[None], frequency, 0.5)[0])
         claim = f"Gaussian blur of {sigma_px:g} mm, 1,000 discs: frequency at half of the transfer function, cycles/mm"
         found.append(Check(claim, 0.95 * half, 1.05 * half, measured, half, "5 %: rings, and the background's chance"))
+    low, high = within(100)
+    claim = "95 % interval of the frequency at half, Gaussian blur, 200 + 200 trials of discs, 100 studies: coverage"
+    found.append(Check(claim, low, high, covering_half(100, 1.3), 0.95, "three standard errors"))
     noise = np.random.default_rng(1).normal(0.0, 7.0, (4000, 32, 32))
     power = noise_power(noise, pixel_mm=0.8).mean()
     expected = 49.0 * 0.64
