@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from taskct.metrics.conventions import CONVENTIONS, measure
+from taskct.metrics.conventions import CONVENTIONS, quality_in
 from taskct.metrics.image_quality import Window, similarity, ssim
 
 STUDY = (-160.0, 240.0)
@@ -18,7 +18,7 @@ def draw(n: int = 5, height: int = 30, width: int = 37, level_hu: float = 40.0) 
 
 
 def found(name: str, denoised: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
-    return measure(CONVENTIONS[name], denoised, reference, study_range_hu=STUDY)
+    return quality_in(CONVENTIONS[name], denoised, reference, study_range_hu=STUDY)
 
 
 def dicom_window(images: np.ndarray, center: float, width: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from .comparisons import noninferiority as noninferiority
 from .comparisons import superiority as superiority
 from .conventions import CONVENTIONS as CONVENTIONS
 from .conventions import Convention as Convention
-from .conventions import measure as measure
+from .conventions import quality_in as quality_in
 from .detectability import d_a as d_a
 from .detectability import d_a_interval as d_a_interval
 from .detectability import snr_t as snr_t

@@ -86,7 +86,7 @@ CONVENTIONS: dict[str, Convention] = {
 """By name, in the page's order."""
 
 
-def measure(
+def quality_in(
     convention: Convention, denoised: NDArray[np.floating], reference: NDArray[np.floating], *, study_range_hu: Span
 ) -> dict[str, NDArray[np.float64]]:
     """Image by image, `rmse_hu` in HU, `psnr_db` in dB and `ssim`, each `(n,)`, in a convention.
@@ -109,7 +109,7 @@ def measure(
     Examples
     --------
     >>> reference = np.zeros((1, 16, 16))
-    >>> found = measure(CONVENTIONS["red-cnn"], reference + 40.0, reference, study_range_hu=(-160.0, 240.0))
+    >>> found = quality_in(CONVENTIONS["red-cnn"], reference + 40.0, reference, study_range_hu=(-160.0, 240.0))
     >>> found["rmse_hu"], found["psnr_db"]
     (array([40.]), array([20.]))
     """

@@ -42,7 +42,7 @@ def noise_power(noise: NDArray[np.floating], *, pixel_mm: float) -> Floats:
 
     References
     ----------
-    .. [1] ICRU Report 87, J. ICRU 12 (2012), section 4.
+    .. [1] ICRU Report 87, J. ICRU 12 (2012).
     .. [2] Samei et al., Med. Phys. 46, e735 (2019), AAPM task group 233.
 
     Examples

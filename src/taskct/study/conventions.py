@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.config import Settings
-from taskct.metrics.conventions import CONVENTIONS, measure
+from taskct.metrics.conventions import CONVENTIONS, quality_in
 from taskct.metrics.intervals import bootstrap_means
 from taskct.study.resampling import Resampling, interval_json
 
-PER_CLASS = 500
+PER_CLASS = 300
 """The first test trials of each class that are measured: enough to set a figure beside another's."""
 
 
@@ -32,7 +32,7 @@ def convention_rows(
     x, y = images[chosen], reference[chosen]
     low = settings.evaluation.data_low_hu
     span = low, low + settings.evaluation.data_range_hu
-    found = {name: measure(one, x, y, study_range_hu=span) for name, one in CONVENTIONS.items()}
+    found = {name: quality_in(one, x, y, study_range_hu=span) for name, one in CONVENTIONS.items()}
     columns = np.stack([values for one in found.values() for values in one.values()], axis=1)
     finite = np.asarray(np.isfinite(columns).all(axis=0))
     cases = None if resampling.unit.cases is None else resampling.unit.cases[chosen]

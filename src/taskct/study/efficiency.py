@@ -37,6 +37,24 @@ def chain(results: Sequence[ArmResult], *, chosen: str, seed: int) -> list[tuple
     return [(text, mine[arm], name) for text, arm, name in steps if arm in mine and name in mine[arm].scores]
 
 
+def limits_of(content: Mapping[str, Any], seed: int) -> dict[tuple[str, str], Interval]:
+    """AUCs in the limit of many training trials from the content of `limits.json`, by arm and observer, of one seed.
+
+    The low-dose images are the same for every seed. What has no limit is missing.
+
+    Examples
+    --------
+    >>> limit = {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9}
+    >>> limits_of({"rows": [{"arm": "mse", "seed": 0, "observer": "ho", "limit": limit}]}, 0)
+    {('mse', 'ho'): Interval(value=0.8, ci_low=0.7, ci_high=0.9)}
+    """
+    return {
+        (row["arm"], row["observer"]): Interval(*(float(row["limit"][key]) for key in ("value", "ci_low", "ci_high")))
+        for row in content["rows"]
+        if row["limit"] is not None and (row["seed"] == seed or row["arm"] == LOW_DOSE)
+    }
+
+
 def efficiency(
     results: Sequence[ArmResult],
     unit: Unit,
@@ -50,31 +68,30 @@ def efficiency(
     `limits` has AUCs in the limit of many training trials by arm and observer, of this seed. A step that has one counts
     at its limit, so that an observer that is still learning is not taken for one that has less to learn; `limit` says
     so. The interval of a ratio is from the delta method on its logarithm, with DeLong's (or Obuchowski's) covariance of
-    the two AUCs on the same trials; with limits, the correlation is that of the AUCs at n. None where an AUC is not
-    above ½ and below 1.
+    the two AUCs on the same trials; with limits, the correlation is that of the AUCs at n. It is None where an AUC is
+    not above ½. A step with an AUC of 0 or 1 has no finite d_a² and is left out; `left_out` says so.
     """
     steps = chain(results, chosen=chosen, seed=seed)
     if not steps:
-        return {"rows": []}
+        return {"rows": [], "left_out": []}
     t = np.stack([r.scores[name] for _, r, name in steps])
     covariance = delong_covariance(t[:, unit.present], t[:, ~unit.present], unit.clusters)
     deviation = np.sqrt(np.diag(covariance))
     scale = np.outer(deviation, deviation)
     correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0.0)
     areas, errors, rows = [], [], []
+    left_out = []
     for (text, r, name), values, own in zip(steps, t, deviation, strict=True):
         limit = (limits or {}).get((r.arm.name, name))
         area = unit.auc(values) if limit is None else limit
         areas.append(area.value)
         errors.append(float(own) if limit is None else _error(limit))
-        squared = ratio = None
-        if 0.0 < area.value < 1.0:
-            squared = interval_json(_squared(area))
-            i = len(areas) - 1
-            found = _ratio((areas[0], areas[i]), (errors[0], errors[i]), float(correlation[0, i])) if i else None
-            ratio = (
-                interval_json(Interval(1.0, 1.0, 1.0)) if i == 0 else None if found is None else interval_json(found)
-            )
+        if not 0.0 < area.value < 1.0:
+            left_out.append({"step": text, "why": f"an AUC of {area.value:g} has no finite d_a²"})
+            continue
+        i = len(areas) - 1
+        found = _ratio((areas[0], areas[i]), (errors[0], errors[i]), float(correlation[0, i]))
+        ratio = Interval(1.0, 1.0, 1.0) if i == 0 else found
         rows.append(
             {
                 "step": text,
@@ -82,12 +99,12 @@ def efficiency(
                 "seed": r.arm.seed,
                 "observer": name,
                 "auc": interval_json(area),
-                "d_a_squared": squared,
-                "ratio": ratio,
+                "d_a_squared": interval_json(_squared(area)),
+                "ratio": None if ratio is None else interval_json(ratio),
                 "limit": limit is not None,
             }
         )
-    return {"rows": rows}
+    return {"rows": rows, "left_out": left_out}
 
 
 def _error(interval: Interval) -> float:

@@ -160,12 +160,14 @@ class Evaluator:
         tell(1, "test trials")
         validation_auc = {name: one.validation_auc for name, one in fresh.items()}
         scores = {}
+        criteria: dict[str, float] = {}
         template = None
         if arm.trained and arm.head is not None:
             scores[JOINT] = self._joint(arm, images, "test")
             joint = self._joint(arm, images, "validation")
             held = self.splits["validation"].signal_present
             validation_auc[JOINT] = auc(joint[held], joint[~held])
+            criteria[JOINT] = criterion(joint[~held])
             head = load_head(self.run, arm)
             if isinstance(head, SLNNHead):  # several heads have no one template to show
                 template = head.template.detach().double().cpu().numpy()
@@ -190,10 +192,9 @@ class Evaluator:
         }
         notes = {name: "; ".join(one.notes) for name, one in fresh.items() if one.notes}
         harm = self.harm.of(test)
-        criteria = self._criteria(fresh, tested, images["validation"]) | {
-            n: one.criterion for n, one in carried.items()
-        }
-        harm.numbers["false_positives"] = false_positives(tested | frozen, criteria, self.harm.resampling)
+        criteria |= self._criteria(fresh, tested, images["validation"])
+        criteria |= {name: one.criterion for name, one in carried.items()}
+        harm.numbers["false_positives"] = false_positives(scores | frozen, criteria, self.harm.resampling)
         tell(3, "")
         return ArmResult(
             arm=arm,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval
-from taskct.names import LOW_DOSE
+from taskct.names import LOW_DOSE, MSE
 from taskct.observers.base import LinearObserver
 from taskct.observers.fresh import Fitted
 from taskct.study.arms import Arm
@@ -22,6 +22,11 @@ Floats = NDArray[np.float64]
 
 REFERENCE = "reference"
 """What an observer was fitted on, beside the names of arms: the images without noise, or of full dose."""
+
+SOURCES = (LOW_DOSE, MSE, REFERENCE)
+"""All that an observer may have been fitted on."""
+
+BATCH = 256  # images
 
 WORKING_FPF = 0.1
 """False-positive fraction on validation trials that sets an observer's criterion."""
@@ -92,7 +97,10 @@ def frozen_scores(templates: Mapping[str, Template], images: NDArray[np.floating
     if not templates:
         return {}
     weights = np.stack([one.weights.ravel() for one in templates.values()], axis=1)
-    products = images.reshape(len(images), -1).astype(np.float64) @ weights
+    pixels = images.reshape(len(images), -1)
+    # A few at a time, since they become twice as large.
+    batches = (pixels[start : start + BATCH].astype(np.float64) for start in range(0, len(pixels), BATCH))
+    products = np.concatenate([batch @ weights for batch in batches])
     scores = {}
     for (name, one), t in zip(templates.items(), products.T, strict=True):
         scores[name] = np.ascontiguousarray(t + one.offset)

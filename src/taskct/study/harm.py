@@ -25,6 +25,8 @@ Statistic = Callable[[Floats], Floats]
 
 TTF_ERROR = 0.1
 """Standard error of the transfer function up to which it is read, as a fraction of 1."""
+CERTAIN = 4.0
+"""Standard errors by which the contrast must stand out in the reference for a share of it to be told."""
 MAP_DIAMETERS = 3.0
 """Side of the map about the site, in diameters of the largest signal."""
 
@@ -66,23 +68,20 @@ class HarmMeter:
     def of(self, images: NDArray[np.floating]) -> Harm:
         """Of images of the test trials, HU, `(n, height, width)`."""
         found = Harm({"why_not": {}})
-        difference = images[~self.present].astype(np.float64) - self.reference[~self.present]
-        self._maps(difference, found)
-        self._noise(difference, images, found)
+        difference = images[~self.present] - self.reference[~self.present]
+        mean = difference.mean(axis=0, dtype=np.float64)
+        found.arrays["region_map"] = mean.astype(np.float32)
+        found.arrays["site_map"] = self._about_site(difference).astype(np.float32)
+        found.numbers["map_max_abs_hu"] = float(np.abs(mean).max())
+        found.numbers["site_map_max_abs_hu"] = float(np.nanmax(np.abs(found.arrays["site_map"])))
+        difference -= found.arrays["region_map"]
+        self._noise(difference, found)
+        self._texture(images, found)
         self._contrast(images, found)
         self._transfer(images, found)
         return found
 
-    def _maps(self, difference: Floats, found: Harm) -> None:
-        """Mean difference over the region and about the would-be site; the standard error of a pixel of the former."""
-        mean = difference.mean(axis=0)
-        found.arrays["region_map"] = mean.astype(np.float32)
-        found.arrays["site_map"] = self._about_site(difference).astype(np.float32)
-        found.numbers["map_max_abs_hu"] = float(np.abs(mean).max())
-        found.numbers["map_error_hu"] = float(np.sqrt(difference.var(axis=0, ddof=1).mean() / len(difference)))
-        found.numbers["site_map_max_abs_hu"] = float(np.nanmax(np.abs(found.arrays["site_map"])))
-
-    def _about_site(self, difference: Floats) -> Floats:
+    def _about_site(self, difference: NDArray[np.floating]) -> Floats:
         """Mean about the pixel nearest to each site, a square of odd side; NaN where no trial has a pixel."""
         height, width = difference.shape[1:]
         reach = int(np.ceil(MAP_DIAMETERS / 2.0 * self.signals.diameter_mm.max() / self.pixel_mm))
@@ -95,19 +94,22 @@ class HarmMeter:
         trial = np.arange(len(absent))[:, None, None]
         values = difference[trial, row.clip(0, height - 1)[:, :, None], column.clip(0, width - 1)[:, None, :]]
         count = inside.sum(axis=0)
-        total = np.where(inside, values, 0.0).sum(axis=0)
+        total = values.sum(axis=0, dtype=np.float64, where=inside)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    def _noise(self, difference: Floats, images: NDArray[np.floating], found: Harm) -> None:
-        """Magnitude and spectrum of the noise, and where the power of the images themselves lies."""
-        n = len(difference)
-        noise = difference - difference.mean(axis=0)
+    def _noise(self, noise: NDArray[np.floating], found: Harm) -> None:
+        """Magnitude and spectrum of the noise, and the standard error of a pixel of its mean."""
+        n, height, width = noise.shape
         power = noise_power(noise, pixel_mm=self.pixel_mm)
-        square = np.mean(noise**2, axis=(1, 2)) * (n / (n - 1.0))
+        square = np.einsum("nhw,nhw->n", noise, noise, dtype=np.float64) / (height * width) * (n / (n - 1.0))
+        found.numbers["map_error_hu"] = float(np.sqrt(square.mean() / n))
         found.numbers["noise_hu"] = interval_json(self._of_class(square, np.sqrt, of=~self.present))
         found.arrays["nps"] = power.mean(axis=0).astype(np.float32)
         found.numbers["nps_peak_per_mm"] = float(self.frequency[power.mean(axis=0).argmax()])
         found.numbers["nps_mean_per_mm"] = self._mean_frequency(power)
+
+    def _texture(self, images: NDArray[np.floating], found: Harm) -> None:
+        """Where the power of the images themselves lies, and of their reference."""
         texture = self._fluctuation(images)
         found.arrays["power"] = texture.mean(axis=0).astype(np.float32)
         found.numbers["texture_mean_per_mm"] = self._mean_frequency(texture)
@@ -147,20 +149,28 @@ class HarmMeter:
             ratio: Floats = (seen_contrast - seen * contrast) / (true_contrast - true * contrast)
             return ratio
 
+        error = float((true * contrast).std(ddof=1)) / np.sqrt(len(contrast))
+        if abs(float((true * contrast).mean())) < CERTAIN * error:
+            found.numbers["why_not"]["contrast_recovery"] = "too few trials to tell the contrast from the background"
+            return
         columns = np.stack([seen, true, contrast, seen * contrast, true * contrast], axis=1)
-        found.numbers["contrast_recovery"] = interval_json(self.resampling.interval(columns, share))
+        self._tell("contrast_recovery", columns, share, found)
 
     def _transfer(self, images: NDArray[np.floating], found: Harm) -> None:
         """The transfer function of the lesion, and the frequency at which half of it is left."""
         found.numbers["ttf50_per_mm"] = None
         if (self.inserted != self.present).any() or not np.abs(self.signals.contrast_hu[self.present]).any():
-            found.numbers["why_not"]["ttf50_per_mm"] = "not every signal-absent trial is without a signal"
+            found.numbers["why_not"]["ttf50_per_mm"] = "the other trials hold a signal too"
             return
-        present = self.present
-        about = images[present] - images[~present].mean(axis=0)
-        shared, own = cross_power(self._as_put_in, about, pixel_mm=self.pixel_mm)
+        present, put_in = self.present, self._as_put_in
+        background = images[~present].mean(axis=0)
+        shared, own = cross_power(put_in, images[present] - background, pixel_mm=self.pixel_mm)
+        # What the mean background is uncertain by goes with the mean signal into every trial alike.
+        mean_signal = np.broadcast_to(put_in.mean(axis=0), images[~present].shape)
+        common, _ = cross_power(mean_signal, images[~present] - background, pixel_mm=self.pixel_mm)
         curve = shared.mean(axis=0) / own.mean(axis=0)
-        error = (shared - curve * own).std(axis=0, ddof=1) / np.sqrt(len(own)) / own.mean(axis=0)
+        variance = (shared - curve * own).var(axis=0, ddof=1) / len(own) + common.var(axis=0, ddof=1) / len(common)
+        error = np.sqrt(variance) / own.mean(axis=0)
         read = int(np.argmax(error > TTF_ERROR)) if (error > TTF_ERROR).any() else len(curve)
         found.arrays["ttf"] = np.where(np.arange(len(curve)) < read, curve, np.nan).astype(np.float32)
         if read < 2:
@@ -173,13 +183,28 @@ class HarmMeter:
             )
             return
 
+        columns = np.zeros((len(present), 2 + 3 * read))
+        columns[present, 0] = columns[~present, 1] = 1.0
+        columns[present, 2 : 2 + read] = shared[:, :read]
+        columns[~present, 2 + read : 2 + 2 * read] = common[:, :read]
+        columns[present, 2 + 2 * read :] = own[:, :read]
+
         def half(mean: Floats) -> Floats:
-            shared, own = mean[:, 0], mean[:, 1]
-            at = first_below(shared / own, frequency, 0.5)
+            n_present, n_absent = mean[:, :1], mean[:, 1:2]
+            shared, common, own = (mean[:, 2 + i * read : 2 + (i + 1) * read] for i in range(3))
+            at = first_below((shared / n_present - common / n_absent) / (own / n_present), frequency, 0.5)
             return np.where(np.isnan(at), frequency[-1], at)  # no resample says more than that it is not below
 
-        columns = np.stack([shared[:, :read], own[:, :read]], axis=1)
-        found.numbers["ttf50_per_mm"] = interval_json(self._of_class(columns, half, of=present))
+        self._tell("ttf50_per_mm", columns, half, found)
+
+    def _tell(self, name: str, columns: Floats, statistic: Statistic, found: Harm) -> None:
+        """A figure of all trials and its interval; none where resamples of few backgrounds lack a class."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            told = interval_json(self.resampling.interval(columns, statistic))
+        if np.isfinite(list(told.values())).all():
+            found.numbers[name] = told
+        else:
+            found.numbers["why_not"][name] = "too few backgrounds to resample"
 
     @cached_property
     def _as_put_in(self) -> NDArray[np.float32]:

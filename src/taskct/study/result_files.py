@@ -147,6 +147,8 @@ def harm_json(results: Sequence[ArmResult]) -> dict[str, Any]:
     """`harm.json`: what each arm does to contrast, noise and resolution, and how often its observers are misled."""
     rows = []
     for r in results:
+        if not r.harm.numbers:
+            continue
         misled = r.harm.numbers["false_positives"]
         own = [one for one in misled if one["fitted_on"] == "own"]
         quoted = next((one for one in own if one["observer"] == CHOICE_OBSERVER), own[0] if own else None)
