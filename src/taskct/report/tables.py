@@ -10,9 +10,10 @@ import numpy as np
 
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
-from taskct.report.caveats import no_p
+from taskct.report.caveats import at_n, no_p
 from taskct.report.labels import arm_label, interval, number, observer_label, percent
-from taskct.report.run import Run
+from taskct.report.run import Quoted, Run
+from taskct.report.schema import Span
 
 NONE = "–"
 
@@ -56,26 +57,37 @@ def _by_observer(run: Run, cells: Iterable[tuple[tuple[str, ...], str, str]]) ->
 
 
 def key_table(run: Run) -> Table:
-    """Tabulate what the headline says, one row per observer, quoted seed."""
+    """Tabulate what the headline says, one row per observer, quoted seed: in the limit where it can be had."""
     chosen, control = run.choices.chosen_arm, run.tradeoff.control
     rows = []
     for observer in run.observers:
-        tradeoff = run.tradeoff.observers.get(observer)
-        within = tradeoff.within_tolerance if tradeoff else None
-        arms = [run.arm(name).observers.get(observer) for name in (LOW_DOSE, MSE, control, chosen)]
-        best = f"{arm_label(within.arm)}: {interval(within.delta_auc, 3, signed=True)}" if within else NONE
-        delta = _or_none(run.delta(chosen, control, observer), 3, signed=True)
-        rows.append([observer_label(observer), *(_or_none(auc, 3) for auc in arms), delta, best])
+        arms = [run.quoted_auc(name, observer) for name in (LOW_DOSE, MSE, control, chosen)]
+        deltas = [run.quoted_delta(*pair, observer) for pair in ((MSE, LOW_DOSE), (chosen, control))]
+        shown = [_quoted(run, auc) for auc in arms] + [_quoted(run, delta, signed=True) for delta in deltas]
+        rows.append([observer_label(observer), *shown])
     columns = [
         "Observer",
         "AUC, low-dose images",
         "AUC, MSE",
         f"AUC, {arm_label(control)} (control)",
         f"AUC, {arm_label(chosen)} (chosen)",
+        "ΔAUC, MSE − low-dose",
         "ΔAUC, chosen − control",
-        f"Best within {100 * run.tradeoff.tolerance:g} % of the control's RMSE: ΔAUC",
     ]
-    return Table("AUC on the test trials [95 % interval].", columns, rows)
+    caption = f"AUC on the test trials [95 % interval], {at_n(run)}."
+    if run.limits.rows:
+        caption = (
+            "AUC on the test trials [95 % interval], in the limit of many training trials of the observer; * marks one "
+            f"that has no limit and is that of an observer {at_n(run)}, or trained with the denoiser."
+        )
+    return Table(caption, columns, rows)
+
+
+def _quoted(run: Run, found: Quoted | None, *, signed: bool = False) -> str:
+    """A figure of the key table, marked where others are in the limit and it is not."""
+    if found is None:
+        return NONE
+    return interval(found.interval, 3, signed=signed) + ("*" if run.limits.rows and not found.in_limit else "")
 
 
 def arm_table(run: Run) -> Table:
@@ -87,7 +99,7 @@ def arm_table(run: Run) -> Table:
         aucs = (_or_none(arm.observers.get(observer), 3) for observer in run.observers)
         rows.append([arm.label, *_if_several(run, arm.seed), *shown, *aucs])
     columns = ["Arm", *_if_several(run, "Seed"), "RMSE (HU)", "PSNR (dB)", "SSIM", *_for_observers(run)]
-    caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
+    caption = f"Image quality and AUC of every arm on the test trials [95 % interval]; fresh observers {at_n(run)}."
     if run.repeats_of_control:
         caption += " λ = 0 with the other head is the same denoiser as the control; only its joint observer differs."
     return Table(caption, columns, rows)
@@ -106,7 +118,9 @@ def paired_table(run: Run) -> Table:
         cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
     columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
-    caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
+    caption = f"Differences in AUC on the same test trials ({how}) [95 % interval], fresh observers {at_n(run)}. "
+    if any(run.quoted_delta(row.arm, row.versus, row.observer, row.seed) for row in paired if run.limits.rows):
+        caption += "Where the images of two arms differ in noise, the differences in the limit count instead. "
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
         caption += f"p is not adjusted; in brackets it is adjusted (Holm) for the {n_family} comparisons that have one."
@@ -179,6 +193,196 @@ def hallucination_table(run: Run) -> Table:
     return Table(caption, columns, rows)
 
 
+def limit_table(run: Run) -> Table | None:
+    """Tabulate every arm's AUC in the limit of many training trials; None where the run has none."""
+    if not run.limits.rows:
+        return None
+    reasons = list(dict.fromkeys(row.why_not for row in run.limits.rows if row.limit is None and row.why_not))
+    marks = {reason: f"– ({number})" for number, reason in enumerate(reasons, start=1)}
+    cells = [
+        (
+            (arm_label(row.arm), *_if_several(run, row.seed)),
+            row.observer,
+            marks.get(row.why_not or "", NONE) if row.limit is None else interval(row.limit, 3),
+        )
+        for row in run.limits.rows
+    ]
+    caption = f"AUC in the limit of many training trials of the observer [95 % interval]. {_sentence(run.limits.how)}"
+    caption += "".join(f" ({mark[3:-1]}) {_sentence(reason)}" for reason, mark in marks.items())
+    return Table(caption.strip(), ["Arm", *_if_several(run, "Seed"), *_for_observers(run)], _by_observer(run, cells))
+
+
+def limit_paired_table(run: Run) -> Table | None:
+    """Tabulate the differences of AUCs in the limit of many training trials; None where the run has none."""
+    if not run.limits.paired:
+        return None
+    cells = []
+    for row in run.limits.paired:
+        p = _p_value(row.p_value) if run.task.resampling.p_values and row.p_value is not None else NONE
+        delta = NONE if row.delta is None else f"{interval(row.delta, 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
+        cells.append(((arm_label(row.arm), arm_label(row.versus), *_if_several(run, row.seed)), row.observer, delta))
+    columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
+    caption = (
+        "Differences in AUC in the limit of many training trials, on the same test trials [95 % interval]. These "
+        f"compare images of different noise. {no_p(run) or 'p is not adjusted.'}"
+    )
+    return Table(caption, columns, _by_observer(run, cells))
+
+
+def _sentence(text: str) -> str:
+    """A file's words as a sentence of a caption; empty stays empty."""
+    text = text.strip()
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def frozen_table(run: Run) -> Table | None:
+    """Tabulate observers that were fitted on other images and not refitted, quoted seed; None where there are none."""
+    mine = [row for row in run.frozen.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
+        return None
+    rows = [
+        [
+            arm_label(row.arm),
+            observer_label(row.observer).removeprefix("fresh "),
+            arm_label(row.fitted_on) if row.fitted_on in (LOW_DOSE, MSE) else "references",
+            interval(row.auc, 3),
+            _or_none(row.delta, 3, signed=True),
+            _or_none(run.arm(row.arm).observers.get(row.observer), 3),
+        ]
+        for row in mine
+    ]
+    columns = ["Arm", "Observer", "Fitted on", "AUC", "ΔAUC to control", "AUC, fitted afresh"]
+    caption = (
+        "Observers fitted once on other images and applied unchanged to each arm's [95 % interval]: what an arm gains "
+        "here is not the observer's adaptation to it. Beside them the AUC of the observer fitted afresh to the arm."
+    )
+    return Table(caption, columns, rows)
+
+
+def efficiency_table(run: Run) -> Table | None:
+    """Tabulate the chain of detection efficiency; None where the run has none."""
+    if not run.efficiency.rows:
+        return None
+    in_limit = any(row.limit for row in run.efficiency.rows)
+    rows = [
+        [
+            row.step,
+            arm_label(row.arm),
+            observer_label(row.observer),
+            interval(row.auc, 3) + ("" if row.limit or not in_limit else "*"),
+            _or_none(row.d_a_squared, 2),
+            _or_none(row.ratio, 2),
+        ]
+        for row in run.efficiency.rows
+    ]
+    columns = ["Step", "Arm", "Observer", "AUC", "d_a²", "d_a² / first step"]
+    caption = "The chain of detection efficiency: what each step keeps of what is there to detect [95 % interval]."
+    if in_limit:
+        caption += f" AUCs are those in the limit of many training trials; * marks one {at_n(run)}."
+    return Table(caption, columns, rows)
+
+
+def harm_table(run: Run) -> Table | None:
+    """Tabulate what every arm does to contrast, noise and resolution; None where the run has not measured it."""
+    if not run.harm.rows:
+        return None
+    rows = []
+    for row in run.harm.rows:
+        kept = None if row.contrast_recovery is None else percent(row.contrast_recovery)
+        shown = [_or_none(kept, 0), _or_none(row.noise_hu, 2), _or_none(row.nps_mean_per_mm, 3)]
+        shown += [_or_none(row.ttf50_per_mm, 3), *map(_hu, (row.site_map_max_abs_hu, row.map_max_abs_hu))]
+        rows.append([arm_label(row.arm), *_if_several(run, row.seed), *shown])
+    columns = [
+        "Arm",
+        *_if_several(run, "Seed"),
+        "Contrast left (%)",
+        "Noise (HU)",
+        "Mean frequency of the noise (1/mm)",
+    ]
+    columns += ["Half of the signal left at (1/mm)", "Largest mean error at the site (HU)", "Anywhere (HU)"]
+    caption = "What an arm does to contrast, noise and resolution [95 % interval]; errors are means of image minus "
+    caption += f"reference over signal-absent trials. {_sentence(run.harm.how)}"
+    why = dict.fromkeys(f"{arm_label(row.arm)}: {text}" for row in run.harm.rows for text in row.why_not.values())
+    if why:
+        caption += f" Missing: {'; '.join(why)}."
+    return Table(caption.strip(), columns, rows)
+
+
+def _hu(value: float | None) -> str:
+    return NONE if value is None else number(value, 2)
+
+
+def false_positive_table(run: Run) -> Table | None:
+    """Tabulate what observers say at a criterion set beforehand, quoted seed; None where that was not measured."""
+    rows = [
+        [
+            arm_label(row.arm),
+            observer_label(one.observer).removeprefix("fresh "),
+            "the arm's images" if one.fitted_on == "own" else arm_label(one.fitted_on),
+            interval(percent(one.false_positive_fraction), 1),
+            interval(percent(one.true_positive_fraction), 1),
+        ]
+        for row in run.harm.rows
+        if row.seed == run.arm(row.arm).seed
+        for one in row.false_positives
+    ]
+    if not rows:
+        return None
+    columns = ["Arm", "Observer", "Fitted on", "False positives (%)", "True positives (%)"]
+    caption = (
+        "What observers say at a criterion that was set on validation trials of the images they were fitted on [95 % "
+        "interval]."
+    )
+    return Table(caption, columns, rows)
+
+
+def strata_table(run: Run) -> Table | None:
+    """Tabulate AUC by size and contrast of the lesion, quoted seed; None for a task of one size and one contrast."""
+    mine = [row for row in run.strata.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
+        return None
+    cells = [
+        (
+            (arm_label(row.arm), _span(row.size, "mm"), _span(row.contrast, "HU"), str(row.n_present)),
+            row.observer,
+            interval(row.auc, 3)
+            + ("" if row.delta is None else f" Δ\N{NO-BREAK SPACE}{interval(row.delta, 3, signed=True)}"),
+        )
+        for row in mine
+    ]
+    columns = ["Arm", "Size", "Contrast", "Signals", *_for_observers(run)]
+    caption = (
+        f"AUC by size and contrast of the lesion (seed {run.seed}), against all signal-absent trials [95 % interval]; "
+        f"Δ is the difference to the control. Fresh observers {at_n(run)}."
+    )
+    return Table(caption, columns, _by_observer(run, cells))
+
+
+def convention_table(run: Run) -> Table | None:
+    """Tabulate image quality as public benchmarks count it, quoted seed; None where the run has not measured it."""
+    mine = [row for row in run.conventions.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
+        return None
+    order = {one.name: number for number, one in enumerate(run.conventions.conventions)}
+    rows = [
+        [
+            row.convention,
+            arm_label(row.arm),
+            *(_or_none(found, digits) for found, digits in ((row.rmse_hu, 2), (row.psnr_db, 2), (row.ssim, 4))),
+        ]
+        for row in sorted(mine, key=lambda row: order.get(row.convention, len(order)))
+    ]
+    caption = (
+        f"Image quality in the conventions of public benchmarks: means over {mine[0].n_trials} test images [95 % "
+        "interval], to be set beside theirs. "
+    ) + " ".join(f"{one.name}: {one.text} ({one.source})." for one in run.conventions.conventions)
+    return Table(caption.strip(), ["Convention", "Arm", "RMSE (HU)", "PSNR (dB)", "SSIM"], rows)
+
+
+def _span(span: Span, unit: str) -> str:
+    return f"{setting_text(span.low)} to {setting_text(span.high)}\N{NO-BREAK SPACE}{unit}"
+
+
 def tradeoff_table(run: Run) -> Table:
     """Tabulate which curve is the better bargain, and the best arm at almost no price."""
     rows = []
@@ -193,7 +397,8 @@ def tradeoff_table(run: Run) -> Table:
             better = [curves.better, interval(curves.delta_auc, 3, signed=True), span]
         if within:
             numbers = interval(within.rmse_ratio, 3), interval(within.auc, 3)
-            best = [arm_label(within.arm), *numbers, interval(within.delta_auc, 3, signed=True)]
+            name = "none but the control" if within.arm == run.tradeoff.control else arm_label(within.arm)
+            best = [name, *numbers, interval(within.delta_auc, 3, signed=True)]
         drops = {True: "no", False: "yes", None: NONE}[tradeoff.monotone]
         rows.append([observer_label(observer), *better, drops, *best])
     percent = f"{100 * run.tradeoff.tolerance:g} %"
@@ -210,8 +415,9 @@ def tradeoff_table(run: Run) -> Table:
     ]
     caption = (
         "Left: the two curves at equal RMSE, averaged over the range that both cover. "
-        f"Right: the arm with most AUC among those within {percent} of the control's RMSE, selected on "
-        "validation trials, numbers from test trials [95 % interval]. "
+        f"Right, under a limit of {percent} of the control's RMSE whatever the rule of the choice is: the arm with "
+        "most AUC among those that keep it on validation trials; its numbers are from test trials [95 % interval], "
+        "where an arm may come to lie on the other side. "
         f"RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
     )
     if JOINT in run.observers:
@@ -251,11 +457,14 @@ def trial_table(run: Run) -> Table:
 
 def stage_table(run: Run) -> Table:
     """Tabulate the wall time of each stage."""
-    rows = [[name, _duration(stage.wall_s), _moment(stage.finished)] for name, stage in run.provenance.stages.items()]
+    rows = [
+        [name, duration_text(stage.wall_s), _moment(stage.finished)] for name, stage in run.provenance.stages.items()
+    ]
     return Table("Wall time of each stage.", ["Stage", "Wall time", "Finished"], rows)
 
 
-def _duration(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
+    """Write a time as people say it; a dash for None."""
     if seconds is None:
         return NONE
     if seconds < 60:
@@ -289,14 +498,15 @@ def provenance_table(run: Run) -> Table:
 
 def settings_table(run: Run) -> Table:
     """Tabulate every setting of `study.yaml` by its dotted name."""
-    return Table("Settings, defaults included (study.yaml).", ["Setting", "Value"], _flat(run.settings))
+    return Table("Settings, defaults included (study.yaml).", ["Setting", "Value"], flat_settings(run.settings))
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    """List settings by their dotted names, with their values as text; folders of images are not named."""
     rows: list[list[str]] = []
     for key, value in settings.items():
         if isinstance(value, dict) and value:
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat_settings(value, f"{prefix}{key}.")
         elif key == "path" and value is not None:
             # A folder of images is often named after its patient, and a report travels.
             rows.append([f"{prefix}{key}", "(a folder, not shown)"])
