@@ -241,6 +241,14 @@ def test_templates_may_be_missing(make_run):
     assert page.tags.count("img") == 3
 
 
+def test_what_is_invented_stands_beside_what_is_kept(page, run_folder):
+    rates = json.loads((run_folder / "hallucination.json").read_text())["arms"]
+    for name in ("low-dose", "mse", "lambda=0.9"):
+        (rate,) = (_percent(row["false_signal_rate"]) for row in rates if row["arm"] == name)
+        words = page.words.replace("\N{NO-BREAK SPACE}", " ")
+        assert f"{_cell(rate, 1)} % ({_label(name)})" in words.split("Invented: ")[1][:300]
+
+
 def _with_maps(run, limit=3.0):
     rng = np.random.default_rng(5)
     arrays = {"frequency_per_mm": np.linspace(0.02, 0.5, 12)}
