@@ -1,5 +1,8 @@
 """Templates of pages: every text that they are given is shown as it is."""
 
+import functools
+from importlib import resources
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
@@ -7,7 +10,15 @@ from taskct.literal import shown
 
 
 def template(name: str) -> Template:
-    """The template of a page, which escapes what it is given: HTML's own characters, and those that act unseen."""
+    """The template of a page, which escapes what it is given: HTML's own characters, and those that act unseen.
+
+    A page extends `base.html.j2`, which has the style and the script of all pages.
+    """
+    return _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("taskct", "report"),
         autoescape=True,
@@ -16,7 +27,13 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name)
+    environment.globals["asset"] = asset
+    return environment
+
+
+def asset(name: str) -> Markup:
+    """The text of a file of `assets/`, which is taskct's own: it goes into the page as it is."""
+    return Markup(resources.files("taskct.report").joinpath("assets", name).read_text(encoding="utf-8"))
 
 
 def _literal(value: object) -> object:
