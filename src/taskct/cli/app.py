@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("study", "Train the denoisers of a run folder."),
     "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
     "report": ("study", "Write report.html from the results of a run folder."),
+    "shift": ("shift", "Test the denoisers of finished runs on tasks that they were not trained for."),
     "preview": ("study", "Draw a page of trials with their truth, before anything is simulated or trained at length."),
     "config": ("settings", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series."),

@@ -139,7 +139,10 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
             upkeep=upkeep,
             copy=False,
         )
-    more = {name: getattr(t, name) for name in ("loss", "head", "head_training", "head_per", "start", "trainable", "n_trials")}
+    more = {
+        name: getattr(t, name)
+        for name in ("loss", "head", "head_training", "head_per", "start", "trainable", "n_trials")
+    }
     more |= {"task_weight": task_weight, "mse_validation_hu2": mse_pretrained}
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 
