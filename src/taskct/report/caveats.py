@@ -11,23 +11,29 @@ def backgrounds(run: Run) -> str:
 
 def unit_note(run: Run) -> str:
     """Say what the intervals come from: the one place of the page that says it in full."""
-    n_test, r, kind = run.summary.n_test, run.task.resampling, run.task.case_kind
+    n_test, several = run.summary.n_test, len(run.seeds) > 1
     trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
-    several = len(run.seeds) > 1
     but = ", but for the table over training seeds," if several else ""
-    text = f"Every interval (95 %){but} comes from the {trials}, of one trained model. "
-    if not r.over_backgrounds:
-        text += f"It takes trials as independent and holds for {_these(run)} only. "
-    elif r.unit == "background":
-        text += f"Trials that share a background are not independent: its unit is {_whole(run)}. "
-        if kind == "slices":
-            text += "Slices of one patient stand for other slices of that patient, not for other patients. "
-    else:
-        text += "Each trial has a background of its own and is its unit. "
+    text = f"Every interval (95 %){but} comes from the {trials}, of one trained model. {unit_sentence(run)} "
+    if run.limits.rows:
+        text += "How AUCs in the limit of many training trials come to theirs stands above their table. "
     training = "an interval does not cover what another training would change"
     if several:
         return f"{text}Such {training}; the table over training seeds does."
     return f"{text}Such {training}."
+
+
+def unit_sentence(run: Run) -> str:
+    """Say what an interval takes as its unit and what it holds for; the page and the methods take it from here."""
+    r, kind = run.task.resampling, run.task.case_kind
+    if not r.over_backgrounds:
+        return f"It takes trials as independent and holds for {_these(run)} only."
+    if r.unit != "background":
+        return "Each trial has a background of its own and is its unit."
+    text = f"Trials that share a background are not independent: its unit is {_whole(run)}."
+    if kind == "slices":
+        text += " Slices of one patient stand for other slices of that patient, not for other patients."
+    return text
 
 
 def few_warning(run: Run) -> str | None:
@@ -51,8 +57,13 @@ def only_these(run: Run) -> str:
     """Limit a verdict to the backgrounds at hand, or say that they are too few for a p-value; empty otherwise."""
     r = run.task.resampling
     if not r.over_backgrounds:
-        return f" This holds for {_these(run)} only."
-    return "" if r.p_values else f" {backgrounds(run)} are too few to be sure of it."
+        return f" (this holds for {_these(run)} only)"
+    return "" if r.p_values else f" ({backgrounds(run)} are too few to be sure of it)"
+
+
+def at_n(run: Run) -> str:
+    """Say on how many trials an observer was fitted whose limit cannot be had."""
+    return f"at {run.task.n_trials.get('fresh', 0):,} training trials"
 
 
 def no_p(run: Run) -> str:

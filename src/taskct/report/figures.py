@@ -18,14 +18,11 @@ from matplotlib.patches import Circle, Rectangle
 from taskct.literal import figure_text
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
+from taskct.report.families import BLACK, BLUE, GREY, ORANGE, PINK
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Examples, Floats, Run
 from taskct.report.schema import TaskFile
 
-# Okabe and Ito's colours, told apart with every common colour vision; each series has its own
-# marker and line too.
-BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-BLACK, GREY = "#000000", "#6E6E6E"
 RING = "#F0E442"  # around a signal: told apart from grey
 _MAX_ROC_POINTS = 400
 _PNG_DPI = 192  # twice the 96 of CSS, so that print and dense screens stay sharp
@@ -39,6 +36,7 @@ def style() -> AbstractContextManager[None]:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "svg.hashsalt": "taskct",  # the same data give the same file
+            "svg.fonttype": "none",  # text stays text: smaller, sharper, quicker
         }
     )
 
@@ -64,9 +62,9 @@ def encode(figure: Figure, kind: Literal["svg", "png"]) -> Picture:
     return Picture(uri, round(96 * figure.get_figwidth()))
 
 
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure of a size in inches, which draws without a display."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+def new_figure(width_in: float, height_in: float, *, fitted: bool = True) -> Figure:
+    """Return an empty figure of a size in inches, which draws without a display; `fitted` finds its margins."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     return figure
 

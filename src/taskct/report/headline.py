@@ -1,102 +1,184 @@
 """The answer at the top of the page, worked out from the run's numbers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.stats import t
+
 from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.training_seeds import seeds_needed
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
-from taskct.report.caveats import few_warning, no_verdict, only_these, unit_note
-from taskct.report.labels import arm_label, interval, listed, number, observer_label, percent
-from taskct.report.run import Run
-from taskct.report.schema import ArmFigures, WithinTolerance, sign
+from taskct.report.caveats import at_n, few_warning, no_verdict, only_these, unit_note
+from taskct.report.contrast import contrast_kept, contrast_words
+from taskct.report.labels import NBSP, arm_label, interval, listed, number, observer_label, percent
+from taskct.report.run import Quoted, Run
+from taskct.report.schema import sign
+
+IN_LIMIT = "in the limit of many training trials"
 
 
 @dataclass(frozen=True)
 class Headline:
     """What the page says first."""
 
-    verdict: str
-    """One sentence: is there a gain, and for what."""
+    two_sentences: tuple[str, str]
+    """Does the recommended arm keep what must be found, and what does it cost?"""
+    contrast: list[tuple[str, Interval]]
+    """Arms and the share of the signals' contrast that they leave; empty where it is not known."""
     answers: list[tuple[str, str]]
     """A few words and the sentences they head."""
     notes: list[str]
     """What the numbers rest on."""
     warnings: list[str]
     """What should make a reader careful."""
+    paragraph: str
+    """All of it in one paragraph, ready to paste."""
+
+    @property
+    def verdict(self) -> str:
+        """The two sentences."""
+        return " ".join(self.two_sentences)
 
 
 def headline(run: Run) -> Headline:
     """Answer "Does this denoiser keep what must be found, and what does it cost?" for the quoted seed.
 
-    The verdict calls a gain one only where Holm's adjustment over its observers leaves it standing, and a loss where
-    the whole interval of the paired difference is below zero.
+    One arm is recommended: the one that the study's rule chose on validation trials. The first sentence calls a gain
+    one only where Holm's adjustment over its observers leaves it standing, and a loss where the whole interval of the
+    paired difference is below zero. Both are told in the limit of many training trials where it can be had.
     """
     answers = [("What MSE denoising does", _mse(run)), ("What task-informed training does", _gain(run))]
-    more = [("The better bargain", _bargain(run)), ("At almost no price", _within(run))]
-    answers += [(head, text) for head, text in more if text]
-    return Headline(_verdict(run), answers, _notes(run), _warnings(run))
+    answers += [("The better bargain", text)] if (text := _bargain(run)) else []
+    sentences = _keeps(run), _costs(run)
+    contrast = [(one.label, one.share) for one in contrast_kept(run)]
+    paragraph = " ".join([*sentences, answers[0][1], answers[1][1], unit_note(run)])
+    return Headline(sentences, contrast, answers, _notes(run), _warnings(run), paragraph)
 
 
-def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[str, Interval]:
-    found = {o: run.delta(arm, versus, o, seed) for o in run.observers}
+def _deltas(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[str, Quoted]:
+    found = {o: run.quoted_delta(arm, versus, o, seed) for o in run.observers}
     return {observer: delta for observer, delta in found.items() if delta is not None}
 
 
-def _price(run: Run, arm: str) -> str:
+def _change_in_rmse(run: Run, arm: str) -> str:
+    """The price as the page says it, once: the RMSE on test trials against the control's."""
     control = run.arm(run.tradeoff.control).image_quality.rmse_hu.value
-    percent = 100 * (run.arm(arm).image_quality.rmse_hu.value / control - 1)
-    return f"{number(abs(percent), 1)} % {'more' if percent >= 0 else 'less'} RMSE"
+    change = 100 * (run.arm(arm).image_quality.rmse_hu.value / control - 1)
+    text = f"{number(abs(change), 1)} % {'more' if change >= 0 else 'less'} RMSE"
+    ratio = run.price(arm)
+    if ratio is None:
+        return text
+    low, high = (number(100 * (bound - 1), 1, signed=True) for bound in (ratio.ci_low, ratio.ci_high))
+    return f"{text} [{low},{NBSP}{high}{NBSP}%]"
 
 
-def _verdict(run: Run) -> str:
+def _keeps(run: Run) -> str:
+    """The first sentence: what the recommended arm does to what must be found."""
+    gain, contrast = _auc_sentence(run), contrast_words(run)
+    if not contrast:
+        return f"{gain}."
+    joined = "and" if contrast.startswith("the contrast is kept") else "but"
+    return f"{gain}, {joined} {contrast}." if not gain.startswith("No ") else f"{gain}; {contrast}."
+
+
+def _auc_sentence(run: Run) -> str:
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
     name, base = arm_label(chosen), arm_label(control)
     if chosen == control:
-        return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term."
-    gains, losses, unclear = ([observer_label(o) for o in part] for part in run.gains_and_losses())
-    price = _price(run, chosen)
+        return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term"
     if why := no_verdict(run):
-        return f"{why}; shown is {name}, at {price}."
+        return f"{why}; shown is {name}"
+    parts = run.gains_and_losses()
+    gains, losses, unclear = ([observer_label(o) for o in part] for part in parts)
     only = only_these(run)
     if not gains and not losses:
         adjusted = " (Holm-adjusted)" if run.task.resampling.p_values else ""
         return (
             f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
-            f"these test trials can tell from zero{adjusted}, for {price}.{only}"
+            f"these test trials can tell from zero{adjusted}{only}"
         )
     if not gains:
-        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}, for {price}.{only}"
-    text = f"Task-informed training at {name} raises AUC over the {base} control for the {listed(gains)}"
+        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}{only}"
+    who = f"all {len(gains)} observers" if len(gains) > 2 and not losses + unclear else f"the {listed(gains)}"
+    text = f"Task-informed training at {name} raises AUC over the {base} control for {who}"
+    text += f" ({_example(run, parts[0])})"
     if losses:
         text += f", lowers it for the {listed(losses)}"
     if unclear:
         text += f", and shows no sure difference for the {listed(unclear)}"
-    return f"{text}; the price is {price}.{only}"
+    return f"{text}{only}"
+
+
+def _example(run: Run, gains: Sequence[str]) -> str:
+    """The gain of one observer in numbers: the fresh one nearest to a reader that gains, else the first."""
+    observer = next((o for o in ("ho_eye", "ho", "slnn") if o in gains), gains[0])
+    quoted = _deltas(run, run.choices.chosen_arm, run.tradeoff.control)[observer]
+    whose = "" if len(gains) == 1 else f"{observer_label(observer)} by "
+    return f"{whose}{interval(quoted.interval, 3, signed=True)}{_where(run, quoted, observer)}"
+
+
+def _where(run: Run, quoted: Quoted, observer: str) -> str:
+    """Whether a quoted figure holds in the limit; nothing where that is not asked, as of a joint observer."""
+    if quoted.in_limit:
+        return f" {IN_LIMIT}"
+    return "" if observer == JOINT else f" {at_n(run)}"
+
+
+def _costs(run: Run) -> str:
+    """The second sentence: what the recommended arm costs, in RMSE and in false signals."""
+    control, chosen = run.tradeoff.control, run.choices.chosen_arm
+    rates = [run.false_signal(run.arm(name)).false_signal_rate for name in (control, chosen)]
+    shown = [f"{interval(percent(rate), 1)} %" for rate in rates]
+    if chosen == control:
+        return f"It paints a false signal in {shown[0]} of the signal-absent trials."
+    return (
+        f"The price is {_change_in_rmse(run, chosen)}, and a false signal in {shown[1]} of the signal-absent trials "
+        f"where the control paints one in {shown[0]}."
+    )
 
 
 def _mse(run: Run) -> str:
     low, mse = run.arm(LOW_DOSE), run.arm(MSE)
-    before, after = low.image_quality.rmse_hu.value, mse.image_quality.rmse_hu.value
-    text = f"RMSE goes from {number(before, 2)} HU (low-dose images) to {number(after, 2)} HU."
-    parts = []
+    before, after = low.image_quality.rmse_hu, mse.image_quality.rmse_hu
+    text = f"RMSE goes from {interval(before, 2)} HU (low-dose images) to {interval(after, 2)} HU."
+    in_limit: list[str] = []
+    at_n_only: list[str] = []
     for observer in run.observers:
-        if observer in low.observers and observer in mse.observers:
-            pair = (arm.observers[observer].value for arm in (low, mse))
-            change = " → ".join(number(auc, 3) for auc in pair)
-            parts.append(f"{observer_label(observer)} {change}{_change(run, low, mse, observer)}")
-    return f"{text} AUC: {'; '.join(parts)}." if parts else text
+        pair = [run.quoted_auc(name, observer) for name in (LOW_DOSE, MSE)]
+        delta = run.quoted_delta(MSE, LOW_DOSE, observer)
+        if pair[0] is None or pair[1] is None:
+            continue
+        limit = pair[0].in_limit and pair[1].in_limit and (delta is None or delta.in_limit)
+        if not limit:
+            pair = [Quoted(arm.observers[observer], in_limit=False) for arm in (low, mse)]
+            found = run.delta(MSE, LOW_DOSE, observer)
+            delta = None if found is None else Quoted(found, in_limit=False)
+        change = " → ".join(number(auc.interval.value, 3) for auc in pair if auc is not None)
+        part = f"{observer_label(observer)} {change}{_change([q.interval for q in pair if q is not None], delta)}"
+        (in_limit if limit else at_n_only).append(part)
+    if in_limit:
+        text += f" AUC {IN_LIMIT}: {'; '.join(in_limit)}."
+    if at_n_only:
+        text += f" AUC {at_n(run)}: {'; '.join(at_n_only)}."
+        text += (
+            " The noisier images lose most by so few training trials, so these gains may be too large."
+            if any("gain" in part for part in at_n_only)
+            else ""
+        )
+    return text
 
 
-def _change(run: Run, low: ArmFigures, mse: ArmFigures, observer: str) -> str:
-    delta = run.delta(MSE, LOW_DOSE, observer)
+def _change(pair: Sequence[Interval], delta: Quoted | None) -> str:
     if delta is not None:
-        word = {1: "gain", -1: "loss", 0: "no difference shown"}[sign(delta)]
-        return f" ({word}: {interval(delta, 3, signed=True)})"
-    a, b = low.observers[observer], mse.observers[observer]
+        word = {1: "gain", -1: "loss", 0: "no difference shown"}[sign(delta.interval)]
+        return f" ({word}: {interval(delta.interval, 3, signed=True)})"
     # Without a paired difference only intervals that do not meet speak for a change.
-    if b.ci_low > a.ci_high:
+    before, after = pair
+    if after.ci_low > before.ci_high:
         return " (higher)"
-    return " (lower)" if b.ci_high < a.ci_low else " (intervals overlap)"
+    return " (lower)" if after.ci_high < before.ci_low else " (intervals overlap)"
 
 
 def _gain(run: Run) -> str:
@@ -104,14 +186,19 @@ def _gain(run: Run) -> str:
     sentences = []
     if chosen != control:
         deltas = _deltas(run, chosen, control)
-        if deltas:
-            parts = [f"{observer_label(o)} {interval(d, 3, signed=True)}" for o, d in deltas.items()]
-            sentences.append(
-                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} "
-                f"control: {'; '.join(parts)}."
-            )
+        for limit, where in ((True, f" {IN_LIMIT}"), (False, f" {at_n(run)}" if run.limits.rows else "")):
+            parts = [
+                f"{observer_label(o)} {interval(d.interval, 3, signed=True)}"
+                for o, d in deltas.items()
+                if d.in_limit is limit
+            ]
+            if parts:
+                sentences.append(
+                    f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} "
+                    f"control{where}: {'; '.join(parts)}."
+                )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
-        sentences.append(f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU ({_price(run, chosen)}).")
+        sentences.append(f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU.{_passed(run)}")
         kept = [run.arm(name).hallucination.present_bias_hu for name in (control, chosen)]
         sentences.append(
             "Contrast kept: the mean bias at the site of real signals goes from "
@@ -125,6 +212,27 @@ def _gain(run: Run) -> str:
             else f"No λ shows a gain for the joint SLNN-NO; the largest difference is {delta} at {name}."
         )
     return " ".join(sentences)
+
+
+def _passed(run: Run) -> str:
+    """A sentence where the rule's limit was kept on the validation trials and is passed on the test trials."""
+    evaluation = run.settings.get("evaluation")
+    limit = evaluation.get("chosen_price") if isinstance(evaluation, dict) else None
+    on_validation = {row.arm: row.rmse_hu for row in run.choices.validation}
+    names = [
+        str(ArmName.parse(name).of_seed(run.seed or None)) for name in (run.choices.chosen_arm, run.tradeoff.control)
+    ]
+    if not isinstance(limit, int | float) or not set(names) <= set(on_validation):
+        return ""
+    there = on_validation[names[0]] / on_validation[names[1]] - 1
+    here = run.arm(run.choices.chosen_arm).image_quality.rmse_hu.value
+    here = here / run.arm(run.tradeoff.control).image_quality.rmse_hu.value - 1
+    if not there <= limit < here:
+        return ""
+    return (
+        f" The rule allows {100 * limit:g} % on the validation trials, where it costs {number(100 * there, 1)} %; on "
+        "the test trials it costs more than that."
+    )
 
 
 def _best_joint(run: Run) -> tuple[str, Interval] | None:
@@ -156,34 +264,6 @@ def _bargain(run: Run) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}. In brackets: ΔAUC, blend minus trained."
 
 
-def _within(run: Run) -> str:
-    tolerance, control = run.tradeoff.tolerance, run.tradeoff.control
-    by_arm: dict[str, list[str]] = {}
-    ratios: dict[str, WithinTolerance] = {}
-    for observer in _ordered(run):
-        within = run.tradeoff.observers[observer].within_tolerance
-        if within is not None:
-            delta = interval(within.delta_auc, 3, signed=True)
-            unclear = "" if sign(within.delta_auc) > 0 else ", no gain shown"
-            by_arm.setdefault(within.arm, []).append(f"{observer_label(observer)} ({delta}{unclear})")
-            ratios[within.arm] = within
-    if not by_arm:
-        return ""
-    parts = []
-    for arm, who in by_arm.items():
-        if arm == control:
-            names = [part.split(" (")[0] for part in who]
-            parts.append(f"no arm beats the control for {listed(names)}")
-            continue
-        ratio = ratios[arm].rmse_ratio
-        over = ", over the limit on test trials" if ratio.value > 1 + tolerance else ""
-        parts.append(f"{arm_label(arm)} (RMSE × {interval(ratio, 3)}{over}) gives the most AUC for {listed(who)}")
-    return (
-        f"Within {100 * tolerance:g} % of the control's RMSE (selected on validation data, numbers from test "
-        f"trials): {'; '.join(parts)}. In brackets: ΔAUC against the control."
-    )
-
-
 def _ordered(run: Run) -> Sequence[str]:
     return [observer for observer in run.observers if observer in run.tradeoff.observers]
 
@@ -195,13 +275,14 @@ def _notes(run: Run) -> list[str]:
         parts = []
         for observer in run.observers:
             values = [_deltas(run, chosen, control, seed).get(observer) for seed in run.seeds]
-            shown = [number(v.value, 3, signed=True) for v in values if v is not None]
+            shown = [number(v.interval.value, 3, signed=True) for v in values if v is not None]
             if shown:
                 parts.append(f"{observer_label(observer)} {', '.join(shown)}")
         notes.append(
             f"The text above quotes seed {run.seed}. ΔAUC of {arm_label(chosen)} for seeds "
             f"{listed(map(str, run.seeds))}: {'; '.join(parts)}.{_over_seeds(run)}"
         )
+        notes += [text] if (text := _seeds_wanted(run)) else []
     elif len(run.seeds) == 1:
         notes.append("One seed was trained, so this run says nothing of how training itself varies.")
     if run.task.background_note:
@@ -219,6 +300,38 @@ def _over_seeds(run: Run) -> str:
         and row.ci_high is not None
     ]
     return f" Over training seeds and test trials at once: {'; '.join(parts)}." if parts else ""
+
+
+def _seeds_wanted(run: Run) -> str:
+    """How many training seeds would make the interval over seeds narrower than the gain, at the spread seen."""
+    chosen, control = run.choices.chosen_arm, run.tradeoff.control
+    parts, short = [], False
+    for row in run.retraining.rows:
+        if (row.arm, row.versus) != (chosen, control) or row.ci_low is None or row.ci_high is None:
+            continue
+        values = [run.delta(chosen, control, row.observer, seed) for seed in run.seeds]
+        deltas = [found.value for found in values if found is not None]
+        if len(deltas) != row.n_seeds:
+            continue
+        half = (row.ci_high - row.ci_low) / 2
+        quantile = float(t.ppf(0.975, math.inf if row.df is None else row.df))
+        wanted = seeds_needed(
+            row.delta_auc,
+            seed_variance=float(np.var(deltas, ddof=1)),
+            mean_variance=(half / quantile) ** 2,
+            n_seeds=row.n_seeds,
+        )
+        short |= half >= abs(row.delta_auc)
+        n = "no number" if wanted is None else f"{wanted}"
+        parts.append(f"{n} for {observer_label(row.observer)} (now ±{number(half, 3)})")
+    if not parts or not short:
+        return ""
+    n_seeds = len(run.seeds)
+    return (
+        f"{n_seeds} training seeds leave {n_seeds - 1} degree{'s' if n_seeds > 2 else ''} of freedom to the spread "
+        "between trainings, so the interval over them is wide. Seeds that would make it narrower than the gain, were "
+        f"gain and spread to stay as they are: {'; '.join(parts)}."
+    )
 
 
 def _warnings(run: Run) -> list[str]:

@@ -6,6 +6,8 @@ from taskct.metrics.intervals import Interval
 from taskct.names import ArmName
 from taskct.observer_registry import page_labels
 
+NBSP = "\N{NO-BREAK SPACE}"
+
 OBSERVERS = page_labels()
 """Observer names in the files and on the page, in the page's order."""
 

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -19,9 +20,12 @@ from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
 from taskct.reading import check_regular, digests_of, read_json, read_npz
 from taskct.report import schema
-from taskct.report.run import Examples, OfClasses, Run
+from taskct.report.run import Examples, Floats, OfClasses, Run
 
 T = TypeVar("T")
+
+# libyaml's safe loader where PyYAML was built with it: ten times as fast.
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_run(folder: Path) -> Run:
@@ -57,12 +61,31 @@ def load_run(folder: Path) -> Run:
         failures=_json(folder, "failures.json", schema.Failures)
         if (folder / "failures.json").exists()
         else schema.Failures([], []),
+        **_further(folder),
     )
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
     for name in _changed(folder):
         raise _broken(folder, name, "has changed since the evaluation left it")
     return loaded
+
+
+FURTHER: dict[str, type[Any]] = {
+    "limits": schema.Limits,
+    "frozen": schema.Frozen,
+    "efficiency": schema.Efficiency,
+    "harm": schema.Harm,
+}
+"""What the runs of earlier versions do not have, by the name of the file without `.json`."""
+
+
+def _further(folder: Path) -> dict[str, Any]:
+    """Read the files of `FURTHER` that are there, by their names; one that is missing is left out."""
+    return {
+        name: _json(folder, f"{name}.json", kind)
+        for name, kind in FURTHER.items()
+        if (folder / f"{name}.json").exists()
+    }
 
 
 def _changed(folder: Path) -> Iterator[str]:
@@ -150,14 +173,17 @@ def _refuse(constant: str) -> NoReturn:
 def _settings(folder: Path) -> dict[str, Any]:
     with _reading(folder, "study.yaml") as path:
         check_regular(path)
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML)
     if not isinstance(settings, dict):
         raise _broken(folder, "study.yaml", "holds no settings")
     return settings
 
 
-def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the named columns of a CSV file, row by row."""
+_CHUNK_ROWS = 50_000  # rows of a table that are held as text at once
+
+
+def _columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[list[tuple[str, ...]]]:
+    """Yield the named columns of a CSV file, some thousand rows at once."""
     check_regular(folder / name)
     with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
@@ -166,19 +192,36 @@ def _rows(folder: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[str
         if missing:
             raise _broken(folder, name, f"lacks the column {missing[0]}")
         index = [header.index(column) for column in columns]
-        for row in reader:
-            if len(row) != len(header):
-                raise _broken(folder, name, f"has {len(row)} cells, not {len(header)}, in line {reader.line_num}")
-            yield tuple(row[i] for i in index)
+        before = reader.line_num
+        while rows := list(islice(reader, _CHUNK_ROWS)):
+            if set(map(len, rows)) != {len(header)}:
+                at, row = next((k, row) for k, row in enumerate(rows, 1) if len(row) != len(header))
+                raise _broken(folder, name, f"has {len(row)} cells, not {len(header)}, in line {before + at}")
+            before = reader.line_num
+            cells = list(zip(*rows, strict=True))
+            yield [cells[i] for i in index]
 
 
 def _of_classes(folder: Path, name: str, value: str, *keys: str) -> dict[tuple[Any, ...], OfClasses]:
-    """A column of a CSV file by arm, seed and other columns, the trials of either class apart."""
-    found: dict[tuple[Any, ...], dict[bool, list[float]]] = defaultdict(lambda: {True: [], False: []})
+    """A column of a CSV file by arm, seed and other columns, the trials of either class apart.
+
+    The rows of one arm and observer stand together, so whole stretches are turned into arrays.
+    """
+    found: dict[tuple[Any, ...], tuple[list[Floats], list[Floats]]] = defaultdict(lambda: ([], []))
     with _reading(folder, name, "holds a value of the wrong kind"):
-        for arm, seed, *key, present, number in _rows(folder, name, ["arm", "seed", *keys, "signal_present", value]):
-            found[arm, int(seed), *key][read_truth_value(present)].append(float(number))
-    return {key: OfClasses(np.array(values[True]), np.array(values[False])) for key, values in found.items()}
+        for arms, seeds, *more, truth, numbers in _columns(
+            folder, name, ["arm", "seed", *keys, "signal_present", value]
+        ):
+            known = {text: read_truth_value(text) for text in set(truth)}
+            present = np.fromiter(map(known.__getitem__, truth), dtype=np.bool_, count=len(truth))
+            values = np.fromiter(map(float, numbers), dtype=np.float64, count=len(numbers))
+            start = 0
+            for (arm, seed, *key), stretch in groupby(zip(arms, seeds, *more, strict=True)):
+                part = slice(start, start := start + sum(1 for _ in stretch))
+                of_present, of_absent = found[arm, int(seed), *key]
+                of_present.append(values[part][present[part]])
+                of_absent.append(values[part][~present[part]])
+    return {key: OfClasses(np.concatenate(present), np.concatenate(absent)) for key, (present, absent) in found.items()}
 
 
 def _scores(folder: Path) -> dict[tuple[str, int, str], OfClasses]:

@@ -12,7 +12,8 @@ from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
 from taskct.files import write_text
-from taskct.report.figures import BLUE, ORANGE, RING, encode, new_figure, scale_bar, style
+from taskct.report.families import BLUE, ORANGE
+from taskct.report.figures import RING, encode, new_figure, scale_bar, style
 from taskct.report.html import template
 
 Stack = NDArray[np.float32]

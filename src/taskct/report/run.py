@@ -53,6 +53,17 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Quoted:
+    """An AUC, or a difference of two, and whether it holds in the limit of many training trials of the observer."""
+
+    interval: Interval
+    in_limit: bool
+    """False: of an observer fitted on n trials, or of one that is not fitted afresh."""
+    p_value: float = math.nan
+    """Of a difference; NaN where there is none."""
+
+
+@dataclass(frozen=True)
 class Run:
     """All that a report needs of a run folder."""
 
@@ -74,6 +85,11 @@ class Run:
     provenance: schema.Provenance
     failures: schema.Failures = field(default_factory=lambda: schema.Failures([], []))
     """Of training; none in most runs."""
+    limits: schema.Limits = field(default_factory=schema.Limits)
+    """AUCs in the limit of many training trials; empty where the run has none, as the next ones."""
+    frozen: schema.Frozen = field(default_factory=schema.Frozen)
+    efficiency: schema.Efficiency = field(default_factory=schema.Efficiency)
+    harm: schema.Harm = field(default_factory=schema.Harm)
 
     @property
     def seeds(self) -> list[int]:
@@ -122,9 +138,58 @@ class Run:
         found = self.comparison(arm, versus, observer, seed)
         return None if found is None else found.delta
 
+    def limit(self, arm: str, observer: str, seed: int | None = None) -> schema.LimitRow | None:
+        """Return an arm's AUC in the limit of many training trials, or why there is none; None without a row."""
+        wanted = self.arm(arm, seed).seed
+        rows = (row for row in self.limits.rows if (row.arm, row.observer) == (arm, observer))
+        return next((row for row in rows if row.seed == wanted), None)
+
+    def limit_comparison(
+        self, arm: str, versus: str, observer: str, seed: int | None = None
+    ) -> schema.LimitPaired | None:
+        """Return how two arms compare in the limit, or None where the study has no such pair or no limit of it."""
+        wanted = self.seed if seed is None else seed
+        for row in self.limits.paired:
+            if (row.observer, row.seed) == (observer, wanted) and row.delta is not None:
+                if (row.arm, row.versus) == (arm, versus):
+                    return row
+                if (row.arm, row.versus) == (versus, arm):
+                    turned = Interval(-row.delta.value, -row.delta.ci_high, -row.delta.ci_low)
+                    return replace(row, arm=arm, versus=versus, delta=turned)
+        return None
+
+    def limit_delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Interval | None:
+        """Return AUC(arm) − AUC(versus) in the limit, or None where the study has no such pair or no limit of it."""
+        found = self.limit_comparison(arm, versus, observer, seed)
+        return None if found is None else found.delta
+
+    def quoted_auc(self, arm: str, observer: str, seed: int | None = None) -> Quoted | None:
+        """Return the AUC that text quotes: in the limit where it can be had, else at n; None without this observer."""
+        row, figures = self.limit(arm, observer, seed), self.arm(arm, seed)
+        if row is not None and row.limit is not None:
+            return Quoted(row.limit, in_limit=True)
+        return Quoted(figures.observers[observer], in_limit=False) if observer in figures.observers else None
+
+    def quoted_delta(self, arm: str, versus: str, observer: str, seed: int | None = None) -> Quoted | None:
+        """Return the difference of AUCs that text quotes: in the limit where it can be had, else at n."""
+        in_limit = self.limit_comparison(arm, versus, observer, seed)
+        if in_limit is not None and in_limit.delta is not None:
+            p = math.nan if in_limit.p_value is None else in_limit.p_value
+            return Quoted(in_limit.delta, in_limit=True, p_value=p)
+        at_n = self.comparison(arm, versus, observer, seed)
+        return None if at_n is None else Quoted(at_n.delta, in_limit=False, p_value=at_n.p_value)
+
+    def price(self, arm: str) -> Interval | None:
+        """Return an arm's RMSE over the control's on the test trials, or None in the runs of earlier versions."""
+        return next((row.rmse_ratio for row in self.tradeoff.prices if row.arm == arm), None)
+
     def false_signal(self, arm: schema.ArmFigures) -> schema.FalseSignal:
         """Return how often an arm paints a signal."""
         return next(row for row in self.false_signals.arms if (row.arm, row.seed) == (arm.name, arm.seed))
+
+    def harm_of(self, arm: schema.ArmFigures) -> schema.HarmRow | None:
+        """Return what an arm does beside its purpose, or None where the run has no `harm.json`."""
+        return next((row for row in self.harm.rows if (row.arm, row.seed) == (arm.name, arm.seed)), None)
 
     @property
     def repeats_of_control(self) -> list[str]:
@@ -144,12 +209,12 @@ class Run:
     def gains_and_losses(self) -> tuple[list[str], list[str], list[str]]:
         """Split the observers of the chosen arm into those that gain on the control, lose, and show neither.
 
-        A gain needs a Holm-adjusted p below 0.05 over these observers; a loss only an interval below zero, so that
-        the adjustment hides no harm.
+        The differences are those that text quotes, in the limit where it can be had. A gain needs a Holm-adjusted p
+        below 0.05 over these observers; a loss only an interval below zero, so that the adjustment hides no harm.
         """
-        pairs = {o: self.comparison(self.choices.chosen_arm, self.tradeoff.control, o) for o in self.observers}
+        pairs = {o: self.quoted_delta(self.choices.chosen_arm, self.tradeoff.control, o) for o in self.observers}
         found = {observer: pair for observer, pair in pairs.items() if pair is not None}
         adjusted = dict(zip(found, holm([pair.p_value for pair in found.values()]).tolist(), strict=True))
-        gains = [o for o, pair in found.items() if pair.delta_auc > 0 and adjusted[o] < LEVEL]
-        losses = [o for o, pair in found.items() if pair.ci_high < 0]
+        gains = [o for o, pair in found.items() if pair.interval.value > 0 and adjusted[o] < LEVEL]
+        losses = [o for o, pair in found.items() if pair.interval.ci_high < 0]
         return gains, losses, [o for o in found if o not in gains + losses]

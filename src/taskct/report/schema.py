@@ -237,6 +237,15 @@ class WithinTolerance:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What an arm of the quoted seed costs in RMSE on the test trials."""
+
+    arm: ArmText
+    rmse_ratio: FileInterval
+    """RMSE over that of the control, paired on the same trials."""
+
+
+@dataclass(frozen=True)
 class ObserverTradeoff:
     """Trade-off of one observer; None where the study could not work it out."""
 
@@ -257,6 +266,8 @@ class Tradeoff:
     seed: int
     rmse_monotone: bool
     """Whether RMSE never falls, beyond chance, from one λ to the next."""
+    prices: list[Price] = field(default_factory=list)
+    """None in the files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -320,6 +331,8 @@ class TaskFile:
     """Width of the display window of difference images, HU; centred on zero."""
     observer_notes: dict[str, str] = field(default_factory=dict)
     """By observer: that it was fitted on few trials."""
+    n_shared_backgrounds: int | None = None
+    """Backgrounds that stand in more than one split; None in the files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +341,8 @@ class StageRecord:
 
     wall_s: float | None = None
     finished: str | float | None = None
+    digests: dict[str, str | None] = field(default_factory=dict)
+    """Of the files that it left, by name; none in the records of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -343,6 +358,105 @@ class Provenance:
     n_threads: int | None
     seed: int | list[int] | None
     stages: dict[str, StageRecord]
+
+
+@dataclass(frozen=True)
+class LimitRow:
+    """The AUC that an observer fitted afresh would have in the limit of many training trials."""
+
+    arm: ArmText
+    seed: int
+    observer: str
+    n_fresh: int
+    """Training trials behind `auc`."""
+    auc: FileInterval
+    """At `n_fresh`, as `summary.json` has it."""
+    limit: FileInterval | None
+    why_not: str | None = None
+    """Why there is no limit; None where there is one."""
+
+
+@dataclass(frozen=True)
+class LimitPaired:
+    """Difference of two arms' AUC in the limit, on the same trials."""
+
+    arm: ArmText
+    versus: ArmText
+    observer: str
+    seed: int
+    delta: FileInterval | None
+    """Limit of the arm minus that of the other."""
+    p_value: float | None = None
+    """Two-sided, not adjusted."""
+    why_not: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`limits.json`."""
+
+    rows: list[LimitRow] = field(default_factory=list)
+    paired: list[LimitPaired] = field(default_factory=list)
+    how: str = ""
+    """How the limit was worked out, in words."""
+
+
+@dataclass(frozen=True)
+class FrozenRow:
+    """An observer fitted once on other images, applied unchanged to this arm's."""
+
+    arm: ArmText
+    seed: int
+    observer: str
+    fitted_on: str
+    """The images that it was fitted on: "low-dose", "mse" or "reference"."""
+    auc: FileInterval
+    delta: FileInterval | None = None
+    """Minus the same observer's AUC on the control's images."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """`frozen.json`."""
+
+    rows: list[FrozenRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EfficiencyRow:
+    """A step of the chain of detection efficiency."""
+
+    step: str
+    arm: ArmText
+    observer: str
+    auc: FileInterval
+    d_a_squared: FileInterval
+    ratio: FileInterval | None = None
+    """Of d_a² to that of the first step."""
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """`efficiency.json`: the steps in order."""
+
+    rows: list[EfficiencyRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class HarmRow:
+    """What an arm does to the images beside what it is for."""
+
+    arm: ArmText
+    seed: int
+    contrast_recovery: FileInterval | None = None
+    """Share of the true contrast of the signals that is left."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """`harm.json`."""
+
+    rows: list[HarmRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

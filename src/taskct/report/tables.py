@@ -10,9 +10,9 @@ import numpy as np
 
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
-from taskct.report.caveats import no_p
+from taskct.report.caveats import at_n, no_p
 from taskct.report.labels import arm_label, interval, number, observer_label, percent
-from taskct.report.run import Run
+from taskct.report.run import Quoted, Run
 
 NONE = "–"
 
@@ -56,26 +56,37 @@ def _by_observer(run: Run, cells: Iterable[tuple[tuple[str, ...], str, str]]) ->
 
 
 def key_table(run: Run) -> Table:
-    """Tabulate what the headline says, one row per observer, quoted seed."""
+    """Tabulate what the headline says, one row per observer, quoted seed: in the limit where it can be had."""
     chosen, control = run.choices.chosen_arm, run.tradeoff.control
     rows = []
     for observer in run.observers:
-        tradeoff = run.tradeoff.observers.get(observer)
-        within = tradeoff.within_tolerance if tradeoff else None
-        arms = [run.arm(name).observers.get(observer) for name in (LOW_DOSE, MSE, control, chosen)]
-        best = f"{arm_label(within.arm)}: {interval(within.delta_auc, 3, signed=True)}" if within else NONE
-        delta = _or_none(run.delta(chosen, control, observer), 3, signed=True)
-        rows.append([observer_label(observer), *(_or_none(auc, 3) for auc in arms), delta, best])
+        arms = [run.quoted_auc(name, observer) for name in (LOW_DOSE, MSE, control, chosen)]
+        deltas = [run.quoted_delta(*pair, observer) for pair in ((MSE, LOW_DOSE), (chosen, control))]
+        shown = [_quoted(run, auc) for auc in arms] + [_quoted(run, delta, signed=True) for delta in deltas]
+        rows.append([observer_label(observer), *shown])
     columns = [
         "Observer",
         "AUC, low-dose images",
         "AUC, MSE",
         f"AUC, {arm_label(control)} (control)",
         f"AUC, {arm_label(chosen)} (chosen)",
+        "ΔAUC, MSE − low-dose",
         "ΔAUC, chosen − control",
-        f"Best within {100 * run.tradeoff.tolerance:g} % of the control's RMSE: ΔAUC",
     ]
-    return Table("AUC on the test trials [95 % interval].", columns, rows)
+    caption = f"AUC on the test trials [95 % interval], {at_n(run)}."
+    if run.limits.rows:
+        caption = (
+            "AUC on the test trials [95 % interval], in the limit of many training trials of the observer; * marks one "
+            f"that has no limit and is that of an observer {at_n(run)}, or trained with the denoiser."
+        )
+    return Table(caption, columns, rows)
+
+
+def _quoted(run: Run, found: Quoted | None, *, signed: bool = False) -> str:
+    """A figure of the key table, marked where others are in the limit and it is not."""
+    if found is None:
+        return NONE
+    return interval(found.interval, 3, signed=signed) + ("*" if run.limits.rows and not found.in_limit else "")
 
 
 def arm_table(run: Run) -> Table:
@@ -87,7 +98,7 @@ def arm_table(run: Run) -> Table:
         aucs = (_or_none(arm.observers.get(observer), 3) for observer in run.observers)
         rows.append([arm.label, *_if_several(run, arm.seed), *shown, *aucs])
     columns = ["Arm", *_if_several(run, "Seed"), "RMSE (HU)", "PSNR (dB)", "SSIM", *_for_observers(run)]
-    caption = "Image quality and AUC of every arm on the test trials [95 % interval]."
+    caption = f"Image quality and AUC of every arm on the test trials [95 % interval]; fresh observers {at_n(run)}."
     if run.repeats_of_control:
         caption += " λ = 0 with the other head is the same denoiser as the control; only its joint observer differs."
     return Table(caption, columns, rows)
@@ -106,7 +117,9 @@ def paired_table(run: Run) -> Table:
         cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
     columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
-    caption = f"Differences in AUC on the same test trials ({how}) [95 % interval]. "
+    caption = f"Differences in AUC on the same test trials ({how}) [95 % interval], fresh observers {at_n(run)}. "
+    if any(run.quoted_delta(row.arm, row.versus, row.observer, row.seed) for row in paired if run.limits.rows):
+        caption += "Where the images of two arms differ in noise, the differences in the limit count instead. "
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
         caption += f"p is not adjusted; in brackets it is adjusted (Holm) for the {n_family} comparisons that have one."
@@ -179,6 +192,100 @@ def hallucination_table(run: Run) -> Table:
     return Table(caption, columns, rows)
 
 
+def limit_table(run: Run) -> Table | None:
+    """Tabulate every arm's AUC in the limit of many training trials; None where the run has none."""
+    if not run.limits.rows:
+        return None
+    reasons = list(dict.fromkeys(row.why_not for row in run.limits.rows if row.limit is None and row.why_not))
+    marks = {reason: f"– ({number})" for number, reason in enumerate(reasons, start=1)}
+    cells = [
+        (
+            (arm_label(row.arm), *_if_several(run, row.seed)),
+            row.observer,
+            marks.get(row.why_not or "", NONE) if row.limit is None else interval(row.limit, 3),
+        )
+        for row in run.limits.rows
+    ]
+    caption = f"AUC in the limit of many training trials of the observer [95 % interval]. {_sentence(run.limits.how)}"
+    caption += "".join(f" ({mark[3:-1]}) {_sentence(reason)}" for reason, mark in marks.items())
+    return Table(caption.strip(), ["Arm", *_if_several(run, "Seed"), *_for_observers(run)], _by_observer(run, cells))
+
+
+def limit_paired_table(run: Run) -> Table | None:
+    """Tabulate the differences of AUCs in the limit of many training trials; None where the run has none."""
+    if not run.limits.paired:
+        return None
+    cells = []
+    for row in run.limits.paired:
+        p = _p_value(row.p_value) if run.task.resampling.p_values and row.p_value is not None else NONE
+        delta = NONE if row.delta is None else f"{interval(row.delta, 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
+        cells.append(((arm_label(row.arm), arm_label(row.versus), *_if_several(run, row.seed)), row.observer, delta))
+    columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
+    caption = (
+        "Differences in AUC in the limit of many training trials, on the same test trials [95 % interval]. These "
+        f"compare images of different noise. {no_p(run) or 'p is not adjusted.'}"
+    )
+    return Table(caption, columns, _by_observer(run, cells))
+
+
+def _sentence(text: str) -> str:
+    """A file's words as a sentence of a caption; empty stays empty."""
+    text = text.strip()
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def frozen_table(run: Run) -> Table | None:
+    """Tabulate observers that were fitted on other images and not refitted; None where the run has none."""
+    if not run.frozen.rows:
+        return None
+    rows = [
+        [
+            arm_label(row.arm),
+            *_if_several(run, row.seed),
+            observer_label(row.observer).removeprefix("fresh "),
+            arm_label(row.fitted_on) if row.fitted_on in (LOW_DOSE, MSE) else "references",
+            interval(row.auc, 3),
+            _or_none(row.delta, 3, signed=True),
+            _or_none(run.arm(row.arm, row.seed).observers.get(row.observer), 3),
+        ]
+        for row in run.frozen.rows
+    ]
+    columns = [
+        "Arm",
+        *_if_several(run, "Seed"),
+        "Observer",
+        "Fitted on",
+        "AUC",
+        "ΔAUC to control",
+        "AUC, fitted afresh",
+    ]
+    caption = (
+        "Observers fitted once on other images and applied unchanged to each arm's [95 % interval]: what an arm gains "
+        "here is not the observer's adaptation to it. Beside them the AUC of the observer fitted afresh to the arm."
+    )
+    return Table(caption, columns, rows)
+
+
+def efficiency_table(run: Run) -> Table | None:
+    """Tabulate the chain of detection efficiency; None where the run has none."""
+    if not run.efficiency.rows:
+        return None
+    rows = [
+        [
+            row.step,
+            arm_label(row.arm),
+            observer_label(row.observer),
+            interval(row.auc, 3),
+            interval(row.d_a_squared, 2),
+            _or_none(row.ratio, 2),
+        ]
+        for row in run.efficiency.rows
+    ]
+    columns = ["Step", "Arm", "Observer", "AUC", "d_a²", "d_a² / first step"]
+    caption = "The chain of detection efficiency: what each step keeps of what is there to detect [95 % interval]."
+    return Table(caption, columns, rows)
+
+
 def tradeoff_table(run: Run) -> Table:
     """Tabulate which curve is the better bargain, and the best arm at almost no price."""
     rows = []
@@ -193,7 +300,8 @@ def tradeoff_table(run: Run) -> Table:
             better = [curves.better, interval(curves.delta_auc, 3, signed=True), span]
         if within:
             numbers = interval(within.rmse_ratio, 3), interval(within.auc, 3)
-            best = [arm_label(within.arm), *numbers, interval(within.delta_auc, 3, signed=True)]
+            name = "none but the control" if within.arm == run.tradeoff.control else arm_label(within.arm)
+            best = [name, *numbers, interval(within.delta_auc, 3, signed=True)]
         drops = {True: "no", False: "yes", None: NONE}[tradeoff.monotone]
         rows.append([observer_label(observer), *better, drops, *best])
     percent = f"{100 * run.tradeoff.tolerance:g} %"
@@ -210,8 +318,9 @@ def tradeoff_table(run: Run) -> Table:
     ]
     caption = (
         "Left: the two curves at equal RMSE, averaged over the range that both cover. "
-        f"Right: the arm with most AUC among those within {percent} of the control's RMSE, selected on "
-        "validation trials, numbers from test trials [95 % interval]. "
+        f"Right, under a limit of {percent} of the control's RMSE whatever the rule of the choice is: the arm with "
+        "most AUC among those that keep it on validation trials; its numbers are from test trials [95 % interval], "
+        "where an arm may come to lie on the other side. "
         f"RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
     )
     if JOINT in run.observers:

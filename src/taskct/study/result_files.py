@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.files import write_json, write_npz, write_text
@@ -88,6 +89,7 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
         "description": describe(settings),
         "n_trials": {name: len(all_splits[name]) for name in SPLITS},
         "n_backgrounds": {name: len(np.unique(all_splits[name].truth["case"])) for name in SPLITS},
+        "n_shared_backgrounds": shared_backgrounds([trials.truth["case"] for trials in all_splits.values()]),
         "group_name": read_case_kind(run.trials),
         "resampling": unit_of(test).as_json(),
         "background_note": background_note(settings),
@@ -98,6 +100,12 @@ def task_json(run: RunFolder, test: Trials, notes: dict[str, str]) -> dict[str, 
         "window_hu": list(e.window_hu),
         "difference_window_hu": e.difference_window_hu,
     }
+
+
+def shared_backgrounds(cases: Iterable[NDArray[np.floating]]) -> int:
+    """How many backgrounds stand in more than one split, from the backgrounds of the trials of each."""
+    distinct = np.concatenate([np.unique(one) for one in cases])
+    return int((np.unique(distinct, return_counts=True)[1] > 1).sum())
 
 
 def examples(settings: Settings, test: Trials, results: list[ArmResult], chosen: str) -> dict[str, np.ndarray]:

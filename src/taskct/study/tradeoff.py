@@ -43,6 +43,11 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
         "seed": seed,
         "confidence": CONFIDENCE,
         "rmse_monotone": _rmse_rises(sweep, resampling),
+        "prices": [
+            {"arm": name, "rmse_ratio": interval_json(_rmse_ratio(r, mine[CONTROL], resampling))}
+            for name, r in mine.items()
+            if name != CONTROL
+        ],
         "observers": observers,
     }
 
@@ -95,13 +100,19 @@ def _within_tolerance(
     base = mine[picked.arm.control]
     t = np.stack([picked.scores[name], base.scores[name]])
     difference = resampling.unit.auc_difference(t)
-    ratio = resampling.interval(np.stack([_mse(picked), _mse(base)], axis=1), lambda m: np.sqrt(m[:, 0] / m[:, 1]))
+    ratio = _rmse_ratio(picked, base, resampling)
     return {
         "arm": picked.arm.name,
         "rmse_ratio": interval_json(ratio),
         "auc": interval_json(resampling.unit.auc(t[0])),
         "delta_auc": interval_json(Interval(difference.delta_auc, difference.ci_low, difference.ci_high)),
     }
+
+
+def _rmse_ratio(result: ArmResult, base: ArmResult, resampling: Resampling) -> Interval:
+    """RMSE of an arm over that of another, paired on the test trials."""
+    pair = np.stack([_mse(result), _mse(base)], axis=1)
+    return resampling.interval(pair, lambda m: np.sqrt(m[:, 0] / m[:, 1]))
 
 
 def _auc_rises(swept: Sequence[ArmResult], name: str, resampling: Resampling) -> bool | None:

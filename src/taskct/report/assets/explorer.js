@@ -1,0 +1,273 @@
+// The trade-off picture that answers: an arm's images, ROC curve and intervals, for an observer, a metric and a seed.
+"use strict";
+const explorer = (() => {
+  const DIGITS = { rmse_hu: 2, psnr_db: 2, ssim: 3 };
+  const UNITS = { rmse_hu: "RMSE (HU)", psnr_db: "PSNR (dB)", ssim: "SSIM" };
+  const byId = (id) => document.getElementById(id);
+  const controls = { observer: byId("observer"), measure: byId("measure"), seed: byId("seed"), arm: byId("arm") };
+  const place = byId("plot"), rocPlace = byId("roc-plot"), card = byId("card");
+  let svg = null, scales = null, dial = null;
+
+  fillSelect(controls.observer, data.observers.map((one) => [one.key, one.label]), data.observer);
+  fillSelect(controls.measure, data.measures.map((one) => [one.key, one.label.split(";")[0]]), "rmse_hu");
+  fillSelect(controls.seed, data.seeds.map((seed) => [String(seed), String(seed)]), String(data.seed));
+  controls.seed.parentElement.hidden = data.seeds.length < 2;
+
+  const color = (family) => (family.color === "#000000" ? "currentColor" : family.color);
+  const lowDose = data.arms[data.lowDose];
+
+  // What the picture shows of some arms: one point each, with both intervals.
+  function pointsOf(positions, family) {
+    const { observer, measure } = state();
+    return positions.map((i) => ({ i, arm: data.arms[i], family })).filter(({ arm }) => arm.auc[observer])
+      .map((point) => {
+        const [x, xLow, xHigh] = point.arm[measure], [y, yLow, yHigh, inLimit] = point.arm.auc[observer];
+        return { ...point, x, xLow, xHigh, y, yLow, yHigh, inLimit };
+      });
+  }
+
+  function state() {
+    return { observer: controls.observer.value, measure: controls.measure.value, seed: controls.seed.value };
+  }
+
+  function families() {
+    const { seed } = state();
+    return data.families.map((family, f) => ({
+      ...family,
+      points: pointsOf(data.series[seed][f].arms, family),
+      path: pointsOf(data.series[seed][f].line, family),
+    })).filter((family) => family.points.length);
+  }
+
+  function tip(point) {
+    const { measure } = state();
+    return `${point.arm.label}\nAUC ${withInterval([point.y, point.yLow, point.yHigh], 3)}\n` +
+      `${UNITS[measure]} ${withInterval([point.x, point.xLow, point.xHigh], DIGITS[measure])}`;
+  }
+
+  function draw() {
+    const { observer, measure } = state();
+    const shown = families(), all = shown.flatMap((family) => family.points);
+    const someLimit = all.some((point) => point.inLimit);
+    const auc = lowDose.auc[observer];
+    const xs = all.flatMap((point) => [point.xLow, point.xHigh]);
+    const ys = [...all.flatMap((point) => [point.yLow, point.yHigh]), ...(auc ? auc.slice(1, 3) : [])];
+    const width = Math.max(280, Math.min(place.clientWidth, 760));
+    const [left, right] = padded(xs, 0.07);
+    const axis = data.observers.find((one) => one.key === observer).axis;
+    svg = Plot.plot({
+      width,
+      height: Math.round(Math.max(300, width * 0.62)),
+      marginLeft: 46, marginBottom: 40, marginTop: 26, marginRight: 12,
+      style: { fontSize: "12px", background: "transparent" },
+      x: { domain: [left, right], label: data.measures.find((one) => one.key === measure).label, labelAnchor: "center", ticks: 6, labelArrow: "none" },
+      y: { domain: padded(ys, 0.06), label: axis, ticks: 6, labelArrow: "none" },
+      marks: [
+        ...(auc ? [
+          Plot.rect([auc], { x1: left, x2: right, y1: (d) => d[1], y2: (d) => d[2], fill: "currentColor", fillOpacity: 0.08 }),
+          Plot.ruleY([auc[0]], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "5 3" }),
+          Plot.text([auc[0]], { x: right, y: (d) => d, text: () => `low-dose images: ${written(lowDose[measure][0], DIGITS[measure])}`, textAnchor: "end", dy: -8, fill: "currentColor", fillOpacity: 0.75 }),
+        ] : []),
+        ...shown.filter((family) => family.line).map((family) =>
+          Plot.line(family.path, { x: "x", y: "y", stroke: color(family), strokeDasharray: family.dash || null, strokeWidth: 1.2 })),
+        ...shown.flatMap((family) => [
+          Plot.ruleX(family.points, { x: "x", y1: "yLow", y2: "yHigh", stroke: color(family), strokeOpacity: 0.75 }),
+          Plot.ruleY(family.points, { y: "y", x1: "xLow", x2: "xHigh", stroke: color(family), strokeOpacity: 0.75 }),
+          Plot.dot(family.points, {
+            x: "x", y: "y", symbol: family.symbol, r: 5, stroke: color(family), strokeWidth: 1.4,
+            fill: (point) => (family.filled && (point.inLimit || !someLimit) ? color(family) : "var(--paper)"),
+          }),
+        ]),
+        Plot.tip(all, Plot.pointer({ x: "x", y: "y", title: tip, maxRadius: 40 })),
+      ],
+      symbol: { type: "identity" },
+      color: { type: "identity" },
+    });
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", `${axis} of ${controls.observer.selectedOptions[0].text} against ${UNITS[measure]}, one mark for each arm. The field "Arm" picks one.`);
+    scales = { x: svg.scale("x"), y: svg.scale("y") };
+    svg.addEventListener("input", () => { if (svg.value) pick(svg.value.i); });
+    place.replaceChildren(svg);
+    label(all);
+    legend(shown);
+    fillArms(shown);
+    markDial();
+    show();
+  }
+
+  function padded(values, share) {
+    const low = Math.min(...values), high = Math.max(...values), room = share * (high - low) || 0.01;
+    return [low - room, high + room];
+  }
+
+  // Arms that text speaks of always have a label, the others where there is room.
+  function label(points) {
+    const boxes = points.map((point) => boxAt(point, 0, 0, 10, 10));
+    const rank = (point) => (data.quoted.indexOf(point.arm.name) + 1 || 99);
+    for (const point of [...points].sort((a, b) => rank(a) - rank(b))) {
+      const must = data.quoted.includes(point.arm.name);
+      const text = must ? point.arm.label : point.arm.short;
+      const size = 6.4 * text.length + 2;
+      let best = null;
+      for (const far of must ? [9, 22, 36] : [9]) {
+        for (const [side, level] of [[-1, -1], [1, 1], [1, -1], [-1, 1]]) {
+          const box = boxAt(point, side * (6 + size / 2), level * far, size, 13);
+          const taken = boxes.filter((b) => box.l < b.r && b.l < box.r && box.t < b.b && b.t < box.b).length;
+          const outside = box.l < 40 || box.r > svg.width.baseVal.value || box.t < 14;
+          const cost = taken + (outside ? 9 : 0);
+          if (!best || cost < best.cost) best = { cost, box };
+        }
+      }
+      if (best.cost && !must) continue;
+      boxes.push(best.box);
+      d3.select(svg).append("text").attr("class", "arm-label").text(text)
+        .attr("x", (best.box.l + best.box.r) / 2).attr("y", best.box.b - 3).attr("text-anchor", "middle")
+        .attr("font-size", 11).attr("font-weight", must ? 700 : 400).attr("fill", color(point.family))
+        .attr("stroke", "var(--paper)").attr("stroke-width", 3).attr("paint-order", "stroke").style("pointer-events", "none");
+    }
+  }
+
+  function boxAt(point, dx, dy, width, height) {
+    const x = scales.x.apply(point.x) + dx, y = scales.y.apply(point.y) + dy;
+    return { l: x - width / 2, r: x + width / 2, t: y - height / 2, b: y + height / 2 };
+  }
+
+  function legend(shown) {
+    byId("legend").replaceChildren(...shown.map((family) => {
+      const item = document.createElement("li");
+      const mark = d3.create("svg").attr("width", 22).attr("height", 12).attr("aria-hidden", "true");
+      if (family.line) mark.append("path").attr("d", "M0,6H22").attr("stroke", color(family)).attr("stroke-dasharray", family.dash || null);
+      const symbols = { circle: d3.symbolCircle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, triangle: d3.symbolTriangle, triangle2: d3.symbolTriangle2, plus: d3.symbolPlus, times: d3.symbolTimes };
+      mark.append("path").attr("d", d3.symbol(symbols[family.symbol], 55)()).attr("transform", "translate(11,6)")
+        .attr("stroke", color(family)).attr("fill", family.filled ? color(family) : "var(--paper)");
+      item.append(mark.node(), family.label);
+      return item;
+    }));
+  }
+
+  function fillArms(shown) {
+    const positions = [...new Set([data.lowDose, ...shown.flatMap((family) => family.points.map((point) => point.i))])];
+    const kept = positions.includes(Number(controls.arm.value)) ? controls.arm.value : null;
+    const first = positions.find((i) => data.arms[i].name === data.chosen) ?? positions[0];
+    const same = positions.find((i) => selected && data.arms[i].name === data.arms[selected].name);
+    fillSelect(controls.arm, positions.map((i) => [String(i), data.arms[i].label]), kept ?? String(same ?? first));
+  }
+
+  let selected = null;
+  function pick(i) {
+    controls.arm.value = String(i);
+    show();
+  }
+
+  // The card of the arm that is picked: numbers, images, ROC curve.
+  function show() {
+    selected = Number(controls.arm.value);
+    const arm = data.arms[selected], { observer } = state();
+    card.querySelector("h3").textContent = arm.label;
+    const rows = Object.keys(DIGITS).map((key) => [UNITS[key], withInterval(arm[key], DIGITS[key])]);
+    for (const { key, label } of data.observers) {
+      if (arm.auc[key]) rows.push([`AUC, ${label}${arm.auc[key][3] ? ", in the limit" : ""}`, withInterval(arm.auc[key], 3)]);
+    }
+    card.querySelector("dl").replaceChildren(...rows.flatMap(([name, value]) => {
+      const dt = document.createElement("dt"), dd = document.createElement("dd");
+      dt.textContent = name;
+      dd.textContent = value;
+      return [dt, dd];
+    }));
+    thumbs(arm);
+    roc(arm, observer);
+    ring();
+  }
+
+  function thumbs(arm) {
+    const part = card.querySelector(".thumbs");
+    const trial = Math.max(0, data.images.trials.findIndex((one) => one.present));
+    const image = data.images.trials.length && arm.seed === data.seed || arm === lowDose ? pixels.ofArm(arm.name, trial) : null;
+    part.hidden = !image;
+    byId("no-images").hidden = Boolean(image);
+    if (!image) return;
+    const [reference, own] = part.querySelectorAll("canvas");
+    const { ring: circle } = data.images.trials[trial];
+    drawImage(reference, pixels.ofArm("reference", trial), data.images.window, circle);
+    drawImage(own, image, data.images.window, circle);
+    part.querySelector("#thumb-name").textContent = arm.label;
+  }
+
+  function roc(arm, observer) {
+    const control = data.arms.find((one) => one.name === data.control && one.seed === arm.seed) ?? arm;
+    const curves = [[lowDose, "currentColor", "5 3"], [control, "#0072B2", "1.5 2.5"], [arm, "#D55E00", null]]
+      .filter(([one, ], i, list) => one.roc[observer] && list.findIndex(([other]) => other === one) === i || one === arm && one.roc[observer]);
+    rocPlace.hidden = !arm.roc[observer];
+    if (rocPlace.hidden) return;
+    const lines = curves.map(([one, stroke, dash]) => {
+      const [fpf, tpf] = one.roc[observer];
+      return Plot.line(fpf, { x: fpf.map((v) => v / data.rocScale), y: tpf.map((v) => v / data.rocScale), stroke, strokeDasharray: dash });
+    });
+    const plot = Plot.plot({
+      width: 240, height: 240, marginLeft: 40, marginBottom: 36, marginTop: 20, marginRight: 8,
+      style: { fontSize: "11px", background: "transparent" },
+      x: { domain: [0, 1], label: "false-positive fraction", labelAnchor: "center", ticks: 3, labelArrow: "none" },
+      y: { domain: [0, 1], label: "true-positive fraction", ticks: 3, labelArrow: "none" },
+      color: { type: "identity" },
+      marks: [Plot.line([[0, 0], [1, 1]], { stroke: "currentColor", strokeOpacity: 0.2 }), ...lines],
+    });
+    plot.setAttribute("role", "img");
+    plot.setAttribute("aria-label", `ROC curves of ${controls.observer.selectedOptions[0].text}: ${curves.map(([one]) => one.label).join(", ")}`);
+    byId("roc-key").textContent = `ROC at this study's training trials: ${curves.map(([one, , dash]) => `${one.label} (${{ "5 3": "dashed", "1.5 2.5": "dotted" }[dash] ?? "solid"}, AUC ${written(one.atN[observer][0], 3)})`).join("; ")}.`;
+    rocPlace.replaceChildren(plot);
+  }
+
+  function ring() {
+    d3.select(svg).selectAll(".picked").remove();
+    const { observer, measure } = state(), arm = data.arms[selected];
+    if (!arm.auc[observer] || selected === data.lowDose) return;
+    d3.select(svg).append("circle").attr("class", "picked").attr("r", 10).attr("fill", "none").attr("stroke", "currentColor")
+      .attr("cx", scales.x.apply(arm[measure][0])).attr("cy", scales.y.apply(arm.auc[observer][0])).style("pointer-events", "none");
+  }
+
+  // Where a blend of this α lies on the curve, between the arms that were measured; null where it was not.
+  function along(blend, alpha, key) {
+    const { arms, alphas } = data.images.blends[blend];
+    const known = arms.map((i, k) => ({ alpha: alphas[k], arm: data.arms[i] })).filter(({ arm }) => key(arm) !== undefined)
+      .sort((a, b) => a.alpha - b.alpha);
+    const after = known.findIndex((one) => one.alpha >= alpha);
+    if (after < 0) return null;
+    if (known[after].alpha === alpha) return key(known[after].arm);
+    if (after === 0) return null;
+    const [a, b] = [known[after - 1], known[after]], share = (alpha - a.alpha) / (b.alpha - a.alpha);
+    return (1 - share) * key(a.arm) + share * key(b.arm);
+  }
+
+  function dialAt(blend, alpha) {
+    dial = { blend, alpha };
+    markDial();
+    const { observer } = state();
+    return {
+      rmse: along(blend, alpha, (arm) => arm.rmse_hu[0]),
+      auc: along(blend, alpha, (arm) => arm.auc[observer]?.[0]),
+      observer: controls.observer.selectedOptions[0].text,
+    };
+  }
+
+  function markDial() {
+    d3.select(svg).selectAll(".dial").remove();
+    if (!dial || state().seed !== String(data.seed)) return;
+    const { observer, measure } = state();
+    const x = along(dial.blend, dial.alpha, (arm) => arm[measure][0]), y = along(dial.blend, dial.alpha, (arm) => arm.auc[observer]?.[0]);
+    if (x === null || y === null) return;
+    d3.select(svg).append("path").attr("class", "dial").attr("d", d3.symbol(d3.symbolDiamond, 150)()).attr("fill", "none")
+      .attr("stroke", "currentColor").attr("stroke-width", 2).attr("transform", `translate(${scales.x.apply(x)},${scales.y.apply(y)})`);
+  }
+
+  for (const name of ["observer", "measure", "seed"]) controls[name].addEventListener("change", draw);
+  controls.arm.addEventListener("change", show);
+  draw();
+  let drawnAt = place.clientWidth;
+  new ResizeObserver(() => {
+    if (Math.abs(place.clientWidth - drawnAt) > 1) {
+      drawnAt = place.clientWidth;
+      draw();
+    }
+  }).observe(place);
+  return { dialAt };
+})();

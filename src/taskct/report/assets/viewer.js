@@ -1,0 +1,176 @@
+// The images: two of them beside the reference, or in turn, or minus it; window and level; trials worst first.
+"use strict";
+if (data.images.trials.length) (() => {
+  const byId = (id) => document.getElementById(id);
+  const { trials, blends, names, labels } = data.images;
+  const fields = Object.fromEntries(["order", "trial", "a", "b", "centre", "width", "outline", "alpha", "blend"].map((id) => [id, byId(`view-${id}`)]));
+  const canvases = ["reference", "a", "b"].map((id) => byId(`canvas-${id}`));
+  const said = byId("reading");
+  const DIAL = "dial";
+  const SLOWEST_MS = 500; // each image stands this long: one turn of both a second, well below 3 Hz
+  let mode = "side", timer = null, turn = 0;
+
+  const armLabels = new Map(names.map((name, i) => [name, labels[i]]));
+  for (const blend of blends) for (const i of blend.arms) armLabels.set(data.arms[i].name, data.arms[i].label);
+  const options = [...armLabels];
+  if (blends.length) options.push([DIAL, "blend by the dial"]);
+  const first = (...wanted) => wanted.find((name) => armLabels.has(name)) ?? names[0];
+  fillSelect(fields.a, options, first("mse", data.control));
+  fillSelect(fields.b, options, first(data.chosen, ...data.quoted, data.control));
+  fillSelect(fields.blend, blends.map((blend, i) => [String(i), blend.label]), "0");
+  fields.blend.parentElement.hidden = blends.length < 2;
+  byId("dial").hidden = !blends.length;
+  for (const [field, value, span] of [[fields.centre, data.images.window[0], 2 * data.images.window[1]], [fields.width, data.images.window[1], 0]]) {
+    field.min = span ? value - span : 2;
+    field.max = span ? value + span : 5 * value;
+    field.step = 1;
+    field.value = value;
+  }
+
+  const nameOf = (field) => (field.value === DIAL ? `blend, α = ${written(Number(fields.alpha.value), 2)}` : armLabels.get(field.value));
+  const imageOf = (field, trial) => (field.value === DIAL
+    ? pixels.blended(Number(fields.blend.value), Number(fields.alpha.value), trial)
+    : pixels.ofArm(field.value, trial));
+
+  // How much of the signal's contrast image B loses, or the strongest false signal in it, HU, trial by trial.
+  const MEASURES = {
+    loss: (trial, difference) => -trials[trial].polarity * pixels.atSignal(difference, trial),
+    false: (trial, difference) => (trials[trial].present ? NaN : pixels.falseSignal(difference, trial)),
+  };
+
+  function fillTrials() {
+    const order = fields.order.value, kept = fields.trial.value;
+    const rows = trials.map((trial, i) => {
+      const text = `trial ${trial.number}, signal ${trial.present ? "present" : "absent"}`;
+      if (order === "drawn") return { i, text, value: 0 };
+      const value = MEASURES[order](i, pixels.minus(imageOf(fields.b, i), pixels.saved(0, i)));
+      const what = order === "loss" ? `loses ${written(value, 1)} HU` : `paints up to ${written(value, 1)} HU`;
+      return { i, value, text: isNaN(value) ? text : `${text}: ${what}` };
+    });
+    rows.sort((a, b) => (isNaN(a.value) - isNaN(b.value)) || (b.value - a.value) || (a.i - b.i));
+    fillSelect(fields.trial, rows.map(({ i, text }) => [String(i), text]), order === "drawn" && kept ? kept : String(rows[0].i));
+  }
+
+  function draw() {
+    const trial = Number(fields.trial.value), { ring } = trials[trial];
+    const outline = fields.outline.checked ? ring : null;
+    const reference = pixels.saved(0, trial), [a, b] = [imageOf(fields.a, trial), imageOf(fields.b, trial)];
+    const grey = [Number(fields.centre.value), Number(fields.width.value)], about0 = [0, data.images.differenceWindow];
+    const titles = ["reference", nameOf(fields.a), nameOf(fields.b)];
+    byId("pictures").classList.toggle("two", mode === "flicker");
+    canvases[2].parentElement.hidden = mode === "flicker";
+    if (mode === "difference") {
+      drawImage(canvases[0], pixels.minus(b, a), about0, outline);
+      drawImage(canvases[1], pixels.minus(a, reference), about0, outline);
+      drawImage(canvases[2], pixels.minus(b, reference), about0, outline);
+      titles[0] = `B minus A`;
+      titles[1] += " minus reference";
+      titles[2] += " minus reference";
+    } else {
+      drawImage(canvases[0], reference, grey, outline);
+      drawImage(canvases[1], mode === "flicker" && turn ? b : a, grey, outline);
+      drawImage(canvases[2], b, grey, outline);
+      if (mode === "flicker") titles[1] = turn ? `B: ${nameOf(fields.b)}` : `A: ${nameOf(fields.a)}`;
+    }
+    ["reference", "a", "b"].forEach((id, i) => {
+      byId(`title-${id}`).textContent = titles[i];
+      canvases[i].setAttribute("aria-label", `${titles[i]}, trial ${trials[trial].number}`);
+    });
+    byId("centre-said").textContent = `${written(grey[0], 0)} HU`;
+    byId("width-said").textContent = `${written(grey[1], 0)} HU`;
+    read(trial, reference, a, b);
+  }
+
+  // What the two images of this trial say in numbers.
+  function read(trial, reference, a, b) {
+    const parts = [[nameOf(fields.a), a], [nameOf(fields.b), b]].map(([name, image]) => {
+      const difference = pixels.minus(image, reference);
+      const what = trials[trial].present
+        ? `${written(pixels.atSignal(difference, trial), 1, true)} HU at the signal`
+        : `strongest false signal ${written(pixels.falseSignal(difference, trial), 1)} HU`;
+      return `${name}: RMSE ${written(pixels.rmse(image, reference), 2)} HU, ${what}`;
+    });
+    said.textContent = `This trial. ${parts.join("; ")}.`;
+  }
+
+  function turnDial() {
+    const alpha = Number(fields.alpha.value);
+    fields.b.value = DIAL;
+    const found = explorer.dialAt(Number(fields.blend.value), alpha);
+    byId("alpha-said").textContent = written(alpha, 2);
+    const auc = found.auc === null ? "" : `, AUC ${written(found.auc, 3)} for the ${found.observer}`;
+    byId("dial-said").textContent = found.rmse === null ? "" : `Over all test trials: RMSE ${written(found.rmse, 2)} HU${auc} (a straight line between the arms measured).`;
+    changed();
+  }
+
+  // Image B has changed: where trials are ordered by it, their order has too.
+  function changed() {
+    if (fields.order.value !== "drawn") {
+      const kept = fields.trial.value;
+      fillTrials();
+      fields.trial.value = kept;
+    }
+    draw();
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    byId("flicker-run").textContent = "Start";
+    byId("flicker-run").setAttribute("aria-pressed", "false");
+  }
+
+  function setMode(next) {
+    mode = next;
+    turn = 0;
+    stop();
+    for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+    byId("flicker").hidden = mode !== "flicker";
+    draw();
+  }
+
+  for (const button of document.querySelectorAll("[data-mode]")) button.addEventListener("click", () => setMode(button.dataset.mode));
+  byId("swap").addEventListener("click", () => { turn = 1 - turn; draw(); });
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const allow = () => {
+    byId("flicker-run").hidden = still.matches;
+    if (still.matches) stop();
+  };
+  still.addEventListener("change", allow);
+  allow();
+  byId("flicker-run").addEventListener("click", () => {
+    if (timer) return stop();
+    byId("flicker-run").textContent = "Stop";
+    byId("flicker-run").setAttribute("aria-pressed", "true");
+    timer = setInterval(() => { turn = 1 - turn; draw(); }, SLOWEST_MS);
+  });
+  for (const field of [fields.trial, fields.a, fields.centre, fields.width, fields.outline]) field.addEventListener("input", draw);
+  fields.order.addEventListener("input", () => { fillTrials(); draw(); });
+  fields.b.addEventListener("input", changed);
+  fields.alpha.addEventListener("input", turnDial);
+  fields.blend.addEventListener("input", turnDial);
+  byId("window-reset").addEventListener("click", () => {
+    [fields.centre.value, fields.width.value] = data.images.window;
+    draw();
+  });
+
+  // Drag: across for the width, up and down for the centre.
+  for (const canvas of canvases) {
+    let from = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      from = { x: event.clientX, y: event.clientY, centre: Number(fields.centre.value), width: Number(fields.width.value) };
+      canvas.setPointerCapture(event.pointerId);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!from || mode === "difference") return;
+      const perPixel = data.images.window[1] / 200;
+      fields.width.value = from.width + (event.clientX - from.x) * perPixel;
+      fields.centre.value = from.centre + (event.clientY - from.y) * perPixel;
+      draw();
+    });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { from = null; });
+  }
+
+  fillTrials();
+  setMode("side");
+})();

@@ -1,0 +1,150 @@
+"""Which arms of a run belong together, and how a figure draws each family: a colour, a mark and a line of its own."""
+
+from dataclasses import dataclass
+from itertools import cycle, product
+
+from taskct.names import LOW_DOSE, ArmName, setting_text
+from taskct.report.run import Run
+from taskct.report.schema import ArmFigures
+
+# Okabe and Ito's colours, told apart with every common colour vision.
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, AMBER = "#56B4E9", "#E69F00"
+BLACK, GREY = "#000000", "#6E6E6E"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a family is drawn."""
+
+    color: str
+    marker: str
+    """A mark of matplotlib; `SYMBOLS` has its name in the page's script."""
+    line: str
+    """A line of matplotlib; empty for none."""
+    filled: bool = True
+
+
+SYMBOLS = {"o": "circle", "s": "square", "D": "diamond2", "v": "triangle2", "^": "triangle", "P": "plus", "X": "times"}
+DASHES = {"-": "", "--": "5 3", ":": "1.5 2.5", "-.": "6 2.5 1.5 2.5", "": ""}
+"""Lines of matplotlib as SVG dashes."""
+
+_FIRST = (Look(BLUE, "o", "-"), Look(ORANGE, "s", "--"), Look(GREEN, "D", ":", filled=False))
+# Every further family: no two have the colour and the mark in common before 24 of them.
+_FURTHER = [
+    Look(color, marker, line, filled)
+    for filled, (marker, line) in product((True, False), (("v", "-."), ("D", "-"), ("o", "--"), ("s", ":")))
+    for color in (SKY, AMBER, PINK, GREEN, BLUE, ORANGE)
+]
+_MSE, _FILTERS = Look(BLACK, "^", ""), Look(PINK, "P", "")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Arms that differ in one number, such as λ or α."""
+
+    label: str
+    look: Look
+    names: tuple[str, ...]
+    """Arms with a mark, in the order of the number."""
+    line: tuple[str, ...]
+    """Arms that the line runs through; empty for no line."""
+
+
+def families(run: Run) -> list[Family]:
+    """Group the arms of a run: those trained with λ, blends, MSE and filters, of every variant of the settings apart.
+
+    The control's own family comes first. The low-dose images belong to none.
+    """
+    named = {arm.name: arm for arm in run.summary.arms if ArmName.parse(arm.name).kind != "low-dose"}
+    groups: dict[tuple[object, ...], list[ArmFigures]] = {}
+    home = _variant(run.arm(run.tradeoff.control))
+    for arm in sorted(named.values(), key=lambda arm: (_variant(arm) != home, _kind(arm) == "blend")):
+        groups.setdefault(_key(arm), []).append(arm)
+    looks = cycle(_FURTHER)
+    first = iter(_FIRST)
+    found = []
+    for (kind, *_), arms in groups.items():
+        look = {"mse": _MSE, "filter": _FILTERS}.get(str(kind)) or next(first, None) or next(looks)
+        ordered = sorted(arms, key=lambda arm: (arm.lambda_ or 0.0, arm.alpha or 0.0))
+        if kind == "blend":
+            # A blend starts at the control (α = 0) and ends at the network it blends in (α = 1).
+            ends = [a for a in named.values() if _kind(a) == "lambda" and _variant(a) == _variant(ordered[0])]
+            start = [a for a in ends if a.lambda_ == 0]
+            stop = [a for a in ends if a.lambda_ == ordered[0].lambda_]
+            line = [*start, *ordered, *stop]
+        else:
+            line = ordered if kind == "lambda" else []
+        found.append(Family(_label(run, ordered[0]), look, _names(ordered), _names(line)))
+    return found
+
+
+def arm_of_seed(run: Run, name: str, seed: int) -> ArmFigures | None:
+    """An arm of a seed, or of its only one where it is not trained; None where the study has none of this seed."""
+    arms = {arm.seed: arm for arm in run.summary.arms if arm.name == name}
+    if len(arms) == 1 and ArmName.parse(name).kind == "filter":
+        return next(iter(arms.values()))
+    return arms.get(seed)
+
+
+def short_label(name: str) -> str:
+    """What tells an arm from the others of its family.
+
+    >>> short_label("lambda=0.9 alpha=0.2"), short_label("lambda=0.9 n_layers=9"), short_label("mse n_layers=9")
+    ('α=0.2', 'λ=0.9', 'n_layers=9')
+    """
+    arm = ArmName.parse(name)
+    if arm.alpha is not None:
+        return f"α={setting_text(arm.alpha)}"
+    if arm.task_weight is not None:
+        return f"λ={setting_text(arm.task_weight)}"
+    variant = ", ".join(f"{key}={value}" for key, value in arm.variant)
+    return variant if arm.kind == "mse" and variant else arm.label
+
+
+def quoted_arms(run: Run) -> list[str]:
+    """Arms that the page's text speaks of: each has a label in the figure, and its images are shown."""
+    within = [found.within_tolerance for found in run.tradeoff.observers.values()]
+    names = [run.choices.chosen_arm, *(found.arm for found in within if found is not None), run.tradeoff.control]
+    return list(dict.fromkeys(names))
+
+
+def main_observer(run: Run) -> str:
+    """The observer of the first picture: the Hotelling observer behind an eye, else the nearest one there is."""
+    low_dose = run.arm(LOW_DOSE).observers
+    wanted = ["ho_eye", "ho", *(o for o in run.observers if o in low_dose), *run.observers]
+    return next(observer for observer in wanted if observer in run.observers)
+
+
+def _kind(arm: ArmFigures) -> str:
+    return ArmName.parse(arm.name).kind
+
+
+def _variant(arm: ArmFigures) -> tuple[object, ...]:
+    """In what the settings of an arm differ from the study's, its head included."""
+    return (arm.head or "", *(pair for pair in ArmName.parse(arm.name).variant if pair[0] != "head"))
+
+
+def _key(arm: ArmFigures) -> tuple[object, ...]:
+    kind = _kind(arm)
+    if kind in ("mse", "filter"):
+        return (kind,)
+    return (kind, arm.lambda_ if kind == "blend" else None, _variant(arm))
+
+
+def _label(run: Run, arm: ArmFigures) -> str:
+    kind = _kind(arm)
+    if kind in ("mse", "filter"):
+        return {"mse": "MSE", "filter": "other denoisers"}[kind]
+    home = run.arm(run.tradeoff.control)
+    if kind == "blend":
+        text = f"blend of λ = {setting_text(arm.lambda_ or 0.0)} with the control"
+        words = [f"{arm.head} head"] if arm.head and arm.head != home.head else []
+    else:
+        text, words = "trained with λ", [f"{arm.head} head"] if arm.head else []
+    words += [f"{key}={value}" for key, value in ArmName.parse(arm.name).variant if key != "head"]
+    return f"{text} ({', '.join(words)})" if words else text
+
+
+def _names(arms: list[ArmFigures]) -> tuple[str, ...]:
+    return tuple(arm.name for arm in arms)

@@ -1,0 +1,199 @@
+"""The methods of a study in words, ready to paste: written from its settings, with the references that it needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from taskct.names import JOINT, setting_text
+from taskct.report.caveats import backgrounds, unit_sentence
+from taskct.report.labels import arm_label, listed, observer_label
+from taskct.report.run import Run
+
+REFERENCES = {
+    "joseph": "Joseph, IEEE Trans. Med. Imaging 1, 192 (1982).",
+    "fbp": "Kak and Slaney, Principles of Computerized Tomographic Imaging (1988), sections 3.4.1 and 3.4.2.",
+    "parker": "Parker, Med. Phys. 9, 254 (1982).",
+    "lower dose": 'Žabić et al., "A low dose simulation tool for CT systems with energy integrating detectors", Med. '
+    "Phys. 40, 031102 (2013).",
+    "task-informed": "Li, Li and Anastasio, Proc. SPIE Medical Imaging (2022); arXiv 2211.13303; J. Med. Imaging 11, "
+    "055501 (2024).",
+    "slnn": "Li, Zhou, Li and Anastasio, IEEE Trans. Med. Imaging 40, 2295 (2021).",
+    "hotelling": "Barrett and Myers, Foundations of Image Science, Wiley (2004), ch. 13.",
+    "ledoit-wolf": "Ledoit and Wolf, J. Multivariate Analysis 88, 365 (2004).",
+    "eye": "Burgess, J. Opt. Soc. Am. A 11, 1237 (1994).",
+    "channels": "Myers and Barrett, J. Opt. Soc. Am. A 4, 2447 (1987).",
+    "npw": "Wagner and Brown, Phys. Med. Biol. 30, 489 (1985).",
+    "cnn": "Zhou, Li and Anastasio, IEEE Trans. Med. Imaging 38, 2456 (2019).",
+    "auc": "Bamber, J. Math. Psychol. 12, 387 (1975).",
+    "delong": "DeLong et al., Biometrics 44, 837 (1988).",
+    "clusters": "Obuchowski, Biometrics 53, 567 (1997).",
+    "ssim": "Wang et al., IEEE Trans. Image Process. 13, 600 (2004).",
+    "bootstrap": "Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.",
+    "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
+    "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
+    "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
+}
+"""By the word that the text cites them by; docs/method.md numbers the same sources."""
+
+OF_OBSERVERS = {
+    JOINT: "slnn",
+    "slnn": "slnn",
+    "ho": "hotelling",
+    "ho_eye": "eye",
+    "ho_lw": "ledoit-wolf",
+    "npw": "npw",
+    "npwe": "eye",
+    "cnn": "cnn",
+}
+"""Source of an observer; a channelized one has "channels"."""
+
+
+@dataclass(frozen=True)
+class Methods:
+    """A methods section."""
+
+    paragraphs: list[str]
+    """Text with references as numbers in square brackets."""
+    references: list[str]
+    """In the order of their numbers."""
+
+    @property
+    def text(self) -> str:
+        """Paragraphs and numbered references, as plain text."""
+        listed_ = [f"{n}. {source}" for n, source in enumerate(self.references, start=1)]
+        return "\n\n".join([*self.paragraphs, "\n".join(listed_)])
+
+
+class _Citations:
+    """Numbers the sources in the order in which they are cited first."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, *names: str) -> str:
+        numbers = sorted(self._numbers.setdefault(name, len(self._numbers) + 1) for name in names)
+        return f"[{', '.join(map(str, numbers))}]"
+
+    @property
+    def sources(self) -> list[str]:
+        return [REFERENCES[name] for name in self._numbers]
+
+
+def methods(run: Run) -> Methods:
+    """Write the methods section of a run from its settings; what a settings file lacks is left out."""
+    cite = _Citations()
+    paragraphs = [" ".join(part(run, cite)) for part in (_images, _training, _observers, _statistics)]
+    return Methods(paragraphs, cite.sources)
+
+
+def _section(run: Run, name: str) -> dict[str, Any]:
+    found = run.settings.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _images(run: Run, cite: _Citations) -> Iterator[str]:
+    scanner, kind = _section(run, "scanner"), _section(run, "background").get("kind")
+    sources = ["fbp"] if scanner and kind != "paired" else []
+    if scanner.get("scan") == "short":
+        sources.append("parker")
+    if scanner.get("acquisition") == "insertion":
+        sources = ["lower dose"]
+    yield f"Task and images: {run.task.description.rstrip('.')}{f' {cite(*sources)}' if sources else ''}."
+    size = run.task.roi_px
+    yield f"Regions of {size} × {size} pixels of {setting_text(run.task.pixel_mm)} mm were scored."
+    n = run.task.n_trials
+    splits = listed(f"{count:,} trials ({name})" for name, count in n.items())
+    yield (
+        f"The trials were divided into {splits}, of which no two splits share a background. Networks learned from the "
+        "first, every choice was made on validation trials, observers were fitted afresh to a split of their own, and "
+        f"every figure comes from the test trials, on {backgrounds(run)}."
+    )
+
+
+def _training(run: Run, cite: _Citations) -> Iterator[str]:
+    training, denoiser = _section(run, "training"), _section(run, "denoiser")
+    if denoiser.get("network") is not None:
+        yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
+            f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
+        )
+    lambdas = training.get("lambdas")
+    if isinstance(lambdas, list):
+        weights = listed(setting_text(float(weight)) for weight in lambdas)
+        head = {"pixel": "every pixel", "eye": "the image behind an eye filter", "channels": "the outputs of channels"}
+        sees = head.get(str(training.get("head")), "every pixel and the image behind an eye filter")
+        what = (
+            "λ·BCE/ln 2, with BCE the cross-entropy of a single-layer neural-network numerical observer (SLNN-NO) that "
+            f"sees {sees}"
+            if training.get("loss", "slnn") == "slnn"
+            else f"λ times the task loss '{training.get('loss')}'"
+        )
+        yield (
+            "Denoiser and task were then trained together by L(λ) = (1 − λ)·MSE/MSE of the pretrained denoiser + "
+            f"{what} {cite('task-informed', 'slnn')}, with λ of {weights}"
+            + (f", for {training['finetune_epochs']} epochs each." if "finetune_epochs" in training else ".")
+        )
+        yield "λ = 0, trained as long without the task, is the control."
+    alphas = training.get("blend_alphas")
+    if training.get("blend_lambda") is not None and isinstance(alphas, list):
+        mixed = listed(setting_text(float(alpha)) for alpha in alphas)
+        yield (
+            f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
+            f"of {mixed}."
+        )
+    if denoiser.get("classical"):
+        yield f"Classical filters ({listed(map(str, denoiser['classical']))}) were tuned on the validation trials."
+    n_seeds = len(run.seeds)
+    yield f"Everything was trained from {n_seeds} seed{'s' if n_seeds > 1 else ''}."
+    yield f"The arm quoted, {arm_label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
+
+
+def _plain_rule(run: Run) -> str:
+    rule = run.choices.rule.rstrip(".")
+    for name in run.observers:
+        rule = rule.replace(f"AUC of {name} ", f"AUC of the {observer_label(name)} ")
+    return rule
+
+
+def _observers(run: Run, cite: _Citations) -> Iterator[str]:
+    named = []
+    for name in run.observers:
+        source = "channels" if name.startswith("cho_") else OF_OBSERVERS.get(name)
+        named.append(f"{observer_label(name)}{f' {cite(source)}' if source else ''}")
+    yield f"The images were read by {len(named)} numerical observers: {listed(named)}."
+    yield (
+        "A joint observer was trained with the denoiser; a fresh one was fitted to "
+        f"{run.task.n_trials.get('fresh', 0):,} trials denoised by the arm, with its regularization chosen on "
+        "validation trials."
+    )
+    if run.limits.rows:
+        yield f"The AUC in the limit of many training trials: {run.limits.how.rstrip('.')}."
+
+
+def _statistics(run: Run, cite: _Citations) -> Iterator[str]:
+    clustered = run.task.resampling.unit == "background"
+    area, covariance = cite("auc"), cite("delong", "clusters") if clustered else cite("delong")
+    yield (
+        f"The area under the ROC curve (AUC) is the Mann–Whitney statistic {area}; its intervals and those of paired "
+        f"differences use {'Obuchowski’s' if clustered else 'DeLong’s'} covariance {covariance}."
+    )
+    n_bootstrap = _section(run, "evaluation").get("n_bootstrap")
+    resamples = f" of {n_bootstrap:,} resamples" if isinstance(n_bootstrap, int) else ""
+    low = _section(run, "evaluation").get("data_low_hu")
+    begins = f" from {setting_text(float(low)).replace('-', '−')} HU" if isinstance(low, int | float) else ""
+    yield (
+        f"RMSE is in HU; PSNR and SSIM (Gaussian window of 11 × 11 pixels) {cite('ssim')} refer to a data range of "
+        f"{setting_text(run.task.data_range_hu)} HU{begins}; their intervals are those of a bootstrap{resamples} "
+        f"{cite('bootstrap')}."
+    )
+    yield unit_sentence(run)
+    if run.task.resampling.p_values:
+        yield f"P values are two-sided and adjusted by Holm's method over the comparisons of a table {cite('holm')}."
+    if run.retraining.rows:
+        how = "obuchowski-rockette" if clustered else "one-shot"
+        yield (
+            "Training seeds and test trials together are random effects of a multi-reader multi-case analysis in which "
+            f"the seeds are the readers {cite(how)}."
+        )
+    made = run.provenance
+    commit = f", commit {made.commit}" if made.commit else ""
+    yield f"Computed by taskct {made.taskct_version}{commit}."
