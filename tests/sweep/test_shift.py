@@ -73,7 +73,7 @@ def test_the_cells_are_differences_to_mse_on_the_same_trials(shifted: Path) -> N
 
 
 def test_what_a_frozen_observer_looks_for_is_told_from_what_is_there(shifted: Path) -> None:
-    """An observer of bright lesions is worse than chance on dark ones, and no gain is told of it; a fresh one is fine."""
+    """An observer of bright lesions is worse than chance on dark ones, with no gain told of it; a fresh one is not."""
     shift = load_shift(shifted)
     frozen, fresh = (
         {task: [r.auc.value for r in shift.rows if (r.task, r.observer, r.fitted) == (task, "ho", fitted)]

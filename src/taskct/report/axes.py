@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from taskct.literal import figure_text
 from taskct.metrics.intervals import Interval
 from taskct.names import ArmName, setting_text
-from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, new_figure, style
+from taskct.report.families import BLACK, BLUE, GREEN, GREY, ORANGE, PINK
+from taskct.report.figures import new_figure, style
 from taskct.report.labels import observer_label
 from taskct.report.run import Run
 from taskct.report.schema import ArmFigures
@@ -60,6 +61,8 @@ class AxisPoint:
     auc: Interval
     """In the limit of many training trials of the observer where that is known, else at the study's."""
     in_the_limit: bool
+    delta_auc: Interval | None
+    """AUC less that of the control (λ = 0 with all else alike) on the same trials; None without a control."""
     rmse_hu: Interval
 
 
@@ -124,9 +127,8 @@ def _with_shared(name: str, points: list[AxisPoint], places: Mapping[str, float]
     for line in {(point.arm, point.seed, point.observer) for point in points}:
         mine = [point for point in points if (point.arm, point.seed, point.observer) == line]
         if len(mine) == 1 and line[0] == "mse":
-            alike = asdict(mine[0]) | {"auc": mine[0].auc, "rmse_hu": mine[0].rmse_hu}
             others = ((text, place) for text, place in places.items() if text != mine[0].value)
-            found += [AxisPoint(**(alike | {"value": text, "place": place})) for text, place in others]
+            found += [replace(mine[0], value=text, place=place) for text, place in others]
     return sorted(found, key=lambda point: (point.axis, point.arm, point.seed, point.observer, point.place))
 
 
@@ -140,9 +142,10 @@ def _seed_axis(run: Run) -> Axis:
 
 
 def _points(run: Run, arm: ArmFigures, axis: str, value: Value, line: str) -> list[AxisPoint]:
-    found = []
+    found, control = [], str(ArmName.parse(arm.name).control)
     for observer, auc in arm.observers.items():
-        limit = _limit(run, arm, observer)
+        delta = run.quoted_delta(arm.name, control, observer, arm.seed) if arm.lambda_ else None
+        quoted = run.quoted_auc(arm.name, observer, arm.seed)
         found.append(
             AxisPoint(
                 axis=axis,
@@ -151,19 +154,13 @@ def _points(run: Run, arm: ArmFigures, axis: str, value: Value, line: str) -> li
                 arm=line,
                 seed=arm.seed,
                 observer=observer,
-                auc=auc if limit is None else limit,
-                in_the_limit=limit is not None,
+                auc=auc if quoted is None else quoted.interval,
+                in_the_limit=quoted is not None and quoted.in_limit,
+                delta_auc=None if delta is None else delta.interval,
                 rmse_hu=arm.image_quality.rmse_hu,
             )
         )
     return found
-
-
-def _limit(run: Run, arm: ArmFigures, observer: str) -> Interval | None:
-    """An observer's AUC in the limit of many training trials of its own, where the run knows it."""
-    limit_of = getattr(run, "limit", None)
-    row = None if limit_of is None else limit_of(arm.name, observer, arm.seed)
-    return None if row is None else row.limit
 
 
 def _setting(settings: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever YAML holds
@@ -203,15 +200,15 @@ def axes_rows(run: Run) -> list[dict[str, Any]]:
     for axis in axes_of(run):
         for point in axis.points:
             row = asdict(point)
-            for name in ("auc", "rmse_hu"):
-                own = row.pop(name)
+            for name in ("auc", "delta_auc", "rmse_hu"):
+                own = row.pop(name) or {"value": None, "ci_low": None, "ci_high": None}
                 row |= {name: own["value"], f"{name}_low": own["ci_low"], f"{name}_high": own["ci_high"]}
             rows.append(row)
     return rows
 
 
 def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
-    """Draw AUC and RMSE against an axis: a line for every arm with its intervals, several seeds side by side.
+    """Draw AUC, its difference to the control and RMSE against an axis: a line with intervals for every arm and seed.
 
     Parameters
     ----------
@@ -223,8 +220,9 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
         Whose AUC.
     """
     with style():
-        figure = new_figure(8.6, 3.3)
-        left, right = figure.subplots(1, 2)
+        figure = new_figure(9.6, 3.2)
+        left, middle, right = figure.subplots(1, 3)
+        middle.axhline(0.0, color="0.7", linewidth=0.8)
         arms = list(dict.fromkeys(arm for arm, _ in axis.lines))
         for number, arm in enumerate(arms):
             look = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
@@ -237,11 +235,14 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
                 ]
                 label = figure_text(ArmName.parse(arm).label) if seed == seeds[0] else None
                 _draw(left, axis, mine, [point.auc for point in mine], label, look)
+                compared = [point for point in mine if point.delta_auc is not None]
+                _draw(middle, axis, compared, [p.delta_auc for p in compared if p.delta_auc is not None], None, look)
                 _draw(right, axis, mine, [point.rmse_hu for point in mine], None, look)
         limit = any(point.in_the_limit for point in axis.points if point.observer == observer)
         left.set_ylabel(f"AUC, {figure_text(observer_label(observer))}" + (", many trials" if limit else ""))
+        middle.set_ylabel("ΔAUC to λ = 0")
         right.set_ylabel("RMSE (HU)")
-        for ax in (left, right):
+        for ax in (left, middle, right):
             _dress(ax, axis)
         if arms:
             left.legend(frameon=False, fontsize=8)

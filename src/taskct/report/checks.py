@@ -107,7 +107,9 @@ def _edges(run: Run) -> RunCheck:
     found = [f"{arm_label(row.arm)}, {observer_label(row.observer)}" for row in run.choices.at_edge]
     if not found:
         return RunCheck(name, True, "no choice fell on the first or last candidate")
-    return RunCheck(name, False, f"the first or last candidate was chosen for {_some(found)}; a wider list may raise them")
+    return RunCheck(
+        name, False, f"the first or last candidate was chosen for {_some(found)}; a wider list may raise them"
+    )
 
 
 def _trainings(run: Run) -> RunCheck:

@@ -210,4 +210,3 @@ def _interleaved(present: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[in
     classes = [np.flatnonzero(present).tolist(), np.flatnonzero(~present).tolist()]
     longest = max(map(len, classes))
     return [part[i] for i in range(longest) for part in classes if i < len(part)]
-

@@ -8,7 +8,16 @@ from taskct.literal import shown
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE, ArmName
-from taskct.report.families import DASHES, SYMBOLS, Family, arm_of_seed, families, main_observer, quoted_arms, short_label
+from taskct.report.families import (
+    DASHES,
+    SYMBOLS,
+    Family,
+    arm_of_seed,
+    families,
+    main_observer,
+    quoted_arms,
+    short_label,
+)
 from taskct.report.images import Raw, blend_ends, ring_of
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Floats, Run

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from taskct.files import write_text
 from taskct.literal import figure_text
 from taskct.names import ArmName
-from taskct.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, encode, new_figure, style
+from taskct.report.families import BLACK, BLUE, GREEN, GREY, ORANGE, PINK
+from taskct.report.figures import encode, new_figure, style
 from taskct.report.html import template
 from taskct.report.labels import arm_label, interval, listed, observer_label
 from taskct.report.load import read_checked
