@@ -129,7 +129,14 @@ def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_
             results.append(dataclasses.replace(low_dose, arm=arm))
         else:
             results.append(draw_result(rng, arm, test, common, gain, threshold_hu))
-    with mock.patch.object(result_files, "collect", return_value=results):
+
+    def images_of_trials(run, arm, splits):
+        return {name: trials.reference_regions + 0.1 * trials.noisy_regions for name, trials in splits.items()}
+
+    with (
+        mock.patch.object(result_files, "collect", return_value=results),
+        mock.patch.object(result_files, "images_of_trials", images_of_trials),
+    ):
         outputs = [path / name for name in run.graph["results"].outputs]
         run.run_stage("results", lambda: result_files.write_results(run), outputs, ["simulate"])
     run.write_provenance()

@@ -11,6 +11,7 @@ from taskct.names import LOW_DOSE
 from taskct.study.arm_result import read_result, write_result
 from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import FRESH, SPLITS_SEEN, Evaluator, fit_fresh
+from taskct.study.harm import HarmMeter
 from taskct.study.result_files import observer_notes
 from taskct.trials.trials import TRUTH, Trials
 
@@ -29,7 +30,8 @@ def trials(seed: int, n: int = N) -> Trials:
     present = np.arange(n) % 2 == 0
     images = rng.normal(0.0, 10.0, (n, SIDE, SIDE)).astype(np.float32)
     images[present, 6:10, 6:10] += 8.0
-    return Trials(images, images, present, dict.fromkeys(TRUTH, np.zeros(n)))
+    truth = dict.fromkeys(TRUTH, np.zeros(n)) | {"diameter_mm": np.full(n, 4.0), "contrast_hu": np.full(n, 8.0)}
+    return Trials(images, images, present, truth)
 
 
 def splits(n_fresh: int = N) -> dict[str, Trials]:
@@ -100,6 +102,7 @@ def evaluator() -> Evaluator:
     made.site = np.zeros((N, SIDE, SIDE), dtype=bool)
     made.site[:, 6:10, 6:10] = True
     made.examples = np.array([0, 1])
+    made.harm = HarmMeter(SETTINGS, made.splits["test"], made.site)
     return made
 
 
@@ -117,6 +120,16 @@ def test_the_result_of_an_arm_says_who_is_missing(evaluator: Evaluator, tmp_path
     again = read_result(run, low_dose())  # type: ignore[arg-type]
     assert list(again.scores) == list(result.scores)
     assert again.notes == result.notes
+    assert again.harm.numbers == result.harm.numbers
+    assert again.conventions == result.conventions
+    for name, array in result.harm.arrays.items():
+        np.testing.assert_array_equal(again.harm.arrays[name], array)
+    for name, statistic in result.frozen.items():
+        np.testing.assert_array_equal(again.frozen[name], statistic)
+    # These images are their own reference here.
+    names = ("ho", "ho_eye", "cho_pca")  # of those that the study has, and that suit these images
+    assert set(result.frozen) == {f"{source}/{name}" for source in (LOW_DOSE, "reference") for name in names}
+    np.testing.assert_allclose(result.frozen["low-dose/ho"], result.scores["ho"], rtol=1e-9)
 
 
 def test_an_observer_that_says_the_same_of_every_test_trial_is_left_out(

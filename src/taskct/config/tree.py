@@ -244,7 +244,7 @@ class EvaluationSettings(Section):
     tolerance: float = setting(0.02, "RMSE that an arm may cost over the control's, as a fraction", gt=0, le=1)
     window_hu: tuple[float, Positive] = setting((60.0, 120.0), "display window: centre and width", "HU")
     difference_window_hu: Positive = setting(60.0, "width of the window of difference images", "HU")
-    n_examples: int = setting(2, "trials of each class in the panel", ge=1, le=10)
+    n_examples: int = setting(4, "trials of each class in the panel, the first ones", ge=1, le=10)
 
 
 TASK_SECTIONS = ("background", "signal", "absent_signal", "scanner")

@@ -8,6 +8,9 @@ from .comparisons import equivalence as equivalence
 from .comparisons import holm as holm
 from .comparisons import noninferiority as noninferiority
 from .comparisons import superiority as superiority
+from .conventions import CONVENTIONS as CONVENTIONS
+from .conventions import Convention as Convention
+from .conventions import quality_in as quality_in
 from .detectability import d_a as d_a
 from .detectability import d_a_interval as d_a_interval
 from .detectability import snr_t as snr_t
@@ -23,6 +26,7 @@ from .image_quality import site_bias_hu as site_bias_hu
 from .image_quality import ssim as ssim
 from .intervals import Interval as Interval
 from .intervals import bootstrap_interval as bootstrap_interval
+from .intervals import bootstrap_means as bootstrap_means
 from .lroc import correct_fraction as correct_fraction
 from .lroc import correct_localization as correct_localization
 from .lroc import lroc_area as lroc_area
@@ -42,6 +46,10 @@ from .roc import delong_covariance as delong_covariance
 from .roc import delong_interval as delong_interval
 from .roc import paired_delong as paired_delong
 from .roc import roc_curve as roc_curve
+from .spectra import cross_power as cross_power
+from .spectra import first_below as first_below
+from .spectra import frequencies_per_mm as frequencies_per_mm
+from .spectra import noise_power as noise_power
 from .tradeoff import auc_at_rmse as auc_at_rmse
 from .tradeoff import best_within as best_within
 from .tradeoff import compare_curves as compare_curves

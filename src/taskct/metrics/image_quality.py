@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from scipy import ndimage
 _BATCH_PIXELS = 2**18  # 64 images of 64², one of 512²
 SSIM_WINDOW = 11  # pixels, of the Gaussian
 SSIM_SIGMA = 1.5  # pixels
+UNIFORM_WINDOW = 7  # pixels
 
 
 def mse_hu2(denoised: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -111,18 +114,81 @@ def ssim(
     >>> ssim(image, image, data_range_hu=1000.0, low_hu=0.0).round(6)
     array([1.])
     """
+    return similarity(denoised, reference, data_range_hu=data_range_hu, low_hu=low_hu, window=STUDY_WINDOW)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Over what SSIM takes its local means, variances and covariance."""
+
+    kernel: Literal["gaussian", "uniform"]
+    """A Gaussian of 11 × 11 pixels with σ = 1.5 pixels, or 7 × 7 pixels of one weight."""
+    border: Literal["mirrored", "zero", "cropped"]
+    """How it goes on beyond the image: mirrored about the outermost pixel, with intensity 0, or not at all; only
+    windows that lie within the image count then."""
+    sample_covariance: bool = False
+    """Whether variances and covariance are those of a sample, n/(n − 1) times those of a population."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Along one axis, `(n,)`; their sum is 1."""
+        if self.kernel == "uniform":
+            return np.full(UNIFORM_WINDOW, 1.0 / UNIFORM_WINDOW)
+        offset = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+        weights = np.exp(-0.5 * (offset / SSIM_SIGMA) ** 2)
+        return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+    def averages(self, n: int) -> NDArray[np.float32]:
+        """Weights about every pixel of an axis of n, `(n, n)`, or `(n − window + 1, n)` where the border is cropped.
+
+        As a matrix product, a filter of a few dozen pixels is several times as fast as a convolution.
+        """
+        weights = self.weights
+        # "mirror" reflects about the middle of the outermost pixel.
+        mode: Literal["mirror", "constant"] = "mirror" if self.border == "mirrored" else "constant"
+        matrix = ndimage.correlate1d(np.eye(n), weights, axis=0, mode=mode)
+        if self.border == "cropped":
+            half = len(weights) // 2
+            matrix = matrix[half : n - half]
+        return np.asarray(matrix, dtype=np.float32)
+
+
+STUDY_WINDOW = Window("gaussian", "mirrored")
+"""Of `ssim`."""
+
+
+def similarity(
+    denoised: NDArray[np.floating],
+    reference: NDArray[np.floating],
+    *,
+    data_range_hu: float,
+    low_hu: float,
+    window: Window,
+) -> NDArray[np.float64]:
+    """SSIM of each trial over a window of one's choice, shape `(n,)`; else as `ssim`, with its errors.
+
+    Examples
+    --------
+    >>> image = np.arange(256.0).reshape(1, 16, 16)
+    >>> similarity(image, image, data_range_hu=400.0, low_hu=0.0, window=Window("uniform", "cropped", True)).round(6)
+    array([1.])
+    """
     _check_range(data_range_hu)
     _check_images(denoised, reference)
-    if min(denoised.shape[1:]) < SSIM_WINDOW:
+    n_weights = len(window.weights)
+    if min(denoised.shape[1:]) < n_weights:
         raise ValueError(
-            f"SSIM needs images of at least {SSIM_WINDOW} × {SSIM_WINDOW} pixels; they are {denoised.shape[1:]}"
+            f"SSIM needs images of at least {n_weights} × {n_weights} pixels; they are {denoised.shape[1:]}"
         )
-    down, across = (_local_average(n) for n in denoised.shape[1:])
+    down, across = (window.averages(n) for n in denoised.shape[1:])
 
     def average(images: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(down @ images @ across.T, dtype=np.float32)
 
     c1, c2 = np.float32(0.01**2), np.float32(0.03**2)
+    bias = np.float32(n_weights**2 / (n_weights**2 - 1.0)) if window.sample_covariance else np.float32(1.0)
+    # Beyond a border of zeros a window weighs less than 1, so that the means do not drop out of the variances.
+    inside = np.outer(down.sum(axis=1), across.sum(axis=1)) if window.border == "zero" else None
     result = np.empty(len(denoised))
     for batch in _batches(denoised):
         # Float32 is exact enough with the data range at [0, 1], and no mean in the squares.
@@ -130,9 +196,18 @@ def ssim(
             _about_mean(images[batch], low_hu, data_range_hu) for images in (denoised, reference)
         )
         x_local, y_local = average(x), average(y)
-        variances = (average(x * x + y * y) - x_local**2 - y_local**2).clip(min=0.0)
+        variances = average(x * x + y * y) - x_local**2 - y_local**2
         covariance = average(x * y) - x_local * y_local
-        x_local, y_local = x_local + x_mean, y_local + y_mean
+        if inside is not None:
+            x_shift, y_shift = x_mean * inside, y_mean * inside
+            variances += (x_mean * x_shift + y_mean * y_shift + 2.0 * (x_mean * x_local + y_mean * y_local)) * (
+                1.0 - inside
+            )
+            covariance += (x_mean * y_shift + x_mean * y_local + y_mean * x_local) * (1.0 - inside)
+            x_local, y_local = x_local + x_shift, y_local + y_shift
+        else:
+            x_local, y_local = x_local + x_mean, y_local + y_mean
+        variances, covariance = bias * variances.clip(min=0.0), bias * covariance
         product, squares = x_local * y_local, x_local**2 + y_local**2
         index = (2.0 * product + c1) * (2.0 * covariance + c2) / ((squares + c1) * (variances + c2))
         result[batch] = index.mean(axis=(1, 2), dtype=np.float64)
@@ -146,18 +221,6 @@ def _about_mean(
     scaled = (images.astype(np.float64) - low_hu) / data_range_hu
     mean = scaled.mean(axis=(1, 2), keepdims=True)
     return (scaled - mean).astype(np.float32), mean.astype(np.float32)
-
-
-def _local_average(n: int) -> NDArray[np.float32]:
-    """Gaussian weights about every pixel of an axis, reflected at its ends, `(n, n)`; rows sum to 1.
-
-    As a matrix product, a filter of a few dozen pixels is several times as fast as a convolution.
-    """
-    offset = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
-    weights = np.exp(-0.5 * (offset / SSIM_SIGMA) ** 2)
-    # "mirror" reflects about the middle of the outermost pixel.
-    matrix = ndimage.correlate1d(np.eye(n), weights / weights.sum(), axis=0, mode="mirror")
-    return np.asarray(matrix, dtype=np.float32)
 
 
 def site_bias_hu(

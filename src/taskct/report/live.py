@@ -150,6 +150,7 @@ def _trial(run: Run, trial: int) -> dict[str, Any]:
         "ring": ring_of(examples, trial),
         "radius": float(examples.diameter_px[trial]) / 2.0,
         "polarity": polarity(run),
+        "why": examples.why[trial] if examples.why else "first",
     }
 
 

@@ -20,7 +20,7 @@ from taskct.files import read_truth_value
 from taskct.names import LOW_DOSE, MSE, observer_of
 from taskct.reading import check_regular, digests_of, read_json, read_npz
 from taskct.report import schema
-from taskct.report.run import Examples, Floats, OfClasses, Run
+from taskct.report.run import Examples, Floats, HarmMaps, OfClasses, Run
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ def load_run(folder: Path) -> Run:
         if (folder / "failures.json").exists()
         else schema.Failures([], []),
         **_further(folder),
+        harm_maps=_harm_maps(folder) if (folder / "harm.npz").exists() else None,
     )
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
@@ -179,7 +180,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-_CHUNK_ROWS = 50_000  # rows of a table that are held as text at once
+_CHUNK_ROWS = 500  # rows of a table that are held as text at once: the collector of garbage looks at every one
 
 
 def _columns(folder: Path, name: str, columns: Sequence[str]) -> Iterator[list[tuple[str, ...]]]:
@@ -248,16 +249,31 @@ def _examples(folder: Path) -> Examples:
             **{key: arrays[key].astype(np.float64) for key in ("center_px", "diameter_px", "reference", "noisy")},
             denoised=_below("denoised/", arrays),
             template=_below("template/", arrays),
+            why=tuple(map(str, arrays.get("why", ()))),
         )
     shape = examples.reference.shape
     if len(shape) != 3 or shape[0] == 0:
         raise _broken(folder, name, f"has a reference of shape {shape}, not (trials, height, width)")
     wanted: dict[str, tuple[int, ...]] = dict.fromkeys(("trial", "signal_present", "diameter_px"), shape[:1])
     wanted |= {key: shape for key in arrays if key == "noisy" or key.startswith("denoised/")}
+    wanted |= {"why": shape[:1]} if "why" in arrays else {}
     for key, expected in (wanted | {"center_px": (shape[0], 2)}).items():
         if arrays[key].shape != expected:
             raise _broken(folder, name, f"has '{key}' of shape {arrays[key].shape}, not {expected}")
     return examples
+
+
+def _harm_maps(folder: Path) -> HarmMaps:
+    name = "harm.npz"
+    with _reading(folder, name) as path:
+        arrays = read_npz(path, _advice(folder, name))
+        frequency = arrays["frequency_per_mm"].astype(np.float64)
+        found = {kind: _below(f"{kind}/", arrays) for kind in ("site_map", "region_map", "nps", "ttf")}
+        for kind, by_arm in found.items():
+            for arm, values in by_arm.items():
+                if values.ndim != 2 if kind.endswith("map") else values.shape != frequency.shape:
+                    raise _broken(folder, name, f"has '{kind}/{arm}' of shape {values.shape}")
+        return HarmMaps(frequency, **found)
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:

@@ -7,15 +7,18 @@ import numpy as np
 
 from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
-from taskct.report import figures, tables
+from taskct.report import figures, harm, tables
+from taskct.report.checks import checks
+from taskct.report.families import main_observer, quoted_arms
 from taskct.report.headline import headline
 from taskct.report.html import template
-from taskct.report.labels import observer_label
+from taskct.report.images import arm_images, panel, raw_images, strip
+from taskct.report.labels import arm_label, listed, observer_label
+from taskct.report.live import live_data
 from taskct.report.load import load_run
+from taskct.report.methods import methods
 from taskct.report.run import Run
-from taskct.report.tradeoff import tradeoff_figure
-
-_PANEL_TRIALS = 4  # of each class: enough to compare, few enough to print on a page
+from taskct.report.tradeoff import auc_axis, first_figure, tradeoff_figure
 
 
 def write_report(folder: Path) -> Path:
@@ -68,29 +71,58 @@ def tradeoff_png(folder: Path, path: Path) -> Path:
 def render(run: Run) -> str:
     """Return the page of a loaded run as HTML."""
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    shown = _distinct([MSE, control, chosen])
     roc_arms = _distinct([LOW_DOSE, MSE, control, chosen])
     templates = _distinct(name for name in (control, chosen) if name in run.examples.template)
     pictures = {
+        "first": figures.encode(first_figure(run), "svg"),
         "tradeoff": figures.encode(tradeoff_figure(run), "svg"),
         "roc": figures.encode(figures.roc_figure(run, roc_arms), "svg"),
     }
-    for name, present in (("present", True), ("absent", False)):
-        trials = np.flatnonzero(run.examples.signal_present == present)[:_PANEL_TRIALS].tolist()
-        if trials:
-            pictures[name] = figures.encode(figures.panel_figure(run.examples, run.task, shown, trials), "png")
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
+    if run.harm_maps is not None:
+        pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
+    raw, observer = raw_images(run), main_observer(run)
     return template("page.html.j2").render(
         run=run,
         headline=headline(run),
         pictures=pictures,
         tables=tables,
+        checks=checks(run),
+        methods=methods(run),
         label=observer_label,
         observers=[observer_label(observer) for observer in run.observers],
+        main_observer=observer_label(observer),
+        axis=auc_axis(run, observer),
+        limits_shown=any(row.limit is not None for row in run.limits.rows),
         control=run.arm(control).label,
         chosen=run.arm(chosen).label,
+        strip=strip(run),
+        strip_note=_strip_note(run),
+        panel=panel(run),
+        maps=_maps(run),
+        raw=raw,
+        data=live_data(run, raw),
     )
+
+
+def _maps(run: Run) -> list[tuple[str, harm.Maps]]:
+    """Maps of harm by their headings; none in the runs of earlier versions."""
+    if run.harm_maps is None:
+        return []
+    return [
+        ("At the site where a signal would have been", harm.site_maps(run, run.harm_maps)),
+        ("Over the whole region", harm.region_maps(run, run.harm_maps)),
+    ]
+
+
+def _strip_note(run: Run) -> str:
+    """Which lesion the strip shows, and what it lacks."""
+    examples = run.examples
+    trial = next(iter(np.flatnonzero(examples.signal_present)), 0)
+    text = f"Test trial {examples.trial[trial]}, the first saved one with a signal (the ring is around it)."
+    missing = [arm_label(name) for name in quoted_arms(run) if arm_images(run, name) is None]
+    return f"{text} The run saved no images of {listed(missing)}." if missing else text
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -50,6 +50,24 @@ class Examples:
     """Per arm, HU, shape `(k, height, width)`."""
     template: dict[str, Floats]
     """Per arm, joint SLNN-NO, 1/HU, shape `(height, width)`."""
+    why: tuple[str, ...] = ()
+    """Why each trial is here: "first", "contrast loss" or "false signal"; empty in the runs of earlier versions."""
+
+
+@dataclass(frozen=True)
+class HarmMaps:
+    """`harm.npz`: what arms of the quoted seed do to images without a signal, by the name of the arm."""
+
+    frequency_per_mm: Floats
+    """Of the rings of the spectra, cycles/mm, shape `(n,)`."""
+    site_map: dict[str, Floats]
+    """Mean of denoised − reference about the would-be site of the signal, HU, `(side, side)`."""
+    region_map: dict[str, Floats]
+    """The same over the region, HU, `(height, width)`."""
+    nps: dict[str, Floats]
+    """Noise power by ring, HU² mm², `(n,)`."""
+    ttf: dict[str, Floats]
+    """Transfer function of the signal by ring, `(n,)`; NaN where it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,7 @@ class Run:
     frozen: schema.Frozen = field(default_factory=schema.Frozen)
     efficiency: schema.Efficiency = field(default_factory=schema.Efficiency)
     harm: schema.Harm = field(default_factory=schema.Harm)
+    harm_maps: HarmMaps | None = None
 
     @property
     def seeds(self) -> list[int]:

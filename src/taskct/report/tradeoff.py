@@ -211,7 +211,8 @@ def _label(ax: Axes, point: Point, text: str, color: str, boxes: list[_Box], *, 
     """Label a point at its first free corner, near or farther; one that must have a label takes the freest."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    across, up = ax.get_window_extent().size * (72.0 / figure.dpi)  # of the axes, in points of type
+    extent, point_px = ax.get_window_extent(), figure.dpi / 72.0
+    across, up = extent.width / point_px, extent.height / point_px  # of the axes, in points of type
     width, height = (4.6 * len(text) + 2) / across, 9.5 / up
     x, y = _box(ax, point.quality.value, point.auc.value, 0, 0)[::2]
     best: tuple[float, _Box, tuple[float, float]] | None = None

@@ -1,7 +1,7 @@
 """What the evaluation of an arm found, in memory and on disk: arrays in .npz, the rest in .json, never a pickle."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError, unreadable
-from taskct.files import named, write_npz, write_text
+from taskct.files import json_values, named, write_npz, write_text
 from taskct.reading import read_json, read_npz
 from taskct.study.arms import Arm
+from taskct.study.frozen import Template
+from taskct.study.harm import Harm
 from taskct.study.run_folder import RunFolder
 
 Images = dict[str, NDArray[np.float32]]
@@ -40,6 +42,14 @@ class ArmResult:
     """The panel's trials, denoised, HU."""
     notes: dict[str, str] = field(default_factory=dict)
     """What is to be known of a fresh observer, by name; also why one is missing from the scores."""
+    frozen: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Test statistics of observers fitted on other images, by "SOURCE/OBSERVER", `(n_test,)`."""
+    templates: dict[str, Template] = field(default_factory=dict)
+    """Observers for other arms to meet unchanged, by "SOURCE/OBSERVER", in a file of their own; of the low-dose and the
+    MSE images, as they come out of an evaluation."""
+    harm: Harm = field(default_factory=Harm)
+    conventions: list[dict[str, Any]] = field(default_factory=list)
+    """Image quality in the conventions of public benchmarks: rows of `conventions.json`."""
 
 
 def read_images(place: Path) -> Images:
@@ -51,6 +61,8 @@ def write_result(place: Path, result: ArmResult) -> None:
     """Keep what the evaluation of an arm found: arrays in a .npz, the rest in a .json."""
     arrays: dict[str, NDArray[Any]] = {f"scores/{name}": values for name, values in result.scores.items()}
     arrays |= {f"quality/{name}": values for name, values in result.quality.items()}
+    arrays |= {f"frozen/{name}": values for name, values in result.frozen.items()}
+    arrays |= {f"harm/{name}": values for name, values in result.harm.arrays.items()}
     arrays["examples"] = result.examples
     if result.template is not None:
         arrays["template"] = result.template
@@ -63,8 +75,30 @@ def write_result(place: Path, result: ArmResult) -> None:
         "validation_auc": result.validation_auc,
         "validation_rmse_hu": result.validation_rmse_hu,
         "notes": result.notes,
+        "harm": json_values(result.harm.numbers),
+        "conventions": json_values(result.conventions),
     }
     write_text(named(place, ".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_templates(place: Path, templates: Mapping[str, Template]) -> None:
+    """Keep the observers that other arms are to meet, by "SOURCE/OBSERVER"."""
+    arrays: dict[str, NDArray[Any]] = {f"weights/{name}": one.weights for name, one in templates.items()}
+    arrays |= {f"numbers/{name}": np.array(one.numbers) for name, one in templates.items()}
+    write_npz(named(place, ".templates.npz"), arrays, compress=False)
+
+
+def read_templates(place: Path) -> dict[str, Template]:
+    """The observers that an evaluation left for others; a `UserError` if they are missing or broken."""
+    file = named(place, ".templates.npz")
+    arrays = read_npz(file)
+    with made_anew_by("evaluate", file):
+        numbers = _below("numbers/", arrays)
+        return {name: Template.of(w, numbers[name]) for name, w in _below("weights/", arrays).items()}
+
+
+def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def read_result(run: RunFolder, arm: Arm) -> ArmResult:
@@ -75,14 +109,17 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
         content = read_json(card, "what an evaluation found", "delete it, and `taskct evaluate` makes it anew")
         return ArmResult(
             arm=arm,
-            scores={name.removeprefix("scores/"): a for name, a in arrays.items() if name.startswith("scores/")},
-            quality={name.removeprefix("quality/"): a for name, a in arrays.items() if name.startswith("quality/")},
+            scores=_below("scores/", arrays),
+            quality=_below("quality/", arrays),
             regularization=content["regularization"],
             validation_auc=content["validation_auc"],
             validation_rmse_hu=content["validation_rmse_hu"],
             template=arrays.get("template"),
             examples=arrays["examples"],
             notes=content["notes"],
+            frozen=_below("frozen/", arrays),
+            harm=Harm(content["harm"], _below("harm/", arrays)),
+            conventions=content["conventions"],
         )
 
 

@@ -1,6 +1,7 @@
 """From denoisers to results: observers and image quality of every arm on the test trials."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
+from taskct.errors import UserError
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.names import JOINT, LOW_DOSE
+from taskct.names import JOINT, LOW_DOSE, MSE
 from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
@@ -23,10 +25,34 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
-from taskct.study.arm_result import ArmResult, Images, made_anew_by, read_images, write_result
+from taskct.study.arm_result import (
+    ArmResult,
+    Images,
+    made_anew_by,
+    read_images,
+    read_templates,
+    write_result,
+    write_templates,
+)
 from taskct.study.arms import Arm
+from taskct.study.conventions import convention_rows
+from taskct.study.frozen import (
+    REFERENCE,
+    Template,
+    criterion,
+    false_positives,
+    frozen_names,
+    frozen_scores,
+    is_source,
+    key_of,
+    sources_of,
+    templates_of,
+)
+from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_of
+from taskct.study.harm import HarmMeter
 from taskct.study.models import denoiser_of_arm, head_statistic, load_head
+from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
@@ -43,9 +69,14 @@ def fresh_names(settings: Settings) -> tuple[str, ...]:
 
 
 def fit_fresh(
-    settings: Settings, images: Images, splits: dict[str, Trials], *, device: torch.device | str = "cpu"
+    settings: Settings,
+    images: Images,
+    splits: dict[str, Trials],
+    *,
+    names: Sequence[str] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[dict[str, Fitted], dict[str, str]]:
-    """Fit every fresh observer on the fresh split, its regularization chosen on the validation split.
+    """Fit fresh observers on the fresh split, their regularization chosen on the validation split; all, or those named.
 
     Returns them by name, and why others did not suit the images; a `UserError` if none does.
     """
@@ -59,14 +90,7 @@ def fit_fresh(
         chosen_from = OBSERVERS[name].candidates
         return fit_one(observer, shared, validation=held_out, values=getattr(o, chosen_from) if chosen_from else ())
 
-    return each_alone(fresh_names(settings), fit)
-
-
-def example_trials(settings: Settings, test: Trials) -> NDArray[np.int64]:
-    """The panel's trials: the first ones of each class, so that nobody picks them by eye."""
-    k = settings.evaluation.n_examples
-    present, absent = np.flatnonzero(test.signal_present), np.flatnonzero(~test.signal_present)
-    return np.concatenate([present[:k], absent[:k]])
+    return each_alone(fresh_names(settings) if names is None else names, fit)
 
 
 def false_signal(settings: Settings) -> tuple[float, float, float]:
@@ -96,26 +120,16 @@ class Evaluator:
             n_pixels=self.settings.trials.region_pixels,
             pixel_mm=self.settings.scanner.pixel_mm,
         )
-        self.examples = example_trials(self.settings, test)
+        self.examples = first_trials(self.settings, test)
+        self.harm = HarmMeter(self.settings, test, self.site, lidc=None if lidc is None else lidc.outline)
 
     def images(self, arm: Arm) -> Images:
         """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
-        if arm.name == LOW_DOSE:
-            return {name: trials.noisy_regions for name, trials in self.splits.items()}
         if arm.alpha is not None:
             # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
             control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
-            a = np.float32(arm.alpha)
-            return {name: (1 - a) * control[name] + a * task[name] for name in SPLITS_SEEN}
-        if arm.filter is not None:
-            strength = filter_parameters(self.run.card(arm.file_stem))
-            return {
-                name: crop(filter_images(arm.filter, trials.noisy, strength), self.margin)
-                for name, trials in self.splits.items()
-            }
-        denoiser, card = denoiser_of_arm(self.run, arm)
-        how: dict[str, Any] = {"device": self.run.device, "dtype": str(card["dtype"]), "margin": self.margin}
-        return {name: denoise(denoiser, trials.noisy, **how) for name, trials in self.splits.items()}
+            return {name: blend(arm, control[name], task[name]) for name in SPLITS_SEEN}
+        return images_of_trials(self.run, arm, self.splits)
 
     def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
         group = group_of(arm.settings(self.settings), self.splits[split])
@@ -123,11 +137,18 @@ class Evaluator:
         seed = derive_seed(self.settings.seed, "evaluate", "internal noise", split)
         return head_statistic(load_head(self.run, arm), images[split], group, seed=seed)
 
-    def evaluate(self, arm: Arm, images: Images, *, progress: Progress | None = None) -> ArmResult:
+    def evaluate(
+        self,
+        arm: Arm,
+        images: Images,
+        *,
+        given: Mapping[str, Template] | None = None,
+        progress: Progress | None = None,
+    ) -> ArmResult:
         """Observers and image quality of the images of one arm, from `images`.
 
-        An observer that they do not suit is missing from the scores, and a note says why; a `UserError` if they suit
-        none.
+        `given` are observers fitted on other images, by "SOURCE/OBSERVER", that are shown these images unchanged. An
+        observer that they do not suit is missing from the scores, and a note says why; a `UserError` if they suit none.
         """
 
         def tell(done: int, text: str) -> None:
@@ -139,18 +160,23 @@ class Evaluator:
         tell(1, "test trials")
         validation_auc = {name: one.validation_auc for name, one in fresh.items()}
         scores = {}
+        criteria: dict[str, float] = {}
         template = None
         if arm.trained and arm.head is not None:
             scores[JOINT] = self._joint(arm, images, "test")
             joint = self._joint(arm, images, "validation")
             held = self.splits["validation"].signal_present
             validation_auc[JOINT] = auc(joint[held], joint[~held])
+            criteria[JOINT] = criterion(joint[~held])
             head = load_head(self.run, arm)
             if isinstance(head, SLNNHead):  # several heads have no one template to show
                 template = head.template.detach().double().cpu().numpy()
         present = self.splits["test"].signal_present
         tested, undecided = each_alone(fresh, lambda name: decided(fresh[name].observer, images["test"], present))
         scores |= tested
+        templates = self._templates(arm, images, fresh)
+        carried = {**(given or {}), **templates}
+        frozen = frozen_scores(carried, images["test"])
         tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
@@ -165,6 +191,10 @@ class Evaluator:
             "peak_disc_hu": peak_disc_hu(sign * (test - reference), diameter_px=disc_px),
         }
         notes = {name: "; ".join(one.notes) for name, one in fresh.items() if one.notes}
+        harm = self.harm.of(test)
+        criteria |= self._criteria(fresh, tested, images["validation"])
+        criteria |= {name: one.criterion for name, one in carried.items()}
+        harm.numbers["false_positives"] = false_positives(scores | frozen, criteria, self.harm.resampling)
         tell(3, "")
         return ArmResult(
             arm=arm,
@@ -176,7 +206,53 @@ class Evaluator:
             template=template,
             examples=test[self.examples],
             notes=notes | {name: f"left out of {arm.name}: {why}" for name, why in (failed | undecided).items()},
+            frozen=frozen,
+            templates=templates,
+            harm=harm,
+            conventions=convention_rows(self.settings, test, reference, self.harm.resampling),
         )
+
+    def _templates(self, arm: Arm, images: Images, fresh: Mapping[str, Fitted]) -> dict[str, Template]:
+        """Observers of this arm's images that others meet; the low-dose images bring those of the references along."""
+        names, present = frozen_names(self.settings), self.splits["validation"].signal_present
+        if not is_source(arm):
+            return {}
+        source = LOW_DOSE if arm.name == LOW_DOSE else MSE
+        kept = {key_of(source, n): one for n, one in templates_of(fresh, names, images["validation"], present).items()}
+        if arm.name == LOW_DOSE:
+            try:
+                of_reference, _ = fit_fresh(self.settings, self.reference, self.splits, names=names)
+            except UserError:  # references of one background, which have nothing to fit a covariance to
+                of_reference = {}
+            found = templates_of(of_reference, names, self.reference["validation"], present)
+            kept |= {key_of(REFERENCE, name): one for name, one in found.items()}
+        return kept
+
+    def _criteria(
+        self, fresh: Mapping[str, Fitted], tested: Mapping[str, Any], validation: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """The criterion of every observer fitted afresh, from the signal-absent validation trials."""
+        absent = ~self.splits["validation"].signal_present
+        return {name: criterion(fresh[name].observer.test_statistic(validation)[absent]) for name in tested}
+
+
+def images_of_trials(run: RunFolder, arm: Arm, splits: Mapping[str, Trials]) -> Images:
+    """The regions of trials, HU, as one arm that is no blend shows them, by the name that they are given under."""
+    margin = run.settings.trials.margin_pixels
+    if arm.name == LOW_DOSE:
+        return {name: trials.noisy_regions for name, trials in splits.items()}
+    if arm.filter is not None:
+        strength = filter_parameters(run.card(arm.file_stem))
+        return {n: crop(filter_images(arm.filter, trials.noisy, strength), margin) for n, trials in splits.items()}
+    denoiser, card = denoiser_of_arm(run, arm)
+    how: dict[str, Any] = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
+    return {name: denoise(denoiser, trials.noisy, **how) for name, trials in splits.items()}
+
+
+def blend(arm: Arm, control: NDArray[np.float32], task: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The images of a blend from those of its two networks, HU."""
+    a = np.float32(arm.alpha or 0.0)
+    return np.asarray((1 - a) * control + a * task, dtype=np.float32)
 
 
 def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progress | None = None) -> None:
@@ -188,7 +264,14 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
     place = run.evaluated(arm.file_stem)
     if keep_images:
         write_npz(named(place, ".images.npz"), dict(images), compress=False)
-    write_result(place, evaluator.evaluate(arm, images, progress=progress))
+    given: dict[str, Template] = {}
+    for source in sources_of(arm):
+        # The low-dose images are evaluated once, for all seeds.
+        given |= read_templates(run.evaluated((run.graph[evaluation_stage(source)].arm or source).file_stem))
+    result = evaluator.evaluate(arm, images, given=given, progress=progress)
+    if is_source(arm):
+        write_templates(place, result.templates)
+    write_result(place, result)
 
 
 def filter_parameters(card: Path) -> dict[str, Any]:

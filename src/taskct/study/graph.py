@@ -12,6 +12,7 @@ from taskct.config.training import NO_AXES
 from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
+from taskct.study.frozen import is_source, sources_of
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
@@ -26,6 +27,12 @@ RESULT_FILES = (
     "groups.json",
     "task.json",
     "examples.npz",
+    "frozen.json",
+    "efficiency.json",
+    "harm.json",
+    "harm.npz",
+    "strata.json",
+    "conventions.json",
 )
 
 PARTS: dict[str, tuple[Kind, ...]] = {
@@ -55,7 +62,8 @@ def stages_of(settings: Settings) -> list[Stage]:
 
     Trials are simulated once, each arm is trained and evaluated in a stage of its own, and the last stage puts the
     results together. The low-dose images are the same for every training seed and evaluated once. A blend builds on
-    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice.
+    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice. Every
+    evaluation builds on those whose observers it carries over: of the low-dose images and of the pretrained denoiser.
 
     Examples
     --------
@@ -78,9 +86,13 @@ def stages_of(settings: Settings) -> list[Stage]:
         depends_on: tuple[str, ...] = ("simulate",)
         if arm.alpha is not None:
             depends_on += tuple(evaluation_stage(part) for part in arm.parts)
-        elif arm.stage is not None:
-            depends_on += (arm.stage,)
-        ends = (".npz", ".json", ".images.npz") if arm.file_stem in mixed else (".npz", ".json")
+        else:
+            depends_on += () if arm.stage is None else (arm.stage,)
+            # Their observers are shown this arm's images unchanged; a blend has them from its networks.
+            depends_on += tuple(evaluation_stage(source) for source in sources_of(arm))
+        ends: tuple[str, ...] = (".npz", ".json")
+        ends += (".images.npz",) if arm.file_stem in mixed else ()
+        ends += (".templates.npz",) if is_source(arm) else ()
         outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
         evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
     # Blends last: their networks' evaluations come before them.

@@ -12,17 +12,24 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.files import write_json, write_npz, write_text
-from taskct.names import CONTROL, LOW_DOSE, MSE, fitted_as, setting_text
+from taskct.metrics.spectra import frequencies_per_mm
+from taskct.names import LOW_DOSE, fitted_as, setting_text
 from taskct.progress import Progress
 from taskct.simulation.describe import background_note, describe
 from taskct.study.arm_result import ArmResult, read_result
 from taskct.study.arms import Arm, arms_of
-from taskct.study.choices import choose, quoted_seed
-from taskct.study.evaluate import example_trials
+from taskct.study.choices import CHOICE_OBSERVER, choose
+from taskct.study.conventions import explained
+from taskct.study.efficiency import efficiency
+from taskct.study.evaluate import blend, images_of_trials
+from taskct.study.frozen import WORKING_FPF, frozen_rows
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_labels, group_of
-from taskct.study.resampling import CONFIDENCE, unit_of
+from taskct.study.harm import HOW
+from taskct.study.panel import examples
+from taskct.study.resampling import CONFIDENCE, Unit, unit_of
 from taskct.study.run_folder import RunFolder, ended
+from taskct.study.strata import strata_rows
 from taskct.study.summary import by_group, compared, hallucination, retraining, summarize
 from taskct.study.tradeoff import trade_off
 from taskct.trials.store import read_case_kind
@@ -45,7 +52,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     """Write every result file of a run from its evaluations; `UserError` if they are too few to compare, or broken."""
     settings, test, results = run.settings, run.read("test"), collect(run)
     choices, unit, labels = choose(results, settings), unit_of(test), group_labels(settings)
-    of_head = group_of(settings, test)
+    of_head, chosen, seed = group_of(settings, test), str(choices["chosen_arm"]), int(choices["seed"])
     contents: dict[str, Callable[[], Any]] = {
         "scores.csv": lambda: scores_csv(results, test),
         "quality.csv": lambda: quality_csv(results, test),
@@ -55,7 +62,13 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         "retraining.json": lambda: {"confidence": CONFIDENCE, "rows": retraining(results, compared(results), unit)},
         "groups.json": lambda: {"rows": by_group(results, of_head, labels, unit)},
         "task.json": lambda: task_json(run, test, observer_notes(results)),
-        "examples.npz": lambda: examples(settings, test, results, str(choices["chosen_arm"])),
+        "examples.npz": lambda: examples(settings, test, results, chosen=chosen, seed=seed, denoise=_Denoised(run)),
+        "frozen.json": lambda: frozen(results, unit),
+        "efficiency.json": lambda: efficiency(results, unit, chosen=chosen, seed=seed),
+        "harm.json": lambda: harm_json(results),
+        "harm.npz": lambda: harm_arrays(results, settings, seed),
+        "strata.json": lambda: {"rows": list(strata_rows(results, test, settings, unit))},
+        "conventions.json": lambda: conventions_json(results),
         "summary.json": lambda: summarize(results, test, settings),
     }
     writers: dict[str, Callable[[Path, Any], None]] = {".csv": write_text, ".json": write_json, ".npz": write_npz}
@@ -108,29 +121,72 @@ def shared_backgrounds(cases: Iterable[NDArray[np.floating]]) -> int:
     return int((np.unique(distinct, return_counts=True)[1] > 1).sum())
 
 
-def examples(settings: Settings, test: Trials, results: list[ArmResult], chosen: str) -> dict[str, np.ndarray]:
-    """`examples.npz`: the panel's trials of the quoted seed, and the joint templates."""
-    index, seed = example_trials(settings, test), quoted_seed([r.arm for r in results], settings)
-    middle = (settings.trials.region_pixels - 1) / 2.0
-    place = np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
-    place[~test.signal_present[index]] = np.nan
-    arrays: dict[str, np.ndarray] = {
-        "trial": index,
-        "signal_present": test.signal_present[index],
-        "center_px": place,
-        "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
-        "reference": test.reference_regions[index],
+class _Denoised:
+    """Some trials as arms show them; a blend mixes what its networks gave before."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._made: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, result: ArmResult, trials: Trials) -> NDArray[np.float32]:
+        return self._of(result.arm, trials)
+
+    def _of(self, arm: Arm, trials: Trials) -> NDArray[np.float32]:
+        if arm.name not in self._made:
+            if arm.alpha is not None:
+                self._made[arm.name] = blend(arm, *(self._of(part, trials) for part in arm.parts))
+            else:
+                self._made[arm.name] = images_of_trials(self._run, arm, {"": trials})[""]
+        return self._made[arm.name]
+
+
+def frozen(results: Sequence[ArmResult], unit: Unit) -> dict[str, Any]:
+    """`frozen.json`: observers fitted on other images, with their paired differences from the control."""
+    by_name = {(r.arm.name, r.arm.seed): r for r in results}
+    rows: list[Any] = []
+    for r in results:
+        control = by_name.get((r.arm.control, r.arm.seed))
+        rows += frozen_rows(r.arm, r.frozen, {} if control is None else control.frozen, unit)
+    return {"rows": rows}
+
+
+def harm_json(results: Sequence[ArmResult]) -> dict[str, Any]:
+    """`harm.json`: what each arm does to contrast, noise and resolution, and how often its observers are misled."""
+    rows = []
+    for r in results:
+        if not r.harm.numbers:
+            continue
+        misled = r.harm.numbers["false_positives"]
+        own = [one for one in misled if one["fitted_on"] == "own"]
+        quoted = next((one for one in own if one["observer"] == CHOICE_OBSERVER), own[0] if own else None)
+        rows.append(
+            {
+                "arm": r.arm.name,
+                "seed": r.arm.seed,
+                "false_positive_fraction": None if quoted is None else quoted["false_positive_fraction"],
+                "false_positive_observer": None if quoted is None else quoted["observer"],
+                **r.harm.numbers,
+            }
+        )
+    return {"how": HOW, "working_fpf": WORKING_FPF, "rows": rows}
+
+
+def harm_arrays(results: Sequence[ArmResult], settings: Settings, seed: int) -> dict[str, NDArray[Any]]:
+    """`harm.npz`: maps and spectra of the arms of the quoted seed."""
+    side = settings.trials.region_pixels
+    arrays: dict[str, NDArray[Any]] = {
+        "frequency_per_mm": frequencies_per_mm((side, side), settings.scanner.pixel_mm),
     }
     for r in results:
-        if r.arm.seed != seed:
-            continue
-        if r.arm.name == LOW_DOSE:
-            arrays["noisy"] = r.examples
-        if r.arm.name in (MSE, CONTROL, chosen):
-            arrays[f"denoised/{r.arm.name}"] = r.examples
-        if r.template is not None:
-            arrays[f"template/{r.arm.name}"] = r.template
+        if r.arm.seed == seed:
+            arrays |= {f"{kind}/{r.arm.name}": array for kind, array in r.harm.arrays.items()}
     return arrays
+
+
+def conventions_json(results: Sequence[ArmResult]) -> dict[str, Any]:
+    """`conventions.json`: image quality as public benchmarks count it, and what each convention is."""
+    rows = [{"arm": r.arm.name, "seed": r.arm.seed, **row} for r in results for row in r.conventions]
+    return {"conventions": explained(), "rows": rows}
 
 
 def scores_csv(results: Sequence[ArmResult], test: Trials) -> str:

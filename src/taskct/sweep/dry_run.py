@@ -11,8 +11,10 @@ from taskct.config import Settings
 from taskct.simulation.simulate import trials_bytes
 from taskct.study.arms import Overrides, override
 from taskct.study.evaluate import SPLITS_SEEN, fresh_names
+from taskct.study.frozen import SOURCES, frozen_names, is_source
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
+from taskct.study.panel import BUDGET_BYTES, N_WORST
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.durations import (
     cnn_seconds,
@@ -28,6 +30,9 @@ from taskct.sweep.schedule import up_to_date
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
 """Length of a row of scores.csv and of quality.csv."""
+
+REPORTED_BYTES, ROW_BYTES = 8000, 1500
+"""What an arm takes in the JSON files: by itself, and for each observer."""
 
 FORWARD = 1 / 3
 """A forward pass takes about a third of a training step."""
@@ -342,8 +347,14 @@ class _Estimate:
         if stage.kind == "evaluate":
             kept = any(name.endswith(".images.npz") for name in stage.outputs)
             n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-            return kept * n_seen * region + 8.0 * t.n_test * (n_observers + 6)
+            n_carried = len(frozen_names(run.settings))
+            templates = 2.0 * region * 2 * n_carried if stage.arm is not None and is_source(stage.arm) else 0.0
+            kept_of_all = 8.0 * t.n_test * (n_observers + 6 + len(SOURCES) * n_carried)
+            return kept * n_seen * region + kept_of_all + templates + 3.0 * region + REPORTED_BYTES
         if stage.kind == "results":
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
-            return float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
+            shown = 2 * (run.settings.evaluation.n_examples + N_WORST) * region
+            tables = float(n_arms * t.n_test) * (SCORE_BYTES * (n_observers + 0.5) + QUALITY_BYTES)
+            reported = n_arms * (region + n_observers * ROW_BYTES + REPORTED_BYTES)
+            return tables + min(n_arms * shown, BUDGET_BYTES) + reported
         return 2000.0

@@ -16,6 +16,20 @@ const explorer = (() => {
   const color = (family) => (family.color === "#000000" ? "currentColor" : family.color);
   const lowDose = data.arms[data.lowDose];
 
+  // A drawing is one image with one name. The library names its parts too, which have no role that takes a name.
+  function asImage(drawing, name) {
+    drawing.setAttribute("role", "img");
+    drawing.setAttribute("aria-label", name);
+    unnameParts(drawing);
+  }
+
+  function unnameParts(drawing) {
+    for (const part of drawing.querySelectorAll("[aria-label]")) {
+      part.dataset.part = part.getAttribute("aria-label");
+      part.removeAttribute("aria-label");
+    }
+  }
+
   // What the picture shows of some arms: one point each, with both intervals.
   function pointsOf(positions, family) {
     const { observer, measure } = state();
@@ -66,7 +80,7 @@ const explorer = (() => {
         ...(auc ? [
           Plot.rect([auc], { x1: left, x2: right, y1: (d) => d[1], y2: (d) => d[2], fill: "currentColor", fillOpacity: 0.08 }),
           Plot.ruleY([auc[0]], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "5 3" }),
-          Plot.text([auc[0]], { x: right, y: (d) => d, text: () => `low-dose images: ${written(lowDose[measure][0], DIGITS[measure])}`, textAnchor: "end", dy: -8, fill: "currentColor", fillOpacity: 0.75 }),
+          Plot.text([auc[0]], { x: right, y: (d) => d, text: () => `low-dose images, ${UNITS[measure].replace(/ \((.+)\)/, "")} ${written(lowDose[measure][0], DIGITS[measure])}`, textAnchor: "end", dy: -8, fill: "currentColor", fillOpacity: 0.75 }),
         ] : []),
         ...shown.filter((family) => family.line).map((family) =>
           Plot.line(family.path, { x: "x", y: "y", stroke: color(family), strokeDasharray: family.dash || null, strokeWidth: 1.2 })),
@@ -83,10 +97,12 @@ const explorer = (() => {
       symbol: { type: "identity" },
       color: { type: "identity" },
     });
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `${axis} of ${controls.observer.selectedOptions[0].text} against ${UNITS[measure]}, one mark for each arm. The field "Arm" picks one.`);
+    asImage(svg, `${axis} of ${controls.observer.selectedOptions[0].text} against ${UNITS[measure]}, one mark for each arm. The field "Arm" picks one.`);
     scales = { x: svg.scale("x"), y: svg.scale("y") };
-    svg.addEventListener("input", () => { if (svg.value) pick(svg.value.i); });
+    svg.addEventListener("input", () => {
+      unnameParts(svg); // the tip is drawn anew each time
+      if (svg.value) pick(svg.value.i);
+    });
     place.replaceChildren(svg);
     label(all);
     legend(shown);
@@ -109,22 +125,30 @@ const explorer = (() => {
       const text = must ? point.arm.label : point.arm.short;
       const size = 6.4 * text.length + 2;
       let best = null;
-      for (const far of must ? [9, 22, 36] : [9]) {
+      for (const far of must ? [9, 22, 36, 52, 70] : [9]) {
         for (const [side, level] of [[-1, -1], [1, 1], [1, -1], [-1, 1]]) {
-          const box = boxAt(point, side * (6 + size / 2), level * far, size, 13);
+          const box = boxAt(point, side * (6 + size / 2), level * far, size, 14);
           const taken = boxes.filter((b) => box.l < b.r && b.l < box.r && box.t < b.b && b.t < box.b).length;
           const outside = box.l < 40 || box.r > svg.width.baseVal.value || box.t < 14;
           const cost = taken + (outside ? 9 : 0);
-          if (!best || cost < best.cost) best = { cost, box };
+          if (!best || cost < best.cost) best = { cost, box, far };
         }
       }
       if (best.cost && !must) continue;
       boxes.push(best.box);
+      if (best.far > 22) leader(point, best.box);
       d3.select(svg).append("text").attr("class", "arm-label").text(text)
         .attr("x", (best.box.l + best.box.r) / 2).attr("y", best.box.b - 3).attr("text-anchor", "middle")
         .attr("font-size", 11).attr("font-weight", must ? 700 : 400).attr("fill", color(point.family))
         .attr("stroke", "var(--paper)").attr("stroke-width", 3).attr("paint-order", "stroke").style("pointer-events", "none");
     }
+  }
+
+  // A thin line from a label that had to stand far off.
+  function leader(point, box) {
+    const x = scales.x.apply(point.x), y = scales.y.apply(point.y);
+    d3.select(svg).append("line").attr("stroke", color(point.family)).attr("stroke-width", 0.7).attr("stroke-opacity", 0.6)
+      .attr("x1", x).attr("y1", y).attr("x2", Math.max(box.l, Math.min(box.r, x))).attr("y2", box.t > y ? box.t : box.b);
   }
 
   function boxAt(point, dx, dy, width, height) {
@@ -147,10 +171,9 @@ const explorer = (() => {
 
   function fillArms(shown) {
     const positions = [...new Set([data.lowDose, ...shown.flatMap((family) => family.points.map((point) => point.i))])];
-    const kept = positions.includes(Number(controls.arm.value)) ? controls.arm.value : null;
-    const first = positions.find((i) => data.arms[i].name === data.chosen) ?? positions[0];
-    const same = positions.find((i) => selected && data.arms[i].name === data.arms[selected].name);
-    fillSelect(controls.arm, positions.map((i) => [String(i), data.arms[i].label]), kept ?? String(same ?? first));
+    const named = (name) => positions.find((i) => data.arms[i].name === name);
+    const chosen = named(selected === null ? data.chosen : data.arms[selected].name) ?? named(data.chosen) ?? positions[0];
+    fillSelect(controls.arm, positions.map((i) => [String(i), data.arms[i].label]), String(chosen));
   }
 
   let selected = null;
@@ -211,8 +234,7 @@ const explorer = (() => {
       color: { type: "identity" },
       marks: [Plot.line([[0, 0], [1, 1]], { stroke: "currentColor", strokeOpacity: 0.2 }), ...lines],
     });
-    plot.setAttribute("role", "img");
-    plot.setAttribute("aria-label", `ROC curves of ${controls.observer.selectedOptions[0].text}: ${curves.map(([one]) => one.label).join(", ")}`);
+    asImage(plot, `ROC curves of ${controls.observer.selectedOptions[0].text}: ${curves.map(([one]) => one.label).join(", ")}`);
     byId("roc-key").textContent = `ROC at this study's training trials: ${curves.map(([one, , dash]) => `${one.label} (${{ "5 3": "dashed", "1.5 2.5": "dotted" }[dash] ?? "solid"}, AUC ${written(one.atN[observer][0], 3)})`).join("; ")}.`;
     rocPlace.replaceChildren(plot);
   }

@@ -5,7 +5,7 @@ if (data.images.trials.length) (() => {
   const { trials, blends, names, labels } = data.images;
   const fields = Object.fromEntries(["order", "trial", "a", "b", "centre", "width", "outline", "alpha", "blend"].map((id) => [id, byId(`view-${id}`)]));
   const canvases = ["reference", "a", "b"].map((id) => byId(`canvas-${id}`));
-  const said = byId("reading");
+  const said = byId("trial-reading");
   const DIAL = "dial";
   const SLOWEST_MS = 500; // each image stands this long: one turn of both a second, well below 3 Hz
   let mode = "side", timer = null, turn = 0;
@@ -41,7 +41,8 @@ if (data.images.trials.length) (() => {
   function fillTrials() {
     const order = fields.order.value, kept = fields.trial.value;
     const rows = trials.map((trial, i) => {
-      const text = `trial ${trial.number}, signal ${trial.present ? "present" : "absent"}`;
+      const why = { "contrast loss": ", most contrast lost under MSE", "false signal": ", strongest false signal under MSE" }[trial.why] ?? "";
+      const text = `trial ${trial.number}, signal ${trial.present ? "present" : "absent"}${why}`;
       if (order === "drawn") return { i, text, value: 0 };
       const value = MEASURES[order](i, pixels.minus(imageOf(fields.b, i), pixels.saved(0, i)));
       const what = order === "loss" ? `loses ${written(value, 1)} HU` : `paints up to ${written(value, 1)} HU`;

@@ -1,0 +1,91 @@
+"""Pictures of harm: where arms paint or wipe out on average, their noise spectra, what is left of a signal's edge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from taskct.literal import figure_text
+from taskct.names import LOW_DOSE, MSE
+from taskct.report.families import BLACK, BLUE, GREY, ORANGE, PINK, SKY, quoted_arms
+from taskct.report.figures import new_figure, style
+from taskct.report.images import Grey, png_uri
+from taskct.report.labels import arm_label
+from taskct.report.run import Floats, HarmMaps, Run
+
+_Line = tuple[str, str | tuple[int, tuple[int, int]]]  # a colour and a line of matplotlib
+_LOW_DOSE: _Line = (GREY, (0, (5, 3)))
+_LOOKS: tuple[_Line, ...] = ((BLACK, (0, (1, 1))), (BLUE, "-"), (ORANGE, "-"), (PINK, "-."), (SKY, "--"))
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Maps of some arms on one scale of colours."""
+
+    images: list[Grey]
+    limit_hu: float
+    """What the strongest red (+) and blue (−) stand for, HU."""
+
+
+def harm_arms(run: Run, maps: HarmMaps) -> list[str]:
+    """The denoised arms whose harm is drawn: MSE, the control and those that text recommends."""
+    names = dict.fromkeys([MSE, run.tradeoff.control, *quoted_arms(run)])
+    return [name for name in names if name in maps.region_map]
+
+
+def region_maps(run: Run, maps: HarmMaps) -> Maps:
+    """Mean of denoised − reference over the region, on trials without a signal."""
+    return _maps(run, maps, maps.region_map)
+
+
+def site_maps(run: Run, maps: HarmMaps) -> Maps:
+    """The same about the site where a signal would have been."""
+    return _maps(run, maps, maps.site_map)
+
+
+def _maps(run: Run, maps: HarmMaps, of_kind: dict[str, Floats]) -> Maps:
+    shown = {name: of_kind[name] for name in harm_arms(run, maps) if name in of_kind}
+    limit = max((float(np.nanmax(np.abs(values))) for values in shown.values()), default=0.0) or 1.0
+    return Maps([_coloured(arm_label(name), values, limit) for name, values in shown.items()], limit)
+
+
+def _coloured(label: str, values: Floats, limit: float) -> Grey:
+    """A map as a PNG: red above zero, blue below, white at it."""
+    colours = colormaps["RdBu_r"](0.5 + 0.5 * np.nan_to_num(values) / limit, bytes=True)
+    return Grey(label, png_uri(Image.fromarray(colours[..., :3])), *values.shape[::-1])
+
+
+def spectra_figure(run: Run, maps: HarmMaps) -> Figure:
+    """Draw noise power and the signal's transfer function of the low-dose images and of the arms in `harm_arms`."""
+    with style():
+        figure = new_figure(8.6, 2.9, fitted=False)
+        figure.subplots_adjust(left=0.09, right=0.99, bottom=0.17, top=0.86, wspace=0.24)
+        left, right = figure.subplots(1, 2)
+        looks = dict(zip(harm_arms(run, maps), _LOOKS, strict=False))
+        for name, (color, line) in ({LOW_DOSE: _LOW_DOSE} | looks).items():
+            label = figure_text(arm_label(name))
+            _line(left, maps.frequency_per_mm, maps.nps.get(name), (color, line, label))
+            _line(right, maps.frequency_per_mm, _from_one(maps.ttf.get(name)), (color, line, label))
+        left.set(yscale="log", xlabel="frequency (cycles/mm)", ylabel="noise power (HU² mm²)")
+        right.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
+        right.set(xlabel="frequency (cycles/mm)", ylabel="transfer of the signal", ylim=(0, None))
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper left", ncols=len(labels) or 1, frameon=False, fontsize=8)
+    return figure
+
+
+def _line(ax: Axes, frequency: Floats, values: Floats | None, look: tuple[str, object, str]) -> None:
+    if values is not None and np.isfinite(values).any():
+        color, line, label = look
+        ax.plot(frequency, values, color=color, linestyle=line, linewidth=1.3, label=label)
+
+
+def _from_one(values: Floats | None) -> Floats | None:
+    """A transfer function over its value at the lowest frequency that has one."""
+    if values is None or not np.isfinite(values).any():
+        return None
+    first = values[np.isfinite(values)][0]
+    return values / first if first else None
