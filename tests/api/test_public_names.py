@@ -51,8 +51,8 @@ ROOMS = {
         learning_curve learning_difference lumpy_log_likelihood_ratio make_observer split_aucs
     """,
     "report": """
-        Run arm_label load_run observer_label panel_figure roc_figure template_figure tradeoff_figure
-        tradeoff_png write_report
+        Methods Run arm_label load_run methods_section observer_label panel_figure roc_figure template_figure
+        tradeoff_figure tradeoff_png write_comparison write_figures write_latex write_report
     """,
     "scanner": """
         FBP KERNELS Kernel MU_WATER_PER_MM Projector Rays SCANNERS ScanGeometry ScannerPreset Spectrum WaterCorrection

@@ -183,7 +183,7 @@ def test_few_backgrounds_are_a_warning(make_run, n, warned):
     answer = headline(load_run(make_run(n_backgrounds=n)))
     assert any("takes that into account" in warning for warning in answer.warnings) is warned
     # It says so once, the same for few and many: the intervals know which trials share a slice.
-    assert "its unit is the whole slice" in answer.notes[0]
+    assert "the unit of every interval is the whole slice" in answer.notes[0]
     assert not any("as independent" in text for text in [*answer.warnings, *answer.notes])
 
 
@@ -197,7 +197,7 @@ def test_a_single_background_is_said_to_be_one(make_run):
 
 def test_backgrounds_of_ones_own_are_said_to_be_so(make_run):
     answer = headline(load_run(make_run(n_backgrounds=300)))
-    assert "Each trial has a background of its own and is its unit." in answer.notes[0]
+    assert "Each trial has a background of its own and is the unit of every interval." in answer.notes[0]
     assert not answer.warnings
 
 

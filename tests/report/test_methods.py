@@ -1,10 +1,9 @@
 import re
 from pathlib import Path
 
-import taskct.report.methods as words
 from taskct.observer_registry import OBSERVERS
 from taskct.report import load_run
-from taskct.report.methods import OF_OBSERVERS, REFERENCES, methods
+from taskct.report.methods import OF_OBSERVERS, REFERENCES, methods_section
 
 SOURCES = Path(__file__).parents[2]
 
@@ -22,7 +21,7 @@ def test_every_observer_of_a_study_has_a_source():
 
 
 def test_numbers_lead_to_references_in_order(run_folder):
-    found = methods(load_run(run_folder))
+    found = methods_section(load_run(run_folder))
     cited = [
         int(n) for text in found.paragraphs for group in re.findall(r"\[([\d, ]+)\]", text) for n in group.split(",")
     ]
@@ -34,13 +33,13 @@ def test_numbers_lead_to_references_in_order(run_folder):
 
 
 def test_settings_are_told(run_folder):
-    text = methods(load_run(run_folder)).text
+    text = methods_section(load_run(run_folder)).text
     assert "with λ of 0, 0.5, 0.75 and 0.9" in text
     assert "α of 0.2, 0.35, 0.5 and 0.75" in text
     assert "bootstrap of 200 resamples" in text
     assert "data range of 400 HU from −160 HU" in text
     assert "on 200 distinct slices" in text
-    assert "its unit is the whole slice" in text
+    assert "the unit of every interval is the whole slice" in text
     assert "Obuchowski’s covariance" in text
     assert "highest AUC of the fresh HO behind an eye filter on the validation trials" in text
 
@@ -48,7 +47,7 @@ def test_settings_are_told(run_folder):
 def test_settings_that_are_missing_are_left_out(make_run):
     run = make_run()
     (run / "study.yaml").write_text("name: liver\n")
-    found = methods(load_run(run))
+    found = methods_section(load_run(run))
     assert "None" not in found.text
     assert "bootstrap [" in found.text
-    assert words.REFERENCES["fbp"] not in found.references
+    assert REFERENCES["fbp"] not in found.references

@@ -22,6 +22,14 @@ COMMANDS = {
     "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
     "report": ("study", "Write report.html from the results of a run folder."),
     "shift": ("shift", "Test the denoisers of finished runs on tasks that they were not trained for."),
+    "compare": (
+        "compare",
+        "Put several runs on one page: trade-offs together, differences, and the settings that differ.",
+    ),
+    "watch": (
+        "watch",
+        "Follow a running sweep: stages, losses so far and the time left, in RUN/watch.html and here.",
+    ),
     "preview": ("study", "Draw a page of trials with their truth, before anything is simulated or trained at length."),
     "config": ("settings", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series."),

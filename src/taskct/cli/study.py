@@ -148,14 +148,23 @@ def evaluate(
 
 
 @app.command()
-def report(run_folder: options.Run) -> None:
+def report(
+    run_folder: options.Run,
+    figures: Annotated[
+        bool,
+        Option("--figures", help="Also write RUN/figures/: each figure as SVG, PNG and its data as CSV; some seconds."),
+    ] = False,
+    latex: Annotated[
+        bool, Option("--latex", help="Also write RUN/tables.tex: the tables for LaTeX, booktabs.")
+    ] = False,
+) -> None:
     """Write report.html from the results of a run folder.
 
     One file that opens offline; nothing is computed anew from images.
     """
     from taskct.cli.run_folder import report_run
 
-    report_run(run_folder)
+    report_run(run_folder, figures=figures, latex=latex)
 
 
 @app.command()

@@ -1,9 +1,14 @@
+from .compare import write_comparison as write_comparison
+from .figure_files import write_figures as write_figures
 from .figures import panel_figure as panel_figure
 from .figures import roc_figure as roc_figure
 from .figures import template_figure as template_figure
 from .labels import arm_label as arm_label
 from .labels import observer_label as observer_label
+from .latex import write_latex as write_latex
 from .load import load_run as load_run
+from .methods import Methods as Methods
+from .methods import methods_section as methods_section
 from .page import tradeoff_png as tradeoff_png
 from .page import write_report as write_report
 from .run import Run as Run

@@ -225,7 +225,7 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
         middle.axhline(0.0, color="0.7", linewidth=0.8)
         arms = list(dict.fromkeys(arm for arm, _ in axis.lines))
         for number, arm in enumerate(arms):
-            look = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+            look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
             seeds = list(dict.fromkeys(seed for name, seed in axis.lines if name == arm))
             for seed in seeds:
                 mine = [
@@ -250,7 +250,7 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
 
 
 def _draw(
-    ax: Axes, axis: Axis, points: list[AxisPoint], values: list[Interval], label: str | None, look: Mapping[str, str]
+    ax: Axes, axis: Axis, points: list[AxisPoint], values: list[Interval], label: str | None, look: Mapping[str, Any]
 ) -> None:
     x, y = [point.place for point in points], [one.value for one in values]
     # Resampling may put a bound a hair beyond the value.

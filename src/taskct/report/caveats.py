@@ -27,10 +27,10 @@ def unit_sentence(run: Run) -> str:
     """Say what an interval takes as its unit and what it holds for; the page and the methods take it from here."""
     r, kind = run.task.resampling, run.task.case_kind
     if not r.over_backgrounds:
-        return f"It takes trials as independent and holds for {_these(run)} only."
+        return f"An interval takes trials as independent and holds for {_these(run)} only."
     if r.unit != "background":
-        return "Each trial has a background of its own and is its unit."
-    text = f"Trials that share a background are not independent: its unit is {_whole(run)}."
+        return "Each trial has a background of its own and is the unit of every interval."
+    text = f"Trials that share a background are not independent: the unit of every interval is {_whole(run)}."
     if kind == "slices":
         text += " Slices of one patient stand for other slices of that patient, not for other patients."
     return text

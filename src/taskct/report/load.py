@@ -76,6 +76,7 @@ FURTHER: dict[str, type[Any]] = {
     "frozen": schema.Frozen,
     "efficiency": schema.Efficiency,
     "harm": schema.Harm,
+    "strata": schema.Strata,
 }
 """What the runs of earlier versions do not have, by the name of the file without `.json`."""
 

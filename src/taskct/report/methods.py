@@ -79,7 +79,7 @@ class _Citations:
         return [REFERENCES[name] for name in self._numbers]
 
 
-def methods(run: Run) -> Methods:
+def methods_section(run: Run) -> Methods:
     """Write the methods section of a run from its settings; what a settings file lacks is left out."""
     cite = _Citations()
     paragraphs = [" ".join(part(run, cite)) for part in (_images, _training, _observers, _statistics)]
@@ -103,8 +103,9 @@ def _images(run: Run, cite: _Citations) -> Iterator[str]:
     yield f"Regions of {size} × {size} pixels of {setting_text(run.task.pixel_mm)} mm were scored."
     n = run.task.n_trials
     splits = listed(f"{count:,} trials ({name})" for name, count in n.items())
+    apart = ", of which no two share a background" if run.task.n_shared_backgrounds == 0 else ""
     yield (
-        f"The trials were divided into {splits}, of which no two splits share a background. Networks learned from the "
+        f"The trials were divided into {splits}{apart}. Networks learned from the "
         "first, every choice was made on validation trials, observers were fitted afresh to a split of their own, and "
         f"every figure comes from the test trials, on {backgrounds(run)}."
     )

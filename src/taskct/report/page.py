@@ -8,6 +8,7 @@ import numpy as np
 from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, harm, tables
+from taskct.report.axes import axes_of, axis_figure
 from taskct.report.checks import checks
 from taskct.report.families import main_observer, quoted_arms
 from taskct.report.headline import headline
@@ -16,7 +17,7 @@ from taskct.report.images import arm_images, panel, raw_images, strip
 from taskct.report.labels import arm_label, listed, observer_label
 from taskct.report.live import live_data
 from taskct.report.load import load_run
-from taskct.report.methods import methods
+from taskct.report.methods import methods_section
 from taskct.report.run import Run
 from taskct.report.tradeoff import auc_axis, first_figure, tradeoff_figure
 
@@ -83,13 +84,15 @@ def render(run: Run) -> str:
     if run.harm_maps is not None:
         pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
     raw, observer = raw_images(run), main_observer(run)
+    axes = [(axis, figures.encode(axis_figure(run, axis, observer), "svg")) for axis in axes_of(run)]
     return template("page.html.j2").render(
         run=run,
         headline=headline(run),
         pictures=pictures,
+        axes=axes,
         tables=tables,
         checks=checks(run),
-        methods=methods(run),
+        methods=methods_section(run),
         label=observer_label,
         observers=[observer_label(observer) for observer in run.observers],
         main_observer=observer_label(observer),

@@ -108,6 +108,7 @@ class Run:
     frozen: schema.Frozen = field(default_factory=schema.Frozen)
     efficiency: schema.Efficiency = field(default_factory=schema.Efficiency)
     harm: schema.Harm = field(default_factory=schema.Harm)
+    strata: schema.Strata = field(default_factory=schema.Strata)
     harm_maps: HarmMaps | None = None
 
     @property

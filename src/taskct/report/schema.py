@@ -430,9 +430,11 @@ class EfficiencyRow:
     arm: ArmText
     observer: str
     auc: FileInterval
-    d_a_squared: FileInterval
+    d_a_squared: FileInterval | None = None
     ratio: FileInterval | None = None
-    """Of d_a² to that of the first step."""
+    """Of d_a² to that of the first step; None where an AUC is not above ½."""
+    limit: bool = False
+    """Whether the AUC is that in the limit of many training trials."""
 
 
 @dataclass(frozen=True)
@@ -443,13 +445,41 @@ class Efficiency:
 
 
 @dataclass(frozen=True)
+class FalsePositives:
+    """What an observer says at a criterion that was set on validation trials."""
+
+    observer: str
+    fitted_on: str
+    """"own" for an observer fitted afresh to the arm's images, else what it was fitted on."""
+    false_positive_fraction: FileInterval
+    """Share of the signal-absent trials, in [0, 1]."""
+    true_positive_fraction: FileInterval
+    """Share of the signal-present trials, in [0, 1]."""
+
+
+@dataclass(frozen=True)
 class HarmRow:
-    """What an arm does to the images beside what it is for."""
+    """What an arm does to the images beside what it is for; None where it could not be measured."""
 
     arm: ArmText
     seed: int
     contrast_recovery: FileInterval | None = None
     """Share of the true contrast of the signals that is left."""
+    map_max_abs_hu: float | None = None
+    """Largest size of the mean of denoised − reference over signal-absent trials, over the region, HU."""
+    site_map_max_abs_hu: float | None = None
+    """The same about the would-be site of the signal, HU."""
+    noise_hu: FileInterval | None = None
+    """Standard deviation of denoised − reference on signal-absent trials, HU."""
+    nps_peak_per_mm: float | None = None
+    """Where its power spectrum peaks, cycles/mm."""
+    nps_mean_per_mm: FileInterval | None = None
+    """Mean frequency of that spectrum, cycles/mm."""
+    ttf50_per_mm: FileInterval | None = None
+    """Where half of the signal's transfer function is left, cycles/mm."""
+    false_positives: list[FalsePositives] = field(default_factory=list)
+    why_not: dict[str, str] = field(default_factory=dict)
+    """Why a figure is missing, by its name."""
 
 
 @dataclass(frozen=True)
@@ -457,6 +487,40 @@ class Harm:
     """`harm.json`."""
 
     rows: list[HarmRow] = field(default_factory=list)
+    how: str = ""
+    """How the figures were measured, in words."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of sizes or contrasts."""
+
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+@dataclass(frozen=True)
+class StratumRow:
+    """An observer's AUC on lesions of some size and contrast, against all signal-absent trials."""
+
+    arm: ArmText
+    seed: int
+    observer: str
+    size: Span
+    """Diameter, mm."""
+    contrast: Span
+    """Size of the contrast, HU."""
+    n_present: int
+    auc: FileInterval
+    delta: FileInterval | None = None
+    """Minus the control's."""
+
+
+@dataclass(frozen=True)
+class Strata:
+    """`strata.json`; without rows where the task has one size and one contrast."""
+
+    rows: list[StratumRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

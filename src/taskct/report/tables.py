@@ -13,6 +13,7 @@ from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
 from taskct.report.caveats import at_n, no_p
 from taskct.report.labels import arm_label, interval, number, observer_label, percent
 from taskct.report.run import Quoted, Run
+from taskct.report.schema import Span
 
 NONE = "–"
 
@@ -270,20 +271,103 @@ def efficiency_table(run: Run) -> Table | None:
     """Tabulate the chain of detection efficiency; None where the run has none."""
     if not run.efficiency.rows:
         return None
+    in_limit = any(row.limit for row in run.efficiency.rows)
     rows = [
         [
             row.step,
             arm_label(row.arm),
             observer_label(row.observer),
-            interval(row.auc, 3),
-            interval(row.d_a_squared, 2),
+            interval(row.auc, 3) + ("" if row.limit or not in_limit else "*"),
+            _or_none(row.d_a_squared, 2),
             _or_none(row.ratio, 2),
         ]
         for row in run.efficiency.rows
     ]
     columns = ["Step", "Arm", "Observer", "AUC", "d_a²", "d_a² / first step"]
     caption = "The chain of detection efficiency: what each step keeps of what is there to detect [95 % interval]."
+    if in_limit:
+        caption += f" AUCs are those in the limit of many training trials; * marks one {at_n(run)}."
     return Table(caption, columns, rows)
+
+
+def harm_table(run: Run) -> Table | None:
+    """Tabulate what every arm does to contrast, noise and resolution; None where the run has not measured it."""
+    if not run.harm.rows:
+        return None
+    rows = []
+    for row in run.harm.rows:
+        kept = None if row.contrast_recovery is None else percent(row.contrast_recovery)
+        shown = [_or_none(kept, 0), _or_none(row.noise_hu, 2), _or_none(row.nps_mean_per_mm, 3)]
+        shown += [_or_none(row.ttf50_per_mm, 3), *map(_hu, (row.site_map_max_abs_hu, row.map_max_abs_hu))]
+        rows.append([arm_label(row.arm), *_if_several(run, row.seed), *shown])
+    columns = [
+        "Arm",
+        *_if_several(run, "Seed"),
+        "Contrast left (%)",
+        "Noise (HU)",
+        "Mean frequency of the noise (1/mm)",
+    ]
+    columns += ["Half of the signal left at (1/mm)", "Largest mean error at the site (HU)", "Anywhere (HU)"]
+    caption = "What an arm does to contrast, noise and resolution [95 % interval]; errors are means of image minus "
+    caption += f"reference over signal-absent trials. {_sentence(run.harm.how)}"
+    why = dict.fromkeys(f"{arm_label(row.arm)}: {text}" for row in run.harm.rows for text in row.why_not.values())
+    if why:
+        caption += f" Missing: {'; '.join(why)}."
+    return Table(caption.strip(), columns, rows)
+
+
+def _hu(value: float | None) -> str:
+    return NONE if value is None else number(value, 2)
+
+
+def false_positive_table(run: Run) -> Table | None:
+    """Tabulate what observers say at a criterion set beforehand; None where the run has not measured it."""
+    rows = [
+        [
+            arm_label(row.arm),
+            *_if_several(run, row.seed),
+            observer_label(one.observer).removeprefix("fresh "),
+            "the arm's images" if one.fitted_on == "own" else arm_label(one.fitted_on),
+            interval(percent(one.false_positive_fraction), 1),
+            interval(percent(one.true_positive_fraction), 1),
+        ]
+        for row in run.harm.rows
+        for one in row.false_positives
+    ]
+    if not rows:
+        return None
+    columns = ["Arm", *_if_several(run, "Seed"), "Observer", "Fitted on", "False positives (%)", "True positives (%)"]
+    caption = (
+        "What observers say at a criterion that was set on validation trials of the images they were fitted on [95 % "
+        "interval]."
+    )
+    return Table(caption, columns, rows)
+
+
+def strata_table(run: Run) -> Table | None:
+    """Tabulate AUC by size and contrast of the lesion, quoted seed; None for a task of one size and one contrast."""
+    mine = [row for row in run.strata.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
+        return None
+    cells = [
+        (
+            (arm_label(row.arm), _span(row.size, "mm"), _span(row.contrast, "HU"), str(row.n_present)),
+            row.observer,
+            interval(row.auc, 3)
+            + ("" if row.delta is None else f" Δ\N{NO-BREAK SPACE}{interval(row.delta, 3, signed=True)}"),
+        )
+        for row in mine
+    ]
+    columns = ["Arm", "Size", "Contrast", "Signals", *_for_observers(run)]
+    caption = (
+        f"AUC by size and contrast of the lesion (seed {run.seed}), against all signal-absent trials [95 % interval]; "
+        f"Δ is the difference to the control. Fresh observers {at_n(run)}."
+    )
+    return Table(caption, columns, _by_observer(run, cells))
+
+
+def _span(span: Span, unit: str) -> str:
+    return f"{setting_text(span.low)} to {setting_text(span.high)}\N{NO-BREAK SPACE}{unit}"
 
 
 def tradeoff_table(run: Run) -> Table:
@@ -360,11 +444,14 @@ def trial_table(run: Run) -> Table:
 
 def stage_table(run: Run) -> Table:
     """Tabulate the wall time of each stage."""
-    rows = [[name, _duration(stage.wall_s), _moment(stage.finished)] for name, stage in run.provenance.stages.items()]
+    rows = [
+        [name, duration_text(stage.wall_s), _moment(stage.finished)] for name, stage in run.provenance.stages.items()
+    ]
     return Table("Wall time of each stage.", ["Stage", "Wall time", "Finished"], rows)
 
 
-def _duration(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
+    """Write a time as people say it; a dash for None."""
     if seconds is None:
         return NONE
     if seconds < 60:
@@ -398,14 +485,15 @@ def provenance_table(run: Run) -> Table:
 
 def settings_table(run: Run) -> Table:
     """Tabulate every setting of `study.yaml` by its dotted name."""
-    return Table("Settings, defaults included (study.yaml).", ["Setting", "Value"], _flat(run.settings))
+    return Table("Settings, defaults included (study.yaml).", ["Setting", "Value"], flat_settings(run.settings))
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    """List settings by their dotted names, with their values as text; folders of images are not named."""
     rows: list[list[str]] = []
     for key, value in settings.items():
         if isinstance(value, dict) and value:
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat_settings(value, f"{prefix}{key}.")
         elif key == "path" and value is not None:
             # A folder of images is often named after its patient, and a report travels.
             rows.append([f"{prefix}{key}", "(a folder, not shown)"])

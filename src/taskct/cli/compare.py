@@ -1,0 +1,30 @@
+"""The command compare: several runs on one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from taskct.cli.app import app
+from taskct.cli.terminal import print_line
+from taskct.errors import UserError
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], Argument(metavar="RUN RUN…", help="Run folders; the others are held against the first.")
+    ],
+    page: Annotated[Path, Option("--out", metavar="PAGE", help="The page to write.")] = Path("compare.html"),
+) -> None:
+    """Put several runs on one page: trade-offs together, differences, and the settings that differ.
+
+    As in: taskct compare runs/demo runs/deeper --out compare.html
+
+    Runs that were tested on the very same trials are compared trial by trial, others by their AUCs alone.
+    """
+    from taskct.report.compare import write_comparison
+
+    if not page.parent.is_dir():
+        raise UserError(f"{page.parent} is no folder: choose another --out for the page")
+    print_line(f"Comparison: {write_comparison(runs, page)}")
