@@ -13,7 +13,10 @@ const explorer = (() => {
   fillSelect(controls.seed, data.seeds.map((seed) => [String(seed), String(seed)]), String(data.seed));
   controls.seed.parentElement.hidden = data.seeds.length < 2;
 
-  const color = (family) => (family.color === "#000000" ? "currentColor" : family.color);
+  // In the dark every colour is lighter, so that lines and labels stand out as they do on white.
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const onScreen = (hex) => (dark.matches ? `color-mix(in oklab, ${hex} 62%, white)` : hex);
+  const color = (family) => (family.color === "#000000" ? "currentColor" : onScreen(family.color));
   const lowDose = data.arms[data.lowDose];
 
   // A drawing is one image with one name. The library names its parts too, which have no role that takes a name.
@@ -218,7 +221,7 @@ const explorer = (() => {
 
   function roc(arm, observer) {
     const control = data.arms.find((one) => one.name === data.control && one.seed === arm.seed) ?? arm;
-    const curves = [[lowDose, "currentColor", "5 3"], [control, "#0072B2", "1.5 2.5"], [arm, "#D55E00", null]]
+    const curves = [[lowDose, "currentColor", "5 3"], [control, onScreen("#0072B2"), "1.5 2.5"], [arm, onScreen("#D55E00"), null]]
       .filter(([one, ], i, list) => one.roc[observer] && list.findIndex(([other]) => other === one) === i || one === arm && one.roc[observer]);
     rocPlace.hidden = !arm.roc[observer];
     if (rocPlace.hidden) return;
@@ -283,6 +286,7 @@ const explorer = (() => {
 
   for (const name of ["observer", "measure", "seed"]) controls[name].addEventListener("change", draw);
   controls.arm.addEventListener("change", show);
+  dark.addEventListener("change", draw);
   draw();
   let drawnAt = place.clientWidth;
   new ResizeObserver(() => {
