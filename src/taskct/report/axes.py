@@ -223,7 +223,7 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
         figure = new_figure(9.6, 3.2)
         left, middle, right = figure.subplots(1, 3)
         middle.axhline(0.0, color="0.7", linewidth=0.8)
-        arms = list(dict.fromkeys(arm for arm, _ in axis.lines))
+        arms = sorted({arm for arm, _ in axis.lines}, key=_rank)
         for number, arm in enumerate(arms):
             look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
             seeds = list(dict.fromkeys(seed for name, seed in axis.lines if name == arm))
@@ -247,6 +247,12 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
         if arms:
             left.legend(frameon=False, fontsize=8)
     return figure
+
+
+def _rank(arm: str) -> float:
+    """MSE first, then by λ."""
+    weight = ArmName.parse(arm).task_weight
+    return -1.0 if weight is None else weight
 
 
 def _draw(

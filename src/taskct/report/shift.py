@@ -264,7 +264,7 @@ def shift_figure(shift: Shift, observer: str | None = None) -> Figure:
         order = sorted(arms, key=lambda arm: ArmName.parse(arm).task_weight or 0.0)
         arms = [order[0], *order[1 - MAX_SERIES :]]
     with style():
-        figure = new_figure(7.2, 1.1 + 0.16 * len(places) * (len(arms) + 1))
+        figure = new_figure(7.2, 1.1 + 0.12 * len(places) * (len(arms) + 1))
         ax = figure.subplots()
         ax.axvline(0.0, color="0.6", linewidth=0.8)
         handles = []
@@ -284,7 +284,7 @@ def shift_figure(shift: Shift, observer: str | None = None) -> Figure:
         ax.set_yticks(ticks, [figure_text(name) for name in names])
         ax.invert_yaxis()
         ax.set(xlabel=f"ΔAUC to MSE, {figure_text(observer_text(observer, 'fresh'))}")
-        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=8)
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
