@@ -50,6 +50,12 @@ def _with_images(runs, folder):
         if name != "low-dose" and "alpha" not in name:
             arrays[f"denoised/{name}"] = arrays["reference"] + rng.normal(0, runs.RMSE_HU[name], shape)
     np.savez(folder / "examples.npz", **arrays)
+    rings = np.linspace(0.02, 0.5, 12)
+    maps = {"frequency_per_mm": rings}
+    for name in ("low-dose", "mse", "lambda=0", "lambda=0.9"):
+        maps |= {f"{kind}/{name}": rng.uniform(-1, 1, (15, 15)) for kind in ("region_map", "site_map")}
+        maps |= {f"{kind}/{name}": np.exp(-4 * rings) for kind in ("nps", "ttf")}
+    np.savez(folder / "harm.npz", **maps)
     _forget_digests(folder)
     return folder
 

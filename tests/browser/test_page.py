@@ -53,7 +53,7 @@ def test_nothing_is_wider_than_the_screen(open_page, width, scheme):
     page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     too_wide = page.evaluate(
-        """() => [...document.body.querySelectorAll("*")].filter((one) => !one.closest(".scroll, .skip"))
+        """() => [...document.body.querySelectorAll("*")].filter((one) => !one.closest(".scroll, .wide, .skip"))
           .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
           .map((one) => one.outerHTML.slice(0, 90))"""
     )

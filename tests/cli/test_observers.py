@@ -86,7 +86,14 @@ def test_observe_prints_a_table_and_a_picture_and_writes_a_folder(call, folders,
     assert "npw: the images equivalent to those of --versus within 0.05: not shown" in out
     assert "AUC of the curves:  npw 0." in out
     files = {file.name for file in (tmp_path / "o").iterdir()}
-    assert files == {"observe.json", "roc.png", "scores.csv", "ratings_npw.imrmc", "ratings_cho-lg.imrmc"}
+    assert files == {
+        "observe.html",
+        "observe.json",
+        "roc.png",
+        "scores.csv",
+        "ratings_npw.imrmc",
+        "ratings_cho-lg.imrmc",
+    }
     content = json.loads((tmp_path / "o" / "observe.json").read_text())
     difference = content["observers"]["npw"]["difference"]
     assert difference["ci_low"] > 0.0

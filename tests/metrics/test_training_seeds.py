@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from taskct.metrics.mrmc.training_seeds import seeds_needed
+from taskct.metrics.training_seeds import seeds_needed
 
 
 @pytest.mark.parametrize(("delta", "spread"), [(0.03, 0.02), (0.01, 0.03), (0.2, 0.01)])

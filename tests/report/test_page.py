@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -5,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from taskct.errors import UserError
-from taskct.report import write_report
+from taskct.report import harm, load_run, write_report
 
 VOID = {"meta", "img", "br", "link", "hr", "input", "image", "circle", "rect"}
 
@@ -171,7 +174,7 @@ def test_a_handful_of_trials_with_backgrounds_of_their_own_has_no_p(make_run):
 def test_panel_shows_the_first_trials_of_each_class(make_run):
     run = make_run()
     with np.load(run / "examples.npz") as file:
-        np.testing.assert_array_equal(file["signal_present"], np.repeat([True, False], 5))
+        np.testing.assert_array_equal(file["signal_present"][:10], np.repeat([True, False], 5))
         numbers = file["trial"].tolist()
     words = Page(write_report(run).read_text(encoding="utf-8")).words
     wanted = [(numbers[k], "present") for k in (0, 1)] + [(numbers[k], "absent") for k in (5, 6)]
@@ -236,6 +239,49 @@ def test_templates_may_be_missing(make_run):
     np.savez(run / "examples.npz", **arrays)
     page = Page(write_report(run).read_text(encoding="utf-8"))
     assert page.tags.count("img") == 3
+
+
+def _with_maps(run, limit=3.0):
+    rng = np.random.default_rng(5)
+    arrays = {"frequency_per_mm": np.linspace(0.02, 0.5, 12)}
+    for name in ("low-dose", "mse", "lambda=0", "lambda=0.9"):
+        arrays[f"region_map/{name}"] = rng.uniform(-1, 1, (48, 48))
+        arrays[f"site_map/{name}"] = rng.uniform(-1, 1, (15, 15))
+        arrays[f"nps/{name}"] = np.exp(-arrays["frequency_per_mm"] * 5)
+        arrays[f"ttf/{name}"] = np.exp(-arrays["frequency_per_mm"] * 3)
+    arrays["site_map/mse"][3, 4] = -limit
+    np.savez(run / "harm.npz", **arrays)
+
+
+def test_maps_of_harm_stand_on_one_scale(make_run):
+    run = make_run()
+    _with_maps(run)
+    found = harm.site_maps(load_run(run), load_run(run).harm_maps)
+    assert found.limit_hu == 3.0
+    mse = np.asarray(Image.open(io.BytesIO(base64.b64decode(found.images[0].uri.split(",")[1]))))
+    assert mse.shape == (15, 15, 3)
+    red, _, blue = mse[3, 4].astype(int)  # the lowest of all: the darkest blue
+    assert (red, blue) == (5, 97)
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.tags.count("image") == 5 + 4 * 11 + 2 * 3
+    assert "−3 HU" in page.words
+    assert "no maps of harm" not in page.words
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_without_harm_says_so(make_run):
+    run = make_run()
+    (run / "harm.npz").unlink()
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert page.tags.count("img") == 4
+    assert "no maps of harm and no spectra. taskct evaluate of this taskct makes them" in page.words
+
+
+def test_a_map_of_the_wrong_shape_is_refused(make_run):
+    run = make_run()
+    np.savez(run / "harm.npz", **{"frequency_per_mm": np.ones(3), "nps/mse": np.ones(4)})
+    with pytest.raises(UserError, match=r"harm\.npz has 'nps/mse' of shape \(4,\)"):
+        load_run(run)
 
 
 @pytest.mark.parametrize("stage", ["write_text", "replace"])

@@ -40,6 +40,9 @@ def mrmc(
     export: Annotated[
         Path | None, Option(metavar="FILE", help="Write the ratings to a new .imrmc or .csv file, for other programs.")
     ] = None,
+    page: Annotated[
+        Path | None, Option(metavar="PAGE", help="Write a page: AUCs, differences, ROC curves and methods; HTML.")
+    ] = None,
     confidence: Confidence = 0.95,
     as_json: Json = False,
 ) -> None:
@@ -54,6 +57,7 @@ def mrmc(
     too. Split-plot studies and missing ratings are allowed.
     """
     from taskct.apply.ratings import Choice, export_ratings, read_study
+    from taskct.cli.mrmc_page import write_mrmc_page
     from taskct.cli.mrmc_results import anova_of, print_mrmc, size_json, sizes_of, tests_of
     from taskct.metrics.comparisons import Comparison, holm, why_no_margin
     from taskct.metrics.mrmc.analysis import analyze
@@ -64,6 +68,8 @@ def mrmc(
     for name, value, low in (("margin", margin, 0.0), ("detect", detect, -1.0), ("power", power, 0.05)):
         if value is not None and (not low < value < 1.0 or value == 0.0):
             raise UserError(f"--{name} is {value:g}; it must lie between {low:g} and 1, and not be 0")
+    if page is not None and not page.parent.is_dir():
+        raise UserError(f"{page.parent} is no folder: choose another --page")
     study = read_study(source, observer=observer, choice=Choice(tuple(arm or ()), tuple(versus or ())))
     if export is not None:
         export_ratings(export, study.ratings)
@@ -90,6 +96,8 @@ def mrmc(
             except UserError as error:
                 notes.append(f"{pair}: {error}")
     anova = anova_of(study.ratings, found)
+    if page is not None:
+        write_mrmc_page(page, study.ratings, found, notes=notes)
     if as_json:
         content = found.as_dict()
         content["notes"] = notes
@@ -105,6 +113,8 @@ def mrmc(
         print_json(content)
         return
     print_mrmc(found, adjusted)
+    if page is not None:
+        print_line(f"Page: {page}")
     for pair, tests in margins.items():
         for test in tests:
             difference = found.differences[pair]

@@ -133,7 +133,7 @@ def observe_command(
         Option(
             "--out",
             metavar="FOLDER",
-            help="Write observe.json, roc.png, scores.csv and a ratings file of each observer.",
+            help="Write observe.html, observe.json, roc.png, scores.csv and a ratings file of each observer.",
         ),
     ] = None,
     as_json: Json = False,
@@ -151,8 +151,10 @@ def observe_command(
     from taskct.apply.observe.inputs import Sources, read_inputs
     from taskct.apply.observe.observation import write_observation
     from taskct.cli.observation import print_observation, roc_curves
+    from taskct.cli.observation_page import observation_page
     from taskct.machine import resolve_device
     from taskct.report.figures import draw_roc
+    from taskct.report.sections import render_sections
 
     if out_folder is not None and out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
@@ -176,7 +178,9 @@ def observe_command(
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired})
     if out_folder is not None:
-        write_observation(out_folder, found, roc_png=draw_roc(roc_curves(found)))
+        roc_png = draw_roc(roc_curves(found))
+        page = render_sections(observation_page(found, roc_png))
+        write_observation(out_folder, found, roc_png=roc_png, page=page)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -13,7 +13,6 @@ from taskct.cli.terminal import ProgressMode, fail, note, plain_table, print_lin
 from taskct.config import Settings, preset_names, without_effect
 from taskct.errors import UserError
 from taskct.machine import resolve_device
-from taskct.report import load_run, write_figures, write_latex, write_report
 from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
@@ -97,18 +96,6 @@ def end_with(outcome: Outcome) -> None:
     """A line and status 2 for what went wrong, once all else is done."""
     if lines := outcome.lines():
         fail(*lines)
-
-
-def report_run(run: Path, *, figures: bool = False, latex: bool = False) -> None:
-    """Write the report of a run, and its figures and tables as files if asked; tell where."""
-    page = write_report(run)
-    print_line(f"Report: {page}")
-    if figures or latex:
-        loaded = load_run(run)
-        if figures:
-            print_line(f"Figures: {write_figures(loaded)}")
-        if latex:
-            print_line(f"Tables: {write_latex(loaded)}")
 
 
 def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:

@@ -42,6 +42,7 @@ def run(
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
+    from taskct.cli.report_files import report_run
     from taskct.cli.run_folder import (
         Machine,
         do_stages,
@@ -49,7 +50,6 @@ def run(
         note_without_effect,
         open_study,
         print_plan,
-        report_run,
     )
 
     if summary and not dry_run:
@@ -162,7 +162,7 @@ def report(
 
     One file that opens offline; nothing is computed anew from images.
     """
-    from taskct.cli.run_folder import report_run
+    from taskct.cli.report_files import report_run
 
     report_run(run_folder, figures=figures, latex=latex)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import Interval, check_confidence, logit_bounds, perfect_bounds, two_sided_p
@@ -96,4 +96,4 @@ def _fewest(clusters: Clusters) -> int:
 
 
 def _half_width(mean: ReaderMean, confidence: float) -> float:
-    return float(t.isf((1.0 - confidence) / 2.0, mean.df)) * math.sqrt(mean.variance)
+    return -float(stdtrit(mean.df, (1.0 - confidence) / 2.0)) * math.sqrt(mean.variance)

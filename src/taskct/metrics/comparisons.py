@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from taskct.errors import UserError
 from taskct.metrics.roc import auc, delong_difference, within_possible
@@ -305,9 +305,9 @@ def _check(
 
 def _one_sided(excess: float, std_error: float, df: float) -> float:
     """Chance of an estimate that lies further above its bound than this one does, if the truth lies on the bound."""
-    return float(t.sf(excess / std_error, df)) if std_error > 0.0 else float(excess <= 0.0)
+    return float(stdtr(df, -excess / std_error)) if std_error > 0.0 else float(excess <= 0.0)
 
 
 def _bounds(delta: float, std_error: float, tail: float, df: float, limit: float) -> tuple[float, float]:
-    half_width = float(t.isf(tail, df)) * std_error
+    half_width = -float(stdtrit(df, tail)) * std_error
     return within_possible(delta - half_width, delta + half_width, limit=limit)

@@ -62,6 +62,11 @@ def encode(figure: Figure, kind: Literal["svg", "png"]) -> Picture:
     return Picture(uri, round(96 * figure.get_figwidth()))
 
 
+def png_picture(png: bytes, *, width_px: int) -> Picture:
+    """Take a PNG file as a picture, at a width in CSS pixels."""
+    return Picture(f"data:image/png;base64,{base64.b64encode(png).decode()}", width_px)
+
+
 def new_figure(width_in: float, height_in: float, *, fitted: bool = True) -> Figure:
     """Return an empty figure of a size in inches, which draws without a display; `fitted` finds its margins."""
     figure = Figure(figsize=(width_in, height_in), layout="constrained" if fitted else None)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from taskct.metrics.intervals import Interval
-from taskct.metrics.mrmc.training_seeds import seeds_needed
+from taskct.metrics.training_seeds import seeds_needed
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n, few_warning, no_verdict, only_these, unit_note
 from taskct.report.contrast import contrast_kept, contrast_words
@@ -314,7 +314,7 @@ def _seeds_wanted(run: Run) -> str:
         if len(deltas) != row.n_seeds:
             continue
         half = (row.ci_high - row.ci_low) / 2
-        quantile = float(t.ppf(0.975, math.inf if row.df is None else row.df))
+        quantile = float(stdtrit(math.inf if row.df is None else row.df, 0.975))
         wanted = seeds_needed(
             row.delta_auc,
             seed_variance=float(np.var(deltas, ddof=1)),

@@ -75,8 +75,9 @@ FURTHER: dict[str, type[Any]] = {
     "limits": schema.Limits,
     "frozen": schema.Frozen,
     "efficiency": schema.Efficiency,
-    "harm": schema.Harm,
+    "harm": schema.HarmFile,
     "strata": schema.Strata,
+    "conventions": schema.Conventions,
 }
 """What the runs of earlier versions do not have, by the name of the file without `.json`."""
 
@@ -302,6 +303,10 @@ def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
     for needed in (MSE, control, chosen):
         if needed not in run.examples.denoised:
             yield "examples.npz", f"lacks the array 'denoised/{needed}'"
+    for name in FURTHER:
+        rows = [*getattr(run, name).rows, *getattr(getattr(run, name), "paired", ())]
+        if unknown := {row.arm for row in rows} - names:
+            yield f"{name}.json", f"names '{min(unknown)}', no arm of summary.json"
     for observer, tradeoff in run.tradeoff.observers.items():
         within = tradeoff.within_tolerance
         if within is not None and within.arm not in names:

@@ -48,6 +48,16 @@ OF_OBSERVERS = {
 """Source of an observer; a channelized one has "channels"."""
 
 
+def source_of(observer: str) -> str | None:
+    """The source of an observer, as `REFERENCES` has it; None for one that has none there.
+
+    >>> source_of("ho"), source_of("cho-lg"), source_of("mine")
+    ('hotelling', 'channels', None)
+    """
+    name = observer.replace("-", "_")
+    return "channels" if name.startswith("cho_") else OF_OBSERVERS.get(name)
+
+
 @dataclass(frozen=True)
 class Methods:
     """A methods section."""
@@ -64,24 +74,26 @@ class Methods:
         return "\n\n".join([*self.paragraphs, "\n".join(listed_)])
 
 
-class _Citations:
-    """Numbers the sources in the order in which they are cited first."""
+class Citations:
+    """Numbers the sources of `REFERENCES` in the order in which they are cited first."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def __call__(self, *names: str) -> str:
+        """The numbers of some sources, in square brackets."""
         numbers = sorted(self._numbers.setdefault(name, len(self._numbers) + 1) for name in names)
         return f"[{', '.join(map(str, numbers))}]"
 
     @property
     def sources(self) -> list[str]:
+        """Those that were cited, in the order of their numbers."""
         return [REFERENCES[name] for name in self._numbers]
 
 
 def methods_section(run: Run) -> Methods:
     """Write the methods section of a run from its settings; what a settings file lacks is left out."""
-    cite = _Citations()
+    cite = Citations()
     paragraphs = [" ".join(part(run, cite)) for part in (_images, _training, _observers, _statistics)]
     return Methods(paragraphs, cite.sources)
 
@@ -91,7 +103,7 @@ def _section(run: Run, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _images(run: Run, cite: _Citations) -> Iterator[str]:
+def _images(run: Run, cite: Citations) -> Iterator[str]:
     scanner, kind = _section(run, "scanner"), _section(run, "background").get("kind")
     sources = ["fbp"] if scanner and kind != "paired" else []
     if scanner.get("scan") == "short":
@@ -111,7 +123,7 @@ def _images(run: Run, cite: _Citations) -> Iterator[str]:
     )
 
 
-def _training(run: Run, cite: _Citations) -> Iterator[str]:
+def _training(run: Run, cite: Citations) -> Iterator[str]:
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
     if denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
@@ -155,10 +167,10 @@ def _plain_rule(run: Run) -> str:
     return rule
 
 
-def _observers(run: Run, cite: _Citations) -> Iterator[str]:
+def _observers(run: Run, cite: Citations) -> Iterator[str]:
     named = []
     for name in run.observers:
-        source = "channels" if name.startswith("cho_") else OF_OBSERVERS.get(name)
+        source = source_of(name)
         named.append(f"{observer_label(name)}{f' {cite(source)}' if source else ''}")
     yield f"The images were read by {len(named)} numerical observers: {listed(named)}."
     yield (
@@ -170,7 +182,7 @@ def _observers(run: Run, cite: _Citations) -> Iterator[str]:
         yield f"The AUC in the limit of many training trials: {run.limits.how.rstrip('.')}."
 
 
-def _statistics(run: Run, cite: _Citations) -> Iterator[str]:
+def _statistics(run: Run, cite: Citations) -> Iterator[str]:
     clustered = run.task.resampling.unit == "background"
     area, covariance = cite("auc"), cite("delong", "clusters") if clustered else cite("delong")
     yield (

@@ -81,7 +81,7 @@ def render(run: Run) -> str:
     }
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
-    if run.harm_maps is not None:
+    if run.harm_maps is not None and harm.harm_arms(run, run.harm_maps):
         pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
     raw, observer = raw_images(run), main_observer(run)
     axes = [(axis, figures.encode(axis_figure(run, axis, observer), "svg")) for axis in axes_of(run)]
@@ -111,7 +111,7 @@ def render(run: Run) -> str:
 
 def _maps(run: Run) -> list[tuple[str, harm.Maps]]:
     """Maps of harm by their headings; none in the runs of earlier versions."""
-    if run.harm_maps is None:
+    if run.harm_maps is None or not harm.harm_arms(run, run.harm_maps):
         return []
     return [
         ("At the site where a signal would have been", harm.site_maps(run, run.harm_maps)),

@@ -107,8 +107,9 @@ class Run:
     """AUCs in the limit of many training trials; empty where the run has none, as the next ones."""
     frozen: schema.Frozen = field(default_factory=schema.Frozen)
     efficiency: schema.Efficiency = field(default_factory=schema.Efficiency)
-    harm: schema.Harm = field(default_factory=schema.Harm)
+    harm: schema.HarmFile = field(default_factory=schema.HarmFile)
     strata: schema.Strata = field(default_factory=schema.Strata)
+    conventions: schema.Conventions = field(default_factory=schema.Conventions)
     harm_maps: HarmMaps | None = None
 
     @property

@@ -483,12 +483,44 @@ class HarmRow:
 
 
 @dataclass(frozen=True)
-class Harm:
+class HarmFile:
     """`harm.json`."""
 
     rows: list[HarmRow] = field(default_factory=list)
     how: str = ""
     """How the figures were measured, in words."""
+
+
+@dataclass(frozen=True)
+class ConventionText:
+    """How a public benchmark counts image quality."""
+
+    name: str
+    text: str
+    source: str
+    """The code that does so."""
+
+
+@dataclass(frozen=True)
+class ConventionRow:
+    """Image quality of one arm in one convention: means over images."""
+
+    arm: ArmText
+    seed: int
+    convention: str
+    n_trials: int
+    rmse_hu: FileInterval | None
+    psnr_db: FileInterval | None
+    """None where an image equals its reference."""
+    ssim: FileInterval | None
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """`conventions.json`."""
+
+    rows: list[ConventionRow] = field(default_factory=list)
+    conventions: list[ConventionText] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -236,30 +236,22 @@ def _sentence(text: str) -> str:
 
 
 def frozen_table(run: Run) -> Table | None:
-    """Tabulate observers that were fitted on other images and not refitted; None where the run has none."""
-    if not run.frozen.rows:
+    """Tabulate observers that were fitted on other images and not refitted, quoted seed; None where there are none."""
+    mine = [row for row in run.frozen.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
         return None
     rows = [
         [
             arm_label(row.arm),
-            *_if_several(run, row.seed),
             observer_label(row.observer).removeprefix("fresh "),
             arm_label(row.fitted_on) if row.fitted_on in (LOW_DOSE, MSE) else "references",
             interval(row.auc, 3),
             _or_none(row.delta, 3, signed=True),
-            _or_none(run.arm(row.arm, row.seed).observers.get(row.observer), 3),
+            _or_none(run.arm(row.arm).observers.get(row.observer), 3),
         ]
-        for row in run.frozen.rows
+        for row in mine
     ]
-    columns = [
-        "Arm",
-        *_if_several(run, "Seed"),
-        "Observer",
-        "Fitted on",
-        "AUC",
-        "ΔAUC to control",
-        "AUC, fitted afresh",
-    ]
+    columns = ["Arm", "Observer", "Fitted on", "AUC", "ΔAUC to control", "AUC, fitted afresh"]
     caption = (
         "Observers fitted once on other images and applied unchanged to each arm's [95 % interval]: what an arm gains "
         "here is not the observer's adaptation to it. Beside them the AUC of the observer fitted afresh to the arm."
@@ -321,22 +313,22 @@ def _hu(value: float | None) -> str:
 
 
 def false_positive_table(run: Run) -> Table | None:
-    """Tabulate what observers say at a criterion set beforehand; None where the run has not measured it."""
+    """Tabulate what observers say at a criterion set beforehand, quoted seed; None where that was not measured."""
     rows = [
         [
             arm_label(row.arm),
-            *_if_several(run, row.seed),
             observer_label(one.observer).removeprefix("fresh "),
             "the arm's images" if one.fitted_on == "own" else arm_label(one.fitted_on),
             interval(percent(one.false_positive_fraction), 1),
             interval(percent(one.true_positive_fraction), 1),
         ]
         for row in run.harm.rows
+        if row.seed == run.arm(row.arm).seed
         for one in row.false_positives
     ]
     if not rows:
         return None
-    columns = ["Arm", *_if_several(run, "Seed"), "Observer", "Fitted on", "False positives (%)", "True positives (%)"]
+    columns = ["Arm", "Observer", "Fitted on", "False positives (%)", "True positives (%)"]
     caption = (
         "What observers say at a criterion that was set on validation trials of the images they were fitted on [95 % "
         "interval]."
@@ -364,6 +356,27 @@ def strata_table(run: Run) -> Table | None:
         f"Δ is the difference to the control. Fresh observers {at_n(run)}."
     )
     return Table(caption, columns, _by_observer(run, cells))
+
+
+def convention_table(run: Run) -> Table | None:
+    """Tabulate image quality as public benchmarks count it, quoted seed; None where the run has not measured it."""
+    mine = [row for row in run.conventions.rows if row.seed == run.arm(row.arm).seed]
+    if not mine:
+        return None
+    order = {one.name: number for number, one in enumerate(run.conventions.conventions)}
+    rows = [
+        [
+            row.convention,
+            arm_label(row.arm),
+            *(_or_none(found, digits) for found, digits in ((row.rmse_hu, 2), (row.psnr_db, 2), (row.ssim, 4))),
+        ]
+        for row in sorted(mine, key=lambda row: order.get(row.convention, len(order)))
+    ]
+    caption = (
+        f"Image quality in the conventions of public benchmarks: means over {mine[0].n_trials} test images [95 % "
+        "interval], to be set beside theirs. "
+    ) + " ".join(f"{one.name}: {one.text} ({one.source})." for one in run.conventions.conventions)
+    return Table(caption.strip(), ["Convention", "Arm", "RMSE (HU)", "PSNR (dB)", "SSIM"], rows)
 
 
 def _span(span: Span, unit: str) -> str:

@@ -157,13 +157,16 @@ def _performance_json(performance: Performance) -> dict[str, Any]:
     }
 
 
-def write_observation(folder: Path, found: Observation, *, roc_png: bytes) -> None:
-    """Write `observe.json`, `roc.png`, `scores.csv` and `ratings_OBSERVER.imrmc` into a new folder, all or nothing.
+def write_observation(folder: Path, found: Observation, *, roc_png: bytes, page: str) -> None:
+    """Write `observe.html`, `observe.json`, `roc.png`, `scores.csv` and `ratings_OBSERVER.imrmc` into a new folder.
+
+    All or nothing; `page` is the HTML of the first.
 
     Images are named by their number alone, since file names may tell who a patient is.
     """
     with whole_folder(folder) as partial:
         write_json(partial / "observe.json", found.as_dict())
+        write_text(partial / "observe.html", page)
         write_text(partial / "scores.csv", _scores_csv(found))
         for one in found.observers:
             about = f"taskct observe: {one.name}; readers are training sets, modalities sets of images"

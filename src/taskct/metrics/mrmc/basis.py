@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from taskct.metrics.intervals import two_sided_p
 from taskct.metrics.mrmc.areas import IntervalFrom
@@ -47,7 +47,7 @@ class Basis:
 
     def half_width(self, confidence: float) -> float:
         """Of a symmetric interval; NaN if there is none."""
-        return float(t.isf((1.0 - confidence) / 2.0, whole_df(self.df))) * math.sqrt(self.variance)
+        return -float(stdtrit(whole_df(self.df), (1.0 - confidence) / 2.0)) * math.sqrt(self.variance)
 
     def p_value(self, difference: float, *, fractional: bool = False) -> float:
         """Two-sided, of no difference; NaN without an interval. `fractional` takes the degrees of freedom as is."""

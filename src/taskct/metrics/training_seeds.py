@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 MOST_SEEDS = 1000
 """Beyond which a number of seeds counts as out of reach."""
@@ -49,6 +49,6 @@ def seeds_needed(
     for r in range(2, MOST_SEEDS + 1):
         own = seed_variance / r
         df = (own + alike) ** 2 * (r - 1) / own**2 if own > 0.0 else math.inf
-        if float(t.ppf((1.0 + confidence) / 2.0, df)) * math.sqrt(own + alike) < abs(delta):
+        if float(stdtrit(df, (1.0 + confidence) / 2.0)) * math.sqrt(own + alike) < abs(delta):
             return r
     return None
