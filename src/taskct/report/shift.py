@@ -19,6 +19,7 @@ from taskct.report.html import template
 from taskct.report.labels import arm_label, interval, listed, observer_label
 from taskct.report.load import read_checked
 from taskct.report.schema import ArmText, FileInterval
+from taskct.report.tables import Table
 
 RESULT, PAGE, TABLE, FIGURE = "shift.json", "shift.html", "shift.csv", "shift.svg"
 
@@ -74,7 +75,7 @@ class QualityRow(Place):
 
 
 @dataclass(frozen=True)
-class Task:
+class TestedTask:
     """A test task."""
 
     name: str
@@ -101,14 +102,14 @@ class NTrials:
 
 
 @dataclass(frozen=True)
-class Shift:
+class ShiftFile:
     """`shift.json`."""
 
     schema: Literal[1]
     confidence: float
     n_trials: NTrials
     trainings: list[TrainingRun]
-    tasks: list[Task]
+    tasks: list[TestedTask]
     rows: list[AucRow]
     deltas: list[DeltaRow]
     quality: list[QualityRow]
@@ -116,21 +117,12 @@ class Shift:
     """By observer: that it has few trials, or why a cell lacks it."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the page."""
-
-    caption: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
-def load_shift(folder: Path) -> Shift:
+def load_shift(folder: Path) -> ShiftFile:
     """Read `shift.json`; a `UserError` if it is missing or broken."""
-    return read_checked(folder / RESULT, Shift, "run `taskct shift` with this --out again")
+    return read_checked(folder / RESULT, ShiftFile, "run `taskct shift` with this --out again")
 
 
-def harmed(shift: Shift) -> list[DeltaRow]:
+def harmed(shift: ShiftFile) -> list[DeltaRow]:
     """The differences whose whole interval lies below 0."""
     return [row for row in shift.deltas if row.verdict == "harm"]
 
@@ -166,7 +158,7 @@ def observer_text(observer: str, fitted: str) -> str:
     return f"{observer_label(observer).removeprefix('fresh ')}, {FITTED[fitted]}"
 
 
-def sentence(shift: Shift) -> str:
+def sentence(shift: ShiftFile) -> str:
     """What the cells say, in two sentences."""
     bad, good = harmed(shift), [row for row in shift.deltas if row.verdict == "gain"]
     n = len(shift.deltas)
@@ -180,7 +172,7 @@ def sentence(shift: Shift) -> str:
     return f"{counts}. Observers fitted afresh lose on {where}."
 
 
-def _families(shift: Shift) -> list[tuple[str, str]]:
+def _families(shift: ShiftFile) -> list[tuple[str, str]]:
     """Observers with differences, and what they were fitted on."""
     return list(dict.fromkeys((row.observer, row.fitted) for row in shift.deltas))
 
@@ -196,7 +188,7 @@ def _arm_text(arm: str, seed: int, *, several: bool) -> str:
 SIGNS = {"harm": "▼ harm", "gain": "▲", "open": "", "reversed": "(reversed)"}
 
 
-def _table(shift: Shift, observer: str, fitted: str) -> Table:
+def _table(shift: ShiftFile, observer: str, fitted: str) -> Table:
     """The cells of an observer: a row for every training and task, a column for every arm."""
     rows = [row for row in shift.deltas if (row.observer, row.fitted) == (observer, fitted)]
     arms = _arms(rows)
@@ -224,7 +216,7 @@ def _table(shift: Shift, observer: str, fitted: str) -> Table:
     )
 
 
-def _quality_table(shift: Shift) -> Table:
+def _quality_table(shift: ShiftFile) -> Table:
     rows = [row for row in shift.quality if row.rmse_ratio is not None]
     arms = list(dict.fromkeys((row.arm, row.seed) for row in rows))
     several = len({row.seed for row in rows}) > 1
@@ -237,18 +229,18 @@ def _quality_table(shift: Shift) -> Table:
     return Table("RMSE over that of MSE", ["tested on", "trained for", *labels], lines)
 
 
-def _task_table(shift: Shift) -> Table:
+def _task_table(shift: ShiftFile) -> Table:
     rows = [[task.name, "; ".join(task.changes) or "a training's own task", task.description] for task in shift.tasks]
     return Table("The tasks", ["task", "what it changes", "in words"], rows)
 
 
-def _shown_observer(shift: Shift) -> str:
+def _shown_observer(shift: ShiftFile) -> str:
     """The observer of the figure: behind an eye where there is one, as the one nearest to a reader."""
     names = [row.observer for row in shift.deltas if row.fitted == "fresh" and not row.observer.startswith("scan_")]
     return "ho_eye" if "ho_eye" in names else names[0]
 
 
-def shift_figure(shift: Shift, observer: str | None = None) -> Figure:
+def shift_figure(shift: ShiftFile, observer: str | None = None) -> Figure:
     """Draw the difference to MSE on every task, with its interval, for an observer fitted afresh there.
 
     A row for every training and task, with a mark for every arm; first training seed. Filled marks have an interval
@@ -288,7 +280,7 @@ def shift_figure(shift: Shift, observer: str | None = None) -> Figure:
     return figure
 
 
-def deltas_csv(shift: Shift) -> str:
+def deltas_csv(shift: ShiftFile) -> str:
     """`shift.csv`: a row for every difference, with the AUC that it is of."""
     header = [
         "training",

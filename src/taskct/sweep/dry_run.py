@@ -43,7 +43,7 @@ EFFICIENCY = 0.9
 START_S = 4.0
 """Until a run has loaded its libraries, in each of its processes at the same time."""
 
-LIBRARIES_BYTES = 4e8
+LIBRARIES_BYTES = 4.5e8
 """Memory of a process that has loaded its libraries."""
 
 MEASURE_S = 4.0
@@ -328,7 +328,7 @@ class _Estimate:
             key = network_key(settings)
             if key not in self._steps:
                 self._steps[key] = step_bytes(settings) if self.run.device.type == "cpu" else 0.0
-            regions = 2 * region * t.n_train * (stage.kind == "finetune")
+            regions = 4 * region * t.n_train * (stage.kind == "finetune")  # the head is fitted to them first
             return LIBRARIES_BYTES + 2 * whole * (t.n_train + t.n_validation) + regions + self._steps[key]
         if stage.kind == "evaluate":
             n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
