@@ -251,7 +251,7 @@ def test_rates_are_those_of_one_idle_core() -> None:
 def test_a_plan_counts_filters_and_the_cnn_observer(
     rates: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: a filter is tuned on 32 images with 5 strengths of 2 kinds and 6 refinements, then filters 112 images."""
+    """By hand: a filter is tuned on 32 images, with 5 strengths of 2 kinds and 6 refinements, and then filters 112."""
     monkeypatch.setattr("taskct.sweep.dry_run.filter_seconds", lambda *given: (0.01, 0.02))
     monkeypatch.setattr("taskct.sweep.dry_run.cnn_seconds", lambda *given: 7.0)
     settings = tiny_settings(denoiser={"classical": ["nlm"]}, observers={"more": ["cnn"]})
