@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,15 @@ def test_images_of_an_arm_are_those_of_the_evaluation(tiny_run: RunFolder) -> No
     found = training.images(arm, training.splits)
     for name in ("validation", "fresh", "test"):
         np.testing.assert_array_equal(found[name], kept[name])
+
+
+def test_the_sentence_speaks_of_task_informed_denoisers_alone(shifted: Path) -> None:
+    """The control may lose, too, but that is fine-tuning and not the task."""
+    shift = load_shift(shifted)
+    rows = [row for row in shift.deltas if row.observer == "ho" and row.task == "bright"][:2]
+    cells = [replace(rows[0], arm="lambda=0", verdict="harm"), replace(rows[1], verdict="gain")]
+    told = sentence(replace(shift, deltas=cells))
+    assert told.startswith("Of 1 differences between task-informed denoisers (λ > 0) and MSE, 1 are gains, 0 are harm")
+    assert "No observer that was fitted afresh" in told
+    cells.append(replace(rows[0], verdict="harm", fitted="fresh"))
+    assert sentence(replace(shift, deltas=cells)).endswith("lose by task-informed training on: bright.")

@@ -51,7 +51,7 @@ def shift(
     """
     from taskct.cli.run_folder import duration_text, open_run
     from taskct.denoisers.import_path import trust_network
-    from taskct.report.shift import harmed, load_shift, write_shift
+    from taskct.report.shift import load_shift, sentence, write_shift
     from taskct.study.run_folder import RunFolder
     from taskct.sweep.shift import Shift
 
@@ -71,10 +71,8 @@ def shift(
     with show_progress(progress) as show:
         found.work(workers=workers, show=show)
     page = write_shift(out_folder)
-    told = load_shift(out_folder)
     print_line(f"Shift: {page}")
-    n_harmed = len(harmed(told))
-    print_line(f"{n_harmed} of {len(told.deltas)} differences to MSE lie below 0 with their whole interval")
+    print_line(sentence(load_shift(out_folder)))
 
 
 def _tests(given: list[str]) -> dict[str, dict[str, Any]]:

@@ -123,7 +123,7 @@ def load_shift(folder: Path) -> ShiftFile:
 
 
 def harmed(shift: ShiftFile) -> list[DeltaRow]:
-    """The differences whose whole interval lies below 0."""
+    """The differences whose whole interval lies below 0, those of the control (λ = 0) among them."""
     return [row for row in shift.deltas if row.verdict == "harm"]
 
 
@@ -159,17 +159,20 @@ def observer_text(observer: str, fitted: str) -> str:
 
 
 def sentence(shift: ShiftFile) -> str:
-    """What the cells say, in two sentences."""
-    bad, good = harmed(shift), [row for row in shift.deltas if row.verdict == "gain"]
-    n = len(shift.deltas)
+    """What the cells say of task-informed training (λ > 0), in two sentences."""
+    rows = [row for row in shift.deltas if ArmName.parse(row.arm).task_weight]
+    bad, good = ([row for row in rows if row.verdict == verdict] for verdict in ("harm", "gain"))
     counts = (
-        f"{len(good)} of {n} differences to MSE are gains, {len(bad)} are harm, {n - len(good) - len(bad)} are open"
+        f"Of {len(rows)} differences between task-informed denoisers (λ > 0) and MSE, {len(good)} are gains, "
+        f"{len(bad)} are harm, and {len(rows) - len(good) - len(bad)} say neither"
     )
-    afresh = [row for row in bad if row.fitted == "fresh"]
-    if not afresh:
+    several = len(shift.trainings) > 1
+    places = dict.fromkeys(
+        f"{row.task} (trained for {row.training})" if several else row.task for row in bad if row.fitted == "fresh"
+    )
+    if not places:
         return f"{counts}. No observer that was fitted afresh to a task loses by task-informed training there."
-    where = listed(dict.fromkeys(f"{row.task} (trained for {row.training})" for row in afresh))
-    return f"{counts}. Observers fitted afresh lose on {where}."
+    return f"{counts}. Observers fitted afresh lose by task-informed training on: {listed(places)}."
 
 
 def _families(shift: ShiftFile) -> list[tuple[str, str]]:
