@@ -6,7 +6,16 @@ import pytest
 
 from validation.page import AREAS, HEAD, PAGE, checks_of, row, section
 
-SLOW = {"channelized", "ideal_observers", "mrmc", "observing", "obuchowski_rockette", "roc", "shared_backgrounds"}
+SLOW = {
+    "channelized",
+    "denoising",
+    "ideal_observers",
+    "mrmc",
+    "observing",
+    "obuchowski_rockette",
+    "roc",
+    "shared_backgrounds",
+}
 """Areas of thousands of studies: more than 20 s of a core each."""
 
 

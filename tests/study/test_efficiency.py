@@ -8,8 +8,8 @@ from taskct.metrics.intervals import Interval
 from taskct.names import ArmName
 from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
-from taskct.study.efficiency import efficiency
-from taskct.study.resampling import Unit
+from taskct.study.efficiency import efficiency, limits_of
+from taskct.study.resampling import Unit, interval_json
 
 N = 2000
 PRESENT = np.arange(N) % 2 == 0
@@ -64,7 +64,18 @@ def test_pairing_narrows_the_ratio() -> None:
 
 def test_a_step_that_has_a_limit_counts_at_it() -> None:
     area = float(ndtr(1.4 / np.sqrt(2)))
-    limits = {("low-dose", "ho"): Interval(area, area - 0.01, area + 0.01)}
+    rows = [
+        {
+            "arm": "low-dose",
+            "seed": 1,
+            "observer": "ho",
+            "limit": interval_json(Interval(area, area - 0.01, area + 0.01)),
+        },
+        {"arm": "mse", "seed": 1, "observer": "ho", "limit": interval_json(Interval(0.99, 0.98, 1.0))},
+        {"arm": "lambda=0.9", "seed": 0, "observer": "ho", "limit": None},
+    ]
+    limits = limits_of({"rows": rows}, seed=0)  # the low-dose images are those of every seed
+    assert list(limits) == [("low-dose", "ho")]
     rows = efficiency(results(CHAIN), UNIT, chosen="lambda=0.9", seed=0, limits=limits)["rows"]
     assert [row["limit"] for row in rows] == [False, True, False, False]
     assert rows[1]["auc"]["value"] == area

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from taskct.config import make_settings
-from taskct.study.harm import HarmMeter
+from taskct.study.harm import Harm, HarmMeter
 from taskct.tasks.shapes import render, signal_site
 from taskct.tasks.signals import SignalRanges, draw_signals
 from taskct.trials.trials import Trials
@@ -136,6 +136,25 @@ def test_a_site_near_the_border_counts_where_it_has_pixels() -> None:
     site_map = HarmMeter(settings, test, site).of(reference + 2.0).arrays["site_map"]
     assert np.isnan(site_map[:, :3]).all()
     np.testing.assert_allclose(site_map[:, 5:], 2.0, atol=1e-5)
+
+
+def test_a_contrast_that_drowns_in_the_background_has_no_share(meter, test_trials) -> None:
+    faint = meter.reference - np.float32(0.99) * drawn_of(meter)
+    test = Trials(faint, faint, test_trials.signal_present, test_trials.truth)
+    found = HarmMeter(study(), test, meter.site).of(faint).numbers
+    assert found["contrast_recovery"] is None
+    assert "too few trials" in found["why_not"]["contrast_recovery"]
+
+
+def test_a_resample_without_an_answer_leaves_no_figure(meter) -> None:
+    """As where few backgrounds are drawn and none of them holds a signal."""
+    found = Harm({"ttf50_per_mm": None, "why_not": {}})
+    columns = meter.present[:, None].astype(float)
+    meter._tell("ttf50_per_mm", columns, lambda mean: np.sqrt(mean[:, 0] - 0.5), found)
+    assert found.numbers["ttf50_per_mm"] is None
+    assert found.numbers["why_not"] == {"ttf50_per_mm": "too few backgrounds to resample"}
+    meter._tell("ttf50_per_mm", columns, lambda mean: mean[:, 0], found)
+    assert found.numbers["ttf50_per_mm"]["value"] == 0.5
 
 
 def test_trials_that_all_hold_a_signal_have_no_transfer_function(meter, test_trials) -> None:

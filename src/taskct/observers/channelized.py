@@ -122,6 +122,12 @@ class ChannelizedHotelling(LinearObserver):
         own = {"width_px": min(shape) / 5.0} if self.channels == "lg" else {}
         return _FIXED[str(self.channels)](shape, **own | self.settings)
 
+    def fixed_basis(self, shape: tuple[int, int]) -> Array | None:
+        """Orthonormal basis of the channels in images of a shape, `(n_pixels, rank)`; None if they are learned."""
+        if isinstance(self.channels, str):
+            return _independent(self._fixed_channels(shape))[0] if self.channels in _FIXED else None
+        return _independent(self.channels)[0]
+
     def _channel_matrix(self, images: Array, signal_present: Truth) -> Array:
         height, width = images.shape[1:]
         if isinstance(self.channels, str):

@@ -51,6 +51,14 @@ def plan_split(n_trials: int, n_objects: int) -> SplitPlan:
     return SplitPlan(n_trials, each, max(CHUNK_TRIALS // each, 1))
 
 
+def splits_with_signals(settings: Settings) -> tuple[str, ...]:
+    """Splits whose trials know what their signals add: those that observers learn on, in a task of detection.
+
+    Where the other trials hold a signal of their own, no trial knows what it would be under the other truth.
+    """
+    return () if settings.absent_signal.inserted else ("fresh",)
+
+
 class ChunkMaker:
     """Makes the chunks of a study's trials, from the backgrounds of every split."""
 
@@ -60,6 +68,7 @@ class ChunkMaker:
         wanted = trials_wanted(settings)
         self.plans = {name: plan_split(n, sources[name].n_objects) for name, n in wanted.items()}
         self.scanner = Scanner(settings, device)
+        self.with_signals = splits_with_signals(settings)
         # Half of a split's trials have a signal, whichever chunk they are in.
         self._present = {
             name: np.random.default_rng([settings.seed, SPLITS.index(name)]).permutation(np.arange(n) % 2 == 0)
@@ -80,7 +89,11 @@ class ChunkMaker:
                 here = slice(batch, batch + OBJECTS_AT_A_TIME)
                 last = first + int(count[here].sum())
                 present = self._present[split][first:last]
-                parts.append(self.scanner.scan(source, rng, index[here], count[here], present))
+                parts.append(
+                    self.scanner.scan(
+                        source, rng, index[here], count[here], present, signals=split in self.with_signals
+                    )
+                )
                 first = last
         return concatenate(parts)
 
@@ -100,6 +113,7 @@ def concatenate(parts: list[Scanned]) -> Scanned:
     """Join what was scanned in turn."""
     first = np.cumsum([0, *(len(part.objects_hu) for part in parts[:-1])])
     trials = [part.trials for part in parts]
+    signals = [t.signal for t in trials if t.signal is not None]
     return Scanned(
         trials=Trials(
             noisy=np.concatenate([t.noisy for t in trials]),
@@ -108,6 +122,7 @@ def concatenate(parts: list[Scanned]) -> Scanned:
             truth={key: np.concatenate([t.truth[key] for t in trials]) for key in trials[0].truth},
             margin=trials[0].margin,
             pixel_mm=trials[0].pixel_mm,
+            signal=np.concatenate(signals) if signals else None,
         ),
         objects_hu=np.concatenate([part.objects_hu for part in parts]),
         owner=np.concatenate([part.owner + int(k) for part, k in zip(parts, first, strict=True)]),

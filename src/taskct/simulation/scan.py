@@ -1,5 +1,6 @@
 """The scanner of a study: objects and signals in, trials out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -104,8 +105,13 @@ class Scanner:
         index: NDArray[np.int64],
         count: NDArray[np.int64],
         present: NDArray[np.bool_],
+        *,
+        signals: bool = False,
     ) -> Scanned:
-        """Draw objects and signals, as `Draw.scene` does, and scan them; refuses a dose that leaves nothing of them."""
+        """Draw objects and signals, as `Draw.scene` does, and scan them; refuses a dose that leaves nothing of them.
+
+        With `signals` the trials know what their signals add, see `Trials.signal`.
+        """
         scene = self.draw.scene(source, rng, index, count, present)
         beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)  # where both doses are given, none
         noisy, reference = self._measure(scene, beam, rng.integers(2**62, size=len(scene.owner)))
@@ -119,6 +125,7 @@ class Scanner:
             truth={name: np.asarray(column, dtype=np.float64) for name, column in truth.items()},
             margin=self.settings.trials.margin_pixels,
             pixel_mm=self.settings.scanner.pixel_mm,
+            signal=self._signals_hu(scene, beam) if signals else None,
         )
         return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
 
@@ -139,14 +146,32 @@ class Scanner:
         """Noisy and reference images of every trial, HU, `(n, side, side)`."""
         side = self.regions[0].n_pixels
         noisy, reference = np.empty((2, len(scene.owner), side, side), dtype=np.float32)
+        for batch, region in self._batches(scene):
+            images = self._images(scene, batch, region, beam, [int(seed) for seed in seeds[batch]])
+            noisy[batch], reference[batch] = (image.cpu().numpy() for image in images)
+        return noisy, reference
+
+    def _signals_hu(self, scene: Scene, beam: Beam | None) -> NDArray[np.float32]:
+        """What the signal of every trial adds to its image, whether it is inserted or not, HU, `(n, side, side)`."""
+        side = self.regions[0].n_pixels
+        signals = np.empty((len(scene.owner), side, side), dtype=np.float32)
+        for batch, region in self._batches(scene):
+            everywhere = np.ones(len(batch), dtype=np.bool_)
+            lines = self._signal_lines(scene, batch, region, everywhere)
+            if beam is not None and beam.correct is not None and self.settings.scanner.acquisition == "scan":
+                with_it, without = (beam.lines(scene.owner[batch], one) for one in (lines, torch.zeros_like(lines)))
+                lines = beam.correct(with_it) - beam.correct(without)
+            signals[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
+        return signals
+
+    def _batches(self, scene: Scene) -> Iterator[tuple[NDArray[np.int64], FBP]]:
+        """The trials of a scene by region, as many at a time as stay in the cache."""
         sinogram_bytes = 4 * self.geometry.n_views * self.geometry.n_bins
         size = int(np.clip(BATCH_BYTES // sinogram_bytes, 1, MAX_BATCH))
         for place in np.unique(scene.region):
             members = np.flatnonzero(scene.region == place)
             for batch in np.split(members, range(size, len(members), size)):
-                images = self._images(scene, batch, self.regions[place], beam, [int(seed) for seed in seeds[batch]])
-                noisy[batch], reference[batch] = (image.cpu().numpy() for image in images)
-        return noisy, reference
+                yield batch, self.regions[place]
 
     def _beam(self, scene: Scene) -> Beam:
         """What the rays meet in every object."""
@@ -164,7 +189,7 @@ class Scanner:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Noisy and reference images of some trials in one region, HU."""
         s, drawn, owner = self.settings.scanner, scene.drawn, scene.owner[batch]
-        signal_lines = self._signal_lines(scene, batch, region)
+        signal_lines = self._signal_lines(scene, batch, region, scene.inserted[batch])
         if drawn.noisy_hu is not None or s.acquisition == "insertion":
             # The images are there: what the scan would make of the signal, and the noise that is missing, is added.
             added = region.reconstruct(signal_lines) * HU_PER_MU
@@ -187,10 +212,11 @@ class Scanner:
             return reference + region.reconstruct(missing) * HU_PER_MU, reference
         return acquire(lines, region, **noise, reference=s.reference, correct=beam.correct)
 
-    def _signal_lines(self, scene: Scene, batch: NDArray[np.int64], region: FBP) -> torch.Tensor:
+    def _signal_lines(
+        self, scene: Scene, batch: NDArray[np.int64], region: FBP, inserted: NDArray[np.bool_]
+    ) -> torch.Tensor:
         """Line integrals of the signals of some trials, zero where none is inserted, `(n, n_views, n_bins)`."""
         lines = torch.zeros(len(batch), self.geometry.n_views, self.geometry.n_bins, device=self.device)
-        inserted = scene.inserted[batch]
         signals = scene.signals[batch[inserted]]
         lines[torch.from_numpy(inserted)] = project_signals(
             self.geometry,

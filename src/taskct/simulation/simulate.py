@@ -16,7 +16,7 @@ from taskct.config import Settings, make_settings
 from taskct.errors import UserError
 from taskct.machine import WorkerPool
 from taskct.progress import Progress
-from taskct.simulation.chunks import ChunkMaker, concatenate
+from taskct.simulation.chunks import ChunkMaker, concatenate, splits_with_signals
 from taskct.simulation.lost import Losses, beyond_note, loss_notes, task_notes, together
 from taskct.simulation.sources import Source, make_sources
 from taskct.trials.store import PartialStore, chunk_starts, write_chunk
@@ -81,6 +81,7 @@ def simulate_store(
         columns=maker.scanner.truth_columns,
         case_kind=sources["test"].case_kind,
         key=simulation_key(settings, device),
+        signals=maker.with_signals,
     )
     missing = store.missing()
     total = sum(n for n, _ in store.sizes.values())
@@ -186,5 +187,5 @@ def _make_chunk(split: str, start: int, n: int) -> Losses:
 def trials_bytes(settings: Settings) -> int:
     """Disk that the images of a study's trials take, bytes."""
     t = settings.trials
-    side = t.region_pixels + 2 * t.margin_pixels
-    return 2 * 4 * side**2 * sum(int(getattr(t, f"n_{name}")) for name in SPLITS)
+    side, with_signals = t.region_pixels + 2 * t.margin_pixels, splits_with_signals(settings)
+    return 4 * side**2 * sum((2 + (name in with_signals)) * int(getattr(t, f"n_{name}")) for name in SPLITS)

@@ -21,6 +21,19 @@ from taskct.study.run_folder import RunFolder
 Images = dict[str, NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class NearLimitScores:
+    """Test statistics of an observer that is near its limit of many training trials; see `taskct.observers.limit`."""
+
+    scores: NDArray[np.float64]
+    """`(n_test,)`."""
+    kept: float
+    """Share of the limit's SNR² that they have, in (0, 1]."""
+    kept_std: float
+    value: float | None
+    """Regularization in the limit, chosen on validation trials."""
+
+
 @dataclass
 class ArmResult:
     """What the test trials say of one arm."""
@@ -50,6 +63,10 @@ class ArmResult:
     harm: Harm = field(default_factory=Harm)
     conventions: list[dict[str, Any]] = field(default_factory=list)
     """Image quality in the conventions of public benchmarks: rows of `conventions.json`."""
+    near_limit: dict[str, NearLimitScores] = field(default_factory=dict)
+    """By fresh observer."""
+    no_limit: dict[str, str] = field(default_factory=dict)
+    """Why the limit of other fresh observers is not known."""
 
 
 def read_images(place: Path) -> Images:
@@ -63,6 +80,7 @@ def write_result(place: Path, result: ArmResult) -> None:
     arrays |= {f"quality/{name}": values for name, values in result.quality.items()}
     arrays |= {f"frozen/{name}": values for name, values in result.frozen.items()}
     arrays |= {f"harm/{name}": values for name, values in result.harm.arrays.items()}
+    arrays |= {f"limit/{name}": one.scores for name, one in result.near_limit.items()}
     arrays["examples"] = result.examples
     if result.template is not None:
         arrays["template"] = result.template
@@ -77,6 +95,8 @@ def write_result(place: Path, result: ArmResult) -> None:
         "notes": result.notes,
         "harm": json_values(result.harm.numbers),
         "conventions": json_values(result.conventions),
+        "limits": {n: [one.kept, one.kept_std, one.value] for n, one in result.near_limit.items()},
+        "no_limit": result.no_limit,
     }
     write_text(named(place, ".json"), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -120,6 +140,11 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
             frozen=_below("frozen/", arrays),
             harm=Harm(content["harm"], _below("harm/", arrays)),
             conventions=content["conventions"],
+            near_limit={
+                name: NearLimitScores(scores, *content["limits"][name])
+                for name, scores in _below("limit/", arrays).items()
+            },
+            no_limit=content["no_limit"],
         )
 
 

@@ -10,7 +10,7 @@ from taskct.metrics.conventions import CONVENTIONS, quality_in
 from taskct.metrics.intervals import bootstrap_means
 from taskct.study.resampling import Resampling, interval_json
 
-PER_CLASS = 500
+PER_CLASS = 300
 """The first test trials of each class that are measured: enough to set a figure beside another's."""
 
 

@@ -37,6 +37,24 @@ def chain(results: Sequence[ArmResult], *, chosen: str, seed: int) -> list[tuple
     return [(text, mine[arm], name) for text, arm, name in steps if arm in mine and name in mine[arm].scores]
 
 
+def limits_of(content: Mapping[str, Any], seed: int) -> dict[tuple[str, str], Interval]:
+    """AUCs in the limit of many training trials from the content of `limits.json`, by arm and observer, of one seed.
+
+    The low-dose images are the same for every seed. What has no limit is missing.
+
+    Examples
+    --------
+    >>> limit = {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9}
+    >>> limits_of({"rows": [{"arm": "mse", "seed": 0, "observer": "ho", "limit": limit}]}, 0)
+    {('mse', 'ho'): Interval(value=0.8, ci_low=0.7, ci_high=0.9)}
+    """
+    return {
+        (row["arm"], row["observer"]): Interval(*(float(row["limit"][key]) for key in ("value", "ci_low", "ci_high")))
+        for row in content["rows"]
+        if row["limit"] is not None and (row["seed"] == seed or row["arm"] == LOW_DOSE)
+    }
+
+
 def efficiency(
     results: Sequence[ArmResult],
     unit: Unit,

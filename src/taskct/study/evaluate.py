@@ -21,6 +21,7 @@ from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
 from taskct.observers.fresh import fit_fresh as fit_one
+from taskct.observers.limit import LimitFitter
 from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
@@ -28,6 +29,7 @@ from taskct.simulation.insert import lidc_of
 from taskct.study.arm_result import (
     ArmResult,
     Images,
+    NearLimitScores,
     made_anew_by,
     read_images,
     read_templates,
@@ -59,6 +61,8 @@ from taskct.tasks.signals import Signals
 from taskct.trials.trials import Trials, crop
 
 SPLITS_SEEN = ("validation", "fresh", "test")
+TWINS = "twins"
+"""The fresh trials with the other truth, where a simulation knows what their signals add."""
 FRESH = observers_in_study("always")
 """Observers that every study fits afresh; `observers.more` names others."""
 
@@ -111,6 +115,8 @@ class Evaluator:
         self.settings = run.settings
         self.margin = run.settings.trials.margin_pixels
         self.splits = {name: run.read(name) for name in SPLITS_SEEN}
+        twins = self.splits["fresh"].twins
+        self.shown = self.splits | ({} if twins is None else {TWINS: twins})
         self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
         lidc = lidc_of(self.settings)
@@ -128,8 +134,8 @@ class Evaluator:
         if arm.alpha is not None:
             # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
             control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
-            return {name: blend(arm, control[name], task[name]) for name in SPLITS_SEEN}
-        return images_of_trials(self.run, arm, self.splits)
+            return {name: blend(arm, control[name], task[name]) for name in self.shown}
+        return images_of_trials(self.run, arm, self.shown)
 
     def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
         group = group_of(arm.settings(self.settings), self.splits[split])
@@ -177,6 +183,7 @@ class Evaluator:
         templates = self._templates(arm, images, fresh)
         carried = {**(given or {}), **templates}
         frozen = frozen_scores(carried, images["test"])
+        near, no_limit = self._near_limit(fresh, images)
         tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
@@ -210,7 +217,31 @@ class Evaluator:
             templates=templates,
             harm=harm,
             conventions=convention_rows(self.settings, test, reference, self.harm.resampling),
+            near_limit=near,
+            no_limit=no_limit,
         )
+
+    def _near_limit(
+        self, fresh: Mapping[str, Fitted], images: Images
+    ) -> tuple[dict[str, NearLimitScores], dict[str, str]]:
+        """Fresh observers near their limit of many training trials, and why others have none that is known."""
+        o, fresh_trials, held_out = self.settings.observers, self.splits["fresh"], self.splits["validation"]
+        fitter = LimitFitter(
+            TrainingTrials.of(images["fresh"], fresh_trials.signal_present),
+            images.get(TWINS),
+            (images["validation"], held_out.signal_present),
+        )
+        found, why_not = {}, {}
+        for name, one in fresh.items():
+            candidates = OBSERVERS[name].candidates
+            try:
+                near = fitter.near_limit(one.observer, getattr(o, candidates) if candidates else ())
+            except UserError as error:
+                why_not[name] = str(error)
+                continue
+            scores = near.observer.test_statistic(images["test"])
+            found[name] = NearLimitScores(scores, near.kept, near.kept_std, near.value)
+        return found, why_not
 
     def _templates(self, arm: Arm, images: Images, fresh: Mapping[str, Fitted]) -> dict[str, Template]:
         """Observers of this arm's images that others meet; the low-dose images bring those of the references along."""

@@ -28,6 +28,7 @@ RESULT_FILES = (
     "task.json",
     "examples.npz",
     "frozen.json",
+    "limits.json",
     "efficiency.json",
     "harm.json",
     "harm.npz",

@@ -25,6 +25,8 @@ Statistic = Callable[[Floats], Floats]
 
 TTF_ERROR = 0.1
 """Standard error of the transfer function up to which it is read, as a fraction of 1."""
+CERTAIN = 4.0
+"""Standard errors by which the contrast must stand out in the reference for a share of it to be told."""
 MAP_DIAMETERS = 3.0
 """Side of the map about the site, in diameters of the largest signal."""
 
@@ -147,20 +149,28 @@ class HarmMeter:
             ratio: Floats = (seen_contrast - seen * contrast) / (true_contrast - true * contrast)
             return ratio
 
+        error = float((true * contrast).std(ddof=1)) / np.sqrt(len(contrast))
+        if abs(float((true * contrast).mean())) < CERTAIN * error:
+            found.numbers["why_not"]["contrast_recovery"] = "too few trials to tell the contrast from the background"
+            return
         columns = np.stack([seen, true, contrast, seen * contrast, true * contrast], axis=1)
-        found.numbers["contrast_recovery"] = interval_json(self.resampling.interval(columns, share))
+        self._tell("contrast_recovery", columns, share, found)
 
     def _transfer(self, images: NDArray[np.floating], found: Harm) -> None:
         """The transfer function of the lesion, and the frequency at which half of it is left."""
         found.numbers["ttf50_per_mm"] = None
         if (self.inserted != self.present).any() or not np.abs(self.signals.contrast_hu[self.present]).any():
-            found.numbers["why_not"]["ttf50_per_mm"] = "not every signal-absent trial is without a signal"
+            found.numbers["why_not"]["ttf50_per_mm"] = "the other trials hold a signal too"
             return
-        present = self.present
-        about = images[present] - images[~present].mean(axis=0)
-        shared, own = cross_power(self._as_put_in, about, pixel_mm=self.pixel_mm)
+        present, put_in = self.present, self._as_put_in
+        background = images[~present].mean(axis=0)
+        shared, own = cross_power(put_in, images[present] - background, pixel_mm=self.pixel_mm)
+        # What the mean background is uncertain by goes with the mean signal into every trial alike.
+        mean_signal = np.broadcast_to(put_in.mean(axis=0), images[~present].shape)
+        common, _ = cross_power(mean_signal, images[~present] - background, pixel_mm=self.pixel_mm)
         curve = shared.mean(axis=0) / own.mean(axis=0)
-        error = (shared - curve * own).std(axis=0, ddof=1) / np.sqrt(len(own)) / own.mean(axis=0)
+        variance = (shared - curve * own).var(axis=0, ddof=1) / len(own) + common.var(axis=0, ddof=1) / len(common)
+        error = np.sqrt(variance) / own.mean(axis=0)
         read = int(np.argmax(error > TTF_ERROR)) if (error > TTF_ERROR).any() else len(curve)
         found.arrays["ttf"] = np.where(np.arange(len(curve)) < read, curve, np.nan).astype(np.float32)
         if read < 2:
@@ -173,13 +183,28 @@ class HarmMeter:
             )
             return
 
+        columns = np.zeros((len(present), 2 + 3 * read))
+        columns[present, 0] = columns[~present, 1] = 1.0
+        columns[present, 2 : 2 + read] = shared[:, :read]
+        columns[~present, 2 + read : 2 + 2 * read] = common[:, :read]
+        columns[present, 2 + 2 * read :] = own[:, :read]
+
         def half(mean: Floats) -> Floats:
-            shared, own = mean[:, 0], mean[:, 1]
-            at = first_below(shared / own, frequency, 0.5)
+            n_present, n_absent = mean[:, :1], mean[:, 1:2]
+            shared, common, own = (mean[:, 2 + i * read : 2 + (i + 1) * read] for i in range(3))
+            at = first_below((shared / n_present - common / n_absent) / (own / n_present), frequency, 0.5)
             return np.where(np.isnan(at), frequency[-1], at)  # no resample says more than that it is not below
 
-        columns = np.stack([shared[:, :read], own[:, :read]], axis=1)
-        found.numbers["ttf50_per_mm"] = interval_json(self._of_class(columns, half, of=present))
+        self._tell("ttf50_per_mm", columns, half, found)
+
+    def _tell(self, name: str, columns: Floats, statistic: Statistic, found: Harm) -> None:
+        """A figure of all trials and its interval; none where resamples of few backgrounds lack a class."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            told = interval_json(self.resampling.interval(columns, statistic))
+        if np.isfinite(list(told.values())).all():
+            found.numbers[name] = told
+        else:
+            found.numbers["why_not"][name] = "too few backgrounds to resample"
 
     @cached_property
     def _as_put_in(self) -> NDArray[np.float32]:

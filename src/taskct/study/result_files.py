@@ -20,12 +20,13 @@ from taskct.study.arm_result import ArmResult, read_result
 from taskct.study.arms import Arm, arms_of
 from taskct.study.choices import CHOICE_OBSERVER, choose
 from taskct.study.conventions import explained
-from taskct.study.efficiency import efficiency
+from taskct.study.efficiency import efficiency, limits_of
 from taskct.study.evaluate import blend, images_of_trials
 from taskct.study.frozen import WORKING_FPF, frozen_rows
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_labels, group_of
 from taskct.study.harm import HOW
+from taskct.study.limits import limits
 from taskct.study.panel import examples
 from taskct.study.resampling import CONFIDENCE, Unit, unit_of
 from taskct.study.run_folder import RunFolder, ended
@@ -53,6 +54,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
     settings, test, results = run.settings, run.read("test"), collect(run)
     choices, unit, labels = choose(results, settings), unit_of(test), group_labels(settings)
     of_head, chosen, seed = group_of(settings, test), str(choices["chosen_arm"]), int(choices["seed"])
+    in_limit = limits(results, unit, settings.trials.n_fresh)
     contents: dict[str, Callable[[], Any]] = {
         "scores.csv": lambda: scores_csv(results, test),
         "quality.csv": lambda: quality_csv(results, test),
@@ -64,7 +66,10 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         "task.json": lambda: task_json(run, test, observer_notes(results)),
         "examples.npz": lambda: examples(settings, test, results, chosen=chosen, seed=seed, denoise=_Denoised(run)),
         "frozen.json": lambda: frozen(results, unit),
-        "efficiency.json": lambda: efficiency(results, unit, chosen=chosen, seed=seed),
+        "limits.json": lambda: in_limit,
+        "efficiency.json": lambda: efficiency(
+            results, unit, chosen=chosen, seed=seed, limits=limits_of(in_limit, seed)
+        ),
         "harm.json": lambda: harm_json(results),
         "harm.npz": lambda: harm_arrays(results, settings, seed),
         "strata.json": lambda: {"rows": list(strata_rows(results, test, settings, unit))},

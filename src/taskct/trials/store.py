@@ -1,8 +1,9 @@
 """The trial store: image pairs, their truth and their split, written part by part, read as memory maps.
 
 A store is a folder of `.npy` files, which NumPy opens without this package: of every split `noisy.npy` and
-`reference.npy`, float32, HU, `(n, height, width)`, and `truth.npy`, a table with named columns. `store.json` says how
-they came about. Processes that read the same split share its pages.
+`reference.npy`, float32, HU, `(n, height, width)`, and `truth.npy`, a table with named columns; `signal.npy` of splits
+whose signals are known, see `Trials.signal`. `store.json` says how they came about. Processes that read the same split
+share its pages.
 
 A store is filled beside its place, as `NAME.partial`, and takes that place when every part is written; a writer that
 was stopped goes on with the parts that are missing.
@@ -11,7 +12,7 @@ was stopped goes on with the parts that are missing.
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ CHUNK_TRIALS = 256
 """Trials that are written at a time, and go on from there after a stop."""
 
 IMAGES = ("noisy", "reference")
+SIGNAL = "signal"
 
 _ABOUT = "store.json"
 _PRESENT = "signal_present"  # the first column of truth.npy; the others are float64
@@ -56,9 +58,9 @@ class PartialStore:
     """A trial store that is being filled at `path` + ".partial", by several processes if need be.
 
     `sizes` are by split: its trials, and how many of them a chunk holds. `image_shape` is (height, width), `columns`
-    the names of the truth table's columns, `case_kind` what a case is: "phantoms", "slices" or "patients". `key` stands
-    for all that the trials depend on: what an earlier writer left is kept if it had the same key, and removed
-    otherwise; an empty key keeps nothing.
+    the names of the truth table's columns, `case_kind` what a case is: "phantoms", "slices" or "patients"; `signals`
+    names the splits that keep what their signals add. `key` stands for all that the trials depend on: what an earlier
+    writer left is kept if it had the same key, and removed otherwise; an empty key keeps nothing.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class PartialStore:
         columns: Sequence[str],
         case_kind: str,
         key: str,
+        signals: Collection[str] = (),
     ) -> None:
         self.path = path
         self.sizes = dict(sizes)
@@ -80,6 +83,7 @@ class PartialStore:
             "columns": list(columns),
             "sizes": {name: list(size) for name, size in sizes.items()},
             "image_shape": list(image_shape),
+            "signals": sorted(signals),
         }
         if key and (path / _DONE).is_dir() and _about(path) == about:
             path.rename(self.partial)  # its writer was stopped between putting it in place and saying so
@@ -91,7 +95,7 @@ class PartialStore:
             folder = self.partial / name
             folder.mkdir(parents=True)
             # Of full size from the start, with holes, for parts to be written in any order.
-            for image in IMAGES:
+            for image in (*IMAGES, SIGNAL) if name in signals else IMAGES:
                 np.lib.format.open_memmap(folder / f"{image}.npy", "w+", "<f4", (n, *image_shape))
             np.lib.format.open_memmap(folder / "truth.npy", "w+", row, (n,))
         (self.partial / _DONE).mkdir()
@@ -137,6 +141,8 @@ def write_chunk(partial: Path, split: str, start: int, trials: Trials) -> None:
     folder = partial / split
     for name in IMAGES:
         _write_rows(folder / f"{name}.npy", start, getattr(trials, name))
+    if trials.signal is not None:
+        _write_rows(folder / f"{SIGNAL}.npy", start, trials.signal)
     table = np.empty(len(trials), _mapped(folder / "truth.npy").dtype)
     for name in table.dtype.names or ():
         table[name] = trials.signal_present if name == _PRESENT else trials.truth[name]
@@ -163,6 +169,7 @@ def write_trials(path: Path, splits: Mapping[str, Trials], *, case_kind: str = "
         columns=list(first.truth),
         case_kind=case_kind,
         key="",
+        signals=[name for name, trials in splits.items() if trials.signal is not None],
     )
     try:
         for name, start, n in store.missing():
@@ -202,28 +209,29 @@ def read_trials(path: str | Path, split: str, *, margin: int = 0) -> Trials:
     table = _mapped(folder / "truth.npy")
     noisy, reference = (_mapped(folder / f"{name}.npy") for name in IMAGES)
     columns = {name: np.array(table[name]) for name in table.dtype.names or () if table.ndim == 1}
-    return _checked(folder, noisy, reference, columns.pop(_PRESENT, np.empty(0)), columns, margin)
+    signal = _mapped(folder / f"{SIGNAL}.npy") if (folder / f"{SIGNAL}.npy").exists() else None
+    return _checked(folder, (noisy, reference, signal), columns.pop(_PRESENT, np.empty(0)), columns, margin)
 
 
 def _checked(
     folder: Path,
-    noisy: NDArray[Any],
-    reference: NDArray[Any],
+    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
     present: NDArray[Any],
     truth: dict[str, NDArray[Any]],
     margin: int,
 ) -> Trials:
     """Trials, once they are of the kinds that a store is written with."""
-    for name, images in zip(IMAGES, (noisy, reference), strict=True):
-        if images.dtype != np.float32 or images.ndim != 3:
+    for name, array in zip((*IMAGES, SIGNAL), images, strict=True):
+        if array is not None and (array.dtype != np.float32 or array.ndim != 3):
             raise UserError(
-                f"{folder / name} holds {images.dtype} of {images.ndim} dimensions, not float32 of 3; simulate the "
+                f"{folder / name} holds {array.dtype} of {array.ndim} dimensions, not float32 of 3; simulate the "
                 "trials again"
             )
     if present.dtype != np.bool_ or not all(column.dtype == np.float64 for column in truth.values()):
         raise UserError(f"{folder}: the truth table has columns of a wrong kind; simulate the trials again")
     with reading(folder, "trials", "simulate the trials again"):
-        return Trials(noisy, reference, present, truth, margin)
+        noisy, reference, signal = images
+        return Trials(noisy, reference, present, truth, margin, signal=signal)
 
 
 def read_case_kind(path: Path) -> str:
@@ -267,7 +275,7 @@ def _read_zarr(folder: Path, margin: int) -> Trials:
         group = _zarr(folder)
         noisy, reference, present, table = (np.asarray(group[name]) for name in (*IMAGES, _PRESENT, "truth"))
         truth = {name: table[:, i].copy() for i, name in enumerate(group["truth"].attrs["columns"])}
-    return _checked(folder, noisy, reference, present, truth, margin)
+    return _checked(folder, (noisy, reference, None), present, truth, margin)
 
 
 def _standing(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """Trials: image pairs, their truth and their split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -42,6 +42,9 @@ class Trials:
     """Pixels around the region, on each side of every image, that a denoiser sees and no figure counts."""
     pixel_mm: float | None = None
     """Side of a pixel, mm; None where nobody said."""
+    signal: NDArray[np.float32] | None = None
+    """What the signal of each trial adds to its image, or would have added where it is absent, HU, same shape; None
+    where nobody said."""
 
     def __len__(self) -> int:
         return len(self.signal_present)
@@ -51,6 +54,8 @@ class Trials:
         shapes = {self.noisy.shape, self.reference.shape}
         if len(shapes) != 1 or len(self.noisy) != n or any(len(column) != n for column in self.truth.values()):
             raise ValueError("noisy, reference, signal_present and truth differ in length or shape")
+        if self.signal is not None and self.signal.shape != self.noisy.shape:
+            raise ValueError(f"signal has shape {self.signal.shape}, and the images {self.noisy.shape}")
         if missing := set(TRUTH) - set(self.truth):
             raise ValueError(f"the truth table lacks {sorted(missing)}")
         if not 0 <= 2 * self.margin < min(self.noisy.shape[1:]):
@@ -106,6 +111,23 @@ class Trials:
         """Training targets without their margin, HU, a view."""
         return crop(self.reference, self.margin)
 
+    @property
+    def twins(self) -> "Trials | None":
+        """The same trials with the other truth: the signal taken away where it is present, put in where it is absent.
+
+        A trial and its twin share background and noise. What is not the same in a scan, the little that the signal
+        changes of the noise, is left out. None where the signals are not known.
+        """
+        if self.signal is None:
+            return None
+        step = np.where(self.signal_present, np.float32(-1), np.float32(1))[:, None, None] * self.signal
+        return replace(
+            self,
+            noisy=self.noisy + step,
+            reference=self.reference + step,
+            signal_present=~self.signal_present,
+        )
+
 
 def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
     """Some of the trials, by a slice, a mask or indices."""
@@ -116,6 +138,7 @@ def select(trials: Trials, which: slice | NDArray[np.generic]) -> Trials:
         truth={name: column[which] for name, column in trials.truth.items()},
         margin=trials.margin,
         pixel_mm=trials.pixel_mm,
+        signal=None if trials.signal is None else trials.signal[which],
     )
 
 
