@@ -60,6 +60,8 @@ def test_page_of_observers_has_the_numbers_of_the_json(call, stacks, tmp_path):
         assert _interval(found["difference"], "delta_auc", "+") in page
     assert "Wagner and Brown" in page  # npw
     assert "Myers and Barrett" in page  # channels
+    assert "DeLong: over test trials, for one training set [4]" in page
+    assert "Gallas" not in page  # one training set: no reader
     assert "<script src" not in page
     assert str(tmp_path) not in page
 

@@ -36,7 +36,8 @@ def test_every_setting_of_the_grid_is_an_axis_and_so_are_the_seeds(run: Run) -> 
 
 
 def test_an_arm_stands_where_it_differs_in_this_setting_alone(run: Run) -> None:
-    """Each point is the arm of the summary, and the study's own arm stands on every axis."""
+    """Each point is the arm of the summary, or of the limits, and the study's own arm stands on every axis."""
+    limits = {(row.arm, row.seed, row.observer): row.limit for row in run.limits.rows if row.limit is not None}
     figures = {(arm.name, arm.seed): arm for arm in run.summary.arms}
     names = {
         "denoiser.arguments.n_layers": "n_layers",
@@ -50,7 +51,9 @@ def test_an_arm_stands_where_it_differs_in_this_setting_alone(run: Run) -> None:
             name = p.arm if p.value in own else f"{p.arm} {names[axis.name]}={p.value}"
             shared = p.arm == "mse" and axis.name == "training.trainable"  # one pretraining, whatever is fine-tuned
             arm = figures["mse" if shared else name, p.seed]
-            assert p.auc == arm.observers[p.observer]
+            limit = limits.get((arm.name, p.seed, p.observer))
+            assert p.auc == (limit or arm.observers[p.observer])
+            assert p.in_the_limit == (limit is not None)
             assert p.rmse_hu == arm.image_quality.rmse_hu
             found.add((p.arm, p.seed, p.value))
         n_values = len({value for _, _, value in found})
@@ -59,6 +62,7 @@ def test_an_arm_stands_where_it_differs_in_this_setting_alone(run: Run) -> None:
 
 def test_differences_are_those_to_the_control_of_the_same_variant(run: Run) -> None:
     pairs = {(p.arm, p.versus, p.observer, p.seed): p.delta for p in run.summary.paired}
+    pairs |= {(p.arm, p.versus, p.observer, p.seed): p.delta for p in run.limits.paired if p.delta is not None}
     axis = next(axis for axis in axes_of(run) if axis.name == "denoiser.arguments.n_layers")
     deep = [p for p in axis.points if p.value == "3" and p.arm == "lambda=0.9"]
     assert len(deep) == 2 * 4

@@ -8,7 +8,7 @@ from taskct.metrics.roc import auc
 from taskct.report import figure_files, load_run, write_figures
 from taskct.report.figure_files import figures_of
 
-NAMES = {"tradeoff", "roc", "images-present", "images-absent", "templates"}
+NAMES = {"first", "tradeoff", "roc", "images-present", "images-absent", "templates"}
 
 
 def _rows(text):
@@ -18,7 +18,8 @@ def _rows(text):
 def test_data_are_those_of_the_run(run_folder):
     run = load_run(run_folder)
     found = figures_of(run)
-    assert set(found) == NAMES
+    assert set(found) >= NAMES
+    assert {row["observer"] for row in _rows(found["first"].data())} == {"ho_eye"}
     rows = _rows(found["tradeoff"].data())
     assert len(rows) == sum(len(arm.observers) for arm in run.summary.arms)
     (row,) = [r for r in rows if (r["arm"], r["observer"]) == ("lambda=0.9", "ho")]
@@ -34,6 +35,8 @@ def test_data_are_those_of_the_run(run_folder):
     line = next(r for r in images if (r["image"], r["row"]) == ("lambda=0.9", "7"))
     values = [float(line[f"hu_{column}"]) for column in range(48)]
     np.testing.assert_allclose(values, run.examples.denoised["lambda=0.9"][0, 7], atol=0.006)
+    cells = [cell for r in images for key, cell in r.items() if key.startswith("hu_")]
+    assert min(map(float, cells)) < 0  # a minus sign is no formula of a spreadsheet
 
 
 def test_each_figure_is_three_files_and_replaces_the_old_ones(make_run, monkeypatch):
@@ -64,3 +67,28 @@ def test_interrupted_writing_leaves_the_old_figures(make_run, monkeypatch):
         write_figures(load_run(run))
     assert [path.name for path in (run / "figures").iterdir()] == ["old.svg"]
     assert not [path for path in run.iterdir() if path.name.startswith(".figures")]
+
+
+def test_maps_and_spectra_of_harm(make_run):
+    folder = make_run()
+    rings, rng = np.array([0.1, 0.2]), np.random.default_rng(0)
+    maps = {name: rng.normal(size=(5, 5)) for name in ("mse", "lambda=0")}
+    arrays = {f"{kind}_map/{name}": image for kind in ("site", "region") for name, image in maps.items()}
+    arrays |= {"frequency_per_mm": rings, "nps/low-dose": np.array([4.0, 1.0]), "nps/mse": np.array([2.0, 0.5])}
+    arrays |= {"ttf/mse": np.array([1.0, np.nan])}
+    np.savez(folder / "harm.npz", **arrays)
+    found = figures_of(load_run(folder))
+    assert {"spectra", "harm-site", "harm-region"} <= set(found)
+    rows = {(r["arm"], r["frequency_per_mm"]): r for r in _rows(found["spectra"].data())}
+    assert rows["mse", "0.2"] == {
+        "arm": "mse",
+        "frequency_per_mm": "0.2",
+        "noise_power_hu2_mm2": "0.5",
+        "transfer": "",
+    }
+    (line,) = [r for r in _rows(found["harm-site"].data()) if (r["arm"], r["row"]) == ("mse", "3")]
+    np.testing.assert_allclose([float(line[f"hu_{i}"]) for i in range(5)], maps["mse"][3], atol=5e-4)
+    figure = found["harm-region"].draw()
+    shown = [ax.images[0] for ax in figure.axes if ax.images]
+    limit = max(np.abs(one).max() for one in maps.values())
+    assert {image.get_clim() for image in shown} == {(-limit, limit)}

@@ -1,3 +1,6 @@
+import base64
+import dataclasses
+import io
 import json
 
 import numpy as np
@@ -5,11 +8,16 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Circle
+from PIL import Image
 from sklearn.metrics import auc as trapezoid_auc
 
-from taskct.report import load_run, tradeoff_png
+from taskct.metrics.intervals import Interval
+from taskct.names import ArmName
+from taskct.report import load_run, schema, tradeoff_png
+from taskct.report.families import families, quoted_arms
 from taskct.report.figures import encode, panel_figure, roc_figure, template_figure
-from taskct.report.tradeoff import tradeoff_figure
+from taskct.report.images import arm_images, grey, raw_images
+from taskct.report.tradeoff import auc_axis, points, tradeoff_figure
 
 
 def _bars(ax):
@@ -138,3 +146,99 @@ def test_tradeoff_png(run_folder, tmp_path):
     path = tradeoff_png(run_folder, tmp_path / "tradeoff.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [p.name for p in tmp_path.iterdir()] == ["tradeoff.png"]
+
+
+@pytest.fixture(scope="module")
+def grid_run(run_folder):
+    """A run with two depths of network beside its own: every arm but the low-dose images three times."""
+    run = load_run(run_folder)
+    arms = list(run.summary.arms)
+    for depth in ("5", "9"):
+        for arm in run.summary.arms:
+            if arm.name != "low-dose" and "head" not in arm.name:
+                words = arm.name.split()
+                name = " ".join([*words, f"n_layers={depth}"])
+                arms.append(dataclasses.replace(arm, name=name))
+    return dataclasses.replace(run, summary=dataclasses.replace(run.summary, arms=arms))
+
+
+def test_every_family_has_a_look_of_its_own(grid_run):
+    found = families(grid_run)
+    names = [name for family in found for name in family.names]
+    assert sorted(names) == sorted(arm.name for arm in grid_run.summary.arms if arm.name != "low-dose")
+    assert len({family.label for family in found}) == len({family.look for family in found}) == len(found) == 8
+    for family in found:
+        if family.look.line:  # a line stays in its family: one variant, ends that belong to it
+            variants = {ArmName.parse(name).variant for name in family.line}
+            assert len(variants) == 1
+            assert len({word for name in family.line for word in name.split() if word.startswith("lambda")}) > 1
+
+
+def test_lines_of_a_grid_do_not_zigzag(grid_run):
+    ax = tradeoff_figure(grid_run).axes[4]
+    drawn = [line for line in ax.lines if line.get_linestyle() in ("-", "--", ":", "-.") and len(line.get_xdata()) > 2]
+    assert len(drawn) == 6  # λ and blend of each depth; the pixel head has two points
+    for line in drawn:
+        assert np.all(np.diff(line.get_xdata()) > -0.01)  # within a family RMSE rises with λ and α, but for chance
+
+
+def test_what_text_speaks_of_has_a_label(run_folder):
+    run = load_run(run_folder)
+    quoted = [name for name in quoted_arms(run) if name != "lambda=0"]
+    assert len(quoted) >= 2
+    for ax in tradeoff_figure(run).axes[2:]:
+        texts = {text.get_text() for text in ax.texts}
+        assert {run.arm(name).label.replace("\N{NO-BREAK SPACE}", "") for name in quoted} <= texts
+
+
+def test_an_auc_in_the_limit_is_said_on_the_axis(run_folder):
+    run = load_run(run_folder)
+    assert auc_axis(run, "ho") == "AUC at 1 training trials"
+    limit = Interval(0.9, 0.88, 0.92)
+    row = schema.LimitRow("lambda=0.9", 0, "ho", 1, run.arm("lambda=0.9").observers["ho"], limit)
+    limited = dataclasses.replace(run, limits=schema.Limits([row]))
+    assert auc_axis(limited, "ho") == "AUC in the limit of many training trials"
+    (point,) = points(limited, ["lambda=0.9"], "ho", "rmse_hu", 0)
+    assert (point.auc, point.in_limit) == (limit, True)
+    ax = tradeoff_figure(limited).axes[4]
+    marks = [bars.lines[0] for bars in ax.containers if to_rgba(bars.lines[0].get_color()) == to_rgba("#0072B2")]
+    faces = {len(mark.get_xdata()): mark.get_markerfacecolor() for mark in marks}
+    assert faces == {1: "#0072B2", 3: "none"}  # the others of its family are at n, and open
+
+
+def test_the_numbers_of_the_images_keep_to_a_budget(run_folder):
+    run = load_run(run_folder)
+    whole = raw_images(run)
+    n_trials, side = len(run.examples.trial), run.examples.reference.shape[1]
+    assert (whole.left_out, len(whole.trials)) == ("", n_trials)
+    numbers = np.frombuffer(base64.b64decode(whole.text), "<i2").reshape(-1, n_trials, side, side)
+    assert len(numbers) == 2 + len(whole.arms)
+    np.testing.assert_allclose(numbers[0] * whole.step_hu, run.examples.reference, atol=0.051)
+    np.testing.assert_allclose(numbers[2] * whole.step_hu, run.examples.denoised[whole.arms[0]], atol=0.051)
+    assert not [name for name in whole.arms if "alpha" in name]  # the script works them out
+    for share in (0.7, 0.3, 0.05):
+        part = raw_images(run, int(share * len(whole.text)))
+        assert len(part.text) <= share * len(whole.text)
+        assert part.arms == whole.arms[: len(part.arms)]
+        assert "are not in the viewer" in part.left_out
+        assert len({bool(run.examples.signal_present[k]) for k in part.trials}) == min(2, len(part.trials))
+    assert raw_images(run, 10).text == ""
+
+
+def test_a_blend_without_images_is_worked_out(run_folder):
+    run = load_run(run_folder)
+    blends = {name: images for name, images in run.examples.denoised.items() if "alpha" not in name}
+    blends |= {"lambda=0": run.examples.noisy, "lambda=0.9": run.examples.reference}
+    without = dataclasses.replace(run, examples=dataclasses.replace(run.examples, denoised=blends))
+    mixed = arm_images(without, "lambda=0.9 alpha=0.2")
+    np.testing.assert_allclose(mixed, 0.8 * run.examples.noisy + 0.2 * run.examples.reference)
+    assert arm_images(without, "lambda=0.3") is None
+
+
+def test_a_large_image_is_averaged_down():
+    image = np.kron([[0.0, 100.0], [50.0, 25.0]], np.ones((200, 200)))
+    found = grey("x", image, (0.0, 100.0))
+    assert (found.width, found.height) == (400, 400)
+    levels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found.uri.split(",")[1]))))
+    assert max(levels.shape) <= 160
+    assert [levels[r, c] for r, c in ((0, 0), (0, -1), (-1, 0), (-1, -1))] == [0, 255, 128, 64]

@@ -241,6 +241,14 @@ def test_templates_may_be_missing(make_run):
     assert page.tags.count("img") == 3
 
 
+def test_what_is_invented_stands_beside_what_is_kept(page, run_folder):
+    rates = json.loads((run_folder / "hallucination.json").read_text())["arms"]
+    for name in ("low-dose", "mse", "lambda=0.9"):
+        (rate,) = (_percent(row["false_signal_rate"]) for row in rates if row["arm"] == name)
+        words = page.words.replace("\N{NO-BREAK SPACE}", " ")
+        assert f"{_cell(rate, 1)} % ({_label(name)})" in words.split("Invented: ")[1][:300]
+
+
 def _with_maps(run, limit=3.0):
     rng = np.random.default_rng(5)
     arrays = {"frequency_per_mm": np.linspace(0.02, 0.5, 12)}
@@ -275,6 +283,21 @@ def test_a_run_without_harm_says_so(make_run):
     page = Page(write_report(run).read_text(encoding="utf-8"))
     assert page.tags.count("img") == 4
     assert "no maps of harm and no spectra. taskct evaluate of this taskct makes them" in page.words
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_of_large_images_stays_below_10_mb(make_run):
+    run = make_run()
+    with np.load(run / "examples.npz") as file:
+        arrays = {k: v for k, v in file.items() if not k.startswith("template/")}
+    noise = np.random.default_rng(0).normal(0, 20, (256, 256)).astype(np.float32)
+    for name, values in arrays.items():
+        if values.ndim == 3:
+            arrays[name] = np.broadcast_to(noise, (len(values), *noise.shape))
+    np.savez(run / "examples.npz", **arrays)
+    path = write_report(run)
+    assert 5e6 < path.stat().st_size < 10e6
+    assert "To keep this page small, " in Page(path.read_text(encoding="utf-8")).words
 
 
 def test_a_map_of_the_wrong_shape_is_refused(make_run):

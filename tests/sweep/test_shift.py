@@ -1,6 +1,7 @@
 """Denoisers on tasks that they were not trained for: the cells, their resumption, and what is refused."""
 
 import csv
+import html
 import json
 import re
 from dataclasses import replace
@@ -155,7 +156,7 @@ def test_the_page_holds_every_cell(shifted: Path) -> None:
         page.count('scope="row">dark')
         == 1 + len({(d.observer, d.fitted) for d in shift.deltas if d.task == "dark"}) + 1
     )
-    assert sentence(shift) in page
+    assert html.escape(sentence(shift)) in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     assert len(shift_figure(shift, "slnn").axes) == 1
 

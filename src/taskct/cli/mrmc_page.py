@@ -84,7 +84,7 @@ def _leads(found: MRMCAnalysis) -> list[str]:
     for name, two in found.differences.items():
         shown = interval(Interval(two.auc, two.ci_low, two.ci_high), 3, signed=True)
         word = "differs" if adjusted[name] < LEVEL else "is not shown to differ"
-        parts.append(f"{two.first} {word} from {two.second}: {shown}")
+        parts.append(f"AUC of {two.first} {word} from that of {two.second}: {shown}")
     return [f"{'; '.join(parts)}.", base] if parts else [base]
 
 

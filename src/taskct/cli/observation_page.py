@@ -11,6 +11,14 @@ from taskct.report.methods import Citations, source_of
 from taskct.report.sections import Captioned, PageSection, SectionsPage
 from taskct.report.tables import NONE, Table, flat_settings
 
+OF_METHODS = {
+    "DeLong": "delong",
+    "clustered": "clusters",
+    "MRMC": "one-shot",
+    "Obuchowski–Rockette": "obuchowski-rockette",
+}
+"""Sources of an interval by a word of its method."""
+
 LEVEL = 0.05
 """Holm-adjusted p below which the page calls a difference one."""
 
@@ -130,8 +138,10 @@ def _methods(found: Observation) -> tuple[str, list[str]]:
         f"{train['absent']} signal-absent trials{sets}, and were tested on {test['present']} and {test['absent']} "
         f"others{cases}. The area under the ROC curve is the Mann–Whitney statistic {cite('auc')}. "
     )
-    methods = listed(dict.fromkeys(one.images.method for one in found.observers))
-    text += f"Intervals of {100 * about['confidence']:g} %: {methods} {cite('delong', 'clusters')}."
+    for method in dict.fromkeys(one.images.method for one in found.observers):
+        sources = [source for word, source in OF_METHODS.items() if word in method]
+        text += f"Interval of {100 * about['confidence']:g} %: {method}{f' {cite(*sources)}' if sources else ''}. "
+    text = text.rstrip()
     if any(one.difference is not None for one in found.observers):
         text += f" P values are two-sided and adjusted by Holm's method over the observers {cite('holm')}."
     return text, cite.sources

@@ -4,7 +4,7 @@ import csv
 import io
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from taskct.files import whole_folder
-from taskct.literal import csv_text
+from taskct.literal import csv_text, figure_text
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE, MSE
-from taskct.report import figures
+from taskct.report import figures, harm
 from taskct.report.axes import axes_of, axes_rows, axis_figure
 from taskct.report.families import main_observer
-from taskct.report.run import Run
-from taskct.report.tradeoff import tradeoff_figure
+from taskct.report.labels import arm_label
+from taskct.report.run import Floats, HarmMaps, Run
+from taskct.report.tradeoff import first_figure, tradeoff_figure
 
 FOLDER = "figures"
 
@@ -42,6 +43,7 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
     arms = list(dict.fromkeys((LOW_DOSE, MSE, run.tradeoff.control, run.choices.chosen_arm)))
     denoised = [name for name in arms if name in run.examples.denoised]
     found = {
+        "first": FigureFile(lambda: first_figure(run), lambda: _tradeoff_csv(run, main_observer(run))),
         "tradeoff": FigureFile(lambda: tradeoff_figure(run), lambda: _tradeoff_csv(run)),
         "roc": FigureFile(lambda: figures.roc_figure(run, arms), lambda: _roc_csv(run)),
     }
@@ -57,10 +59,23 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
             lambda axis=axis: axis_figure(run, axis, main_observer(run)),  # type: ignore[misc]
             lambda axis=axis: _axis_csv(run, axis.name),  # type: ignore[misc]
         )
+    if (maps := run.harm_maps) is not None:
+        shown = harm.harm_arms(run, maps)
+        found["spectra"] = FigureFile(
+            lambda: harm.spectra_figure(run, maps), lambda: _spectra_csv(maps, [LOW_DOSE, *shown])
+        )
+        for kind, of_kind in (("site", maps.site_map), ("region", maps.region_map)):
+            mine = {name: of_kind[name] for name in shown if name in of_kind}
+            if mine:
+                found[f"harm-{kind}"] = FigureFile(
+                    lambda mine=mine: _maps_figure(mine),  # type: ignore[misc]
+                    lambda mine=mine: _rows_csv(mine, "hu", ".3f"),  # type: ignore[misc]
+                )
     templates = [name for name in arms if name in run.examples.template]
     if templates:
         found["templates"] = FigureFile(
-            lambda: figures.template_figure(run.examples, templates), lambda: _templates_csv(run, templates)
+            lambda: figures.template_figure(run.examples, templates),
+            lambda: _rows_csv({name: run.examples.template[name] for name in templates}, "weight", ".6g"),
         )
     return found
 
@@ -108,7 +123,8 @@ def _cells(found: Interval | None) -> list[object]:
     return ["", "", ""] if found is None else [found.value, found.ci_low, found.ci_high]
 
 
-def _tradeoff_csv(run: Run) -> str:
+def _tradeoff_csv(run: Run, only: str | None = None) -> str:
+    """Every arm and seed with its intervals, for all observers or for one."""
     quality = ("rmse_hu", "psnr_db", "ssim")
     header = ["arm", "seed", "lambda", "alpha", "observer", *_bounds("auc"), *_bounds("auc_in_limit")]
     header += [cell for name in quality for cell in _bounds(name)]
@@ -118,6 +134,8 @@ def _tradeoff_csv(run: Run) -> str:
             measured = [cell for name in quality for cell in _cells(getattr(arm.image_quality, name))]
             weights: list[object] = ["" if one is None else one for one in (arm.lambda_, arm.alpha)]
             for observer, auc in arm.observers.items():
+                if only not in (None, observer):
+                    continue
                 limit = run.limit(arm.name, observer, arm.seed)
                 in_limit = _cells(None if limit is None else limit.limit)
                 yield [arm.name, arm.seed, *weights, observer, *_cells(auc), *in_limit, *measured]
@@ -133,7 +151,7 @@ def _roc_csv(run: Run) -> str:
             for observer in arm.observers:
                 score = run.scores[arm.name, arm.seed, observer]
                 for fpf, tpf in zip(*roc_curve(score.present, score.absent), strict=True):
-                    yield [arm.name, arm.seed, observer, f"{fpf:.6g}", f"{tpf:.6g}"]
+                    yield [arm.name, arm.seed, observer, float(f"{fpf:.6g}"), float(f"{tpf:.6g}")]
 
     return _csv(["arm", "seed", "observer", "false_positive_fraction", "true_positive_fraction"], rows())
 
@@ -154,18 +172,43 @@ def _images_csv(run: Run, arms: Sequence[str], trials: Sequence[int]) -> str:
         for k in trials:
             for name, stack in images.items():
                 for number, line in enumerate(stack[k]):
-                    yield [int(examples.trial[k]), name, number, *(f"{value:.2f}" for value in line)]
+                    yield [int(examples.trial[k]), name, number, *(float(f"{value:.2f}") for value in line)]
 
     return _csv(["trial", "image", "row", *(f"hu_{column}" for column in range(width))], rows())
 
 
-def _templates_csv(run: Run, arms: Sequence[str]) -> str:
-    """Templates row by row, 1/HU, a column for every pixel of the row."""
-    width = run.examples.template[arms[0]].shape[1]
+def _rows_csv(images: Mapping[str, Floats], unit: str, form: str) -> str:
+    """Images of arms row by row, a column for every pixel of the row."""
+    width = max(image.shape[1] for image in images.values())
 
     def rows() -> Iterator[list[object]]:
-        for name in arms:
-            for number, line in enumerate(run.examples.template[name]):
-                yield [name, number, *(f"{value:.6g}" for value in line)]
+        for name, image in images.items():
+            for number, line in enumerate(image):
+                yield [name, number, *(float(format(value, form)) for value in line)]
 
-    return _csv(["arm", "row", *(f"weight_{column}" for column in range(width))], rows())
+    return _csv(["arm", "row", *(f"{unit}_{column}" for column in range(width))], rows())
+
+
+def _spectra_csv(maps: HarmMaps, arms: Sequence[str]) -> str:
+    def rows() -> Iterator[list[object]]:
+        for name in arms:
+            columns = [of_kind.get(name) for of_kind in (maps.nps, maps.ttf)]
+            for i, frequency in enumerate(maps.frequency_per_mm):
+                values = ("" if one is None or not np.isfinite(one[i]) else float(f"{one[i]:.6g}") for one in columns)
+                yield [name, float(f"{frequency:.6g}"), *values]
+
+    return _csv(["arm", "frequency_per_mm", "noise_power_hu2_mm2", "transfer"], rows())
+
+
+def _maps_figure(maps: Mapping[str, Floats]) -> Figure:
+    """Maps of harm on one scale that is symmetric about zero."""
+    limit = max(float(np.nanmax(np.abs(image))) for image in maps.values()) or 1.0
+    with figures.style():
+        figure = figures.new_figure(2.4 * len(maps) + 0.9, 2.7)
+        axes = figure.subplots(1, len(maps), squeeze=False)[0]
+        for ax, (name, image) in zip(axes, maps.items(), strict=True):
+            shown = ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
+            ax.set(title=figure_text(arm_label(name)), xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        figure.colorbar(shown, ax=list(axes), label="image minus reference (HU)", shrink=0.9)
+    return figure

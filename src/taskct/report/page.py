@@ -14,7 +14,7 @@ from taskct.report.families import main_observer, quoted_arms
 from taskct.report.headline import headline
 from taskct.report.html import template
 from taskct.report.images import arm_images, panel, raw_images, strip
-from taskct.report.labels import arm_label, listed, observer_label
+from taskct.report.labels import arm_label, interval, listed, observer_label, percent
 from taskct.report.live import live_data
 from taskct.report.load import load_run
 from taskct.report.methods import methods_section
@@ -102,6 +102,7 @@ def render(run: Run) -> str:
         chosen=run.arm(chosen).label,
         strip=strip(run),
         strip_note=_strip_note(run),
+        invented=_invented(run),
         panel=panel(run),
         maps=_maps(run),
         raw=raw,
@@ -117,6 +118,13 @@ def _maps(run: Run) -> list[tuple[str, harm.Maps]]:
         ("At the site where a signal would have been", harm.site_maps(run, run.harm_maps)),
         ("Over the whole region", harm.region_maps(run, run.harm_maps)),
     ]
+
+
+def _invented(run: Run) -> str:
+    """How often the images of the contrast bar show a signal where there is none."""
+    names = _distinct([LOW_DOSE, MSE, run.choices.chosen_arm])
+    rates = {name: percent(run.false_signal(run.arm(name)).false_signal_rate) for name in names}
+    return listed(f"{interval(rate, 1)} % ({arm_label(name)})" for name, rate in rates.items())
 
 
 def _strip_note(run: Run) -> str:

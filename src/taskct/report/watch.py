@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from taskct.literal import figure_text
 from taskct.report.figures import encode, new_figure, style
@@ -108,25 +109,27 @@ def _losses(losses: Mapping[str, History]) -> Captioned:
     more = f" The first {left_out} trainings are left out." if left_out else ""
     return Captioned(
         encode(_loss_figure(shown), "svg"),
-        f"Losses of {len(shown)} trainings against the epoch: RMSE on the left, the task's loss on the right.",
-        "Left: RMSE on validation trials (solid), or on training trials where there is no validation (dashed). Right: "
-        f"the task's loss on validation trials; 1 is chance.{more}",
+        f"Losses of {len(shown)} trainings against the epoch: RMSE, and the task's loss where there is one.",
+        "RMSE is that on validation trials (solid), or on training trials where there is no validation (dashed). The "
+        f"task's loss is that on validation trials; 1 is chance.{more}",
     )
 
 
 def _loss_figure(losses: Mapping[str, History]) -> Figure:
     with style():
         figure = new_figure(10.0, 3.6)
-        left, right = figure.subplots(1, 2)
+        tasks = any(not np.isnan(history.task).all() for history in losses.values())
+        left, *rest = figure.subplots(1, 2 if tasks else 1, squeeze=False)[0]
         for (name, history), color in zip(losses.items(), cycle(_COLORS), strict=False):
             epochs = np.arange(1, len(history.rmse_hu) + 1)
             seen = not np.isnan(history.validation_rmse_hu).all()
             values = history.validation_rmse_hu if seen else history.rmse_hu
             label, marker = figure_text(name), "." if len(epochs) < 2 else ""
             left.plot(epochs, values, "-" if seen else "--", color=color, linewidth=1.2, marker=marker, label=label)
-            if not np.isnan(history.task).all():
+            for right in rest if not np.isnan(history.task).all() else ():
                 right.plot(epochs, history.task, color=color, linewidth=1.2, marker=marker)
-        left.set(xlabel="epoch", ylabel="RMSE (HU)")
-        right.set(xlabel="epoch", ylabel="task loss")
+        for ax, what in zip((left, *rest), ("RMSE (HU)", "task loss"), strict=False):
+            ax.set(xlabel="epoch", ylabel=what)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", fontsize=7.5, frameon=False)
     return figure
