@@ -70,7 +70,8 @@ def test_running_stage_shows_how_far_it_is(folder):
     assert not found.over
     assert found.seconds_left > 0.0
     page = write_watch(folder.path, "tiny", found, every_s=7).read_text(encoding="utf-8")
-    assert '<meta http-equiv="refresh" content="7">' in page
+    assert '<noscript><meta http-equiv="refresh" content="7"></noscript>' in page
+    assert 'data-every="7"' in page
     assert "75 %" in page
     assert re.search(r"1 running; about .* are left", state_line(found))
 
