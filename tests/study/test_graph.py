@@ -10,8 +10,16 @@ import torch
 from taskct.study.graph import levels, share_threads, simulation_inputs, stages_of
 from taskct.study.records import write_record
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import START_S, makespan, plan_run
-from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
+from taskct.sweep.dry_run import START_S, RunPlan, makespan, plan_run
+from taskct.sweep.durations import (
+    cnn_seconds,
+    filter_seconds,
+    fit_seconds,
+    image_seconds,
+    n_tried,
+    simulation_seconds,
+    step_bytes,
+)
 from taskct.sweep.executors import Machine
 from tiny_study import tiny_run, tiny_settings
 
@@ -238,3 +246,47 @@ def test_rates_are_those_of_one_idle_core() -> None:
     assert trials > 0
     assert fit_seconds(tiny_settings(), CPU) > 0
     assert fit_seconds(tiny_settings(trials={"n_fresh": 4000}), CPU) > fit_seconds(tiny_settings(), CPU)
+
+
+def test_a_plan_counts_filters_and_the_cnn_observer(
+    rates: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: a filter is tuned on 32 images, with 5 strengths of 2 kinds and 6 refinements, and then filters 112."""
+    monkeypatch.setattr("taskct.sweep.dry_run.filter_seconds", lambda *given: (0.01, 0.02))
+    monkeypatch.setattr("taskct.sweep.dry_run.cnn_seconds", lambda *given: 7.0)
+    settings = tiny_settings(denoiser={"classical": ["nlm"]}, observers={"more": ["cnn"]})
+    plan = plan_run(RunFolder(tmp_path / "run", settings, device=CPU, read_only=True), Machine(workers=1, threads=1))
+    seconds = {row.name: row.seconds for row in plan.stages}
+    assert n_tried(settings, "nlm") == 32 * (5 * 2 + 6)
+    assert seconds["tune nlm seed=0"] == pytest.approx(0.01 * 32 * 16)
+    assert seconds["evaluate nlm seed=0"] == pytest.approx(3.0 + 7.0 + 0.02 * 112)
+    assert plan.core_seconds == pytest.approx(sum(seconds.values()))
+
+
+def test_work_is_that_of_all_cores_and_memory_that_of_the_largest_process(rates: list[str], tmp_path: Path) -> None:
+    def planned(**changes: Any) -> RunPlan:
+        run = RunFolder(tmp_path / "run", tiny_settings(**changes), device=CPU, read_only=True)
+        return plan_run(run, Machine(workers=2, threads=1))
+
+    plan = planned()
+    by_kind = {kind.kind: kind.seconds for kind in plan.kinds}
+    assert plan.core_seconds == pytest.approx(2 * by_kind.pop("simulate") + sum(by_kind.values()))
+    fresh = planned(trials={"n_fresh": 20_000})
+    assert fresh.memory_bytes > 8 * 20_000**2 > plan.memory_bytes
+    images = planned(trials={"n_train": 10**6})
+    assert images.memory_bytes > 10**6 * 2 * 4 * 20**2  # pairs of 20 x 20 pixels
+
+
+def test_memory_of_a_step_is_that_of_the_images_between_the_layers() -> None:
+    """Two more layers keep two more images of 20 x 20 for each of 4 channels, 16 trials at a time, in float32."""
+    kept = [step_bytes(tiny_settings(denoiser={"arguments": {"n_layers": n, "n_channels": 4}})) for n in (4, 6)]
+    images = 2 * 16 * 4 * 20**2 * 4
+    assert images <= kept[1] - kept[0] <= 4 * images
+
+
+def test_rates_of_filters_and_of_the_cnn_observer() -> None:
+    settings = tiny_settings()
+    for name in ("nlm", "tv", "bilateral"):
+        mean, slowest = filter_seconds(settings, name)
+        assert 0 < mean <= slowest
+    assert 0 < cnn_seconds(settings, CPU) < cnn_seconds(tiny_settings(trials={"region_pixels": 32}), CPU) < 600

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("study", "Train the denoisers of a run folder."),
     "evaluate": ("study", "Measure every denoiser of a run folder on the test trials."),
     "report": ("study", "Write report.html from the results of a run folder."),
+    "shift": ("shift", "Test the denoisers of finished runs on tasks that they were not trained for."),
     "compare": (
         "compare",
         "Put several runs on one page: trade-offs together, differences, and the settings that differ.",

@@ -140,6 +140,11 @@ def _print_total(folder: RunFolder, plan: RunPlan) -> None:
         time = f"the others take about {duration_text(plan.seconds)} {plan.by}"
         summary = f"{n_done} of {len(plan.stages)} stages are done; {time}"
     print_line(summary)
+    if n_done < len(plan.stages):
+        unit = "GPU" if folder.device.type == "cuda" else "core"
+        hours = plan.core_seconds / 3600
+        work = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+        print_line(f"Work: {work} {unit}-hours; memory: {plan.memory_bytes / 1e9:.2g} GB a process")
     print_line(f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free")
     for line in plan.how:
         note(line)

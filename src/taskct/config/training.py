@@ -96,6 +96,9 @@ class TrainingSettings(Section):
     patch_pixels: int | None = planned(
         "patch_pixels", "pretraining: side of random patches, margin included; null takes whole images"
     )
+    n_trials: Annotated[int, Ge(4)] | None = setting(
+        None, "networks learn on the first so many training trials, repeated to as many steps; null takes all", "trials"
+    )
     max_gradient_norm: float | None = planned(
         "max_gradient_norm", "longer gradients are shortened to it; null leaves them"
     )

@@ -1,5 +1,6 @@
 """The settings of a study: one validated tree, each value with its unit, range and default."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
@@ -246,6 +247,15 @@ class EvaluationSettings(Section):
     n_examples: int = setting(4, "trials of each class in the panel, the first ones", ge=1, le=10)
 
 
+TASK_SECTIONS = ("background", "signal", "absent_signal", "scanner")
+"""What a test task may change; its trials are as many and as large as the study's."""
+
+LOCALIZE = "localize_mm"
+"""Beside the settings of a test task: the signal must be found, too, within this distance of its place, mm."""
+
+TEST_NAME = re.compile(r"[\w][\w.-]{0,39}")
+
+
 class Settings(Section):
     """A whole study."""
 
@@ -262,6 +272,10 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     grid: dict[str, tuple[Any, ...]] = setting(
         {}, "more values of settings of denoiser and training, by dotted name: every combination becomes arms"
+    )
+
+    tests: dict[str, dict[str, Any]] = setting(
+        {}, "test tasks of `taskct shift`, each a name and what differs: {small: {signal.diameter_mm: [3, 4]}}"
     )
 
     @model_validator(mode="after")
@@ -287,6 +301,32 @@ class Settings(Section):
                 f"training.patch_pixels is {patch}: twice trials.margin_pixels ({margin}) is cut from it, so give at "
                 f"least {2 * margin + 8} pixels, or null"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _training_has_the_trials(self) -> Self:
+        n = self.training.n_trials
+        if n is not None and n > self.trials.n_train:
+            raise ValueError(
+                f"training.n_trials is {n}: the study has {self.trials.n_train} training trials (trials.n_train); give "
+                "at most that many, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tests_change_the_task(self) -> Self:
+        for test, changes in self.tests.items():
+            if not TEST_NAME.fullmatch(test):
+                raise ValueError(
+                    f"tests has the name {test!r}: give 1 to 40 letters, digits, points, hyphens or underscores"
+                )
+            for name in changes:
+                section, _, rest = name.partition(".")
+                if name != LOCALIZE and (section not in TASK_SECTIONS or not rest):
+                    raise ValueError(
+                        f"tests.{test} changes {name}: a test task changes settings of {', '.join(TASK_SECTIONS)} by "
+                        f"their dotted names, and may have {LOCALIZE}"
+                    )
         return self
 
     @model_validator(mode="after")

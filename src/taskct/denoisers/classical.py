@@ -207,10 +207,14 @@ def tune(
     return search.best_parameters()
 
 
+def n_tuned(n: int, pixels: int) -> int:
+    """How many images a filter is tuned on, of `n` with so many pixels each."""
+    return min(max(TUNED_PIXELS // pixels, TUNED_IMAGES[0]), TUNED_IMAGES[1], n)
+
+
 def _spread(n: int, pixels: int) -> NDArray[np.int64]:
     """Numbers of the images that a filter is tuned on, of `n` with so many pixels each."""
-    most = min(max(TUNED_PIXELS // pixels, TUNED_IMAGES[0]), TUNED_IMAGES[1], n)
-    return np.linspace(0, n - 1, most).round().astype(np.int64)
+    return np.linspace(0, n - 1, n_tuned(n, pixels)).round().astype(np.int64)
 
 
 class _Search:

@@ -17,6 +17,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, harm
+from taskct.report.axes import axes_of, axes_rows, axis_figure
 from taskct.report.families import main_observer
 from taskct.report.labels import arm_label
 from taskct.report.run import Floats, HarmMaps, Run
@@ -53,6 +54,11 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
                 lambda trials=trials: figures.panel_figure(run.examples, run.task, denoised, trials),  # type: ignore[misc]
                 lambda trials=trials: _images_csv(run, denoised, trials),  # type: ignore[misc]
             )
+    for axis in axes_of(run):
+        found[f"axis-{axis.name}"] = FigureFile(
+            lambda axis=axis: axis_figure(run, axis, main_observer(run)),  # type: ignore[misc]
+            lambda axis=axis: _axis_csv(run, axis.name),  # type: ignore[misc]
+        )
     if (maps := run.harm_maps) is not None:
         shown = harm.harm_arms(run, maps)
         found["spectra"] = FigureFile(
@@ -148,6 +154,11 @@ def _roc_csv(run: Run) -> str:
                     yield [arm.name, arm.seed, observer, float(f"{fpf:.6g}"), float(f"{tpf:.6g}")]
 
     return _csv(["arm", "seed", "observer", "false_positive_fraction", "true_positive_fraction"], rows())
+
+
+def _axis_csv(run: Run, name: str) -> str:
+    rows = [row for row in axes_rows(run) if row["axis"] == name]
+    return _csv(list(rows[0]), (["" if cell is None else cell for cell in row.values()] for row in rows))
 
 
 def _images_csv(run: Run, arms: Sequence[str], trials: Sequence[int]) -> str:

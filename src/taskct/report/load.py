@@ -158,6 +158,17 @@ def _json(folder: Path, name: str, kind: type[T]) -> T:
         return TypeAdapter(kind).validate_python(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse))
 
 
+def read_checked(path: Path, kind: type[T], advice: str) -> T:
+    """A JSON file of a known form; a `UserError` with this advice if it is missing or broken."""
+    content = read_json(path, "a result file", advice)
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path} is broken at '{where}' ({first['msg']}); {advice}") from error
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")
 

@@ -8,6 +8,7 @@ import numpy as np
 from taskct.files import whole_file, write_text
 from taskct.names import LOW_DOSE, MSE
 from taskct.report import figures, harm, tables
+from taskct.report.axes import axes_of, axis_figure
 from taskct.report.checks import checks
 from taskct.report.families import main_observer, quoted_arms
 from taskct.report.headline import headline
@@ -83,10 +84,12 @@ def render(run: Run) -> str:
     if run.harm_maps is not None and harm.harm_arms(run, run.harm_maps):
         pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
     raw, observer = raw_images(run), main_observer(run)
+    axes = [(axis, figures.encode(axis_figure(run, axis, observer), "svg")) for axis in axes_of(run)]
     return template("page.html.j2").render(
         run=run,
         headline=headline(run),
         pictures=pictures,
+        axes=axes,
         tables=tables,
         checks=checks(run),
         methods=methods_section(run),

@@ -246,6 +246,29 @@ class Price:
 
 
 @dataclass(frozen=True)
+class FrontArm:
+    """One arm beside the Pareto front of an observer."""
+
+    arm: ArmText
+    rmse_hu: float
+    auc: FileInterval
+    """With a band that holds for all arms together."""
+    on_front: bool
+    """Whether no other arm has less RMSE and no less AUC, or more AUC and no more RMSE."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """Which arms no other beats in RMSE and AUC at once."""
+
+    in_limit: bool
+    """Whether the AUCs are those in the limit of many training trials of the observer."""
+    standard_errors: float
+    """Half-width of the bands."""
+    arms: list[FrontArm]
+
+
+@dataclass(frozen=True)
 class ObserverTradeoff:
     """Trade-off of one observer; None where the study could not work it out."""
 
@@ -253,6 +276,7 @@ class ObserverTradeoff:
     within_tolerance: WithinTolerance | None = None
     monotone: bool | None = None
     """Whether AUC never drops, beyond chance, from one λ to the next."""
+    front: Front | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -64,8 +64,9 @@ def simulate_store(
     device: torch.device | str = "cpu",
     workers: int = 1,
     progress: Progress | None = None,
+    splits: Sequence[str] = SPLITS,
 ) -> None:
-    """Simulate the trials of every split into a store, the chunks that are missing only.
+    """Simulate the trials of every split, or of some, into a store, the chunks that are missing only.
 
     The store at `path` is filled beside its place, see `PartialStore`. `workers` are processes; 1 works in this one.
     `progress` is called as (trials done, trials in all, split). The bytes do not depend on the number of workers, nor
@@ -75,7 +76,7 @@ def simulate_store(
     maker = ChunkMaker(settings, sources, device)
     store = PartialStore(
         path,
-        {name: (plan.n_trials, plan.chunk_trials) for name, plan in maker.plans.items()},
+        {name: (maker.plans[name].n_trials, maker.plans[name].chunk_trials) for name in splits},
         image_shape=(maker.scanner.regions[0].n_pixels,) * 2,
         columns=maker.scanner.truth_columns,
         case_kind=sources["test"].case_kind,
@@ -83,7 +84,7 @@ def simulate_store(
         signals=maker.with_signals,
     )
     missing = store.missing()
-    total = sum(plan.n_trials for plan in maker.plans.values())
+    total = sum(n for n, _ in store.sizes.values())
     done, losses = total - sum(n for _, _, n in missing), Losses()
     if progress is not None:
         progress(done, total, "")

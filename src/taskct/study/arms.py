@@ -18,6 +18,7 @@ PRETRAINING = (
     "batch_size",
     "learning_rate",
     "patch_pixels",
+    "n_trials",
     "max_gradient_norm",
     "keep",
     "patience",

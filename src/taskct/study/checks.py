@@ -14,6 +14,7 @@ from taskct.errors import UserError
 from taskct.study.arms import arms_of
 from taskct.study.groups import group_labels
 from taskct.study.models import network_dtype, rounds_own_image, twin
+from taskct.study.shift import tasks_of
 from taskct.training.layers import freeze_all_but
 from taskct.training.log import check_extra
 
@@ -36,9 +37,11 @@ def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checke
 
     `device` is where the study will run, which decides the precision. A `UserError` if a network cannot be built, takes
     no image of a size that the study has, or cannot be trained; if `training.trainable` leaves nothing to train; if
-    heads are asked for that the study has no groups for; or if the package of `training.log_to` is missing.
+    heads are asked for that the study has no groups for; if a test task of `tests` makes no study; or if the package of
+    `training.log_to` is missing.
     """
     check_extra(settings.training.log_to)
+    tasks_of(settings)
     found: dict[str, Checked] = {}
     for arm in {arm.overrides: arm for arm in arms_of(settings)}.values():
         variant = arm.settings(settings)

@@ -13,6 +13,7 @@ from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within
 from taskct.names import CONTROL, JOINT
 from taskct.study.arm_result import ArmResult
 from taskct.study.choices import quoted_seed
+from taskct.study.front import front
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
 from taskct.trials.trials import Trials
 
@@ -36,6 +37,7 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
             "curves": _curves(blend, swept, name, resampling),
             "within_tolerance": _within_tolerance(mine, name, resampling, settings.evaluation.tolerance),
             "monotone": _auc_rises(swept, name, resampling),
+            "front": front(list(mine.values()), name, resampling.unit),
         }
     return {
         "tolerance": settings.evaluation.tolerance,

@@ -40,7 +40,7 @@ from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
-from taskct.trials.trials import Trials, crop
+from taskct.trials.trials import Trials, crop, first_repeated
 
 LAST_GOOD = ".last-good"
 """Appended to an arm's file name when its training went wrong."""
@@ -86,7 +86,7 @@ def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     """Train a denoiser by MSE and save it."""
     settings = arm.settings(run.settings)
     t = settings.training
-    trials, validation = run.read("train"), run.read("validation")
+    trials, validation = first_repeated(run.read("train"), t.n_trials), run.read("validation")
     root = derive_seed(arm.seed, "pretrain")
     plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, t.patch_pixels)
     denoiser = build_denoiser(
@@ -112,7 +112,8 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
     """
     settings = arm.settings(run.settings)
     t = settings.training
-    trials, validation = (_task_trials(settings, run.read(split)) for split in ("train", "validation"))
+    trials = _task_trials(settings, first_repeated(run.read("train"), t.n_trials))
+    validation = _task_trials(settings, run.read("validation"))
     root = derive_seed(arm.seed, "finetune")  # the same for every arm: they see the same trials in the same order
     denoiser, card = denoiser_of_arm(run, arm.start)
     mse_pretrained = float(card["mse_validation_hu2"])
@@ -138,7 +139,10 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
             upkeep=upkeep,
             copy=False,
         )
-    more = {name: getattr(t, name) for name in ("loss", "head", "head_training", "head_per", "start", "trainable")}
+    more = {
+        name: getattr(t, name)
+        for name in ("loss", "head", "head_training", "head_per", "start", "trainable", "n_trials")
+    }
     more |= {"task_weight": task_weight, "mse_validation_hu2": mse_pretrained}
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 

@@ -16,7 +16,15 @@ from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.panel import BUDGET_BYTES, N_WORST
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.durations import fit_seconds, image_seconds, simulation_seconds
+from taskct.sweep.durations import (
+    cnn_seconds,
+    filter_seconds,
+    fit_seconds,
+    image_seconds,
+    n_tried,
+    simulation_seconds,
+    step_bytes,
+)
 from taskct.sweep.executors import Machine, n_workers
 from taskct.sweep.schedule import up_to_date
 
@@ -34,6 +42,9 @@ EFFICIENCY = 0.9
 
 START_S = 4.0
 """Until a run has loaded its libraries, in each of its processes at the same time."""
+
+LIBRARIES_BYTES = 4.5e8
+"""Memory of a process that has loaded its libraries."""
 
 MEASURE_S = 4.0
 """Time after which further networks of a sweep are not tried but judged by their number of weights."""
@@ -72,6 +83,10 @@ class RunPlan:
     stages: list[PlannedStage]
     seconds: float
     """Of all that is to do, side by side as far as the graph allows."""
+    core_seconds: float
+    """Of all that is to do, of one core, or one GPU for what runs there, one stage after the other."""
+    memory_bytes: float
+    """Of the process that needs most, on the side of the processor."""
     by: str
     """On what machine."""
     how: list[str]
@@ -114,14 +129,18 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
     elif run.device.type == "cpu":  # more stages than threads wait for each other
         workers = min(workers, n_threads)
     estimate = _Estimate(run, share, workers)
-    planned = []
+    planned, core_seconds, memory = [], 0.0, 0.0
     for stage in stages:
         done = stage.name in current
         seconds = 0.0 if done else estimate.seconds(stage)
+        if not done:
+            core_seconds += seconds * (workers if stage.kind == "simulate" else estimate.busy(share[stage.name]))
+            memory = max(memory, estimate.memory(stage))
         planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, estimate.n_bytes(stage)))
     seconds = makespan(planned, workers=workers) + START_S * (len(current) < len(planned))
     by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
-    return RunPlan(planned, seconds, f"with {workers} worker{'s' if workers > 1 else ''} {by}", estimate.told)
+    who = f"with {workers} worker{'s' if workers > 1 else ''} {by}"
+    return RunPlan(planned, seconds, core_seconds, memory, who, estimate.told)
 
 
 def makespan(stages: Sequence[PlannedStage], *, workers: int) -> float:
@@ -163,9 +182,11 @@ class _Estimate:
         self._spent = 0.0
         self._told: dict[str, list[str]] = {}
         self._factors: dict[Kind, float] = {}
+        self._filters: dict[str, tuple[float, float]] = {}
+        self._steps: dict[str, float] = {}
         self._recorded: dict[Kind, list[tuple[Stage, float, int]]] = {}
         for name, record in run.provenance()["stages"].items():
-            if (stage := run.graph.get(name)) is not None and stage.kind != "tune":
+            if (stage := run.graph.get(name)) is not None:
                 took = stage, float(record.get("wall_s", 0.0)), int(record.get("n_threads", 1))
                 self._recorded.setdefault(stage.kind, []).append(took)
 
@@ -191,6 +212,19 @@ class _Estimate:
     @cached_property
     def _fit(self) -> float:
         return fit_seconds(self.run.settings, self.run.device)
+
+    @cached_property
+    def _fit_cnn(self) -> float:
+        return cnn_seconds(self.run.settings, self.run.device)
+
+    def _filter(self, name: str) -> tuple[float, float]:
+        if name not in self._filters:
+            self._filters[name] = filter_seconds(self.run.settings, name)
+        return self._filters[name]
+
+    def busy(self, n_threads: int) -> float:
+        """How many cores' work a stage with so many threads does."""
+        return 1.0 if self.run.device.type == "cuda" else float(n_threads**EFFICIENCY)
 
     def seconds(self, stage: Stage) -> float:
         """What a stage takes."""
@@ -222,18 +256,24 @@ class _Estimate:
             self._tell("results", "roughly, by the number of resamples")
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
             return 2e-7 * n_arms * run.settings.evaluation.n_bootstrap * t.n_test
-        if stage.kind == "tune" or stage.arm is None:
-            self._tell("tune", "not estimated")
-            return 0.0
+        if stage.arm is None:
+            raise ValueError(f"the stage {stage.name!r} has no arm")
+        if stage.kind == "tune":
+            self._tell("tune", "from single images filtered on one core here")
+            return n_tried(run.settings, str(stage.arm.filter)) * self._filter(str(stage.arm.filter))[0]
         settings = self._settings_of(stage)
         n_images = self._images(stage, settings)
         seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
         if stage.kind == "evaluate":
             self._tell("evaluate", "from two small fits of the observers on one core here")
             seconds += self._fit
+            if stage.arm.filter is not None:
+                self._tell("evaluate", "filters from single images at their slowest setting")
+                seconds += self._filter(stage.arm.filter)[1] * sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
             if "cnn" in fresh_names(run.settings):
-                self._tell("evaluate", "the CNN observer's training is not counted")
-        return seconds / (1.0 if run.device.type == "cuda" else float(n_threads**EFFICIENCY))
+                self._tell("evaluate", "the CNN observer from two short trainings of it here")
+                seconds += self._fit_cnn
+        return seconds / self.busy(n_threads)
 
     def _images(self, stage: Stage, settings: Settings) -> float:
         """How many images a stage would take through a training step in the same time."""
@@ -274,6 +314,26 @@ class _Estimate:
         kinds = self._told.setdefault(text, [])
         if kind not in kinds:
             kinds.append(kind)
+
+    def memory(self, stage: Stage) -> float:
+        """Memory that a stage needs, on the side of the processor, bytes: worked out from the sizes of its arrays.
+
+        Images are mapped from the disk, and count as if all were read. A training has a step more, see `step_bytes`,
+        unless a GPU does it; an evaluation has its arm's images and the products of all pairs of fresh trials.
+        """
+        t = self.run.settings.trials
+        whole, region = 4.0 * (t.region_pixels + 2 * t.margin_pixels) ** 2, 4.0 * t.region_pixels**2
+        if stage.kind in ("pretrain", "finetune"):
+            settings = self._settings_of(stage)
+            key = network_key(settings)
+            if key not in self._steps:
+                self._steps[key] = step_bytes(settings) if self.run.device.type == "cpu" else 0.0
+            regions = 4 * region * t.n_train * (stage.kind == "finetune")  # the head is fitted to them first
+            return LIBRARIES_BYTES + 2 * whole * (t.n_train + t.n_validation) + regions + self._steps[key]
+        if stage.kind == "evaluate":
+            n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
+            return LIBRARIES_BYTES + (2 * whole + 3 * region) * n_seen + 3 * 8.0 * t.n_fresh**2
+        return LIBRARIES_BYTES
 
     def n_bytes(self, stage: Stage) -> float:
         """Disk that the outputs of a stage take, bytes."""

@@ -5,6 +5,7 @@ Rates are CPU time, so that other work on the machine does not show in them; on 
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,8 +13,12 @@ import numpy as np
 import torch
 
 from taskct.config import Settings
+from taskct.denoisers.classical import CLASSICAL, N_REFINEMENTS, filter_images, n_tuned
 from taskct.denoisers.denoiser import autocast
 from taskct.machine import threads
+from taskct.observers.base import SmallSampleWarning
+from taskct.observers.cnn import CNNObserver
+from taskct.observers.fresh import make_observer
 from taskct.simulation.chunks import ChunkMaker
 from taskct.simulation.sources import make_sources
 from taskct.study.evaluate import SPLITS_SEEN, fit_fresh
@@ -25,6 +30,9 @@ TRIALS = 64
 
 FIT_TRIALS = (128, 256)
 """Two sizes that the observers are fitted to: what does not grow is told from what does."""
+
+CNN_STEPS = (20, 40)
+"""Two lengths of the CNN observer's training: what does not grow is told from what does."""
 
 STEP_S = 0.1
 """A training step that takes so long says enough; a shorter one is tried on more images."""
@@ -99,7 +107,7 @@ def image_seconds(settings: Settings, device: torch.device) -> float:
 def fit_seconds(settings: Settings, device: torch.device) -> float:
     """What fitting a study's observers afresh takes, s: a part that does not grow, and one with the trials squared.
 
-    They form products of all pairs. The CNN observer is left out.
+    They form products of all pairs. The CNN observer, which does not, has `cnn_seconds`.
     """
     side, rng = settings.trials.region_pixels, np.random.default_rng(0)
     more = tuple(name for name in settings.observers.more if name != "cnn")
@@ -122,3 +130,68 @@ def fit_seconds(settings: Settings, device: torch.device) -> float:
         first, second = fit(few), fit(many)
     growing = max(second - first, 0.0) / (many**2 - few**2)
     return second + growing * (n**2 - many**2)
+
+
+def cnn_seconds(settings: Settings, device: torch.device) -> float:
+    """What fitting the CNN observer takes, s: its linear start grows with the trials, its network with its steps."""
+    side, rng, n = settings.trials.region_pixels, np.random.default_rng(0), FIT_TRIALS[1]
+    n = min(n, settings.trials.n_fresh)
+    images, present = rng.normal(0.0, 10.0, (n, side, side)).astype(np.float32), np.arange(n) % 2 == 0
+
+    def fit(n_steps: int) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            observer = make_observer("cnn", seed=0, device=device, n_steps=n_steps)
+            return seconds_of(lambda: observer.fit(images, present), device)
+
+    few, many = CNN_STEPS
+    with threads(1):
+        fit(few)  # the first one of a kind sets things up
+        first, second = fit(few), fit(many)
+    step = max(second - first, 0.0) / (many - few)
+    start = max(first - few * step, 0.0)
+    return start * settings.trials.n_fresh / n + step * CNNObserver.n_steps
+
+
+def filter_seconds(settings: Settings, name: str) -> tuple[float, float]:
+    """What a classical filter takes for an image, s: averaged over what its tuning tries, and at its slowest."""
+    side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
+    image = np.random.default_rng(0).normal(40.0, 20.0, (1, side, side)).astype(np.float32)
+    chosen = CLASSICAL[name]
+    strength = chosen.grid[len(chosen.grid) // 2] * 20.0
+    took = []
+    with threads(1):
+        for second in chosen.choices:
+            parameters = {"strength_hu": strength, "noise_hu": 20.0, chosen.second: second}
+            took.append(seconds_of(lambda p=parameters: filter_images(name, image, p), torch.device("cpu")))  # type: ignore[misc]
+    return sum(took) / len(took), max(took)
+
+
+def n_tried(settings: Settings, name: str) -> int:
+    """Images that the tuning of a classical filter filters, about."""
+    t, chosen = settings.trials, CLASSICAL[name]
+    pixels = (t.region_pixels + 2 * t.margin_pixels) ** 2
+    return n_tuned(t.n_validation, pixels) * (len(chosen.grid) * len(chosen.choices) + N_REFINEMENTS)
+
+
+def step_bytes(settings: Settings) -> float:
+    """Memory of a training step: what the network keeps of a batch for the way back, and four numbers a weight.
+
+    What is kept is counted as torch saves it, for one image, and is that of a batch in proportion.
+    """
+    side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
+    denoiser = build_denoiser(settings, offset_hu=40.0, scale_hu=20.0, seed=0)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    images = torch.from_numpy(np.random.default_rng(0).normal(40.0, 20.0, (1, side, side)).astype(np.float32))
+    with threads(1), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = denoiser(images).float().square().mean()
+    weights = sum(parameter.numel() * 4 for parameter in denoiser.parameters())
+    each = max(sum(kept.values()) - weights, 0)
+    del loss
+    # Weights, their gradients and the two moments of the optimizer; and the gradients of a layer on its way.
+    return 4.0 * weights + 1.5 * each * min(settings.training.batch_size, settings.trials.n_train)
