@@ -346,7 +346,8 @@ def test_text_speaks_of_the_limit(make_run):
     first = headline(loaded).two_sentences[0]
     assert "in the limit of many training trials" in first
     assert loaded.limit("lambda=0.9", "slnn_joint").limit is None
-    assert "against the λ = 0 control at 1 training trials: joint SLNN-NO" in text
+    assert "against the λ = 0 control, in the limit of many training trials: fresh SLNN-NO" in text
+    assert "of the observer that was trained with it: joint SLNN-NO" in text
 
 
 def test_a_gain_that_the_limit_does_not_show_is_not_claimed(make_run):

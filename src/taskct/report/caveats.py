@@ -15,7 +15,7 @@ def unit_note(run: Run) -> str:
     trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
     but = ", but for the table over training seeds," if several else ""
     text = f"Every interval (95 %){but} comes from the {trials}, of one trained model. {unit_sentence(run)} "
-    if run.limits.rows:
+    if run.has_limits:
         text += "How AUCs in the limit of many training trials come to theirs stands above their table. "
     training = "an interval does not cover what another training would change"
     if several:

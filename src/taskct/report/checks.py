@@ -85,7 +85,7 @@ def _hu(value: float) -> str:
 def _enough_trials(run: Run) -> RunCheck:
     name = "Observers have enough training trials"
     known = [(row, row.limit) for row in run.limits.rows if row.seed == run.seed or row.arm == "low-dose"]
-    if not known:
+    if not run.has_limits:
         return RunCheck(name, False, "this run has no AUC in the limit (limits.json) to hold them against")
     missing = [(limit.value - row.auc.value, row) for row, limit in known if limit is not None]
     short = sorted(((gap, row) for gap, row in missing if gap > SHORT_OF_LIMIT), key=lambda found: -found[0])
@@ -97,7 +97,7 @@ def _enough_trials(run: Run) -> RunCheck:
     return RunCheck(
         name,
         False,
-        f"{len(short)} of {len(known)} AUCs lie more than {SHORT_OF_LIMIT:g} below their limit, most of all "
+        f"{len(short)} of {len(missing)} AUCs lie more than {SHORT_OF_LIMIT:g} below their limit, most of all "
         f"{_some(worst)}; compare these arms in the limit{more}",
     )
 

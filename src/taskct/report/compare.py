@@ -172,12 +172,12 @@ def _own_control(runs: Sequence[Compared]) -> Table:
                 continue
             cells = []
             for found in deltas.values():
-                mark = "*" if found is not None and run.limits.rows and not found.in_limit else ""
+                mark = "*" if found is not None and run.has_limits and not found.in_limit else ""
                 starred |= bool(mark)
                 cells.append(NONE if found is None else interval(found.interval, 3, signed=True) + mark)
             rows.append([one.letter, arm.label, _price(run, arm.name), *cells])
     columns = ["Run", "Arm", "RMSE / control", *(f"ΔAUC, {observer_label(o)}" for o in observers)]
-    limited = any(one.run.limits.rows for one in runs)
+    limited = any(one.run.has_limits for one in runs)
     caption = "Every arm against the control of its own run, on that run's test trials [95 % interval]."
     caption += " ΔAUC is that in the limit of many training trials of the observer." if limited else ""
     caption += " * marks one at the number of training trials of the run." if starred else ""
@@ -238,7 +238,7 @@ def _between(first: Compared, other: Compared) -> list[Table]:
     name = f"AUC of {other.letter} minus AUC of {first.letter}"
     n = [f"{one.run.task.n_trials.get('fresh', 0):,} in {one.letter}" for one in (first, other)]
     at_n = f"{name}, {paired} [95 % interval]; fresh observers have {listed(n)} training trials."
-    if any(one.run.limits.rows for one in (first, other)):
+    if any(one.run.has_limits for one in (first, other)):
         at_n += " Where the images of the runs differ in noise, the table of the limit counts instead."
     in_limit = (
         f"{name} in the limit of many training trials [95 % interval, the runs taken as independent, so it is wide "

@@ -186,17 +186,23 @@ def _gain(run: Run) -> str:
     sentences = []
     if chosen != control:
         deltas = _deltas(run, chosen, control)
-        for limit, where in ((True, f" {IN_LIMIT}"), (False, f" {at_n(run)}" if run.limits.rows else "")):
-            parts = [
-                f"{observer_label(o)} {interval(d.interval, 3, signed=True)}"
-                for o, d in deltas.items()
-                if d.in_limit is limit
-            ]
-            if parts:
-                sentences.append(
-                    f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} "
-                    f"control{where}: {'; '.join(parts)}."
-                )
+        fresh = {o: delta for o, delta in deltas.items() if o != JOINT}
+        groups = (
+            ([o for o, delta in fresh.items() if delta.in_limit], IN_LIMIT),
+            ([o for o, delta in fresh.items() if not delta.in_limit], at_n(run)),
+            ([JOINT] if JOINT in deltas else [], "of the observer that was trained with it"),
+        )
+        parts = [
+            f"{where}: "
+            + "; ".join(f"{observer_label(o)} {interval(deltas[o].interval, 3, signed=True)}" for o in observers)
+            for observers, where in groups
+            if observers
+        ]
+        if parts:
+            sentences.append(
+                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} control, "
+                f"{'; '.join(parts)}."
+            )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
         sentences.append(f"RMSE goes from {interval(before, 2)} to {interval(after, 2)} HU.{_passed(run)}")
         kept = [run.arm(name).hallucination.present_bias_hu for name in (control, chosen)]
@@ -261,7 +267,8 @@ def _bargain(run: Run) -> str:
     if not parts:
         return ""
     sentence = "; ".join(f"{words[better]} for {listed(who)}" for better, who in parts.items())
-    return f"{sentence[0].upper()}{sentence[1:]}. In brackets: ΔAUC, blend minus trained."
+    where = f", {at_n(run)}" if run.has_limits else ""
+    return f"{sentence[0].upper()}{sentence[1:]}. In brackets: ΔAUC, blend minus trained{where}."
 
 
 def _ordered(run: Run) -> Sequence[str]:
@@ -299,7 +306,8 @@ def _over_seeds(run: Run) -> str:
         and row.ci_low is not None
         and row.ci_high is not None
     ]
-    return f" Over training seeds and test trials at once: {'; '.join(parts)}." if parts else ""
+    where = f", {at_n(run)}" if run.has_limits else ""
+    return f" Over training seeds and test trials at once{where}: {'; '.join(parts)}." if parts else ""
 
 
 def _seeds_wanted(run: Run) -> str:

@@ -178,7 +178,7 @@ def _observers(run: Run, cite: Citations) -> Iterator[str]:
         f"{run.task.n_trials.get('fresh', 0):,} trials denoised by the arm, with its regularization chosen on "
         "validation trials."
     )
-    if run.limits.rows:
+    if run.has_limits:
         yield f"The AUC in the limit of many training trials: {run.limits.how.rstrip('.')}."
 
 

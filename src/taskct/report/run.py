@@ -159,6 +159,11 @@ class Run:
         found = self.comparison(arm, versus, observer, seed)
         return None if found is None else found.delta
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any AUC in the limit of many training trials is known."""
+        return any(row.limit is not None for row in self.limits.rows)
+
     def limit(self, arm: str, observer: str, seed: int | None = None) -> schema.LimitRow | None:
         """Return an arm's AUC in the limit of many training trials, or why there is none; None without a row."""
         wanted = self.arm(arm, seed).seed

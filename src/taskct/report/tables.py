@@ -75,7 +75,7 @@ def key_table(run: Run) -> Table:
         "ΔAUC, chosen − control",
     ]
     caption = f"AUC on the test trials [95 % interval], {at_n(run)}."
-    if run.limits.rows:
+    if run.has_limits:
         caption = (
             "AUC on the test trials [95 % interval], in the limit of many training trials of the observer; * marks one "
             f"that has no limit and is that of an observer {at_n(run)}, or trained with the denoiser."
@@ -87,7 +87,7 @@ def _quoted(run: Run, found: Quoted | None, *, signed: bool = False) -> str:
     """A figure of the key table, marked where others are in the limit and it is not."""
     if found is None:
         return NONE
-    return interval(found.interval, 3, signed=signed) + ("*" if run.limits.rows and not found.in_limit else "")
+    return interval(found.interval, 3, signed=signed) + ("*" if run.has_limits and not found.in_limit else "")
 
 
 def arm_table(run: Run) -> Table:
@@ -119,7 +119,7 @@ def paired_table(run: Run) -> Table:
     columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
     caption = f"Differences in AUC on the same test trials ({how}) [95 % interval], fresh observers {at_n(run)}. "
-    if any(run.quoted_delta(row.arm, row.versus, row.observer, row.seed) for row in paired if run.limits.rows):
+    if run.has_limits:
         caption += "Where the images of two arms differ in noise, the differences in the limit count instead. "
     if shown:
         n_family = sum(not math.isnan(p) for p in adjusted)
@@ -195,7 +195,7 @@ def hallucination_table(run: Run) -> Table:
 
 def limit_table(run: Run) -> Table | None:
     """Tabulate every arm's AUC in the limit of many training trials; None where the run has none."""
-    if not run.limits.rows:
+    if not run.has_limits:
         return None
     reasons = list(dict.fromkeys(row.why_not for row in run.limits.rows if row.limit is None and row.why_not))
     marks = {reason: f"– ({number})" for number, reason in enumerate(reasons, start=1)}
@@ -214,7 +214,7 @@ def limit_table(run: Run) -> Table | None:
 
 def limit_paired_table(run: Run) -> Table | None:
     """Tabulate the differences of AUCs in the limit of many training trials; None where the run has none."""
-    if not run.limits.paired:
+    if all(row.delta is None for row in run.limits.paired):
         return None
     cells = []
     for row in run.limits.paired:
