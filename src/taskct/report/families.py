@@ -1,7 +1,7 @@
 """Which arms of a run belong together, and how a figure draws each family: a colour, a mark and a line of its own."""
 
 from dataclasses import dataclass
-from itertools import cycle, product
+from itertools import cycle
 
 from taskct.names import LOW_DOSE, ArmName, setting_text
 from taskct.report.run import Run
@@ -22,19 +22,19 @@ class Look:
     """A mark of matplotlib; `SYMBOLS` has its name in the page's script."""
     line: str
     """A line of matplotlib; empty for none."""
-    filled: bool = True
 
 
 SYMBOLS = {"o": "circle", "s": "square", "D": "diamond2", "v": "triangle2", "^": "triangle", "P": "plus", "X": "times"}
 DASHES = {"-": "", "--": "5 3", ":": "1.5 2.5", "-.": "6 2.5 1.5 2.5", "": ""}
 """Lines of matplotlib as SVG dashes."""
 
-_FIRST = (Look(BLUE, "o", "-"), Look(ORANGE, "s", "--"), Look(GREEN, "D", ":", filled=False))
-# Every further family: no two have the colour and the mark in common before 24 of them.
+_FIRST = (Look(BLUE, "o", "-"), Look(ORANGE, "s", "--"), Look(GREEN, "D", ":"))
+# Every further family: no two have colour and mark in common before 21 of them.
 _FURTHER = [
-    Look(color, marker, line, filled)
-    for filled, (marker, line) in product((True, False), (("v", "-."), ("D", "-"), ("o", "--"), ("s", ":")))
+    Look(color, marker, line)
+    for marker, line in (("v", "-."), ("D", "-"), ("o", "--"), ("s", ":"))
     for color in (SKY, AMBER, PINK, GREEN, BLUE, ORANGE)
+    if (color, marker) not in {(look.color, look.marker) for look in _FIRST}
 ]
 _MSE, _FILTERS = Look(BLACK, "^", ""), Look(PINK, "P", "")
 

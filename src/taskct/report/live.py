@@ -104,7 +104,6 @@ def _family(family: Family) -> dict[str, Any]:
         "symbol": SYMBOLS[look.marker],
         "dash": DASHES[look.line],
         "line": bool(look.line),
-        "filled": look.filled,
         "blend": ArmName.parse(family.names[0]).kind == "blend",
     }
 

@@ -147,7 +147,7 @@ def _draw_family(ax: Axes, run: Run, family: Family, which: tuple[str, str, int]
     for in_limit in sorted({point.in_limit for point in shown}, reverse=True):
         part = [point for point in shown if point.in_limit == in_limit]
         x, y, xerr, yerr = _arrays(part)
-        hollow = not look.filled or (some_limit and not in_limit)
+        hollow = some_limit and not in_limit
         ax.errorbar(
             x,
             y,

@@ -92,7 +92,7 @@ const explorer = (() => {
           Plot.ruleY(family.points, { y: "y", x1: "xLow", x2: "xHigh", stroke: color(family), strokeOpacity: 0.75 }),
           Plot.dot(family.points, {
             x: "x", y: "y", symbol: family.symbol, r: 5, stroke: color(family), strokeWidth: 1.4,
-            fill: (point) => (family.filled && (point.inLimit || !someLimit) ? color(family) : "var(--paper)"),
+            fill: (point) => (point.inLimit || !someLimit ? color(family) : "var(--paper)"),
           }),
         ]),
         Plot.tip(all, Plot.pointer({ x: "x", y: "y", title: tip, maxRadius: 40 })),
@@ -166,7 +166,7 @@ const explorer = (() => {
       if (family.line) mark.append("path").attr("d", "M0,6H22").attr("stroke", color(family)).attr("stroke-dasharray", family.dash || null);
       const symbols = { circle: d3.symbolCircle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, triangle: d3.symbolTriangle, triangle2: d3.symbolTriangle2, plus: d3.symbolPlus, times: d3.symbolTimes };
       mark.append("path").attr("d", d3.symbol(symbols[family.symbol], 55)()).attr("transform", "translate(11,6)")
-        .attr("stroke", color(family)).attr("fill", family.filled ? color(family) : "var(--paper)");
+        .attr("stroke", color(family)).attr("fill", color(family));
       item.append(mark.node(), family.label);
       return item;
     }));
