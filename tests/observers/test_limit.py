@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.special import ndtr, ndtri
 
 from taskct.errors import UserError
@@ -169,3 +170,40 @@ def test_intervals_of_a_limit_and_of_a_difference_cover() -> None:
         held_difference += pair["delta"]["ci_low"] <= truth[0] - other <= pair["delta"]["ci_high"]
     assert held >= 0.92 * n_studies
     assert held_difference >= 0.92 * n_studies
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.9])
+def test_interval_of_a_small_difference_is_no_wider_than_it_must_be(strength: float) -> None:
+    # As above, 300 studies. Were both arms' training trials taken to be others, the interval would be several times as wide.
+    def smooth(images: Array) -> Array:
+        blurred = ndimage.gaussian_filter(images, (0.0, 1.0, 1.0), mode="wrap")
+        return np.asarray((1.0 - strength) * images + strength * blurred)
+
+    task, smoothed = Gaussian(), Gaussian()
+    matrix = smooth(np.eye(SIDE**2).reshape(-1, SIDE, SIDE)).reshape(SIDE**2, -1).T
+    smoothed.covariance, smoothed.signal = matrix @ task.covariance @ matrix.T, matrix @ task.signal
+    truth = [one.limit(float(np.trace(one.covariance)) / SIDE**2) for one in (task, smoothed)]
+    held, found, width, n_studies = 0, [], [], 300
+    for seed in range(n_studies):
+        rng = np.random.default_rng(seed)
+        images, present, twins = task.draw(rng, 150)
+        validation, of_validation, _ = task.draw(rng, 200)
+        test, of_test, _ = task.draw(rng, 600)
+        results = []
+        for name, shown in (("mse", np.asarray), ("low-dose", smooth)):
+            fitter = LimitFitter(
+                TrainingTrials.of(shown(images), present), shown(twins), (shown(validation), of_validation)
+            )
+            one = fitter.near_limit(Hotelling(), (1.0,))
+            scores = one.observer.test_statistic(shown(test))
+            near_limit = {"ho": NearLimitScores(scores, one.kept, one.kept_std, one.value)}
+            results.append(
+                ArmResult(Arm(ArmName.parse(name)), {"ho": scores}, {}, {}, {}, 0.0, None, near_limit=near_limit)
+            )
+        unit = Unit(of_test, None, len(of_test), over_backgrounds=True)
+        delta = limits(results, unit, 150)["paired"][0]["delta"]
+        held += delta["ci_low"] <= truth[0] - truth[1] <= delta["ci_high"]
+        found.append(delta["value"])
+        width.append(delta["ci_high"] - delta["ci_low"])
+    assert held >= 0.92 * n_studies
+    assert np.mean(width) == pytest.approx(2.0 * 1.96 * np.std(found), rel=0.15)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import norm
 
@@ -17,6 +18,8 @@ from taskct.metrics.roc import auc, delong_covariance, normal_difference
 from taskct.names import CONTROL, JOINT, LOW_DOSE
 from taskct.study.arm_result import ArmResult, NearLimitScores
 from taskct.study.resampling import CONFIDENCE, Unit, interval_json
+
+Floats = NDArray[np.float64]
 
 HOW = (
     "Each observer is fitted with the mean signal known from pairs of trials that share background and noise, where "
@@ -59,8 +62,8 @@ class _Limit:
 def limits(results: Sequence[ArmResult], unit: Unit, n_fresh: int) -> dict[str, Any]:
     """`limits.json`: a row for each arm, seed and observer, and each arm against its control and the low-dose images.
 
-    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials, of which two arms
-    are taken to be independent.
+    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials; see `_shared` for
+    two arms that learned on the same ones.
     """
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     rows = [_row(r, name, unit, n_fresh) for r in results for name in r.scores]
@@ -97,6 +100,16 @@ def _row(result: ArmResult, name: str, unit: Unit, n_fresh: int) -> dict[str, An
     return row | {"limit": interval_json(Interval(found.auc, low, high)), "why_not": None} | more
 
 
+def _shared(present: Floats, absent: Floats) -> float:
+    """Correlation of what two observers owe to the chance of their common training trials, in [0, 1].
+
+    Each owes a quadratic form in the noise of its training. Those of two normal variables that correlate by r correlate
+    by r²; r is taken from the test statistics of both within the classes, `(2, n)` each.
+    """
+    within = np.concatenate([of - of.mean(axis=1, keepdims=True) for of in (present, absent)], axis=1)
+    return float(np.corrcoef(within)[0, 1]) ** 2
+
+
 def _why_not(result: ArmResult, name: str) -> str | None:
     if name == JOINT:
         return "it was trained together with the denoiser"
@@ -119,8 +132,8 @@ def _pair(result: ArmResult, other: ArmResult, name: str, unit: Unit) -> dict[st
         return pair | {"why_not": "no pair of test trials is ordered wrongly"}
     gradient = np.array([1.0, -1.0]) * [one.slope * one.by_auc for one in ends]
     variance = float(gradient @ delong_covariance(present, absent, unit.clusters) @ gradient)
-    if not np.array_equal(t[0], t[1]):  # images that are the same teach their observers the same
-        variance += sum(one.slope**2 * one.own_variance for one in ends)
+    own = np.array([1.0, -1.0]) * [one.slope * np.sqrt(one.own_variance) for one in ends]
+    variance += float(own @ own) + 2.0 * float(own[0] * own[1]) * _shared(present, absent)
     difference = normal_difference(ends[0].auc - ends[1].auc, float(np.sqrt(max(variance, 0.0))), confidence=CONFIDENCE)
     delta = Interval(difference.delta_auc, difference.ci_low, difference.ci_high)
     return pair | {"delta": interval_json(delta), "p_value": difference.p_value}
