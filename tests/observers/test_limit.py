@@ -174,7 +174,7 @@ def test_intervals_of_a_limit_and_of_a_difference_cover() -> None:
 
 @pytest.mark.parametrize("strength", [0.3, 0.9])
 def test_interval_of_a_small_difference_is_no_wider_than_it_must_be(strength: float) -> None:
-    # As above, 300 studies. Were both arms' training trials taken to be others, the interval would be several times as wide.
+    # As above, 300 studies. With training trials of their own for either arm it would be several times as wide.
     def smooth(images: Array) -> Array:
         blurred = ndimage.gaussian_filter(images, (0.0, 1.0, 1.0), mode="wrap")
         return np.asarray((1.0 - strength) * images + strength * blurred)
