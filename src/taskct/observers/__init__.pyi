@@ -22,6 +22,8 @@ from .learning import LearningDifference as LearningDifference
 from .learning import learning_curve as learning_curve
 from .learning import learning_difference as learning_difference
 from .learning_law import expected_auc as expected_auc
+from .limit import LimitFitter as LimitFitter
+from .limit import NearLimit as NearLimit
 from .lumpy_ideal import LumpyImages as LumpyImages
 from .lumpy_ideal import lumpy_log_likelihood_ratio as lumpy_log_likelihood_ratio
 from .nonprewhitening import NPW as NPW

@@ -128,8 +128,8 @@ class SeenTrials:
         # By Woodbury where the work is done in the space of the trials.
         right = self._right if z is None else self._right @ z.T
         inner = roughly(right)
-        for _ in range(2):  # what single precision left
-            inner += roughly(right - inner @ gram - rho * inner)
+        for _ in range(2):  # what single precision left of the template; of its errors that does not matter
+            inner[:1] += roughly(right[:1] - inner[:1] @ gram - rho * inner[:1])
         return inner if z is None else (self._right - inner @ z) / rho
 
 
@@ -211,7 +211,8 @@ class LimitFitter:
     trials
         Training trials.
     twins
-        The same trials with the other truth, HU, `(n_trials, height, width)`; None where there are none.
+        The same trials with the other truth, or the first of them, HU, `(n_twins, height, width)`; None where there are
+        none.
     validation
         Images and truth of trials that choose the regularization in the limit.
 
@@ -292,8 +293,8 @@ class LimitFitter:
                 signal = MeanSignal(moments.difference, None)
             else:
                 other = view.seen(self.twins)
-                sign = np.where(trials.signal_present, 1.0, -1.0)[:, None]
-                signal = MeanSignal.of_pairs(sign * (trials.pixels - other))
+                sign = np.where(trials.signal_present[: len(other)], 1.0, -1.0)[:, None]
+                signal = MeanSignal.of_pairs(sign * (trials.pixels[: len(other)] - other))
             self._seen[view.kind] = SeenTrials(moments, signal), view.seen(self.held_out)
         return self._seen[view.kind]
 

@@ -58,11 +58,13 @@ from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
-from taskct.trials.trials import Trials, crop
+from taskct.trials.trials import Trials, crop, select
 
 SPLITS_SEEN = ("validation", "fresh", "test")
 TWINS = "twins"
-"""The fresh trials with the other truth, where a simulation knows what their signals add."""
+"""Fresh trials with the other truth, where a simulation knows what their signals add."""
+N_TWINS = 1000
+"""At most: each costs a denoising, and with these the error of the mean signal is below 1 % of the SNR²."""
 FRESH = observers_in_study("always")
 """Observers that every study fits afresh; `observers.more` names others."""
 
@@ -78,15 +80,18 @@ def fit_fresh(
     splits: dict[str, Trials],
     *,
     names: Sequence[str] | None = None,
+    shared: TrainingTrials | None = None,
     device: torch.device | str = "cpu",
 ) -> tuple[dict[str, Fitted], dict[str, str]]:
     """Fit fresh observers on the fresh split, their regularization chosen on the validation split; all, or those named.
 
+    `shared` are the trials of the fresh split, for whoever needs them afterwards; what one works out serves the other.
     Returns them by name, and why others did not suit the images; a `UserError` if none does.
     """
     o = settings.observers
     eye = Eye(settings.scanner.pixel_mm, o.viewing_distance_mm, o.magnification, o.internal_noise_hu)
-    shared = TrainingTrials.of(images["fresh"], splits["fresh"].signal_present)
+    if shared is None:
+        shared = TrainingTrials.of(images["fresh"], splits["fresh"].signal_present)
     held_out = images["validation"], splits["validation"].signal_present
 
     def fit(name: str) -> Fitted:
@@ -115,7 +120,7 @@ class Evaluator:
         self.settings = run.settings
         self.margin = run.settings.trials.margin_pixels
         self.splits = {name: run.read(name) for name in SPLITS_SEEN}
-        twins = self.splits["fresh"].twins
+        twins = select(self.splits["fresh"], slice(N_TWINS)).twins
         self.shown = self.splits | ({} if twins is None else {TWINS: twins})
         self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
@@ -162,7 +167,8 @@ class Evaluator:
                 progress(done, 3, text)
 
         tell(0, "observers")
-        fresh, failed = fit_fresh(self.settings, images, self.splits, device=self.run.device)
+        shared = TrainingTrials.of(images["fresh"], self.splits["fresh"].signal_present)
+        fresh, failed = fit_fresh(self.settings, images, self.splits, shared=shared, device=self.run.device)
         tell(1, "test trials")
         validation_auc = {name: one.validation_auc for name, one in fresh.items()}
         scores = {}
@@ -183,7 +189,7 @@ class Evaluator:
         templates = self._templates(arm, images, fresh)
         carried = {**(given or {}), **templates}
         frozen = frozen_scores(carried, images["test"])
-        near, no_limit = self._near_limit(fresh, images)
+        near, no_limit = self._near_limit(fresh, images, shared)
         tell(2, "image quality")
         data_range = self.settings.evaluation.data_range_hu
         low = self.settings.evaluation.data_low_hu
@@ -222,15 +228,11 @@ class Evaluator:
         )
 
     def _near_limit(
-        self, fresh: Mapping[str, Fitted], images: Images
+        self, fresh: Mapping[str, Fitted], images: Images, shared: TrainingTrials
     ) -> tuple[dict[str, NearLimitScores], dict[str, str]]:
         """Fresh observers near their limit of many training trials, and why others have none that is known."""
-        o, fresh_trials, held_out = self.settings.observers, self.splits["fresh"], self.splits["validation"]
-        fitter = LimitFitter(
-            TrainingTrials.of(images["fresh"], fresh_trials.signal_present),
-            images.get(TWINS),
-            (images["validation"], held_out.signal_present),
-        )
+        o, held_out = self.settings.observers, self.splits["validation"]
+        fitter = LimitFitter(shared, images.get(TWINS), (images["validation"], held_out.signal_present))
         found, why_not = {}, {}
         for name, one in fresh.items():
             candidates = OBSERVERS[name].candidates
