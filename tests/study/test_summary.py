@@ -1,8 +1,10 @@
 import copy
+import itertools
 import json
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from taskct.config import make_settings
 from taskct.files import write_json
@@ -10,9 +12,9 @@ from taskct.names import JOINT
 from taskct.study.arm_result import ArmResult
 from taskct.study.arms import arms_of
 from taskct.study.choices import choose
-from taskct.study.resampling import Resampling, unit_of
+from taskct.study.resampling import Resampling, Unit, unit_of
 from taskct.study.result_files import scores_csv
-from taskct.study.summary import by_group, compared, hallucination, retraining, summarize
+from taskct.study.summary import _seed_std, by_group, compared, hallucination, retraining, summarize
 from taskct.study.tradeoff import trade_off
 from taskct.trials.trials import TRUTH, Trials
 
@@ -283,3 +285,19 @@ def test_json_is_strict_and_written_whole(tmp_path):
         write_json(file, {"x": object()})
     assert json.loads(file.read_text())["y"] == [1.0, None]
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_spread_over_trainings_is_told_apart_from_that_of_trials():
+    """40 studies of 20 trainings each: the mean of the estimate lies within 0.002 but once in 1,000 such tests."""
+    found: dict[float, list[float]] = {0.0: [], 0.02: []}
+    # Near an AUC of 0.76 a shift of d' by x moves the AUC by x φ(d'/√2)/√2.
+    scale = np.sqrt(2.0) / norm.pdf(1.0 / np.sqrt(2.0))
+    for spread, seed in itertools.product(found, range(40)):
+        rng = np.random.default_rng(seed)
+        present, shared = np.arange(600) % 2 == 0, rng.standard_normal(600)
+        signal = 1.0 + np.stack([spread * scale * rng.standard_normal(20), np.zeros(20)])
+        own = 0.3 * rng.standard_normal((2, 20, 600))
+        scores = shared + own + signal[:, :, None] * present
+        found[spread].append(_seed_std(scores, Unit(present, None, 600, over_backgrounds=True)))
+    assert np.mean(found[0.02]) == pytest.approx(0.02, abs=0.002)
+    assert np.mean(found[0.0]) < 0.004

@@ -147,6 +147,8 @@ class RetrainingRow:
     """Two-sided, not adjusted; None where it cannot be said."""
     df: float | None
     """Degrees of freedom; None for the normal distribution."""
+    seed_std: float | None = None
+    """Spread of the difference over trainings, apart from the test trials; None in runs of before."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, setting_text
 from taskct.report.caveats import at_n, no_p
@@ -112,8 +113,8 @@ def paired_table(run: Run) -> Table:
     adjusted = run.adjusted_over_table()
     cells = []
     for row, p_holm in zip(paired, adjusted, strict=True):
-        plain, holm = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
-        p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{holm})"
+        plain, adjusted_p = (_p_value(p) if shown else NONE for p in (row.p_value, p_holm))
+        p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{adjusted_p})"
         first = (arm_label(row.arm), arm_label(row.versus), *_if_several(run, row.seed))
         cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
     columns = ["Arm", "Versus", *_if_several(run, "Seed"), *_for_observers(run, "ΔAUC")]
@@ -150,10 +151,14 @@ def group_table(run: Run) -> Table:
 def retraining_table(run: Run) -> Table:
     """Tabulate the differences over training seeds and test trials at once; no rows with a single seed."""
     shown, unit = run.task.resampling.p_values, run.task.resampling.unit
+    rows = run.retraining.rows
+    plain = [math.nan if row.p_value is None else row.p_value for row in rows]
     cells = []
-    for row in run.retraining.rows:
-        p = _p_value(row.p_value) if shown and row.p_value is not None else NONE
-        cell = f"{_bounded(row.delta_auc, row.ci_low, row.ci_high, signed=True)} p\N{NO-BREAK SPACE}{p}"
+    for row, p, adjusted in zip(rows, plain, holm(plain).tolist() if rows else [], strict=True):
+        said = f"{_p_value(p)} (Holm\N{NO-BREAK SPACE}{_p_value(adjusted)})" if shown else NONE
+        spread = "" if row.seed_std is None else f", trainings ±{number(row.seed_std, 3)}"
+        bounded = _bounded(row.delta_auc, row.ci_low, row.ci_high, signed=True)
+        cell = f"{bounded}{spread} p\N{NO-BREAK SPACE}{said}"
         cells.append(((arm_label(row.arm), arm_label(row.versus)), row.observer, cell))
     columns = ["Arm", "Versus", *_for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski–Rockette, clustered covariance", "trial": "one-shot U-statistic"}[unit]
@@ -161,7 +166,9 @@ def retraining_table(run: Run) -> Table:
     caption = (
         f"The same differences over {n_seeds} training seeds and the test trials at once: seeds are the readers of an "
         f"MRMC analysis ({how}), so the interval holds another training too [95 % interval]. "
-    ) + ("p is not adjusted." if shown else no_p(run))
+        "After ± stands the standard deviation over trainings alone, apart from the test trials. AUCs are those at "
+        "the number of training trials that the observers had. "
+    ) + ("In brackets p is adjusted (Holm) for all of this table." if shown else no_p(run))
     return Table(caption, columns, _by_observer(run, cells))
 
 

@@ -13,7 +13,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
-from taskct.metrics.roc import auc
+from taskct.metrics.roc import auc, delong_covariance
 from taskct.names import CONTROL, LOW_DOSE
 from taskct.study.arm_result import ArmResult
 from taskct.study.evaluate import false_signal
@@ -85,9 +85,9 @@ def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], u
     """Differences of arms over training seeds and the unit of the test trials at once (MRMC): seeds are readers.
 
     `pairs` name arms, the second subtracted. A row for each pair and observer, over the seeds that both arms have, as
-    `retraining.json` has it; none where they share a single seed, or a seed lacks the observer. The one-shot
-    U-statistic takes trials to be independent. Where they share backgrounds it is Obuchowski and Rockette's analysis,
-    with Obuchowski's covariance of clustered AUCs.
+    `retraining.json` has it, with the spread over trainings alone; none where they share a single seed, or a seed lacks
+    the observer. The one-shot U-statistic takes trials to be independent. Where they share backgrounds it is Obuchowski
+    and Rockette's analysis, with Obuchowski's covariance of clustered AUCs.
     """
     rows: list[dict[str, Any]] = []
     for arm, versus in pairs:
@@ -117,7 +117,25 @@ def _over_seeds(scores: list[list[NDArray[np.float64]]], seeds: Sequence[int], u
         analysis = obuchowski_rockette(ratings, clusters=unit.clusters, confidence=CONFIDENCE)
         c = analysis.random_readers_random_cases.differences["arm-versus"]
         found, rest = Interval(c.estimate, c.ci_low, c.ci_high), {"p_value": c.p_value, "df": c.df}
-    return interval_json(found, "delta_auc") | rest
+    return interval_json(found, "delta_auc") | rest | {"seed_std": _seed_std(np.array(scores), unit)}
+
+
+def _seed_std(scores: NDArray[np.float64], unit: Unit) -> float:
+    """Spread of the difference of two arms over trainings, apart from that of the test trials; `(2, n_seeds, n_test)`.
+
+    The seeds share their trials. So the variance of their differences exceeds that of trainings by what trials add to
+    one and not to another: the mean variance over trials less the mean covariance of two seeds. It is 0 where the
+    trials alone explain the spread.
+    """
+    n_seeds = scores.shape[1]
+    flat = scores.reshape(2 * n_seeds, -1)
+    present, absent = flat[:, unit.present], flat[:, ~unit.present]
+    contrast = np.hstack([np.eye(n_seeds), -np.eye(n_seeds)])
+    of_trials = contrast @ delong_covariance(present, absent, unit.clusters) @ contrast.T
+    differences = contrast @ [auc(p, a) for p, a in zip(present, absent, strict=True)]
+    apart = ~np.eye(n_seeds, dtype=np.bool_)
+    own = float(of_trials.diagonal().mean() - of_trials[apart].mean())
+    return float(np.sqrt(max(float(np.var(differences, ddof=1)) - own, 0.0)))
 
 
 def by_group(
