@@ -176,7 +176,8 @@ def test_the_front_runs_through_the_arms_of_the_file(open_page, run_folder):
         # Every corner at which the steps rise, in the units of the axes.
         corners = page.evaluate(
             """() => { const svg = document.querySelector("#plot svg"), path = svg.querySelector("g.front path");
-              const points = Array.from(path.getAttribute("d").matchAll(/[ML]([-\\d.]+),([-\\d.]+)/g), (m) => [+m[1], +m[2]]);
+              const corners = path.getAttribute("d").matchAll(/[ML]([-\\d.]+),([-\\d.]+)/g);
+              const points = Array.from(corners, (m) => [+m[1], +m[2]]);
               return points.filter(([x, y], i) => i === 0 || y < points[i - 1][1] - 1e-6)
                 .map(([x, y]) => [svg.scale("x").invert(x), svg.scale("y").invert(y)]); }"""
         )

@@ -371,7 +371,7 @@ def test_contrast_is_told_in_plain_words(make_run):
 
     _edit(run, "summary.json", fade)  # the settings draw contrasts from 30 to 70 HU
     answer = headline(load_run(run))
-    assert "but about half of the contrast is gone (57 [55, 59] % is left). " in _text(answer)
+    assert "but about half of the contrast is gone (57 [55, 59] % left). " in _text(answer)
     said = (
         "About half of the contrast is gone: of the signals' 50 HU, 28.6 HU (57 %) are left, after MSE 25.1 HU (50 %)."
     )
@@ -386,7 +386,7 @@ def test_contrast_is_told_in_plain_words(make_run):
     ]
     (run / "harm.json").write_text(json.dumps({"rows": rows}))  # measured: it counts
     text = _text(headline(load_run(run)))
-    assert "most of the contrast is gone (35 [34, 36] % is left)" in text
+    assert "most of the contrast is gone (35 [34, 36] % left)" in text
     assert "Most of the contrast is gone: of the signals' 50 HU, 17.5 HU (35 %)" in text
 
 

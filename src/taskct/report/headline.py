@@ -151,8 +151,8 @@ def _costs(run: Run) -> str:
     if chosen == control:
         return f"It paints a false signal in {shown[0]} of the signal-absent trials."
     return (
-        f"The price is {_change_in_rmse(run, chosen)}, and false signals in {shown[1]} of signal-absent trials "
-        f"(control: {shown[0]})."
+        f"The price is {_change_in_rmse(run, chosen)} and false signals in {shown[1]} of signal-absent trials "
+        f"(control {shown[0]})."
     )
 
 

@@ -126,7 +126,7 @@ def _series(run: Run, position: dict[tuple[str, int], int], seed: int) -> list[d
 
 
 def _front(run: Run, observer: str) -> list[list[float]] | None:
-    """The front of the quoted seed as RMSE, AUC and the band's ends where each step begins; None where none is shown."""
+    """RMSE, AUC and the band's ends where each step of the front begins, quoted seed; None where none is shown."""
     front = front_shown(run, observer)
     if front is None:
         return None

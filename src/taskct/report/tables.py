@@ -447,8 +447,8 @@ def front_table(run: Run) -> Table | None:
         where = "" if observer == JOINT else f" {'in the limit' if front.in_limit else at_n(run)}"
         columns.append(f"AUC{where}, {observer_label(observer)}")
     caption = (
-        "Pareto front. ● is on it: no other arm has less RMSE and at least as much AUC, or more AUC and at most as much "
-        "RMSE. In brackets: bands that hold for all arms of an observer together with 95 %; those in the limit hold "
+        "Pareto front. ● is on it: no other arm has less RMSE and no less AUC, or more AUC and no more RMSE. "
+        "In brackets: bands that hold for all arms of an observer together with 95 %; those in the limit hold "
         "over training trials too. The low-dose images stand outside: nobody pays for them."
     )
     if len(run.seeds) > 1:
