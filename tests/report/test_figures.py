@@ -19,7 +19,7 @@ from taskct.report.figures import encode, panel_figure, roc_figure, template_fig
 from taskct.report.front import FRONT_LABEL, front_shown, steps
 from taskct.report.images import arm_images, grey, raw_images
 from taskct.report.tables import front_table
-from taskct.report.tradeoff import auc_axis, points, tradeoff_figure
+from taskct.report.tradeoff import auc_axis, first_figure, points, tradeoff_figure
 
 
 def _bars(ax):
@@ -50,7 +50,7 @@ def test_tradeoff_has_both_intervals_of_every_arm(run_folder):
 
 def test_tradeoff_names_every_series(run_folder):
     figure = tradeoff_figure(load_run(run_folder))
-    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    labels = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert labels == {
         "trained with λ (eye head)",
         "trained with λ (pixel head)",
@@ -271,6 +271,16 @@ def test_the_front_is_drawn_through_its_arms(run_folder):
         wanted = sorted((a["rmse_hu"], a["auc"]["value"]) for a in told[observer]["front"]["arms"] if a["on_front"])
         np.testing.assert_allclose(np.transpose([x[rises], y[rises]]), wanted)
         assert x[-1] == by_rmse.get_xlim()[1]
+
+
+def test_the_legend_of_the_first_picture_stays_inside(run_folder):
+    figure = first_figure(load_run(run_folder))
+    figure.canvas.draw()
+    assert len(figure.legends) == 2
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+    assert boxes[1].y0 >= figure.axes[0].get_window_extent().y1
+    assert not boxes[0].overlaps(boxes[1])
 
 
 def test_the_band_of_the_front_is_that_of_all_arms():

@@ -75,7 +75,8 @@ def _grid(run: Run, observers: Sequence[str], measures: Sequence[str], panel_in:
         width = _LEFT + n_columns * panel_in[0] + (n_columns - 1) * _BETWEEN + _RIGHT
         found = families(run)
         n_legend = -(-(len(found) + 1) // max(1, int(width // 2.4)))
-        top = _TOP + n_legend * _ROW
+        with_front = "rmse_hu" in measures and any(front_shown(run, observer) is not None for observer in observers)
+        top = _TOP + (n_legend + with_front) * _ROW
         height = top + n_rows * (panel_in[1] + _BETWEEN) - _BETWEEN + _BOTTOM
         figure = new_figure(width, height, fitted=False)
         figure.subplots_adjust(
@@ -99,16 +100,19 @@ def _grid(run: Run, observers: Sequence[str], measures: Sequence[str], panel_in:
             for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
                 # The marker, without its bars.
                 handles.setdefault(label, handle[0] if isinstance(handle, ErrorbarContainer) else handle)
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="upper left",
-            bbox_to_anchor=(_LEFT / width, 1.0),
-            ncols=max(1, int(width // 2.4)),
-            frameon=False,
-            borderaxespad=0.1,
-            fontsize=8.5,
-        )
+        # The front has a row of its own: its words are longer than a column.
+        front = {label: handles.pop(label) for label in (FRONT_LABEL,) if label in handles}
+        for down, shown in ((0, handles), (n_legend, front))[: 1 + bool(front)]:
+            figure.legend(
+                list(shown.values()),
+                list(shown),
+                loc="upper left",
+                bbox_to_anchor=(_LEFT / width, 1.0 - down * _ROW / height),
+                ncols=max(1, int(width // 2.4)),
+                frameon=False,
+                borderaxespad=0.1,
+                fontsize=8.5,
+            )
     return figure
 
 
