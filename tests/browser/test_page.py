@@ -82,6 +82,15 @@ def test_first_screen_is_verdict_picture_and_strip(open_page):
     assert page.locator("#plot svg").bounding_box()["height"] > 250
 
 
+def test_the_verdict_is_two_sentences_of_three_lines_at_most(open_page):
+    page = open_page()
+    lines = page.evaluate(
+        """() => { const verdict = document.querySelector(".verdict");
+          return verdict.getBoundingClientRect().height / parseFloat(getComputedStyle(verdict).lineHeight); }"""
+    )
+    assert round(lines) <= 3
+
+
 def test_every_number_of_the_tables_is_that_of_the_summary(open_page, run_folder):
     page = open_page()
     summary = json.loads((run_folder / "summary.json").read_text())
@@ -157,6 +166,29 @@ def test_the_picture_shows_the_observer_and_the_metric(open_page, run, observer,
     spread = np.ptp([x for x, _ in values])
     for x, y in values:
         assert any(abs(at_x - x) / spread < 0.02 and abs(at_y - y) < 0.01 for at_x, at_y in places)
+
+
+def test_the_front_runs_through_the_arms_of_the_file(open_page, run_folder):
+    told = json.loads((run_folder / "tradeoff.json").read_text())["observers"]
+    page = open_page()
+    for observer in told:
+        _choose(page, "observer", observer)
+        # Every corner at which the steps rise, in the units of the axes.
+        corners = page.evaluate(
+            """() => { const svg = document.querySelector("#plot svg"), path = svg.querySelector("g.front path");
+              const corners = path.getAttribute("d").matchAll(/[ML]([-\\d.]+),([-\\d.]+)/g);
+              const points = Array.from(corners, (m) => [+m[1], +m[2]]);
+              return points.filter(([x, y], i) => i === 0 || y < points[i - 1][1] - 1e-6)
+                .map(([x, y]) => [svg.scale("x").invert(x), svg.scale("y").invert(y)]); }"""
+        )
+        wanted = sorted((a["rmse_hu"], a["auc"]["value"]) for a in told[observer]["front"]["arms"] if a["on_front"])
+        np.testing.assert_allclose(corners, wanted, rtol=1e-3)
+    assert page.locator("#plot g.front-band path").count() == 1
+    assert "Pareto front, 95 % band for all arms together" in page.locator("#legend").inner_text()
+    for field, value, shown in (("measure", "ssim", 0), ("measure", "rmse_hu", 1), ("seed", "1", 0)):
+        _choose(page, field, value)
+        assert page.locator("#plot g.front path").count() == shown, (field, value)
+        assert ("Pareto front" in page.locator("#legend").inner_text()) == bool(shown)
 
 
 def _mark_of(page, name):

@@ -16,8 +16,10 @@ from taskct.names import ArmName
 from taskct.report import load_run, schema, tradeoff_png
 from taskct.report.families import families, quoted_arms
 from taskct.report.figures import encode, panel_figure, roc_figure, template_figure
+from taskct.report.front import FRONT_LABEL, front_shown, steps
 from taskct.report.images import arm_images, grey, raw_images
-from taskct.report.tradeoff import auc_axis, points, tradeoff_figure
+from taskct.report.tables import front_table
+from taskct.report.tradeoff import auc_axis, first_figure, points, tradeoff_figure
 
 
 def _bars(ax):
@@ -48,13 +50,14 @@ def test_tradeoff_has_both_intervals_of_every_arm(run_folder):
 
 def test_tradeoff_names_every_series(run_folder):
     figure = tradeoff_figure(load_run(run_folder))
-    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    labels = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert labels == {
         "trained with λ (eye head)",
         "trained with λ (pixel head)",
         "blend of λ = 0.9 with the control",
         "MSE",
         "low-dose images",
+        FRONT_LABEL,
     }
 
 
@@ -177,6 +180,7 @@ def test_every_family_has_a_look_of_its_own(grid_run):
 def test_lines_of_a_grid_do_not_zigzag(grid_run):
     ax = tradeoff_figure(grid_run).axes[4]
     drawn = [line for line in ax.lines if line.get_linestyle() in ("-", "--", ":", "-.") and len(line.get_xdata()) > 2]
+    drawn = [line for line in drawn if line not in _front_lines(ax)]
     assert len(drawn) == 6  # λ and blend of each depth; the pixel head has two points
     for line in drawn:
         assert np.all(np.diff(line.get_xdata()) > -0.01)  # within a family RMSE rises with λ and α, but for chance
@@ -242,3 +246,81 @@ def test_a_large_image_is_averaged_down():
     levels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found.uri.split(",")[1]))))
     assert max(levels.shape) <= 160
     assert [levels[r, c] for r, c in ((0, 0), (0, -1), (-1, 0), (-1, -1))] == [0, 255, 128, 64]
+
+
+def _with_front(run, observer, front):
+    observers = run.tradeoff.observers
+    changed = {**observers, observer: dataclasses.replace(observers[observer], front=front)}
+    return dataclasses.replace(run, tradeoff=dataclasses.replace(run.tradeoff, observers=changed))
+
+
+def _front_lines(ax):
+    return [line for line in ax.lines if line.get_label() == FRONT_LABEL]
+
+
+def test_the_front_is_drawn_through_its_arms(run_folder):
+    run = load_run(run_folder)
+    told = json.loads((run_folder / "tradeoff.json").read_text())["observers"]
+    axes = np.array(tradeoff_figure(run).axes).reshape(4, 2)
+    for (by_rmse, by_ssim), observer in zip(axes, run.observers, strict=True):
+        (line,) = _front_lines(by_rmse)
+        assert not _front_lines(by_ssim)  # the front is one of RMSE
+        assert line.get_drawstyle() == "steps-post"
+        x, y = line.get_data()
+        rises = np.r_[True, np.diff(y) > 0]
+        wanted = sorted((a["rmse_hu"], a["auc"]["value"]) for a in told[observer]["front"]["arms"] if a["on_front"])
+        np.testing.assert_allclose(np.transpose([x[rises], y[rises]]), wanted)
+        assert x[-1] == by_rmse.get_xlim()[1]
+
+
+def test_the_legend_of_the_first_picture_stays_inside(run_folder):
+    figure = first_figure(load_run(run_folder))
+    figure.canvas.draw()
+    assert len(figure.legends) == 2
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+    assert boxes[1].y0 >= figure.axes[0].get_window_extent().y1
+    assert not boxes[0].overlaps(boxes[1])
+
+
+def test_the_band_of_the_front_is_that_of_all_arms():
+    def arm(rmse, auc, low, high, best):
+        return schema.FrontArm("lambda=0", rmse, Interval(auc, low, high), best)
+
+    # The second arm is beaten, and yet its wide band says that more AUC may be had from its RMSE on.
+    arms = [arm(5.0, 0.9, 0.88, 0.92, True), arm(4.5, 0.79, 0.7, 0.93, False), arm(4.0, 0.8, 0.78, 0.82, True)]
+    found = steps(schema.Front(in_limit=False, standard_errors=2.4, arms=arms))
+    np.testing.assert_array_equal(found.rmse_hu, [4.0, 4.5, 5.0])
+    np.testing.assert_array_equal(found.auc, [0.8, 0.8, 0.9])
+    np.testing.assert_array_equal(found.low, [0.78, 0.78, 0.88])
+    np.testing.assert_array_equal(found.high, [0.82, 0.93, 0.93])
+
+
+def test_a_front_that_does_not_belong_to_the_marks_is_not_drawn(run_folder):
+    run = load_run(run_folder)
+    front = run.tradeoff.observers["ho"].front
+    assert front_shown(run, "ho") is front
+    assert front_table(run) is not None
+    without = _with_front(run, "ho", None)
+    assert (front_shown(without, "ho"), _front_lines(tradeoff_figure(without).axes[4])) == (None, [])
+    others = dataclasses.replace(front, in_limit=True)  # of the limit, where the marks are at n
+    assert front_shown(_with_front(run, "ho", others), "ho") is None
+    row = schema.LimitRow("lambda=0.9", 0, "ho", 1, front.arms[0].auc, Interval(0.9, 0.88, 0.92))
+    mixed = dataclasses.replace(run, limits=schema.Limits([row]))
+    assert front_shown(mixed, "ho") is None
+    assert front_shown(mixed, "slnn") is not None
+    none = dataclasses.replace(run, tradeoff=dataclasses.replace(run.tradeoff, observers={}))
+    assert front_table(none) is None
+
+
+def test_arms_on_the_front_are_marked_in_the_table(run_folder):
+    run = load_run(run_folder)
+    table = front_table(run)
+    for column, observer in enumerate(run.observers, start=2):
+        marked = {row[0] for row in table.rows if row[column].endswith("●")}
+        front = run.tradeoff.observers[observer].front
+        assert marked == {run.arm(arm.arm).label for arm in front.arms if arm.on_front}
+        arm = front.arms[0].auc
+        shown = f"{arm.value:.3f} [{arm.ci_low:.3f},\N{NO-BREAK SPACE}{arm.ci_high:.3f}]"
+        assert any(row[column].startswith(shown) for row in table.rows)
+    assert [float(row[1]) for row in table.rows] == sorted(float(row[1]) for row in table.rows)

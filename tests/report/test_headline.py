@@ -356,6 +356,8 @@ def test_a_gain_that_the_limit_does_not_show_is_not_claimed(make_run):
     gains, _, unclear = load_run(run).gains_and_losses()
     assert gains == ["slnn_joint"]
     assert unclear == ["slnn", "ho", "ho_eye"]
+    first = headline(load_run(run)).two_sentences[0]
+    assert "and shows no sure difference for the others (in the limit of many training trials)" in first
 
 
 def test_contrast_is_told_in_plain_words(make_run):
@@ -369,8 +371,11 @@ def test_contrast_is_told_in_plain_words(make_run):
 
     _edit(run, "summary.json", fade)  # the settings draw contrasts from 30 to 70 HU
     answer = headline(load_run(run))
-    said = "but about half of the contrast is gone: of the signals' 50 HU, 28.6 HU (57 %) are left, after MSE 25.1 HU "
-    assert f"{said}(50 %)" in answer.verdict.replace("\N{NO-BREAK SPACE}", " ")
+    assert "but about half of the contrast is gone (57 [55, 59] % left). " in _text(answer)
+    said = (
+        "About half of the contrast is gone: of the signals' 50 HU, 28.6 HU (57 %) are left, after MSE 25.1 HU (50 %)."
+    )
+    assert said in answer.answers[1][1].replace("\N{NO-BREAK SPACE}", " ")
     (low, mse, chosen) = answer.contrast
     assert [low[0].replace("\N{NO-BREAK SPACE}", " "), mse[0]] == ["low-dose images", "MSE"]
     assert mse[1] == Interval(pytest.approx(0.502), pytest.approx(0.482), pytest.approx(0.522))
@@ -380,7 +385,9 @@ def test_contrast_is_told_in_plain_words(make_run):
         for name, v in (("low-dose", 1.0), ("mse", 0.3), ("lambda=0.9", 0.35))
     ]
     (run / "harm.json").write_text(json.dumps({"rows": rows}))  # measured: it counts
-    assert "most of the contrast is gone: of the signals' 50 HU, 17.5 HU (35 %)" in headline(load_run(run)).verdict
+    text = _text(headline(load_run(run)))
+    assert "most of the contrast is gone (35 [34, 36] % left)" in text
+    assert "Most of the contrast is gone: of the signals' 50 HU, 17.5 HU (35 %)" in text
 
 
 def test_contrast_of_a_signal_without_a_single_one_is_not_made_up(make_run):

@@ -86,6 +86,16 @@ def contrast_words(run: Run) -> str:
     return f"{text}, after MSE {left(mse)}" if mse in kept else text
 
 
+def contrast_in_short(run: Run) -> str:
+    """Say how much of the contrast is gone, with the share that is left; empty where it is not known.
+
+    As in "about half of the contrast is gone (57 [55, 59] % left)".
+    """
+    chosen = arm_label(run.choices.chosen_arm)
+    kept = next((one for one in contrast_kept(run) if one.label == chosen), None)
+    return "" if kept is None else f"{_gone(kept.share.value)} ({kept.words} left)"
+
+
 def _gone(share: float) -> str:
     """How much is gone, in words."""
     lost = 1 - share

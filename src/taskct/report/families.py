@@ -10,7 +10,7 @@ from taskct.report.schema import ArmFigures
 # Okabe and Ito's colours, told apart with every common colour vision.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER = "#56B4E9", "#E69F00"
-BLACK, GREY = "#000000", "#6E6E6E"
+BLACK, GREY, VIOLET = "#000000", "#6E6E6E", "#6A51A3"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.training_seeds import seeds_needed
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n, few_warning, no_verdict, only_these, unit_note
-from taskct.report.contrast import contrast_kept, contrast_words
+from taskct.report.contrast import contrast_in_short, contrast_kept, contrast_words
 from taskct.report.labels import NBSP, arm_label, interval, listed, number, observer_label, percent
 from taskct.report.run import Quoted, Run
 from taskct.report.schema import sign
@@ -76,7 +76,7 @@ def _change_in_rmse(run: Run, arm: str) -> str:
 
 def _keeps(run: Run) -> str:
     """The first sentence: what the recommended arm does to what must be found."""
-    gain, contrast = _auc_sentence(run), contrast_words(run)
+    gain, contrast = _auc_sentence(run), contrast_in_short(run)
     if not contrast:
         return f"{gain}."
     joined = "and" if contrast.startswith("the contrast is kept") else "but"
@@ -91,24 +91,41 @@ def _auc_sentence(run: Run) -> str:
     if why := no_verdict(run):
         return f"{why}; shown is {name}"
     parts = run.gains_and_losses()
-    gains, losses, unclear = ([observer_label(o) for o in part] for part in parts)
+    gains, losses, unclear = parts
     only = only_these(run)
     if not gains and not losses:
         adjusted = " (Holm-adjusted)" if run.task.resampling.p_values else ""
         return (
-            f"No gain shown: at {name}, no observer's AUC differs from the {base} control's by more than "
-            f"these test trials can tell from zero{adjusted}{only}"
+            f"No gain shown: at {name}, no observer's AUC differs from the {base} control's beyond chance{adjusted}"
+            f"{_limit_of_fresh(run, unclear)}{only}"
         )
     if not gains:
-        return f"No gain: at {name}, AUC falls below the {base} control's for the {listed(losses)}{only}"
-    who = f"all {len(gains)} observers" if len(gains) > 2 and not losses + unclear else f"the {listed(gains)}"
-    text = f"Task-informed training at {name} raises AUC over the {base} control for {who}"
-    text += f" ({_example(run, parts[0])})"
+        where = _limit_of_fresh(run, losses)
+        return f"No gain: at {name}, AUC falls below the {base} control's for the {_labels(losses)}{where}{only}"
+    everyone = len(gains) > 2 and not losses + unclear
+    text = f"Task-informed training at {name} raises AUC over the {base} control for "
+    text += f"all {len(gains)} observers" if everyone else f"the {_labels(gains)}"
+    text += f" ({_example(run, gains)})"
     if losses:
-        text += f", lowers it for the {listed(losses)}"
+        text += f", lowers it for the {_labels(losses)}"
     if unclear:
-        text += f", and shows no sure difference for the {listed(unclear)}"
-    return f"{text}{only}"
+        text += f", and shows no sure difference for the {_labels(unclear) if len(unclear) == 1 else 'others'}"
+    # The example tells of the limit where it is one of many trials.
+    where = _limit_of_fresh(run, losses + unclear) if gains == [JOINT] else ""
+    return f"{text}{where}{only}"
+
+
+def _labels(observers: Sequence[str]) -> str:
+    return listed([observer_label(observer) for observer in observers])
+
+
+def _limit_of_fresh(run: Run, observers: Sequence[str]) -> str:
+    """Say that the differences of these observers hold in the limit, but for a joint one's, which has none."""
+    deltas = _deltas(run, run.choices.chosen_arm, run.tradeoff.control)
+    fresh = [deltas[o].in_limit for o in observers if o in deltas and o != JOINT]
+    if not fresh or not all(fresh):
+        return ""
+    return f" ({'fresh ones ' if JOINT in observers else ''}{IN_LIMIT})"
 
 
 def _example(run: Run, gains: Sequence[str]) -> str:
@@ -134,8 +151,8 @@ def _costs(run: Run) -> str:
     if chosen == control:
         return f"It paints a false signal in {shown[0]} of the signal-absent trials."
     return (
-        f"The price is {_change_in_rmse(run, chosen)}, and a false signal in {shown[1]} of the signal-absent trials "
-        f"where the control paints one in {shown[0]}."
+        f"The price is {_change_in_rmse(run, chosen)} and false signals in {shown[1]} of signal-absent trials "
+        f"(control {shown[0]})."
     )
 
 
@@ -210,6 +227,8 @@ def _gain(run: Run) -> str:
             "Contrast kept: the mean bias at the site of real signals goes from "
             f"{interval(kept[0], 2, signed=True)} to {interval(kept[1], 2, signed=True)} HU (0 keeps it all)."
         )
+    if words := contrast_words(run):
+        sentences.append(f"{words[0].upper()}{words[1:]}.")
     if (best := _best_joint(run)) is not None:
         name, delta = arm_label(best[0]), interval(best[1], 3, signed=True)
         sentences.append(

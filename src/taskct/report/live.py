@@ -11,6 +11,7 @@ from taskct.names import LOW_DOSE, ArmName
 from taskct.report.families import (
     DASHES,
     SYMBOLS,
+    VIOLET,
     Family,
     arm_of_seed,
     families,
@@ -18,6 +19,7 @@ from taskct.report.families import (
     quoted_arms,
     short_label,
 )
+from taskct.report.front import FRONT_LABEL, front_shown, steps
 from taskct.report.images import Raw, blend_ends, ring_of
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Floats, Run
@@ -44,6 +46,8 @@ def live_data(run: Run, raw: Raw) -> dict[str, Any]:
         "arms": [_arm(run, arm, n_points) for arm in run.summary.arms],
         "families": [_family(family) for family in families(run)],
         "series": {str(seed): _series(run, position, seed) for seed in run.seeds},
+        "fronts": {o: found for o in run.observers if (found := _front(run, o)) is not None},
+        "front": {"label": FRONT_LABEL, "color": VIOLET},
         "lowDose": position[LOW_DOSE, run.arm(LOW_DOSE).seed],
         "control": run.tradeoff.control,
         "chosen": run.choices.chosen_arm,
@@ -118,6 +122,16 @@ def _series(run: Run, position: dict[tuple[str, int], int], seed: int) -> list[d
             parts[key] = [position[arm.name, arm.seed] for arm in arms]
         found.append(parts)
     return found
+
+
+def _front(run: Run, observer: str) -> list[list[float]] | None:
+    """RMSE, AUC and the band's ends where each step of the front begins, quoted seed; None where none is shown."""
+    front = front_shown(run, observer)
+    if front is None:
+        return None
+    found = steps(front)
+    rows = np.stack([found.rmse_hu, found.auc, found.low, found.high], axis=1)
+    return [[float(f"{value:.6g}") for value in row] for row in rows]
 
 
 def _images(run: Run, raw: Raw) -> dict[str, Any]:

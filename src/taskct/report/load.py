@@ -311,6 +311,9 @@ def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
         within = tradeoff.within_tolerance
         if within is not None and within.arm not in names:
             yield "tradeoff.json", f"names '{within.arm}' for {observer}, no arm of summary.json"
+        on_front = () if tradeoff.front is None else tradeoff.front.arms
+        if unknown := {row.arm for row in on_front} - names:
+            yield "tradeoff.json", f"names '{min(unknown)}' on the front of {observer}, no arm of summary.json"
     painted = {(row.arm, row.seed) for row in run.false_signals.arms}
     for arm in run.summary.arms:
         for name, known in (("quality.csv", set(run.site_bias)), ("hallucination.json", painted)):

@@ -11,6 +11,7 @@ from taskct.report import figures, harm, tables
 from taskct.report.axes import axes_of, axis_figure
 from taskct.report.checks import checks
 from taskct.report.families import main_observer, quoted_arms
+from taskct.report.front import front_shown
 from taskct.report.headline import headline
 from taskct.report.html import template
 from taskct.report.images import arm_images, panel, raw_images, strip
@@ -97,7 +98,8 @@ def render(run: Run) -> str:
         observers=[observer_label(observer) for observer in run.observers],
         main_observer=observer_label(observer),
         axis=auc_axis(run, observer),
-        limits_shown=any(row.limit is not None for row in run.limits.rows),
+        limits_shown=run.has_limits,
+        fronts=[o for o in run.observers if front_shown(run, o) is not None],
         control=run.arm(control).label,
         chosen=run.arm(chosen).label,
         strip=strip(run),

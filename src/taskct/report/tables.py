@@ -434,6 +434,35 @@ def tradeoff_table(run: Run) -> Table:
     return Table(caption, columns, rows)
 
 
+def front_table(run: Run) -> Table | None:
+    """Tabulate RMSE and AUC with simultaneous bands, arms on the Pareto front marked; None where there is no front."""
+    found = [(o, t.front) for o in run.observers if (t := run.tradeoff.observers.get(o)) is not None and t.front]
+    if not found:
+        return None
+    cells = {
+        (arm.arm, observer): f"{interval(arm.auc, 3)}{' ●' if arm.on_front else ''}"
+        for observer, front in found
+        for arm in front.arms
+    }
+    rmse = {arm.arm: arm.rmse_hu for _, front in found for arm in front.arms}
+    rows = [
+        [arm_label(name), number(rmse[name], 2), *(cells.get((name, observer), NONE) for observer, _ in found)]
+        for name in sorted(rmse, key=rmse.__getitem__)
+    ]
+    columns = ["Arm", "RMSE (HU)"]
+    for observer, front in found:
+        where = "" if observer == JOINT else f" {'in the limit' if front.in_limit else at_n(run)}"
+        columns.append(f"AUC{where}, {observer_label(observer)}")
+    caption = (
+        "Pareto front. ● is on it: no other arm has less RMSE and no less AUC, or more AUC and no more RMSE. "
+        "In brackets: bands that hold for all arms of an observer together with 95 %; those in the limit hold "
+        "over training trials too. The low-dose images stand outside: nobody pays for them."
+    )
+    if len(run.seeds) > 1:
+        caption += f" Seed {run.tradeoff.seed}."
+    return Table(caption, columns, rows)
+
+
 def regularization_table(run: Run) -> Table:
     """Tabulate how strongly each observer was regularized."""
     by_arm = run.choices.regularization

@@ -6,14 +6,26 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from taskct.literal import figure_text
 from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, ArmName
-from taskct.report.families import GREY, Family, Look, arm_of_seed, families, main_observer, quoted_arms, short_label
+from taskct.report.families import (
+    GREY,
+    VIOLET,
+    Family,
+    Look,
+    arm_of_seed,
+    families,
+    main_observer,
+    quoted_arms,
+    short_label,
+)
 from taskct.report.figures import new_figure, style
+from taskct.report.front import FRONT_LABEL, front_shown, steps
 from taskct.report.labels import arm_label, observer_label
 from taskct.report.run import Floats, Run
 from taskct.report.schema import ArmFigures
@@ -63,7 +75,8 @@ def _grid(run: Run, observers: Sequence[str], measures: Sequence[str], panel_in:
         width = _LEFT + n_columns * panel_in[0] + (n_columns - 1) * _BETWEEN + _RIGHT
         found = families(run)
         n_legend = -(-(len(found) + 1) // max(1, int(width // 2.4)))
-        top = _TOP + n_legend * _ROW
+        with_front = "rmse_hu" in measures and any(front_shown(run, observer) is not None for observer in observers)
+        top = _TOP + (n_legend + with_front) * _ROW
         height = top + n_rows * (panel_in[1] + _BETWEEN) - _BETWEEN + _BOTTOM
         figure = new_figure(width, height, fitted=False)
         figure.subplots_adjust(
@@ -85,17 +98,21 @@ def _grid(run: Run, observers: Sequence[str], measures: Sequence[str], panel_in:
         handles: dict[str, Any] = {}
         for ax in axes.flat:
             for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-                handles.setdefault(label, handle[0])  # the marker, without its bars
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="upper left",
-            bbox_to_anchor=(_LEFT / width, 1.0),
-            ncols=max(1, int(width // 2.4)),
-            frameon=False,
-            borderaxespad=0.1,
-            fontsize=8.5,
-        )
+                # The marker, without its bars.
+                handles.setdefault(label, handle[0] if isinstance(handle, ErrorbarContainer) else handle)
+        # The front has a row of its own: its words are longer than a column.
+        front = {label: handles.pop(label) for label in (FRONT_LABEL,) if label in handles}
+        for down, shown in ((0, handles), (n_legend, front))[: 1 + bool(front)]:
+            figure.legend(
+                list(shown.values()),
+                list(shown),
+                loc="upper left",
+                bbox_to_anchor=(_LEFT / width, 1.0 - down * _ROW / height),
+                ncols=max(1, int(width // 2.4)),
+                frameon=False,
+                borderaxespad=0.1,
+                fontsize=8.5,
+            )
     return figure
 
 
@@ -129,10 +146,29 @@ def draw_tradeoff(ax: Axes, run: Run, observer: str, measure: str) -> None:
         for family in found:
             _draw_family(ax, run, family, (observer, measure, seed), opacity)
     ax.margins(0.1, 0.12)
+    if measure == "rmse_hu":
+        _draw_front(ax, run, observer)
     low_dose = points(run, [LOW_DOSE], observer, measure, run.arm(LOW_DOSE).seed)
     if low_dose:
         _low_dose(ax, low_dose[0], measure)
     _label_all(ax, run, observer, measure)
+
+
+def _draw_front(ax: Axes, run: Run, observer: str) -> None:
+    """Draw the front of the quoted seed as steps up to the right edge, with its band."""
+    front = front_shown(run, observer)
+    if front is None:
+        return
+    found, limits = steps(front), ax.get_xlim()
+
+    def to_edge(values: Floats) -> Floats:
+        return np.append(values, values[-1])
+
+    x = np.append(found.rmse_hu, limits[1])
+    low, high = to_edge(found.low), to_edge(found.high)
+    ax.fill_between(x, low, high, step="post", color=VIOLET, alpha=0.15, linewidth=0, zorder=0.5)
+    ax.step(x, to_edge(found.auc), where="post", color=VIOLET, linewidth=1, zorder=1.5, label=FRONT_LABEL)
+    ax.set_xlim(limits)
 
 
 def _draw_family(ax: Axes, run: Run, family: Family, which: tuple[str, str, int], opacity: float) -> None:

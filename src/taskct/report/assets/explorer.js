@@ -56,6 +56,13 @@ const explorer = (() => {
     })).filter((family) => family.points.length);
   }
 
+  // The Pareto front of the observer as steps up to an edge; it is one of the quoted seed and of RMSE.
+  function frontTo(edge) {
+    const { observer, measure, seed } = state(), found = data.fronts[observer];
+    if (!found || measure !== "rmse_hu" || seed !== String(data.seed)) return [];
+    return [...found, [edge, ...found[found.length - 1].slice(1)]];
+  }
+
   function tip(point) {
     const { measure } = state();
     return `${point.arm.label}\nAUC ${withInterval([point.y, point.yLow, point.yHigh], 3)}\n` +
@@ -68,9 +75,9 @@ const explorer = (() => {
     const someLimit = all.some((point) => point.inLimit);
     const auc = lowDose.auc[observer];
     const xs = all.flatMap((point) => [point.xLow, point.xHigh]);
-    const ys = [...all.flatMap((point) => [point.yLow, point.yHigh]), ...(auc ? auc.slice(1, 3) : [])];
+    const [left, right] = padded(xs, 0.07), front = frontTo(right);
+    const ys = [...all.flatMap((point) => [point.yLow, point.yHigh]), ...(auc ? auc.slice(1, 3) : []), ...front.flatMap((step) => step.slice(2))];
     const width = Math.max(280, Math.min(place.clientWidth, 760));
-    const [left, right] = padded(xs, 0.07);
     const axis = data.observers.find((one) => one.key === observer).axis;
     svg = Plot.plot({
       width,
@@ -84,6 +91,10 @@ const explorer = (() => {
           Plot.rect([auc], { x1: left, x2: right, y1: (d) => d[1], y2: (d) => d[2], fill: "currentColor", fillOpacity: 0.08 }),
           Plot.ruleY([auc[0]], { stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "5 3" }),
           Plot.text([auc[0]], { x: right, y: (d) => d, text: () => `low-dose images, ${UNITS[measure].replace(/ \((.+)\)/, "")} ${written(lowDose[measure][0], DIGITS[measure])}`, textAnchor: "end", dy: -8, fill: "currentColor", fillOpacity: 0.75 }),
+        ] : []),
+        ...(front.length ? [
+          Plot.areaY(front, { x: (d) => d[0], y1: (d) => d[2], y2: (d) => d[3], curve: "step-after", fill: color(data.front), fillOpacity: 0.15, className: "front-band" }),
+          Plot.line(front, { x: (d) => d[0], y: (d) => d[1], curve: "step-after", stroke: color(data.front), strokeWidth: 1.2, className: "front" }),
         ] : []),
         ...shown.filter((family) => family.line).map((family) =>
           Plot.line(family.path, { x: "x", y: "y", stroke: color(family), strokeDasharray: family.dash || null, strokeWidth: 1.2 })),
@@ -108,7 +119,7 @@ const explorer = (() => {
     });
     place.replaceChildren(svg);
     label(all);
-    legend(shown);
+    legend(shown, front.length > 0);
     fillArms(shown);
     markDial();
     show();
@@ -159,17 +170,28 @@ const explorer = (() => {
     return { l: x - width / 2, r: x + width / 2, t: y - height / 2, b: y + height / 2 };
   }
 
-  function legend(shown) {
-    byId("legend").replaceChildren(...shown.map((family) => {
+  function legend(shown, withFront) {
+    const key = () => d3.create("svg").attr("width", 22).attr("height", 12).attr("aria-hidden", "true");
+    const entry = (mark, text) => {
       const item = document.createElement("li");
-      const mark = d3.create("svg").attr("width", 22).attr("height", 12).attr("aria-hidden", "true");
+      item.append(mark.node(), text);
+      return item;
+    };
+    const entries = shown.map((family) => {
+      const mark = key();
       if (family.line) mark.append("path").attr("d", "M0,6H22").attr("stroke", color(family)).attr("stroke-dasharray", family.dash || null);
       const symbols = { circle: d3.symbolCircle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, triangle: d3.symbolTriangle, triangle2: d3.symbolTriangle2, plus: d3.symbolPlus, times: d3.symbolTimes };
       mark.append("path").attr("d", d3.symbol(symbols[family.symbol], 55)()).attr("transform", "translate(11,6)")
         .attr("stroke", color(family)).attr("fill", color(family));
-      item.append(mark.node(), family.label);
-      return item;
-    }));
+      return entry(mark, family.label);
+    });
+    if (withFront) {
+      const mark = key();
+      mark.append("rect").attr("width", 22).attr("height", 12).attr("fill", color(data.front)).attr("fill-opacity", 0.15);
+      mark.append("path").attr("d", "M0,9H11V4H22").attr("fill", "none").attr("stroke", color(data.front));
+      entries.push(entry(mark, data.front.label));
+    }
+    byId("legend").replaceChildren(...entries);
   }
 
   function fillArms(shown) {
