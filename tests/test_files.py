@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taskct.files import json_values, read_truth_value, whole_file, whole_folder, write_json
+from taskct.files import json_values, read_truth_value, whole_file, whole_folder, write_json, write_text
 
 
 def write_half(whole, name=""):
@@ -100,3 +100,11 @@ def test_what_is_no_truth_is_refused(text):
         read_truth_value(text)
     assert read_truth_value("Present")
     assert not read_truth_value("0.0")
+
+
+def test_a_folder_in_the_way_is_named_as_given(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        write_text(tmp_path / "page.html", "x")
+    assert error.value.filename == str(tmp_path / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -1,5 +1,6 @@
 """Files are written whole or not at all; arrays in .npz and .npy, the rest in JSON, never a pickle."""
 
+import errno
 import json
 import math
 import os
@@ -25,6 +26,8 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Several processes may write the same file. A `durable` one is whole after a power cut too, which costs a wait for
     the disk.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # A name that nobody can guess, and made here: what lies there already, such as a link, is not written to.
     partial = named(path, f".{secrets.token_hex(8)}.partial")
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

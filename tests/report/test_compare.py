@@ -146,3 +146,24 @@ def test_a_name_is_shown_as_it_is(written, two, tmp_path):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert str(tmp_path) not in page
+
+
+def test_a_run_without_limits_is_marked_beside_one_with_them(two, tmp_path):
+    delta = {"value": 0.0421, "ci_low": 0.04, "ci_high": 0.05}
+    pair = {"arm": "lambda=0.9", "versus": "lambda=0", "observer": "ho", "seed": 0, "delta": delta, "p_value": 0.01}
+    auc = {"value": 0.8, "ci_low": 0.77, "ci_high": 0.83}
+    row = {"arm": "lambda=0.9", "seed": 0, "observer": "ho", "n_fresh": 9, "auc": auc, "limit": auc}
+    (two[0] / "limits.json").write_text(json.dumps({"rows": [row], "paired": [pair], "how": ""}))
+    rows = Cells(write_comparison(two, tmp_path / "page.html").read_text(encoding="utf-8")).rows
+    head = next(row for row in rows if row[:3] == ["Run", "Arm", "RMSE / control"])
+    at = head.index("ΔAUC, fresh HO")
+    cells = {row[0]: row[at] for row in rows if row[1:2] == ["λ = 0.9"] and len(row) == len(head)}
+    assert not cells["A"].endswith("*")
+    assert cells["B"].endswith("*")
+
+
+def test_settings_shown_alike_are_not_told_as_different(two, tmp_path):
+    study = two[0] / "study.yaml"
+    study.write_text(study.read_text() + "\nnothing: null\n")
+    rows = Cells(write_comparison(two, tmp_path / "page.html").read_text(encoding="utf-8")).rows
+    assert not any(row[0] == "nothing" for row in rows)

@@ -430,3 +430,13 @@ def test_the_paragraph_has_the_answer_and_its_numbers(run_folder):
     assert answer.paragraph.startswith(answer.verdict)
     assert "\n" not in answer.paragraph
     assert answer.answers[0][1] in answer.paragraph
+
+
+def test_seeds_say_whether_their_differences_are_in_the_limit(make_run):
+    run = make_run(n_seeds=2)
+    said = "for seeds 0 and 1, in the limit of many training trials where there is one:"
+    assert said not in _text(headline(load_run(run)))
+    auc = {"value": 0.8, "ci_low": 0.77, "ci_high": 0.83}
+    row = {"arm": "lambda=0.9", "seed": 0, "observer": "ho", "n_fresh": 9, "auc": auc, "limit": auc}
+    (run / "limits.json").write_text(json.dumps({"rows": [row], "paired": [], "how": ""}))
+    assert said in _text(headline(load_run(run)))

@@ -218,3 +218,11 @@ def test_results_of_an_earlier_version_lack_the_unit(make_run):
 
 
 WHOLE = {"unit": "background", "over_backgrounds": True, "few": False, "p_values": True}
+
+
+def test_a_further_file_that_is_gone_is_told_as_missing(make_run):
+    run = make_run()
+    (run / "limits.json").unlink()
+    _edit(run, "provenance.json", lambda p: p["stages"]["results"].update(digests={"limits.json": "0" * 32}))
+    with pytest.raises(UserError, match=r"limits\.json is missing"):
+        load_run(run)

@@ -166,3 +166,17 @@ def test_a_broken_file_is_one_line(make_run):
     (run / "limits.json").write_text('{"rows": [{"arm": 3}]}')
     with pytest.raises(UserError, match=r"limits.json is broken at 'rows.0.arm'"):
         load_run(run)
+
+
+def test_beside_limits_tables_at_n_say_so(make_run):
+    run = make_run()
+    frozen = {"arm": "mse", "seed": 0, "observer": "ho", "fitted_on": "low-dose", "auc": INTERVAL}
+    write(run, "frozen", {"rows": [frozen]})
+    said = "training trials, not in the limit"
+    without = load_run(run)
+    assert said not in tables.tradeoff_table(without).caption + tables.frozen_table(without).caption
+    limit = {"arm": "mse", "seed": 0, "observer": "ho", "n_fresh": 9, "auc": INTERVAL, "limit": INTERVAL}
+    write(run, "limits", {"rows": [limit]})
+    loaded = load_run(run)
+    assert said in tables.tradeoff_table(loaded).caption
+    assert said in tables.frozen_table(loaded).caption

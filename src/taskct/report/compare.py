@@ -162,6 +162,7 @@ def observers_of(runs: Sequence[Compared]) -> list[str]:
 
 def _own_control(runs: Sequence[Compared]) -> Table:
     observers = list(dict.fromkeys(o for one in runs for o in one.run.observers))
+    limited = any(one.run.has_limits for one in runs)
     rows, starred = [], False
     for one in runs:
         run = one.run
@@ -172,12 +173,11 @@ def _own_control(runs: Sequence[Compared]) -> Table:
                 continue
             cells = []
             for found in deltas.values():
-                mark = "*" if found is not None and run.has_limits and not found.in_limit else ""
+                mark = "*" if found is not None and limited and not found.in_limit else ""
                 starred |= bool(mark)
                 cells.append(NONE if found is None else interval(found.interval, 3, signed=True) + mark)
             rows.append([one.letter, arm.label, _price(run, arm.name), *cells])
     columns = ["Run", "Arm", "RMSE / control", *(f"ΔAUC, {observer_label(o)}" for o in observers)]
-    limited = any(one.run.has_limits for one in runs)
     caption = "Every arm against the control of its own run, on that run's test trials [95 % interval]."
     caption += " ΔAUC is that in the limit of many training trials of the observer." if limited else ""
     caption += " * marks one at the number of training trials of the run." if starred else ""
@@ -276,7 +276,7 @@ def _settings(runs: Sequence[Compared]) -> Table:
     rows = [
         [name, *(settings.get(name, NONE) for settings in flat)]
         for name in names
-        if len({settings.get(name) for settings in flat}) > 1
+        if len({settings.get(name, NONE) for settings in flat}) > 1
     ]
     caption = "Settings in which the runs differ; all others are alike." if rows else "The runs differ in no setting."
     return Table(caption, ["Setting", *(one.letter for one in runs)], rows)

@@ -304,9 +304,10 @@ def _notes(run: Run) -> list[str]:
             shown = [number(v.interval.value, 3, signed=True) for v in values if v is not None]
             if shown:
                 parts.append(f"{observer_label(observer)} {', '.join(shown)}")
+        where = ", in the limit of many training trials where there is one" if run.has_limits else ""
         notes.append(
             f"The text above quotes seed {run.seed}. ΔAUC of {arm_label(chosen)} for seeds "
-            f"{listed(map(str, run.seeds))}: {'; '.join(parts)}.{_over_seeds(run)}"
+            f"{listed(map(str, run.seeds))}{where}: {'; '.join(parts)}.{_over_seeds(run)}"
         )
         notes += [text] if (text := _seeds_wanted(run)) else []
     elif len(run.seeds) == 1:
@@ -354,10 +355,11 @@ def _seeds_wanted(run: Run) -> str:
     if not parts or not short:
         return ""
     n_seeds = len(run.seeds)
+    where = f" {at_n(run)}" if run.has_limits else ""
     return (
         f"{n_seeds} training seeds leave {n_seeds - 1} degree{'s' if n_seeds > 2 else ''} of freedom to the spread "
-        "between trainings, so the interval over them is wide. Seeds that would make it narrower than the gain, were "
-        f"gain and spread to stay as they are: {'; '.join(parts)}."
+        f"between trainings, so the interval over them is wide. Seeds that would make it narrower than the "
+        f"gain{where}, were gain and spread to stay as they are: {'; '.join(parts)}."
     )
 
 

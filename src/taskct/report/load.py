@@ -67,7 +67,8 @@ def load_run(folder: Path) -> Run:
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
     for name in _changed(folder):
-        raise _broken(folder, name, "has changed since the evaluation left it")
+        there = (folder / name).exists()
+        raise _broken(folder, name, "has changed since the evaluation left it" if there else "is missing")
     return loaded
 
 

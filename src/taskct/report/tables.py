@@ -263,6 +263,8 @@ def frozen_table(run: Run) -> Table | None:
         "Observers fitted once on other images and applied unchanged to each arm's [95 % interval]: what an arm gains "
         "here is not the observer's adaptation to it. Beside them the AUC of the observer fitted afresh to the arm."
     )
+    if run.has_limits:
+        caption += f" AUCs are {at_n(run)}, not in the limit."
     return Table(caption, columns, rows)
 
 
@@ -427,6 +429,8 @@ def tradeoff_table(run: Run) -> Table:
         "where an arm may come to lie on the other side. "
         f"RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
     )
+    if run.has_limits:
+        caption += f" AUCs are {at_n(run)}, not in the limit."
     if JOINT in run.observers:
         caption += " The joint SLNN-NO has no better curve: a blend has no jointly trained head."
     if len(run.seeds) > 1:
