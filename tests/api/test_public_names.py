@@ -46,7 +46,8 @@ ROOMS = {
     """,
     "observers": """
         CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
-        HotellingSVD LabelledTrials LearningCurve LearningDifference LinearObserver LumpyImages NPW NPWE OBSERVERS
+        HotellingSVD LabelledTrials LearningCurve LearningDifference LimitFitter LinearObserver LumpyImages NPW NPWE
+        NearLimit OBSERVERS
         Observer PWMF PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
         learning_curve learning_difference lumpy_log_likelihood_ratio make_observer split_aucs
     """,

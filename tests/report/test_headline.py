@@ -423,6 +423,12 @@ def test_seeds_that_are_wanted_are_counted(make_run):
     wanted = next(n for n in range(2, 99) if student.ppf(0.975, n - 1) * s / n**0.5 < 0.04)
     assert wanted == 5
     assert f"{wanted} for fresh HO (now ±0.254)" in text
+    # The quoted seed's gain is sure on the trials, and not over trainings: the page says so beside the verdict.
+    warned = [text for text in headline(load_run(run)).warnings if "The gain is that of seed 0" in text]
+    assert len(warned) == 1
+    assert "fresh HO +0.040 [-0.214, +0.294]" in warned[0].replace("\N{MINUS SIGN}", "-").replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
 
 
 def test_the_paragraph_has_the_answer_and_its_numbers(run_folder):

@@ -372,7 +372,27 @@ def _warnings(run: Run) -> list[str]:
             "Only the jointly trained SLNN-NO gains; no observer fitted afresh does. The denoiser may be "
             "writing marks that only its own observer reads: see the hallucination check."
         )
-    return warnings + _untrained(run) + _hallucinated(run) + _at_edge(run)
+    return warnings + _chance_of_training(run) + _untrained(run) + _hallucinated(run) + _at_edge(run)
+
+
+def _chance_of_training(run: Run) -> list[str]:
+    """A warning where the gain of the quoted seed does not stand above the chance of another training."""
+    gains = run.gains_and_losses()[0]
+    unsure = [
+        f"{observer_label(row.observer)} {interval(Interval(row.delta_auc, row.ci_low, row.ci_high), 3, signed=True)}"
+        for row in run.retraining.rows
+        if (row.arm, row.versus) == (run.choices.chosen_arm, run.tradeoff.control)
+        and row.observer in gains
+        and row.ci_low is not None
+        and row.ci_high is not None
+        and row.ci_low <= 0.0
+    ]
+    if not unsure:
+        return []
+    return [
+        f"The gain is that of seed {run.seed}. Over {len(run.seeds)} training seeds and the test trials at once it is "
+        f"not told from 0: {'; '.join(unsure)}."
+    ]
 
 
 def _untrained(run: Run) -> list[str]:
