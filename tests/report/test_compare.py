@@ -133,7 +133,7 @@ def test_every_run_stands_against_its_own_control(two, tmp_path):
         assert any(cells[0] == letter and any(cell.startswith(shown) for cell in cells) for cells in rows)
 
 
-@pytest.mark.parametrize(("pick", "said"), [((0,), "1 run folders: give 2 to 26"), ((0, 0), "is given twice")])
+@pytest.mark.parametrize(("pick", "said"), [((0,), "1 run folder: give 2 to 26"), ((0, 0), "is given twice")])
 def test_what_cannot_be_compared(two, tmp_path, pick, said):
     with pytest.raises(UserError, match=said):
         write_comparison([two[i] for i in pick], tmp_path / "page.html")

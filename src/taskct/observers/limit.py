@@ -109,11 +109,9 @@ class SeenTrials:
         found: list[Learned | None] = []
         for kappa in loads:
             rho = _sample_load(self.eigenvalues, self.moments.n_trials - 2, kappa)
-            solved = None if rho is None else self._inverse(rho)
-            if rho is None or solved is None:
-                found.append(None)
-            else:
-                found.append(_judged(self, self._right, solved, (kappa, rho, noise_hu2)))
+            found.append(
+                None if rho is None else _judged(self, self._right, self._inverse(rho), (kappa, rho, noise_hu2))
+            )
         return found
 
     def _inverse(self, rho: float) -> Array:

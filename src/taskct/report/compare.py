@@ -101,7 +101,7 @@ def write_comparison(folders: Sequence[Path], page: Path) -> Path:
         If there are too few or too many, one is given twice, or a file of a run is missing or broken.
     """
     if not 2 <= len(folders) <= MOST_RUNS:
-        raise UserError(f"{len(folders)} run folders: give 2 to {MOST_RUNS} to compare")
+        raise UserError(f"{len(folders)} run folder{'s' * (len(folders) != 1)}: give 2 to {MOST_RUNS} to compare")
     resolved = [folder.resolve() for folder in folders]
     for number_, folder in enumerate(resolved):
         if folder in resolved[:number_]:
