@@ -1,7 +1,5 @@
 """The limit of many training trials, on Gaussian images whose limit is known."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -146,8 +144,8 @@ def study(task: Gaussian, seed: int, name: str, dose: float) -> tuple[ArmResult,
     scores = fitted.observer.test_statistic(test)
     near_limit = {"ho": NearLimitScores(scores, fitted.kept, fitted.kept_std, fitted.value)}
     empty: dict[str, float] = {}
-    result = ArmResult(Arm(ArmName.parse(name)), {"ho": scores}, {}, empty, empty, 0.0, None, near_limit=near_limit)
-    return dataclasses.replace(result, arm=Arm(ArmName.parse(name))), truth
+    arm = Arm(ArmName.parse(name))
+    return ArmResult(arm, {"ho": scores}, {}, empty, empty, 0.0, None, near_limit=near_limit), truth
 
 
 def test_intervals_of_a_limit_and_of_a_difference_cover() -> None:
