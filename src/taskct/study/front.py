@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import auc, delong_covariance
 from taskct.names import LOW_DOSE
 from taskct.study.arm_result import ArmResult, NearLimitScores
+from taskct.study.limits import InLimit
 from taskct.study.resampling import CONFIDENCE, Unit, interval_json
 
 Floats = NDArray[np.float64]
@@ -59,22 +59,20 @@ def front(results: Sequence[ArmResult], name: str, unit: Unit) -> dict[str, Any]
     """
     rated = [r for r in results if name in r.scores and r.arm.name != LOW_DOSE]
     near = [r.near_limit.get(name) for r in rated]
-    known: list[NearLimitScores] = [one for one in near if one is not None]
+    known = [one for one in near if one is not None]
     in_limit = len(known) == len(rated)
-    t = np.stack([one.scores for one in known] if in_limit else [r.scores[name] for r in rated]) if rated else None
-    if t is None or len(rated) < 2:
+    shown = known if in_limit else [NearLimitScores(r.scores[name], 1.0, 0.0, None) for r in rated]
+    if len(rated) < 2:
         return None
+    t = np.stack([one.scores for one in shown])
     present, absent = t[:, unit.present], t[:, ~unit.present]
-    areas = np.array([auc(p, a) for p, a in zip(present, absent, strict=True)])
-    if not ((areas > 0.0) & (areas < 1.0)).all():
+    found = [InLimit.of(auc(p, a), one) for p, a, one in zip(present, absent, shown, strict=True)]
+    ends = [one for one in found if one is not None]
+    if len(ends) < len(rated):  # no pair is ordered wrongly: nothing tells how wide a band would be
         return None
-    kept = np.array([one.kept for one in known]) if in_limit else np.ones(len(rated))
-    own = np.array([one.kept_std for one in known]) if in_limit else np.zeros(len(rated))
-    at_n = ndtri(areas)
-    deviate = at_n / np.sqrt(kept)
-    by_auc = 1.0 / (norm.pdf(at_n) * np.sqrt(kept))
+    deviate, by_auc = np.array([one.deviate for one in ends]), np.array([one.by_auc for one in ends])
     covariance = by_auc[:, None] * delong_covariance(present, absent, unit.clusters) * by_auc
-    covariance += np.diag((deviate * own / (2.0 * kept)) ** 2)
+    covariance += np.diag([one.own_variance for one in ends])
     error = np.sqrt(np.diag(covariance))
     scale = np.outer(error, error)
     width = critical_value(np.divide(covariance, scale, out=np.eye(len(error)), where=scale > 0.0))

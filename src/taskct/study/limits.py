@@ -32,7 +32,7 @@ Z = -float(ndtri((1.0 - CONFIDENCE) / 2.0))
 
 
 @dataclass(frozen=True)
-class _Limit:
+class InLimit:
     """An AUC in the limit, and how it moves with the AUC on the test trials and with what the template keeps."""
 
     deviate: float  # Φ⁻¹ of the AUC in the limit
@@ -40,7 +40,7 @@ class _Limit:
     own_variance: float  # of the deviate, by the choice of the training trials
 
     @classmethod
-    def of(cls, area: float, scores: NearLimitScores) -> "_Limit | None":
+    def of(cls, area: float, scores: NearLimitScores) -> "InLimit | None":
         """From the AUC on the test trials; None where that is 0 or 1."""
         if not 0.0 < area < 1.0:
             return None
@@ -51,6 +51,7 @@ class _Limit:
 
     @property
     def auc(self) -> float:
+        """AUC in the limit."""
         return float(ndtr(self.deviate))
 
     @property
@@ -90,7 +91,7 @@ def _row(result: ArmResult, name: str, unit: Unit, n_fresh: int) -> dict[str, An
     if near is None:
         return row
     present, absent = near.scores[unit.present], near.scores[~unit.present]
-    found = _Limit.of(auc(present, absent), near)
+    found = InLimit.of(auc(present, absent), near)
     if found is None:
         return row | {"why_not": "no pair of test trials is ordered wrongly, so nothing is left to extrapolate"}
     variance = float(delong_covariance(present[None], absent[None], unit.clusters)[0, 0])
@@ -126,7 +127,7 @@ def _pair(result: ArmResult, other: ArmResult, name: str, unit: Unit) -> dict[st
     both = [one for one in near if one is not None]
     t = np.stack([one.scores for one in both])
     present, absent = t[:, unit.present], t[:, ~unit.present]
-    found = [_Limit.of(auc(p, a), one) for p, a, one in zip(present, absent, both, strict=True)]
+    found = [InLimit.of(auc(p, a), one) for p, a, one in zip(present, absent, both, strict=True)]
     ends = [one for one in found if one is not None]
     if len(ends) < 2:
         return pair | {"why_not": "no pair of test trials is ordered wrongly"}
