@@ -49,7 +49,7 @@ from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
-from taskct.training.plan import Plan, Price, Upkeep
+from taskct.training.plan import Plan, PathPrice, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
@@ -172,7 +172,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     root = derive_seed(arm.seed, "path")
     control, _ = denoiser_of_arm(run, arm.control_arm)
     plan = _plan(run, settings, root, p.epochs, p.learning_rate)
-    how = Price(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, fresh_noise=p.fresh_noise)
+    how = PathPrice(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, fresh_noise=p.fresh_noise)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(root, "weights"))
         correction = Correction(

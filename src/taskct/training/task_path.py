@@ -27,7 +27,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.training.loop import train
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
-from taskct.training.plan import PATH, HeadTraining, Plan, Price, Upkeep
+from taskct.training.plan import PATH, HeadTraining, Plan, PathPrice, Upkeep
 from taskct.training.record import Epoch, TrainingFailed
 from taskct.training.regions import append_loss, settled
 from taskct.training.samples import TaskTrials, as_task_trials, check_kind
@@ -98,7 +98,7 @@ class PricedTask:
     mse_pretrained: float
     """MSE₀ of the control, HU²."""
     loss: PathLoss
-    price: Price
+    price: PathPrice
     control: nn.Module | None
     """The control, if it is run anew in every step."""
     held: int
@@ -206,7 +206,7 @@ def start_path_loss(
     control: Denoiser,
     trials: Trials | TaskTrials,
     head: SLNNHead | GroupedHead | None = None,
-    price: Price = Price(),  # noqa: B008 - frozen
+    price: PathPrice = PathPrice(),  # noqa: B008 - frozen
     plan: Plan = PATH,
 ) -> PathLoss:
     """An observer appended to a control: fitted to its regions, and trained on with the correction.
@@ -236,7 +236,7 @@ def train_path(
     trials: Trials | TaskTrials,
     validation: Trials | TaskTrials,
     plan: Plan = PATH,
-    price: Price = Price(),  # noqa: B008 - frozen
+    price: PathPrice = PathPrice(),  # noqa: B008 - frozen
     *,
     correction: Correction | None = None,
     upkeep: Upkeep | None = None,
