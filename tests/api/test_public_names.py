@@ -26,8 +26,8 @@ ROOMS = {
     """,
     "denoisers": """
         Blend CLASSICAL ContextCNN Correction Denoiser DnCNN NETWORKS REDCNN Reach ResidualCNN ResidualUNet Response
-        SquaredError TaskPath denoise filter_bilateral filter_images find_reach make_network measure_response minimize_total_variation trust_network
-        receptive_radius tune
+        SquaredError TaskPath denoise filter_bilateral filter_images find_reach make_network measure_response
+        minimize_total_variation trust_network receptive_radius tune
     """,
     "io": """
         CTSeries ImageStack Pair Truth Volume organ_mask read_images read_imrmc read_label_map read_label_volume

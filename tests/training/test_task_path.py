@@ -14,7 +14,7 @@ from taskct.denoisers.task_path import Correction, TaskPath
 from taskct.metrics.roc import auc
 from taskct.observers.slnn_head import SLNNHead
 from taskct.training.losses.base import Batch
-from taskct.training.plan import Plan, PathPrice, Upkeep
+from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import (
     LEAST,

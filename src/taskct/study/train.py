@@ -49,7 +49,7 @@ from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
-from taskct.training.plan import Plan, PathPrice, Upkeep
+from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials

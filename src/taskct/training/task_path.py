@@ -27,7 +27,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.training.loop import train
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
-from taskct.training.plan import PATH, HeadTraining, Plan, PathPrice, Upkeep
+from taskct.training.plan import PATH, HeadTraining, PathPrice, Plan, Upkeep
 from taskct.training.record import Epoch, TrainingFailed
 from taskct.training.regions import append_loss, settled
 from taskct.training.samples import TaskTrials, as_task_trials, check_kind
