@@ -15,7 +15,7 @@ ROOT = Path(taskct.__file__).parent
 
 FACE = """
 Plan Trials UserError append_head auc denoise finetune load_denoiser make_observer open_run plot_roc pretrain
-read_series read_study simulate write_series
+read_series read_study simulate train_path write_series
 """
 
 ROOMS = {

@@ -24,7 +24,6 @@ from taskct.training.task_path import (
     PricedTask,
     TrainedPath,
     square_of,
-    start_path_loss,
     train_path,
     turned,
     turned_back,
@@ -66,11 +65,10 @@ def _train(state: Path | None = None, *, n: int = 1600, epochs: int = 15, **pric
     control, trials, validation = _control(), _trials(n, 0), _trials(200, 1)
     how = PathPrice(**{"rmse": 0.05, "noise_hu": NOISE_HU, **price})  # type: ignore[arg-type]
     plan = Plan(epochs=epochs, batch_size=32, learning_rate=1e-2, head_learning_rate=3e-3, seed=4, dtype="float32")
-    loss = start_path_loss(control, trials, price=how, plan=plan)
     torch.manual_seed(7)
     correction = Correction(offset_hu=50.0, scale_hu=20.0, n_channels=8, n_detail=0, pool=2)
     upkeep = Upkeep(state=state)
-    return train_path(control, loss, trials, validation, plan, how, correction=correction, upkeep=upkeep)
+    return train_path(control, trials, validation, plan, how, correction=correction, upkeep=upkeep)
 
 
 @pytest.fixture(scope="module")

@@ -192,7 +192,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     with _explained(stage, advice):
         loss = append_loss(control, trials, head, plan)
     with _upkeep(run, arm, stage, advice, None, progress) as upkeep:
-        trained = train_path(control, loss, trials, validation, plan, how, correction=correction, upkeep=upkeep)
+        trained = train_path(control, trials, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
     path = trained.denoiser
     more = {
         "control": arm.control,
