@@ -90,7 +90,7 @@ def is_of(stage: Stage, name: str) -> bool:
         return False
     places = set(stage.outputs)
     if stage.arm is not None:
-        stem = stage.arm.file_stem
+        stem = stage.arm.weights_stem
         places |= {f"logs/{stem}.jsonl", f"logs/tensorboard/{stem}"}
         places |= {f"models/{stem}{LAST_GOOD}{end}" for end in (".safetensors", ".json")}
     return any(name == place or name.startswith(place + "/") for place in places)
@@ -283,7 +283,7 @@ class Courier:
         if tell is None:
             return
         if "pid" in told:
-            log(self.run.path, "start", str(told["stage"]), worker=int(told["pid"]))
+            log(self.run.path, "start", str(told["stage"]), pid=int(told["pid"]))
         else:
             tell(int(told["done"]), int(told["total"]), str(told["detail"]))
 
@@ -314,7 +314,7 @@ def take(run: RunFolder, stage: Stage, order: Order, told: dict[str, Any], store
         raise FilesLostError("the outputs of the stage")
     log(folder, "end", stage.name)
     if stage.arm is not None and stage.kind in ("pretrain", "finetune"):
-        run.state(stage.arm.file_stem).unlink(missing_ok=True)
+        run.state(stage.arm.weights_stem).unlink(missing_ok=True)
 
 
 def _checked_files(stage: Stage, told: object) -> dict[str, Held]:
