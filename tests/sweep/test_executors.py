@@ -38,7 +38,8 @@ EVERYTHING = ["simulate", "train", "evaluate"]
 
 
 REDUCED: dict[str, Any] = {
-    **{name: TINY[name] for name in ("background", "signal", "scanner", "trials", "evaluation")},
+    **{name: TINY[name] for name in ("background", "scanner", "trials", "evaluation")},
+    "signal": {"position_mm": 2},
     "denoiser": {"arguments": {"n_channels": 4}},
     "training": {
         "lambdas": [0, 0.9],

@@ -35,6 +35,7 @@ from taskct.study.records import log, stage_path
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder, ended, size_of
 from taskct.study.train import train_arm
+from taskct.sweep.object_store import check_url
 from taskct.training.parallel import is_first, n_processes
 from taskct.training.record import TrainingFailed
 
@@ -71,6 +72,13 @@ class Machine:
     """URL by which files travel to and from workers that do not see the run folder; None where all see it."""
     device: str | None = None
     """Where workers of a cluster compute, as `resolve_device` has it; None for the run folder's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse a store without a cluster, and a URL that tells a secret."""
+        if self.store is not None:
+            check_url(self.store)
+            if self.executor is None:
+                raise UserError("--store is for the workers of a cluster: give --executor with it")
 
 
 def do_stage(run_path: str, name: str, device: str, n_threads: int, trusted: tuple[str, ...] = ()) -> dict[str, Any]:

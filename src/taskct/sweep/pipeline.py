@@ -32,8 +32,6 @@ def sweep(
             f"{n_processes()} processes were started together (torchrun), which only train together: use them for "
             "`taskct train`, and give the other commands by themselves"
         )
-    if machine.store is not None and machine.executor is None:
-        raise UserError("--store is for the workers of a cluster: give --executor with it")
     stages = part_of(list(run.graph.values()), parts)
     todo = [stage for stage in stages if not run.has(stage)]
     if not todo:
