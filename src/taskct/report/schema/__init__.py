@@ -19,6 +19,7 @@ from taskct.report.schema.decisions import (
     Front,
     FrontArm,
     ObserverTradeoff,
+    PathCurve,
     Price,
     Tradeoff,
     Validation,
@@ -39,6 +40,7 @@ from taskct.report.schema.effects import (
 )
 from taskct.report.schema.fields import ArmText, FileInterval, sign
 from taskct.report.schema.observers import Efficiency, EfficiencyRow, Frozen, FrozenRow, LimitPaired, LimitRow, Limits
+from taskct.report.schema.path import PathBound, PathRow, PrinciplePoint, TaskPathFile
 from taskct.report.schema.records import Failure, Failures, Provenance, ResamplingUnit, Skipped, StageRecord, TaskFile
 
 __all__ = [
@@ -74,7 +76,11 @@ __all__ = [
     "NTest",
     "ObserverTradeoff",
     "Paired",
+    "PathBound",
+    "PathCurve",
+    "PathRow",
     "Price",
+    "PrinciplePoint",
     "Provenance",
     "ResamplingUnit",
     "Retraining",
@@ -86,6 +92,7 @@ __all__ = [
     "StratumRow",
     "Summary",
     "TaskFile",
+    "TaskPathFile",
     "Tradeoff",
     "Validation",
     "WithinTolerance",

@@ -58,6 +58,11 @@ class ArmFigures:
         """The name as the page writes it."""
         return ArmName.parse(self.name).label
 
+    @property
+    def price(self) -> float | None:
+        """Price in RMSE that a working point of a task path was asked for, a fraction; None for other arms."""
+        return ArmName.parse(self.name).price
+
 
 @dataclass(frozen=True)
 class Paired:

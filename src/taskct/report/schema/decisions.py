@@ -51,6 +51,18 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class PathCurve:
+    """The task path against another curve at equal RMSE, averaged over the shared range."""
+
+    versus: Literal["blend", "trained"]
+    better: Literal["path", "blend", "trained", "neither"]
+    delta_auc: FileInterval
+    """AUC(path) − AUC(other)."""
+    rmse_range_hu: tuple[float, float]
+    """HU; the range both curves cover."""
+
+
+@dataclass(frozen=True)
 class WithinTolerance:
     """The arm with most AUC whose validation RMSE is within the tolerance; numbers from test trials."""
 
@@ -103,6 +115,10 @@ class ObserverTradeoff:
     monotone: bool | None = None
     """Whether AUC never drops, beyond chance, from one λ to the next."""
     front: Front | None = None
+    path_curves: list[PathCurve] = field(default_factory=list)
+    """None without a task path."""
+    path_monotone: bool | None = None
+    """Whether AUC never drops, beyond chance, from the control to one price after another."""
 
 
 @dataclass(frozen=True)
