@@ -53,7 +53,7 @@ def _results(settings, test, *, gain=3.0, over=0.0):
     return found
 
 
-@pytest.mark.parametrize("gain, better", [(3.0, "path"), (0.0, None)])
+@pytest.mark.parametrize(("gain", "better"), [(3.0, "path"), (0.0, None)])
 def test_the_path_is_compared_with_both_other_curves(gain, better):
     settings, test = _study("both"), _test_trials()
     found = trade_off(_results(settings, test, gain=gain), test, settings)["observers"]
@@ -90,8 +90,9 @@ def test_a_study_of_a_path_alone_has_no_other_curve():
         assert (one["curves"], one["path_curves"], one["monotone"]) == (None, [], None)
 
 
-@pytest.mark.parametrize("over, arm", [(0.0, "path price=0.02"), (3e-7, "path price=0.02"), (1e-3, "path price=0.01")])
-def test_a_price_that_is_met_but_for_rounding_keeps_the_tolerance(over, arm):
+@pytest.mark.parametrize(("over", "price"), [(0.0, 0.02), (3e-7, 0.02), (1e-3, 0.01)])
+def test_a_price_that_is_met_but_for_rounding_keeps_the_tolerance(over, price):
+    arm = f"path price={price}"
     settings, test = _study("task-path", tolerance=0.02, chosen_price=0.02), _test_trials()
     results = _results(settings, test, over=over)
     assert trade_off(results, test, settings)["observers"]["ho"]["within_tolerance"]["arm"] == arm

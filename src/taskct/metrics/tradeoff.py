@@ -17,7 +17,6 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import check_confidence, chunk_sizes, percentile_bounds, resample_counts
 from taskct.metrics.roc import auc, delong_covariance, weighted_auc
 
-
 ROUNDING = 1e-5
 """Relative difference of two RMSEs that rounding explains: an arm that was made to cost a price exactly keeps it."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT
+from taskct.names import JOINT, ArmName, percent_text
 from taskct.report.answers import bargain_answer, gain_answer, mse_answer
 from taskct.report.caveats import no_verdict, only_these, unit_note
 from taskct.report.contrast import contrast_in_short, contrast_kept
@@ -12,6 +12,7 @@ from taskct.report.labels import arm_label, interval, observer_label, percent
 from taskct.report.notes import notes_of, warnings_of
 from taskct.report.quoting import IN_LIMIT, change_in_rmse, deltas_of, observers_listed, said_where
 from taskct.report.run import Run
+from taskct.report.task_path import path_answers
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def headline(run: Run) -> Headline:
     """
     answers = [("What MSE denoising does", mse_answer(run)), ("What task-informed training does", gain_answer(run))]
     answers += [("The better bargain", text)] if (text := bargain_answer(run)) else []
+    answers += path_answers(run)
     sentences = _keeps(run), _costs(run)
     contrast = [(one.label, one.share) for one in contrast_kept(run)]
     paragraph = " ".join([*sentences, answers[0][1], answers[1][1], unit_note(run)])
@@ -63,11 +65,11 @@ def _keeps(run: Run) -> str:
 
 def _auc_sentence(run: Run) -> str:
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    name, base = arm_label(chosen), arm_label(control)
+    name, base, price = _place(chosen), arm_label(control), ArmName.parse(chosen).price
     if chosen == control:
         return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term"
     if why := no_verdict(run):
-        return f"{why}; shown is {name}"
+        return f"{why}; shown is {arm_label(chosen)}"
     parts = run.gains_and_losses()
     gains, losses, unclear = parts
     only = only_these(run)
@@ -83,7 +85,8 @@ def _auc_sentence(run: Run) -> str:
             f"No gain: at {name}, AUC falls below the {base} control's for the {observers_listed(losses)}{where}{only}"
         )
     everyone = len(gains) > 2 and not losses + unclear
-    text = f"Task-informed training at {name} raises AUC over the {base} control for "
+    who = f"Task-informed training at {name}" if price is None else f"At {name} the task path"
+    text = f"{who} raises AUC over the {base} control for "
     text += f"all {len(gains)} observers" if everyone else f"the {observers_listed(gains)}"
     text += f" ({_example(run, gains)})"
     if losses:
@@ -93,6 +96,12 @@ def _auc_sentence(run: Run) -> str:
     # The example tells of the limit where it is one of many trials.
     where = _limit_of_fresh(run, losses + unclear) if gains == [JOINT] else ""
     return f"{text}{where}{only}"
+
+
+def _place(name: str) -> str:
+    """Where an arm stands: at a price of RMSE on a task path, else by its label."""
+    price = ArmName.parse(name).price
+    return arm_label(name) if price is None else f"a price of {percent_text(price)} in RMSE"
 
 
 def _limit_of_fresh(run: Run, observers: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from taskct.literal import shown
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
 from taskct.names import LOW_DOSE
+from taskct.report.contrast import polarity
 from taskct.report.families import (
     DASHES,
     SYMBOLS,
@@ -165,22 +166,6 @@ def _trial(run: Run, trial: int) -> dict[str, Any]:
         "polarity": polarity(run),
         "why": examples.why[trial] if examples.why else "first",
     }
-
-
-def polarity(run: Run) -> int:
-    """1 where the signals are brighter than their background, −1 where they are darker, by the saved references."""
-    examples, darker = run.examples, 0.0
-    height, width = examples.reference.shape[1:]
-    rows, columns = np.mgrid[:height, :width]
-    for trial in np.flatnonzero(examples.signal_present):
-        row, column = examples.center_px[trial]
-        far = np.hypot(rows - row, columns - column)
-        radius = max(float(examples.diameter_px[trial]) / 2.0, 1.0)
-        inside, around = far <= 0.7 * radius, (far > 1.5 * radius) & (far <= 3.0 * radius)
-        if inside.any() and around.any():
-            image = examples.reference[trial]
-            darker += float(np.sign(image[around].mean() - image[inside].mean()))
-    return -1 if darker > 0 else 1
 
 
 def _dials(run: Run, names: list[str]) -> list[dict[str, Any]]:

@@ -29,13 +29,16 @@ from taskct.report.tables.records import (
     trial_table,
     validation_table,
 )
-from taskct.report.tables.tradeoff import front_table, tradeoff_table
+from taskct.report.tables.task_path import correction_table, currency_table
+from taskct.report.tables.tradeoff import front_table, path_curve_table, tradeoff_table
 
 __all__ = [
     "NONE",
     "Table",
     "arm_table",
     "convention_table",
+    "correction_table",
+    "currency_table",
     "duration_text",
     "efficiency_table",
     "false_positive_table",
@@ -49,6 +52,7 @@ __all__ = [
     "limit_paired_table",
     "limit_table",
     "paired_table",
+    "path_curve_table",
     "provenance_table",
     "regularization_table",
     "retraining_table",

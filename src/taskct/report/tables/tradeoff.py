@@ -53,6 +53,27 @@ def tradeoff_table(run: Run) -> Table:
     return Table(caption, columns, rows)
 
 
+def path_curve_table(run: Run) -> Table | None:
+    """Tabulate the task path against blends and trained λ at equal RMSE; None where the study compared none."""
+    rows = []
+    for observer in run.observers:
+        tradeoff = run.tradeoff.observers.get(observer)
+        for curve in () if tradeoff is None else tradeoff.path_curves:
+            versus = {"blend": "blend", "trained": "trained with λ"}[curve.versus]
+            better = {"path": "task path", "neither": "neither"}.get(curve.better, versus)
+            span = f"{curve.rmse_range_hu[0]:.2f} to {curve.rmse_range_hu[1]:.2f}"
+            drops = {True: "no", False: "yes", None: NONE}[tradeoff.path_monotone if tradeoff else None]
+            delta = interval(curve.delta_auc, 3, signed=True)
+            rows.append([observer_label(observer), versus, better, delta, span, drops])
+    if not rows:
+        return None
+    columns = ["Observer", "Task path against", "Better curve", "ΔAUC, task path − other", "RMSE range (HU)"]
+    caption = "The task path against the other curves at equal RMSE, averaged over the range that both cover."
+    if run.has_limits:
+        caption += f" AUCs are {at_n(run)}, not in the limit."
+    return Table(caption, [*columns, "AUC drops as the price rises"], rows)
+
+
 def front_table(run: Run) -> Table | None:
     """Tabulate RMSE and AUC with simultaneous bands, arms on the Pareto front marked; None where there is no front."""
     found = [(o, t.front) for o in run.observers if (t := run.tradeoff.observers.get(o)) is not None and t.front]
