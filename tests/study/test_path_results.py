@@ -1,18 +1,24 @@
 """What a task path adds, on images whose correction is known, and the way to the bound on binormal data."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy.special import ndtr
 
+import taskct
 from taskct.names import ArmName
-from taskct.study.arm_result import ArmResult, NearLimitScores
-from taskct.study.arms import Arm
-from taskct.study.path_results import NEAR_DIAMETERS, Z, Added, bound_of, near_site, ratio_interval, way_to_bound, ways
-from taskct.study.resampling import Resampling, Unit
+from taskct.study.arm_result import ArmResult, NearLimitScores, read_result
+from taskct.study.arms import Arm, arms_of
+from taskct.study.path_results import NEAR_DIAMETERS, Added, Z, bound_of, near_site, ratio_interval, way_to_bound, ways
+from taskct.study.resampling import Resampling, Unit, unit_of
+from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
 from taskct.tasks.signals import Signals
+from tiny_study import path_run, tiny_run
+
+__all__ = ["path_run", "tiny_run"]  # fixtures
 
 N, SIDE, PIXEL_MM, DIAMETER_MM = 400, 48, 0.8, 5.0
 PRESENT = np.arange(N) % 2 == 0
@@ -166,3 +172,49 @@ def test_the_bound_is_the_cnn_of_the_low_dose_images() -> None:
     bound = bound_of([arm, low_dose])
     assert bound is low_dose.scores["cnn"]
     assert set(ways(arm, control, bound, RESAMPLING.unit)) == {"ho"}
+
+
+def test_path_json_of_a_run(path_run: RunFolder) -> None:
+    """A run's file against its own models and images, put together without it."""
+    content = json.loads((path_run.path / "path.json").read_text())
+    rows = {row["arm"]: row for row in content["rows"]}
+    assert list(rows) == ["path price=0.02", "path price=0.05"]
+    assert (content["schema"], content["trained_at"], content["seed"]) == (1, 0.05, 0)
+    arms = {arm.name: arm for arm in arms_of(path_run.settings)}
+    bound = read_result(path_run, arms["low-dose"]).scores["cnn"]
+    test = path_run.read("test")
+    unit = unit_of(test)
+    assert content["bound"]["auc"]["value"] == pytest.approx(unit.auc(bound).value)
+    opened = taskct.open_run(path_run.path, device="cpu")
+    control = opened.arm("lambda=0").images()
+    site = signal_site(Signals.from_columns(test.truth), n_pixels=16, pixel_mm=path_run.settings.scanner.pixel_mm)
+    for name, row in rows.items():
+        added = opened.arm(name).images().astype(np.float64) - control
+        at_site = (added * site).sum(axis=(1, 2)) / site.sum(axis=(1, 2))
+        assert row["mean_present_hu"]["value"] == pytest.approx(at_site[test.signal_present].mean(), abs=1e-4)
+        assert row["mean_absent_hu"]["value"] == pytest.approx(at_site[~test.signal_present].mean(), abs=1e-4)
+        near = near_site(Signals.from_columns(test.truth), n_pixels=16, pixel_mm=path_run.settings.scanner.pixel_mm)
+        share = (added**2 * near).sum() / (added**2).sum()
+        assert row["energy_near"]["value"] == pytest.approx(share, rel=1e-3)
+        errors = [np.mean((one - test.reference_regions) ** 2) for one in (control + added, control)]
+        assert row["rmse_ratio"]["value"] == pytest.approx(math.sqrt(errors[0] / errors[1]), rel=1e-5)
+        assert set(row["way_to_bound"]) == {"slnn", "ho", "ho_eye"}
+
+
+def test_arms_of_a_run_with_a_path_meet_the_controls_observers(path_run: RunFolder) -> None:
+    rows = json.loads((path_run.path / "frozen.json").read_text())["rows"]
+    met = {row["arm"] for row in rows if row["fitted_on"] == "control"}
+    assert met == {"lambda=0", "lambda=0.9", "lambda=0.9 alpha=0.5", "path price=0.02", "path price=0.05"}
+    arms = {arm.name: arm for arm in arms_of(path_run.settings)}
+    own = read_result(path_run, arms["lambda=0"])
+    np.testing.assert_allclose(own.frozen["control/ho"], own.scores["ho"], rtol=1e-9)
+    gain = {row["arm"]: row["delta"] for row in rows if row["fitted_on"] == "control" and row["observer"] == "ho"}
+    assert gain["lambda=0"] is None
+    carried = read_result(path_run, arms["path price=0.05"]).frozen["control/ho"]
+    difference = unit_of(path_run.read("test")).auc_difference(np.stack([carried, own.scores["ho"]]))
+    assert gain["path price=0.05"]["value"] == pytest.approx(difference.delta_auc)
+
+
+def test_a_study_without_a_path_has_no_rows(tiny_run: RunFolder) -> None:
+    content = json.loads((tiny_run.path / "path.json").read_text())
+    assert (content["rows"], content["bound"], content["principle"]) == ([], None, None)

@@ -63,8 +63,8 @@ class InLimit:
 def limits(results: Sequence[ArmResult], unit: Unit, n_fresh: int) -> dict[str, Any]:
     """`limits.json`: a row for each arm, seed and observer, and each arm against its control and the low-dose images.
 
-    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials; see `shared_learning` for
-    two arms that learned on the same ones.
+    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials; see
+    `shared_learning` for two arms that learned on the same ones.
     """
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     rows = [_row(r, name, unit, n_fresh) for r in results for name in r.scores]

@@ -12,10 +12,15 @@ from scipy.special import ndtri
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import auc, delong_covariance
 from taskct.names import JOINT, LOW_DOSE
-from taskct.study.arm_result import ArmResult
+from taskct.study.arm_result import ArmResult, read_images
+from taskct.study.arms import Arm
+from taskct.study.harm import site_of
 from taskct.study.limits import InLimit, shared_learning
+from taskct.study.models import squared_error_of
 from taskct.study.resampling import CONFIDENCE, Resampling, Unit, interval_json
+from taskct.study.run_folder import RunFolder
 from taskct.tasks.signals import Signals
+from taskct.trials.trials import Trials
 
 Floats = NDArray[np.float64]
 
@@ -194,3 +199,53 @@ def ways(arm: ArmResult, control: ArmResult, bound: Floats | None, unit: Unit) -
         return {}
     found = {n: way_to_bound(arm, control, bound, n, unit) for n in arm.scores if n not in (BOUND, JOINT)}
     return {name: None if one is None else interval_json(one) for name, one in found.items()}
+
+
+def path_json(run: RunFolder, results: Sequence[ArmResult], test: Trials, *, seed: int) -> dict[str, Any]:
+    """`path.json`: every working point of the task paths of a study, on the test trials; no rows without a path.
+
+    `seed` is the training seed that is quoted. The images come from the evaluations of the control and of the path at
+    the price of its training.
+    """
+    settings, resampling = run.settings, Resampling.of(test, run.settings)
+    by_name = {(r.arm.name, r.arm.seed): r for r in results}
+    bound, unit = bound_of(results), resampling.unit
+    points = [r for r in results if r.arm.price is not None]
+    site = site_of(settings, test) if points else None
+    added: dict[tuple[str, int], Added] = {}
+    rows = []
+    for point in points:
+        arm, control = point.arm, by_name[point.arm.control, point.arm.seed]
+        whole = arm.whole, arm.seed
+        if whole not in added and site is not None:
+            added[whole] = _added(run, arm, test, site)
+        square, price = squared_error_of(run, arm), arm.price or 0.0
+        strength, trained = square.strength(price), square.strength(arm.trained_at or 0.0)
+        pair = np.stack([r.quality["mse_hu2"] for r in (point, control)], axis=1)
+        rows.append(
+            {
+                "arm": arm.name,
+                "seed": arm.seed,
+                "price": price,
+                "strength": strength,
+                "predicted_rmse_ratio": math.sqrt(1.0 + strength**2 * square.energy / square.control),
+                "rmse_ratio": interval_json(resampling.interval(pair, lambda m: np.sqrt(m[:, 0] / m[:, 1]))),
+                **added[whole].figures(strength / trained, resampling),
+                "way_to_bound": ways(point, control, bound, unit),
+            }
+        )
+    return {
+        "schema": 1,
+        "trained_at": settings.path.trained_at,
+        "seed": seed,
+        "bound": None if bound is None or not points else {"observer": BOUND, "auc": interval_json(unit.auc(bound))},
+        "rows": rows,
+        "principle": None,
+    }
+
+
+def _added(run: RunFolder, arm: Arm, test: Trials, site: NDArray[np.bool_]) -> Added:
+    """Of a path as it was trained."""
+    control, trained = (read_images(run.evaluated(part.file_stem))["test"] for part in arm.parts)
+    signals, pixel_mm = Signals.from_columns(test.truth), run.settings.scanner.pixel_mm
+    return Added.of(trained - control, site, near_site(signals, n_pixels=trained.shape[1], pixel_mm=pixel_mm))
