@@ -14,6 +14,11 @@ PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
 
 
+def exporting() -> bool:
+    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
+    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
+
+
 def memory_format(network: nn.Module) -> torch.memory_format:
     """The order in memory in which a network's convolutions are fastest and right.
 
@@ -39,7 +44,7 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
     """
     for axis in (-2, -1):
         size = image.shape[axis]
-        if size % multiple:
+        if exporting() or size % multiple:
             # To and fro as often as it takes; a single row has only itself.
             there = torch.arange(size - size % -multiple, device=image.device) % max(2 * (size - 1), 1)
             image = image.index_select(axis, torch.minimum(there, 2 * (size - 1) - there) if size > 1 else there)
