@@ -2,16 +2,20 @@
 
 A Cholesky factor in single precision takes half the time of one in double. It is not exact, so it serves as the
 preconditioner of conjugate gradients whose products are in double, for its own system and for those near it.
+Eigenvectors take the time of a dozen factors, and do for any number of loads.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 from scipy.linalg.blas import strsv
 
 Array = NDArray[np.float64]
 
 FROM_SIZE = 256  # below, a factor in double precision takes less than a few products with a matrix
+MANY_LOADS = 8  # from which eigenvectors are sooner there than factors, since who asks for so many asks again
 MAX_STEPS = 40  # of conjugate gradients; beyond, a factor in double precision is sooner there
 
 
@@ -44,10 +48,35 @@ class SingleFactor:
         return np.asarray(solution, dtype=np.float64) * (size * self._scale)
 
 
+class Spectrum:
+    """Eigenvalues and eigenvectors of a symmetric positive matrix `(n, n)`, in single precision from `FROM_SIZE` on."""
+
+    def __init__(self, matrix: Array) -> None:
+        scale = float(np.trace(matrix)) / len(matrix)  # keeps to the range of single precision
+        scaled = matrix / scale if scale > 0.0 else matrix
+        dtype = np.float32 if len(matrix) >= FROM_SIZE else np.float64
+        values, vectors = eigh(scaled.astype(dtype), driver="evd", overwrite_a=True, check_finite=False)
+        self.values: Array = np.maximum(values.astype(np.float64) * scale, 0.0)
+        """Ascending, `(n,)`."""
+        self._vectors: NDArray[np.floating] = vectors
+
+    def nearly(self, load: float, right: Array) -> Array:
+        """Nearly (matrix + load)⁻¹ of rows `(…, n)`, the load above 0, or 0 where all eigenvalues are above it."""
+        part = (right.astype(self._vectors.dtype) @ self._vectors).astype(np.float64)
+        part /= self.values + load
+        return np.asarray(part.astype(self._vectors.dtype) @ self._vectors.T, dtype=np.float64)
+
+
 def conjugate_gradients(
-    matrix: Array, diagonal: float | Array, rhs: Array, factor: SingleFactor, *, tolerance: float, centred: bool = False
+    matrix: Array,
+    diagonal: float | Array,
+    rhs: Array,
+    nearly: Callable[[Array], Array],
+    *,
+    tolerance: float,
+    centred: bool = False,
 ) -> Array | None:
-    """Solve (matrix + diagonal) x = rhs, the factor being that of a system near it; None if `MAX_STEPS` do not do.
+    """Solve (matrix + diagonal) x = rhs; None if `MAX_STEPS` do not do. `nearly` solves a system near it.
 
     `tolerance` is of the error relative to the first step's, as the matrix weighs it. With `centred`, x is sought among
     those that sum to 0, so that the equations hold but for a constant. See Golub & Van Loan, Matrix Computations, Johns
@@ -61,7 +90,7 @@ def conjugate_gradients(
     solution = np.zeros_like(residual)
     if not residual.any():
         return solution
-    step = project(factor.solve(residual))
+    step = project(nearly(residual))
     direction, square = step, float(residual @ step)
     wanted = tolerance**2 * square
     for _ in range(MAX_STEPS):
@@ -72,7 +101,7 @@ def conjugate_gradients(
         length = square / curvature
         solution = solution + length * direction
         residual = residual - length * product
-        step = project(factor.solve(residual))
+        step = project(nearly(residual))
         square, before = float(residual @ step), square
         if square <= wanted:
             return solution
@@ -80,14 +109,17 @@ def conjugate_gradients(
     return None
 
 
-def solve_loaded(matrix: Array, load: float, rhs: Array) -> Array:
+def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Spectrum | None = None) -> Array:
     """Solve (matrix + load · I) x = rhs to the precision of a factor in double, the matrix symmetric and load ≥ 0.
 
-    A LinAlgError says that the sum is not positive definite.
+    The matrix's spectrum serves instead of a factor. A LinAlgError says that the sum is not positive definite.
     """
     if len(matrix) >= FROM_SIZE:
         try:
-            found = conjugate_gradients(matrix, load, rhs, SingleFactor(matrix, load), tolerance=1e-13)
+            if spectrum is not None and load > 0.0:
+                found = conjugate_gradients(matrix, load, rhs, lambda r: spectrum.nearly(load, r), tolerance=1e-13)
+            else:
+                found = conjugate_gradients(matrix, load, rhs, SingleFactor(matrix, load).solve, tolerance=1e-13)
         except LinAlgError:  # in single precision; double may yet do
             found = None
         if found is not None:
