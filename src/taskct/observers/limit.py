@@ -311,7 +311,7 @@ def _same(trials: TrainingTrials) -> TrainingTrials:
 def _mean_signal(trials: TrainingTrials, twins: NDArray[np.floating]) -> MeanSignal:
     """From the first of the trials, as many as there are twins."""
     sign = np.where(trials.signal_present[: len(twins)], 1.0, -1.0)[:, None]
-    return MeanSignal.of_pairs(sign * (trials.pixels[: len(twins)] - _flat(twins)))
+    return MeanSignal.of_pairs(sign * (trials.pixels[: len(twins)] - _flat(twins.astype(np.float64))))
 
 
 @singledispatch

@@ -6,6 +6,7 @@ A tridiagonal form takes the time of eight factors, and does for any number of l
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ class Spectrum:
         dtype = np.float32 if len(matrix) >= FROM_SIZE else np.float64
         # The transpose of a symmetric matrix is itself, in LAPACK's order without a copy.
         scaled = (matrix / self._scale).astype(dtype).T
-        reduce, reduce_size, form = get_lapack_funcs(("sytrd", "sytrd_lwork", "orgqr"), (scaled,))
+        of_type: Any = get_lapack_funcs(("sytrd", "sytrd_lwork", "orgqr"), (scaled,))  # functions, which its stubs deny
+        reduce, reduce_size, form = of_type
         size, _ = reduce_size(len(scaled), lower=1)
         reduced, middle, beside, tau, _ = reduce(scaled, lower=1, lwork=int(size), overwrite_a=1)
         self._middle, self._beside = middle.astype(np.float64), beside.astype(np.float64)
