@@ -10,7 +10,7 @@ from taskct.config import Settings
 from taskct.simulation.simulate import trials_bytes
 from taskct.study.arms import Overrides, override
 from taskct.study.evaluate import SPLITS_SEEN, fresh_names
-from taskct.study.frozen import SOURCES, frozen_names, is_source
+from taskct.study.frozen import frozen_names, source_name, sources
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.panel import BUDGET_BYTES, N_WORST
@@ -356,8 +356,9 @@ class _Estimate:
             kept = any(name.endswith(".images.npz") for name in stage.outputs)
             n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
             n_carried = len(frozen_names(run.settings))
-            templates = 2.0 * region * 2 * n_carried if stage.arm is not None and is_source(stage.arm) else 0.0
-            kept_of_all = 8.0 * t.n_test * (n_observers + 6 + len(SOURCES) * n_carried)
+            left = stage.arm is not None and source_name(stage.arm, run.settings) is not None
+            templates = 2.0 * region * 2 * n_carried * left
+            kept_of_all = 8.0 * t.n_test * (n_observers + 6 + len(sources(run.settings)) * n_carried)
             return kept * n_seen * region + kept_of_all + templates + 3.0 * region + REPORTED_BYTES
         if stage.kind == "results":
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
