@@ -91,7 +91,7 @@ def test_the_schema_of_the_summary(tiny_run: RunFolder) -> None:
     content = summary(tiny_run)
     assert list(content) == ["schema", "study", "n_test", "arms", "paired"]
     assert (content["schema"], content["study"], content["n_test"]) == (1, "tiny", {"present": 20, "absent": 20})
-    keys = {"name", "lambda", "alpha", "head", "seed", "image_quality", "observers", "hallucination"}
+    keys = {"name", "lambda", "alpha", "price", "head", "seed", "image_quality", "observers", "hallucination"}
     for found, arm in zip(content["arms"], arms_of(tiny_run.settings), strict=True):
         assert set(found) == keys
         assert (found["name"], found["lambda"], found["alpha"]) == (arm.name, arm.task_weight, arm.alpha)
