@@ -40,7 +40,7 @@ EVERYTHING = ["simulate", "train", "evaluate"]
 REDUCED: dict[str, Any] = {
     **{name: TINY[name] for name in ("background", "scanner", "trials", "evaluation")},
     "signal": {"position_mm": 2},
-    "denoiser": {"arguments": {"n_channels": 4}},
+    "denoiser": {"arguments": {"n_layers": 3, "n_channels": 4}},
     "training": {
         "lambdas": [0, 0.9],
         "seeds": [0, 1],
