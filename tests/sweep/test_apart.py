@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from command_line import refused
+from command_line import call, refused
 from dask_processes import cluster_of
 from killing import check_each_once, killing
 from object_storage import SECRET, s3_server
@@ -32,7 +32,7 @@ from taskct.sweep.schedule import run_graph
 from taskct.training.record import TrainingDiverged
 from tiny_study import files_of, tiny_settings
 
-__all__ = ["refused"]  # a fixture
+__all__ = ["call", "refused"]  # fixtures
 
 CPU = torch.device("cpu")
 SHORT: dict[str, Any] = {"other_head_lambda": None, "method": "both"}
