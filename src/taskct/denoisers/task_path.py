@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.prices import CORRECTION, PRICE, SquaredError
-from taskct.denoisers.sizes import in_fast_order, memory_format
+from taskct.denoisers.sizes import exporting, in_fast_order, memory_format
 
 
 class Correction(nn.Module):
@@ -77,7 +77,7 @@ class Correction(nn.Module):
         both = (torch.stack([image_hu.float(), control_hu.float()], dim=1) - self.offset_hu) / self.scale_hu
         height, width = both.shape[-2:]
         pad = (0, -width % self.alignment, 0, -height % self.alignment)
-        whole = F.pad(both, pad, mode="replicate") if any(pad) else both
+        whole = F.pad(both, pad, mode="replicate") if exporting() or any(pad) else both
         low = self.context(whole.contiguous(memory_format=memory_format(self.context))).float()
         if self.alignment > 1:
             low = F.interpolate(low, scale_factor=self.alignment, mode="bilinear", align_corners=False)

@@ -49,7 +49,7 @@ from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
-from taskct.training.plan import Plan, Price, Upkeep
+from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
@@ -172,7 +172,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     root = derive_seed(arm.seed, "path")
     control, _ = denoiser_of_arm(run, arm.control_arm)
     plan = _plan(run, settings, root, p.epochs, p.learning_rate)
-    how = Price(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, fresh_noise=p.fresh_noise)
+    how = PathPrice(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, fresh_noise=p.fresh_noise)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(root, "weights"))
         correction = Correction(
@@ -192,7 +192,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     with _explained(stage, advice):
         loss = append_loss(control, trials, head, plan)
     with _upkeep(run, arm, stage, advice, None, progress) as upkeep:
-        trained = train_path(control, loss, trials, validation, plan, how, correction=correction, upkeep=upkeep)
+        trained = train_path(control, trials, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
     path = trained.denoiser
     more = {
         "control": arm.control,

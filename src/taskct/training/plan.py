@@ -93,7 +93,7 @@ PATH = Plan(epochs=12, head_learning_rate=3e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
+class PathPrice:
     """What a task path is trained at, and what keeps it from learning its trials by heart.
 
     Raises

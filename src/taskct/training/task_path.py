@@ -27,7 +27,7 @@ from taskct.observers.slnn_head import SLNNHead
 from taskct.training.loop import train
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
-from taskct.training.plan import PATH, HeadTraining, Plan, Price, Upkeep
+from taskct.training.plan import PATH, HeadTraining, PathPrice, Plan, Upkeep
 from taskct.training.record import Epoch, TrainingFailed
 from taskct.training.regions import append_loss, settled
 from taskct.training.samples import TaskTrials, as_task_trials, check_kind
@@ -98,7 +98,7 @@ class PricedTask:
     mse_pretrained: float
     """MSE₀ of the control, HU²."""
     loss: PathLoss
-    price: Price
+    price: PathPrice
     control: nn.Module | None
     """The control, if it is run anew in every step."""
     held: int
@@ -206,7 +206,7 @@ def start_path_loss(
     control: Denoiser,
     trials: Trials | TaskTrials,
     head: SLNNHead | GroupedHead | None = None,
-    price: Price = Price(),  # noqa: B008 - frozen
+    price: PathPrice = PathPrice(),  # noqa: B008 - frozen
     plan: Plan = PATH,
 ) -> PathLoss:
     """An observer appended to a control: fitted to its regions, and trained on with the correction.
@@ -232,12 +232,12 @@ def start_path_loss(
 
 def train_path(
     control: Denoiser,
-    loss: PathLoss,
     trials: Trials | TaskTrials,
     validation: Trials | TaskTrials,
     plan: Plan = PATH,
-    price: Price = Price(),  # noqa: B008 - frozen
+    price: PathPrice = PathPrice(),  # noqa: B008 - frozen
     *,
+    loss: PathLoss | None = None,
     correction: Correction | None = None,
     upkeep: Upkeep | None = None,
 ) -> TrainedPath:
@@ -247,14 +247,14 @@ def train_path(
     ----------
     control
         The control f₀; it stays as it is. Where trials hold its images already, these count.
-    loss
-        From `start_path_loss`.
     trials, validation
         To learn from; and to look at after every epoch and to set the dial by.
     plan, upkeep
         As for `finetune`.
     price
         At which the correction is trained, and how.
+    loss
+        From `start_path_loss`; None makes it, with a head on every pixel.
     correction
         To be trained; None draws a new one from the plan's seed.
 
@@ -265,9 +265,11 @@ def train_path(
     UserError
         If `plan` does not fit the trials.
     """
-    check_kind("loss", loss, PathLoss)
     known, judged = as_task_trials(trials), as_task_trials(validation)
     plan = settled(plan, control, known.trials)
+    if loss is None:
+        loss = start_path_loss(control, known, price=price, plan=plan)
+    check_kind("loss", loss, PathLoss)
     shown = functools.partial(_with_control, control, plan=plan)
     judged = shown(judged)
     # With fresh noise the control is run in every step, and its images of the trials as they are serve nothing.
