@@ -10,6 +10,7 @@ import pytest
 from taskct.denoisers.prices import SquaredError
 from taskct.errors import UserError
 from taskct.report import load_run, tables
+from taskct.report.axes import axes_of
 from taskct.report.compare import Compared, comparison
 from taskct.report.families import families
 from taskct.report.figure_files import figures_of
@@ -64,6 +65,16 @@ def test_a_path_is_a_family_that_starts_at_the_control(run):
     assert (mine.names, mine.line) == (tuple(ARMS), ("lambda=0", *ARMS))
     assert "price" in mine.label
     assert len({(family.look.color, family.look.marker) for family in found}) == len(found)
+
+
+def test_a_path_has_its_place_beside_the_seeds(written):
+    axis = next(
+        one for one in axes_of(load_run(written(method="task-path", n_seeds=2))) if one.name == "training.seeds"
+    )
+    mine = [point for point in axis.points if point.arm == "path price=0.02" and point.observer == "ho"]
+    assert [point.seed for point in mine] == [0, 1]
+    assert all(point.delta_auc is not None for point in mine)
+    assert len(axis.lines) == 2 + len(PRICES)
 
 
 def test_every_seed_has_one_curve_through_its_prices(written):
@@ -189,7 +200,10 @@ def test_the_path_stands_against_blends_and_trained_networks(both):
 def test_a_study_of_a_path_alone_has_no_other_curve(written):
     alone = load_run(written(method="task-path"))
     assert tables.path_curve_table(alone) is None
-    assert {row[1] for row in tables.tradeoff_table(alone).rows} == {"–"}
+    table = tables.tradeoff_table(alone)
+    assert [column for column in table.columns if "λ" in column or "curve" in column] == []
+    assert "λ" not in table.caption
+    assert all(len(row) == len(table.columns) for row in table.rows)
     assert [family.names for family in families(alone)] == [("lambda=0",), tuple(ARMS), ("mse",)]
 
 
