@@ -305,8 +305,8 @@ def _picture(runs: Sequence[Compared]) -> Captioned:
         f"AUC against RMSE of {len(runs)} runs, a panel for each of {len(observers)} observers. The numbers are in the "
         "tables.",
         "Each mark is an arm of a run, on its own test trials, with 95 % intervals. A line joins the arms trained with "
-        "a growing λ, a dotted one the prices of a task path. The cross is the low-dose images' AUC, at the edge. "
-        + _axis_words(limited),
+        "a growing λ, a dotted one the prices of a task path. The cross is the low-dose images' AUC, at the right "
+        "edge. " + _axis_words(limited),
     )
 
 

@@ -287,9 +287,11 @@ class _Estimate:
     def _path(self, settings: Settings) -> float:
         """Seconds of the training of a task path on one core: steps of its correction, and images of its control."""
         self._tell("finetune", "of a task path from a few steps of its correction on one core here")
-        n, epochs = settings.trials, settings.path.epochs
-        shown = epochs * (n.n_train + FORWARD * n.n_validation)
-        n_control = n.n_train * (epochs if settings.path.fresh_noise else 1) + n.n_validation
+        n, p = settings.trials, settings.path
+        # Copies stand in pairs, with and without their signal.
+        n_shown = n.n_train * max(p.copies, 1) * (1 if settings.absent_signal.inserted else 2)
+        shown = p.epochs * (n_shown + FORWARD * n.n_validation)
+        n_control = n_shown + n.n_validation
         return shown * self._correction + FORWARD * n_control * self._image("finetune", settings)
 
     @cached_property

@@ -92,7 +92,7 @@ def image_seconds(settings: Settings, device: torch.device) -> float:
 def correction_seconds(settings: Settings, device: torch.device) -> float:
     """What a training step of a task path's correction takes for each image of a batch, s; without its control."""
     p = settings.path
-    sizes = {"n_channels": p.n_channels, "n_detail": p.n_detail, "pool": p.pool}
+    sizes = {"n_channels": p.n_channels, "pool": p.pool}
     correction = Correction(offset_hu=40.0, scale_hu=20.0, **sizes).to(device)
     return _step_seconds(settings, device, correction, lambda images: correction(images, images))
 
