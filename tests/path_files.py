@@ -14,7 +14,7 @@ from taskct.training.checkpoints import save_weights
 SQUARE = SquaredError(25.0, 0.2, 9.0)
 """Along the path: an RMSE of 5 HU at the control."""
 
-SIZES = {"n_channels": 4, "n_detail": 2, "pool": 2}
+SIZES = {"n_channels": 4, "pool": 2}
 
 CARD: dict[str, Any] = {
     "schema": 1,

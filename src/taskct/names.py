@@ -88,12 +88,12 @@ class ArmName:
     """Share of the λ denoiser in a blend with the control, in (0, 1); None if it is no blend."""
     filter: str | None = None
     """Name of a classical filter, of the kind "filter"."""
-    price: float | None = None
-    """RMSE over the control's, less 1, of the kind "path"; None there for the path as a whole, with its dial."""
     variant: tuple[tuple[str, str], ...] = ()
     """Names and values of the settings in which it differs from the study."""
     seed: int | None = None
     """Of the training; None where a file tells it elsewhere."""
+    price: float | None = None
+    """RMSE over the control's, less 1, of the kind "path"; None there for the path as a whole, with its dial."""
 
     def __post_init__(self) -> None:
         given = self.task_weight is not None, self.alpha is not None, self.filter is not None

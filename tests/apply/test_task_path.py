@@ -205,8 +205,8 @@ def test_a_card_that_lacks_what_a_path_needs(model: Path, key: str) -> None:
 
 
 def test_a_card_that_lacks_a_size(model: Path) -> None:
-    model.with_suffix(".json").write_text(json.dumps(CARD | {"correction": {"n_channels": 4, "pool": 2}}))
-    with pytest.raises(UserError, match=r"path_seed=0\.json lacks correction\.n_detail: it must be the card"):
+    model.with_suffix(".json").write_text(json.dumps(CARD | {"correction": {"n_channels": 4}}))
+    with pytest.raises(UserError, match=r"path_seed=0\.json lacks correction\.pool: it must be the card"):
         load_denoiser(model)
 
 

@@ -259,6 +259,7 @@ class OpenedRun:
                 "arm": arm.name,
                 "lambda": arm.lambda_,
                 "alpha": arm.alpha,
+                "price": arm.price,
                 "head": arm.head or "",
                 "seed": arm.seed,
             }

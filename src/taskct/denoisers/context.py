@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from taskct.denoisers.dilated import DilatedConv2d
 from taskct.denoisers.sizes import exporting
 
 
@@ -54,7 +55,7 @@ class ContextCNN(nn.Module):
         self.detail = nn.Sequential(*detail, nn.Conv2d(n_channels, 1, 3, padding=1))
         context: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4, context_channels, 3, padding=1), nn.ReLU()]
         for step in dilations:
-            context += [nn.Conv2d(context_channels, context_channels, 3, padding=step, dilation=step), nn.ReLU()]
+            context += [DilatedConv2d(context_channels, context_channels, dilation=step), nn.ReLU()]
         self.context = nn.Sequential(*context, nn.Conv2d(context_channels, 1, 1))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,6 @@ PRICE = Range(0.0, MAX_PRICE, meaning="RMSE over the control's, less 1: 0.02 is 
 
 CORRECTION = {
     "n_channels": Range(1, 512, whole=True),
-    "n_detail": Range(0, 512, whole=True),
     "pool": Range(1, 16, unit="pixels", whole=True),
 }
 """Of what a `Correction` is built from."""

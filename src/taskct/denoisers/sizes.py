@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from taskct.denoisers.dilated import DilatedConv2d
+
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
@@ -24,9 +26,13 @@ def memory_format(network: nn.Module) -> torch.memory_format:
     """The order in memory in which a network's convolutions are fastest and right.
 
     That is channels_last, but for dilated convolutions: of these torch 2.13 (oneDNN, processors with AVX512_BF16)
-    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels.
+    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels. taskct's
+    own networks have none: see `DilatedConv2d`.
     """
-    dilated = any(isinstance(part, nn.Conv2d) and max(part.dilation) > 1 for part in network.modules())
+    dilated = any(
+        isinstance(part, nn.Conv2d) and max(part.dilation) > 1 and not isinstance(part, DilatedConv2d)
+        for part in network.modules()
+    )
     return torch.contiguous_format if dilated else torch.channels_last
 
 

@@ -23,7 +23,6 @@ class _Correction(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     n_channels: Annotated[int, Field(**CORRECTION["n_channels"].limits())]
-    n_detail: Annotated[int, Field(**CORRECTION["n_detail"].limits())]
     pool: Annotated[int, Field(**CORRECTION["pool"].limits())]
 
 
