@@ -130,7 +130,7 @@ class OpenedArm:
         if self.name == LOW_DOSE or self.arm.filter is not None:
             raise UserError(f"{self.name} has no network: `images` gives its images")
         if self.alpha is None:
-            return load_denoiser(self.run.folder.weights(self.arm.file_stem), alpha)
+            return load_denoiser(self.run.folder.weights(self.arm.weights_stem), alpha)
         _, task = self.arm.parts
         return load_denoiser(self.run.folder.weights(task.file_stem), self.alpha if alpha is None else alpha)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
@@ -53,7 +54,7 @@ from taskct.study.frozen import (
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_of
 from taskct.study.harm import HarmMeter
-from taskct.study.models import denoiser_of_arm, head_statistic, load_head
+from taskct.study.models import denoiser_of_arm, head_statistic, load_head, path_of_arm, squared_error_of
 from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
@@ -136,10 +137,11 @@ class Evaluator:
 
     def images(self, arm: Arm) -> Images:
         """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
-        if arm.alpha is not None:
-            # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
+        if arm.mixed:
+            # Made of two networks' outputs, which their own evaluations left behind; no network runs.
             control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
-            return {name: blend(arm, control[name], task[name]) for name in self.shown}
+            share = share_of(self.run, arm)
+            return {name: mix(share, control[name], task[name]) for name in self.shown}
         return images_of_trials(self.run, arm, self.shown)
 
     def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
@@ -270,21 +272,30 @@ class Evaluator:
 
 
 def images_of_trials(run: RunFolder, arm: Arm, splits: Mapping[str, Trials]) -> Images:
-    """The regions of trials, HU, as one arm that is no blend shows them, by the name that they are given under."""
+    """The regions of trials, HU, as one arm shows them that is not mixed, by the name that they are given under."""
     margin = run.settings.trials.margin_pixels
     if arm.name == LOW_DOSE:
         return {name: trials.noisy_regions for name, trials in splits.items()}
     if arm.filter is not None:
         strength = filter_parameters(run.card(arm.file_stem))
         return {n: crop(filter_images(arm.filter, trials.noisy, strength), margin) for n, trials in splits.items()}
-    denoiser, card = denoiser_of_arm(run, arm)
+    denoiser: nn.Module
+    denoiser, card = denoiser_of_arm(run, arm) if arm.price is None else path_of_arm(run, arm)
     how: dict[str, Any] = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
     return {name: denoise(denoiser, trials.noisy, **how) for name, trials in splits.items()}
 
 
-def blend(arm: Arm, control: NDArray[np.float32], task: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The images of a blend from those of its two networks, HU."""
-    a = np.float32(arm.alpha or 0.0)
+def share_of(run: RunFolder, arm: Arm) -> float:
+    """The second part's share in the images of an arm that is mixed; of a task path it may be above 1."""
+    if arm.price is None:
+        return arm.alpha or 0.0
+    square = squared_error_of(run, arm)
+    return square.strength(arm.price) / square.strength(arm.trained_at or 0.0)
+
+
+def mix(share: float, control: NDArray[np.float32], task: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images on the line from the control's to the task's, HU."""
+    a = np.float32(share)
     return np.asarray((1 - a) * control + a * task, dtype=np.float32)
 
 

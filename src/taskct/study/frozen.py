@@ -122,7 +122,7 @@ def sources_of(arm: Arm) -> tuple[Arm, ...]:
     low_dose = Arm(type(arm.identity)("low-dose", seed=arm.seed))
     if arm.name == LOW_DOSE:
         return ()
-    return (low_dose, arm.start) if arm.task_weight is not None else (low_dose,)
+    return (low_dose, arm.start) if arm.controlled else (low_dose,)
 
 
 def key_of(source: str, observer: str) -> str:
@@ -136,7 +136,7 @@ def frozen_rows(arm: Arm, scores: Mapping[str, Floats], control: Mapping[str, Fl
     for name, t in scores.items():
         source, _, observer = name.partition("/")
         delta = None
-        if arm.name != arm.control and arm.task_weight is not None and name in control:
+        if arm.name != arm.control and arm.controlled and name in control:
             found = unit.auc_difference(np.stack([t, control[name]]))
             delta = interval_json(Interval(found.delta_auc, found.ci_low, found.ci_high))
         row = {"arm": arm.name, "seed": arm.seed, "observer": observer, "fitted_on": source}

@@ -63,8 +63,9 @@ def stages_of(settings: Settings) -> list[Stage]:
 
     Trials are simulated once, each arm is trained and evaluated in a stage of its own, and the last stage puts the
     results together. The low-dose images are the same for every training seed and evaluated once. A blend builds on
-    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice. Every
-    evaluation builds on those whose observers it carries over: of the low-dose images and of the pretrained denoiser.
+    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice; a price
+    of a task path builds on those of the control and of the path at the price of its training. Every evaluation builds
+    on those whose observers it carries over: of the low-dose images and of the pretrained denoiser.
 
     Examples
     --------
@@ -79,13 +80,13 @@ def stages_of(settings: Settings) -> list[Stage]:
         outputs = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
         before = ("simulate", str(arm.control_arm.stage), str(arm.stage))
         stages.append(Stage(f"blend {arm.identity}", "blend", arm, before, outputs))
-    mixed = {part.file_stem for arm in arms if arm.alpha is not None for part in arm.parts}
+    mixed = {part.file_stem for arm in arms if arm.mixed for part in arm.parts}
     evaluations = []
     for arm in arms:
         if arm.name == LOW_DOSE and arm.seed != arms[0].seed:
             continue
         depends_on: tuple[str, ...] = ("simulate",)
-        if arm.alpha is not None:
+        if arm.mixed:
             depends_on += tuple(evaluation_stage(part) for part in arm.parts)
         else:
             depends_on += () if arm.stage is None else (arm.stage,)
@@ -96,8 +97,8 @@ def stages_of(settings: Settings) -> list[Stage]:
         ends += (".templates.npz",) if is_source(arm) else ()
         outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
         evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
-    # Blends last: their networks' evaluations come before them.
-    evaluations.sort(key=lambda stage: stage.arm is not None and stage.arm.alpha is not None)
+    # Mixed images last: their parts' evaluations come before them.
+    evaluations.sort(key=lambda stage: stage.arm is not None and stage.arm.mixed)
     every = ("simulate", *(stage.name for stage in evaluations))
     return [*stages, *evaluations, Stage("results", "results", None, every, RESULT_FILES)]
 
@@ -108,7 +109,7 @@ def _kind(arm: Arm) -> Kind:
 
 def _training(arm: Arm) -> Stage:
     ends = (".json",) if arm.filter is not None else (".safetensors", ".json")
-    models = tuple(f"models/{arm.file_stem}{end}" for end in ends)
+    models = tuple(f"models/{arm.weights_stem}{end}" for end in ends)
     return Stage(str(arm.stage), _kind(arm), arm, arm.depends_on, models)
 
 
@@ -189,7 +190,8 @@ class StageInputs:
             }
         # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
         eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}
-        return {"arm": arm, **pixels, "denoiser": own["denoiser"], "training": training, "eye": eye}
+        path = {} if stage.arm is None or stage.arm.price is None else {"path": own["path"] | {"prices": None}}
+        return {"arm": arm, **pixels, "denoiser": own["denoiser"], "training": training, "eye": eye, **path}
 
     def _variant(self, arm: Arm) -> dict[str, Any]:
         if arm.overrides not in self._own:

@@ -81,7 +81,7 @@ def limits(results: Sequence[ArmResult], unit: Unit, n_fresh: int) -> dict[str, 
 
 def _control(result: ArmResult) -> str | None:
     """The control of an arm; that of the study for an arm that was not trained for the task."""
-    return result.arm.control if result.arm.task_weight is not None else CONTROL
+    return result.arm.control if result.arm.controlled else CONTROL
 
 
 def _row(result: ArmResult, name: str, unit: Unit, n_fresh: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     """
     seed, resampling = quoted_seed([r.arm for r in results], settings), Resampling.of(test, settings)
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}
-    sweep = [r for r in mine.values() if r.arm.trained and not r.arm.overrides]
+    sweep = [r for r in mine.values() if r.arm.swept and not r.arm.overrides]
     blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.overrides]
     if blend:
         blend = [mine[CONTROL], *blend, mine[blend[0].arm.parts[1].name]]
@@ -85,7 +85,7 @@ def _within_tolerance(
     candidates = [
         r
         for r in mine.values()
-        if r.arm.task_weight is not None
+        if r.arm.controlled
         and r.arm.control in mine
         and name in r.scores
         and name in r.validation_auc

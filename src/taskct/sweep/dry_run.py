@@ -281,7 +281,7 @@ class _Estimate:
         if stage.kind == "blend":
             return 2 * FORWARD * n.n_validation
         if stage.kind == "evaluate":
-            has_network = arm is not None and arm.alpha is None and (arm.pretrained or arm.trained)
+            has_network = arm is not None and not arm.mixed and (arm.pretrained or arm.trained)
             return has_network * FORWARD * sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
         epochs = t.pretrain_epochs if stage.kind == "pretrain" else t.finetune_epochs
         if stage.kind == "finetune" and t.start == "scratch":

@@ -166,7 +166,7 @@ def do_here(
         log(run.path, "end", name)
         if stage.kind in ("pretrain", "finetune") and stage.arm is not None:
             # Not before the stage is on record: a kill in between must cost nothing.
-            run.state(stage.arm.file_stem).unlink(missing_ok=True)
+            run.state(stage.arm.weights_stem).unlink(missing_ok=True)
     return {**answer, "did": True}
 
 

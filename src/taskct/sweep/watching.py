@@ -101,7 +101,7 @@ class Watch:
             stage.name: history
             for stage in stages
             if stage.arm is not None and stage.kind in ("pretrain", "finetune")
-            if (history := read_losses(run.path / "logs" / f"{stage.arm.file_stem}.jsonl")) is not None
+            if (history := read_losses(run.path / "logs" / f"{stage.arm.weights_stem}.jsonl")) is not None
         }
         return Watched(list(found.values()), losses, self._left(found), at_work)
 
