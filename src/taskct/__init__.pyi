@@ -25,6 +25,7 @@ from .training.method import append_head as append_head
 from .training.method import finetune as finetune
 from .training.method import pretrain as pretrain
 from .training.plan import Plan as Plan
+from .training.task_path import train_path as train_path
 from .trials.trials import Trials as Trials
 
 __version__: str

@@ -20,9 +20,9 @@ KEPT_BYTES = 150
 
 NARROW = "\N{NO-BREAK SPACE}"
 
-ArmKind = Literal["low-dose", "mse", "lambda", "blend", "filter"]
+ArmKind = Literal["low-dose", "mse", "lambda", "blend", "filter", "path"]
 
-RESERVED = ("alpha", "seed")
+RESERVED = ("alpha", "price", "seed")
 """What names say of an arm itself; a variant's setting of such a name is told by its last two parts."""
 
 
@@ -36,6 +36,15 @@ def setting_text(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else repr(float(value))
+
+
+def percent_text(share: float) -> str:
+    """A share in percent, short, that does not break across lines.
+
+    >>> percent_text(0.02).replace("\N{NO-BREAK SPACE}", " "), percent_text(0.005).replace("\N{NO-BREAK SPACE}", " ")
+    ('2 %', '0.5 %')
+    """
+    return f"{setting_text(float(f'{100.0 * share:.12g}'))}{NARROW}%"
 
 
 def bounded(text: str, name: str) -> str:
@@ -83,11 +92,15 @@ class ArmName:
     """Names and values of the settings in which it differs from the study."""
     seed: int | None = None
     """Of the training; None where a file tells it elsewhere."""
+    price: float | None = None
+    """RMSE over the control's, less 1, of the kind "path"; None there for the path as a whole, with its dial."""
 
     def __post_init__(self) -> None:
         given = self.task_weight is not None, self.alpha is not None, self.filter is not None
         if given != (self.kind in ("lambda", "blend"), self.kind == "blend", self.kind == "filter"):
             raise ValueError(f"an arm of the kind {self.kind} has λ, α and filter {given}")
+        if self.price is not None and self.kind != "path":
+            raise ValueError(f"an arm of the kind {self.kind} has a price")
 
     @classmethod
     def parse(cls, text: str) -> "ArmName":
@@ -100,7 +113,10 @@ class ArmName:
         kind, equals, value = first.partition("=")
         if kind == "lambda" and equals:
             alpha = float(pairs.pop(0)[1]) if pairs and pairs[0][0] == "alpha" else None
-            return cls("lambda" if alpha is None else "blend", float(value), alpha, None, tuple(pairs), seed)
+            return cls("lambda" if alpha is None else "blend", float(value), alpha, variant=tuple(pairs), seed=seed)
+        if first == "path":
+            price = float(pairs.pop(0)[1]) if pairs and pairs[0][0] == "price" else None
+            return cls("path", price=price, variant=tuple(pairs), seed=seed)
         for other in ("low-dose", "mse"):
             if first == other:
                 return cls(other, variant=tuple(pairs), seed=seed)
@@ -110,6 +126,7 @@ class ArmName:
         numbers = (("lambda", self.task_weight), ("alpha", self.alpha))
         words = [f"{name}={setting_text(value)}" for name, value in numbers if value is not None]
         words = words or [self.filter or self.kind]
+        words += [] if self.price is None else [f"price={setting_text(self.price)}"]
         words += [f"{name}={value}" for name, value in self.variant]
         return " ".join(words if self.seed is None else [*words, f"seed={self.seed}"])
 
@@ -142,11 +159,15 @@ class ArmName:
         'λ = 0.9, α = 0.2'
         >>> ArmName.parse("low-dose seed=1").label.replace("\N{NO-BREAK SPACE}", " ")
         'low-dose images, seed 1'
+        >>> ArmName.parse("path price=0.02").label.replace("\N{NO-BREAK SPACE}", " ")
+        'task path, price 2 %'
         """
-        plain = {"low-dose": "low-dose images", "mse": "MSE", "filter": self.filter}
+        plain = {"low-dose": "low-dose images", "mse": "MSE", "filter": self.filter, "path": "task path"}
         symbols = (("λ", self.task_weight), ("α", self.alpha))
         words = [f"{symbol}{NARROW}={NARROW}{setting_text(value)}" for symbol, value in symbols if value is not None]
         words = words or [str(plain[self.kind])]
+        if self.price is not None:
+            words.append(f"price{NARROW}{percent_text(self.price)}")
         words += [f"{value} head" if name == "head" else f"{name}={value}" for name, value in self.variant]
         return ", ".join(words if self.seed is None else [*words, f"seed{NARROW}{self.seed}"])
 

@@ -15,7 +15,7 @@ ROOT = Path(taskct.__file__).parent
 
 FACE = """
 Plan Trials UserError append_head auc denoise finetune load_denoiser make_observer open_run plot_roc pretrain
-read_series read_study simulate write_series
+read_series read_study simulate train_path write_series
 """
 
 ROOMS = {
@@ -25,9 +25,9 @@ ROOMS = {
         read_preset settings_named to_yaml tree_of unit_of without_effect
     """,
     "denoisers": """
-        Blend CLASSICAL ContextCNN Denoiser DnCNN NETWORKS REDCNN Reach ResidualCNN ResidualUNet Response denoise
-        filter_bilateral filter_images find_reach make_network measure_response minimize_total_variation trust_network
-        receptive_radius tune
+        Blend CLASSICAL ContextCNN Correction Denoiser DnCNN NETWORKS REDCNN Reach ResidualCNN ResidualUNet Response
+        SquaredError TaskPath denoise filter_bilateral filter_images find_reach make_network measure_response
+        minimize_total_variation trust_network receptive_radius tune
     """,
     "io": """
         CTSeries ImageStack Pair Truth Volume organ_mask read_images read_imrmc read_label_map read_label_volume
@@ -35,7 +35,8 @@ ROOMS = {
         read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
     """,
     "metrics": """
-        CONVENTIONS Clusters Comparison Convention Interval PairedDifference auc auc_at_rmse best_within bootstrap_auc
+        CONVENTIONS Clusters Comparison ControlReading Convention Interval PairedDifference auc auc_at_rmse best_within
+        bootstrap_auc energy_of_price frozen_price_limit refitted_price_limit
         bootstrap_difference bootstrap_means cross_power first_below frequencies_per_mm noise_power quality_in
         bootstrap_interval cho_snr2 compare_aucs compare_curves correct_fraction
         correct_localization d_a d_a_interval delong_covariance delong_interval equivalence exact_cho_interval
@@ -69,9 +70,10 @@ ROOMS = {
         draw_sites_in_mask read_lidc_nodules render signal_site
     """,
     "training": """
-        Batch DetectabilityLoss Epoch HybridLoss LOSSES Loss ObserverFeatureLoss Plan SLNNLoss
-        SeveralLosses SignalPromoterLoss Trained TrainingDiverged TrainingFailed Upkeep append_head append_loss
-        find_loss finetune load_weights pretrain read_card save_weights train TaskTrials
+        Batch DetectabilityLoss Epoch HybridLoss LOSSES Loss ObserverFeatureLoss PathLoss PathPrice Plan SLNNLoss
+        SeveralLosses SignalPromoterLoss Trained TrainedPath TrainingDiverged TrainingFailed Upkeep append_head
+        append_loss find_loss finetune load_weights pretrain read_card save_weights start_path_loss train train_path
+        TaskTrials
     """,
     "trials": "SPLITS TRUTH Trials crop read_trials select write_trials",
 }

@@ -24,6 +24,21 @@ def test_the_arms_of_a_plain_study() -> None:
     ]
 
 
+def test_a_task_path_is_one_training_for_all_its_prices() -> None:
+    path = {"prices": [0.01, 0.1, 0.05], "trained_at": 0.05}
+    arms = arms_of(make_settings(SMALL, {"training": {"method": "task-path"}, "path": path}))
+    names = ["low-dose", "mse", "lambda=0", "path price=0.01", "path price=0.05", "path price=0.1"]
+    assert [arm.name for arm in arms] == names
+    assert [arm.stage for arm in arms[3:]] == [None, "path seed=0", None]
+    assert [arm.mixed for arm in arms[3:]] == [True, False, True]
+    assert {arm.weights_stem for arm in arms[3:]} == {"path_seed=0"}
+    assert {arm.control for arm in arms[3:]} == {"lambda=0"}
+    assert arms[4].depends_on == ("simulate", "finetune lambda=0 seed=0")
+    assert arms[3].parts == (arms[2], arms[4])
+    both = arms_of(make_settings(SMALL, {"training": {"method": "both"}, "path": path}))
+    assert [arm.name for arm in both] == [*names[:3], "lambda=0.9", "lambda=0.9 alpha=0.2", *names[3:]]
+
+
 def test_every_combination_of_a_grid_is_a_variant_once() -> None:
     grid = {"denoiser.arguments.n_layers": [5, 9], "training.trainable": ["all", "last:1"]}
     settings = make_settings(SMALL, {"grid": grid, "denoiser": {"arguments": {"n_layers": 5}}})

@@ -129,6 +129,14 @@ def test_a_lambda_is_added_to_a_finished_run(copy: RunFolder) -> None:
     assert go_on(less, training={"lambdas": [0, 0.5, 0.9], **stay})[1] == ["results"]
 
 
+def test_a_task_path_is_added_to_a_finished_run(copy: RunFolder) -> None:
+    before = files_of(copy.path)
+    run, did = go_on(copy, training={"method": "both"}, path={"epochs": 1})
+    trained = [name for name in did if not name.startswith(("evaluate ", "results"))]
+    assert trained == ["path seed=0", "path seed=1"]
+    kept(run.path, before, "trials", "models", "logs")
+
+
 def test_an_observer_is_added_to_a_finished_run(copy: RunFolder) -> None:
     before = files_of(copy.path)
     run, did = go_on(copy, observers={"more": ["npwe"]})

@@ -44,7 +44,7 @@ def random_names(n: int, seed: int) -> Iterator[ArmName]:
         return float(rng.choice([0.0, 0.7, 0.95, 0.9500001, rng.uniform(), np.nextafter(0.9, 1)]))
 
     for _ in range(n):
-        kind = rng.choice(["low-dose", "mse", "lambda", "blend", "filter"])
+        kind = rng.choice(["low-dose", "mse", "lambda", "blend", "filter", "path"])
         chosen = rng.choice(settings, size=rng.integers(0, 4), replace=False)
         yield ArmName(
             kind,
@@ -53,6 +53,7 @@ def random_names(n: int, seed: int) -> Iterator[ArmName]:
             str(rng.choice(["nlm", "tv", "bilateral"])) if kind == "filter" else None,
             tuple((str(name), str(rng.choice(values))) for name in chosen),
             None if rng.integers(2) else int(rng.integers(2**31)),
+            share() if kind == "path" and rng.integers(2) else None,
         )
 
 

@@ -18,6 +18,7 @@ from taskct.config.fields import (
     setting,
     within,
 )
+from taskct.config.path import PathSettings
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
 from taskct.scanner.presets import SCANNERS
@@ -268,6 +269,7 @@ class Settings(Section):
     trials: TrialsSettings = TrialsSettings()
     denoiser: DenoiserSettings = DenoiserSettings()
     training: TrainingSettings = TrainingSettings()
+    path: PathSettings = PathSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     grid: dict[str, tuple[Any, ...]] = setting(

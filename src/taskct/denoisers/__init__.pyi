@@ -11,10 +11,13 @@ from .denoiser import denoise as denoise
 from .denoiser import make_network as make_network
 from .dncnn import DnCNN as DnCNN
 from .import_path import trust_network as trust_network
+from .prices import SquaredError as SquaredError
 from .reach import receptive_radius as receptive_radius
 from .redcnn import REDCNN as REDCNN
 from .response import Response as Response
 from .response import measure_response as measure_response
+from .task_path import Correction as Correction
+from .task_path import TaskPath as TaskPath
 from .tiling import Reach as Reach
 from .tiling import find_reach as find_reach
 from .total_variation import minimize_total_variation as minimize_total_variation

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
+from taskct.denoisers.sizes import exporting
 
 
 class ContextCNN(nn.Module):
@@ -60,7 +61,8 @@ class ContextCNN(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Denoise scaled images, shape `(n, 1, height, width)`, to the same shape, float32."""
         height, width = image.shape[-2:]
-        even = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate") if height % 2 or width % 2 else image
+        odd = exporting() or height % 2 or width % 2
+        even = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate") if odd else image
         around = twice_as_fine(self.context(even).float())
         # In float32, whatever the convolutions ran in: bf16 would round the image itself.
         denoised: torch.Tensor = image.float() - self.detail(image).float() - around[..., :height, :width]
@@ -73,6 +75,8 @@ def twice_as_fine(maps: torch.Tensor) -> torch.Tensor:
     As `torch.nn.functional.interpolate` does with `mode="bilinear"` and `align_corners=False`, whose gradient takes
     several times as long on a CPU.
     """
+    if exporting():
+        return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
     for axis in (2, 3):
         size = maps.shape[axis]
         first, last = maps.narrow(axis, 0, 1), maps.narrow(axis, size - 1, 1)

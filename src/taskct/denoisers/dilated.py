@@ -8,10 +8,10 @@ from torch import nn
 class DilatedConv2d(nn.Conv2d):
     """A square convolution of odd kernel that keeps the size, with `dilation` pixels between its taps.
 
-    Taps d pixels apart mix pixels whose row and column agree modulo d only. So it is a plain convolution of each of the
-    d² images that take every d-th pixel. oneDNN is several times as fast at these, in channels_last, and of
-    dilated ones in channels_last it returns wrong gradients of the weights in bfloat16, see `memory_format`. Weights,
-    their names and the result are those of `torch.nn.Conv2d`.
+    A convolution with taps d pixels apart mixes pixels whose row and column agree modulo d only. So it is a plain one
+    of each of the d² images that take every d-th pixel. oneDNN is several times as fast at these, in channels_last, and
+    of dilated ones in channels_last it returns wrong gradients of the weights in bfloat16, see `memory_format`.
+    Weights, their names and the result are those of `torch.nn.Conv2d`.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
@@ -14,6 +15,11 @@ MAX_MULTIPLE = 64
 
 PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
+
+
+def exporting() -> bool:
+    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
+    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
 
 
 def memory_format(network: nn.Module) -> torch.memory_format:
@@ -43,6 +49,10 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
 
     At the end alone, so that a network's grid starts with the image, whatever its size.
     """
+    if exporting():
+        # As below for sides longer than what is added; torch.onnx has no remainder by a size (torch 2.13).
+        height, width = image.shape[-2:]
+        return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="reflect")
     for axis in (-2, -1):
         size = image.shape[axis]
         if size % multiple:

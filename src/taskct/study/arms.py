@@ -1,5 +1,6 @@
 """The arms of a study: which denoisers are compared, by what name, and which stage makes each."""
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Arm:
     """The observer head that was trained with it: "pixel", "eye" or "channels"; None if its loss has none."""
     overrides: Overrides = ()
     """What its settings differ in from the study's."""
+    trained_at: float | None = None
+    """The price at which the task path was trained that a path's arm belongs to."""
 
     @property
     def name(self) -> str:
@@ -63,14 +66,34 @@ class Arm:
         return self.identity.alpha
 
     @property
+    def price(self) -> float | None:
+        """Of a working point of the task path: its RMSE over the control's, less 1; None for other arms."""
+        return self.identity.price
+
+    @property
     def filter(self) -> str | None:
         """Name of a classical filter, or None."""
         return self.identity.filter
 
     @property
-    def trained(self) -> bool:
-        """Whether the arm has a fine-tuned denoiser of its own."""
+    def swept(self) -> bool:
+        """Whether it is a λ of its own training: a point of the λ curve, the control among them."""
         return self.identity.kind == "lambda"
+
+    @property
+    def trained(self) -> bool:
+        """Whether the arm has a fine-tuned denoiser of its own: a λ, or the task path at the price of its training."""
+        return self.swept or (self.price is not None and self.price == self.trained_at)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its images are made of two other arms' images, `parts`: a blend, or another price of a task path."""
+        return self.alpha is not None or (self.price is not None and not self.trained)
+
+    @property
+    def controlled(self) -> bool:
+        """Whether a fair control stands beside it, or it is one."""
+        return self.task_weight is not None or self.price is not None
 
     @property
     def pretrained(self) -> bool:
@@ -79,8 +102,22 @@ class Arm:
 
     @property
     def file_stem(self) -> str:
-        """File name of its weights."""
+        """File name of what its evaluation leaves."""
         return self.identity.file_stem
+
+    @property
+    def weights_stem(self) -> str:
+        """File name of its weights: every price of a task path has those of the whole path."""
+        return self._whole.file_stem
+
+    @property
+    def whole(self) -> str:
+        """Its name without a price: what its weights are."""
+        return str(self._whole.of_seed(None))
+
+    @property
+    def _whole(self) -> ArmName:
+        return self._at(None)
 
     @property
     def control(self) -> str:
@@ -101,11 +138,16 @@ class Arm:
 
     @property
     def parts(self) -> tuple["Arm", "Arm"]:
-        """Of a blend: the control and the λ denoiser."""
+        """Of a blend: the control and the λ denoiser; of a price of a path: the control and the path as trained."""
+        if self.price is not None:
+            return self.control_arm, dataclasses.replace(self, identity=self._at(self.trained_at))
         if self.alpha is None:
             raise ValueError(f"{self.name} is no blend")
         unblended = ArmName("lambda", self.task_weight, variant=self.identity.variant, seed=self.seed)
         return self.control_arm, Arm(unblended, self.head, self.overrides)
+
+    def _at(self, price: float | None) -> ArmName:
+        return self.identity if self.identity.kind != "path" else dataclasses.replace(self.identity, price=price)
 
     @property
     def stage(self) -> str | None:
@@ -114,13 +156,17 @@ class Arm:
             return f"pretrain{str(self.identity).removeprefix(MSE)}"
         if self.filter is not None:
             return f"tune {self.identity}"
+        if self.price is not None:
+            return str(self._whole) if self.trained else None
         return f"finetune {self.identity}" if self.trained else None
 
     @property
     def depends_on(self) -> tuple[str, ...]:
         """The stages that must be done before its own, or before it is evaluated if it has none."""
-        if self.alpha is not None:
+        if self.mixed:
             return ("simulate", *(str(part.stage) for part in self.parts))
+        if self.price is not None:
+            return ("simulate", str(self.control_arm.stage))
         return ("simulate", str(self.start.stage)) if self.trained else ("simulate",)
 
     def settings(self, study: Settings) -> Settings:
@@ -129,7 +175,8 @@ class Arm:
 
     def as_inputs(self) -> dict[str, Any]:
         """What the key of a stage knows of its arm; a change here has every study done anew."""
-        names = ("name", "seed", "task_weight", "alpha", "head", "overrides", "filter")
+        names = ["name", "seed", "task_weight", "alpha", "head", "overrides", "filter"]
+        names += ["price", "trained_at"] if self.price is not None else []
         return {name: getattr(self, name) for name in names}
 
 
@@ -195,13 +242,13 @@ def arms_of(settings: Settings) -> list[Arm]:
         arms.append(Arm(ArmName("low-dose", seed=seed)))
         arms += [Arm(ArmName("filter", filter=name, seed=seed)) for name in settings.denoiser.classical]
         arms += _family(settings, seed, ())
-        if t.other_head_lambda is not None and t.loss == "slnn":
+        if t.other_head_lambda is not None and t.loss == "slnn" and t.method != "task-path":
             swapped: Overrides = (("training.head", other),)
             arms += [_trained(w, seed, other, swapped) for w in (0.0, t.other_head_lambda)]
-        arms += _blends(settings, seed, ())
+        arms += _blends(settings, seed, ()) + _path(settings, seed, ())
         for own in variants[1:]:
             arms += [arm for arm in _family(settings, seed, own) if arm not in arms]
-            arms += _blends(settings, seed, own)
+            arms += _blends(settings, seed, own) + _path(settings, seed, own)
     return arms
 
 
@@ -210,17 +257,28 @@ def _trained(weight: float, seed: int, head: str | None, own: Overrides) -> Arm:
 
 
 def _family(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
-    """The pretrained denoiser and every λ of one variant."""
+    """The pretrained denoiser and every λ of one variant; of these the control alone, for the task path alone."""
     t = override(settings, own).training
     head = t.head if t.loss == "slnn" else None
-    arms = [_trained(w, seed, head, own) for w in sorted(t.lambdas)]
+    weights = sorted(t.lambdas) if t.method != "task-path" else [0.0]
+    arms = [_trained(w, seed, head, own) for w in weights]
     return [arms[0].start, *arms]
 
 
 def _blends(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
     t = override(settings, own).training
-    if t.blend_lambda is None:
+    if t.blend_lambda is None or t.method == "task-path":
         return []
     head, variant = t.head if t.loss == "slnn" else None, _variant(own)
     names = [ArmName("blend", t.blend_lambda, a, variant=variant, seed=seed) for a in sorted(t.blend_alphas)]
     return [Arm(name, head, own) for name in names]
+
+
+def _path(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
+    """Every price of the task path of one variant."""
+    changed = override(settings, own)
+    t, p = changed.training, changed.path
+    if t.method == "joint":
+        return []
+    names = [ArmName("path", price=price, variant=_variant(own), seed=seed) for price in sorted(p.prices)]
+    return [Arm(name, t.head, own, trained_at=p.trained_at) for name in names]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
@@ -16,7 +17,7 @@ from taskct.errors import UserError
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.names import JOINT, LOW_DOSE, MSE
+from taskct.names import JOINT, LOW_DOSE
 from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
@@ -45,19 +46,17 @@ from taskct.study.frozen import (
     false_positives,
     frozen_names,
     frozen_scores,
-    is_source,
     key_of,
+    source_name,
     sources_of,
     templates_of,
 )
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_of
-from taskct.study.harm import HarmMeter
-from taskct.study.models import denoiser_of_arm, head_statistic, load_head
+from taskct.study.harm import HarmMeter, site_of
+from taskct.study.models import denoiser_of_arm, head_statistic, load_head, path_of_arm, squared_error_of
 from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
-from taskct.tasks.shapes import signal_site
-from taskct.tasks.signals import Signals
 from taskct.trials.trials import Trials, crop, select
 
 SPLITS_SEEN = ("validation", "fresh", "test")
@@ -125,21 +124,17 @@ class Evaluator:
         self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
         lidc = lidc_of(self.settings)
-        self.site = signal_site(
-            Signals.from_columns(test.truth),
-            lidc=None if lidc is None else lidc.outline,
-            n_pixels=self.settings.trials.region_pixels,
-            pixel_mm=self.settings.scanner.pixel_mm,
-        )
+        self.site = site_of(self.settings, test)
         self.examples = first_trials(self.settings, test)
         self.harm = HarmMeter(self.settings, test, self.site, lidc=None if lidc is None else lidc.outline)
 
     def images(self, arm: Arm) -> Images:
         """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
-        if arm.alpha is not None:
-            # The mean of two networks' outputs, which their own evaluations left behind; no network runs.
+        if arm.mixed:
+            # Made of two networks' outputs, which their own evaluations left behind; no network runs.
             control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
-            return {name: blend(arm, control[name], task[name]) for name in self.shown}
+            share = share_of(self.run, arm)
+            return {name: mix(share, control[name], task[name]) for name in self.shown}
         return images_of_trials(self.run, arm, self.shown)
 
     def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
@@ -248,9 +243,9 @@ class Evaluator:
     def _templates(self, arm: Arm, images: Images, fresh: Mapping[str, Fitted]) -> dict[str, Template]:
         """Observers of this arm's images that others meet; the low-dose images bring those of the references along."""
         names, present = frozen_names(self.settings), self.splits["validation"].signal_present
-        if not is_source(arm):
+        source = source_name(arm, self.settings)
+        if source is None:
             return {}
-        source = LOW_DOSE if arm.name == LOW_DOSE else MSE
         kept = {key_of(source, n): one for n, one in templates_of(fresh, names, images["validation"], present).items()}
         if arm.name == LOW_DOSE:
             try:
@@ -270,21 +265,30 @@ class Evaluator:
 
 
 def images_of_trials(run: RunFolder, arm: Arm, splits: Mapping[str, Trials]) -> Images:
-    """The regions of trials, HU, as one arm that is no blend shows them, by the name that they are given under."""
+    """The regions of trials, HU, as one arm shows them that is not mixed, by the name that they are given under."""
     margin = run.settings.trials.margin_pixels
     if arm.name == LOW_DOSE:
         return {name: trials.noisy_regions for name, trials in splits.items()}
     if arm.filter is not None:
         strength = filter_parameters(run.card(arm.file_stem))
         return {n: crop(filter_images(arm.filter, trials.noisy, strength), margin) for n, trials in splits.items()}
-    denoiser, card = denoiser_of_arm(run, arm)
+    denoiser: nn.Module
+    denoiser, card = denoiser_of_arm(run, arm) if arm.price is None else path_of_arm(run, arm)
     how: dict[str, Any] = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
     return {name: denoise(denoiser, trials.noisy, **how) for name, trials in splits.items()}
 
 
-def blend(arm: Arm, control: NDArray[np.float32], task: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The images of a blend from those of its two networks, HU."""
-    a = np.float32(arm.alpha or 0.0)
+def share_of(run: RunFolder, arm: Arm) -> float:
+    """The second part's share in the images of an arm that is mixed; of a task path it may be above 1."""
+    if arm.price is None:
+        return arm.alpha or 0.0
+    square = squared_error_of(run, arm)
+    return square.strength(arm.price) / square.strength(arm.trained_at or 0.0)
+
+
+def mix(share: float, control: NDArray[np.float32], task: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images on the line from the control's to the task's, HU."""
+    a = np.float32(share)
     return np.asarray((1 - a) * control + a * task, dtype=np.float32)
 
 
@@ -298,11 +302,11 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
     if keep_images:
         write_npz(named(place, ".images.npz"), dict(images), compress=False)
     given: dict[str, Template] = {}
-    for source in sources_of(arm):
+    for source in sources_of(arm, run.settings):
         # The low-dose images are evaluated once, for all seeds.
         given |= read_templates(run.evaluated((run.graph[evaluation_stage(source)].arm or source).file_stem))
     result = evaluator.evaluate(arm, images, given=given, progress=progress)
-    if is_source(arm):
+    if source_name(arm, run.settings) is not None:
         write_templates(place, result.templates)
     write_result(place, result)
 

@@ -15,7 +15,9 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network, resolve_dtype, rounds_image
+from taskct.denoisers.prices import SquaredError
 from taskct.denoisers.sizes import find_multiple
+from taskct.denoisers.task_path import Correction, TaskPath
 from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_dog
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
@@ -114,11 +116,34 @@ def _rounds_image(name: str, arguments: str, n_pixels: int) -> bool:
 
 
 def denoiser_of_arm(run: RunFolder, arm: Arm) -> tuple[Denoiser, dict[str, Any]]:
-    """A trained denoiser of a run and its card."""
-    path = run.weights(arm.file_stem)
+    """A trained denoiser of a run, no task path, and its card."""
+    path = run.weights(arm.weights_stem)
     check_model(path)
     card = read_denoiser_card(path)
     return load_denoiser_of(path, card).to(run.device), card
+
+
+def path_of_arm(run: RunFolder, arm: Arm) -> tuple[TaskPath, dict[str, Any]]:
+    """The task path of a run at the price of an arm, and its card."""
+    path = run.weights(arm.weights_stem)
+    check_model(path)
+    card = read_denoiser_card(path)
+    found = load_task_path(path, card)
+    found.price = arm.price or 0.0
+    return found.to(run.device), card
+
+
+def load_task_path(path: Path, card: Mapping[str, Any]) -> TaskPath:
+    """A task path from its file, its dial where the card has it; a `UserError` if they do not fit each other."""
+    _check_shapes(path, card, read_shapes(path), "control")
+    control, correction = _denoiser_of(card), Correction(**card["correction"])
+    load_weights(path, {"control": control, "correction": correction})
+    return TaskPath(control, correction, square=SquaredError(*card["squared_error_hu2"]), price=float(card["price"]))
+
+
+def squared_error_of(run: RunFolder, arm: Arm) -> SquaredError:
+    """The mean squared error along the task path of an arm, on validation trials."""
+    return SquaredError(*read_denoiser_card(run.weights(arm.weights_stem))["squared_error_hu2"])
 
 
 def build_loss(settings: Settings, regions: NDArray[np.float32]) -> Loss:
@@ -188,7 +213,7 @@ def load_head(run: RunFolder, arm: Arm) -> SLNNHead | GroupedHead:
         raise ValueError(f"{arm.name} has no head")
     settings = arm.settings(run.settings)
     head = build_head(settings, head_kinds(settings)[0], offset_hu=0.0, scale_hu=1.0)
-    load_weights(run.weights(arm.file_stem), {"head": head})
+    load_weights(run.weights(arm.weights_stem), {"head": head})
     return head
 
 

@@ -21,13 +21,14 @@ from taskct.study.arms import Arm, arms_of
 from taskct.study.choices import CHOICE_OBSERVER, choose
 from taskct.study.conventions import explained
 from taskct.study.efficiency import efficiency, limits_of
-from taskct.study.evaluate import blend, images_of_trials
+from taskct.study.evaluate import images_of_trials, mix, share_of
 from taskct.study.frozen import WORKING_FPF, frozen_rows
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_labels, group_of
 from taskct.study.harm import HOW
 from taskct.study.limits import limits
 from taskct.study.panel import examples
+from taskct.study.path_results import path_json
 from taskct.study.resampling import CONFIDENCE, Unit, unit_of
 from taskct.study.run_folder import RunFolder, ended
 from taskct.study.strata import strata_rows
@@ -74,6 +75,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         "harm.npz": lambda: harm_arrays(results, settings, seed),
         "strata.json": lambda: {"rows": list(strata_rows(results, test, settings, unit))},
         "conventions.json": lambda: conventions_json(results),
+        "path.json": lambda: path_json(run, results, test, seed=seed),
         "summary.json": lambda: summarize(results, test, settings),
     }
     writers: dict[str, Callable[[Path, Any], None]] = {".csv": write_text, ".json": write_json, ".npz": write_npz}
@@ -127,7 +129,7 @@ def shared_backgrounds(cases: Iterable[NDArray[np.floating]]) -> int:
 
 
 class _Denoised:
-    """Some trials as arms show them; a blend mixes what its networks gave before."""
+    """Some trials as arms show them; an arm that is mixed has them from what its parts gave before."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
@@ -138,8 +140,9 @@ class _Denoised:
 
     def _of(self, arm: Arm, trials: Trials) -> NDArray[np.float32]:
         if arm.name not in self._made:
-            if arm.alpha is not None:
-                self._made[arm.name] = blend(arm, *(self._of(part, trials) for part in arm.parts))
+            if arm.mixed:
+                control, task = (self._of(part, trials) for part in arm.parts)
+                self._made[arm.name] = mix(share_of(self._run, arm), control, task)
             else:
                 self._made[arm.name] = images_of_trials(self._run, arm, {"": trials})[""]
         return self._made[arm.name]

@@ -111,7 +111,7 @@ def arms_tested(settings: Settings, names: Sequence[str] = ()) -> list[Arm]:
 
     A `UserError` if a name is none of an arm that has a network of its own.
     """
-    arms = [arm for arm in arms_of(settings) if arm.name == LOW_DOSE or arm.pretrained or arm.trained]
+    arms = [arm for arm in arms_of(settings) if arm.name == LOW_DOSE or arm.pretrained or arm.swept]
     known = list(dict.fromkeys(arm.name for arm in arms))
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"no arm {unknown[0]!r} can be tested on other tasks: choose of {', '.join(known)}")

@@ -99,7 +99,7 @@ def strata_rows(results: Sequence[ArmResult], test: Trials, settings: Settings, 
         where = {"size": _span(stratum.size_mm), "contrast": _span(stratum.contrast_hu), "n_present": n_present}
         for r in results:
             control = by_name.get((r.arm.control, r.arm.seed))
-            compared = control is not None and r.arm.task_weight is not None and r.arm.name != r.arm.control
+            compared = control is not None and r.arm.controlled and r.arm.name != r.arm.control
             for observer, t in r.scores.items():
                 delta = None
                 if compared and control is not None and observer in control.scores:

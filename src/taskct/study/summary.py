@@ -52,6 +52,7 @@ def _arm_json(result: ArmResult, resampling: Resampling, peak_hu: float) -> dict
         "name": arm.name,
         "lambda": arm.task_weight,
         "alpha": arm.alpha,
+        "price": arm.price,
         "head": arm.head,
         "seed": arm.seed,
         "image_quality": {
@@ -72,7 +73,7 @@ def compared_with(result: ArmResult) -> str | None:
     arm = result.arm
     if arm.name == LOW_DOSE:
         return None
-    return LOW_DOSE if arm.task_weight is None or arm.name == arm.control else arm.control
+    return LOW_DOSE if not arm.controlled or arm.name == arm.control else arm.control
 
 
 def compared(results: Iterable[ArmResult]) -> list[tuple[str, str]]:
@@ -177,7 +178,7 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
         control = by_name.get((r.arm.control, r.arm.seed))
         painted = r.quality["peak_disc_hu"] >= threshold
         delta = excess = None
-        if control is not None and r.arm.task_weight is not None and r.arm.name != r.arm.control:
+        if control is not None and r.arm.controlled and r.arm.name != r.arm.control:
             others = control.quality["peak_disc_hu"] >= threshold
             delta = interval_json(resampling.rate_difference(painted, others, of=~present))
             biases = np.stack([r.quality["site_bias_hu"], control.quality["site_bias_hu"]], axis=1)

@@ -8,22 +8,36 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images, tune
 from taskct.denoisers.denoiser import Denoiser
+from taskct.denoisers.prices import MAX_PRICE
 from taskct.denoisers.reach import receptive_radius
 from taskct.denoisers.sizes import Padded
+from taskct.denoisers.task_path import Correction
 from taskct.errors import UserError, memory_wanted
 from taskct.files import write_text
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
+from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
-from taskct.study.models import SIZE_MULTIPLE, build_denoiser, build_loss, denoiser_of_arm, network_dtype, size_multiple
+from taskct.study.models import (
+    SIZE_MULTIPLE,
+    build_denoiser,
+    build_head,
+    build_loss,
+    denoiser_of_arm,
+    head_kinds,
+    network_dtype,
+    size_multiple,
+)
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import render
 from taskct.tasks.signals import Signals
@@ -36,10 +50,11 @@ from taskct.training.losses.several import SeveralLosses
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
-from taskct.training.plan import Plan, Upkeep
+from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
+from taskct.training.task_path import PathLoss, TrainedPath, train_path
 from taskct.trials.trials import Trials, crop, first_repeated
 
 LAST_GOOD = ".last-good"
@@ -58,6 +73,8 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
             _tune(run, arm, arm.filter, progress)
         elif arm.pretrained:
             _pretrain(run, arm, progress)
+        elif arm.price is not None:
+            _train_path(run, arm, arm.price, progress)
         elif arm.task_weight is not None and arm.trained:
             _finetune(run, arm, arm.task_weight, progress)
         else:
@@ -79,7 +96,7 @@ def _tune(run: RunFolder, arm: Arm, name: str, progress: Progress | None) -> Non
     denoised = crop(filter_images(name, validation.noisy, found), validation.margin)
     mse = mean_squared_error(denoised, validation.reference_regions)
     card = {"schema": 1, "stage": "tune", "filter": name, "parameters": found, "mse_validation_hu2": mse}
-    write_text(run.weights(arm.file_stem).with_suffix(".json"), json.dumps(card, indent=2) + "\n")
+    write_text(run.weights(arm.weights_stem).with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
 
 def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
@@ -147,6 +164,61 @@ def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress |
     _save(run, arm, {"denoiser": denoiser} | _heads(loss), _card(run, arm, "finetune", trained, **more))
 
 
+def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | None) -> None:
+    """Train the correction of the frozen control, and save both with the dial's scale in one file."""
+    settings = arm.settings(run.settings)
+    t, p = settings.training, settings.path
+    trials = _task_trials(settings, first_repeated(run.read("train"), t.n_trials))
+    if not settings.absent_signal.inserted:  # where every trial holds a signal, none tells what it would be without
+        signals = Scanner(settings, run.device).signals_of(trials.trials.truth)
+        trials = dataclasses.replace(trials, signal=torch.from_numpy(signals))
+    validation = _task_trials(settings, run.read("validation"))
+    root = derive_seed(arm.seed, "path")
+    control, _ = denoiser_of_arm(run, arm.control_arm)
+    plan = dataclasses.replace(
+        _plan(run, settings, root, p.epochs, p.learning_rate), head_learning_rate=p.head_learning_rate
+    )
+    # A signal belongs to its place where that is drawn within an organ, or has a head of its own.
+    moved = settings.signal.site != "organ" and t.head_per == "study"
+    how = PathPrice(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, copies=p.copies, moved=moved)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(root, "weights"))
+        correction = Correction(
+            offset_hu=float(control.offset_hu),
+            scale_hu=float(control.scale_hu),
+            n_channels=p.n_channels,
+            pool=p.pool,
+        )
+    stage, advice = f"train {arm.weights_stem}", "with another path.learning_rate or a higher path.trained_at"
+
+    def head(regions: NDArray[np.float32]) -> PathLoss:
+        scaling = {"offset_hu": float(regions.mean()), "scale_hu": float(regions.std())}
+        head = build_head(settings, head_kinds(settings)[0], **scaling)
+        return PathLoss(head, training=t.head_training, noise_hu=p.noise_hu)
+
+    with _explained(stage, advice):
+        loss = append_loss(control, trials, head, plan)
+    with _upkeep(run, arm, stage, advice, None, progress) as upkeep:
+        trained = train_path(control, trials, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
+    path = trained.denoiser
+    more = {
+        "control": arm.control,
+        "correction": correction.arguments,
+        "squared_error_hu2": list(path.square),
+        "price": path.price,
+        "trained_at": price,
+        "max_price": MAX_PRICE,
+        "price_rule": "RMSE on validation trials over the control's, less 1",
+        "rmse_validation_hu": math.sqrt(path.square.control),
+    }
+    _save(
+        run,
+        arm,
+        {"control": control, "correction": correction, "head": loss.head},
+        _card(run, arm, "path", trained, **more),
+    )
+
+
 def _plan(
     run: RunFolder, settings: Settings, seed: int, epochs: int, learning_rate: float, patch: int | None = None
 ) -> Plan:
@@ -198,15 +270,15 @@ def _explained(stage: str, advice: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _upkeep(
-    run: RunFolder, arm: Arm, stage: str, advice: str, denoiser: Denoiser, progress: Progress | None
+    run: RunFolder, arm: Arm, stage: str, advice: str, denoiser: Denoiser | None, progress: Progress | None
 ) -> Iterator[Upkeep]:
-    """State, log and progress of an arm's training; if it diverges, the last good weights are kept."""
+    """State, log and progress of an arm's training; if it diverges, the denoiser's last good weights are kept."""
     t = arm.settings(run.settings).training
-    log = TrainingLog(run.path / "logs" / f"{arm.file_stem}.jsonl", extra=t.log_to) if is_first() else None
+    log = TrainingLog(run.path / "logs" / f"{arm.weights_stem}.jsonl", extra=t.log_to) if is_first() else None
     upkeep = Upkeep(
         name=stage,
         progress=progress,
-        state=run.state(arm.file_stem),
+        state=run.state(arm.weights_stem),
         identity=run.key(str(arm.stage), arm.depends_on),
         log=log,
     )
@@ -217,7 +289,7 @@ def _upkeep(
         ending = "FINISHED"
     except TrainingFailed as error:
         ending = "FAILED"
-        if not isinstance(error, TrainingDiverged) or not is_first():
+        if not isinstance(error, TrainingDiverged) or denoiser is None or not is_first():
             raise
         path = _keep_last_good(run, arm, denoiser, error)
         raise TrainingDiverged(
@@ -228,14 +300,16 @@ def _upkeep(
             log.close(ending)
 
 
-def _card(run: RunFolder, arm: Arm, stage: str, trained: Trained | None, **more: object) -> dict[str, Any]:
+def _card(
+    run: RunFolder, arm: Arm, stage: str, trained: Trained | TrainedPath | None, **more: object
+) -> dict[str, Any]:
     settings = arm.settings(run.settings)
     history = () if trained is None else trained.history
     epochs = [{k: (None if math.isnan(v) else v) for k, v in dataclasses.asdict(e).items()} for e in history]
     return {
         "schema": 1,
         "stage": stage,
-        "arm": arm.name,
+        "arm": arm.whole,
         "seed": arm.seed,
         "network": settings.denoiser.network,
         "arguments": settings.denoiser.arguments,
@@ -250,8 +324,8 @@ def _card(run: RunFolder, arm: Arm, stage: str, trained: Trained | None, **more:
 def _save(run: RunFolder, arm: Arm, modules: dict[str, nn.Module], card: dict[str, Any]) -> None:
     if is_first():
         # The state stays until the stage is on record: a kill in between must cost nothing.
-        save_weights(run.weights(arm.file_stem), modules, card)
-        path = run.weights(arm.file_stem + LAST_GOOD)
+        save_weights(run.weights(arm.weights_stem), modules, card)
+        path = run.weights(arm.weights_stem + LAST_GOOD)
         for file in (path, path.with_suffix(".json")):
             file.unlink(missing_ok=True)
     wait_for_all()
@@ -261,7 +335,7 @@ def _keep_last_good(run: RunFolder, arm: Arm, denoiser: Denoiser, error: Trainin
     """Save the weights from before a training went wrong, as a model that `taskct denoise` can load."""
     prefix = "denoiser."
     denoiser.load_state_dict({k.removeprefix(prefix): v for k, v in error.last_good.items() if k.startswith(prefix)})
-    path = run.weights(arm.file_stem + LAST_GOOD)
+    path = run.weights(arm.weights_stem + LAST_GOOD)
     save_weights(path, {"denoiser": denoiser}, _card(run, arm, "last good", None))
-    run.state(arm.file_stem).unlink(missing_ok=True)  # going on from it would go wrong again
+    run.state(arm.weights_stem).unlink(missing_ok=True)  # going on from it would go wrong again
     return str(path)

@@ -13,9 +13,10 @@ from taskct.reading import check_regular
 from taskct.study.graph import Kind, Stage
 from taskct.study.records import FOLDER, FOLDER_LOCK, read_records, stage_path
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import PlannedStage, makespan, plan_run
+from taskct.sweep.dry_run import PlannedStage, plan_run
 from taskct.sweep.executors import Machine, n_workers, read_progress
 from taskct.sweep.schedule import up_to_date
+from taskct.sweep.timetable import timetable
 
 State = Literal["done", "running", "failed", "left out", "to do"]
 
@@ -101,7 +102,7 @@ class Watch:
             stage.name: history
             for stage in stages
             if stage.arm is not None and stage.kind in ("pretrain", "finetune")
-            if (history := read_losses(run.path / "logs" / f"{stage.arm.file_stem}.jsonl")) is not None
+            if (history := read_losses(run.path / "logs" / f"{stage.arm.weights_stem}.jsonl")) is not None
         }
         return Watched(list(found.values()), losses, self._left(found), at_work)
 
@@ -127,7 +128,7 @@ class Watch:
             over = one.state in ("done", "failed", "left out")
             seconds = 0.0 if over else one.seconds * (pace[one.kind] if one.state == "to do" else 1.0)
             todo.append(replace(planned, done=over, seconds=seconds))
-        return makespan(todo, workers=self.workers)
+        return timetable(todo, workers=self.workers).seconds
 
 
 def _moment(told: object) -> float:

@@ -16,6 +16,7 @@ from .method import Trained as Trained
 from .method import append_head as append_head
 from .method import finetune as finetune
 from .method import pretrain as pretrain
+from .plan import PathPrice as PathPrice
 from .plan import Plan as Plan
 from .plan import Upkeep as Upkeep
 from .record import Epoch as Epoch
@@ -24,3 +25,7 @@ from .record import TrainingFailed as TrainingFailed
 from .regions import append_loss as append_loss
 from .samples import TaskTrials as TaskTrials
 from .step import HybridLoss as HybridLoss
+from .task_path import PathLoss as PathLoss
+from .task_path import TrainedPath as TrainedPath
+from .task_path import start_path_loss as start_path_loss
+from .task_path import train_path as train_path

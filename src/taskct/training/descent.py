@@ -20,7 +20,7 @@ from taskct.training.layers import set_training_mode
 from taskct.training.parallel import make_fabric, share
 from taskct.training.plan import Compile, Plan
 from taskct.training.samples import TaskTrials, internal_noise, patch
-from taskct.training.step import HybridLoss, Step
+from taskct.training.step import Objective
 
 VALIDATION_BATCH = 250
 """Trials at a time, about."""
@@ -33,7 +33,7 @@ to 0.5 s (float32 without wide vectors) becomes a quarter faster."""
 class Descent:
     """Takes the steps of a training, see `taskct.training.loop.train`, and looks at validation trials between them."""
 
-    def __init__(self, denoiser: nn.Module, hybrid: HybridLoss, trials: TaskTrials, plan: Plan) -> None:
+    def __init__(self, denoiser: nn.Module, hybrid: Objective, trials: TaskTrials, plan: Plan) -> None:
         self.fabric = make_fabric(plan.device)
         self.device = self.fabric.device
         self.plan = plan = replace(plan, dtype=resolve_dtype(plan.dtype, self.device))
@@ -54,7 +54,7 @@ class Descent:
         self.set_training_mode()
         self.optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=0.0, fused=True)
         self.schedule = _one_cycle(self.optimizer, self.peaks, n_steps=n_steps)
-        self.step = Step(denoiser, hybrid, margin=trials.trials.margin)
+        self.step = hybrid.step(denoiser, margin=trials.trials.margin)
         self._run, self._optimizer = self.fabric.setup(self.step, self.optimizer)
 
     def set_training_mode(self) -> None:
@@ -77,7 +77,9 @@ class Descent:
         """
         fabric, seed = self.fabric, self.plan.seed
         rank, world = fabric.global_rank, fabric.world_size
-        noise = internal_noise(self.step.loss, len(index), seed=derive_seed(seed, "noise", number))
+        noise = internal_noise(
+            self.hybrid.loss, len(index) * self.trials.images_each, seed=derive_seed(seed, "noise", number)
+        )
         noisy, batch = self.trials.take(share(index, rank=rank, world=world))
         if noise is not None:
             batch = batch._replace(noise=share(noise, rank=rank, world=world))
@@ -108,7 +110,7 @@ class Descent:
     def validate(self, trials: TaskTrials) -> tuple[float, float, float]:
         """RMSE in HU, the task's loss and L(λ) on validation trials; what is trained is in training mode afterwards."""
         seen = self.fabric.broadcast(
-            validate(self.step, trials, seed=self.plan.seed, device=self.device, dtype=self.plan.dtype)
+            validate(self.step, self.hybrid, trials, seed=self.plan.seed, device=self.device, dtype=self.plan.dtype)
         )
         self.set_training_mode()
         return seen
@@ -131,9 +133,9 @@ def _one_cycle(
 
 @torch.no_grad()
 def validate(
-    step: Step, trials: TaskTrials, *, seed: int, device: torch.device, dtype: str
+    step: nn.Module, objective: Objective, trials: TaskTrials, *, seed: int, device: torch.device, dtype: str
 ) -> tuple[float, float, float]:
-    """RMSE in HU, the task's loss and L(λ), see `HybridLoss`, on trials; the step is left in evaluation mode.
+    """RMSE in HU, the task's loss and what the objective makes of them, on trials; the step is left in evaluation mode.
 
     The seed is of the internal noise, which is the same in every epoch.
     """
@@ -142,13 +144,13 @@ def validate(
     n_batches = max(round(len(trials) / VALIDATION_BATCH), 1)
     for number, index in enumerate(torch.arange(len(trials)).chunk(n_batches)):
         noisy, batch = trials.take(index)
-        noise = internal_noise(step.loss, len(index), seed=derive_seed(seed, "validation noise", number))
+        noise = internal_noise(objective.loss, len(index), seed=derive_seed(seed, "validation noise", number))
         with autocast(device, dtype):
             _, parts = step(noisy.to(device), batch._replace(noise=noise).to(device))
         total += len(index) * parts.double().cpu()
         n_seen += len(index)
     mse, task = (total / n_seen).tolist()
-    return math.sqrt(mse), task, step.hybrid(mse, 0.0 if step.loss is None else task)
+    return math.sqrt(mse), task, objective(mse, 0.0 if objective.loss is None else task)
 
 
 def can_compile(device: torch.device | str) -> bool:

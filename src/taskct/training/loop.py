@@ -8,12 +8,12 @@ from taskct.training.descent import Descent
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.record import Epoch, Record
 from taskct.training.samples import TaskTrials, batches
-from taskct.training.step import HybridLoss
+from taskct.training.step import Objective
 
 
 def train(
     denoiser: nn.Module,
-    hybrid: HybridLoss,
+    hybrid: Objective,
     trials: TaskTrials,
     plan: Plan,
     *,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from taskct.denoisers.prices import MAX_PRICE
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.ranges import Range
@@ -14,6 +15,9 @@ Precision = Literal["auto", "bfloat16", "float32"]
 Compile = Literal["auto", "always", "never"]
 HeadTraining = Literal["warm", "joint", "frozen"]
 
+PRICE = Range(0.0, MAX_PRICE, open_low=True)
+NOISE = Range(0.0, 1000.0, unit="HU")
+COPIES = Range(0, 16, whole=True)
 RATE = Range(0.0, 1.0, open_low=True)
 TASK_WEIGHT = Range(0.0, 1.0, open_high=True)
 RANGES = {
@@ -85,6 +89,35 @@ class Plan:
 
 PRETRAINING = Plan()
 FINETUNING = Plan(epochs=5, learning_rate=1e-3)
+PATH = Plan(epochs=6, head_learning_rate=3e-4)
+"""Of a task path's correction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathPrice:
+    """What a task path is trained at, and what keeps it from learning its trials by heart.
+
+    Raises
+    ------
+    UserError
+        If a value is out of its range.
+    """
+
+    rmse: float = 0.05
+    """RMSE over the control's, less 1, that the correction may cost; the dial has the others."""
+    noise_hu: float = 4.0
+    """Standard deviation of white noise on every pixel that the head sees in training, HU."""
+    mirrored: bool = True
+    """Whether the correction sees trials mirrored and turned, one of eight ways; the head sees them upright."""
+    copies: int = 2
+    """Copies of the trials in which each background has another trial's noise; 0 takes the trials as they are."""
+    moved: bool = True
+    """Whether copies have another trial's signal, too: not where a signal belongs to its place."""
+
+    def __post_init__(self) -> None:
+        PRICE.check("rmse", self.rmse)
+        NOISE.check("noise_hu", self.noise_hu)
+        COPIES.check("copies", self.copies)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -208,8 +208,7 @@ class Record:
 
     def _diverged(self, what: str, step: int) -> TrainingDiverged:
         plan = self._descent.plan
-        setting = "training.learning_rate" if self._descent.hybrid.loss is None else "training.finetune_learning_rate"
-        advice = f"lower {setting} ({plan.learning_rate:g})"
+        advice = f"lower {self._descent.hybrid.rate_setting} ({plan.learning_rate:g})"
         advice += " or use training.dtype=float32" if plan.dtype == "bfloat16" else ""
         where = f"epoch {self._place.epoch + 1}, step {step} of {self._descent.steps_per_epoch}"
         return TrainingDiverged(f"{self._upkeep.name}: {what} {where}; {advice}", self._start)

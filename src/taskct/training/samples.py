@@ -21,6 +21,13 @@ class TaskTrials:
     shape of the images, margin included."""
     group: torch.Tensor | None = None
     """Which head judges a trial, int64, shape `(n,)`."""
+    control: torch.Tensor | None = None
+    """Images of a frozen control, HU, of the shape of the images, margin included."""
+
+    @property
+    def images_each(self) -> int:
+        """Images that one index stands for."""
+        return 1
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -31,7 +38,9 @@ class TaskTrials:
         noisy, reference = torch.from_numpy(trials.noisy)[index], torch.from_numpy(trials.reference)[index]
         signal = None if self.signal is None else self.signal[index]
         group = None if self.group is None else self.group[index]
-        return noisy, Batch(reference, torch.from_numpy(trials.signal_present)[index], signal=signal, group=group)
+        control = None if self.control is None else self.control[index]
+        present = torch.from_numpy(trials.signal_present)[index]
+        return noisy, Batch(reference, present, signal=signal, group=group, control=control)
 
 
 def check_kind(what: str, value: object, *kinds: type) -> None:

@@ -1,6 +1,7 @@
 """One step of training: denoise, cut the margin off, and weigh the mean squared error against the task."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,32 @@ from taskct.training.gradient import Number, scale_value
 from taskct.training.losses.base import Batch, Loss
 from taskct.training.plan import TASK_WEIGHT
 from taskct.trials.trials import crop
+
+
+class Objective(Protocol):
+    """What a training descends: a `HybridLoss`, or the price and the task of a task path."""
+
+    @property
+    def mse_pretrained(self) -> float:
+        """MSE of what the training starts from, HU²."""
+
+    @property
+    def loss(self) -> Loss | None:
+        """Of the task; None to train by MSE alone."""
+
+    @property
+    def task_weight(self) -> float:
+        """What weighs the task against the MSE: λ, or a price."""
+
+    @property
+    def rate_setting(self) -> str:
+        """Name of the setting that has the learning rate, for messages."""
+
+    def __call__(self, mse: float, task: float) -> float:
+        """What validation judges the training by, of the MSE in HU² and of the task's loss."""
+
+    def step(self, trained: nn.Module, *, margin: int) -> nn.Module:
+        """Of a batch, noisy images and what else is known: the loss to descend, and MSE and task's loss, `(2,)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +71,15 @@ class HybridLoss:
     def __call__(self, mse: Number, task: Number) -> Number:
         """L(λ) of the mean squared error in HU² and of the task's loss, tensors or numbers."""
         return (1.0 - self.task_weight) * mse / self.mse_pretrained + scale_value(task, self.task_weight)
+
+    @property
+    def rate_setting(self) -> str:
+        """Name of the setting that has the learning rate, for messages."""
+        return "training.learning_rate" if self.loss is None else "training.finetune_learning_rate"
+
+    def step(self, trained: nn.Module, *, margin: int) -> "Step":
+        """A step of a denoiser."""
+        return Step(trained, self, margin=margin)
 
 
 class Step(nn.Module):

@@ -29,11 +29,14 @@ class Batch(NamedTuple):
     """The noise-free signal of every trial, HU, shape of `reference`, for a loss with `needs_signal`."""
     group: torch.Tensor | None = None
     """Which head judges a trial: that of its site, region or shape; int64, shape `(n,)`."""
+    control: torch.Tensor | None = None
+    """Images of a frozen control, HU, shape of `reference`, for the task path."""
 
     def region(self, margin: int) -> "Batch":
         """The same without the margin of the images."""
-        signal = None if self.signal is None else crop(self.signal, margin)
-        return self._replace(reference=crop(self.reference, margin), signal=signal)
+        names = "reference", "signal", "control"
+        images = {name: image for name in names if (image := getattr(self, name)) is not None}
+        return self._replace(**{name: crop(image, margin) for name, image in images.items()})
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
