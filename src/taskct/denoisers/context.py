@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
-from taskct.denoisers.sizes import exporting
+from taskct.denoisers.exporting import exporting
 
 
 class ContextCNN(nn.Module):
