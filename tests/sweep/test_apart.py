@@ -231,7 +231,8 @@ def test_files_that_are_none_of_the_stage_are_refused(run: RunFolder, store: Obj
 def test_a_store_needs_a_cluster(refused: Callable[..., str], tmp_path: Path) -> None:
     told = refused("run", "--preset", "smoke", "--out", tmp_path / "run", "--dry-run", "--store", "s3://a/b")
     assert "--store is for the workers of a cluster: give --executor with it" in told
-    told = refused("train", tmp_path / "run", "--executor", "dask://h:1", "--store", "s3://me:hidden@a/b")
+    command = ("run", "--preset", "smoke", "--out", tmp_path / "run", "--executor", "dask://h:1")
+    told = refused(*command, "--store", "s3://me:hidden@a/b")
     assert "without credentials" in told
     assert "hidden" not in told
 
