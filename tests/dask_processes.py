@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 
 class Cluster:
-    """A scheduler; its workers have one thread, and come when they are asked for."""
+    """A scheduler; its workers have one thread and a folder each, and come when they are asked for."""
 
     def __init__(self, folder: Path, environment: dict[str, str], scheme: str) -> None:
         self.folder, self.scheme = folder, scheme
@@ -34,10 +33,18 @@ class Cluster:
 
     def _start(self, module: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.{module}", "--host", "127.0.0.1", "--no-dashboard"]
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(
-            [*command, "--scheduler-file", str(self.file), *options], **quiet, env={**self.environment, **environment}
-        )
+        place = self.folder / f"{module}-{len(self.processes)}"
+        place.mkdir()
+        if module == "dask_worker":
+            options = (*options, "--local-directory", str(place))
+        with (place / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*command, "--scheduler-file", str(self.file), *options],
+                stdout=log,
+                stderr=log,
+                cwd=place,
+                env={**self.environment, **environment},
+            )
         self.processes.append(process)
         return process
 
@@ -47,7 +54,7 @@ class Cluster:
 
     def worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start one more."""
-        options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder)]
+        options = ["--nthreads", "1", "--no-nanny"]
         if self.scheme == "tls":
             options += ["--protocol", "tls"]
         return self._start("dask_worker", *options, **environment)

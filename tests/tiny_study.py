@@ -79,3 +79,19 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file of a folder with what it holds."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@functools.cache
+def _finished_path(path: Path) -> RunFolder:
+    settings = tiny_settings(
+        training={"method": "both", "other_head_lambda": None},
+        path={"prices": [0.02, 0.05], "epochs": 1, "n_channels": 4},
+        observers={"more": ["cnn"]},
+    )
+    return run_study(path, settings)
+
+
+@pytest.fixture(scope="session")
+def path_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished tiny run with λ, a blend and a task path, one for all tests; nobody may change it."""
+    return _finished_path(tmp_path_factory.getbasetemp() / "path-run")

@@ -11,7 +11,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 
 def test_there_are_examples():
-    assert {path.stem for path in EXAMPLES} >= {"method", "observe", "own_network", "scanner"}
+    assert {path.stem for path in EXAMPLES} >= {"method", "observe", "own_network", "scanner", "task_path"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

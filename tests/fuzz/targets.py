@@ -13,6 +13,7 @@ import zarr
 from PIL import Image
 
 from dicom_files import ct_slice, save
+from path_files import save_task_path
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
 from taskct.config import make_settings
@@ -41,6 +42,7 @@ IDENTIFIER = "CANARY"
 """Part of everything that identifies the patient; no message may hold it."""
 
 MODEL, BLEND = "run/models/lambda=0.9_seed=0", "run/models/lambda=0.9_seed=0.blend"
+PATH = "path/path_seed=0"
 CPU = torch.device("cpu")
 
 
@@ -157,6 +159,7 @@ def make_workspace(folder: Path) -> Path:
         _make_old_trials(folder / "old-trials")
         _make_state(folder / "state" / "state.safetensors")
         run_study(folder / "run", tiny_settings(), report=True)
+        save_task_path(folder / f"{PATH}.safetensors")
         failed = {"stage": "pretrain seed=0", "arm": "mse", "seed": 0, "problem": "the loss is not finite"}
         failures = {"schema": 1, "failed": [failed], "skipped": []}
         (folder / "run" / "failures.json").write_text(json.dumps(failures), encoding="utf-8")
@@ -327,6 +330,7 @@ TARGETS = {
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),
+    "path": Target((f"{PATH}.*",), _use_model(PATH), USE.format(PATH), 40),
     "state": Target(("state/state.safetensors",), _go_on, "", 30, ("state.safetensors",)),
     "records": Target(("run/stages/*.json", "run/failures.json", "run/provenance.json"), _read_records, DRY, 100),
     "study": Target(("run/study.yaml",), _read_records, "report run", 40, ("report.html",)),

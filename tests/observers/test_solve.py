@@ -35,7 +35,7 @@ def test_equals_numpy(condition, load):
 def test_a_factor_serves_a_system_near_its_own_and_says_when_it_does_not():
     matrix, rhs = spread(100.0)
     diagonal = 1e9 * np.random.default_rng(1).uniform(5.0, 15.0, N)
-    factor = SingleFactor(matrix, 1e10)
+    factor = SingleFactor(matrix, 1e10).solve
     found = conjugate_gradients(matrix, diagonal, rhs, factor, tolerance=1e-12)
     np.testing.assert_allclose(found, np.linalg.solve(matrix + np.diag(diagonal), rhs), rtol=1e-9, atol=1e-20)
     # Among the x that sum to 0: the equations hold but for a constant.

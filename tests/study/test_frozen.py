@@ -13,6 +13,7 @@ from taskct.study.arm_result import read_result, read_templates, write_templates
 from taskct.study.arms import Arm, arms_of
 from taskct.study.evaluate import Evaluator, fit_fresh
 from taskct.study.frozen import (
+    OF_CONTROL,
     WORKING_FPF,
     Template,
     criterion,
@@ -20,6 +21,7 @@ from taskct.study.frozen import (
     frozen_names,
     frozen_rows,
     frozen_scores,
+    source_name,
     sources_of,
     templates_of,
 )
@@ -100,13 +102,28 @@ def test_who_builds_on_whom() -> None:
     settings = tiny_settings(observers={"more": ["cho_gabor", "npw"]}, denoiser={"classical": ["nlm"]})
     assert frozen_names(settings) == ("ho", "ho_eye", "cho_gabor")
     by_name = {arm.name: arm for arm in arms_of(settings)}
-    sources = {name: [source.name for source in sources_of(arm)] for name, arm in by_name.items()}
+    sources = {name: [source.name for source in sources_of(arm, settings)] for name, arm in by_name.items()}
     assert sources[LOW_DOSE] == []
     assert sources["mse"] == sources["nlm"] == [LOW_DOSE]
     assert sources["lambda=0.9"] == sources["lambda=0.9 alpha=0.5"] == [LOW_DOSE, "mse"]
     own_start = tiny_settings(grid={"training.learning_rate": [1e-4]})
     variant = next(arm for arm in arms_of(own_start) if "learning_rate=0.0001" in arm.name and arm.task_weight)
-    assert sources_of(variant)[1].overrides == variant.overrides
+    assert sources_of(variant, own_start)[1].overrides == variant.overrides
+
+
+def test_arms_of_a_study_with_a_task_path_meet_the_controls_observers() -> None:
+    settings = tiny_settings(training={"method": "both"}, path={"prices": [0.05, 0.02]})
+    by_name = {arm.name: arm for arm in arms_of(settings)}
+    sources = {name: [source.name for source in sources_of(arm, settings)] for name, arm in by_name.items()}
+    assert sources["mse"] == [LOW_DOSE]
+    assert sources["lambda=0"] == [LOW_DOSE, "mse"]
+    ended = [LOW_DOSE, "mse", "lambda=0"]
+    assert sources["path price=0.02"] == sources["path price=0.05"] == sources["lambda=0.9"] == ended
+    assert sources["lambda=0.9 head=eye"] == [LOW_DOSE, "mse", "lambda=0 head=eye"]
+    left = {name: source_name(arm, settings) for name, arm in by_name.items()}
+    assert {name for name, one in left.items() if one == OF_CONTROL} == {"lambda=0", "lambda=0 head=eye"}
+    joint = tiny_settings()
+    assert OF_CONTROL not in {source_name(arm, joint) for arm in arms_of(joint)}
 
 
 def test_a_run_carries_its_observers(tiny_run: RunFolder) -> None:

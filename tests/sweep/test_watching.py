@@ -14,8 +14,8 @@ from command_line import call, refused
 from taskct.report.watch import state_line, write_watch
 from taskct.study.records import lock_folder, log, stage_path
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import makespan
 from taskct.sweep.executors import Machine
+from taskct.sweep.timetable import timetable
 from taskct.sweep.watching import Watch, is_at_work, read_losses
 from tiny_study import tiny_run
 
@@ -89,7 +89,7 @@ def test_time_left_follows_the_pace_of_the_stages_that_ended(folder):
         replace(watch.planned[one.name], done=False, seconds=pace if one.kind == "evaluate" else 1.0) for one in todo
     ]
     assert found.seconds_left == pytest.approx(
-        makespan([replace(one, depends_on=()) for one in wanted], workers=1), rel=1e-6
+        timetable([replace(one, depends_on=()) for one in wanted], workers=1).seconds, rel=1e-6
     )
 
 

@@ -13,15 +13,14 @@ from taskct.denoisers.prices import SquaredError
 from taskct.denoisers.task_path import Correction, TaskPath
 from taskct.metrics.roc import auc
 from taskct.observers.slnn_head import SLNNHead
-from taskct.training.losses.base import Batch
 from taskct.training.plan import PathPrice, Plan, Upkeep
+from taskct.training.recombined import recombined
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import (
     LEAST,
     MOST,
+    START,
     PathLoss,
-    PathStep,
-    PricedTask,
     TrainedPath,
     square_of,
     train_path,
@@ -63,10 +62,10 @@ def _trials(n: int, seed: int) -> Trials:
 
 def _train(state: Path | None = None, *, n: int = 1600, epochs: int = 15, **price: object) -> TrainedPath:
     control, trials, validation = _control(), _trials(n, 0), _trials(200, 1)
-    how = PathPrice(**{"rmse": 0.05, "noise_hu": NOISE_HU, **price})  # type: ignore[arg-type]
+    how = PathPrice(**{"rmse": 0.05, "noise_hu": NOISE_HU, "copies": 0, **price})  # type: ignore[arg-type]
     plan = Plan(epochs=epochs, batch_size=32, learning_rate=1e-2, head_learning_rate=3e-3, seed=4, dtype="float32")
     torch.manual_seed(7)
-    correction = Correction(offset_hu=50.0, scale_hu=20.0, n_channels=8, n_detail=0, pool=2)
+    correction = Correction(offset_hu=50.0, scale_hu=20.0, n_channels=8, pool=2)
     upkeep = Upkeep(state=state)
     return train_path(control, trials, validation, plan, how, correction=correction, upkeep=upkeep)
 
@@ -132,7 +131,7 @@ def test_the_squared_error_along_the_path_is_that_of_the_images() -> None:
     trials = _trials(50, 6)
     control = torch.from_numpy(trials.noisy * 0.5 + 25.0)
     torch.manual_seed(0)
-    correction = Correction(offset_hu=50.0, scale_hu=20.0, n_channels=4, n_detail=4)
+    correction = Correction(offset_hu=50.0, scale_hu=20.0, n_channels=4)
     for parameter in correction.parameters():
         nn.init.normal_(parameter, std=0.1)
     known = TaskTrials(trials, control=control)
@@ -148,7 +147,7 @@ def test_the_multiplier_follows_the_energy(ratio: float) -> None:
     loss = PathLoss(SLNNHead((4, 4)))
     for _ in range(10):
         loss.follow(torch.tensor(ratio), held=10)
-    assert float(loss.multiplier) == 1.0
+    assert float(loss.multiplier) == pytest.approx(START)
     seen = []
     for _ in range(2000):
         loss.follow(torch.tensor(ratio), held=10)
@@ -162,31 +161,50 @@ def test_the_energy_ends_where_the_price_allows_it(trained: TrainedPath) -> None
     assert 0.5 < square.energy / (square.control * (1.05**2 - 1.0)) < 2.0
 
 
-def test_fresh_noise_is_another_trials_on_the_same_background() -> None:
-    """The correction sees reference plus some permuted, mirrored noise, and the control of just that image."""
-    trials, seen = _trials(16, 9), []
+def test_copies_are_backgrounds_noises_and_signals_of_trials() -> None:
+    """Each background comes once a copy, with some trial's noise and signal, without and with it; and control alike."""
+    trials = _trials(24, 9)
+    signal = torch.zeros(trials.noisy.shape)
+    sizes = torch.arange(1.0, 25.0)
+    signal[:, SITE[0], SITE[1]] = sizes[:, None, None]
+    plan = Plan(dtype="float32", seed=1)
+    copies = recombined(TaskTrials(trials, signal), _control(), plan, copies=2)
+    assert (len(copies), copies.images_each) == (48, 2)
+    noisy, batch = copies.take(torch.arange(24, 48))
+    present = torch.from_numpy(trials.signal_present)[:, None, None]
+    background = torch.from_numpy(trials.reference) - present * signal
+    assert torch.equal(batch.signal_present, torch.arange(48) >= 24)
+    assert torch.allclose(batch.reference[:24], background, atol=1e-4)
+    added = batch.reference[24:] - batch.reference[:24]
+    assert torch.allclose(noisy[24:] - noisy[:24], added, atol=1e-3)
+    assert torch.equal(added[:, 5, 5].round().sort().values, sizes)
+    assert not torch.allclose(added[:, 5, 5], sizes)
+    # Each noise once, whichever way it lies; not where it was.
+    shown, own = noisy[:24] - background, torch.from_numpy(trials.noisy - trials.reference)
+    assert torch.allclose(shown.sum((1, 2)).sort().values, own.sum((1, 2)).sort().values, atol=0.5)
+    assert not torch.allclose(shown, own, atol=1.0)
+    assert batch.control is not None
+    assert torch.allclose(batch.control, _control()(noisy).detach(), atol=0.2)
 
-    class _Watch(nn.Module):
-        def forward(self, image: torch.Tensor, control: torch.Tensor) -> torch.Tensor:
-            seen.append((image, control))
-            return 0.0 * image
 
-    price = PathPrice(mirrored=False, fresh_noise=True, noise_hu=0.0)
-    loss = PathLoss(SLNNHead((SIDE - 2, SIDE - 2)), noise_hu=0.0)
-    step = PathStep(_Watch(), PricedTask(200.0, loss, price, _control().eval(), held=0), margin=1)
-    noisy, reference = torch.from_numpy(trials.noisy), torch.from_numpy(trials.reference)
-    present = torch.from_numpy(trials.signal_present)
-    torch.manual_seed(3)
-    step(noisy, Batch(reference, present, control=noisy))
-    ((image, control),) = seen
-    assert torch.allclose(control, _control()(image))
-    shown, own = (image - reference).double(), (noisy - reference).double()
-    assert not torch.allclose(shown, own)
-    # Each trial's noise is shown once, with the same sum whichever way it lies.
-    assert torch.allclose(shown.sum((1, 2)).sort().values, own.sum((1, 2)).sort().values, atol=1e-2)
-    step.correction.eval()
-    step(noisy, Batch(reference, present, control=noisy))
-    assert torch.equal(seen[-1][0], noisy)
+def test_without_known_signals_a_copy_keeps_its_truth() -> None:
+    trials = _trials(24, 9)
+    copies = recombined(TaskTrials(trials), _control(), Plan(dtype="float32"), copies=1)
+    noisy, batch = copies.take(slice(4, 10))
+    assert (len(copies), copies.images_each, len(noisy)) == (24, 1, 6)
+    assert torch.equal(batch.signal_present, torch.from_numpy(trials.signal_present[4:10]))
+    assert torch.equal(batch.reference, torch.from_numpy(trials.reference[4:10]))
+
+
+def test_no_copies_are_the_trials_in_pairs() -> None:
+    trials = _trials(24, 9)
+    signal = torch.zeros(trials.noisy.shape)
+    signal[:, SITE[0], SITE[1]] = CONTRAST_HU
+    copies = recombined(TaskTrials(trials, signal), _control(), Plan(dtype="float32"), copies=0)
+    noisy, batch = copies.take(torch.arange(24))
+    own = torch.where(torch.from_numpy(trials.signal_present)[:, None, None], noisy[24:], noisy[:24])
+    assert torch.allclose(own, torch.from_numpy(trials.noisy), atol=0.2)
+    assert len(batch.reference) == 48
 
 
 def test_what_is_turned_comes_back_and_all_eight_ways_differ() -> None:
@@ -198,9 +216,9 @@ def test_what_is_turned_comes_back_and_all_eight_ways_differ() -> None:
     )
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_a_stop_in_the_middle_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool) -> None:
-    whole = _train(n=128, epochs=3, fresh_noise=fresh)
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_stop_in_the_middle_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: int) -> None:
+    whole = _train(n=128, epochs=3, copies=copies)
     monkeypatch.setattr("taskct.training.record.STATE_EVERY_S", -1.0)
     state, n_steps = tmp_path / "state", 0
     follow = PathLoss.follow
@@ -214,8 +232,8 @@ def test_a_stop_in_the_middle_changes_no_bit(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(PathLoss, "follow", stopping)
     with pytest.raises(KeyboardInterrupt):
-        _train(state, n=128, epochs=3, fresh_noise=fresh)
-    again = _train(state, n=128, epochs=3, fresh_noise=fresh)
+        _train(state, n=128, epochs=3, copies=copies)
+    again = _train(state, n=128, epochs=3, copies=copies)
     assert n_steps == 7 + 12 - 6
     for name in ("denoiser", "loss"):
         one, other = getattr(whole, name).state_dict(), getattr(again, name).state_dict()
@@ -225,7 +243,7 @@ def test_a_stop_in_the_middle_changes_no_bit(tmp_path: Path, monkeypatch: pytest
 
 def test_a_path_starts_at_its_control_and_takes_odd_sizes() -> None:
     image = torch.randn(2, 13, 15, generator=torch.Generator().manual_seed(1)) * 20.0 + 50.0
-    for pool, n_detail in ((1, 0), (2, 16), (4, 0)):
-        correction = Correction(offset_hu=50.0, scale_hu=20.0, pool=pool, n_detail=n_detail)
+    for pool in (1, 2, 4):
+        correction = Correction(offset_hu=50.0, scale_hu=20.0, pool=pool)
         path = TaskPath(_control(), correction, square=SquaredError(100.0, 0.0, 1.0), price=0.1)
         assert torch.equal(path(image), path.control(image))

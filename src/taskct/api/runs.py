@@ -114,13 +114,20 @@ class OpenedArm:
         found = self.run.results.scores[self.name, self.figures.seed, observer]
         return found.present, found.absent
 
-    def denoiser(self, alpha: float | None = None) -> LoadedDenoiser:
+    @property
+    def price(self) -> float | None:
+        """Of a task path: its RMSE over the control's on validation trials, less 1; None for other arms."""
+        return self.arm.price
+
+    def denoiser(self, alpha: float | None = None, *, price: float | None = None) -> LoadedDenoiser:
         """Its denoiser: a `torch.nn.Module`, HU in and HU out.
 
         Parameters
         ----------
         alpha
             α in [0, 1], see `load_denoiser`; None is the arm's own.
+        price
+            The same of a task path, from 0 to 0.2.
 
         Raises
         ------
@@ -130,9 +137,11 @@ class OpenedArm:
         if self.name == LOW_DOSE or self.arm.filter is not None:
             raise UserError(f"{self.name} has no network: `images` gives its images")
         if self.alpha is None:
-            return load_denoiser(self.run.folder.weights(self.arm.weights_stem), alpha)
+            weights = self.run.folder.weights(self.arm.weights_stem)
+            return load_denoiser(weights, alpha, price=self.price if price is None else price)
         _, task = self.arm.parts
-        return load_denoiser(self.run.folder.weights(task.file_stem), self.alpha if alpha is None else alpha)
+        weights = self.run.folder.weights(task.file_stem)
+        return load_denoiser(weights, self.alpha if alpha is None else alpha, price=price)
 
     def images(self, split: str = "test") -> NDArray[np.float32]:
         """Its images of the trials of a split: regions without their margin, HU, shape `(n, height, width)`.
@@ -250,6 +259,7 @@ class OpenedRun:
                 "arm": arm.name,
                 "lambda": arm.lambda_,
                 "alpha": arm.alpha,
+                "price": arm.price,
                 "head": arm.head or "",
                 "seed": arm.seed,
             }

@@ -1,6 +1,7 @@
 """Apply a trained denoiser to a user's images."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import autocast
 from taskct.denoisers.denoiser import denoise as denoise_stack
 from taskct.denoisers.import_path import trust_network
+from taskct.denoisers.prices import PRICE
+from taskct.denoisers.task_path import TaskPath
 from taskct.denoisers.tiling import find_reach
 from taskct.errors import UserError, memory_wanted
 from taskct.files import write_npy
@@ -24,10 +27,10 @@ from taskct.io.nifti import read_nifti
 from taskct.io.nifti_write import is_nifti, write_nifti
 from taskct.io.volume import Volume
 from taskct.machine import resolve_device
-from taskct.names import ArmName, setting_text
+from taskct.names import NARROW, ArmName, percent_text, setting_text
 from taskct.progress import Progress
 from taskct.study.cards import read_denoiser_card
-from taskct.study.models import load_blend, load_denoiser_of
+from taskct.study.models import load_blend, load_denoiser_of, load_task_path
 from taskct.study.run_folder import check_model
 from taskct.trials.trials import crop
 
@@ -55,33 +58,103 @@ class LoadedDenoiser(nn.Module):
 
     @property
     def alpha(self) -> float | None:
-        """α, the dial of a blend; None for one network."""
+        """α, the dial of a blend; None for others."""
         return self.denoiser.alpha if isinstance(self.denoiser, Blend) else None
 
-    def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
-        """Denoise images, HU, shape `(n, height, width)`, to float32 HU of the same shape."""
-        with autocast(image_hu.device, self.dtype):
-            output: torch.Tensor = self.denoiser(image_hu)
-        return output.float()
+    @property
+    def price(self) -> float | None:
+        """The dial of a task path: RMSE over its control's on validation trials, less 1; None for others."""
+        return self.denoiser.price if isinstance(self.denoiser, TaskPath) else None
+
+    @property
+    def rmse_validation_hu(self) -> float | None:
+        """RMSE on validation trials where the dial of a task path stands, HU; None for others."""
+        if not isinstance(self.denoiser, TaskPath):
+            return None
+        square = self.denoiser.square
+        return math.sqrt(square.control) * square.rmse_ratio(self.denoiser.strength)
+
+    def forward(
+        self, image_hu: torch.Tensor | NDArray[np.generic], *, price: float | None = None
+    ) -> torch.Tensor | NDArray[np.float32]:
+        """Denoise images, HU, shape `(n, height, width)` or `(height, width)`, to float32 HU of the same shape.
+
+        Parameters
+        ----------
+        image_hu
+            A tensor, or an array, which makes an array.
+        price
+            Of a task path, for these images alone: RMSE over its control's, less 1, from 0 to 0.2. None is where its
+            dial stands.
+
+        Raises
+        ------
+        UserError
+            If a price is out of range or this is no task path, and for arrays as `denoise`.
+        """
+        with self._at(price):
+            if not isinstance(image_hu, torch.Tensor):
+                return denoise(self, image_hu)
+            stack = image_hu if image_hu.ndim > 2 else image_hu[None]
+            with autocast(image_hu.device, self.dtype):
+                output: torch.Tensor = self.denoiser(stack)
+            return output.float() if image_hu.ndim > 2 else output.float()[0]
+
+    @contextlib.contextmanager
+    def _at(self, price: float | None) -> Iterator[None]:
+        """The dial of a task path somewhere else for a while."""
+        if price is None:
+            yield
+            return
+        if not isinstance(self.denoiser, TaskPath):
+            raise UserError(f"price is {price:g}, but {_NO_PATH}")
+        before = self.denoiser.price
+        self.denoiser.price = price
+        try:
+            yield
+        finally:
+            self.denoiser.price = before
 
     def __repr__(self) -> str:
         n = sum(parameter.numel() for parameter in self.parameters())
-        name = self.card.get("arm") or self.card.get("task")
-        dial = "" if self.alpha is None else f" blended with its control, alpha={setting_text(self.alpha)}"
+        name, dial = self.card.get("arm") or self.card.get("task"), ""
+        if self.alpha is not None:
+            dial = f" blended with its control, alpha={setting_text(self.alpha)}"
+        if self.price is not None:
+            dial = (
+                f" at a price of {_percent(self.price)} in RMSE, {self.rmse_validation_hu:.4g} HU on validation trials"
+            )
         network = f"{self.card['network']} of {n:,} weights"
         return f"{type(self).__name__}({name}{dial}, seed={self.card.get('seed')}, {network}, {self.dtype})"
 
 
-def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequence[str] = ()) -> LoadedDenoiser:
-    """A trained denoiser, or a blend, from its weights and card.
+_NO_PATH = (
+    "this is no task path, the only denoiser with a price: give alpha to a blend, or the file of a path, "
+    "RUN/models/path_seed=0.safetensors"
+)
+
+
+def _percent(price: float) -> str:
+    """As 2%, in ASCII for headers."""
+    return percent_text(price).replace(NARROW, "")
+
+
+def load_denoiser(
+    path: str | Path, alpha: float | None = None, *, price: float | None = None, trust: Sequence[str] = ()
+) -> LoadedDenoiser:
+    """A trained denoiser, a blend or a task path, from its weights and card.
 
     Parameters
     ----------
     path
-        Weights of an arm, `RUN/models/ARM.safetensors`, or of a blend.
+        Weights of an arm, `RUN/models/ARM.safetensors`, of a blend, or of a task path,
+        `RUN/models/path_seed=0.safetensors`.
     alpha
         α in [0, 1]: the share of the task in the blend. None is where a blend's dial stands, and 1 for an arm. Below 1
         an arm needs the control, λ = 0 of the same training seed, beside it.
+    price
+        Where the dial of a task path stands: RMSE over its control's on validation trials, less 1, from 0 to 0.2. None
+        is where its card has it.
     trust
         Import paths of networks outside taskct, such as `("monai.networks.nets.BasicUNet",)`, which may be imported
         where the card names them. Importing runs their code.
@@ -93,15 +166,27 @@ def load_denoiser(path: str | Path, alpha: float | None = None, *, trust: Sequen
     Raises
     ------
     UserError
-        If the weights or the card are missing, broken, changed since their training, or do not fit each other, α is
-        out of range, or there is no control to blend with.
+        If the weights or the card are missing, broken, changed since their training, or do not fit each other, α or
+        the price is out of range or not this file's dial, or there is no control to blend with.
     """
     path = Path(path)
     trust_network(*trust)
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise UserError(f"alpha is {alpha:g}: give the task's share of the blend, in [0, 1]")
+    if price is not None:
+        PRICE.check("price", price)
     card = read_denoiser_card(path)
     check_model(path)
+    if card.get("stage") == "path":
+        if alpha is not None:
+            raise UserError(
+                f"{path} is a task path, whose dial is its price in RMSE: give a price, as 0.02 (2%), and no alpha"
+            )
+        task_path = load_task_path(path, card)
+        task_path.price = task_path.price if price is None else price
+        return LoadedDenoiser(task_path, card)
+    if price is not None:
+        raise UserError(f"{path}: {_NO_PATH}")
     if card.get("stage") == "blend":
         blend = load_blend(path, card)
         blend.alpha = blend.alpha if alpha is None else alpha
@@ -214,25 +299,26 @@ def denoise_path(
     target: Path,
     *,
     alpha: float | None = None,
+    price: float | None = None,
     tile: int | None = None,
     strip_private: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
-    """Denoise a file or a series, by an arm, by its blend with the control, or by a blend's file; return `target`.
+    """Denoise a file or a series, by an arm, its blend with the control, or a file with a dial; return `target`.
 
     The source is a `.npy` file in HU, a NIfTI file, a DICOM slice, or a folder with one series. The target of a `.npy`
     or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file
     that ends in .dcm.
-    `alpha` is as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are as for
-    `denoise`.
+    `alpha` and `price` are as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are
+    as for `denoise`.
     """
-    denoiser = load_denoiser(model, alpha)
+    denoiser = load_denoiser(model, alpha, price=price)
     if not source.exists():
         raise UserError(
             f"{source} does not exist: give a .npy file, a NIfTI file, a DICOM slice or a folder with a CT series"
         )
-    text = _description(model, denoiser.alpha)
+    text = _description(model, denoiser)
     if is_nifti(source):
         if not is_nifti(target) or target.exists():
             raise UserError(f"{target}: the output of a NIfTI file is a new .nii or .nii.gz file; choose another name")
@@ -258,10 +344,11 @@ def denoise_path(
     return target
 
 
-def _description(model: Path, alpha: float | None) -> str:
+def _description(model: Path, denoiser: LoadedDenoiser) -> str:
     name = model.stem.encode("ascii", "replace").decode().replace("\\", "?")
-    blend = f" alpha={setting_text(alpha)}" if alpha is not None else ""
-    return f"taskct {name}"[: 64 - len(blend)] + blend
+    dial = f" alpha={setting_text(denoiser.alpha)}" if denoiser.alpha is not None else ""
+    dial = f" price={_percent(denoiser.price)}" if denoiser.price is not None else dial
+    return f"taskct {name}"[: 64 - len(dial)] + dial
 
 
 def control_of(model: Path, card: dict[str, Any]) -> Path:

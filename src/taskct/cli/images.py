@@ -9,6 +9,7 @@ from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption, TrustOption
 from taskct.cli.terminal import print_line, show_progress
 from taskct.denoisers.import_path import trust_network
+from taskct.denoisers.prices import read_price
 from taskct.scanner.presets import SCANNERS
 
 StripPrivate = Annotated[
@@ -37,6 +38,14 @@ def denoise(
             "it, lambda=0 of the same seed. Without it: as the .blend file says, and 1 for other models.",
         ),
     ] = None,
+    price: Annotated[
+        str | None,
+        Option(
+            metavar="P",
+            help="The dial of a task path, models/path_seed=N: RMSE over the control's, as 2% or 0.02, from 0 to 20 %. "
+            "Without it: as its card says.",
+        ),
+    ] = None,
     tile: Annotated[
         int | None,
         Option(
@@ -52,8 +61,9 @@ def denoise(
 
     As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
 
-    With --alpha A the result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps
-    the patient's name, numbers and dates: it is not de-identified.
+    With --price P a task path gives up so much RMSE for the task; at 0 its images are its control's. With --alpha A the
+    result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps the patient's name,
+    numbers and dates: it is not de-identified.
     """
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
@@ -67,12 +77,35 @@ def denoise(
             source,
             target,
             alpha=alpha,
+            price=None if price is None else read_price(price),
             tile=tile,
             strip_private=strip_private,
             device=where,
             progress=opened,
         )
     print_line(f"Denoised: {written}")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, Argument(metavar="MODEL", help="Weights of an arm, a blend or a task path.")],
+    target: Annotated[Path, Argument(metavar="OUT", help="A new file that ends in .onnx.")],
+    trust: TrustOption = None,
+) -> None:
+    """Write a trained denoiser as an ONNX file, its dial an input.
+
+    As in: taskct export runs/demo/models/path_seed=0.safetensors path.onnx
+
+    Images are in HU, float32, (n, height, width). A task path has a second input, price, and a blend has alpha: scalars
+    of float32. It computes in float32. Needs the packages of taskct[onnx].
+    """
+    from taskct.apply.export import export_onnx
+
+    trust_network(*trust or ())
+    written = export_onnx(model, target)
+    dial = "" if written.dial is None else f", {written.dial}"
+    sizes = "any size" if written.size_multiple == 1 else f"sides that are multiples of {written.size_multiple} pixels"
+    print_line(f"Written: {written.path}; inputs: image_hu, of {sizes}{dial}")
 
 
 @app.command(name="lower-dose")

@@ -60,7 +60,15 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="dask://HOST:PORT",
         help="Do the stages on the workers of this Dask scheduler, tls://HOST:PORT for one with TLS; all must see the "
-        "run folder by the same path.",
+        "run folder by the same path, or reach --store.",
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    Option(
+        "--store",
+        metavar="URL",
+        help="With --executor: files travel by this place, such as s3://BUCKET/PREFIX, and workers share no disk.",
     ),
 ]
 

@@ -16,7 +16,7 @@ from taskct.machine import resolve_device
 from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import RunPlan, plan_run
+from taskct.sweep.dry_run import STORE_BYTES_PER_S, RunPlan, plan_run
 from taskct.sweep.executors import Machine as Machine
 from taskct.sweep.pipeline import sweep
 from taskct.sweep.schedule import Outcome
@@ -102,6 +102,8 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
     """Print what a run would do: its stages, or in a summary its kinds of stage, and what they add up to."""
     plan = plan_run(folder, machine)
     print_table(_kinds_table(plan) if summary else _stages_table(plan))
+    if summary and plan.timetables[-1].workers > 1 and plan.seconds > 0.0:
+        print_table(_workers_table(plan))
     _print_total(folder, plan)
 
 
@@ -131,6 +133,30 @@ def _stages_table(plan: RunPlan) -> Table:
     return table
 
 
+def _workers_table(plan: RunPlan) -> Table:
+    """What more workers would come to."""
+    table = plain_table("workers", "time", "idle", "transfer")
+    for row in plan.timetables:
+        moved = f"{row.transfer_bytes / 1e9:.1f} GB" if row.transfer_bytes else "–"
+        table.add_row(str(row.workers), duration_text(row.seconds), f"{100 * row.idle:.0f} %", moved)
+    return table
+
+
+def _print_schedule(plan: RunPlan) -> None:
+    """Print what keeps so many workers from being as many times faster."""
+    last = plan.timetables[-1]
+    kinds = {stage.name: stage.kind for stage in plan.stages}
+    chain = " → ".join(dict.fromkeys(kinds[name] for name in last.critical))
+    idle = f"the workers are idle for {100 * last.idle:.0f} % of the time"
+    print_line(f"Schedule: the longest chain ({chain}) takes {duration_text(last.critical_seconds)}; {idle}")
+    if last.transfer_bytes:
+        share = last.transfer_seconds / (last.workers * last.seconds)
+        print_line(
+            f"Transfer: {last.transfer_bytes / 1e9:.1f} GB, {100 * share:.2g} % of the workers' time at "
+            f"{STORE_BYTES_PER_S / 1e6:.0f} MB/s for each"
+        )
+
+
 def _print_total(folder: RunFolder, plan: RunPlan) -> None:
     """Print what a dry run adds up to, and how it was estimated."""
     n_done = sum(row.done for row in plan.stages)
@@ -145,6 +171,8 @@ def _print_total(folder: RunFolder, plan: RunPlan) -> None:
         hours = plan.core_seconds / 3600
         work = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
         print_line(f"Work: {work} {unit}-hours; memory: {plan.memory_bytes / 1e9:.2g} GB a process")
+        if plan.timetables[-1].workers > 1:
+            _print_schedule(plan)
     print_line(f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free")
     for line in plan.how:
         note(line)

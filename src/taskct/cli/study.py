@@ -28,6 +28,7 @@ def run(
     workers: options.Workers = None,
     threads: options.Threads = None,
     executor: options.ExecutorOption = None,
+    store: options.StoreOption = None,
     progress: options.ProgressOption = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
@@ -54,7 +55,7 @@ def run(
 
     if summary and not dry_run:
         raise UserError("--summary is of a plan: give it with --dry-run")
-    machine = Machine(workers, threads, executor, device)
+    machine = Machine(workers, threads, executor, store, device)
     trust_network(*trust or ())
     folder = open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
     if dry_run:
@@ -103,6 +104,7 @@ def train(
     workers: options.Workers = None,
     threads: options.Threads = None,
     executor: options.ExecutorOption = None,
+    store: options.StoreOption = None,
     progress: options.ProgressOption = None,
 ) -> None:
     """Train the denoisers of a run folder.
@@ -115,7 +117,7 @@ def train(
 
     trust_network(*trust or ())
     folder = open_run(run_folder, device)
-    outcome = do_stages(folder, ["train"], Machine(workers, threads, executor, device), progress)
+    outcome = do_stages(folder, ["train"], Machine(workers, threads, executor, store, device), progress)
     if is_first():  # of the processes that torchrun started
         print_line(f"Models: {folder.path / 'models'}")
     end_with(outcome)
@@ -129,6 +131,7 @@ def evaluate(
     workers: options.Workers = None,
     threads: options.Threads = None,
     executor: options.ExecutorOption = None,
+    store: options.StoreOption = None,
     progress: options.ProgressOption = None,
 ) -> None:
     """Measure every denoiser of a run folder on the test trials.
@@ -140,7 +143,7 @@ def evaluate(
 
     trust_network(*trust or ())
     folder = open_run(run_folder, device)
-    outcome = do_stages(folder, ["evaluate"], Machine(workers, threads, executor, device), progress)
+    outcome = do_stages(folder, ["evaluate"], Machine(workers, threads, executor, store, device), progress)
     if "results" not in outcome.skipped:
         done = "" if "results" in outcome.did else " (done before)"
         print_line(f"Results: {folder.path / 'summary.json'}{done}")

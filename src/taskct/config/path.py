@@ -9,7 +9,7 @@ from taskct.config.fields import Section, setting
 from taskct.config.training import planned
 from taskct.denoisers.prices import CORRECTION, MAX_PRICE
 from taskct.ranges import Range
-from taskct.training.plan import PATH
+from taskct.training.plan import COPIES, PATH
 
 Price = Annotated[float, Gt(0), Le(MAX_PRICE)]
 
@@ -30,16 +30,19 @@ class PathSettings(Section):
     trained_at: float = setting(
         0.05, "the price at which the correction is trained, one of path.prices", "fraction", gt=0, le=MAX_PRICE
     )
-    epochs: int = planned("epochs", "epochs of training", PATH)
+    epochs: int = planned("epochs", "passes over all copies", PATH)
     learning_rate: float = planned("learning_rate", "peak learning rate", PATH)
+    head_learning_rate: float = planned("head_learning_rate", "peak learning rate of the observer head", PATH)
     noise_hu: float = setting(4.0, "white noise on every pixel that the head sees in training", "HU", ge=0, le=1000)
     mirrored: bool = setting(True, "show the correction mirrored and turned trials, and undo it before the head")
-    fresh_noise: bool = setting(
-        False, "training: noise of another trial on every background, the control run anew on it"
+    copies: int = _sized(
+        2,
+        "copies of the training trials with another trial's noise and signal on each background, with and without the "
+        "signal; 0 trains on the trials as they are",
+        COPIES,
     )
-    n_channels: int = _sized(24, "feature maps of the correction's context path", CORRECTION["n_channels"])
-    n_detail: int = _sized(16, "feature maps of its path at full resolution; 0 for none", CORRECTION["n_detail"])
-    pool: int = _sized(2, "pixels that the context path takes as one", CORRECTION["pool"])
+    n_channels: int = _sized(32, "feature maps of the correction", CORRECTION["n_channels"])
+    pool: int = _sized(4, "side of the squares that the correction takes as one", CORRECTION["pool"])
 
     @model_validator(mode="after")
     def _trained_at_a_price(self) -> Self:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from taskct.denoisers.dilated import DilatedConv2d
+
 
 class ResidualCNN(nn.Module):
     """A stack of 3 × 3 convolutions and ReLUs; its output is the input minus the predicted noise.
@@ -53,7 +55,7 @@ class ResidualCNN(nn.Module):
         for index, step in enumerate(steps):
             n_in = 1 if index == 0 else n_channels
             n_out = 1 if index == n_layers - 1 else n_channels
-            layers.append(nn.Conv2d(n_in, n_out, 3, padding=step, dilation=step))
+            layers.append(DilatedConv2d(n_in, n_out, dilation=step))
             if index < n_layers - 1:
                 # The identity keeps its place, so that weights have the same names in both variants.
                 layers.append(nn.Identity() if linear else nn.ReLU())

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from taskct.denoisers.dilated import DilatedConv2d
+from taskct.denoisers.sizes import exporting
+
 
 class ContextCNN(nn.Module):
     """Two stacks of 3 × 3 convolutions whose outputs are summed: one for detail, one for what lies around.
@@ -52,13 +55,14 @@ class ContextCNN(nn.Module):
         self.detail = nn.Sequential(*detail, nn.Conv2d(n_channels, 1, 3, padding=1))
         context: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4, context_channels, 3, padding=1), nn.ReLU()]
         for step in dilations:
-            context += [nn.Conv2d(context_channels, context_channels, 3, padding=step, dilation=step), nn.ReLU()]
+            context += [DilatedConv2d(context_channels, context_channels, dilation=step), nn.ReLU()]
         self.context = nn.Sequential(*context, nn.Conv2d(context_channels, 1, 1))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Denoise scaled images, shape `(n, 1, height, width)`, to the same shape, float32."""
         height, width = image.shape[-2:]
-        even = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate") if height % 2 or width % 2 else image
+        odd = exporting() or height % 2 or width % 2
+        even = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate") if odd else image
         around = F.interpolate(self.context(even).float(), scale_factor=2, mode="bilinear", align_corners=False)
         # In float32, whatever the convolutions ran in: bf16 would round the image itself.
         denoised: torch.Tensor = image.float() - self.detail(image).float() - around[..., :height, :width]

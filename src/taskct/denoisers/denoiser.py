@@ -33,6 +33,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
 LARGEST_ARGUMENT = 4096
 """The largest number that an argument of taskct's own networks may be, and the longest list: a card may hold any."""
 
+CACHED_PIXELS = 2**16
+"""Of images at a time on a processor: what layers pass on then stays in its cache."""
+
 LONGEST = 200
 """Characters of a library's own message that are passed on."""
 
@@ -230,7 +233,7 @@ def denoise(
     device: torch.device | str = "cpu",
     dtype: str = "auto",
     margin: int = 0,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     tile: int | None = None,
     reach: Reach | None = None,
 ) -> NDArray[np.float32]:
@@ -243,7 +246,8 @@ def denoise(
     device, dtype
         Where and in what precision: "bfloat16", "float32" or "auto", see `resolve_dtype`.
     margin, batch_size
-        Pixels to cut from each side of the result; images at a time.
+        Pixels to cut from each side of the result; images at a time. None takes as many as stay in a processor's cache,
+        or 64 on another device.
     tile
         Side of the pieces, pixels, in which slices are denoised when memory is short: each with a halo of the
         denoiser's reach, so that the result is that of whole slices, to the rounding of its precision. None is whole
@@ -264,6 +268,9 @@ def denoise(
     if images_hu.ndim != 3 or len(images_hu) == 0 or not 0 <= 2 * margin < min(images_hu.shape[1:]):
         raise ValueError(f"a margin of {margin} pixels leaves nothing of images of shape {images_hu.shape}")
     denoiser.eval()
+    if batch_size is None:
+        in_cache = max(1, CACHED_PIXELS // (images_hu.shape[1] * images_hu.shape[2]))
+        batch_size = in_cache if torch.device(device).type == "cpu" else 64
 
     def run(image_hu: torch.Tensor) -> torch.Tensor:
         with autocast(device, dtype):

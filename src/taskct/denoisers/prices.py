@@ -3,7 +3,12 @@
 import math
 from typing import NamedTuple
 
+from taskct.errors import UserError
+from taskct.literal import shown
 from taskct.ranges import Range
+
+LONGEST = 40
+"""Characters of what was given that a message repeats."""
 
 MAX_PRICE = 0.2
 """The dial's end: RMSE over the control's, less 1."""
@@ -12,10 +17,35 @@ PRICE = Range(0.0, MAX_PRICE, meaning="RMSE over the control's, less 1: 0.02 is 
 
 CORRECTION = {
     "n_channels": Range(1, 512, whole=True),
-    "n_detail": Range(0, 512, whole=True),
     "pool": Range(1, 16, unit="pixels", whole=True),
 }
 """Of what a `Correction` is built from."""
+
+
+def read_price(text: str) -> float:
+    """A price as one writes it, with a percent sign or as a fraction; a `UserError` if it is none, or out of range.
+
+    Examples
+    --------
+    >>> read_price("2%"), read_price("0.5 %"), read_price("0.02")
+    (0.02, 0.005, 0.02)
+    >>> read_price("2")
+    Traceback (most recent call last):
+    ...
+    taskct.errors.UserError: price is 2: give percent of RMSE, as 2%, or the fraction, as 0.02; from 0 to 20 %
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        # Through text, so that 2 % is 0.02 and not 0.020000000000000004 or the like.
+        price = float(f"{float(number) / 100.0:.12g}") if percent else float(number)
+    except ValueError:
+        price = math.nan
+    if rest or price not in PRICE:
+        raise UserError(
+            f"price is {shown(text)[:LONGEST]}: give percent of RMSE, as 2%, or the fraction, as 0.02; from 0 to "
+            f"{100 * MAX_PRICE:g} %"
+        )
+    return price
 
 
 class SquaredError(NamedTuple):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from taskct.denoisers.dilated import DilatedConv2d
+
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
@@ -14,13 +16,22 @@ PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
 
 
+def exporting() -> bool:
+    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
+    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
+
+
 def memory_format(network: nn.Module) -> torch.memory_format:
     """The order in memory in which a network's convolutions are fastest and right.
 
     That is channels_last, but for dilated convolutions: of these torch 2.13 (oneDNN, processors with AVX512_BF16)
-    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels.
+    returns a wrong gradient of the weights in bfloat16, up to 1e36 times too large or NaN, for 24 channels. taskct's
+    own networks have none: see `DilatedConv2d`.
     """
-    dilated = any(isinstance(part, nn.Conv2d) and max(part.dilation) > 1 for part in network.modules())
+    dilated = any(
+        isinstance(part, nn.Conv2d) and max(part.dilation) > 1 and not isinstance(part, DilatedConv2d)
+        for part in network.modules()
+    )
     return torch.contiguous_format if dilated else torch.channels_last
 
 
@@ -39,7 +50,7 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
     """
     for axis in (-2, -1):
         size = image.shape[axis]
-        if size % multiple:
+        if exporting() or size % multiple:
             # To and fro as often as it takes; a single row has only itself.
             there = torch.arange(size - size % -multiple, device=image.device) % max(2 * (size - 1), 1)
             image = image.index_select(axis, torch.minimum(there, 2 * (size - 1) - there) if size > 1 else there)

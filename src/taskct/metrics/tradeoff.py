@@ -17,6 +17,9 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.intervals import check_confidence, chunk_sizes, percentile_bounds, resample_counts
 from taskct.metrics.roc import auc, delong_covariance, weighted_auc
 
+ROUNDING = 1e-5
+"""Relative difference of two RMSEs that rounding explains: an arm that was made to cost a price exactly keeps it."""
+
 
 @dataclass(frozen=True)
 class CurveComparison:
@@ -166,7 +169,7 @@ def best_within(
     rmse, auc, control_rmse
         The arms, `(n_arms,)` each, and the RMSE of the control (λ = 0); HU, and no unit for the AUC.
     tolerance
-        What may be lost, as a fraction of the control's RMSE, at least 0: 0.02 is 2 %.
+        What may be lost, as a fraction of the control's RMSE, at least 0: 0.02 is 2 %, but for `ROUNDING`.
 
     Raises
     ------
@@ -185,7 +188,7 @@ def best_within(
     _check_curve(rmse, auc)
     if not (tolerance >= 0.0 and math.isfinite(control_rmse)):
         raise ValueError(f"tolerance ({tolerance}) must be ≥ 0 and control_rmse ({control_rmse}) finite")
-    limit = (1.0 + tolerance) * control_rmse
+    limit = (1.0 + tolerance) * control_rmse * (1.0 + ROUNDING)
     if not (rmse <= limit).any():
         raise ValueError(f"no arm has an RMSE within {limit:.4g} HU; the lowest is {rmse.min():.4g} HU")
     return int(np.argmax(np.where(rmse <= limit, auc, -np.inf)))

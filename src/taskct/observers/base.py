@@ -4,10 +4,10 @@ import copy
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from taskct.errors import UserError
 from taskct.ranges import Range, Ranges
 
+T = TypeVar("T")
 Array = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 """Which trials hold the signal, `(n_trials,)`."""
@@ -102,16 +103,22 @@ class LinearObserver(Observer):
     def test_statistic(self, images: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: D102 - as in Observer
         if not hasattr(self, "template_"):
             raise RuntimeError(f"{type(self).__name__} has not been fitted; call fit first")
-        return self._statistic(check_images(images, self.template_.shape))
+        return self._statistic(as_finite(images, self.template_.shape))
 
-    def _statistic(self, images: Array) -> Array:
+    def _statistic(self, images: NDArray[np.floating]) -> Array:
         """Test statistic of images that are checked."""
-        statistic = images.reshape(len(images), self.template_.size) @ self.template_.ravel() + self.offset_
+        weights = self.template_.ravel()
+        statistic = np.full(len(images), self.offset_)
+        for start in range(0, len(images), _BATCH):  # a few at a time, since they become twice as large
+            batch = images[start : start + _BATCH].astype(np.float64, order="C")
+            statistic[start : start + _BATCH] += batch.reshape(len(batch), -1) @ weights
         if self.internal_std_ == 0.0:
             return statistic
         return statistic + self.internal_std_ * np.random.default_rng(self.seed).standard_normal(len(statistic))
 
 
+_BATCH = 256
+"""Images whose float64 copies stay in the cache, about."""
 _ROWS = 16
 
 
@@ -127,6 +134,7 @@ class TrainingTrials:
 
     images: Array  # HU, `(n_trials, height, width)`
     signal_present: Truth  # `(n_trials,)`
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, images: NDArray[np.floating], signal_present: Truth) -> Self:
@@ -135,6 +143,13 @@ class TrainingTrials:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives of these trials, made once for all who ask for it by the same name."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     @property
     def pixels(self) -> Array:
@@ -206,7 +221,12 @@ def warn_if_few(n_trials: int, n_weights: int, unit: str, *, trials_per_weight: 
 
 
 def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> Array:
-    """Images `(n_trials, height, width)` as float64 in row-major order.
+    """Images `(n_trials, height, width)` as float64 in row-major order, with the errors of `as_finite`."""
+    return as_finite(images, shape).astype(np.float64, order="C")  # sums in another order differ in their last bits
+
+
+def as_finite(images: NDArray[np.floating], shape: tuple[int, ...] | None = None) -> NDArray[np.floating]:
+    """Images `(n_trials, height, width)` as they are, once they are known to be finite.
 
     A ValueError says that they have other axes or not the height and width in `shape`, a `UserError` that a value is
     not finite.
@@ -216,11 +236,11 @@ def check_images(images: NDArray[np.floating], shape: tuple[int, ...] | None = N
         raise ValueError(f"images must have shape (n_trials, height, width), not {images.shape}")
     if shape is not None and images.shape[1:] != shape:
         raise ValueError(f"images are {images.shape[1:]} but the observer was fitted on {shape}")
-    checked = images.astype(np.float64, order="C")  # sums in another order differ in their last bits
-    finite = np.isfinite(checked).all(axis=(1, 2))
-    if not finite.all():
-        raise UserError(f"{np.sum(~finite)} of {len(images)} images hold values that are not finite")
-    return checked
+    parts = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+    n_bad = sum(int((~np.isfinite(part).all(axis=(1, 2))).sum()) for part in parts)
+    if n_bad:
+        raise UserError(f"{n_bad} of {len(images)} images hold values that are not finite")
+    return images
 
 
 def check_training(images: NDArray[np.floating], signal_present: Truth) -> tuple[Array, NDArray[np.bool_]]:

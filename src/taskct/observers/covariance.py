@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.linalg import LinAlgError
 
 from taskct.errors import UserError
 from taskct.observers.base import Array, PathObserver, TrainingTrials, Truth
-from taskct.observers.solve import solve_loaded
+from taskct.observers.solve import MANY_LOADS, Spectrum, solve_loaded
 
 
 def check_noise(variance: float, largest: float) -> None:
@@ -67,7 +68,11 @@ class Moments:
 
     @classmethod
     def of_trials(cls, trials: TrainingTrials) -> Self:
-        """Of trials whose residuals and their Gram matrix other observers may have asked for."""
+        """Of trials whose moments, or residuals and their Gram matrix, other observers may have asked for."""
+        return trials.once("moments", lambda: cls._made_of(trials))
+
+    @classmethod
+    def _made_of(cls, trials: TrainingTrials) -> Self:
         pixels, signal_present = trials.pixels, trials.signal_present
         if len(pixels) >= pixels.shape[1]:
             return cls._of_classes(ClassScatter.of(pixels[signal_present]), ClassScatter.of(pixels[~signal_present]))
@@ -102,6 +107,11 @@ class Moments:
             present + ClassScatter.of(pixels[signal_present]), absent + ClassScatter.of(pixels[~signal_present])
         )
 
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Of `gram`."""
+        return Spectrum(self.gram)
+
     @property
     def n_pixels(self) -> int:
         """Number of pixels, p."""
@@ -126,13 +136,14 @@ def ridge_templates(moments: Moments, loads: Sequence[float]) -> list[Array]:
     difference, residuals = moments.difference, moments.residuals
     rhs = difference if residuals is None else residuals @ difference
     templates = []
+    spectrum = moments.spectrum if len(loads) >= MANY_LOADS else None
     rounding = len(moments.gram) * np.finfo(np.float64).eps * float(moments.gram.diagonal().max())
     for load in loads:
         try:
             # In the space of the trials the matrix is singular: two sums of residuals are 0.
             if moments.n_trials - 2 < moments.n_pixels and load <= rounding:
                 raise LinAlgError
-            solution = solve_loaded(moments.gram, load, rhs)
+            solution = solve_loaded(moments.gram, load, rhs, spectrum)
         except LinAlgError:
             raise UserError(
                 f"the covariance of {moments.n_pixels} pixels from {moments.n_trials} trials is singular; "
@@ -163,9 +174,13 @@ class CovarianceObserver(PathObserver):
         """Pixels of checked images as the observer sees them, shape `(n_trials, n_pixels)`."""
         return images.reshape(len(images), -1)
 
+    def seen(self, trials: TrainingTrials) -> TrainingTrials:
+        """Trials as the observer sees them; those of all observers that see alike are the same."""
+        return trials
+
     def moments(self, trials: TrainingTrials) -> Moments:
         """Moments of trials as the observer sees them."""
-        return Moments.of_trials(trials)
+        return Moments.of_trials(self.seen(trials))
 
     @classmethod
     def largest_value(cls, moments: Moments) -> float:

@@ -217,8 +217,9 @@ class HotellingEye(Eyed, CovarianceObserver):
     def pixels(self, images: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: D102 - as in CovarianceObserver
         return self._seen(images).reshape(len(images), -1)
 
-    def moments(self, trials: TrainingTrials) -> Moments:  # noqa: D102 - as in CovarianceObserver
-        return Moments.of(self.pixels(trials.images), trials.signal_present)
+    def seen(self, trials: TrainingTrials) -> TrainingTrials:  # noqa: D102 - as in CovarianceObserver
+        eye = "eye", self.pixel_mm, self.viewing_distance_mm, self.magnification
+        return trials.once(eye, lambda: TrainingTrials(self._seen(trials.images), trials.signal_present))
 
     @classmethod
     def fit_moments(  # noqa: D102 - as in CovarianceObserver

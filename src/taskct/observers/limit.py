@@ -19,22 +19,20 @@ References
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import singledispatch
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
-from taskct.observers.base import Array, LinearObserver, Observer, TrainingTrials, Truth, check_images
+from taskct.observers.base import Array, LinearObserver, Observer, TrainingTrials, Truth, as_finite, check_images
 from taskct.observers.channelized import ChannelizedHotelling
 from taskct.observers.covariance import Moments
 from taskct.observers.hotelling import Hotelling, HotellingEye, HotellingLedoitWolf
 from taskct.observers.slnn import SLNN
-from taskct.observers.solve import FROM_SIZE
 
 LEAST_KEPT = 0.25
 """Share of the limit's SNR² that a template must keep for the limit to be told from it."""
@@ -50,6 +48,10 @@ class MeanSignal:
     """HU, shape `(n_pixels,)`."""
     errors: Array | None
     """HU, shape `(n_draws, n_pixels)`; None where it is the difference of the class means of the trials themselves."""
+
+    def seen(self, see: Callable[[Array], Array]) -> "MeanSignal":
+        """As an observer sees it through a linear map of images, `(n, n_pixels)` each."""
+        return MeanSignal(see(self.value[None])[0], None if self.errors is None else see(self.errors))
 
     @classmethod
     def of_pairs(cls, differences: Array) -> "MeanSignal":
@@ -81,15 +83,13 @@ class SeenTrials:
         self.moments = moments
         self.signal = signal
         # In single precision, which takes half the time; `_inverse` corrects what it gives in double.
-        scale = float(np.trace(moments.gram)) / len(moments.gram)
-        gram = torch.from_numpy(moments.gram / scale)
-        values, vectors = torch.linalg.eigh(gram.float() if len(gram) >= FROM_SIZE else gram)
-        self.eigenvalues = np.maximum(values.double().numpy() * scale, 0.0)
+        self.eigenvalues = moments.spectrum.values.copy()
         if moments.residuals is not None:
             self.eigenvalues[:2] = 0.0  # the sums of the residuals of both classes are 0
-        self._vectors = vectors.numpy()
         right = [signal.value] if signal.errors is None else [signal.value, signal.errors]
         self._right = np.vstack(right)
+        # By Woodbury where the work is done in the space of the trials.
+        self._inner_right = self._right if moments.residuals is None else self._right @ moments.residuals.T
 
     def learned(self, loads: Sequence[float], *, noise_hu2: float = 0.0) -> list[Learned | None]:
         """Templates that act like those of some loads in the limit, and what they keep of the limit's SNR².
@@ -116,18 +116,11 @@ class SeenTrials:
 
     def _inverse(self, rho: float) -> Array:
         """(K̂ + ρ)⁻¹ of the mean signal and of its errors, `(1 + n_draws, n_pixels)`."""
-        z, gram = self.moments.residuals, self.moments.gram
-
-        def roughly(right: Array) -> Array:
-            part = (right.astype(self._vectors.dtype) @ self._vectors).astype(np.float64)
-            part /= self.eigenvalues + rho
-            return np.asarray(part.astype(self._vectors.dtype) @ self._vectors.T, dtype=np.float64)
-
-        # By Woodbury where the work is done in the space of the trials.
-        right = self._right if z is None else self._right @ z.T
-        inner = roughly(right)
+        z, gram, spectrum = self.moments.residuals, self.moments.gram, self.moments.spectrum
+        right = self._inner_right
+        inner = spectrum.nearly(rho, right)
         for _ in range(2):  # what single precision left of the template; of its errors that does not matter
-            inner[:1] += roughly(right[:1] - inner[:1] @ gram - rho * inner[:1])
+            inner[:1] += spectrum.nearly(rho, right[:1] - inner[:1] @ gram - rho * inner[:1])
         return inner if z is None else (self._right - inner @ z) / rho
 
 
@@ -228,9 +221,9 @@ class LimitFitter:
     ) -> None:
         shape = trials.images.shape[1:]
         self.trials = trials
-        self.twins = None if twins is None else check_images(twins, shape)
-        self.held_out, self.present = check_images(validation[0], shape), validation[1]
-        self._seen: dict[str, tuple[SeenTrials, Array]] = {}
+        self.held_out, self.present = _flat(check_images(validation[0], shape)), validation[1]
+        self.signal = None if twins is None else _mean_signal(trials, as_finite(twins, shape))
+        self._seen: dict[str, SeenTrials] = {}
 
     def near_limit(self, observer: Observer, values: Sequence[float] = ()) -> NearLimit:
         """An observer, and one of several regularizations for it, near its limit.
@@ -251,7 +244,7 @@ class LimitFitter:
         """
         height, width = self.trials.images.shape[1:]
         view = _view(observer, (height, width))
-        seen, held_out = self._as_seen(view)
+        seen = self._as_seen(view)
         loads = view.loads(seen.moments.pixel_variance, values)
         best: tuple[float, Learned, float | None] | None = None
         most = 0.0
@@ -259,14 +252,14 @@ class LimitFitter:
             most = max(most, 0.0 if one is None else one.kept)
             if one is None or one.kept < LEAST_KEPT:
                 continue
-            statistic = held_out @ one.template
+            statistic = self.held_out @ view.template(one.template).ravel()
             if std := view.internal_std(one):
                 statistic = statistic + std * np.random.default_rng(0).standard_normal(len(statistic))
             rated = float(ndtri(auc(statistic[self.present], statistic[~self.present]))) / np.sqrt(one.kept)
             if best is None or rated > best[0]:
                 best = rated, one, value
         if best is None:
-            advice = "give more trials" + ("" if self.twins is not None else ", or a task whose signals are known")
+            advice = "give more trials" + ("" if self.signal is not None else ", or a task whose signals are known")
             raise UserError(
                 f"a template of {len(self.trials)} training trials keeps {100 * most:.0f} % of the SNR² of one of "
                 f"many, and its limit can be told from {100 * LEAST_KEPT:.0f} % upward: {advice}"
@@ -279,21 +272,18 @@ class LimitFitter:
         fitted.internal_std_ = view.internal_std(chosen)
         return NearLimit(fitted, chosen.kept, chosen.kept_std, value)
 
-    def _as_seen(self, view: "_View") -> tuple[SeenTrials, Array]:
-        """Trials and validation trials as one kind of observer sees them; made once for all of a kind."""
+    def _as_seen(self, view: "_View") -> SeenTrials:
+        """Trials as one kind of observer sees them; made once for all of a kind."""
         if view.kind not in self._seen:
-            trials = self.trials
-            if view.kind != "pixels":
-                trials = replace(trials, images=view.seen(trials.images).reshape(len(trials), 1, -1))
-            moments = Moments.of_trials(trials)
+            moments = Moments.of_trials(view.trials(self.trials))
             moments.check_noise()
-            if self.twins is None:
-                signal = MeanSignal(moments.difference, None)
-            else:
-                other = view.seen(self.twins)
-                sign = np.where(trials.signal_present[: len(other)], 1.0, -1.0)[:, None]
-                signal = MeanSignal.of_pairs(sign * (trials.pixels[: len(other)] - other))
-            self._seen[view.kind] = SeenTrials(moments, signal), view.seen(self.held_out)
+            shape = self.trials.images.shape[1:]
+
+            def see(pixels: Array) -> Array:
+                return view.seen(pixels.reshape(len(pixels), *shape))
+
+            signal = MeanSignal(moments.difference, None) if self.signal is None else self.signal.seen(see)
+            self._seen[view.kind] = SeenTrials(moments, signal)
         return self._seen[view.kind]
 
 
@@ -303,6 +293,7 @@ class _View:
 
     kind: str  # the same where two observers see alike
     seen: Callable[[Array], Array]  # images `(n, height, width)` as pixels or channel outputs `(n, n_weights)`
+    trials: Callable[[TrainingTrials], TrainingTrials]  # the same of training trials
     template: Callable[[Array], Array]  # weights as a template on the image
     loads: Callable[[float, Sequence[float]], Sequence[float]]  # of candidates, from the mean variance of a pixel
     internal_std: Callable[[Learned], float]
@@ -311,6 +302,16 @@ class _View:
 
 def _flat(images: Array) -> Array:
     return images.reshape(len(images), -1)
+
+
+def _same(trials: TrainingTrials) -> TrainingTrials:
+    return trials
+
+
+def _mean_signal(trials: TrainingTrials, twins: NDArray[np.floating]) -> MeanSignal:
+    """From the first of the trials, as many as there are twins."""
+    sign = np.where(trials.signal_present[: len(twins)], 1.0, -1.0)[:, None]
+    return MeanSignal.of_pairs(sign * (trials.pixels[: len(twins)] - _flat(twins.astype(np.float64))))
 
 
 @singledispatch
@@ -326,7 +327,7 @@ def _(observer: Hotelling, shape: tuple[int, int]) -> _View:
     def loads(variance: float, values: Sequence[float]) -> Sequence[float]:
         return [variance * value for value in values]
 
-    return _View("pixels", _flat, lambda w: w.reshape(shape), loads, lambda _: 0.0)
+    return _View("pixels", _flat, _same, lambda w: w.reshape(shape), loads, lambda _: 0.0)
 
 
 @_view.register
@@ -336,13 +337,13 @@ def _(observer: SLNN, shape: tuple[int, int]) -> _View:
     def loads(variance: float, values: Sequence[float]) -> Sequence[float]:
         return [4.0 * variance * value for value in values]
 
-    return _View("pixels", _flat, lambda w: w.reshape(shape), loads, lambda _: 0.0)
+    return _View("pixels", _flat, _same, lambda w: w.reshape(shape), loads, lambda _: 0.0)
 
 
 @_view.register
 def _(observer: HotellingLedoitWolf, shape: tuple[int, int]) -> _View:
     del observer  # endless trials leave nothing to shrink
-    return _View("pixels", _flat, lambda w: w.reshape(shape), lambda *_: [0.0], lambda _: 0.0)
+    return _View("pixels", _flat, _same, lambda w: w.reshape(shape), lambda *_: [0.0], lambda _: 0.0)
 
 
 @_view.register
@@ -359,7 +360,7 @@ def _(observer: HotellingEye, shape: tuple[int, int]) -> _View:
     def internal_std(one: Learned) -> float:
         return observer.internal_noise_hu * float(np.linalg.norm(one.template))
 
-    return _View("eye", observer.pixels, on_image, loads, internal_std, noise)
+    return _View("eye", observer.pixels, observer.seen, on_image, loads, internal_std, noise)
 
 
 @_view.register
@@ -372,4 +373,11 @@ def _(observer: ChannelizedHotelling, shape: tuple[int, int]) -> _View:
         return observer.internal_noise * float(np.sqrt(one.external_variance))
 
     kind = f"channels {observer.channels if isinstance(observer.channels, str) else id(observer)} {observer.settings}"
-    return _View(kind, lambda i: _flat(i) @ basis, lambda w: (basis @ w).reshape(shape), lambda *_: [0.0], internal_std)
+
+    def seen(images: Array) -> Array:
+        return _flat(images) @ basis
+
+    def trials(all_of_them: TrainingTrials) -> TrainingTrials:
+        return TrainingTrials(seen(all_of_them.images)[:, None, :], all_of_them.signal_present)
+
+    return _View(kind, seen, trials, lambda w: (basis @ w).reshape(shape), lambda *_: [0.0], internal_std)

@@ -178,7 +178,7 @@ class _DualStep:
                 return _dual_step(gram, curvature, response, load)
             residual = response / curvature - gram @ start - diagonal * start
             change = conjugate_gradients(
-                gram, diagonal, residual, self._factor, tolerance=_STEP_TOLERANCE, centred=True
+                gram, diagonal, residual, self._factor.solve, tolerance=_STEP_TOLERANCE, centred=True
             )
             if change is not None:
                 bias = float(np.mean(residual - gram @ change - diagonal * change))

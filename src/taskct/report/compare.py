@@ -305,8 +305,8 @@ def _picture(runs: Sequence[Compared]) -> Captioned:
         f"AUC against RMSE of {len(runs)} runs, a panel for each of {len(observers)} observers. The numbers are in the "
         "tables.",
         "Each mark is an arm of a run, on its own test trials, with 95 % intervals. A line joins the arms trained with "
-        "a "
-        "growing λ. The cross is the low-dose images' AUC, at the right edge. " + _axis_words(limited),
+        "a growing λ, a dotted one the prices of a task path. The cross is the low-dose images' AUC, at the right "
+        "edge. " + _axis_words(limited),
     )
 
 
@@ -347,8 +347,12 @@ def _figure(runs: Sequence[Compared], observers: Sequence[str], limited: dict[st
                 home = [a for a in sweep if ArmName.parse(a.name).variant == variant]
                 home.sort(key=lambda a: a.lambda_ or 0.0)
                 line = [(a.image_quality.rmse_hu.value, auc(a.name).value) for a in home]
-                if line:
-                    ax.plot(*zip(*line, strict=True), color=color, linewidth=1, zorder=1)
+                path = [a for a in mine if a.price is not None and ArmName.parse(a.name).variant == variant]
+                path = [*home[:1], *sorted(path, key=lambda a: a.price or 0.0)] if path else []
+                dial = [(a.image_quality.rmse_hu.value, auc(a.name).value) for a in path]
+                for points, dash in ((line, "-"), (dial, ":")):
+                    if points:
+                        ax.plot(*zip(*points, strict=True), dash, color=color, linewidth=1, zorder=1)
                 if shown:
                     x, y = ([found.value for found in axis] for axis in zip(*shown, strict=True))
                     xerr, yerr = (

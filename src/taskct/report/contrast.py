@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from taskct.metrics.intervals import Interval
 from taskct.names import LOW_DOSE, MSE
 from taskct.report.labels import arm_label, interval, number, percent
@@ -9,6 +11,22 @@ from taskct.report.run import Run
 
 FLAT = ("disc", "sphere", "ellipsoid", "lobulated", "spiculated", "lidc")
 """Shapes of one contrast throughout: the bias at their site is contrast that is lost. Others fall off to the rim."""
+
+
+def polarity(run: Run) -> int:
+    """1 where the signals are brighter than their background, −1 where they are darker, by the saved references."""
+    examples, darker = run.examples, 0.0
+    height, width = examples.reference.shape[1:]
+    rows, columns = np.mgrid[:height, :width]
+    for trial in np.flatnonzero(examples.signal_present):
+        row, column = examples.center_px[trial]
+        far = np.hypot(rows - row, columns - column)
+        radius = max(float(examples.diameter_px[trial]) / 2.0, 1.0)
+        inside, around = far <= 0.7 * radius, (far > 1.5 * radius) & (far <= 3.0 * radius)
+        if inside.any() and around.any():
+            image = examples.reference[trial]
+            darker += float(np.sign(image[around].mean() - image[inside].mean()))
+    return -1 if darker > 0 else 1
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from taskct.report.schema import ArmFigures
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER = "#56B4E9", "#E69F00"
 BLACK, GREY, VIOLET = "#000000", "#6E6E6E", "#6A51A3"
+WINE = "#882255"  # of Tol's colours, told apart from those above
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,16 @@ class Look:
     """A line of matplotlib; empty for none."""
 
 
-SYMBOLS = {"o": "circle", "s": "square", "D": "diamond2", "v": "triangle2", "^": "triangle", "P": "plus", "X": "times"}
+SYMBOLS = {
+    "*": "star",
+    "o": "circle",
+    "s": "square",
+    "D": "diamond2",
+    "v": "triangle2",
+    "^": "triangle",
+    "P": "plus",
+    "X": "times",
+}
 DASHES = {"-": "", "--": "5 3", ":": "1.5 2.5", "-.": "6 2.5 1.5 2.5", "": ""}
 """Lines of matplotlib as SVG dashes."""
 
@@ -36,12 +46,12 @@ _FURTHER = [
     for color in (SKY, AMBER, PINK, GREEN, BLUE, ORANGE)
     if (color, marker) not in {(look.color, look.marker) for look in _FIRST}
 ]
-_MSE, _FILTERS = Look(BLACK, "^", ""), Look(PINK, "P", "")
+_MSE, _FILTERS, _PATH = Look(BLACK, "^", ""), Look(PINK, "P", ""), Look(WINE, "*", "-")
 
 
 @dataclass(frozen=True)
 class Family:
-    """Arms that differ in one number, such as λ or α."""
+    """Arms that differ in one number, such as λ, α or a price."""
 
     label: str
     look: Look
@@ -52,26 +62,29 @@ class Family:
 
 
 def families(run: Run) -> list[Family]:
-    """Group the arms of a run: those trained with λ, blends, MSE and filters, of every variant of the settings apart.
+    """Group the arms of a run: those trained with λ, task paths, blends, MSE and filters, every variant apart.
 
     The control's own family comes first. The low-dose images belong to none.
     """
     named = {arm.name: arm for arm in run.summary.arms if ArmName.parse(arm.name).kind != "low-dose"}
     groups: dict[tuple[object, ...], list[ArmFigures]] = {}
-    home = _variant(run.arm(run.tradeoff.control))
-    for arm in sorted(named.values(), key=lambda arm: (_variant(arm) != home, _kind(arm) == "blend")):
-        groups.setdefault(_key(arm), []).append(arm)
+    home = _variant(run, run.arm(run.tradeoff.control))
+    for arm in sorted(named.values(), key=lambda arm: (_variant(run, arm) != home, _kind(arm) == "blend")):
+        groups.setdefault(_key(run, arm), []).append(arm)
     looks = cycle(_FURTHER)
     first = iter(_FIRST)
-    found = []
+    found: list[Family] = []
     for (kind, *_), arms in groups.items():
-        look = {"mse": _MSE, "filter": _FILTERS}.get(str(kind)) or next(first, None) or next(looks)
-        ordered = sorted(arms, key=lambda arm: (arm.lambda_ or 0.0, arm.alpha or 0.0))
-        if kind == "blend":
-            # A blend starts at the control (α = 0) and ends at the network it blends in (α = 1).
-            ends = [a for a in named.values() if _kind(a) == "lambda" and _variant(a) == _variant(ordered[0])]
+        of_kind = {"mse": _MSE, "filter": _FILTERS, "path": _PATH}.get(str(kind))
+        taken = of_kind in [family.look for family in found]
+        look = of_kind if of_kind is not None and not taken else next(first, None) or next(looks)
+        ordered = sorted(arms, key=lambda arm: (arm.lambda_ or 0.0, arm.alpha or 0.0, arm.price or 0.0))
+        if kind in ("blend", "path"):
+            # Both start at the control (α = 0, price 0); a blend ends at the network it blends in (α = 1).
+            own = _variant(run, ordered[0])
+            ends = [a for a in named.values() if _kind(a) == "lambda" and _variant(run, a) == own]
             start = [a for a in ends if a.lambda_ == 0]
-            stop = [a for a in ends if a.lambda_ == ordered[0].lambda_]
+            stop = [a for a in ends if kind == "blend" and a.lambda_ == ordered[0].lambda_]
             line = [*start, *ordered, *stop]
         else:
             line = ordered if kind == "lambda" else []
@@ -92,8 +105,12 @@ def short_label(name: str) -> str:
 
     >>> short_label("lambda=0.9 alpha=0.2"), short_label("lambda=0.9 n_layers=9"), short_label("mse n_layers=9")
     ('α=0.2', 'λ=0.9', 'n_layers=9')
+    >>> short_label("path price=0.02")
+    '2%'
     """
     arm = ArmName.parse(name)
+    if arm.price is not None:
+        return f"{setting_text(100 * arm.price)}%"
     if arm.alpha is not None:
         return f"α={setting_text(arm.alpha)}"
     if arm.task_weight is not None:
@@ -120,16 +137,18 @@ def _kind(arm: ArmFigures) -> str:
     return ArmName.parse(arm.name).kind
 
 
-def _variant(arm: ArmFigures) -> tuple[object, ...]:
-    """In what the settings of an arm differ from the study's, its head included."""
-    return (arm.head or "", *(pair for pair in ArmName.parse(arm.name).variant if pair[0] != "head"))
+def _variant(run: Run, arm: ArmFigures) -> tuple[object, ...]:
+    """In what the settings of an arm differ from the study's, its head included; a task path has its control's."""
+    name = ArmName.parse(arm.name)
+    head = arm.head if name.price is None else run.arm(str(name.control)).head
+    return (head or "", *(pair for pair in name.variant if pair[0] != "head"))
 
 
-def _key(arm: ArmFigures) -> tuple[object, ...]:
+def _key(run: Run, arm: ArmFigures) -> tuple[object, ...]:
     kind = _kind(arm)
     if kind in ("mse", "filter"):
         return (kind,)
-    return (kind, arm.lambda_ if kind == "blend" else None, _variant(arm))
+    return (kind, arm.lambda_ if kind == "blend" else None, _variant(run, arm))
 
 
 def _label(run: Run, arm: ArmFigures) -> str:
@@ -140,6 +159,8 @@ def _label(run: Run, arm: ArmFigures) -> str:
     if kind == "blend":
         text = f"blend of λ = {setting_text(arm.lambda_ or 0.0)} with the control"
         words = [f"{arm.head} head"] if arm.head and arm.head != home.head else []
+    elif kind == "path":
+        text, words = "task path, price in RMSE", []
     else:
         text, words = "trained with λ", [f"{arm.head} head"] if arm.head else []
     words += [f"{key}={value}" for key, value in ArmName.parse(arm.name).variant if key != "head"]

@@ -126,13 +126,13 @@ def _cells(found: Interval | None) -> list[object]:
 def _tradeoff_csv(run: Run, only: str | None = None) -> str:
     """Every arm and seed with its intervals, for all observers or for one."""
     quality = ("rmse_hu", "psnr_db", "ssim")
-    header = ["arm", "seed", "lambda", "alpha", "observer", *_bounds("auc"), *_bounds("auc_in_limit")]
+    header = ["arm", "seed", "lambda", "alpha", "price", "observer", *_bounds("auc"), *_bounds("auc_in_limit")]
     header += [cell for name in quality for cell in _bounds(name)]
 
     def rows() -> Iterator[list[object]]:
         for arm in run.summary.arms:
             measured = [cell for name in quality for cell in _cells(getattr(arm.image_quality, name))]
-            weights: list[object] = ["" if one is None else one for one in (arm.lambda_, arm.alpha)]
+            weights: list[object] = ["" if one is None else one for one in (arm.lambda_, arm.alpha, arm.price)]
             for observer, auc in arm.observers.items():
                 if only not in (None, observer):
                     continue

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from taskct.names import LOW_DOSE, MSE, ArmName
+from taskct.names import LOW_DOSE, MSE
 from taskct.report.families import quoted_arms
 from taskct.report.labels import arm_label
+from taskct.report.mixtures import mixture_of
 from taskct.report.run import Examples, Floats, Run
 
 REFERENCE = "reference"
@@ -39,27 +40,15 @@ class Grey:
 def arm_images(run: Run, name: str) -> Floats | None:
     """An arm's images of the saved trials of the quoted seed, HU, `(k, height, width)`; None where there are none.
 
-    A blend's are (1−α)·control + α·task-informed, worked out where those two are saved.
+    A blend's, and those of an arm of a task path, are worked out where the two that they are mixed of are saved.
     """
     saved = run.examples.denoised
     if name == LOW_DOSE:
         return run.examples.noisy
     if name in saved:
         return saved[name]
-    ends = blend_ends(name)
-    if ends is None or not all(end in saved for end in ends):
-        return None
-    alpha = ArmName.parse(name).alpha or 0.0
-    control, task = (saved[end] for end in ends)
-    return (1.0 - alpha) * control + alpha * task
-
-
-def blend_ends(name: str) -> tuple[str, str] | None:
-    """The control and the task-informed arm that a blend mixes, by name; None if the arm is no blend."""
-    arm = ArmName.parse(name)
-    if arm.kind != "blend":
-        return None
-    return str(arm.control), str(ArmName("lambda", arm.task_weight, variant=arm.variant, seed=arm.seed))
+    mixed = mixture_of(run, name)
+    return None if mixed is None else (1.0 - mixed.share) * saved[mixed.start] + mixed.share * saved[mixed.end]
 
 
 def strip(run: Run) -> list[Grey]:
@@ -172,7 +161,7 @@ class Raw:
 def raw_images(run: Run, budget_bytes: int = BUDGET_BYTES) -> Raw:
     """Take as many trials and arms as a budget has room for, the arms that text speaks of and the first trials first.
 
-    A blend is left out where its two ends are there: the script works it out.
+    An arm that is mixed of two others is left out where they are there: the script works it out.
     """
     examples = run.examples
     n_trials, height, width = examples.reference.shape
@@ -198,10 +187,10 @@ def _by_importance(run: Run) -> tuple[list[str], int]:
     """Arms with images of their own that the script cannot work out, and how many of them text needs."""
     saved = run.examples.denoised
     wanted = [MSE, run.tradeoff.control, *quoted_arms(run)]
-    needed = [end for name in wanted for end in (blend_ends(name) or (name,))]
+    mixed = {name: found for name in {*saved, *wanted} if (found := mixture_of(run, name)) is not None}
+    needed = [end for name in wanted for end in ((mixed[name].start, mixed[name].end) if name in mixed else (name,))]
     core = [name for name in dict.fromkeys(needed) if name in saved]
-    worked_out = {name for name in saved if (ends := blend_ends(name)) and all(end in saved for end in ends)}
-    others = [name for name in saved if name not in core and name not in worked_out]
+    others = [name for name in saved if name not in core and name not in mixed]
     return core + others, len(core)
 
 

@@ -81,13 +81,15 @@ def latex_table(table: Table, label: str) -> str:
 
 
 def latex_tables(run: Run) -> str:
-    """Return the tables of arms, differences and trade-off, and those of the limit where the run has them."""
+    """Return the tables of arms, differences and trade-off, and of the limit and a task path where the run has them."""
     wanted = {
         "arms": tables.arm_table(run),
         "limits": tables.limit_table(run),
         "differences": tables.paired_table(run),
         "limit-differences": tables.limit_paired_table(run),
         "tradeoff": tables.tradeoff_table(run),
+        "currencies": tables.currency_table(run),
+        "correction": tables.correction_table(run),
     }
     return HEAD + "\n".join(latex_table(table, label) for label, table in wanted.items() if table is not None)
 

@@ -7,7 +7,8 @@ import numpy as np
 from taskct.literal import shown
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
-from taskct.names import LOW_DOSE, ArmName
+from taskct.names import LOW_DOSE
+from taskct.report.contrast import polarity
 from taskct.report.families import (
     DASHES,
     SYMBOLS,
@@ -20,8 +21,9 @@ from taskct.report.families import (
     short_label,
 )
 from taskct.report.front import FRONT_LABEL, front_shown, steps
-from taskct.report.images import Raw, blend_ends, ring_of
+from taskct.report.images import Raw, ring_of
 from taskct.report.labels import arm_label, observer_label
+from taskct.report.mixtures import PriceLaw, mixture_of, price_law
 from taskct.report.run import Floats, Run
 from taskct.report.schema import ArmFigures
 from taskct.report.tradeoff import AXES, auc_axis
@@ -108,7 +110,6 @@ def _family(family: Family) -> dict[str, Any]:
         "symbol": SYMBOLS[look.marker],
         "dash": DASHES[look.line],
         "line": bool(look.line),
-        "blend": ArmName.parse(family.names[0]).kind == "blend",
     }
 
 
@@ -150,7 +151,7 @@ def _images(run: Run, raw: Raw) -> dict[str, Any]:
         "names": names,
         "labels": [arm_label(name) for name in names],
         "trials": [_trial(run, trial) for trial in raw.trials],
-        "blends": _blends(run, names),
+        "dials": _dials(run, names),
         "leftOut": raw.left_out,
     }
 
@@ -167,41 +168,43 @@ def _trial(run: Run, trial: int) -> dict[str, Any]:
     }
 
 
-def polarity(run: Run) -> int:
-    """1 where the signals are brighter than their background, −1 where they are darker, by the saved references."""
-    examples, darker = run.examples, 0.0
-    height, width = examples.reference.shape[1:]
-    rows, columns = np.mgrid[:height, :width]
-    for trial in np.flatnonzero(examples.signal_present):
-        row, column = examples.center_px[trial]
-        far = np.hypot(rows - row, columns - column)
-        radius = max(float(examples.diameter_px[trial]) / 2.0, 1.0)
-        inside, around = far <= 0.7 * radius, (far > 1.5 * radius) & (far <= 3.0 * radius)
-        if inside.any() and around.any():
-            image = examples.reference[trial]
-            darker += float(np.sign(image[around].mean() - image[inside].mean()))
-    return -1 if darker > 0 else 1
+def _dials(run: Run, names: list[str]) -> list[dict[str, Any]]:
+    """Task paths and blends whose two ends have images: the arms along each, and what its slider stands for.
 
-
-def _blends(run: Run, names: list[str]) -> list[dict[str, Any]]:
-    """Blends whose two ends have images: their α, the arms along the curve, and where the ends' images are."""
+    A blend's slider is its α. A task path's is a price in percent of RMSE, which the law turns into a share of the end.
+    """
     found = []
     position = {(arm.name, arm.seed): i for i, arm in enumerate(run.summary.arms)}
     for family in families(run):
-        ends = blend_ends(family.names[0])
-        if ends is None or not all(end in names for end in ends):
+        mixed = [one for name in family.names if (one := mixture_of(run, name)) is not None]
+        if not mixed or not {mixed[0].start, mixed[0].end} <= set(names):
             continue
-        arms = [arm for name in family.line if (arm := arm_of_seed(run, name, run.seed)) is not None]
+        start, end, law = mixed[0].start, mixed[0].end, _law(run, mixed[0].end)
+        line = [arm for name in family.line if (arm := arm_of_seed(run, name, run.seed)) is not None]
+        arms = [(arm, share) for arm in line if (share := _share(run, arm.name, (start, end))) is not None]
         found.append(
             {
                 "label": family.label,
-                "ends": [names.index(end) for end in ends],
-                "arms": [position[arm.name, arm.seed] for arm in arms],
-                "alphas": [_alpha(arm, ends) for arm in arms],
+                "ends": [names.index(start), names.index(end)],
+                "arms": [position[arm.name, arm.seed] for arm, _ in arms],
+                "at": [share if law is None else float(f"{100 * (arm.price or 0.0):.6g}") for arm, share in arms],
+                "shares": [share for _, share in arms],
+                "law": None if law is None else {"linear": law.linear, "square": law.square},
             }
         )
-    return found
+    return sorted(found, key=lambda dial: dial["law"] is None)
 
 
-def _alpha(arm: ArmFigures, ends: tuple[str, str]) -> float:
-    return arm.alpha if arm.alpha is not None else float(arm.name == ends[1])
+def _law(run: Run, end: str) -> PriceLaw | None:
+    """The law of the task path that ends at an arm; None for a blend."""
+    rows = run.path_points(end)
+    strength = next((row.strength for row in rows if row.arm == end), None)
+    return None if strength is None else price_law(rows, strength)
+
+
+def _share(run: Run, name: str, ends: tuple[str, str]) -> float | None:
+    """How much of a dial's end an arm has: 0 at the control, 1 at the end; None where it is not mixed of them."""
+    if name in ends:
+        return float(ends.index(name))
+    mixed = mixture_of(run, name)
+    return mixed.share if mixed is not None and (mixed.start, mixed.end) == ends else None

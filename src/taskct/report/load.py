@@ -79,14 +79,19 @@ FURTHER: dict[str, type[Any]] = {
     "harm": schema.HarmFile,
     "strata": schema.Strata,
     "conventions": schema.Conventions,
+    "path": schema.TaskPathFile,
 }
 """What the runs of earlier versions do not have, by the name of the file without `.json`."""
+
+
+FIELDS = {"path": "task_path"}
+"""Where a field of `Run` has another name than its file."""
 
 
 def _further(folder: Path) -> dict[str, Any]:
     """Read the files of `FURTHER` that are there, by their names; one that is missing is left out."""
     return {
-        name: _json(folder, f"{name}.json", kind)
+        FIELDS.get(name, name): _json(folder, f"{name}.json", kind)
         for name, kind in FURTHER.items()
         if (folder / f"{name}.json").exists()
     }
@@ -305,7 +310,8 @@ def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
         if needed not in run.examples.denoised:
             yield "examples.npz", f"lacks the array 'denoised/{needed}'"
     for name in FURTHER:
-        rows = [*getattr(run, name).rows, *getattr(getattr(run, name), "paired", ())]
+        found = getattr(run, FIELDS.get(name, name))
+        rows = [*found.rows, *getattr(found, "paired", ())]
         if unknown := {row.arm for row in rows} - names:
             yield f"{name}.json", f"names '{min(unknown)}', no arm of summary.json"
     for observer, tradeoff in run.tradeoff.observers.items():

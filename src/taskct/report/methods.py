@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from taskct.names import JOINT, setting_text
+from taskct.names import JOINT, percent_text, setting_text
 from taskct.report.caveats import backgrounds, unit_sentence
 from taskct.report.labels import arm_label, listed, observer_label
 from taskct.report.run import Run
@@ -130,6 +130,9 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
         )
     lambdas = training.get("lambdas")
+    if training.get("method") == "task-path":
+        lambdas = None
+        yield "λ = 0, trained as long without a task, is the control."
     if isinstance(lambdas, list):
         weights = listed(setting_text(float(weight)) for weight in lambdas)
         head = {"pixel": "every pixel", "eye": "the image behind an eye filter", "channels": "the outputs of channels"}
@@ -146,8 +149,10 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
             + (f", for {training['finetune_epochs']} epochs each." if "finetune_epochs" in training else ".")
         )
         yield "λ = 0, trained as long without the task, is the control."
+    if training.get("method", "joint") != "joint":
+        yield from _task_path(_section(run, "path"))
     alphas = training.get("blend_alphas")
-    if training.get("blend_lambda") is not None and isinstance(alphas, list):
+    if lambdas is not None and training.get("blend_lambda") is not None and isinstance(alphas, list):
         mixed = listed(setting_text(float(alpha)) for alpha in alphas)
         yield (
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
@@ -158,6 +163,22 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     n_seeds = len(run.seeds)
     yield f"Everything was trained from {n_seeds} seed{'s' if n_seeds > 1 else ''}."
     yield f"The arm quoted, {arm_label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
+
+
+def _task_path(path: dict[str, Any]) -> Iterator[str]:
+    """The task path in words; what its settings lack is left out."""
+    noise = f" with white noise of {setting_text(float(path['noise_hu']))} HU" if path.get("noise_hu") else ""
+    at = f" until it costs {percent_text(float(path['trained_at']))} of RMSE" if "trained_at" in path else ""
+    epochs = f" for {path['epochs']} epochs" if "epochs" in path else ""
+    yield (
+        "The task path is the frozen control plus a times a correction Δ, a network that sees the low-dose image and "
+        f"the control's. Δ was trained{epochs} by the cross-entropy of a linear head on control plus Δ{noise}, with a "
+        f"weight on the energy of Δ that was adapted{at}."
+    )
+    prices = path.get("prices")
+    if isinstance(prices, list):
+        shown = listed(percent_text(float(price)) for price in prices)
+        yield f"Its strength a was set for prices of {shown} in RMSE over the control's, on validation trials."
 
 
 def _plain_rule(run: Run) -> str:

@@ -20,6 +20,7 @@ from taskct.report.live import live_data
 from taskct.report.load import load_run
 from taskct.report.methods import methods_section
 from taskct.report.run import Run
+from taskct.report.task_path import dial_said
 from taskct.report.tradeoff import auc_axis, first_figure, tradeoff_figure
 
 
@@ -99,6 +100,7 @@ def render(run: Run) -> str:
         main_observer=observer_label(observer),
         axis=auc_axis(run, observer),
         limits_shown=run.has_limits,
+        dial=dial_said(run),
         fronts=[o for o in run.observers if front_shown(run, o) is not None],
         control=run.arm(control).label,
         chosen=run.arm(chosen).label,

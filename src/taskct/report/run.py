@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT
+from taskct.names import JOINT, ArmName
 from taskct.report import schema
 from taskct.report.labels import OBSERVERS
 
@@ -111,6 +111,8 @@ class Run:
     strata: schema.Strata = field(default_factory=schema.Strata)
     conventions: schema.Conventions = field(default_factory=schema.Conventions)
     harm_maps: HarmMaps | None = None
+    task_path: schema.TaskPathFile = field(default_factory=schema.TaskPathFile)
+    """Working points of a task path; without rows where the study has none."""
 
     @property
     def seeds(self) -> list[int]:
@@ -208,6 +210,16 @@ class Run:
     def price(self, arm: str) -> Interval | None:
         """Return an arm's RMSE over the control's on the test trials, or None in the runs of earlier versions."""
         return next((row.rmse_ratio for row in self.tradeoff.prices if row.arm == arm), None)
+
+    def path_points(self, arm: str | None = None) -> list[schema.PathRow]:
+        """Return the working points of the task path that an arm is on, quoted seed, by rising price.
+
+        Those of the control, and so of the study's own settings, unless told; none where there is no such path.
+        """
+        variant = ArmName.parse(self.tradeoff.control if arm is None else arm).variant
+        rows = self.task_path.rows
+        mine = [row for row in rows if row.seed == self.seed and ArmName.parse(row.arm).variant == variant]
+        return sorted(mine, key=lambda row: row.price)
 
     def false_signal(self, arm: schema.ArmFigures) -> schema.FalseSignal:
         """Return how often an arm paints a signal."""

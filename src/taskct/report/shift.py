@@ -160,7 +160,7 @@ def observer_text(observer: str, fitted: str) -> str:
 
 def sentence(shift: ShiftFile) -> str:
     """What the cells say of task-informed training (λ > 0), in two sentences."""
-    rows = [row for row in shift.deltas if ArmName.parse(row.arm).task_weight]
+    rows = [row for row in shift.deltas if _task_informed(row.arm)]
     bad, good = ([row for row in rows if row.verdict == verdict] for verdict in ("harm", "gain"))
     counts = (
         f"Of {len(rows)} differences between task-informed denoisers (λ > 0) and MSE, {len(good)} are gains, "
@@ -237,6 +237,12 @@ def _task_table(shift: ShiftFile) -> Table:
     return Table("The tasks", ["task", "what it changes", "in words"], rows)
 
 
+def _task_informed(arm: str) -> bool:
+    """Whether an arm was trained for the task: with λ > 0, or as a price of a task path."""
+    name = ArmName.parse(arm)
+    return bool(name.task_weight) or name.price is not None
+
+
 def _shown_observer(shift: ShiftFile) -> str:
     """The observer of the figure: behind an eye where there is one, as the one nearest to a reader."""
     names = [row.observer for row in shift.deltas if row.fitted == "fresh" and not row.observer.startswith("scan_")]
@@ -255,8 +261,8 @@ def shift_figure(shift: ShiftFile, observer: str | None = None) -> Figure:
     places = list(dict.fromkeys((row.training, row.task) for row in rows))
     several = len({training for training, _ in places}) > 1
     arms = list(dict.fromkeys(row.arm for row in rows))
-    if len(arms) > MAX_SERIES:  # the control, and those with most λ
-        order = sorted(arms, key=lambda arm: ArmName.parse(arm).task_weight or 0.0)
+    if len(arms) > MAX_SERIES:  # the control, and those with most λ or the largest price
+        order = sorted(arms, key=lambda arm: (ArmName.parse(arm).task_weight or 0.0, ArmName.parse(arm).price or 0.0))
         arms = [order[0], *order[1 - MAX_SERIES :]]
     with style():
         figure = new_figure(7.2, 1.1 + 0.12 * len(places) * (len(arms) + 1))

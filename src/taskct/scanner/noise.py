@@ -12,6 +12,7 @@ MIN_COUNTS = 1.0  # the logarithm needs a positive count
 GAUSSIAN_FROM = 50.0  # expected photons from which a Gaussian with the Poisson's first three moments is drawn
 STARVED = 0.2  # relative standard deviation of a count above which its ray is starved
 THROUGH = 0.05  # line integral from which a ray counts as passing the object: 2.5 mm of water
+SAFE = 1.01  # times as many counts as a starved ray's: not starved, whatever the rounding
 WINDOW = (3, 9)  # views and bins whose mean stands in for a starved ray's
 
 
@@ -38,14 +39,16 @@ def draw_counts(expected: torch.Tensor, *, electronic_noise: float, generator: t
     ----------
     .. [1] Cornish and Fisher, Revue de l'Institut International de Statistique 5, 307 (1938).
     """
-    variance = expected + electronic_noise**2
+    readout = electronic_noise**2
     normal = torch.randn(expected.shape, generator=generator, device=expected.device, dtype=expected.dtype)
-    bend = expected / (6.0 * variance)  # third cumulant / (6 × variance); the linear term makes room for its variance
-    # In place, since new memory takes longer than the sums: expected + √(variance − 2 bend²) z + bend (z² − 1).
-    counts = bend.square().mul_(-2.0).add_(variance).clamp_(min=0.0).sqrt_().mul_(normal).add_(expected)
-    counts.add_(normal.square().sub_(1.0).mul_(bend))
-    few = expected < GAUSSIAN_FROM
-    if few.any():
+    counts = expected + readout
+    # bend = third cumulant / (6 × variance); √(variance − 2 bend²) leaves room for the variance of the quadratic term.
+    bend = torch.div(expected, counts).mul_(1.0 / 6.0)
+    counts.addcmul_(bend, bend, value=-2.0).clamp_(min=0.0).sqrt_()
+    # expected + √(…) z + bend (z² − 1), in place: new memory takes longer than the sums.
+    counts.addcmul_(bend, normal).mul_(normal).add_(expected).sub_(bend)
+    if expected.numel() and expected.amin() < GAUSSIAN_FROM:
+        few = expected < GAUSSIAN_FROM
         exact = torch.poisson(expected[few], generator=generator)
         counts[few] = exact + electronic_noise * normal[few] if electronic_noise > 0 else exact
     return counts
@@ -97,10 +100,10 @@ def take_logarithm(
        (1995): the multiplicative correction of step 1.
     """
     readout = electronic_noise**2
-    # √(m + σ²) = STARVED·m. A sinogram well above that has no starved ray: its counts are their own local mean.
-    limit = (1.0 + (1.0 + 4.0 * STARVED**2 * readout) ** 0.5) / (2.0 * STARVED**2)
-    if counts.numel() == 0 or counts.min() > 4.0 * limit:
-        return -torch.log((counts + noise_share * 0.5 * (1.0 + readout / counts)) / i0)
+    # A sinogram well above that has no starved ray: its counts are their own local mean.
+    if counts.numel() == 0 or counts.min() > 4.0 * starved_below(electronic_noise):
+        level = counts.reciprocal().mul_(readout).add_(1.0).mul_(0.5).mul_(noise_share).add_(counts)
+        return level.div_(i0).log_().neg_()
     transmission = _local_mean(counts / i0)
     transmission = torch.maximum(transmission, torch.as_tensor(MIN_COUNTS / i0, device=counts.device))
     mean = i0 * transmission**2 / _local_mean(transmission)
@@ -163,9 +166,8 @@ def add_noise(
 
     def measure(sinogram: torch.Tensor, unattenuated: torch.Tensor, seed: int) -> torch.Tensor:
         generator = random_generator(seed, sinogram.device)
-        counts = draw_counts(
-            unattenuated * torch.exp(-sinogram), electronic_noise=electronic_noise, generator=generator
-        )
+        expected = sinogram.neg().exp_().mul_(unattenuated)
+        counts = draw_counts(expected, electronic_noise=electronic_noise, generator=generator)
         return take_logarithm(counts[None], i0=unattenuated[None], electronic_noise=electronic_noise)[0]
 
     # A sinogram at a time stays in the cache, and drawing runs on one core a call; threads share the work. A lone one
@@ -188,11 +190,26 @@ def starved_share(
     1: smoothing finds nothing either. From some tenths on the HU of an image are off by hundreds. 0 where there is no
     object.
     """
-    counts = i0 * torch.exp(-line_integral)
-    relative = torch.sqrt(counts + electronic_noise**2) / counts.clamp(min=1e-30)
-    through = line_integral > THROUGH
-    lost = (relative > (WINDOW[0] * WINDOW[1]) ** 0.5) & through
-    return (relative > STARVED).double().mean(dim=(1, 2)), lost.sum(dim=(1, 2)) / through.sum(dim=(1, 2)).clamp(min=1)
+    starved, lost = torch.zeros((2, len(line_integral)), dtype=torch.float64, device=line_integral.device)
+    photons = torch.as_tensor(i0, device=line_integral.device)
+    # The fewest counts that an object may have tell of most objects that no ray of theirs is starved.
+    fewest = photons.reshape(len(photons) if photons.ndim == 3 else 1, -1).amin(dim=1)
+    fewest = fewest * torch.exp(-line_integral.flatten(1).amax(dim=1))
+    some = torch.nonzero(fewest < SAFE * starved_below(electronic_noise)).flatten()
+    if len(some):
+        lines = line_integral[some]
+        counts = (photons[some] if photons.ndim == 3 and len(photons) > 1 else photons) * torch.exp(-lines)
+        relative = torch.sqrt(counts + electronic_noise**2) / counts.clamp(min=1e-30)
+        through = lines > THROUGH
+        gone = (relative > (WINDOW[0] * WINDOW[1]) ** 0.5) & through
+        starved[some] = (relative > STARVED).double().mean(dim=(1, 2))
+        lost[some] = (gone.sum(dim=(1, 2)) / through.sum(dim=(1, 2)).clamp(min=1)).double()
+    return starved, lost
+
+
+def starved_below(electronic_noise: float) -> float:
+    """Counts below which a ray is starved: the root of √(m + σ²) = `STARVED` · m."""
+    return float(1.0 + (1.0 + 4.0 * STARVED**2 * electronic_noise**2) ** 0.5) / (2.0 * STARVED**2)
 
 
 def line_integral_variance(

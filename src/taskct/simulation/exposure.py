@@ -37,7 +37,7 @@ def kernel_of(settings: Settings) -> Kernel:
 
 @dataclass(frozen=True)
 class Beam:
-    """What the rays meet in some objects; all tensors are `(n_objects, n_views, n_bins)`."""
+    """What the rays meet in some objects; tensors are `(n_objects, n_views, n_bins)`, or broadcast to it."""
 
     paths: tuple[torch.Tensor, ...]  # the line integral; with a spectrum the thickness of water and of bone, mm
     spectrum: Spectrum | None
@@ -72,7 +72,7 @@ class Exposure:
         self.device = device
         self.spectrum = tabulated_spectrum(s.kvp) if s.energy == "poly" else None
         self.correct: Correction | None = None if self.spectrum is None else WaterCorrection(self.spectrum)
-        self.bowtie = torch.ones(geometry.n_bins, device=device)
+        self.bowtie = torch.ones(1, device=device)  # of every bin, or of all alike
         if s.bowtie_mm is not None:
             self.bowtie = bowtie_transmission(geometry, diameter_mm=s.bowtie_mm).to(device)
         self.photons = self._photons()

@@ -1,6 +1,6 @@
 """The scanner of a study: objects and signals in, trials out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -146,7 +146,7 @@ class Scanner:
         """Noisy and reference images of every trial, HU, `(n, side, side)`."""
         side = self.regions[0].n_pixels
         noisy, reference = np.empty((2, len(scene.owner), side, side), dtype=np.float32)
-        for batch, region in self._batches(scene):
+        for batch, region in self._batches(scene.region):
             images = self._images(scene, batch, region, beam, [int(seed) for seed in seeds[batch]])
             noisy[batch], reference[batch] = (image.cpu().numpy() for image in images)
         return noisy, reference
@@ -155,7 +155,7 @@ class Scanner:
         """What the signal of every trial adds to its image, whether it is inserted or not, HU, `(n, side, side)`."""
         side = self.regions[0].n_pixels
         signals = np.empty((len(scene.owner), side, side), dtype=np.float32)
-        for batch, region in self._batches(scene):
+        for batch, region in self._batches(scene.region):
             everywhere = np.ones(len(batch), dtype=np.bool_)
             lines = self._signal_lines(scene, batch, region, everywhere)
             if beam is not None and beam.correct is not None and self.settings.scanner.acquisition == "scan":
@@ -164,12 +164,35 @@ class Scanner:
             signals[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
         return signals
 
-    def _batches(self, scene: Scene) -> Iterator[tuple[NDArray[np.int64], FBP]]:
-        """The trials of a scene by region, as many at a time as stay in the cache."""
+    def signals_of(self, truth: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        """What the signals of a truth table add to their images, inserted or not, HU, `(n, side, side)`.
+
+        Without what the objects behind them change of it by beam hardening, which no table tells.
+        """
+        signals, side = Signals.from_columns(truth), self.regions[0].n_pixels
+        centers = np.stack([truth["region_x_mm"], truth["region_y_mm"]], axis=1)
+        apart = np.abs(centers[:, None] - self.draw.centers_mm).sum(axis=2)
+        images = np.empty((len(signals), side, side), dtype=np.float32)
+        for batch, region in self._batches(apart.argmin(axis=1)):
+            some = signals[batch]
+            lines = project_signals(
+                self.geometry,
+                some,
+                x_mm=region.center_mm[0] + some.x_mm,
+                y_mm=region.center_mm[1] + some.y_mm,
+                slice_mm=self.settings.scanner.slice_mm,
+                lidc=self.draw.lidc,
+                device=self.device,
+            )
+            images[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
+        return images
+
+    def _batches(self, regions: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], FBP]]:
+        """Trials by the region that they lie in, `(n,)`, as many at a time as stay in the cache."""
         sinogram_bytes = 4 * self.geometry.n_views * self.geometry.n_bins
         size = int(np.clip(BATCH_BYTES // sinogram_bytes, 1, MAX_BATCH))
-        for place in np.unique(scene.region):
-            members = np.flatnonzero(scene.region == place)
+        for place in np.unique(regions):
+            members = np.flatnonzero(regions == place)
             for batch in np.split(members, range(size, len(members), size)):
                 yield batch, self.regions[place]
 

@@ -5,9 +5,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from taskct.denoisers.prices import CORRECTION, MAX_PRICE
 from taskct.denoisers.sizes import MAX_MULTIPLE
 from taskct.errors import UserError
 from taskct.training.checkpoints import read_card
+
+MOST_HU2 = 1e8
+"""The largest mean square, and the reciprocal of the smallest, that the dial of a task path may be made of, HU²."""
+
+PATH = ["price", "correction", "squared_error_hu2"]
+"""What the card of a task path must have besides."""
+
+
+class _Correction(BaseModel):
+    """What the correction of a task path is built from."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    n_channels: Annotated[int, Field(**CORRECTION["n_channels"].limits())]
+    pool: Annotated[int, Field(**CORRECTION["pool"].limits())]
 
 
 class _Card(BaseModel):
@@ -26,12 +42,20 @@ class _Card(BaseModel):
     pixel_mm: Annotated[float, Field(gt=0)] | None = None
     alpha: Annotated[float, Field(ge=0, le=1)] | None = None
     mse_validation_hu2: Annotated[float, Field(ge=0)] | None = None
+    price: Annotated[float, Field(ge=0, le=MAX_PRICE)] | None = None
+    correction: _Correction | None = None
+    squared_error_hu2: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = {"blend": "alpha", "pretrain": "mse_validation_hu2"}.get(self.stage or "")
-        if needed is not None and getattr(self, needed) is None:
-            raise ValueError(f"{needed} is missing")
+        needed = {"blend": ["alpha"], "pretrain": ["mse_validation_hu2"], "path": PATH}.get(self.stage or "", [])
+        for name in needed:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} is missing")
+        if self.stage == "path" and self.squared_error_hu2 is not None:
+            control, mixed, energy = self.squared_error_hu2
+            if not (min(control, energy) >= 1.0 / MOST_HU2 and max(control, abs(mixed), energy) <= MOST_HU2):
+                raise ValueError(f"squared_error_hu2: {[control, mixed, energy]} are no errors of a CT image, HU²")
         return self
 
 
@@ -47,7 +71,7 @@ def read_denoiser_card(weights: Path) -> dict[str, Any]:
     ------
     UserError
         If the weights or the card are missing or unreadable, or the card lacks something or holds something of another
-        type or out of its range, such as an alpha outside [0, 1].
+        type or out of its range, such as an alpha outside [0, 1] or a price above 20 %.
     """
     content, card = read_card(weights), weights.with_suffix(".json")
     try:
@@ -56,7 +80,8 @@ def read_denoiser_card(weights: Path) -> dict[str, Any]:
         first = error.errors(include_input=False, include_url=False)[0]
         key, wrong = str(first["loc"][0]) if first["loc"] else "", first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
-            raise UserError(f"{card} lacks {key}: it must be the card that taskct wrote") from None
+            names = ".".join(str(one) for one in first["loc"])  # of fields of ours, so no text of the file
+            raise UserError(f"{card} lacks {names}: it must be the card that taskct wrote") from None
         where = f"{key}: " if key else ""
         raise UserError(
             f"{card} is broken ({where}{wrong[0].lower()}{wrong[1:]}): it must be the card that taskct wrote"

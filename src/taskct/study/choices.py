@@ -5,6 +5,7 @@ from typing import Any
 
 from taskct.config import Settings
 from taskct.errors import UserError
+from taskct.metrics.tradeoff import ROUNDING
 from taskct.names import CONTROL, LOW_DOSE, MSE
 from taskct.study.arm_result import ArmResult
 from taskct.study.arms import Arm
@@ -36,7 +37,7 @@ def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:
     # The task path, where there is one: it is one training, and at every price the best that was found.
     task = path or [r for r in mine if r.arm.swept and r.arm.task_weight]
     kind = "price of the task path" if path else "λ > 0"
-    limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu
+    limit = (1.0 + settings.evaluation.chosen_price) * control.validation_rmse_hu * (1.0 + ROUNDING)
     affordable = [r for r in task if r.validation_rmse_hu <= limit]
     price = f"within {100 * settings.evaluation.chosen_price:g} % of the control's"
     rated = [r for r in affordable if CHOICE_OBSERVER in r.validation_auc]

@@ -17,7 +17,7 @@ from taskct.errors import UserError
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
 from taskct.metrics.roc import auc
-from taskct.names import JOINT, LOW_DOSE, MSE
+from taskct.names import JOINT, LOW_DOSE
 from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
@@ -46,19 +46,17 @@ from taskct.study.frozen import (
     false_positives,
     frozen_names,
     frozen_scores,
-    is_source,
     key_of,
+    source_name,
     sources_of,
     templates_of,
 )
 from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_of
-from taskct.study.harm import HarmMeter
+from taskct.study.harm import HarmMeter, site_of
 from taskct.study.models import denoiser_of_arm, head_statistic, load_head, path_of_arm, squared_error_of
 from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
-from taskct.tasks.shapes import signal_site
-from taskct.tasks.signals import Signals
 from taskct.trials.trials import Trials, crop, select
 
 SPLITS_SEEN = ("validation", "fresh", "test")
@@ -126,12 +124,7 @@ class Evaluator:
         self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
         lidc = lidc_of(self.settings)
-        self.site = signal_site(
-            Signals.from_columns(test.truth),
-            lidc=None if lidc is None else lidc.outline,
-            n_pixels=self.settings.trials.region_pixels,
-            pixel_mm=self.settings.scanner.pixel_mm,
-        )
+        self.site = site_of(self.settings, test)
         self.examples = first_trials(self.settings, test)
         self.harm = HarmMeter(self.settings, test, self.site, lidc=None if lidc is None else lidc.outline)
 
@@ -250,9 +243,9 @@ class Evaluator:
     def _templates(self, arm: Arm, images: Images, fresh: Mapping[str, Fitted]) -> dict[str, Template]:
         """Observers of this arm's images that others meet; the low-dose images bring those of the references along."""
         names, present = frozen_names(self.settings), self.splits["validation"].signal_present
-        if not is_source(arm):
+        source = source_name(arm, self.settings)
+        if source is None:
             return {}
-        source = LOW_DOSE if arm.name == LOW_DOSE else MSE
         kept = {key_of(source, n): one for n, one in templates_of(fresh, names, images["validation"], present).items()}
         if arm.name == LOW_DOSE:
             try:
@@ -309,11 +302,11 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
     if keep_images:
         write_npz(named(place, ".images.npz"), dict(images), compress=False)
     given: dict[str, Template] = {}
-    for source in sources_of(arm):
+    for source in sources_of(arm, run.settings):
         # The low-dose images are evaluated once, for all seeds.
         given |= read_templates(run.evaluated((run.graph[evaluation_stage(source)].arm or source).file_stem))
     result = evaluator.evaluate(arm, images, given=given, progress=progress)
-    if is_source(arm):
+    if source_name(arm, run.settings) is not None:
         write_templates(place, result.templates)
     write_result(place, result)
 

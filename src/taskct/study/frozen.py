@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 REFERENCE = "reference"
 """What an observer was fitted on, beside the names of arms: the images without noise, or of full dose."""
 
-SOURCES = (LOW_DOSE, MSE, REFERENCE)
-"""All that an observer may have been fitted on."""
+OF_CONTROL = "control"
+"""The same for the images of the control, λ = 0, in a study with a task path."""
 
 BATCH = 256  # images
 
@@ -109,24 +109,42 @@ def frozen_scores(templates: Mapping[str, Template], images: NDArray[np.floating
     return scores
 
 
-def is_source(arm: Arm) -> bool:
-    """Whether other arms meet the observers that are fitted to this one's images."""
-    return arm.name == LOW_DOSE or arm.pretrained
+def sources(settings: Settings) -> tuple[str, ...]:
+    """All that an observer of a study may have been fitted on."""
+    return (LOW_DOSE, MSE, REFERENCE, OF_CONTROL) if _meets_control(settings) else (LOW_DOSE, MSE, REFERENCE)
 
 
-def sources_of(arm: Arm) -> tuple[Arm, ...]:
+def _meets_control(settings: Settings) -> bool:
+    """Whether arms meet the control's observers: a task path starts at its images, so that is its gain by itself."""
+    return settings.training.method != "joint"
+
+
+def source_name(arm: Arm, settings: Settings) -> str | None:
+    """What the observers of an arm's images are called that other arms meet; None if these meet none of them."""
+    if arm.name == LOW_DOSE:
+        return LOW_DOSE
+    if arm.pretrained:
+        return MSE
+    return OF_CONTROL if arm.name == arm.control and _meets_control(settings) else None
+
+
+def sources_of(arm: Arm, settings: Settings) -> tuple[Arm, ...]:
     """The arms whose observers are applied to another's images, and that are evaluated before it.
 
-    The low-dose images, and the pretrained denoiser that a trained one started from.
+    The low-dose images, the pretrained denoiser that a trained one started from and, in a study with a task path, its
+    control.
     """
     low_dose = Arm(type(arm.identity)("low-dose", seed=arm.seed))
     if arm.name == LOW_DOSE:
         return ()
-    return (low_dose, arm.start) if arm.controlled else (low_dose,)
+    if not arm.controlled:
+        return (low_dose,)
+    first = low_dose, arm.start
+    return (*first, arm.control_arm) if arm.name != arm.control and _meets_control(settings) else first
 
 
 def key_of(source: str, observer: str) -> str:
-    """Name of a frozen observer in the files of an evaluation; `source` is LOW_DOSE, MSE or REFERENCE."""
+    """Name of a frozen observer in the files of an evaluation; `source` is one of `sources`."""
     return f"{source}/{observer}"
 
 

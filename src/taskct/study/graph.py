@@ -12,7 +12,7 @@ from taskct.config.training import NO_AXES
 from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
-from taskct.study.frozen import is_source, sources_of
+from taskct.study.frozen import source_name, sources_of
 
 Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
@@ -34,6 +34,7 @@ RESULT_FILES = (
     "harm.npz",
     "strata.json",
     "conventions.json",
+    "path.json",
 )
 
 PARTS: dict[str, tuple[Kind, ...]] = {
@@ -65,7 +66,7 @@ def stages_of(settings: Settings) -> list[Stage]:
     results together. The low-dose images are the same for every training seed and evaluated once. A blend builds on
     the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice; a price
     of a task path builds on those of the control and of the path at the price of its training. Every evaluation builds
-    on those whose observers it carries over: of the low-dose images and of the pretrained denoiser.
+    on those whose observers it carries over, see `sources_of`.
 
     Examples
     --------
@@ -80,7 +81,8 @@ def stages_of(settings: Settings) -> list[Stage]:
         outputs = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
         before = ("simulate", str(arm.control_arm.stage), str(arm.stage))
         stages.append(Stage(f"blend {arm.identity}", "blend", arm, before, outputs))
-    mixed = {part.file_stem for arm in arms if arm.mixed for part in arm.parts}
+    # What a path adds is told from its control's images and its own, also where it has no other price.
+    mixed = {part.file_stem for arm in arms if arm.mixed or arm.price is not None for part in arm.parts}
     evaluations = []
     for arm in arms:
         if arm.name == LOW_DOSE and arm.seed != arms[0].seed:
@@ -91,10 +93,10 @@ def stages_of(settings: Settings) -> list[Stage]:
         else:
             depends_on += () if arm.stage is None else (arm.stage,)
             # Their observers are shown this arm's images unchanged; a blend has them from its networks.
-            depends_on += tuple(evaluation_stage(source) for source in sources_of(arm))
+            depends_on += tuple(evaluation_stage(source) for source in sources_of(arm, settings))
         ends: tuple[str, ...] = (".npz", ".json")
         ends += (".images.npz",) if arm.file_stem in mixed else ()
-        ends += (".templates.npz",) if is_source(arm) else ()
+        ends += (".templates.npz",) if source_name(arm, settings) else ()
         outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
         evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
     # Mixed images last: their parts' evaluations come before them.

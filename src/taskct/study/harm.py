@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval
 from taskct.metrics.spectra import cross_power, first_below, frequencies_per_mm, noise_power
+from taskct.simulation.insert import lidc_of
 from taskct.study.resampling import Resampling, interval_json
-from taskct.tasks.shapes import Lidc, render
+from taskct.tasks.shapes import Lidc, render, signal_site
 from taskct.tasks.signals import Signals
 from taskct.trials.trials import Trials
 
@@ -37,6 +38,17 @@ HOW = (
     "images. Transfer function: what images share with the signals as they were put in, over the power of those; "
     "50 % of its value at the lowest frequency."
 )
+
+
+def site_of(settings: Settings, trials: Trials) -> NDArray[np.bool_]:
+    """Pixels of each trial's signal, or of where it would be, as `signal_site` has them, `(n, height, width)`."""
+    lidc = lidc_of(settings)
+    return signal_site(
+        Signals.from_columns(trials.truth),
+        lidc=None if lidc is None else lidc.outline,
+        n_pixels=settings.trials.region_pixels,
+        pixel_mm=settings.scanner.pixel_mm,
+    )
 
 
 @dataclass

@@ -63,8 +63,8 @@ class InLimit:
 def limits(results: Sequence[ArmResult], unit: Unit, n_fresh: int) -> dict[str, Any]:
     """`limits.json`: a row for each arm, seed and observer, and each arm against its control and the low-dose images.
 
-    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials; see `_shared` for
-    two arms that learned on the same ones.
+    The interval covers the choice of test trials (DeLong's or Obuchowski's) and of training trials; see
+    `shared_learning` for two arms that learned on the same ones.
     """
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     rows = [_row(r, name, unit, n_fresh) for r in results for name in r.scores]
@@ -101,7 +101,7 @@ def _row(result: ArmResult, name: str, unit: Unit, n_fresh: int) -> dict[str, An
     return row | {"limit": interval_json(Interval(found.auc, low, high)), "why_not": None} | more
 
 
-def _shared(present: Floats, absent: Floats) -> float:
+def shared_learning(present: Floats, absent: Floats) -> float:
     """Correlation of what two observers owe to the chance of their common training trials, in [0, 1].
 
     Each owes a quadratic form in the noise of its training. Those of two normal variables that correlate by r correlate
@@ -134,7 +134,7 @@ def _pair(result: ArmResult, other: ArmResult, name: str, unit: Unit) -> dict[st
     gradient = np.array([1.0, -1.0]) * [one.slope * one.by_auc for one in ends]
     variance = float(gradient @ delong_covariance(present, absent, unit.clusters) @ gradient)
     own = np.array([1.0, -1.0]) * [one.slope * np.sqrt(one.own_variance) for one in ends]
-    variance += float(own @ own) + 2.0 * float(own[0] * own[1]) * _shared(present, absent)
+    variance += float(own @ own) + 2.0 * float(own[0] * own[1]) * shared_learning(present, absent)
     difference = normal_difference(ends[0].auc - ends[1].auc, float(np.sqrt(max(variance, 0.0))), confidence=CONFIDENCE)
     delta = Interval(difference.delta_auc, difference.ci_low, difference.ci_high)
     return pair | {"delta": interval_json(delta), "p_value": difference.p_value}

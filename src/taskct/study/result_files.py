@@ -28,6 +28,7 @@ from taskct.study.groups import group_labels, group_of
 from taskct.study.harm import HOW
 from taskct.study.limits import limits
 from taskct.study.panel import examples
+from taskct.study.path_results import path_json
 from taskct.study.resampling import CONFIDENCE, Unit, unit_of
 from taskct.study.run_folder import RunFolder, ended
 from taskct.study.strata import strata_rows
@@ -74,6 +75,7 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         "harm.npz": lambda: harm_arrays(results, settings, seed),
         "strata.json": lambda: {"rows": list(strata_rows(results, test, settings, unit))},
         "conventions.json": lambda: conventions_json(results),
+        "path.json": lambda: path_json(run, results, test, seed=seed),
         "summary.json": lambda: summarize(results, test, settings),
     }
     writers: dict[str, Callable[[Path, Any], None]] = {".csv": write_text, ".json": write_json, ".npz": write_npz}

@@ -1,4 +1,4 @@
-"""The λ curve of a study against its blend curve, and the best arm at almost no price."""
+"""The curves of a study against each other: λ, blend and task path; and the best arm at almost no price."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.metrics.intervals import Interval
-from taskct.metrics.tradeoff import best_within, compare_curves, monotone_within_intervals
+from taskct.metrics.tradeoff import CurveComparison, best_within, compare_curves, monotone_within_intervals
 from taskct.names import CONTROL, JOINT
 from taskct.study.arm_result import ArmResult
 from taskct.study.choices import quoted_seed
@@ -19,7 +19,7 @@ from taskct.trials.trials import Trials
 
 
 def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) -> dict[str, Any]:
-    """`tradeoff.json`: the λ curve against the blend curve, and the best arm that keeps the control's RMSE.
+    """`tradeoff.json`: the curves of λ, blend and task path compared, and the best arm that keeps the control's RMSE.
 
     Those of the quoted seed; the arm is chosen on validation trials, its figures are the test trials'. What an observer
     that could not be fitted to some arm leaves out is None.
@@ -30,11 +30,20 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.overrides]
     if blend:
         blend = [mine[CONTROL], *blend, mine[blend[0].arm.parts[1].name]]
+    path = [r for r in mine.values() if r.arm.price is not None and not r.arm.overrides]
+    if path:
+        path = [mine[CONTROL], *sorted(path, key=lambda r: r.arm.price or 0.0)]
     observers = {}
     for name in dict.fromkeys(name for r in sweep for name in r.scores):
         swept = [r for r in sweep if name in r.scores]
         observers[name] = {
-            "curves": _curves(blend, swept, name, resampling),
+            "curves": _named(_compared(blend, swept, name, resampling), "blend", "trained"),
+            "path_curves": [
+                {"versus": other} | found
+                for other, curve in (("blend", blend), ("trained", swept))
+                if (found := _named(_compared(path, curve, name, resampling), "path", other)) is not None
+            ],
+            "path_monotone": _auc_rises([r for r in path if name in r.scores], name, resampling),
             "within_tolerance": _within_tolerance(mine, name, resampling, settings.evaluation.tolerance),
             "monotone": _auc_rises(swept, name, resampling),
             "front": front(list(mine.values()), name, resampling.unit),
@@ -54,15 +63,21 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     }
 
 
-def _curves(
-    blend: Sequence[ArmResult], swept: Sequence[ArmResult], name: str, resampling: Resampling
-) -> dict[str, Any] | None:
-    """The two curves of an observer compared; None without a blend and its ends, or a range of RMSE that both have."""
-    rated = [r for r in blend if name in r.scores]
-    # A blend has no jointly trained head: its ends alone are no curve.
-    if len(rated) < 3 or rated[0] is not blend[0] or rated[-1] is not blend[-1]:
+def _rated(curve: Sequence[ArmResult], name: str) -> list[ArmResult]:
+    """The arms of a curve that have an observer; none where an end lacks it, or the ends alone would be left."""
+    rated = [r for r in curve if name in r.scores]
+    # The arms between have no jointly trained head: their ends alone are no curve of theirs.
+    short = len(rated) < 3 and len(curve) > len(rated)
+    return [] if short or len(rated) < 2 or rated[0] is not curve[0] or rated[-1] is not curve[-1] else rated
+
+
+def _compared(
+    first: Sequence[ArmResult], other: Sequence[ArmResult], name: str, resampling: Resampling
+) -> CurveComparison | None:
+    """Two curves of an observer compared at equal RMSE; None where one is missing, or they share no range of RMSE."""
+    pair = _rated(first, name), _rated(other, name)
+    if not all(pair):
         return None
-    pair = rated, swept
     scores = [np.stack([r.scores[name] for r in curve]) for curve in pair]
     mse = [np.stack([_mse(r) for r in curve]) for curve in pair]
     rmse = [np.sqrt(one.mean(axis=1)) for one in mse]
@@ -72,7 +87,14 @@ def _curves(
     found = compare_curves(scores[0], mse[0], scores[1], mse[1], unit.present, clusters=unit.clusters, **resampling.how)
     if not found.ci_low <= found.delta_auc <= found.ci_high:
         return None  # the range shared is so narrow that most resamples have none: nothing can be said
-    better = "blend" if found.ci_low > 0 else "trained" if found.ci_high < 0 else "neither"
+    return found
+
+
+def _named(found: CurveComparison | None, first: str, other: str) -> dict[str, Any] | None:
+    """A comparison as the file has it, by the names of its curves; None stays None."""
+    if found is None:
+        return None
+    better = first if found.ci_low > 0 else other if found.ci_high < 0 else "neither"
     delta = interval_json(Interval(found.delta_auc, found.ci_low, found.ci_high))
     return {"better": better, "delta_auc": delta, "rmse_range_hu": [found.rmse_low_hu, found.rmse_high_hu]}
 
@@ -118,7 +140,7 @@ def _rmse_ratio(result: ArmResult, base: ArmResult, resampling: Resampling) -> I
 
 
 def _auc_rises(swept: Sequence[ArmResult], name: str, resampling: Resampling) -> bool | None:
-    """Whether an observer's AUC never falls, beyond chance, from one λ to the next; None with a single λ."""
+    """Whether an observer's AUC never falls, beyond chance, from one arm of a curve to the next; None with one arm."""
     if len(swept) < 2:
         return None
     unit, t = resampling.unit, np.stack([r.scores[name] for r in swept])

@@ -25,6 +25,7 @@ from taskct.files import write_text
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
+from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
 from taskct.study.models import (
@@ -168,18 +169,24 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     settings = arm.settings(run.settings)
     t, p = settings.training, settings.path
     trials = _task_trials(settings, first_repeated(run.read("train"), t.n_trials))
+    if not settings.absent_signal.inserted:  # where every trial holds a signal, none tells what it would be without
+        signals = Scanner(settings, run.device).signals_of(trials.trials.truth)
+        trials = dataclasses.replace(trials, signal=torch.from_numpy(signals))
     validation = _task_trials(settings, run.read("validation"))
     root = derive_seed(arm.seed, "path")
     control, _ = denoiser_of_arm(run, arm.control_arm)
-    plan = _plan(run, settings, root, p.epochs, p.learning_rate)
-    how = PathPrice(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, fresh_noise=p.fresh_noise)
+    plan = dataclasses.replace(
+        _plan(run, settings, root, p.epochs, p.learning_rate), head_learning_rate=p.head_learning_rate
+    )
+    # A signal belongs to its place where that is drawn within an organ, or has a head of its own.
+    moved = settings.signal.site != "organ" and t.head_per == "study"
+    how = PathPrice(rmse=price, noise_hu=p.noise_hu, mirrored=p.mirrored, copies=p.copies, moved=moved)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(root, "weights"))
         correction = Correction(
             offset_hu=float(control.offset_hu),
             scale_hu=float(control.scale_hu),
             n_channels=p.n_channels,
-            n_detail=p.n_detail,
             pool=p.pool,
         )
     stage, advice = f"train {arm.weights_stem}", "with another path.learning_rate or a higher path.trained_at"

@@ -126,6 +126,11 @@ class DaskCluster(Executor):
         self._give_out()
         return answer
 
+    def listen(self, topic: str, hear: Callable[[tuple[float, Any]], None]) -> None:
+        """Have a function called with each event of a topic that a worker tells of: its time, and what is told."""
+        with self._there():
+            self.client.subscribe_topic(topic, hear)
+
     def check(self) -> None:
         """See who is there, and give out what waits; a `UserError` if the scheduler is gone."""
         if time.monotonic() - self._asked > ASK_EVERY_S:

@@ -1,7 +1,6 @@
 """What a run would do: its stages, what is done already, and an estimate of time and disk; nothing is written."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,13 +10,14 @@ from taskct.config import Settings
 from taskct.simulation.simulate import trials_bytes
 from taskct.study.arms import Overrides, override
 from taskct.study.evaluate import SPLITS_SEEN, fresh_names
-from taskct.study.frozen import SOURCES, frozen_names, is_source
+from taskct.study.frozen import frozen_names, source_name, sources
 from taskct.study.graph import Kind, Stage, share_threads
 from taskct.study.models import build_denoiser
 from taskct.study.panel import BUDGET_BYTES, N_WORST
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.durations import (
     cnn_seconds,
+    correction_seconds,
     filter_seconds,
     fit_seconds,
     image_seconds,
@@ -27,6 +27,7 @@ from taskct.sweep.durations import (
 )
 from taskct.sweep.executors import Machine, n_workers
 from taskct.sweep.schedule import up_to_date
+from taskct.sweep.timetable import Timetable, numbers_up_to, timetable
 
 SCORE_BYTES, QUALITY_BYTES = 45, 90
 """Length of a row of scores.csv and of quality.csv."""
@@ -45,6 +46,9 @@ START_S = 4.0
 
 LIBRARIES_BYTES = 4.5e8
 """Memory of a process that has loaded its libraries."""
+
+STORE_BYTES_PER_S = 1e8
+"""What a worker fetches from a store, or sends, in a second: about a link of 1 Gbit/s."""
 
 MEASURE_S = 4.0
 """Time after which further networks of a sweep are not tried but judged by their number of weights."""
@@ -91,6 +95,8 @@ class RunPlan:
     """On what machine."""
     how: list[str]
     """How time was estimated, in words."""
+    timetables: list[Timetable]
+    """Of what is to do, without the start, on more and more workers; the last has as many as were asked for."""
 
     @property
     def bytes_to_write(self) -> float:
@@ -128,41 +134,25 @@ def plan_run(run: RunFolder, machine: Machine) -> RunPlan:
         share = dict.fromkeys(share, machine.threads or 1)
     elif run.device.type == "cpu":  # more stages than threads wait for each other
         workers = min(workers, n_threads)
-    estimate = _Estimate(run, share, workers)
+    # One worker of a cluster simulates, with its threads' number of processes.
+    simulators = workers if machine.executor is None else share["simulate"]
+    estimate = _Estimate(run, share, simulators)
     planned, core_seconds, memory = [], 0.0, 0.0
     for stage in stages:
         done = stage.name in current
         seconds = 0.0 if done else estimate.seconds(stage)
         if not done:
-            core_seconds += seconds * (workers if stage.kind == "simulate" else estimate.busy(share[stage.name]))
+            core_seconds += seconds * estimate.cores(stage)
             memory = max(memory, estimate.memory(stage))
         planned.append(PlannedStage(stage.name, stage.kind, stage.depends_on, done, seconds, estimate.n_bytes(stage)))
-    seconds = makespan(planned, workers=workers) + START_S * (len(current) < len(planned))
-    by = "on this machine" if machine.executor is None else f"on {workers} workers as fast as this machine"
-    who = f"with {workers} worker{'s' if workers > 1 else ''} {by}"
-    return RunPlan(planned, seconds, core_seconds, memory, who, estimate.told)
-
-
-def makespan(stages: Sequence[PlannedStage], *, workers: int) -> float:
-    """Time that stages take side by side, s: each begins as soon as a worker is free and what it builds on is done.
-
-    Examples
-    --------
-    >>> two = [PlannedStage("a", "tune", (), False, 2.0, 0), PlannedStage("b", "tune", (), False, 3.0, 0)]
-    >>> three = [*two, PlannedStage("c", "results", ("a", "b"), False, 1.0, 0)]
-    >>> makespan(three, workers=1), makespan(three, workers=2)
-    (6.0, 4.0)
-    """
-    free = [0.0] * workers
-    ended: dict[str, float] = {}
-    for stage in stages:
-        begin = max((ended[name] for name in stage.depends_on), default=0.0)
-        if stage.done:
-            ended[stage.name] = begin
-            continue
-        first = min(range(workers), key=free.__getitem__)
-        ended[stage.name] = free[first] = max(begin, free[first]) + stage.seconds
-    return max(ended.values(), default=0.0)
+    rate = None if machine.store is None else STORE_BYTES_PER_S
+    tables = [timetable(planned, workers=number, bytes_per_s=rate) for number in numbers_up_to(workers)]
+    seconds = tables[-1].seconds + START_S * (len(current) < len(planned))
+    if machine.executor is None:
+        who = f"with {workers} worker{'s' if workers > 1 else ''} on this machine"
+    else:
+        who = f"on {workers} workers as fast as this machine"
+    return RunPlan(planned, seconds, core_seconds, memory, who, estimate.told, tables)
 
 
 def network_key(settings: Settings) -> str:
@@ -173,8 +163,8 @@ def network_key(settings: Settings) -> str:
 class _Estimate:
     """Seconds and bytes of a stage: from rates on an idle core, and from how long others took in this folder."""
 
-    def __init__(self, run: RunFolder, share: dict[str, int], workers: int) -> None:
-        self.run, self.share, self.workers = run, share, workers
+    def __init__(self, run: RunFolder, share: dict[str, int], simulators: int) -> None:
+        self.run, self.share, self.simulators = run, share, simulators
         self._settings: dict[Overrides, Settings] = {(): run.settings}
         self._weights: dict[str, int] = {}
         """By `network_key`, as the rates."""
@@ -226,6 +216,10 @@ class _Estimate:
         """How many cores' work a stage with so many threads does."""
         return 1.0 if self.run.device.type == "cuda" else float(n_threads**EFFICIENCY)
 
+    def cores(self, stage: Stage) -> float:
+        """How many cores' work a stage does."""
+        return self.simulators if stage.kind == "simulate" else self.busy(self.share[stage.name])
+
     def seconds(self, stage: Stage) -> float:
         """What a stage takes."""
         return self._alone(stage, self.share[stage.name]) * self._factor(stage.kind)
@@ -251,7 +245,7 @@ class _Estimate:
         if stage.kind == "simulate":
             self._tell("simulate", "from a few trials made on one core here")
             ready, trials = self._simulation
-            return ready + trials / self.workers
+            return ready + trials / self.simulators
         if stage.kind == "results":
             self._tell("results", "roughly, by the number of resamples")
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
@@ -262,6 +256,8 @@ class _Estimate:
             self._tell("tune", "from single images filtered on one core here")
             return n_tried(run.settings, str(stage.arm.filter)) * self._filter(str(stage.arm.filter))[0]
         settings = self._settings_of(stage)
+        if stage.kind == "finetune" and stage.arm.price is not None:
+            return self._path(settings) / self.busy(n_threads)
         n_images = self._images(stage, settings)
         seconds = n_images * self._image(stage.kind, settings) if n_images else 0.0
         if stage.kind == "evaluate":
@@ -287,6 +283,20 @@ class _Estimate:
         if stage.kind == "finetune" and t.start == "scratch":
             epochs += t.pretrain_epochs
         return epochs * (n.n_train + FORWARD * n.n_validation)
+
+    def _path(self, settings: Settings) -> float:
+        """Seconds of the training of a task path on one core: steps of its correction, and images of its control."""
+        self._tell("finetune", "of a task path from a few steps of its correction on one core here")
+        n, p = settings.trials, settings.path
+        # Copies stand in pairs, with and without their signal.
+        n_shown = n.n_train * max(p.copies, 1) * (1 if settings.absent_signal.inserted else 2)
+        shown = p.epochs * (n_shown + FORWARD * n.n_validation)
+        n_control = n_shown + n.n_validation
+        return shown * self._correction + FORWARD * n_control * self._image("finetune", settings)
+
+    @cached_property
+    def _correction(self) -> float:
+        return correction_seconds(self.run.settings, self.run.device)
 
     def _image(self, kind: Kind, settings: Settings) -> float:
         """Seconds of a training step for each image of a batch, on one core."""
@@ -348,8 +358,9 @@ class _Estimate:
             kept = any(name.endswith(".images.npz") for name in stage.outputs)
             n_seen = sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
             n_carried = len(frozen_names(run.settings))
-            templates = 2.0 * region * 2 * n_carried if stage.arm is not None and is_source(stage.arm) else 0.0
-            kept_of_all = 8.0 * t.n_test * (n_observers + 6 + len(SOURCES) * n_carried)
+            left = stage.arm is not None and source_name(stage.arm, run.settings) is not None
+            templates = 2.0 * region * 2 * n_carried * left
+            kept_of_all = 8.0 * t.n_test * (n_observers + 6 + len(sources(run.settings)) * n_carried)
             return kept * n_seen * region + kept_of_all + templates + 3.0 * region + REPORTED_BYTES
         if stage.kind == "results":
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())

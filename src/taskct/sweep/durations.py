@@ -8,13 +8,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from taskct.config import Settings
 from taskct.denoisers.classical import CLASSICAL, N_REFINEMENTS, filter_images, n_tuned
 from taskct.denoisers.denoiser import autocast
+from taskct.denoisers.task_path import Correction
 from taskct.machine import threads
 from taskct.observers.base import SmallSampleWarning
 from taskct.observers.cnn import CNNObserver
@@ -82,17 +85,32 @@ def simulation_seconds(settings: Settings, device: torch.device) -> tuple[float,
 
 def image_seconds(settings: Settings, device: torch.device) -> float:
     """What a training step by MSE takes for each image of a batch, s, from a few steps on random images."""
+    denoiser = build_denoiser(settings, offset_hu=40.0, scale_hu=20.0, seed=0).to(device)
+    return _step_seconds(settings, device, denoiser, denoiser)
+
+
+def correction_seconds(settings: Settings, device: torch.device) -> float:
+    """What a training step of a task path's correction takes for each image of a batch, s; without its control."""
+    p = settings.path
+    sizes = {"n_channels": p.n_channels, "pool": p.pool}
+    correction = Correction(offset_hu=40.0, scale_hu=20.0, **sizes).to(device)
+    return _step_seconds(settings, device, correction, lambda images: correction(images, images))
+
+
+def _step_seconds(
+    settings: Settings, device: torch.device, network: nn.Module, forward: Callable[[torch.Tensor], Any]
+) -> float:
+    """Seconds of a step for each image of a batch, there and back."""
     side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
     most = min(settings.training.batch_size, settings.trials.n_train)
     batch = np.random.default_rng(0).normal(40.0, 20.0, (most, side, side)).astype(np.float32)
-    denoiser = build_denoiser(settings, offset_hu=40.0, scale_hu=20.0, seed=0).to(device)
 
     def step(n: int) -> None:
         images = torch.from_numpy(batch[:n]).to(device)
         with autocast(device, network_dtype(settings, device)):
-            loss = denoiser(images).float().square().mean()
+            loss = forward(images).float().square().mean()
         loss.backward()
-        denoiser.zero_grad()
+        network.zero_grad()
 
     with threads(1):
         n = most if device.type == "cuda" else min(2, most)

@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from filelock import FileLock
 
-from taskct.denoisers.import_path import trust_network
+from taskct.denoisers.import_path import trust_network, trusted_networks
 from taskct.errors import UserError, memory_wanted
 from taskct.files import whole_file
 from taskct.machine import WorkerPool, n_cores, resolve_device, threads
@@ -35,6 +35,7 @@ from taskct.study.records import log, stage_path
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder, ended, size_of
 from taskct.study.train import train_arm
+from taskct.sweep.object_store import check_url
 from taskct.training.parallel import is_first, n_processes
 from taskct.training.record import TrainingFailed
 
@@ -67,8 +68,61 @@ class Machine:
     """Threads of every stage; None to share those of this machine out fairly, or for 1 on a cluster."""
     executor: str | None = None
     """Address of a Dask scheduler, `dask://HOST:PORT` or `tls://HOST:PORT`; None for this machine."""
+    store: str | None = None
+    """URL by which files travel to and from workers that do not see the run folder; None where all see it."""
     device: str | None = None
     """Where workers of a cluster compute, as `resolve_device` has it; None for the run folder's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse a store without a cluster, and a URL that tells a secret."""
+        if self.store is not None:
+            check_url(self.store)
+            if self.executor is None:
+                raise UserError("--store is for the workers of a cluster: give --executor with it")
+
+
+def do_stage(run_path: str, name: str, device: str, n_threads: int, trusted: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Do one stage of a run folder in a worker process, unless it is done.
+
+    The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
+    still to do), `problem` (why a training went wrong, or None) and `notes` (warnings). A `UserError` if the folder is
+    not to be seen from here, or the stage cannot be done.
+    """
+    folder = Path(run_path)
+    if not (folder / "study.yaml").is_file():
+        raise UserError(
+            f"the worker on {platform.node()} does not see the run folder {folder}: give --out as a path on a disk "
+            "that all workers share, or --store with a URL that all reach"
+        )
+    tell = ProgressFile(stage_path(folder, name, ".progress"))
+    return do_in_folder(lambda: RunFolder(folder, None, device=resolve_device(device)), name, n_threads, trusted, tell)
+
+
+def do_in_folder(
+    open_run: Callable[[], RunFolder], name: str, n_threads: int, trusted: tuple[str, ...], tell: Progress
+) -> dict[str, Any]:
+    """Do one stage of a folder that is opened here; the answer, and what an error becomes, are those of `do_stage`."""
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            trust_network(*trusted)
+            run = open_run()
+            # A worker that may not have children simulates alone.
+            workers = 1 if multiprocessing.current_process().daemon else n_threads
+            answer = do_here(run, name, n_threads, workers=workers, progress=tell)
+        except Exception as error:  # whatever it is, it must survive the way back
+            raise _portable(error) from None
+    notes = list(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, QUIET)))
+    for note in notes:  # a run folder must tell later, too, what was said of its figures
+        log(run.path, "note", name, note=note)
+    return {**answer, "notes": notes}
+
+
+def submit_by_path(
+    executor: Executor, run: RunFolder, stage: Stage, device: str, n_threads: int
+) -> Future[dict[str, Any]]:
+    """Have a stage done by a worker that sees the run folder."""
+    return executor.submit(do_stage, str(run.path.resolve()), stage.name, device, n_threads, trusted_networks())
 
 
 @dataclass
@@ -83,44 +137,16 @@ class Crew:
     """Threads that what runs at a time may have together; None where they are not this machine's."""
     device: str
     """Where stages run when there are no slots."""
-    here: bool = False
-    """Whether stages run in this process, so that progress needs no files."""
+    does_here: Callable[[Stage], bool] = lambda stage: False
+    """Whether a stage runs in this process, where progress needs no files."""
+    submit: Callable[[Executor, RunFolder, Stage, str, int], Future[dict[str, Any]]] = submit_by_path
+    """Has the executor do a stage of a run on a device with so many threads."""
     check: Callable[[], None] = lambda: None
     """Called now and then while stages are waited for; raises a `UserError` when they can never end."""
     explain: Callable[[BaseException], str | None] = lambda error: None
     """What an error of the executor itself means, in words; None if it is none."""
     stop: Callable[[bool], None] = lambda finished: None
     """Lets go of everything; stages that still run are ended where that can be done."""
-
-
-def do_stage(run_path: str, name: str, device: str, n_threads: int, trusted: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Do one stage of a run folder in a worker process, unless it is done.
-
-    The folder is given as this worker sees it, the device as `resolve_device` has it. Returns `did` (whether it was
-    still to do), `problem` (why a training went wrong, or None) and `notes` (warnings). A `UserError` if the folder is
-    not to be seen from here, or the stage cannot be done.
-    """
-    folder = Path(run_path)
-    if not (folder / "study.yaml").is_file():
-        raise UserError(
-            f"the worker on {platform.node()} does not see the run folder {folder}: give --out as a path on a disk "
-            "that all workers share"
-        )
-    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        try:
-            trust_network(*trusted)
-            run = RunFolder(folder, None, device=resolve_device(device))
-            tell = ProgressFile(stage_path(folder, name, ".progress"))
-            # A worker that may not have children simulates alone.
-            workers = 1 if multiprocessing.current_process().daemon else n_threads
-            answer = do_here(run, name, n_threads, workers=workers, progress=tell)
-        except Exception as error:  # whatever it is, it must survive the way back
-            raise _portable(error) from None
-    notes = list(dict.fromkeys(str(one.message) for one in caught if not issubclass(one.category, QUIET)))
-    for note in notes:  # a run folder must tell later, too, what was said of its figures
-        log(folder, "note", name, note=note)
-    return {**answer, "notes": notes}
 
 
 def before(run: RunFolder, stage: Stage) -> tuple[str, ...]:
@@ -275,7 +301,7 @@ def local_crew(device: torch.device, workers: int) -> Crew:
     """The present process for one worker, else a pool of processes."""
     devices, n_threads = devices_of(device), torch.get_num_threads()
     if workers == 1:
-        return Crew(InProcess, [str(device)], n_threads, str(device), here=True)
+        return Crew(InProcess, [str(device)], n_threads, str(device), does_here=lambda stage: True)
     pools: list[WorkerPool] = []
 
     def start() -> Executor:
@@ -294,4 +320,8 @@ def local_crew(device: torch.device, workers: int) -> Crew:
                 pool.kill()
 
     slots = [devices[index % len(devices)] for index in range(workers)]
-    return Crew(start, slots, n_threads, str(device), explain=explain, stop=stop)
+
+    def simulates(stage: Stage) -> bool:  # by processes of its own, started from this one
+        return stage.kind == "simulate"
+
+    return Crew(start, slots, n_threads, str(device), does_here=simulates, explain=explain, stop=stop)

@@ -10,6 +10,7 @@ from taskct.reading import read_json
 from taskct.study.graph import levels, part_of, share_threads
 from taskct.study.records import lock_folder, write_failures
 from taskct.study.run_folder import RunFolder
+from taskct.sweep.apart import crew_apart
 from taskct.sweep.dask_cluster import dask_crew
 from taskct.sweep.executors import Machine, local_crew, n_workers
 from taskct.sweep.schedule import Outcome, ProgressDisplay, run_graph
@@ -48,6 +49,8 @@ def sweep(
         if machine.executor is not None:
             crew, n_threads = dask_crew(machine.executor, machine.device or str(run.device)), n_threads or 1
             share = dict.fromkeys(run.graph, n_threads)
+            if machine.store is not None:
+                crew = crew_apart(crew, run, machine.store)
         else:
             workers = 1 if together else n_workers(machine, run.device)
             # Processes take seconds to start: no more of them than can ever work side by side.

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Any, Protocol
 
-from taskct.denoisers.import_path import trusted_networks
 from taskct.errors import UserError
 from taskct.progress import Progress
 from taskct.study.choices import quoted_seed
 from taskct.study.graph import Stage
 from taskct.study.records import read_failures, stage_path
 from taskct.study.run_folder import RunFolder, ended
-from taskct.sweep.executors import Crew, InProcess, before, do_here, do_stage, read_progress
+from taskct.sweep.executors import Crew, InProcess, before, do_here, read_progress
 from taskct.training.parallel import agree, is_first, n_processes
 
 MAX_BREAKS = 3
@@ -184,8 +183,7 @@ class _AtWork:
         if self.show is not None and stage.name not in self._shown:
             self._shown[stage.name] = self.show.open(stage.name)
         n_threads = self.n_threads[stage.name]
-        if self.crew.here or (stage.kind == "simulate" and self.crew.slots is not None):
-            # Simulation has processes of its own, started from this one.
+        if self.crew.does_here(stage):
             progress = self._shown.get(stage.name)
             done = InProcess().submit(
                 do_here, self.run, stage.name, n_threads, workers=self.simulators, progress=progress
@@ -194,9 +192,8 @@ class _AtWork:
             return
         if self._executor is None:
             self._executor = self.crew.start()
-        path = str(self.run.path.resolve())
         try:
-            future = self._executor.submit(do_stage, path, stage.name, slot, n_threads, trusted_networks())
+            future = self.crew.submit(self._executor, self.run, stage, slot, n_threads)
         except BrokenExecutor as error:  # a process died between two stages
             future = Future()
             future.set_exception(error)

@@ -13,9 +13,10 @@ from taskct.reading import check_regular
 from taskct.study.graph import Kind, Stage
 from taskct.study.records import FOLDER, FOLDER_LOCK, read_records, stage_path
 from taskct.study.run_folder import RunFolder
-from taskct.sweep.dry_run import PlannedStage, makespan, plan_run
+from taskct.sweep.dry_run import PlannedStage, plan_run
 from taskct.sweep.executors import Machine, n_workers, read_progress
 from taskct.sweep.schedule import up_to_date
+from taskct.sweep.timetable import timetable
 
 State = Literal["done", "running", "failed", "left out", "to do"]
 
@@ -127,7 +128,7 @@ class Watch:
             over = one.state in ("done", "failed", "left out")
             seconds = 0.0 if over else one.seconds * (pace[one.kind] if one.state == "to do" else 1.0)
             todo.append(replace(planned, done=over, seconds=seconds))
-        return makespan(todo, workers=self.workers)
+        return timetable(todo, workers=self.workers).seconds
 
 
 def _moment(told: object) -> float:

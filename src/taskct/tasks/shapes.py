@@ -214,14 +214,17 @@ def _split(edge: Array, axis: int) -> tuple[Array, NDArray[np.int64]]:
     return np.concatenate([p0 + begin * (p1 - p0), p0 + stop * (p1 - p0)], axis=1), source
 
 
-def _crossings(polygon: Array, rows: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """Where outlines cross rows: polygon, row, column, and by how much the winding number changes towards +x."""
-    after = np.roll(polygon, -1, axis=1)
-    below = polygon[:, :, None, 1] <= rows
-    crosses = below != np.roll(below, -1, axis=1)
-    owner, vertex, row = np.nonzero(crosses)
-    (x0, y0), (x1, y1) = polygon[owner, vertex].T, after[owner, vertex].T
-    column = x0 + (rows[row] - y0) * (x1 - x0) / (y1 - y0)
+def _crossings(polygon: Array, n_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
+    """Where outlines cross the middles of rows: polygon, row, column, and the change of winding number towards +x."""
+    before, after = polygon.reshape(-1, 2), np.roll(polygon, -1, axis=1).reshape(-1, 2)
+    # An edge crosses the rows whose middles lie between its ends, the lower end included.
+    start, end = (np.clip(np.ceil(y - 0.5), 0, n_rows).astype(np.int64) for y in (before[:, 1], after[:, 1]))
+    first, n_crossed = np.minimum(start, end), np.abs(end - start)
+    edge = np.repeat(np.arange(len(before)), n_crossed)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(n_crossed) - n_crossed, n_crossed) + first[edge]
+    (x0, y0), (x1, y1) = before[edge].T, after[edge].T
+    owner = edge // polygon.shape[1]
+    column = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
     turn = np.where(y1 < y0, 1.0, -1.0) * np.sign(polygon_area(polygon))[owner]
     return owner, row, column, turn
 
@@ -252,7 +255,7 @@ def signal_site(signals: Signals, *, n_pixels: int, pixel_mm: float, lidc: Lidc 
         part = signals[start : start + SIGNALS_PER_BATCH]
         center = np.stack([part.x_mm, part.y_mm], axis=-1) / pixel_mm + n_pixels / 2.0
         polygon = outlines_mm(part, lidc=lidc) / pixel_mm + center[:, None, :]
-        owner, row, column, turn = _crossings(polygon, axis)
+        owner, row, column, turn = _crossings(polygon, n_pixels)
         winding = np.zeros((len(part), n_pixels, n_pixels + 1))
         np.add.at(winding, (owner, row, np.clip(np.ceil(column - 0.5), 0, n_pixels).astype(np.int64)), turn)
         # A signal smaller than a pixel may miss every pixel centre; a mean over its site still needs one.

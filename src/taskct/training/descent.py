@@ -74,7 +74,9 @@ class Descent:
         """
         fabric, seed = self.fabric, self.plan.seed
         rank, world = fabric.global_rank, fabric.world_size
-        noise = internal_noise(self.hybrid.loss, len(index), seed=derive_seed(seed, "noise", number))
+        noise = internal_noise(
+            self.hybrid.loss, len(index) * self.trials.images_each, seed=derive_seed(seed, "noise", number)
+        )
         noisy, batch = self.trials.take(share(index, rank=rank, world=world))
         if noise is not None:
             batch = batch._replace(noise=share(noise, rank=rank, world=world))

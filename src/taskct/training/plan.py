@@ -17,6 +17,7 @@ HeadTraining = Literal["warm", "joint", "frozen"]
 
 PRICE = Range(0.0, MAX_PRICE, open_low=True)
 NOISE = Range(0.0, 1000.0, unit="HU")
+COPIES = Range(0, 16, whole=True)
 RATE = Range(0.0, 1.0, open_low=True)
 TASK_WEIGHT = Range(0.0, 1.0, open_high=True)
 RANGES = {
@@ -88,7 +89,7 @@ class Plan:
 
 PRETRAINING = Plan()
 FINETUNING = Plan(epochs=5, learning_rate=1e-3)
-PATH = Plan(epochs=12, head_learning_rate=3e-3)
+PATH = Plan(epochs=6, head_learning_rate=3e-4)
 """Of a task path's correction."""
 
 
@@ -108,12 +109,15 @@ class PathPrice:
     """Standard deviation of white noise on every pixel that the head sees in training, HU."""
     mirrored: bool = True
     """Whether the correction sees trials mirrored and turned, one of eight ways; the head sees them upright."""
-    fresh_noise: bool = False
-    """Whether every background gets another trial's noise at every step, and the control is run anew."""
+    copies: int = 2
+    """Copies of the trials in which each background has another trial's noise; 0 takes the trials as they are."""
+    moved: bool = True
+    """Whether copies have another trial's signal, too: not where a signal belongs to its place."""
 
     def __post_init__(self) -> None:
         PRICE.check("rmse", self.rmse)
         NOISE.check("noise_hu", self.noise_hu)
+        COPIES.check("copies", self.copies)
 
 
 @dataclass(frozen=True, kw_only=True)

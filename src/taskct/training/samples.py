@@ -24,6 +24,11 @@ class TaskTrials:
     control: torch.Tensor | None = None
     """Images of a frozen control, HU, of the shape of the images, margin included."""
 
+    @property
+    def images_each(self) -> int:
+        """Images that one index stands for."""
+        return 1
+
     def __len__(self) -> int:
         return len(self.trials)
 

@@ -10,8 +10,6 @@ mean squared error MSE₀ + a²·E[Δ²], and the same Δ serves every other pri
 is no λ to guess, and no gradient noise of the mean squared error. Images are in HU everywhere.
 """
 
-import functools
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,13 +26,14 @@ from taskct.training.loop import train
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import PATH, HeadTraining, PathPrice, Plan, Upkeep
+from taskct.training.recombined import RecombinedTrials, recombined
 from taskct.training.record import Epoch, TrainingFailed
 from taskct.training.regions import append_loss, settled
 from taskct.training.samples import TaskTrials, as_task_trials, check_kind
 from taskct.trials.trials import Trials, crop
 
-HELD = 1.0 / 24.0
-"""Share of the steps, at the beginning, in which the multiplier μ stays 1: the correction starts from 0."""
+START, HELD = 0.05, 48
+"""Where the multiplier μ starts, and for how many steps it stays there: the correction starts from 0."""
 
 GAIN, MEMORY = 0.02, 0.98
 """How fast log μ follows the energy, and how long the energy's running mean remembers, both per step."""
@@ -62,7 +61,7 @@ class PathLoss(SLNNLoss):
         super().__init__(head, training=training)
         self.noise_hu = noise_hu
         # Buffers, so that a training that goes on from the disk goes on with them.
-        self.register_buffer("multiplier", torch.tensor(1.0))
+        self.register_buffer("multiplier", torch.tensor(START))
         self.register_buffer("mean_ratio", torch.tensor(1.0))
         self.register_buffer("n_steps", torch.tensor(0))
 
@@ -99,8 +98,6 @@ class PricedTask:
     """MSE₀ of the control, HU²."""
     loss: PathLoss
     price: PathPrice
-    control: nn.Module | None
-    """The control, if it is run anew in every step."""
     held: int
     """Steps before the multiplier moves."""
     rate_setting: str = "path.learning_rate"
@@ -125,7 +122,7 @@ class PricedTask:
 
 
 class PathStep(nn.Module):
-    """A correction, its loss and perhaps its control in one module; as `Step`, for batches with the control's images.
+    """A correction and its loss in one module; as `Step`, for batches with the control's images.
 
     What it draws comes from the global generator, which the training seeds at every step.
     """
@@ -134,7 +131,6 @@ class PathStep(nn.Module):
         super().__init__()
         self.correction = correction
         self.loss = priced.loss
-        self.control = priced.control
         self.priced = priced
         self.margin = margin
 
@@ -144,14 +140,10 @@ class PathStep(nn.Module):
         training, control = self.correction.training, batch.control
         if control is None:
             raise ValueError("a task path is trained on the images of its control")
-        if training and self.control is not None:
-            noisy = batch.reference + _other_noise(noisy - batch.reference)
-            with torch.no_grad():
-                control = self.control(noisy).float()
         way = int(torch.randint(8, ())) if training and self.priced.price.mirrored else 0
         added = turned_back(self.correction(turned(noisy, way), turned(control, way)), way)
         with torch.autocast(noisy.device.type, enabled=False):  # losses in float32
-            added, batch = crop(added.float(), self.margin), batch._replace(control=control).region(self.margin)
+            added, batch = crop(added.float(), self.margin), batch.region(self.margin)
             denoised = crop(control, self.margin) + added
             mse = torch.mean((denoised - batch.reference) ** 2)
             task = self.loss(denoised, batch)
@@ -182,12 +174,6 @@ def turned_back(images: torch.Tensor, way: int) -> torch.Tensor:
     axes = [axis for bit, axis in ((1, -1), (2, -2)) if way & bit]
     images = images.flip(axes) if axes else images
     return images.transpose(-1, -2) if way & 4 else images
-
-
-def _other_noise(noise: torch.Tensor) -> torch.Tensor:
-    """The noise of a batch, each trial with another's, mirrored some way; drawn from the global generator."""
-    way = int(torch.randint(4, ()))  # no turn by a right angle: an image's noise may lie along one axis
-    return turned(noise[torch.randperm(len(noise)).to(noise.device)], way)
 
 
 @dataclass(frozen=True)
@@ -246,9 +232,9 @@ def train_path(
     Parameters
     ----------
     control
-        The control f₀; it stays as it is. Where trials hold its images already, these count.
+        The control f₀; it stays as it is. Where trials hold its images already, these count, and there are no copies.
     trials, validation
-        To learn from; and to look at after every epoch and to set the dial by.
+        To learn from, with their signals where they are known; and to look at after every epoch and to set the dial by.
     plan, upkeep
         As for `finetune`.
     price
@@ -270,21 +256,19 @@ def train_path(
     if loss is None:
         loss = start_path_loss(control, known, price=price, plan=plan)
     check_kind("loss", loss, PathLoss)
-    shown = functools.partial(_with_control, control, plan=plan)
-    judged = shown(judged)
-    # With fresh noise the control is run in every step, and its images of the trials as they are serve nothing.
-    known = (
-        replace(known, control=torch.from_numpy(np.asarray(known.trials.noisy))) if price.fresh_noise else shown(known)
-    )
+    judged = _with_control(control, judged, plan)
     if correction is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             correction = Correction(offset_hu=float(control.offset_hu), scale_hu=float(control.scale_hu))
     for parameter in control.parameters():
         parameter.requires_grad_(False)
+    if known.control is None and (price.copies or known.signal is not None):
+        known = recombined(known, control, plan, copies=price.copies, moved=price.moved)
+    known = _with_control(control, known, plan)
     mse = square_of(judged, None).control
     n_steps = plan.epochs * max(len(known) // plan.batch_size, 1)
-    priced = PricedTask(mse, loss, price, control.eval() if price.fresh_noise else None, held=math.ceil(HELD * n_steps))
+    priced = PricedTask(mse, loss, price, held=min(HELD, n_steps // 8))
     history = train(correction, priced, known, plan, validation=judged, upkeep=upkeep)
     square = square_of(judged, correction, plan)
     if not square.energy > 0.0:
@@ -293,9 +277,9 @@ def train_path(
     return TrainedPath(path.eval(), tuple(history), loss.eval())
 
 
-def _with_control(control: Denoiser, trials: TaskTrials, *, plan: Plan) -> TaskTrials:
+def _with_control(control: Denoiser, trials: TaskTrials, plan: Plan) -> TaskTrials:
     """Trials with the control's images; those that they have already stay."""
-    if trials.control is not None:
+    if trials.control is not None or isinstance(trials, RecombinedTrials):
         return trials
     control.to(plan.device)
     images = denoise(control, trials.trials.noisy, device=plan.device, dtype=plan.dtype)

@@ -180,7 +180,7 @@ const explorer = (() => {
     const entries = shown.map((family) => {
       const mark = key();
       if (family.line) mark.append("path").attr("d", "M0,6H22").attr("stroke", color(family)).attr("stroke-dasharray", family.dash || null);
-      const symbols = { circle: d3.symbolCircle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, triangle: d3.symbolTriangle, triangle2: d3.symbolTriangle2, plus: d3.symbolPlus, times: d3.symbolTimes };
+      const symbols = { circle: d3.symbolCircle, square: d3.symbolSquare, diamond2: d3.symbolDiamond2, triangle: d3.symbolTriangle, triangle2: d3.symbolTriangle2, star: d3.symbolStar, plus: d3.symbolPlus, times: d3.symbolTimes };
       mark.append("path").attr("d", d3.symbol(symbols[family.symbol], 55)()).attr("transform", "translate(11,6)")
         .attr("stroke", color(family)).attr("fill", color(family));
       return entry(mark, family.label);
@@ -272,35 +272,47 @@ const explorer = (() => {
       .attr("cx", scales.x.apply(arm[measure][0])).attr("cy", scales.y.apply(arm.auc[observer][0])).style("pointer-events", "none");
   }
 
-  // Where a blend of this α lies on the curve, between the arms that were measured; null where it was not.
-  function along(blend, alpha, key) {
-    const { arms, alphas } = data.images.blends[blend];
-    const known = arms.map((i, k) => ({ alpha: alphas[k], arm: data.arms[i] })).filter(({ arm }) => key(arm) !== undefined)
-      .sort((a, b) => a.alpha - b.alpha);
-    const after = known.findIndex((one) => one.alpha >= alpha);
-    if (after < 0) return null;
-    if (known[after].alpha === alpha) return key(known[after].arm);
-    if (after === 0) return null;
-    const [a, b] = [known[after - 1], known[after]], share = (alpha - a.alpha) / (b.alpha - a.alpha);
+  // The arms that were measured on either side of a place of a dial, or the one that was measured there.
+  function around(which, at, key) {
+    const { arms, at: places } = data.images.dials[which];
+    const known = arms.map((i, k) => ({ at: places[k], arm: data.arms[i] })).filter(({ arm }) => key(arm) !== undefined)
+      .sort((a, b) => a.at - b.at);
+    const after = known.findIndex((one) => one.at >= at);
+    if (after < 0) return [];
+    if (known[after].at === at) return [known[after]];
+    return after === 0 ? [] : [known[after - 1], known[after]];
+  }
+
+  // Where it lies on the curve, on a straight line between them; null where it was not measured on both sides.
+  function along(which, at, key) {
+    const [a, b] = around(which, at, key);
+    if (!a || !b) return a ? key(a.arm) : null;
+    const share = (at - a.at) / (b.at - a.at);
     return (1 - share) * key(a.arm) + share * key(b.arm);
   }
 
-  function dialAt(blend, alpha) {
-    dial = { blend, alpha };
+  function dialAt(which, at) {
+    dial = { which, at };
     markDial();
     const { observer } = state();
     return {
-      rmse: along(blend, alpha, (arm) => arm.rmse_hu[0]),
-      auc: along(blend, alpha, (arm) => arm.auc[observer]?.[0]),
+      rmse: along(which, at, (arm) => arm.rmse_hu[0]),
+      auc: along(which, at, (arm) => arm.auc[observer]?.[0]),
       observer: controls.observer.selectedOptions[0].text,
+      nearest: around(which, at, (arm) => arm.rmse_hu[0]).map(({ arm }) => inWords(arm)),
     };
+  }
+
+  function inWords(arm) {
+    const auc = arm.auc[state().observer];
+    return `${arm.label}: RMSE ${withInterval(arm.rmse_hu, DIGITS.rmse_hu)} HU${auc ? `, AUC ${withInterval(auc, 3)}` : ""}`;
   }
 
   function markDial() {
     d3.select(svg).selectAll(".dial").remove();
     if (!dial || state().seed !== String(data.seed)) return;
     const { observer, measure } = state();
-    const x = along(dial.blend, dial.alpha, (arm) => arm[measure][0]), y = along(dial.blend, dial.alpha, (arm) => arm.auc[observer]?.[0]);
+    const x = along(dial.which, dial.at, (arm) => arm[measure][0]), y = along(dial.which, dial.at, (arm) => arm.auc[observer]?.[0]);
     if (x === null || y === null) return;
     d3.select(svg).append("path").attr("class", "dial").attr("d", d3.symbol(d3.symbolDiamond, 150)()).attr("fill", "none")
       .attr("stroke", "currentColor").attr("stroke-width", 2).attr("transform", `translate(${scales.x.apply(x)},${scales.y.apply(y)})`);

@@ -3,7 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 
 const pixels = (() => {
-  const { height, width, step, names, trials, blends, discPx } = data.images;
+  const { height, width, step, names, trials, dials, discPx } = data.images;
   const size = height * width;
   const text = document.getElementById("raw").textContent.trim();
   const stored = new Int16Array(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer);
@@ -14,20 +14,28 @@ const pixels = (() => {
     return Float32Array.from(stored.subarray(start, start + size), (value) => value * step);
   }
 
-  // (1−α)·control + α·task-informed: exactly what a blend is.
-  function blended(blend, alpha, trial) {
-    const [control, task] = blends[blend].ends.map((end) => saved(end + 1, trial));
-    return control.map((value, i) => (1 - alpha) * value + alpha * task[i]);
+  // (1−share)·control + share·end: exactly what a blend is, and what a task path is.
+  function mixed(dial, share, trial) {
+    const [control, end] = dials[dial].ends.map((one) => saved(one + 1, trial));
+    return control.map((value, i) => (1 - share) * value + share * end[i]);
   }
 
-  // The images of an arm by its name: saved, or worked out where it is a blend; null where there are none.
+  // The share of its end that a dial has at a place of its slider: α itself, or what a price in percent buys.
+  function shareAt(dial, at) {
+    const { law } = dials[dial];
+    if (!law) return at;
+    const rise = (1 + at / 100) ** 2 - 1;
+    return (Math.sqrt(law.linear ** 2 + 4 * law.square * rise) - law.linear) / (2 * law.square);
+  }
+
+  // The images of an arm by its name: saved, or worked out where it is on a dial; null where there are none.
   function ofArm(name, trial) {
     if (name === "reference") return saved(0, trial);
     const which = names.indexOf(name);
     if (which >= 0) return saved(which + 1, trial);
-    for (let b = 0; b < blends.length; b++) {
-      const place = blends[b].arms.findIndex((arm) => data.arms[arm].name === name);
-      if (place >= 0) return blended(b, blends[b].alphas[place], trial);
+    for (let d = 0; d < dials.length; d++) {
+      const place = dials[d].arms.findIndex((arm) => data.arms[arm].name === name);
+      if (place >= 0) return mixed(d, dials[d].shares[place], trial);
     }
     return null;
   }
@@ -70,7 +78,7 @@ const pixels = (() => {
     return highest;
   }
 
-  return { height, width, saved, blended, ofArm, minus, rmse, atSignal, falseSignal };
+  return { height, width, saved, mixed, shareAt, ofArm, minus, rmse, atSignal, falseSignal };
 })();
 
 // Numbers as the page writes them, with a true minus sign.

@@ -2,8 +2,8 @@
 "use strict";
 if (data.images.trials.length) (() => {
   const byId = (id) => document.getElementById(id);
-  const { trials, blends, names, labels } = data.images;
-  const fields = Object.fromEntries(["order", "trial", "a", "b", "centre", "width", "outline", "alpha", "blend"].map((id) => [id, byId(`view-${id}`)]));
+  const { trials, dials, names, labels } = data.images;
+  const fields = Object.fromEntries(["order", "trial", "a", "b", "centre", "width", "outline", "place", "dial"].map((id) => [id, byId(`view-${id}`)]));
   const canvases = ["reference", "a", "b"].map((id) => byId(`canvas-${id}`));
   const said = byId("trial-reading");
   const DIAL = "dial";
@@ -11,15 +11,15 @@ if (data.images.trials.length) (() => {
   let mode = "side", timer = null, turn = 0;
 
   const armLabels = new Map(names.map((name, i) => [name, labels[i]]));
-  for (const blend of blends) for (const i of blend.arms) armLabels.set(data.arms[i].name, data.arms[i].label);
+  for (const dial of dials) for (const i of dial.arms) armLabels.set(data.arms[i].name, data.arms[i].label);
   const options = [...armLabels];
-  if (blends.length) options.push([DIAL, "blend by the dial"]);
+  if (dials.length) options.push([DIAL, "by the dial"]);
   const first = (...wanted) => wanted.find((name) => armLabels.has(name)) ?? names[0];
   fillSelect(fields.a, options, first("mse", data.control));
   fillSelect(fields.b, options, first(data.chosen, ...data.quoted, data.control));
-  fillSelect(fields.blend, blends.map((blend, i) => [String(i), blend.label]), "0");
-  fields.blend.parentElement.hidden = blends.length < 2;
-  byId("dial").hidden = !blends.length;
+  fillSelect(fields.dial, dials.map((dial, i) => [String(i), dial.label]), "0");
+  fields.dial.parentElement.hidden = dials.length < 2;
+  byId("dial").hidden = !dials.length;
   for (const [field, value, span] of [[fields.centre, data.images.window[0], 2 * data.images.window[1]], [fields.width, data.images.window[1], 0]]) {
     field.min = span ? value - span : 2;
     field.max = span ? value + span : 5 * value;
@@ -27,9 +27,26 @@ if (data.images.trials.length) (() => {
     field.value = value;
   }
 
-  const nameOf = (field) => (field.value === DIAL ? `blend, α = ${written(Number(fields.alpha.value), 2)}` : armLabels.get(field.value));
+  // What the slider of the chosen dial stands for: a price in percent of RMSE, or α.
+  const which = () => Number(fields.dial.value), place = () => Number(fields.place.value);
+  const priced = () => Boolean(dials[which()].law);
+  const placeSaid = () => (priced() ? `${written(place(), 1)} %` : written(place(), 2));
+  const dialName = () => (priced() ? `task path, price ${placeSaid()}` : `blend, α = ${placeSaid()}`);
+
+  function setDial() {
+    const { at, arms } = dials[which()], last = Math.max(...at);
+    const chosen = arms.findIndex((i) => data.arms[i].name === data.chosen);
+    fields.place.max = last;
+    fields.place.step = priced() ? 0.1 : 0.01;
+    fields.place.value = chosen >= 0 ? at[chosen] : priced() ? Math.min(2, last) : 0.5;
+    byId("place-name").textContent = priced() ? "Price in RMSE" : "Blend α";
+    byId("place-said").textContent = placeSaid();
+  }
+  if (dials.length) setDial();
+
+  const nameOf = (field) => (field.value === DIAL ? dialName() : armLabels.get(field.value));
   const imageOf = (field, trial) => (field.value === DIAL
-    ? pixels.blended(Number(fields.blend.value), Number(fields.alpha.value), trial)
+    ? pixels.mixed(which(), pixels.shareAt(which(), place()), trial)
     : pixels.ofArm(field.value, trial));
 
   // How much of the signal's contrast image B loses, or the strongest false signal in it, HU, trial by trial.
@@ -95,12 +112,12 @@ if (data.images.trials.length) (() => {
   }
 
   function turnDial() {
-    const alpha = Number(fields.alpha.value);
     fields.b.value = DIAL;
-    const found = explorer.dialAt(Number(fields.blend.value), alpha);
-    byId("alpha-said").textContent = written(alpha, 2);
+    const found = explorer.dialAt(which(), place());
+    byId("place-said").textContent = placeSaid();
     const auc = found.auc === null ? "" : `, AUC ${written(found.auc, 3)} for the ${found.observer}`;
-    byId("dial-said").textContent = found.rmse === null ? "" : `Over all test trials: RMSE ${written(found.rmse, 2)} HU${auc} (a straight line between the arms measured).`;
+    const over = found.rmse === null ? "" : `Over all test trials: RMSE ${written(found.rmse, 2)} HU${auc} (a straight line between the arms measured).`;
+    byId("dial-said").textContent = found.nearest.length ? `${over} Measured ${found.nearest.length > 1 ? "on either side" : "here"}: ${found.nearest.join("; ")}.` : over;
     changed();
   }
 
@@ -148,8 +165,8 @@ if (data.images.trials.length) (() => {
   for (const field of [fields.trial, fields.a, fields.centre, fields.width, fields.outline]) field.addEventListener("input", draw);
   fields.order.addEventListener("input", () => { fillTrials(); draw(); });
   fields.b.addEventListener("input", changed);
-  fields.alpha.addEventListener("input", turnDial);
-  fields.blend.addEventListener("input", turnDial);
+  fields.place.addEventListener("input", turnDial);
+  fields.dial.addEventListener("input", () => { setDial(); turnDial(); });
   byId("window-reset").addEventListener("click", () => {
     [fields.centre.value, fields.width.value] = data.images.window;
     draw();
