@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
         return f"offset_hu={self.offset_hu:.4g}, scale_hu={self.scale_hu:.4g}{padded}"
 
 
-def own_words(error: Exception) -> str:
+def own_words(error: BaseException) -> str:
     """What a library says, on one line and not too long."""
     return _one_line(f"{type(error).__name__}: {error}")
 
