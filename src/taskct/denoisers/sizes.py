@@ -9,17 +9,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
+from taskct.denoisers.exporting import exporting
 
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
 PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
-
-
-def exporting() -> bool:
-    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
-    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
 
 
 def memory_format(network: nn.Module) -> torch.memory_format:
