@@ -25,14 +25,16 @@ from taskct.observer_registry import page_labels
 
 N_ARMS, N_TRIALS = 50, 4000
 OBSERVERS = [name for name in page_labels() if name not in ("slnn_joint", "pwmf")][:8]
+PRICES = (0.005, 0.01, 0.02, 0.05, 0.1)
 LAMBDAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def arms():
-    """Names: low-dose, MSE, and every λ in four depths of the network."""
+    """Names: low-dose, MSE, a task path, and every λ in four depths of the network."""
     variants = [(), (("n_layers", "5"),), (("n_layers", "7"),), (("n_layers", "9"),)]
     trained = [str(ArmName("lambda", weight, variant=variant)) for variant in variants for weight in LAMBDAS]
-    return ["low-dose", "mse", *trained][:N_ARMS]
+    path = [str(ArmName("path", price=price)) for price in PRICES]
+    return ["low-dose", "mse", *path, *trained][:N_ARMS]
 
 
 def around(value, half):
@@ -76,7 +78,7 @@ def write_large(small, folder):
     change(folder, "hallucination.json", {"arms": painted, "control": "lambda=0"})
     change(folder, "choices.json", {"chosen_arm": "lambda=0.7", "regularization": {}, "validation": [], "at_edge": []})
     change(folder, "tradeoff.json", {"control": "lambda=0", "observers": {}, "prices": []})
-    for name in ("limits", "frozen", "efficiency", "harm", "strata", "conventions"):
+    for name in ("limits", "frozen", "efficiency", "harm", "strata", "conventions", "path"):
         (folder / f"{name}.json").unlink(missing_ok=True)
     (folder / "harm.npz").unlink(missing_ok=True)
     with np.load(folder / "examples.npz") as file:

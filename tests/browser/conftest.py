@@ -78,6 +78,18 @@ def one_seed_path(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def path_folder(tmp_path_factory):
+    """A run of one seed with a task path beside λ and blends."""
+    runs = _report_conftest()
+    return _with_images(runs, runs.write_run(tmp_path_factory.mktemp("browser") / "run", method="both"))
+
+
+@pytest.fixture(scope="session")
+def path_page(path_folder):
+    return write_report(path_folder)
+
+
+@pytest.fixture(scope="session")
 def browser():
     from playwright.sync_api import sync_playwright
 

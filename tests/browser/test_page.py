@@ -355,7 +355,7 @@ def test_nothing_flickers_where_motion_is_reduced(open_page):
 def test_the_dial_moves_along_the_blend(open_page, run):
     page = open_page()
     page.uncheck("#view-outline")
-    page.fill("#view-alpha", "0.5")
+    page.fill("#view-place", "0.5")
     saved = run.examples.denoised
     half = 0.5 * saved["lambda=0"][0] + 0.5 * saved["lambda=0.9"][0]
     np.testing.assert_allclose(_pixels(page, "canvas-b"), _levels(half, *run.task.window_hu), atol=12)
@@ -365,7 +365,7 @@ def test_the_dial_moves_along_the_blend(open_page, run):
     assert f"AUC {measured.observers['ho_eye'].value:.3f}" in said
     assert page.locator("#plot .dial").count() == 1
     # Between two measured arms: a straight line.
-    page.fill("#view-alpha", "0.6")
+    page.fill("#view-place", "0.6")
     a, b = (run.arm(f"lambda=0.9 alpha={alpha}").image_quality.rmse_hu.value for alpha in (0.5, 0.75))
     assert f"RMSE {a + 0.4 * (b - a):.2f} HU" in page.locator("#dial-said").inner_text()
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from taskct.config import make_settings
+from taskct.denoisers.prices import SquaredError
 from taskct.study import result_files
 from taskct.study.arms import arms_of
 from taskct.study.run_folder import RunFolder
@@ -30,16 +31,20 @@ RMSE_HU |= {f"lambda=0.9 alpha={a}": 8 + 1.6 * a**2 for a in (0.2, 0.35, 0.5, 0.
 D_PRIME = {"low-dose": 1.2, "mse": 1.0, "lambda=0": 1.0, "lambda=0.5": 1.2, "lambda=0.75": 1.4, "lambda=0.9": 1.7}
 D_PRIME |= {"lambda=0 head=pixel": 1.0, "lambda=0.9 head=pixel": 1.35}
 D_PRIME |= {f"lambda=0.9 alpha={a}": 1 + 0.7 * a**0.7 for a in (0.2, 0.35, 0.5, 0.75)}
+SQUARE = SquaredError(64.0, 0.5, 6.0)
+"""Mean squared error along the task path, HU²."""
+PRICES = (0.005, 0.01, 0.02, 0.05, 0.1)
 OBSERVER_GAIN = {"slnn_joint": 1.0, "slnn": 0.95, "ho": 1.05, "ho_eye": 0.9}
 
 
-def study_settings(study, n_seeds):
+def study_settings(study, n_seeds, method):
     return make_settings(
         {
             "name": study,
             "scanner": {"pixel_mm": 1.0},
             "trials": {"region_pixels": SIDE, "margin_pixels": 0},
             "training": {
+                "method": method,
                 "seeds": list(range(n_seeds)),
                 "head": "eye",
                 "lambdas": [0, 0.5, 0.75, 0.9],
@@ -48,7 +53,7 @@ def study_settings(study, n_seeds):
                 "other_head_lambda": 0.9,
             },
             "evaluation": {
-                "chosen_price": 0.25,
+                "chosen_price": 0.25 if method == "joint" else 0.02,
                 "n_examples": 5,
                 "n_bootstrap": 200,
                 "window_hu": [50, 300],
@@ -80,11 +85,14 @@ def draw_trials(rng, n_backgrounds):
 
 def draw_result(rng, arm, test, common, gain, threshold_hu):
     """What an arm's evaluation finds; without `gain` every trained arm scores as the control does, but for noise."""
-    rmse = RMSE_HU[arm.name]
-    d_prime = D_PRIME[arm.name] if gain or arm.task_weight is None else 1.0
-    joint = arm.task_weight is not None and arm.alpha is None
+    rmse = RMSE_HU[arm.name] if arm.price is None else RMSE_HU["lambda=0"] * (1 + arm.price)
+    of_arm = D_PRIME[arm.name] if arm.price is None else 1 + 3 * arm.price**0.5
+    d_prime = of_arm if gain or not arm.controlled else 1.0
+    joint = arm.trained
     scores = {
-        observer: factor * d_prime * PRESENT + 0.9 * common[i] + (0.44 if gain else 0.03) * rng.standard_normal(300)
+        observer: factor * d_prime * PRESENT
+        + 0.9 * common[i]
+        + (0.44 if gain and arm.price is None else 0.03) * rng.standard_normal(300)
         for i, (observer, factor) in enumerate(OBSERVER_GAIN.items())
         if joint or observer != "slnn_joint"
     }
@@ -107,17 +115,48 @@ def draw_result(rng, arm, test, common, gain, threshold_hu):
             "peak_disc_hu": painted,
         },
         regularization=dict.fromkeys(("slnn", "ho", "ho_eye"), 0.01),
-        validation_auc={name: norm.cdf(OBSERVER_GAIN[name] * D_PRIME[arm.name] / 2**0.5) for name in scores},
+        validation_auc={name: norm.cdf(OBSERVER_GAIN[name] * of_arm / 2**0.5) for name in scores},
         validation_rmse_hu=rmse,
         template=-0.01 * blob + rng.normal(0, 2e-3, blob.shape) if joint and arm.task_weight in (0.0, 0.9) else None,
+        frozen={f"{on}/{name}": 0.9 * scores[name] for on in ("control", "reference") for name in ("ho", "ho_eye")}
+        if arm.price is not None or arm.name == "lambda=0"
+        else {},
         examples=test.noisy[shown] if arm.name == "low-dose" else test.reference[shown] + rng.normal(0, rmse, 1),
     )
 
 
-def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_backgrounds=200):
+def around(value, half):
+    return {"value": value, "ci_low": value - half, "ci_high": value + half}
+
+
+def path_content(results):
+    """`path.json` of a path that restores: half of its energy lies near the (dark) lesions, on a tenth of the area."""
+    rows = []
+    for arm in (result.arm for result in results if result.arm.price is not None):
+        strength = SQUARE.strength(arm.price)
+        rows.append(
+            {
+                "arm": arm.name,
+                "seed": arm.seed,
+                "price": arm.price,
+                "strength": strength,
+                "predicted_rmse_ratio": SQUARE.rmse_ratio(strength),
+                "rmse_ratio": around(1 + arm.price, 0.001),
+                "energy_near": around(0.5, 0.02),
+                "area_near": 0.1,
+                "mean_present_hu": around(-2 * strength, 0.1),
+                "mean_absent_hu": around(0.01 * strength, 0.1),
+                "way_to_bound": {"ho": around(3 * arm.price, 0.02), "ho_eye": None},
+            }
+        )
+    bound = {"observer": "cnn", "auc": around(0.92, 0.01)} if rows else None
+    return {"schema": 1, "trained_at": 0.05, "seed": 0, "bound": bound, "rows": rows, "principle": None}
+
+
+def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_backgrounds=200, method="joint"):
     """Write the result files of a study whose trials are `N_CLASS` of each class on some backgrounds."""
     rng = np.random.default_rng(11)
-    run = RunFolder(path, study_settings(study, n_seeds), device=torch.device("cpu"))
+    run = RunFolder(path, study_settings(study, n_seeds, method), device=torch.device("cpu"))
     trials = draw_trials(rng, n_backgrounds)
     run.run_stage("simulate", lambda: write_trials(run.trials, trials, case_kind="slices"), [run.trials])
     test, threshold_hu = run.read("test"), max(map(abs, run.settings.signal.contrast_hu))
@@ -136,9 +175,13 @@ def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_
     with (
         mock.patch.object(result_files, "collect", return_value=results),
         mock.patch.object(result_files, "images_of_trials", images_of_trials),
+        mock.patch.object(result_files, "share_of", lambda run, arm: arm.alpha or SQUARE.strength(arm.price)),
+        mock.patch.object(result_files, "path_json", create=True, return_value=path_content(results)),
     ):
         outputs = [path / name for name in run.graph["results"].outputs]
         run.run_stage("results", lambda: result_files.write_results(run), outputs, ["simulate"])
+    if not (path / "path.json").exists():
+        (path / "path.json").write_text(json.dumps(path_content(results)))
     run.write_provenance()
     return path
 

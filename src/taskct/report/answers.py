@@ -1,9 +1,9 @@
 """The answers below the verdict: what MSE does, what training for the task does, and which is the better bargain."""
 
+import math
 from collections.abc import Sequence
 
 from taskct.metrics.intervals import Interval
-from taskct.metrics.tradeoff import ROUNDING
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n
 from taskct.report.contrast import contrast_words
@@ -111,7 +111,8 @@ def _passed(run: Run) -> str:
     there = on_validation[names[0]] / on_validation[names[1]] - 1
     here = run.arm(run.choices.chosen_arm).image_quality.rmse_hu.value
     here = here / run.arm(run.tradeoff.control).image_quality.rmse_hu.value - 1
-    if not there <= limit + ROUNDING < here:
+    kept = there <= limit or math.isclose(there, limit, abs_tol=1e-5)  # a price is met but for rounding
+    if not kept or here <= limit + 1e-5:
         return ""
     return (
         f" The rule allows {100 * limit:g} % on the validation trials, where it costs {number(100 * there, 1)} %; on "

@@ -35,6 +35,8 @@ LOGARITHMIC = 8.0
 
 COLORS = (GREY, BLUE, ORANGE, GREEN, PINK, BLACK)
 MARKERS = "so^Dvp"
+COMPARED = ("mse", "lambda", "path")
+"""Kinds of arms that have a place on an axis."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def axes_of(run: Run) -> list[Axis]:
     """Every setting of training or network that the study varies, with the arms that differ in it alone.
 
     Those are the settings of the grid, each with the others as the study has them, and the training seeds where there
-    are several. Low-dose images, filters and blends have no place on them.
+    are several. Low-dose images, filters and blends have no place on them: their settings are those of others.
     """
     grid: Mapping[str, Any] = run.settings.get("grid") or {}
     found = [_axis(run, name, list(values)) for name, values in grid.items()]
@@ -112,11 +114,11 @@ def _axis(run: Run, name: str, values: list[Any]) -> Axis:
         parsed = ArmName.parse(arm.name)
         pairs = dict(parsed.variant)
         here = [pairs.pop(key) for key in keys & set(pairs)]
-        if parsed.kind not in ("mse", "lambda") or pairs or (not here and base is None):
+        if parsed.kind not in COMPARED or pairs or (not here and base is None):
             continue
         text = here[0] if here else _text(base)
         if text in places:
-            line = str(ArmName(parsed.kind, parsed.task_weight))
+            line = str(replace(parsed, variant=(), seed=None))
             points += _points(run, arm, name, Value(text, places[text]), line)
     return Axis(name, _with_shared(name, points, places), numeric)
 
@@ -136,7 +138,7 @@ def _seed_axis(run: Run) -> Axis:
     points = []
     for arm in run.summary.arms:
         parsed = ArmName.parse(arm.name)
-        if parsed.kind in ("mse", "lambda") and not parsed.variant:
+        if parsed.kind in COMPARED and not parsed.variant:
             points += _points(run, arm, SEEDS, Value(str(arm.seed), float(run.seeds.index(arm.seed))), arm.name)
     return Axis(SEEDS, points, numeric=False)
 
@@ -144,7 +146,7 @@ def _seed_axis(run: Run) -> Axis:
 def _points(run: Run, arm: ArmFigures, axis: str, value: Value, line: str) -> list[AxisPoint]:
     found, control = [], str(ArmName.parse(arm.name).control)
     for observer, auc in arm.observers.items():
-        delta = run.quoted_delta(arm.name, control, observer, arm.seed) if arm.lambda_ else None
+        delta = run.quoted_delta(arm.name, control, observer, arm.seed) if arm.lambda_ or arm.price else None
         quoted = run.quoted_auc(arm.name, observer, arm.seed)
         found.append(
             AxisPoint(
@@ -225,7 +227,8 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
         middle.axhline(0.0, color="0.7", linewidth=0.8)
         arms = sorted({arm for arm, _ in axis.lines}, key=_rank)
         for number, arm in enumerate(arms):
-            look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+            marker = MARKERS[(number + number // len(COLORS)) % len(MARKERS)]
+            look: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "marker": marker}
             seeds = list(dict.fromkeys(seed for name, seed in axis.lines if name == arm))
             for seed in seeds:
                 mine = [
@@ -249,10 +252,10 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
     return figure
 
 
-def _rank(arm: str) -> float:
-    """MSE first, then by λ."""
-    weight = ArmName.parse(arm).task_weight
-    return -1.0 if weight is None else weight
+def _rank(arm: str) -> tuple[int, float]:
+    """MSE first, then by λ, then by price."""
+    name = ArmName.parse(arm)
+    return COMPARED.index(name.kind), name.task_weight or name.price or 0.0
 
 
 def _draw(

@@ -88,8 +88,12 @@ def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
     with style():
         observers = run.observers
         n_rows = (len(observers) + 1) // 2
-        figure = new_figure(9.5, 4.5 * n_rows)
+        # Inches. Fixed margins: to fit them to the text takes as long as all the drawing.
+        width, height = 9.5, 4.6 * n_rows
+        figure = new_figure(width, height, fitted=False)
         axes = figure.subplots(n_rows, 2, squeeze=False)
+        edges = {"left": 0.6 / width, "right": 1 - 0.2 / width, "bottom": 0.5 / height, "top": 1 - 0.3 / height}
+        figure.subplots_adjust(**edges, wspace=0.16, hspace=0.22)
         for ax in axes.flat[len(observers) :]:
             ax.set_axis_off()
         for ax, observer in zip(axes.flat, observers, strict=False):

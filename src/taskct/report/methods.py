@@ -175,6 +175,11 @@ def _task_path(path: dict[str, Any]) -> Iterator[str]:
         f"the control's. Δ was trained{epochs} by the cross-entropy of a linear head on control plus Δ{noise}, with a "
         f"weight on the energy of Δ that was adapted{at}."
     )
+    if copies := path.get("copies"):
+        yield (
+            f"It learned from {copies} copies of the training trials, each with and without a signal and with another "
+            "trial's noise."
+        )
     prices = path.get("prices")
     if isinstance(prices, list):
         shown = listed(percent_text(float(price)) for price in prices)

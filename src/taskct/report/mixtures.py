@@ -53,6 +53,8 @@ class PriceLaw:
 
     def share(self, price: float) -> float:
         """Return the share of the end at a price, a fraction of the control's RMSE, at least 0."""
+        if price == 0.0:
+            return 0.0  # the control itself, though a correction that lowers the error is free at another strength too
         rise = (1.0 + price) ** 2 - 1.0
         root = math.sqrt(self.linear**2 + 4.0 * self.square * rise)
         return (root - self.linear) / (2.0 * self.square)

@@ -286,7 +286,7 @@ class _Estimate:
 
     def _path(self, settings: Settings) -> float:
         """Seconds of the training of a task path on one core: steps of its correction, and images of its control."""
-        self._tell("finetune", "of a task path from a few steps of its correction on one core here")
+        self._tell("finetune", "a task path from a few steps of its correction on one core here")
         n, p = settings.trials, settings.path
         # Copies stand in pairs, with and without their signal.
         n_shown = n.n_train * max(p.copies, 1) * (1 if settings.absent_signal.inserted else 2)

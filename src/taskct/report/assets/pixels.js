@@ -23,7 +23,7 @@ const pixels = (() => {
   // The share of its end that a dial has at a place of its slider: α itself, or what a price in percent buys.
   function shareAt(dial, at) {
     const { law } = dials[dial];
-    if (!law) return at;
+    if (!law || at === 0) return at;
     const rise = (1 + at / 100) ** 2 - 1;
     return (Math.sqrt(law.linear ** 2 + 4 * law.square * rise) - law.linear) / (2 * law.square);
   }

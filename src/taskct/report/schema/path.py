@@ -19,9 +19,9 @@ class PathRow:
     strength: Annotated[float, Field(ge=0)]
     """a of control + a Δ."""
     predicted_rmse_ratio: FiniteFloat
-    """RMSE over the control's, foretold from validation trials."""
+    """RMSE over the control's by the energy of Δ alone, on validation trials."""
     rmse_ratio: FileInterval
-    """The same as measured on the test trials."""
+    """RMSE over the control's on the test trials."""
     energy_near: FileInterval | None
     """Share of Δ's energy within two diameters of the site, in [0, 1], mean over trials."""
     area_near: float | None

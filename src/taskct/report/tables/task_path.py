@@ -100,7 +100,7 @@ def correction_table(run: Run) -> Table | None:
         ]
         for row in points
     ]
-    columns = ["Price", "Strength a", "RMSE / control, foretold", "RMSE / control, measured"]
+    columns = ["Price", "Strength a", "RMSE / control by the energy alone", "RMSE / control, measured"]
     columns += [
         "Energy near the lesion (%)",
         "Area there (%)",
@@ -109,8 +109,9 @@ def correction_table(run: Run) -> Table | None:
     ]
     columns += ["Most AUC in principle"] if principle else []
     caption = (
-        "What the correction adds to the control's images [95 % interval]. Foretold is from validation trials, "
-        "measured on test trials. Near is within two diameters of the site; added is the mean over the site's disc."
+        "What the correction adds to the control's images [95 % interval]. By the energy alone: the price that Δ would "
+        "have, were it orthogonal to the control's error, on validation trials; measured on test trials. Near is "
+        "within two diameters of the site; added is the mean over the site's disc."
     )
     if principle:
         caption += " In principle: the most AUC that a linear observer with the eye's noise can have at that price."

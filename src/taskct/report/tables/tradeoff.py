@@ -10,6 +10,8 @@ from taskct.report.tables.cells import NONE, Table
 def tradeoff_table(run: Run) -> Table:
     """Tabulate which curve is the better bargain, and the best arm at almost no price."""
     rows = []
+    # A study of a task path has one λ, and so no curve of λ.
+    swept = any(one.curves or one.monotone is not None for one in run.tradeoff.observers.values())
     for observer in run.observers:
         tradeoff = run.tradeoff.observers.get(observer)
         if tradeoff is None:
@@ -24,29 +26,31 @@ def tradeoff_table(run: Run) -> Table:
             name = "none but the control" if within.arm == run.tradeoff.control else arm_label(within.arm)
             best = [name, *numbers, interval(within.delta_auc, 3, signed=True)]
         drops = {True: "no", False: "yes", None: NONE}[tradeoff.monotone]
-        rows.append([observer_label(observer), *better, drops, *best])
+        rows.append([observer_label(observer), *([*better, drops] if swept else []), *best])
     percent = f"{100 * run.tradeoff.tolerance:g} %"
     columns = [
         "Observer",
-        "Better curve",
-        "ΔAUC, blend − trained",
-        "RMSE range (HU)",
-        "AUC drops as λ rises",
+        *(["Better curve", "ΔAUC, blend − trained", "RMSE range (HU)", "AUC drops as λ rises"] if swept else []),
         f"Best arm within {percent}",
         "RMSE / control",
         "AUC",
         "ΔAUC to control",
     ]
-    caption = (
-        "Left: the two curves at equal RMSE, averaged over the range that both cover. "
-        f"Right, under a limit of {percent} of the control's RMSE whatever the rule of the choice is: the arm with "
-        "most AUC among those that keep it on validation trials; its numbers are from test trials [95 % interval], "
-        "where an arm may come to lie on the other side. "
-        f"RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
+    left = (
+        "Left: the two curves at equal RMSE, averaged over the range that both cover. Right, under"
+        if swept
+        else "Under"
     )
+    caption = (
+        f"{left} a limit of {percent} of the control's RMSE whatever the rule of the choice is: the arm with "
+        "most AUC among those that keep it on validation trials; its numbers are from test trials [95 % interval], "
+        "where an arm may come to lie on the other side."
+    )
+    if swept:
+        caption += f" RMSE rises with λ throughout, but for chance: {'yes' if run.tradeoff.rmse_monotone else 'no'}."
     if run.has_limits:
         caption += f" AUCs are {at_n(run)}, not in the limit."
-    if JOINT in run.observers:
+    if swept and JOINT in run.observers:
         caption += " The joint SLNN-NO has no better curve: a blend has no jointly trained head."
     if len(run.seeds) > 1:
         caption += f" Seed {run.tradeoff.seed}."
