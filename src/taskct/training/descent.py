@@ -15,6 +15,7 @@ from taskct.cache import cache_folder
 from taskct.denoisers.denoiser import autocast, resolve_dtype
 from taskct.denoisers.sizes import memory_format
 from taskct.errors import UserError
+from taskct.machine import memory_kept
 from taskct.seeds import derive_seed
 from taskct.training.layers import set_training_mode
 from taskct.training.parallel import make_fabric, share
@@ -67,7 +68,11 @@ class Descent:
     def ready(self) -> Iterator[None]:
         """What steps are taken within: the network compiled, and the global generators put back at the end."""
         cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda), compiled(self.modules["denoiser"], on=self.compiled):
+        with (
+            torch.random.fork_rng(devices=cuda),
+            compiled(self.modules["denoiser"], on=self.compiled),
+            memory_kept(),
+        ):
             yield
 
     def losses(self, index: torch.Tensor, *, number: int) -> tuple[torch.Tensor, float, float]:
