@@ -223,6 +223,16 @@ def satisfied(wanted: Requirement) -> bool:
         return False
 
 
+def copied_here(scratch: Path) -> Path:
+    """The files of this build as they are now, so that changes in the meantime do not matter."""
+    tree = scratch / "here-tree"
+    for folder in ("src", "benchmarks"):
+        shutil.copytree(HERE / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(HERE / file, tree / file)
+    return tree
+
+
 def unpacked(reference: str, scratch: Path) -> Path:
     """The files of a commit."""
     packed = subprocess.run(["git", "-C", str(HERE), "archive", reference], capture_output=True)
@@ -283,7 +293,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="against-") as temporary:
         scratch = Path(temporary)
         before = Build("before", unpacked(arguments.reference, scratch), scratch, arguments.preset)
-        builds = [before, Build("here", HERE, scratch, arguments.preset)]
+        builds = [before, Build("here", copied_here(scratch), scratch, arguments.preset)]
         print(f"{arguments.rounds} rounds, {os.cpu_count()} cores, preset {arguments.preset}")
         print(f"{'':28} {arguments.reference[:10]:>10} {'here':>10}         ratio (range)")
         rows = [row for piece in arguments.only for row in compare(piece, builds, arguments.rounds)]

@@ -106,7 +106,7 @@ def test_the_paper_is_at_full_scale() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "paper"])  # which has a test of its own
 def test_a_study_is_planned_in_seconds(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Time, work, memory and disk are told, and nothing is written."""
     command = ["run", "--preset", name, "--out", str(tmp_path / "run"), "--dry-run", "--summary", "--device", "cpu"]
@@ -115,7 +115,32 @@ def test_a_study_is_planned_in_seconds(name: str, tmp_path: Path, capsys: pytest
     assert re.search(r"^0 of \d+ stages are done; the others take about [\d.]+ (s|min|h) with", out, re.MULTILINE)
     assert re.search(r"^Work: [\d.,]+ core-hours; memory: [\d.]+ GB a process$", out, re.MULTILINE)
     assert re.search(r"^Disk: \d+ MB to write", out, re.MULTILINE)
+    assert "Schedule: " not in out  # stages share the threads of this machine
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_schedule_of_the_paper_on_a_hundred_workers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a cluster: time and idle share of more and more workers, the longest chain, and what travels."""
+    command = ["run", "--preset", "paper", "--out", str(tmp_path / "run"), "--dry-run", "--summary", "--device", "cpu"]
+    cluster = ["--executor", "dask://127.0.0.1:1", "--workers", "100", "--store", "s3://bucket/paper"]
+    assert app([*command, *cluster], standalone_mode=False) in (None, 0)
+    out = capsys.readouterr().out
+    rows = re.findall(r"^(\d+) +([\d.]+) h +(\d+) % +([\d.]+) GB *$", out, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
+    hours, idle, moved = ([float(row[n]) for row in rows] for n in (1, 2, 3))
+    assert hours == sorted(hours, reverse=True)
+    assert 16 < hours[0] / hours[-1] < 100
+    assert idle == sorted(idle)
+    assert 8.0 < moved[0] < 20.0  # the trials, sent once, and what the stages leave
+    assert moved[-1] < 100 * moved[0]
+    chain = r"Schedule: the longest chain \(simulate → pretrain → finetune → evaluate → results\) takes ([\d.]+) h"
+    assert (found := re.search(chain, out)) is not None
+    assert float(found[1]) <= hours[-1]
+    assert re.search(r"^0 of \d+ stages are done; the others take about [\d.]+ h on 100 workers", out, re.MULTILINE)
+    assert re.search(r"^Work: [\d.,]+ core-hours; memory: [\d.]+ GB a process$", out, re.MULTILINE)
+    assert not (tmp_path / "run").exists()
+    assert re.search(r"^Transfer: \d+\.\d GB, [\d.]+ % of the workers' time at 100 MB/s for each$", out, re.MULTILINE)
 
 
 @pytest.mark.slow

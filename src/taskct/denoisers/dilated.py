@@ -39,8 +39,8 @@ class DilatedConv2d(nn.Conv2d):
         """Convolve maps, `(n, n_in, height, width)`, to `(n, n_out, height, width)`."""
         step = self.dilation[0]
         near = self.kernel_size[0] // 2
-        if step == 1 or exporting():  # one plain operation of a graph, for images of every size
-            return F.conv2d(input, self.weight, self.bias, padding=self.padding, dilation=self.dilation)
+        if step == 1 or exporting():  # other programs have a dilated convolution that is right
+            return F.conv2d(input, self.weight, self.bias, padding=near * step, dilation=step)
         height, width = input.shape[-2:]
         # Zeros at the end, as the convolution itself pads with.
         maps = F.pad(input, (0, -width % step, 0, -height % step)) if width % step or height % step else input

@@ -1,4 +1,4 @@
-"""Whether a network is being exported."""
+"""Whether a network is being written as a graph for other programs, see `taskct.apply.export`."""
 
 import torch
 
