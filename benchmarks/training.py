@@ -14,13 +14,15 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from taskct.training.compilation import can_compile
 from timing import seconds
 from torch import nn
 
+from taskct.config import make_settings
 from taskct.denoisers.cnn import ResidualCNN
-from taskct.denoisers.denoiser import Denoiser, denoise, resolve_dtype
+from taskct.denoisers.context import ContextCNN
+from taskct.denoisers.denoiser import Denoiser, denoise, make_network, resolve_dtype
 from taskct.denoisers.redcnn import REDCNN
+from taskct.training.descent import can_compile
 from taskct.training.loop import train
 from taskct.training.plan import Plan, Upkeep
 from taskct.training.samples import TaskTrials
@@ -99,6 +101,19 @@ def our_step(make, trials, batch_size, n_steps, *, compile_network):
     return float(np.median(np.diff(marks[WARM_UP - 1 : WARM_UP + n_steps])))
 
 
+def default_network():
+    """What a study trains unless told otherwise."""
+    denoiser = make_settings().denoiser
+    return make_network(denoiser.network, denoiser.arguments)
+
+
+def copy_rate(n_bytes=2**28):
+    """Bytes read and written a second by a copy that no cache holds."""
+    source = torch.zeros(n_bytes // 4)
+    target = torch.empty_like(source)
+    return 2.0 * n_bytes / seconds(lambda: target.copy_(source))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -110,11 +125,15 @@ def main():
     if dtype == "bfloat16":
         rates["bfloat16"] = matrix_rate(torch.bfloat16)
     print(f"{arguments.threads} threads; matrix products:", end=" ")
-    print(", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()))
+    print(", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items()), end="")
+    print(f"; a copy {copy_rate() / 1e9:.0f} GB/s")
     print("training step, 64² images, and how".ljust(64) + "     ms images/s  × plain  of matrix products")
     cases = [
         ("RED-CNN, 96 channels, batch 16", REDCNN, 16),
-        ("demo's CNN, 24 channels, batch 64", ResidualCNN, 64),
+        ("default network, batch 64", default_network, 64),
+        ("cnn, 5 × 24 channels, batch 64", ResidualCNN, 64),
+        ("cnn, 5 × 16 channels, batch 64", lambda: ResidualCNN(n_channels=16), 64),
+        ("context, 3 × 16, 24 around, batch 64", lambda: ContextCNN(n_layers=3, n_channels=16), 64),
     ]
     for name, make, batch_size in cases:
         trials = some_trials(8 * batch_size, 64)

@@ -15,6 +15,11 @@ from real_ct import real_ct_or_skip
 from taskct.denoisers import import_path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: begun at the end, a long one would leave the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _no_word_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins with no network trusted."""

@@ -86,7 +86,7 @@ def _finished_path(path: Path) -> RunFolder:
     settings = tiny_settings(
         training={"method": "both", "other_head_lambda": None},
         path={"prices": [0.02, 0.05], "epochs": 1, "n_channels": 4},
-        observers={"more": ["cnn"]},
+        observers={"bound": "cnn"},
     )
     return run_study(path, settings)
 

@@ -92,8 +92,10 @@ class Deciding(Plain):
     # Pads odd sides alone, as some of MONAI's do.
     def forward(self, image):
         height, width = image.shape[-2:]
-        if height % 2 or width % 2:
-            image = F.pad(image, (0, width % 2, 0, height % 2), mode="replicate")
+        if height % 2:
+            image = F.pad(image, (0, 0, 0, 1), mode="replicate")
+        if width % 2:
+            image = F.pad(image, (0, 1, 0, 0), mode="replicate")
         low = super().forward(F.avg_pool2d(image, 2))
         return (image + F.interpolate(low, scale_factor=2))[..., :height, :width]
 

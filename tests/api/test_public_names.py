@@ -35,7 +35,8 @@ ROOMS = {
         read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
     """,
     "metrics": """
-        CONVENTIONS Clusters Comparison Convention Interval PairedDifference auc auc_at_rmse best_within bootstrap_auc
+        CONVENTIONS Clusters Comparison ControlReading Convention Interval PairedDifference auc auc_at_rmse best_within
+        bootstrap_auc energy_of_price frozen_price_limit refitted_price_limit
         bootstrap_difference bootstrap_means cross_power first_below frequencies_per_mm noise_power quality_in
         bootstrap_interval cho_snr2 compare_aucs compare_curves correct_fraction
         correct_localization d_a d_a_interval delong_covariance delong_interval equivalence exact_cho_interval

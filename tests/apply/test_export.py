@@ -120,7 +120,7 @@ def test_what_pads_images_to_a_multiple_takes_any_size(tmp_path: Path, monkeypat
 def test_a_network_that_decides_by_the_size_is_held_to_its_multiples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The graph is that of sides that can be halved three times; other sizes would come out wrong."""
+    """The graph is that of even sides; odd ones would come out wrong."""
     name = import_networks(tmp_path, monkeypatch)
     trust_network(f"{name}.Deciding")
     model = save(tmp_path / "m.safetensors", f"{name}.Deciding", {})

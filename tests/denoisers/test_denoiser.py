@@ -153,6 +153,14 @@ def test_denoise_keeps_order_and_cuts_the_margin(n: int) -> None:
     assert sum(network.sizes) == n
 
 
+def test_as_many_images_at_a_time_as_the_cache_holds() -> None:
+    for side, wanted in ((64, 16), (256, 1), (512, 1)):
+        network = Count()
+        denoise(network, np.zeros((17, side, side), dtype=np.float32), dtype="float32")
+        assert max(network.sizes) == wanted
+        assert sum(network.sizes) == 17
+
+
 def test_a_margin_of_the_receptive_radius_hides_the_padding() -> None:
     """Cut by the network's reach, a region is denoised as if it lay in the whole image."""
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ from scipy.linalg import LinAlgError
 
 from taskct.observers import solve
 from taskct.observers.slnn import _path, logistic_path
-from taskct.observers.solve import SingleFactor, conjugate_gradients, solve_loaded
+from taskct.observers.solve import SingleFactor, Spectrum, conjugate_gradients, solve_loaded
 
 N = solve.FROM_SIZE + 44
 
@@ -21,15 +21,31 @@ def spread(condition, seed=0):
 
 @pytest.mark.parametrize("condition", [10.0, 1e4, 1e6, 1e9])  # single precision fails at the last ones
 @pytest.mark.parametrize("load", [0.0, 3e9])
-def test_equals_numpy(condition, load):
+@pytest.mark.parametrize("with_spectrum", [False, True])
+def test_equals_numpy(condition, load, with_spectrum):
     matrix, rhs = spread(condition)
     before = matrix.copy()
     expected = np.linalg.solve(matrix + load * np.eye(N), rhs)
-    found = solve_loaded(matrix, load, rhs)
+    found = solve_loaded(matrix, load, rhs, Spectrum(matrix) if with_spectrum else None)
     # The error of either is of the order of the condition times the rounding of a double.
     np.testing.assert_allclose(found, expected, atol=1e-14 * condition * np.abs(expected).max())
     np.testing.assert_array_equal(matrix, before)
     assert not solve_loaded(matrix, load, np.zeros(N)).any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, N])
+def test_a_spectrum_has_the_eigenvalues_and_serves_every_load(n):
+    """To double precision of a small matrix, to single precision of a large one."""
+    matrix = spread(1e4)[0][:n, :n].copy()
+    before = matrix.copy()
+    found, rounding = Spectrum(matrix), 2e-6 if n >= solve.FROM_SIZE else 1e-13
+    values = np.linalg.eigvalsh(matrix)
+    np.testing.assert_allclose(found.values, values, atol=rounding * values[-1])
+    right = np.random.default_rng(3).normal(size=(3, n))
+    for load in (1e10, 1e12):
+        expected = np.linalg.solve(matrix + load * np.eye(n), right.T).T
+        np.testing.assert_allclose(found.nearly(load, right), expected, atol=1e3 * rounding * np.abs(expected).max())
+    np.testing.assert_array_equal(matrix, before)
 
 
 def test_a_factor_serves_a_system_near_its_own_and_says_when_it_does_not():

@@ -10,9 +10,10 @@ import pytest
 import torch
 from scipy import sparse
 
+from taskct.cache import cache_folder
 from taskct.scanner import fbp, matrix_cache, projector
 from taskct.scanner.geometry import ScanGeometry
-from taskct.scanner.matrix_cache import cache_folder, cached_matrix
+from taskct.scanner.matrix_cache import cached_matrix
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_where_it_lies(environment, expected, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = cache_folder()
+    found = cache_folder("matrices")
     assert found == expected or str(found) == expected
 
 

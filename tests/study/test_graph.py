@@ -261,6 +261,11 @@ def test_a_plan_counts_filters_and_the_cnn_observer(
     assert seconds["tune nlm seed=0"] == pytest.approx(0.01 * 32 * 16)
     assert seconds["evaluate nlm seed=0"] == pytest.approx(3.0 + 7.0 + 0.02 * 112)
     assert plan.core_seconds == pytest.approx(sum(seconds.values()))
+    bound = tiny_settings(observers={"bound": "cnn"})
+    plan = plan_run(RunFolder(tmp_path / "bound", bound, device=CPU, read_only=True), Machine(workers=1, threads=1))
+    seconds = {row.name: row.seconds for row in plan.stages if row.name.startswith("evaluate")}
+    assert seconds.pop("evaluate low-dose") == pytest.approx(3.0 + 7.0)
+    assert max(seconds.values()) < 7.0
 
 
 def test_work_is_that_of_all_cores_and_memory_that_of_the_largest_process(rates: list[str], tmp_path: Path) -> None:

@@ -182,6 +182,8 @@ def test_path_json_of_a_run(path_run: RunFolder) -> None:
     assert (content["schema"], content["trained_at"], content["seed"]) == (1, 0.05, 0)
     arms = {arm.name: arm for arm in arms_of(path_run.settings)}
     bound = read_result(path_run, arms["low-dose"]).scores["cnn"]
+    # The bound is that of the low-dose images, which no other arm's can pass: none else is asked for it.
+    assert [name for name, arm in arms.items() if "cnn" in read_result(path_run, arm).scores] == ["low-dose"]
     test = path_run.read("test")
     unit = unit_of(test)
     assert content["bound"]["auc"]["value"] == pytest.approx(unit.auc(bound).value)

@@ -11,15 +11,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from dask_processes import cluster_of, other_version
+from taskct.config import Settings, make_settings
+from taskct.config.yaml_files import read_yaml
+from taskct.errors import UserError
+from taskct.study.run_folder import RunFolder
 from taskct.sweep.dask_cluster import _problem
+from taskct.sweep.executors import Machine
+from taskct.sweep.pipeline import sweep
 from tiny_study import tiny_yaml
 
 pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 
 pytestmark = pytest.mark.slow
 
+CPU = torch.device("cpu")
 LONG = {"pretrain_epochs": 3000, "finetune_epochs": 1}
 
 
@@ -42,6 +51,17 @@ def wait_for_workers(address: str, n_workers: int) -> None:
 
     with Client(address.replace("dask://", "tcp://"), set_as_default=False) as client:
         wait_for(lambda: len(client.nthreads()) == n_workers)
+
+
+def load_study(file: Path) -> Settings:
+    return make_settings(read_yaml(file))
+
+
+def tls_settings(certificate: Path, key: Path) -> dict[str, str]:
+    """Dask's, of a client."""
+    place = "distributed.comm.tls"
+    own = {f"{place}.client.key": str(key), f"{place}.client.cert": str(certificate)}
+    return {f"{place}.ca-file": str(certificate), **own}
 
 
 def told(line: str) -> Callable[[Path], bool]:
@@ -78,21 +98,18 @@ def test_a_worker_of_another_version_is_given_nothing(tmp_path: Path) -> None:
     other = {"PYTHONPATH": other_version(tmp_path, "torch")}
     words = r"the worker tcp://\S+ {}has torch 0\.0\.1 and this is \S+: install the same version on all workers"
     with cluster_of(tmp_path, 0) as cluster:
-        command = ("simulate", study, "--out", out, "--device", "cpu", "--workers", "1")
-        assert end_of(taskct(*command))[0] == 0
-        log = (out / "stages" / "log.jsonl").read_text()
         unfit = cluster.worker(**other)
+        run_folder = RunFolder(out, load_study(study), device=CPU)
+        sweep(run_folder, ["simulate"])
+        log = (out / "stages" / "log.jsonl").read_text()
         wait_for_workers(cluster.address, 1)
-        train = ("train", out, "--device", "cpu", "--executor", cluster.address)
-        code, lines = end_of(taskct(*train))
-        assert code == 2
-        assert len(lines) == 1, lines
-        assert re.search(words.format(""), lines[0])
+        with pytest.raises(UserError, match=words.format("")):
+            sweep(run_folder, ["train"], Machine(executor=cluster.address))
         assert (out / "stages" / "log.jsonl").read_text() == log  # nothing was sent
 
         unfit.kill()
         wait_for_workers(cluster.address, 0)
-        run = taskct(*train)
+        run = taskct("train", out, "--device", "cpu", "--executor", cluster.address)
         assert run.stderr is not None
         heard = [run.stderr.readline()]
         assert "has no worker that fits: stages wait for one" in heard[0]
@@ -108,7 +125,7 @@ def test_a_worker_of_another_version_is_given_nothing(tmp_path: Path) -> None:
 
 
 def test_tls_takes_the_settings_of_dask(tmp_path: Path) -> None:
-    """With the certificates there is a run; without them, or by dask://, there is one line."""
+    """With the certificates there is a run; without them, or by dask://, it is refused."""
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("openssl makes the certificate")
     study, out = tiny_yaml(tmp_path / "tiny.yaml"), tmp_path / "run"
@@ -119,21 +136,20 @@ def test_tls_takes_the_settings_of_dask(tmp_path: Path) -> None:
     for part in ("SCHEDULER", "WORKER", "CLIENT"):
         settings[f"DASK_DISTRIBUTED__COMM__TLS__{part}__KEY"] = str(key)
         settings[f"DASK_DISTRIBUTED__COMM__TLS__{part}__CERT"] = str(certificate)
-    simulate = ("simulate", study, "--out", out, "--device", "cpu", "--workers", "1")
-    assert end_of(taskct(*simulate))[0] == 0
+    run = RunFolder(out, load_study(study), device=CPU)
     with cluster_of(tmp_path, 1, environment=settings, scheme="tls") as cluster:
+        sweep(run, ["simulate"])
         plain = cluster.address.replace("tls://", "dask://")
-        demanded = {**settings, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
-        train = ("train", out, "--device", "cpu", "--executor")
-        for address, environment in ((cluster.address, {}), (plain, settings)):
-            code, lines = end_of(taskct(*train, address, **environment))
-            assert code == 2
-            assert len(lines) == 1, lines
-            assert lines[0].startswith(f"taskct: --executor {address}: no Dask scheduler answers there")
-        code, lines = end_of(taskct(*train, cluster.address, **settings))
-        assert code == 0, lines
-        evaluate = ("evaluate", out, "--device", "cpu", "--executor", plain)
-        assert end_of(taskct(*evaluate, **demanded))[0] == 0
+        with_certificate = tls_settings(certificate, key)
+        for address, known in ((cluster.address, {}), (plain, with_certificate)):
+            with dask.config.set(known), pytest.raises(UserError) as refused:
+                sweep(run, ["train"], Machine(executor=address))
+            assert str(refused.value).startswith(f"--executor {address}: no Dask scheduler answers there")
+        with dask.config.set(with_certificate):
+            wait_for_workers(cluster.address, 1)
+            sweep(run, ["train"], Machine(executor=cluster.address)).check()
+            with dask.config.set({"distributed.comm.require-encryption": True}):
+                assert sweep(run, ["evaluate"], Machine(executor=plain)).did
     assert (out / "summary.json").exists()
 
 

@@ -22,7 +22,7 @@ from killing import check_each_once, killing, log_of
 from taskct.config import Settings, make_settings, read_preset, to_yaml
 from taskct.errors import UserError
 from taskct.study.arms import Arm
-from taskct.study.records import lock_folder, read_failures
+from taskct.study.records import FOLDER_LOCK, lock_folder, read_failures
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.dask_cluster import dask_crew
 from taskct.sweep.executors import Crew, InProcess, Machine, ProgressFile, _portable, do_stage, read_progress
@@ -40,7 +40,7 @@ EVERYTHING = ["simulate", "train", "evaluate"]
 REDUCED: dict[str, Any] = {
     **{name: TINY[name] for name in ("background", "scanner", "trials", "evaluation")},
     "signal": {"position_mm": 2},
-    "denoiser": {"arguments": {"n_channels": 4}},
+    "denoiser": {"arguments": {"n_layers": 3, "n_channels": 4}},
     "training": {
         "lambdas": [0, 0.9],
         "seeds": [0, 1],
@@ -264,9 +264,10 @@ def test_a_folder_in_use_is_refused(refused: Callable[..., str], tmp_path: Path)
     """By one line; and the lock of a process that was killed is gone with it."""
     study, out = tiny_yaml(tmp_path / "tiny.yaml"), tmp_path / "run"
     RunFolder(out, tiny_settings(), device=CPU)
-    code = "import sys, time; from pathlib import Path; from taskct.study.records import lock_folder; "
-    code += "lock = lock_folder(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE, text=True) as holder:
+    code = "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+    code += "print('held', flush=True); time.sleep(600)"
+    holding = [sys.executable, "-c", code, str(out / FOLDER_LOCK)]  # as `lock_folder` does, without its imports
+    with subprocess.Popen(holding, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         line = refused("run", study, "--out", out, "--device", "cpu")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -148,10 +148,11 @@ def export_onnx(model: Path, target: Path) -> Exported:
     graph = _graph(loaded)
     with _quietly(), torch.no_grad():
         program, multiple = _capture(graph, model)
-        written = torch.onnx.export(program, dynamo=True, opset_version=OPSET, output_names=[RESULT], verbose=False)
-    if written is None:
-        raise UserError(f"{model} cannot be exported: torch made no ONNX program of its network")
-    proto = written.model_proto
+        try:
+            written = torch.onnx.export(program, dynamo=True, opset_version=OPSET, output_names=[RESULT], verbose=False)
+            proto = cast(torch.onnx.ONNXProgram, written).model_proto
+        except Exception as error:  # a user's network may hold what ONNX has no operator for
+            raise UserError(f"{model} cannot be exported to ONNX; in torch's words: {_innermost(error)}") from error
     _tidy(proto)
     for name, value in _metadata(loaded, graph.dial, multiple).items():
         proto.metadata_props.add(key=name, value=value)
@@ -159,6 +160,13 @@ def export_onnx(model: Path, target: Path) -> Exported:
     with whole_file(target) as partial:
         partial.write_bytes(proto.SerializeToString())
     return Exported(target, graph.dial, multiple)
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong first: the exporter wraps it in advice for its developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return own_words(error)
 
 
 def _tidy(proto: Any) -> None:  # noqa: ANN401 - onnx is imported only where it is used

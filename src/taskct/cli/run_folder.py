@@ -102,9 +102,14 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
     """Print what a run would do: its stages, or in a summary its kinds of stage, and what they add up to."""
     plan = plan_run(folder, machine)
     print_table(_kinds_table(plan) if summary else _stages_table(plan))
-    if summary and plan.timetables[-1].workers > 1 and plan.seconds > 0.0:
+    on_cluster = machine.executor is not None and plan.timetables[-1].seconds > 0.0
+    if summary and on_cluster:
         print_table(_workers_table(plan))
     _print_total(folder, plan)
+    if on_cluster:  # here stages share the threads of one machine, and no worker is idle for want of a stage
+        _print_schedule(plan)
+    for line in plan.how:
+        note(line)
 
 
 def _kinds_table(plan: RunPlan) -> Table:
@@ -171,11 +176,7 @@ def _print_total(folder: RunFolder, plan: RunPlan) -> None:
         hours = plan.core_seconds / 3600
         work = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
         print_line(f"Work: {work} {unit}-hours; memory: {plan.memory_bytes / 1e9:.2g} GB a process")
-        if plan.timetables[-1].workers > 1:
-            _print_schedule(plan)
     print_line(f"Disk: {plan.bytes_to_write / 1e6:.0f} MB to write, {folder.free_bytes() / 1e6:.0f} MB free")
-    for line in plan.how:
-        note(line)
 
 
 def duration_text(seconds: float) -> str:

@@ -225,6 +225,9 @@ class ObserverSettings(Section):
     more: tuple[Annotated[str, OneOf(MORE_OBSERVERS)], ...] = setting(
         (), f"further observers fitted afresh, beside {', '.join(observers_in_study('always'))}"
     )
+    bound: Annotated[str, OneOf(MORE_OBSERVERS)] | None = setting(
+        None, "one that is fitted to the low-dose images alone: what there is to be had, as cnn tells"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> Self:

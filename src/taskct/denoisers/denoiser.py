@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
         return f"offset_hu={self.offset_hu:.4g}, scale_hu={self.scale_hu:.4g}{padded}"
 
 
-def own_words(error: Exception) -> str:
+def own_words(error: BaseException) -> str:
     """What a library says, on one line and not too long."""
     return _one_line(f"{type(error).__name__}: {error}")
 
@@ -281,7 +281,8 @@ def denoise(
         tile = None  # one piece is the whole
     if tile is not None and reach is None:
         reach = find_reach(denoiser, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(device))
-    parts = []
+    height, width = (side - 2 * margin for side in images_hu.shape[1:])
+    denoised = np.empty((len(images_hu), height, width), dtype=np.float32)
     for first in range(0, len(images_hu), batch_size):
         # A copy in C order: torch takes no array that is read-only or runs backwards.
         batch = torch.from_numpy(np.array(images_hu[first : first + batch_size], dtype=np.float32, order="C"))
@@ -293,5 +294,5 @@ def denoise(
                 f"the denoiser returned NaN or infinity in {n_bad} of {inner.numel()} pixels: its weights or its scale "
                 "are broken, or the images are far outside the range of CT in HU"
             )
-        parts.append(inner.cpu().numpy())
-    return np.concatenate(parts)
+        denoised[first : first + len(inner)] = inner.cpu().numpy()
+    return denoised

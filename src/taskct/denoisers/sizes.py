@@ -5,20 +5,17 @@ import warnings
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
+from taskct.denoisers.exporting import exporting
 
 MAX_MULTIPLE = 64
 """The coarsest sizes that are looked for in a network, pixels."""
 
 PROBE = 64
 """Side of the images on which they are looked for, pixels, about."""
-
-
-def exporting() -> bool:
-    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
-    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
 
 
 def memory_format(network: nn.Module) -> torch.memory_format:
@@ -48,9 +45,13 @@ def pad_to_multiple(image: torch.Tensor, multiple: int) -> torch.Tensor:
 
     At the end alone, so that a network's grid starts with the image, whatever its size.
     """
+    if exporting():
+        # As below for sides longer than what is added; torch.onnx has no remainder by a size (torch 2.13).
+        height, width = image.shape[-2:]
+        return F.pad(image, (0, -width % multiple, 0, -height % multiple), mode="reflect")
     for axis in (-2, -1):
         size = image.shape[axis]
-        if exporting() or size % multiple:
+        if size % multiple:
             # To and fro as often as it takes; a single row has only itself.
             there = torch.arange(size - size % -multiple, device=image.device) % max(2 * (size - 1), 1)
             image = image.index_select(axis, torch.minimum(there, 2 * (size - 1) - there) if size > 1 else there)

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from taskct.denoisers.dilated import DilatedConv2d
+from taskct.denoisers.exporting import exporting
 from taskct.denoisers.prices import CORRECTION, PRICE, SquaredError
-from taskct.denoisers.sizes import exporting, in_fast_order, memory_format
+from taskct.denoisers.sizes import in_fast_order, memory_format
 
 
 class Residual(nn.Module):

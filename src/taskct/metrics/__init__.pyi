@@ -40,6 +40,10 @@ from .operating import sensitivity_at as sensitivity_at
 from .operating import sensitivity_interval as sensitivity_interval
 from .operating import specificity_at as specificity_at
 from .operating import specificity_interval as specificity_interval
+from .price_limit import ControlReading as ControlReading
+from .price_limit import energy_of_price as energy_of_price
+from .price_limit import frozen_price_limit as frozen_price_limit
+from .price_limit import refitted_price_limit as refitted_price_limit
 from .roc import PairedDifference as PairedDifference
 from .roc import auc as auc
 from .roc import delong_covariance as delong_covariance

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri, stdtr, stdtrit
 
+_KEPT_ELEMENTS = 2**24  # counts of one bootstrap that are kept for the next: 16 MiB
 _CHUNK_ELEMENTS = 2**20  # counts held at once: 8 MiB, small enough for the cache of a modest machine
 
 
@@ -221,9 +223,23 @@ def _resampled_means(
         return ((counts @ sums) / (counts @ sizes)[:, None]).reshape(len(counts), *per_trial.shape[1:])
 
     n_draws, df = (k, math.inf) if clusters is None else (k - 1, k - 1)
+    keep = n_bootstrap * k <= _KEPT_ELEMENTS
+    drawn = _kept_counts(seed, k, n_bootstrap, n_draws) if keep else _all_counts(seed, k, n_bootstrap, n_draws)
+    return means(np.ones((1, k))), (means(counts.astype(np.float64)) for counts in drawn), df
+
+
+def _all_counts(seed: int, n_units: int, n_bootstrap: int, n_draws: int) -> Iterator[NDArray[np.number]]:
+    """Counts of `resample_counts` in chunks."""
     rng = np.random.default_rng(seed)
-    resampled = (means(resample_counts(rng, k, chunk, n_draws=n_draws)) for chunk in chunk_sizes(n_bootstrap, k))
-    return means(np.ones((1, k))), resampled, df
+    for size in chunk_sizes(n_bootstrap, n_units):
+        yield resample_counts(rng, n_units, size, n_draws=n_draws)
+
+
+@lru_cache(maxsize=4)
+def _kept_counts(seed: int, n_units: int, n_bootstrap: int, n_draws: int) -> tuple[NDArray[np.number], ...]:
+    """The same in the fewest bytes, kept: a study asks for the same ones again and again."""
+    counts = _all_counts(seed, n_units, n_bootstrap, n_draws)
+    return tuple(chunk.astype(np.min_scalar_type(int(chunk.max()))) for chunk in counts)
 
 
 def _cluster_sums(

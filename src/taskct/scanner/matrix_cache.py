@@ -4,8 +4,7 @@ A matrix is one `.npy` file of 32-bit integers, written whole and named by a has
 memory-mapped and copy-on-write, so worker processes share its pages. A file that is not exactly what was written is
 built anew; a disk that cannot be written to is gone without.
 
-The folder is `matrices` in `$XDG_CACHE_HOME/taskct`, by default in `~/.cache/taskct`. The environment variable
-`TASKCT_CACHE` names another one than that, or switches the cache off with "off".
+The folder is `matrices` in taskct's cache folder, see `taskct.cache`.
 """
 
 import hashlib
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from taskct.cache import cache_folder
 from taskct.files import whole_file
 
 FORMAT = 2
@@ -38,27 +38,13 @@ OURS = re.compile(r"[0-9a-f]{32}\.npy|[0-9a-f]{32}.*\.(tmp|partial)")
 HEADER = 16  # digest (8 words), rows, columns, entries, unused, checksum (2 words), unused (2 words)
 
 
-def cache_folder() -> Path | None:
-    """Give the folder of the cache, or None if it is switched off or there is no home to keep it in."""
-    setting = os.environ.get("TASKCT_CACHE", "")
-    if setting.lower() == "off":
-        return None
-    if setting:
-        return Path(setting) / "matrices"
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "taskct" / "matrices"
-    except RuntimeError:
-        return None
-
-
 def cached_matrix(key: Mapping[str, Any], build: Callable[[], sparse.csr_matrix]) -> sparse.csr_matrix:
     """Load a matrix from the cache, or build and keep it.
 
     The key is all that the matrix depends on, as JSON holds it. A matrix has float32 values and 32-bit indices; writing
     to its arrays never reaches the file.
     """
-    folder = cache_folder()
+    folder = cache_folder("matrices")
     if folder is None:
         return build()
     text = json.dumps({"format": FORMAT, **key}, sort_keys=True, default=lambda number: number.item())  # NumPy scalars

@@ -1,5 +1,6 @@
 """Counts, their noise, and the logarithm that turns them into line integrals."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -209,7 +210,7 @@ def starved_share(
 
 def starved_below(electronic_noise: float) -> float:
     """Counts below which a ray is starved: the root of √(m + σ²) = `STARVED` · m."""
-    return float(1.0 + (1.0 + 4.0 * STARVED**2 * electronic_noise**2) ** 0.5) / (2.0 * STARVED**2)
+    return (1.0 + math.sqrt(1.0 + 4.0 * STARVED**2 * electronic_noise**2)) / (2.0 * STARVED**2)
 
 
 def line_integral_variance(

@@ -17,6 +17,10 @@ TABLE_BYTES = 2**23
 FEW_COLUMNS = 8
 """Up to so many columns MKL's sparse product is faster than a weighted sum of table rows."""
 COLUMNS_ON_GPU = 64
+MAX_TRIMMED = 2**24
+"""Entries up to which a second matrix is kept, of those pixels alone that hold something: 128 MiB."""
+TRIM_MARGIN = 4
+"""Pixels beside those that hold something, so that another object of the same kind fits the same matrix."""
 MAX_ENTRIES = 2**31 - 1
 """Indices have 32 bits; such a matrix already holds 16 GiB."""
 
@@ -61,6 +65,23 @@ def sparse_product(matrix: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         per_sample_weights=matrix.values(),
         include_last_offset=True,
     )
+
+
+def _with_columns(matrix: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """A CSR matrix with the entries of some columns alone, a mask `(n_in,)`."""
+    column = matrix.col_indices()
+    keep = kept[column]
+    before = torch.zeros(len(column) + 1, dtype=torch.int64)
+    torch.cumsum(keep, dim=0, out=before[1:])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        return torch.sparse_csr_tensor(
+            before[matrix.crow_indices().long()].int(),
+            column[keep],
+            matrix.values()[keep],
+            size=matrix.shape,
+            check_invariants=False,
+        )
 
 
 class _Linear(torch.autograd.Function):
@@ -109,6 +130,8 @@ class SystemMatrix:
         rows = max(n_pixels**2, n_views_held * n_bins)
         fewest, most = COLUMNS_PER_PRODUCT
         columns = min(max(TABLE_BYTES // (4 * rows) // 16 * 16, fewest), most)
+        self._trimmed_to = torch.zeros(n_pixels, n_pixels, dtype=torch.bool)
+        self._trimmed: torch.Tensor | None = None
         self.slices_per_product = max((columns if self.device.type == "cpu" else COLUMNS_ON_GPU) // self.n_turns, 1)
 
     @cached_property
@@ -128,13 +151,30 @@ class SystemMatrix:
             part = image[start : start + self.slices_per_product].to(torch.float32)
             # The object turned by −90° seen from β is the object seen from β + 90°.
             turned = torch.stack([torch.rot90(part, turn, (1, 2)) for turn in range(self.n_turns)])
-            rows = sparse_product(self.to_views, turned.reshape(-1, self.n_pixels**2).T).T
-            views = rows.reshape(self.n_turns, len(part), self.n_views_held, self.n_bins)
+            rows = sparse_product(self._matrix_for(part), turned.reshape(-1, self.n_pixels**2).T)
+            views = rows.T.contiguous().reshape(self.n_turns, len(part), self.n_views_held, self.n_bins)
             for turn in range(self.n_turns):
                 first = turn * self.n_views_held
                 last = min(first + self.n_views_held, self.n_views)
                 sinogram[start : start + len(part), first:last] = views[turn, :, : last - first]
         return sinogram
+
+    def _matrix_for(self, image: torch.Tensor) -> torch.Tensor:
+        """`to_views`, without the entries that would meet only zeros in images, `(n, n_pixels, n_pixels)`, as turned.
+
+        What is left out adds nothing to a sum, so the result is the same to the bit, whatever was projected before.
+        """
+        n_columns = self.n_turns * len(image)
+        if self.device.type != "cpu" or n_columns <= FEW_COLUMNS or self.to_views.values().numel() > MAX_TRIMMED:
+            return self.to_views
+        upright = (image.amax(dim=0) != 0) | (image.amin(dim=0) != 0)
+        holds = torch.stack([torch.rot90(upright, turn) for turn in range(self.n_turns)]).any(dim=0)
+        if (holds & ~self._trimmed_to).any():
+            side = 2 * TRIM_MARGIN + 1
+            near = torch.nn.functional.max_pool2d(holds[None].float(), side, stride=1, padding=TRIM_MARGIN)[0] > 0
+            self._trimmed_to |= near
+            self._trimmed = _with_columns(self.to_views, self._trimmed_to.flatten())
+        return self.to_views if self._trimmed is None else self._trimmed
 
     def backproject(self, sinogram: torch.Tensor) -> torch.Tensor:
         """Map sinograms, `(n, n_views, n_bins)`, to images, `(n, n_pixels, n_pixels)`, a few slices at a time."""

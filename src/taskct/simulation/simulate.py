@@ -25,6 +25,9 @@ from taskct.trials.trials import SPLITS, Trials
 Chunk = tuple[str, int, int]
 """Split, first trial and number of trials."""
 
+SERIES = 2
+"""Of the trials that a seed gives: raise it whenever they have other bits."""
+
 TRIALS_PER_WORKER = 400  # a process takes seconds to start
 
 
@@ -109,7 +112,7 @@ def simulation_key(settings: Settings, device: torch.device | str) -> str:
         for file in (sorted(root.rglob("*")) if root.is_dir() else [root])
         if file.is_file()
     ]
-    content = json.dumps([__version__, torch.device(device).type, tree, files], sort_keys=True)
+    content = json.dumps([__version__, SERIES, torch.device(device).type, tree, files], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

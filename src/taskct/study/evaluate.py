@@ -65,12 +65,14 @@ TWINS = "twins"
 N_TWINS = 1000
 """At most: each costs a denoising, and with these the error of the mean signal is below 1 % of the SNR²."""
 FRESH = observers_in_study("always")
-"""Observers that every study fits afresh; `observers.more` names others."""
+"""Observers that every study fits afresh; `observers.more` and `observers.bound` name others."""
 
 
-def fresh_names(settings: Settings) -> tuple[str, ...]:
-    """The observers that a study fits afresh."""
-    return (*FRESH, *settings.observers.more)
+def fresh_names(settings: Settings, arm: Arm | None = None) -> tuple[str, ...]:
+    """The observers that a study fits afresh to the images of an arm, or of every arm."""
+    o = settings.observers
+    bound = (o.bound,) if o.bound is not None and arm is not None and arm.name == LOW_DOSE else ()
+    return tuple(dict.fromkeys((*FRESH, *o.more, *bound)))
 
 
 def fit_fresh(
@@ -163,7 +165,10 @@ class Evaluator:
 
         tell(0, "observers")
         shared = TrainingTrials.of(images["fresh"], self.splits["fresh"].signal_present)
-        fresh, failed = fit_fresh(self.settings, images, self.splits, shared=shared, device=self.run.device)
+        names = fresh_names(self.settings, arm)
+        fresh, failed = fit_fresh(
+            self.settings, images, self.splits, names=names, shared=shared, device=self.run.device
+        )
         tell(1, "test trials")
         validation_auc = {name: one.validation_auc for name, one in fresh.items()}
         scores = {}

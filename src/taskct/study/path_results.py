@@ -1,7 +1,7 @@
 """`path.json`: what a task path adds to the control's images, what that costs, and how far it goes to the bound."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from taskct.metrics.intervals import Interval
+from taskct.metrics.price_limit import ControlReading, energy_of_price, refitted_price_limit
 from taskct.metrics.roc import auc, delong_covariance
 from taskct.names import JOINT, LOW_DOSE
-from taskct.study.arm_result import ArmResult, read_images
+from taskct.study.arm_result import ArmResult, read_images, read_templates
 from taskct.study.arms import Arm
+from taskct.study.frozen import OF_CONTROL, key_of
 from taskct.study.harm import site_of
 from taskct.study.limits import InLimit, shared_learning
 from taskct.study.models import squared_error_of
@@ -26,6 +28,9 @@ Floats = NDArray[np.float64]
 
 BOUND = "cnn"
 """The observer that approximates the ideal one: on the low-dose images, what there is to be had."""
+
+PRINCIPLE_OBSERVER = "ho_eye"
+"""Whose limit of principle is told: one with noise of its own. Without, any price would buy the bound."""
 
 NEAR_DIAMETERS = 2.0
 """Pixels as near to the site's middle as this many diameters of its signal are near the lesion."""
@@ -240,8 +245,43 @@ def path_json(run: RunFolder, results: Sequence[ArmResult], test: Trials, *, see
         "seed": seed,
         "bound": None if bound is None or not points else {"observer": BOUND, "auc": interval_json(unit.auc(bound))},
         "rows": rows,
-        "principle": None,
+        "principle": None
+        if bound is None
+        else principle(run, by_name, test, seed=seed, ideal_auc=unit.auc(bound).value),
     }
+
+
+def principle(
+    run: RunFolder, by_name: Mapping[tuple[str, int], ArmResult], test: Trials, *, seed: int, ideal_auc: float
+) -> list[dict[str, float]] | None:
+    """The most AUC that a price can give the Hotelling observer behind the eye, at each price of the study.
+
+    From what the observer reads of the control's images of the quoted seed, with the bound in the place of the ideal
+    observer; see `taskct.metrics.price_limit`. None without a path or such an observer, where it has no noise of its
+    own, or where it reads more than the bound.
+    """
+    found = next((r for r in by_name.values() if r.arm.price is not None and r.arm.seed == seed), None)
+    if found is None:
+        return None
+    control = found.arm.control_arm
+    template = read_templates(run.evaluated(control.file_stem)).get(key_of(OF_CONTROL, PRINCIPLE_OBSERVER))
+    if template is None or template.internal_std == 0.0:
+        return None
+    images = read_images(run.evaluated(control.file_stem))["test"]
+    t = np.einsum("nhw,hw->n", images, template.weights, dtype=np.float64)
+    mse = float(by_name[control.name, seed].quality["mse_hu2"].mean())
+    present = test.signal_present
+    try:
+        reading = ControlReading.of(t[present], t[~present], template.weights, template.internal_std)
+        return [
+            {
+                "price": price,
+                "auc": refitted_price_limit(reading, ideal_auc, energy_of_price(price, mse, images[0].size)),
+            }
+            for price in sorted(found.arm.settings(run.settings).path.prices)
+        ]
+    except ValueError:  # the classes the wrong way round, or no ideal observer that knows more
+        return None
 
 
 def _added(run: RunFolder, arm: Arm, test: Trials, site: NDArray[np.bool_]) -> Added:

@@ -266,7 +266,7 @@ class _Estimate:
             if stage.arm.filter is not None:
                 self._tell("evaluate", "filters from single images at their slowest setting")
                 seconds += self._filter(stage.arm.filter)[1] * sum(int(getattr(t, f"n_{name}")) for name in SPLITS_SEEN)
-            if "cnn" in fresh_names(run.settings):
+            if "cnn" in fresh_names(run.settings, stage.arm):
                 self._tell("evaluate", "the CNN observer from two short trainings of it here")
                 seconds += self._fit_cnn
         return seconds / self.busy(n_threads)
@@ -286,7 +286,7 @@ class _Estimate:
 
     def _path(self, settings: Settings) -> float:
         """Seconds of the training of a task path on one core: steps of its correction, and images of its control."""
-        self._tell("finetune", "of a task path from a few steps of its correction on one core here")
+        self._tell("finetune", "a task path from a few steps of its correction on one core here")
         n, p = settings.trials, settings.path
         # Copies stand in pairs, with and without their signal.
         n_shown = n.n_train * max(p.copies, 1) * (1 if settings.absent_signal.inserted else 2)
@@ -349,7 +349,7 @@ class _Estimate:
         """Disk that the outputs of a stage take, bytes."""
         run, t = self.run, self.run.settings.trials
         region = 4.0 * t.region_pixels**2
-        n_observers = len(fresh_names(run.settings))
+        n_observers = len(fresh_names(run.settings, stage.arm))
         if stage.kind == "simulate":
             return float(trials_bytes(run.settings))
         if stage.kind in ("pretrain", "finetune", "blend"):

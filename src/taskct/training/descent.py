@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from taskct.cache import cache_folder
 from taskct.denoisers.denoiser import autocast, resolve_dtype
+from taskct.denoisers.sizes import memory_format
 from taskct.errors import UserError
 from taskct.seeds import derive_seed
 from taskct.training.layers import set_training_mode
@@ -49,7 +52,7 @@ class Descent:
                 trained.append({"params": own, "weight_decay": plan.head_weight_decay})
                 self.peaks.append(plan.head_learning_rate)
         self.set_training_mode()
-        self.optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=0.0, fused=True)
         self.schedule = _one_cycle(self.optimizer, self.peaks, n_steps=n_steps)
         self.step = hybrid.step(denoiser, margin=trials.trials.margin)
         self._run, self._optimizer = self.fabric.setup(self.step, self.optimizer)
@@ -175,19 +178,59 @@ def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool
     )
 
 
+MAX_GRAPHS = 4
+"""Different networks that a process keeps compiled; torch itself runs uncompiled, in silence, beyond some more."""
+
+_graphs: set[str] = set()
+"""Of the networks that this process holds compiled."""
+
+
 @contextlib.contextmanager
 def compiled(denoiser: nn.Module, *, on: bool) -> Iterator[None]:
-    """Run a denoiser's network compiled within; its weights and their names stay as they are."""
+    """Take a denoiser's steps with its network compiled within; its weights and their names stay as they are.
+
+    Networks alike share one graph, which is kept on disk too, in `compiled` of taskct's cache folder. Without
+    gradients, as on validation trials, a network runs as it stands.
+    """
     network = getattr(denoiser, "network", denoiser)
     if not on:
         yield
         return
-    with warnings.catch_warnings():
+    graph = f"{network!r} {[tuple(p.shape) for p in network.parameters() if p.requires_grad]}"
+    with warnings.catch_warnings(), _kept_graphs():
         warnings.filterwarnings("ignore", module="torch")  # advice on torch's own settings
-        # What a process compiled before counts against a limit, after which torch would run uncompiled in silence.
-        torch._dynamo.reset()
-        network.compile()
+        if graph not in _graphs and len(_graphs) >= MAX_GRAPHS:
+            torch._dynamo.reset()
+            _graphs.clear()
+        _graphs.add(graph)
+        # Left to itself, torch turns every convolution to channels_last, right or not.
+        channels_last = memory_format(network) == torch.channels_last
+        network.compile(dynamic=False, options=None if channels_last else {"layout_optimization": False})
+        faster, plain = network._compiled_call_impl, network._call_impl
+
+        def call(*args: object, **kwargs: object) -> object:
+            run = faster if faster is not None and torch.is_grad_enabled() else plain
+            return run(*args, **kwargs)
+
+        network._compiled_call_impl = call
         try:
             yield
         finally:
             network._compiled_call_impl = None
+
+
+@contextlib.contextmanager
+def _kept_graphs() -> Iterator[None]:
+    """Let torch keep what it compiles in taskct's cache folder, unless somebody has named another one."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    folder, name = cache_folder("compiled"), "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)  # torch sets it itself, to a folder that is gone after a restart
+    if folder is None or before not in (None, default_cache_dir()):
+        yield
+        return
+    os.environ[name] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

@@ -1,0 +1,8 @@
+"""Whether a network is being written as a graph for other programs, see `taskct.apply.export`."""
+
+import torch
+
+
+def exporting() -> bool:
+    """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
+    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
