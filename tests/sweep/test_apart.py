@@ -247,7 +247,7 @@ def test_two_workers_that_share_only_object_storage_and_one_is_killed(tmp_path: 
     study.write_text(to_yaml(settings), encoding="utf-8")
     serial = RunFolder(tmp_path / "serial", settings, device=CPU)
     sweep(serial, ["simulate", "train", "evaluate"], Machine(threads=1))
-    with s3_server() as environment, cluster_of(tmp_path, 2, environment=environment) as cluster:
+    with s3_server(tmp_path) as environment, cluster_of(tmp_path, 2, environment=environment) as cluster:
         command = ["run", str(study), "--out", str(out), "--device", "cpu"]
         command += ["--executor", cluster.address, "--store", "s3://studies/tiny"]
         with killing(out, "finetune") as killed:

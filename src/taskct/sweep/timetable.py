@@ -65,7 +65,8 @@ class Timetable:
     def idle(self) -> float:
         """Share of the workers' time in which they have nothing to do, in [0, 1]."""
         whole = self.workers * self.seconds
-        return 1.0 - (self.busy_seconds + self.transfer_seconds) / whole if whole > 0.0 else 0.0
+        # Sums in another order may come out above the whole by rounding.
+        return max(0.0, 1.0 - (self.busy_seconds + self.transfer_seconds) / whole) if whole > 0.0 else 0.0
 
 
 def timetable(stages: Sequence[Timed], *, workers: int, bytes_per_s: float | None = None) -> Timetable:
