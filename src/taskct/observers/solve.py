@@ -49,7 +49,7 @@ class SingleFactor:
         return np.asarray(solution, dtype=np.float64) * (size * self._scale)
 
 
-class Spectrum:
+class Tridiagonal:
     """Eigenvalues of a symmetric positive matrix `(n, n)`, and nearly its inverse for any load.
 
     The matrix is brought to tridiagonal form, Q T Qᵀ, which takes half the time of its eigenvectors and does the same:
@@ -76,8 +76,13 @@ class Spectrum:
         self.values: Array = np.maximum(values * self._scale, 0.0)
         """Ascending, `(n,)`."""
 
+    def serves(self, load: float) -> bool:
+        """Whether a load is above what the form's rounding does to the eigenvalues, so that it is near the sum's."""
+        rounding = np.finfo(np.float32 if self._q.dtype == np.float32 else np.float64).eps
+        return load > 32.0 * float(rounding) * float(self.values[-1])
+
     def nearly(self, load: float, right: Array) -> Array:
-        """Nearly (matrix + load)⁻¹ of rows `(n_rows, n)`; a LinAlgError if the sum is singular."""
+        """Nearly (matrix + load)⁻¹ of rows `(n_rows, n)`, for loads that it serves."""
         load /= self._scale
         bands = np.zeros((3, len(self._middle)))
         bands[0, 1:], bands[1], bands[2, :-1] = self._beside, self._middle + load, self._beside
@@ -128,14 +133,14 @@ def conjugate_gradients(
     return None
 
 
-def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Spectrum | None = None) -> Array:
+def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Tridiagonal | None = None) -> Array:
     """Solve (matrix + load · I) x = rhs to the precision of a factor in double, the matrix symmetric and load ≥ 0.
 
     The matrix's spectrum serves instead of a factor. A LinAlgError says that the sum is not positive definite.
     """
     if len(matrix) >= FROM_SIZE:
         try:
-            if spectrum is not None and load > 0.0:
+            if spectrum is not None and spectrum.serves(load):
                 found = conjugate_gradients(
                     matrix, load, rhs, lambda r: spectrum.nearly(load, r[None])[0], tolerance=1e-13
                 )
