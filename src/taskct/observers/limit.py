@@ -24,6 +24,7 @@ from functools import singledispatch
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import ndtri
 
 from taskct.errors import UserError
@@ -109,18 +110,28 @@ class SeenTrials:
         found: list[Learned | None] = []
         for kappa in loads:
             rho = _sample_load(self.eigenvalues, self.moments.n_trials - 2, kappa)
-            found.append(
-                None if rho is None else _judged(self, self._right, self._inverse(rho), (kappa, rho, noise_hu2))
-            )
+            try:
+                solved = None if rho is None else self._inverse(rho)
+            except LinAlgError:  # a load that rounding swallows
+                solved = None
+            if rho is None or solved is None:
+                found.append(None)
+            else:
+                found.append(_judged(self, self._right, solved, (kappa, rho, noise_hu2)))
         return found
 
     def _inverse(self, rho: float) -> Array:
         """(K̂ + ρ)⁻¹ of the mean signal and of its errors, `(1 + n_draws, n_pixels)`."""
         z, gram, spectrum = self.moments.residuals, self.moments.gram, self.moments.spectrum
         right = self._inner_right
-        inner = spectrum.nearly(rho, right)
-        for _ in range(2):  # what single precision left of the template; of its errors that does not matter
-            inner[:1] += spectrum.nearly(rho, right[:1] - inner[:1] @ gram - rho * inner[:1])
+        if spectrum.serves(rho):
+            inner = spectrum.nearly(rho, right)
+            for _ in range(2):  # what single precision left of the template; of its errors that does not matter
+                inner[:1] += spectrum.nearly(rho, right[:1] - inner[:1] @ gram - rho * inner[:1])
+        else:
+            loaded = gram.copy()
+            loaded.flat[:: len(loaded) + 1] += rho
+            inner = cho_solve(cho_factor(loaded, lower=True, overwrite_a=True, check_finite=False), right.T).T
         return inner if z is None else (self._right - inner @ z) / rho
 
 

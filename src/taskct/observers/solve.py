@@ -76,8 +76,13 @@ class Tridiagonal:
         self.values: Array = np.maximum(values * self._scale, 0.0)
         """Ascending, `(n,)`."""
 
+    def serves(self, load: float) -> bool:
+        """Whether a load is above what the form's rounding does to the eigenvalues, so that it is near the sum's."""
+        rounding = np.finfo(np.float32 if self._q.dtype == np.float32 else np.float64).eps
+        return load > 32.0 * float(rounding) * float(self.values[-1])
+
     def nearly(self, load: float, right: Array) -> Array:
-        """Nearly (matrix + load)⁻¹ of rows `(n_rows, n)`; a LinAlgError if the sum is singular."""
+        """Nearly (matrix + load)⁻¹ of rows `(n_rows, n)`, for loads that it serves."""
         load /= self._scale
         bands = np.zeros((3, len(self._middle)))
         bands[0, 1:], bands[1], bands[2, :-1] = self._beside, self._middle + load, self._beside
@@ -135,7 +140,7 @@ def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Tridiagonal |
     """
     if len(matrix) >= FROM_SIZE:
         try:
-            if spectrum is not None and load > 0.0:
+            if spectrum is not None and spectrum.serves(load):
                 found = conjugate_gradients(
                     matrix, load, rhs, lambda r: spectrum.nearly(load, r[None])[0], tolerance=1e-13
                 )
