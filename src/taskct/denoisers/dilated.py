@@ -38,13 +38,12 @@ class DilatedConv2d(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Convolve maps, `(n, n_in, height, width)`, to `(n, n_out, height, width)`."""
         step = self.dilation[0]
-        near = self.kernel_size[0] // 2
         if step == 1 or exporting():  # other programs have a dilated convolution that is right
-            return F.conv2d(input, self.weight, self.bias, padding=near * step, dilation=step)
+            return super().forward(input)
         height, width = input.shape[-2:]
         # Zeros at the end, as the convolution itself pads with.
         maps = F.pad(input, (0, -width % step, 0, -height % step)) if width % step or height % step else input
-        phases = F.conv2d(split_phases(maps, step), self.weight, self.bias, padding=near)
+        phases = F.conv2d(split_phases(maps, step), self.weight, self.bias, padding=self.kernel_size[0] // 2)
         return join_phases(phases, step)[..., :height, :width]
 
 

@@ -136,7 +136,9 @@ def test_training_and_validation_take_the_same_loss(task_weight: float, batch: t
     step = Step(Gain(), HybridLoss(MSE_PRE, SLNNLoss(head, training="joint"), task_weight), margin=0)
     loss, parts = step(noisy, Batch(reference, present))
     trials = Trials(noisy.numpy(), reference.numpy(), present.numpy(), {name: np.zeros(6) for name in TRUTH})
-    rmse, task, found = validate(step, TaskTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32")
+    rmse, task, found = validate(
+        step, step.hybrid, TaskTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32"
+    )
     assert found == step.hybrid(rmse**2, task) == pytest.approx(loss.item(), rel=1e-6)
     assert (rmse**2, task) == pytest.approx(parts.tolist(), rel=1e-6)
 
@@ -148,7 +150,7 @@ def test_the_hybrid_loss_of_the_start_is_1(task_weight: float, batch: tuple[torc
     trials = Trials(noisy, reference, present, {name: batch[0].new_zeros(6).detach().numpy() for name in TRUTH})
     mse = float(((noisy - reference) ** 2).mean())
     step = Step(nn.Identity(), HybridLoss(mse, SLNNLoss(SLNNHead((5, 4)), training="joint"), task_weight), margin=0)
-    found = validate(step, TaskTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32")
+    found = validate(step, step.hybrid, TaskTrials(trials), seed=0, device=torch.device("cpu"), dtype="float32")
     assert found == pytest.approx((math.sqrt(mse), 1.0, 1.0), rel=1e-6)
 
 
