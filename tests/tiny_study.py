@@ -85,7 +85,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def _finished_path(path: Path) -> RunFolder:
     settings = tiny_settings(
         training={"method": "both", "other_head_lambda": None},
-        path={"prices": [0.02, 0.05], "epochs": 1, "n_channels": 4},
+        path={"prices": [0.02, 0.05], "trained_at": 0.05, "epochs": 1, "n_channels": 4},
         observers={"bound": "cnn"},
     )
     return run_study(path, settings)

@@ -27,6 +27,7 @@ __all__ = ["call", "refused"]  # fixtures
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
+pytest.importorskip("torch", minversion="2.9")  # as the extra asks for
 
 SIZES = ((1, 40, 40), (2, 65, 64), (3, 47, 91))
 """Of images: even and odd, smaller and larger than those that the graph is made with."""

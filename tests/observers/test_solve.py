@@ -6,7 +6,7 @@ from scipy.linalg import LinAlgError
 
 from taskct.observers import solve
 from taskct.observers.slnn import _path, logistic_path
-from taskct.observers.solve import SingleFactor, Spectrum, conjugate_gradients, solve_loaded
+from taskct.observers.solve import SingleFactor, Tridiagonal, conjugate_gradients, solve_loaded
 
 N = solve.FROM_SIZE + 44
 
@@ -26,7 +26,7 @@ def test_equals_numpy(condition, load, with_spectrum):
     matrix, rhs = spread(condition)
     before = matrix.copy()
     expected = np.linalg.solve(matrix + load * np.eye(N), rhs)
-    found = solve_loaded(matrix, load, rhs, Spectrum(matrix) if with_spectrum else None)
+    found = solve_loaded(matrix, load, rhs, Tridiagonal(matrix) if with_spectrum else None)
     # The error of either is of the order of the condition times the rounding of a double.
     np.testing.assert_allclose(found, expected, atol=1e-14 * condition * np.abs(expected).max())
     np.testing.assert_array_equal(matrix, before)
@@ -38,7 +38,7 @@ def test_a_spectrum_has_the_eigenvalues_and_serves_every_load(n):
     """To double precision of a small matrix, to single precision of a large one."""
     matrix = spread(1e4)[0][:n, :n].copy()
     before = matrix.copy()
-    found, rounding = Spectrum(matrix), 2e-6 if n >= solve.FROM_SIZE else 1e-13
+    found, rounding = Tridiagonal(matrix), 2e-6 if n >= solve.FROM_SIZE else 1e-13
     values = np.linalg.eigvalsh(matrix)
     np.testing.assert_allclose(found.values, values, atol=rounding * values[-1])
     right = np.random.default_rng(3).normal(size=(3, n))

@@ -42,16 +42,16 @@ def test_the_limit_of_starvation_is_a_relative_deviation(sigma: float) -> None:
 def test_pixels_that_hold_nothing_are_left_out_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was projected before, and though the later object is larger."""
     geometry = ScanGeometry(595.0, 1085.6, 60, 8.0, 40)
-    axis = (torch.arange(32) - 15.5) / 16.0
+    axis = (torch.arange(64) - 31.5) / 32.0
     radius = (axis[None, :] ** 2 + 1.7 * axis[:, None] ** 2).sqrt()
-    image = torch.rand((9, 32, 32), generator=torch.Generator().manual_seed(0))
-    small, large = image * (radius < 0.4), image * (radius < 0.8)
-    projector = Projector(geometry, n_pixels=32, pixel_mm=8.0)
+    image = torch.rand((9, 64, 64), generator=torch.Generator().manual_seed(0))
+    small, large = image * (radius < 0.4), image * (radius < 0.7)
+    projector = Projector(geometry, n_pixels=64, pixel_mm=4.0)
     found = [projector.project(one) for one in (small, large, small)]
     system = projector._system
     assert system._trimmed is not None
     assert system._trimmed.values().numel() < 0.9 * system.to_views.values().numel()
     monkeypatch.setattr(system_matrix, "MAX_TRIMMED", 0)
-    whole = Projector(geometry, n_pixels=32, pixel_mm=8.0)
+    whole = Projector(geometry, n_pixels=64, pixel_mm=4.0)
     for one, other in zip(found, (small, large, small), strict=True):
         torch.testing.assert_close(one, whole.project(other), rtol=0, atol=0)

@@ -19,7 +19,7 @@ PRICES = [0.01, 0.05, 0.1]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    settings = tiny_settings(training={"method": "task-path"}, path={"prices": PRICES, "epochs": 2})
+    settings = tiny_settings(training={"method": "task-path"}, path={"prices": PRICES, "trained_at": 0.05, "epochs": 2})
     return run_study(tmp_path_factory.mktemp("path") / "run", settings)
 
 

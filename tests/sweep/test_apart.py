@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from command_line import refused
+from command_line import call, refused
 from dask_processes import cluster_of
 from killing import check_each_once, killing
 from object_storage import SECRET, s3_server
@@ -32,7 +32,7 @@ from taskct.sweep.schedule import run_graph
 from taskct.training.record import TrainingDiverged
 from tiny_study import files_of, tiny_settings
 
-__all__ = ["refused"]  # a fixture
+__all__ = ["call", "refused"]  # fixtures
 
 CPU = torch.device("cpu")
 SHORT: dict[str, Any] = {"other_head_lambda": None, "method": "both"}
@@ -231,7 +231,8 @@ def test_files_that_are_none_of_the_stage_are_refused(run: RunFolder, store: Obj
 def test_a_store_needs_a_cluster(refused: Callable[..., str], tmp_path: Path) -> None:
     told = refused("run", "--preset", "smoke", "--out", tmp_path / "run", "--dry-run", "--store", "s3://a/b")
     assert "--store is for the workers of a cluster: give --executor with it" in told
-    told = refused("train", tmp_path / "run", "--executor", "dask://h:1", "--store", "s3://me:hidden@a/b")
+    command = ("run", "--preset", "smoke", "--out", tmp_path / "run", "--executor", "dask://h:1")
+    told = refused(*command, "--store", "s3://me:hidden@a/b")
     assert "without credentials" in told
     assert "hidden" not in told
 

@@ -9,10 +9,13 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from taskct.denoisers.cnn import ResidualCNN
+from taskct.denoisers.context import ContextCNN
 from taskct.denoisers.denoiser import Denoiser
 from taskct.errors import UserError
 from taskct.training import descent
 from taskct.training.descent import MIN_STEPS, can_compile, compiled, compiles
+
+PLAIN = nn.Identity()
 
 
 @pytest.mark.skipif(not can_compile("cpu"), reason="no C++ compiler")
@@ -82,17 +85,25 @@ def test_it_is_off_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none_found)
     assert not can_compile("cpu")
-    assert not compiles("auto", n_steps=10 * MIN_STEPS, device="cpu")
+    assert not compiles("auto", PLAIN, n_steps=10 * MIN_STEPS, device="cpu")
     with pytest.raises(UserError, match="compile is always but there is no compiler"):
-        compiles("always", n_steps=1, device="cpu")
+        compiles("always", PLAIN, n_steps=1, device="cpu")
 
 
 def test_a_short_training_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descent, "can_compile", lambda device: True)
-    assert not compiles("auto", n_steps=MIN_STEPS - 1, device="cpu")
-    assert compiles("auto", n_steps=MIN_STEPS, device="cpu")
-    assert compiles("always", n_steps=1, device="cpu")
-    assert not compiles("never", n_steps=MIN_STEPS, device="cpu")
+    assert not compiles("auto", PLAIN, n_steps=MIN_STEPS - 1, device="cpu")
+    assert compiles("auto", PLAIN, n_steps=MIN_STEPS, device="cpu")
+    assert compiles("always", PLAIN, n_steps=1, device="cpu")
+    assert not compiles("never", PLAIN, n_steps=MIN_STEPS, device="cpu")
+
+
+def test_a_network_that_gathers_every_other_pixel_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a seventh longer compiled than as it stands."""
+    monkeypatch.setattr(descent, "can_compile", lambda device: True)
+    assert not compiles("auto", ContextCNN(), n_steps=MIN_STEPS, device="cpu")
+    assert compiles("always", ContextCNN(), n_steps=1, device="cpu")
+    assert compiles("auto", ContextCNN(dilations=[1]), n_steps=MIN_STEPS, device="cpu")
 
 
 def test_off_does_nothing() -> None:

@@ -28,12 +28,17 @@ class PathSettings(Section):
         min_length=1,
     )
     trained_at: float = setting(
-        0.05, "the price at which the correction is trained, one of path.prices", "fraction", gt=0, le=MAX_PRICE
+        0.02, "the price at which the correction is trained, one of path.prices", "fraction", gt=0, le=MAX_PRICE
     )
     epochs: int = planned("epochs", "passes over all copies", PATH)
     learning_rate: float = planned("learning_rate", "peak learning rate", PATH)
     head_learning_rate: float = planned("head_learning_rate", "peak learning rate of the observer head", PATH)
     noise_hu: float = setting(4.0, "white noise on every pixel that the head sees in training", "HU", ge=0, le=1000)
+    reader: bool = setting(
+        True,
+        "half of the loss is that of a reader who learned on references and stays so: the Hotelling observer behind an "
+        "eye; False leaves the loss to the head",
+    )
     mirrored: bool = setting(True, "show the correction mirrored and turned trials, and undo it before the head")
     copies: int = _sized(
         2,

@@ -11,7 +11,7 @@ from scipy.linalg import LinAlgError
 
 from taskct.errors import UserError
 from taskct.observers.base import Array, PathObserver, TrainingTrials, Truth
-from taskct.observers.solve import MANY_LOADS, Spectrum, solve_loaded
+from taskct.observers.solve import MANY_LOADS, Tridiagonal, solve_loaded
 
 
 def check_noise(variance: float, largest: float) -> None:
@@ -108,9 +108,9 @@ class Moments:
         )
 
     @cached_property
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> Tridiagonal:
         """Of `gram`."""
-        return Spectrum(self.gram)
+        return Tridiagonal(self.gram)
 
     @property
     def n_pixels(self) -> int:

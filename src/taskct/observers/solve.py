@@ -49,7 +49,7 @@ class SingleFactor:
         return np.asarray(solution, dtype=np.float64) * (size * self._scale)
 
 
-class Spectrum:
+class Tridiagonal:
     """Eigenvalues of a symmetric positive matrix `(n, n)`, and nearly its inverse for any load.
 
     The matrix is brought to tridiagonal form, Q T Qᵀ, which takes half the time of its eigenvectors and does the same:
@@ -133,7 +133,7 @@ def conjugate_gradients(
     return None
 
 
-def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Spectrum | None = None) -> Array:
+def solve_loaded(matrix: Array, load: float, rhs: Array, spectrum: Tridiagonal | None = None) -> Array:
     """Solve (matrix + load · I) x = rhs to the precision of a factor in double, the matrix symmetric and load ≥ 0.
 
     The matrix's spectrum serves instead of a factor. A LinAlgError says that the sum is not positive definite.

@@ -168,12 +168,13 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
 def _task_path(path: dict[str, Any]) -> Iterator[str]:
     """The task path in words; what its settings lack is left out."""
     noise = f" with white noise of {setting_text(float(path['noise_hu']))} HU" if path.get("noise_hu") else ""
+    reader = ", and by that of a Hotelling observer behind an eye fitted to references" if path.get("reader") else ""
     at = f" until it costs {percent_text(float(path['trained_at']))} of RMSE" if "trained_at" in path else ""
     epochs = f" for {path['epochs']} epochs" if "epochs" in path else ""
     yield (
         "The task path is the frozen control plus a times a correction Δ, a network that sees the low-dose image and "
-        f"the control's. Δ was trained{epochs} by the cross-entropy of a linear head on control plus Δ{noise}, with a "
-        f"weight on the energy of Δ that was adapted{at}."
+        f"the control's. Δ was trained{epochs} by the cross-entropy of a linear head on control plus Δ{noise}{reader}, "
+        f"with a weight on the energy of Δ that was adapted{at}."
     )
     if copies := path.get("copies"):
         yield (

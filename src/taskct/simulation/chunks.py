@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from taskct.config import Settings
+from taskct.machine import memory_kept
 from taskct.simulation.lost import together
 from taskct.simulation.scan import Scanned, Scanner
 from taskct.simulation.sources import Source, trials_wanted
@@ -84,7 +85,7 @@ class ChunkMaker:
         rng = np.random.default_rng([self.settings.seed, SPLITS.index(split), start // plan.chunk_trials, 1])
         index, count = plan.objects(start, n)
         parts, first = [], start
-        with single_thread():
+        with single_thread(), memory_kept():
             for batch in range(0, len(index), OBJECTS_AT_A_TIME):
                 here = slice(batch, batch + OBJECTS_AT_A_TIME)
                 last = first + int(count[here].sum())

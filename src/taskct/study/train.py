@@ -22,6 +22,7 @@ from taskct.denoisers.sizes import Padded
 from taskct.denoisers.task_path import Correction
 from taskct.errors import UserError, memory_wanted
 from taskct.files import write_text
+from taskct.observers.hotelling import HotellingEye
 from taskct.progress import Progress
 from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
@@ -51,6 +52,7 @@ from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.plan import PathPrice, Plan, Upkeep
+from taskct.training.reader import ReferenceReader
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
@@ -194,7 +196,8 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     def head(regions: NDArray[np.float32]) -> PathLoss:
         scaling = {"offset_hu": float(regions.mean()), "scale_hu": float(regions.std())}
         head = build_head(settings, head_kinds(settings)[0], **scaling)
-        return PathLoss(head, training=t.head_training, noise_hu=p.noise_hu)
+        asked = ReferenceReader(_reader(settings), (regions.shape[1], regions.shape[2])) if p.reader else None
+        return PathLoss(head, training=t.head_training, noise_hu=p.noise_hu, reader=asked)
 
     with _explained(stage, advice):
         loss = append_loss(control, trials, head, plan)
@@ -216,6 +219,17 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
         arm,
         {"control": control, "correction": correction, "head": loss.head},
         _card(run, arm, "path", trained, **more),
+    )
+
+
+def _reader(settings: Settings) -> HotellingEye:
+    """A reader as the study's Hotelling observer behind an eye is."""
+    o = settings.observers
+    return HotellingEye(
+        pixel_mm=settings.scanner.pixel_mm,
+        internal_noise_hu=o.internal_noise_hu,
+        viewing_distance_mm=o.viewing_distance_mm,
+        magnification=o.magnification,
     )
 
 

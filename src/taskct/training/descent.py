@@ -13,8 +13,10 @@ from torch import nn
 
 from taskct.cache import cache_folder
 from taskct.denoisers.denoiser import autocast, resolve_dtype
+from taskct.denoisers.dilated import DilatedConv2d
 from taskct.denoisers.sizes import memory_format
 from taskct.errors import UserError
+from taskct.machine import memory_kept
 from taskct.seeds import derive_seed
 from taskct.training.layers import set_training_mode
 from taskct.training.parallel import make_fabric, share
@@ -41,7 +43,7 @@ class Descent:
         self.steps_per_epoch = max(len(trials) // plan.batch_size, 1)
         self.trials_per_step = min(plan.batch_size, len(trials))
         n_steps = plan.epochs * self.steps_per_epoch
-        self.compiled = compiles(plan.compile, n_steps=n_steps, device=plan.device)
+        self.compiled = compiles(plan.compile, denoiser, n_steps=n_steps, device=plan.device)
         self.modules: dict[str, nn.Module] = {"denoiser": denoiser.to(self.device)}
         trained: list[dict[str, Any]] = [{"params": [p for p in denoiser.parameters() if p.requires_grad]}]
         self.peaks = [plan.learning_rate]
@@ -67,7 +69,11 @@ class Descent:
     def ready(self) -> Iterator[None]:
         """What steps are taken within: the network compiled, and the global generators put back at the end."""
         cuda = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda), compiled(self.modules["denoiser"], on=self.compiled):
+        with (
+            torch.random.fork_rng(devices=cuda),
+            compiled(self.modules["denoiser"], on=self.compiled),
+            memory_kept(),
+        ):
             yield
 
     def losses(self, index: torch.Tensor, *, number: int) -> tuple[torch.Tensor, float, float]:
@@ -165,9 +171,9 @@ def can_compile(device: torch.device | str) -> bool:
         return False
 
 
-def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool:
-    """Whether a training of some steps is compiled, alike each time; `UserError` if it must be and cannot."""
-    if when == "never" or (when == "auto" and n_steps < MIN_STEPS):
+def compiles(when: Compile, network: nn.Module, *, n_steps: int, device: torch.device | str) -> bool:
+    """Whether a network's training of some steps is compiled, alike each time; `UserError` if it must be and cannot."""
+    if when == "never" or (when == "auto" and (n_steps < MIN_STEPS or not _gains(network, device))):
         return False
     if can_compile(device):
         return True
@@ -176,6 +182,12 @@ def compiles(when: Compile, *, n_steps: int, device: torch.device | str) -> bool
     raise UserError(
         "training.compile is always but there is no compiler (C++, or Triton on CUDA): set it to auto or never"
     )
+
+
+def _gains(network: nn.Module, device: torch.device | str) -> bool:
+    """Whether a compiled step is the faster one: on a CPU not where every other pixel is gathered (torch 2.13)."""
+    dilated = any(isinstance(part, DilatedConv2d) and max(part.dilation) > 1 for part in network.modules())
+    return torch.device(device).type != "cpu" or not dilated
 
 
 MAX_GRAPHS = 4

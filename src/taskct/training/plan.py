@@ -89,7 +89,7 @@ class Plan:
 
 PRETRAINING = Plan()
 FINETUNING = Plan(epochs=5, learning_rate=1e-3)
-PATH = Plan(epochs=6, head_learning_rate=3e-4)
+PATH = Plan(epochs=6, head_learning_rate=5e-3)
 """Of a task path's correction."""
 
 
@@ -103,7 +103,7 @@ class PathPrice:
         If a value is out of its range.
     """
 
-    rmse: float = 0.05
+    rmse: float = 0.02
     """RMSE over the control's, less 1, that the correction may cost; the dial has the others."""
     noise_hu: float = 4.0
     """Standard deviation of white noise on every pixel that the head sees in training, HU."""

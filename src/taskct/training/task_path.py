@@ -1,8 +1,9 @@
 """The task path: one training for every price in RMSE. A correction Δ is added to the images of a frozen control f₀.
 
     1. `pretrain`, and on by MSE alone: the control f₀, nearly the conditional mean, which is then frozen;
-    2. `start_path_loss`: an SLNN-NO on its regions, which sees them with white noise, as an eye does;
-    3. `train_path`: minimise BCE/ln 2 of the observer on f₀ + Δ, plus μ · E[Δ²] / (((1 + p)² − 1) · MSE₀), over Δ and
+    2. `start_path_loss`: an SLNN-NO on its regions, which sees them with white noise, as an eye does, and a reader who
+       learned on references and stays as it is;
+    3. `train_path`: minimise BCE/ln 2 of the two on f₀ + Δ, plus μ · E[Δ²] / (((1 + p)² − 1) · MSE₀), over Δ and
        the observer; μ follows the energy until the price p is met.
 
 The error of f₀ is orthogonal to any function of the image as far as f₀ is the conditional mean. So f₀ + a·Δ has the
@@ -20,12 +21,14 @@ from torch import nn
 from taskct.denoisers.denoiser import Denoiser, autocast, denoise
 from taskct.denoisers.prices import SquaredError
 from taskct.denoisers.task_path import Correction, TaskPath
+from taskct.observers.base import PathObserver
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
 from taskct.training.loop import train
 from taskct.training.losses.base import Batch
 from taskct.training.losses.slnn import SLNNLoss
 from taskct.training.plan import PATH, HeadTraining, PathPrice, Plan, Upkeep
+from taskct.training.reader import ReferenceReader
 from taskct.training.recombined import RecombinedTrials, recombined
 from taskct.training.record import Epoch, TrainingFailed
 from taskct.training.regions import append_loss, settled
@@ -51,15 +54,25 @@ class PathLoss(SLNNLoss):
         As for `SLNNLoss`.
     noise_hu
         Standard deviation of the noise, HU; a head behind an eye or with channels has its own instead.
+    reader
+        Asked beside the head, for half of the loss; None leaves it to the head.
     """
 
     multiplier: torch.Tensor
     mean_ratio: torch.Tensor
     n_steps: torch.Tensor
 
-    def __init__(self, head: SLNNHead | GroupedHead, *, training: HeadTraining = "warm", noise_hu: float = 4.0) -> None:
+    def __init__(
+        self,
+        head: SLNNHead | GroupedHead,
+        *,
+        training: HeadTraining = "warm",
+        noise_hu: float = 4.0,
+        reader: ReferenceReader | None = None,
+    ) -> None:
         super().__init__(head, training=training)
         self.noise_hu = noise_hu
+        self.reader = reader
         # Buffers, so that a training that goes on from the disk goes on with them.
         self.register_buffer("multiplier", torch.tensor(START))
         self.register_buffer("mean_ratio", torch.tensor(1.0))
@@ -72,10 +85,18 @@ class PathLoss(SLNNLoss):
         head = self.head if isinstance(self.head, SLNNHead) else self.head.members[0]
         return (n, *head.shape)
 
+    @torch.no_grad()
+    def start(self, denoised: torch.Tensor, batch: Batch, *, seed: int) -> None:  # noqa: D102 - as in Loss
+        super().start(denoised, batch, seed=seed)
+        if self.reader is not None:
+            self.reader.start(denoised, batch)
+
     def forward(self, denoised: torch.Tensor, batch: Batch) -> torch.Tensor:  # noqa: D102 - as in Loss
+        read = None if self.reader is None else self.reader(denoised, batch)
         if batch.noise is not None and super().noise_shape(len(denoised)) is None:
             denoised, batch = denoised + self.noise_hu * batch.noise, batch._replace(noise=None)
-        return super().forward(denoised, batch)
+        own = super().forward(denoised, batch)
+        return own if read is None else (own + read) / 2.0
 
     @torch.no_grad()
     def follow(self, ratio: torch.Tensor, *, held: int) -> None:
@@ -194,6 +215,8 @@ def start_path_loss(
     head: SLNNHead | GroupedHead | None = None,
     price: PathPrice = PathPrice(),  # noqa: B008 - frozen
     plan: Plan = PATH,
+    *,
+    reader: PathObserver | None = None,
 ) -> PathLoss:
     """An observer appended to a control: fitted to its regions, and trained on with the correction.
 
@@ -205,13 +228,16 @@ def start_path_loss(
         What it sees; None is every pixel of the region.
     price
         Its noise.
+    reader
+        To be fitted to the references and asked beside it, such as a `HotellingEye`; None for no reader.
     """
 
     def build(regions: NDArray[np.float32]) -> PathLoss:
-        own = head
+        own, shape = head, (regions.shape[1], regions.shape[2])
         if own is None:
-            own = SLNNHead(regions.shape[1:], offset_hu=float(regions.mean()), scale_hu=float(regions.std()))
-        return PathLoss(own, noise_hu=price.noise_hu)
+            own = SLNNHead(shape, offset_hu=float(regions.mean()), scale_hu=float(regions.std()))
+        asked = None if reader is None else ReferenceReader(reader, shape)
+        return PathLoss(own, noise_hu=price.noise_hu, reader=asked)
 
     return append_loss(control, trials, build, plan)
 
