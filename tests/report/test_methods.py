@@ -51,3 +51,11 @@ def test_settings_that_are_missing_are_left_out(make_run):
     assert "None" not in found.text
     assert "bootstrap [" in found.text
     assert REFERENCES["fbp"] not in found.references
+
+
+def test_a_study_without_blends_has_no_word_on_them(make_run):
+    run = make_run()
+    (run / "study.yaml").write_text("name: liver\ntraining: {lambdas: [0, 0.9], blend_lambda: 0.9, blend_alphas: []}\n")
+    text = methods_section(load_run(run)).text
+    assert "with λ of 0 and 0.9" in text
+    assert "Blends" not in text

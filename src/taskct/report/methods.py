@@ -152,7 +152,7 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     if training.get("method", "joint") != "joint":
         yield from _task_path(_section(run, "path"))
     alphas = training.get("blend_alphas")
-    if lambdas is not None and training.get("blend_lambda") is not None and isinstance(alphas, list):
+    if lambdas is not None and training.get("blend_lambda") is not None and isinstance(alphas, list) and alphas:
         mixed = listed(setting_text(float(alpha)) for alpha in alphas)
         yield (
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
