@@ -8,10 +8,21 @@ import pytest
 from scipy.special import ndtr
 
 import taskct
+from taskct.metrics.roc import auc
 from taskct.names import ArmName
 from taskct.study.arm_result import ArmResult, NearLimitScores, read_result
 from taskct.study.arms import Arm, arms_of
-from taskct.study.path_results import NEAR_DIAMETERS, Added, Z, bound_of, near_site, ratio_interval, way_to_bound, ways
+from taskct.study.path_results import (
+    NEAR_DIAMETERS,
+    Added,
+    Z,
+    best_read,
+    bound_of,
+    near_site,
+    ratio_interval,
+    way_to_bound,
+    ways,
+)
 from taskct.study.resampling import Resampling, Unit, unit_of
 from taskct.study.run_folder import RunFolder
 from taskct.tasks.shapes import signal_site
@@ -187,6 +198,7 @@ def test_path_json_of_a_run(path_run: RunFolder) -> None:
     test = path_run.read("test")
     unit = unit_of(test)
     assert content["bound"]["auc"]["value"] == pytest.approx(unit.auc(bound).value)
+    assert content["bound"]["n_trials"] == path_run.settings.trials.n_fresh
     opened = taskct.open_run(path_run.path, device="cpu")
     control = opened.arm("lambda=0").images()
     site = signal_site(Signals.from_columns(test.truth), n_pixels=16, pixel_mm=path_run.settings.scanner.pixel_mm)
@@ -220,3 +232,12 @@ def test_arms_of_a_run_with_a_path_meet_the_controls_observers(path_run: RunFold
 def test_a_study_without_a_path_has_no_rows(tiny_run: RunFolder) -> None:
     content = json.loads((tiny_run.path / "path.json").read_text())
     assert (content["rows"], content["bound"], content["principle"]) == ([], None, None)
+
+
+def test_what_reads_more_than_the_bound_is_told() -> None:
+    """The most that is read of any images is a floor of the ideal observer's AUC, and no bound lies below it."""
+    rng, unit = np.random.default_rng(4), RESAMPLING.unit
+    low, high = (statistics(distance, rng.normal(size=N), rng) for distance in (0.5, 2.0))
+    found = [result("mse", low), result("lambda=0", high)]
+    assert best_read(found, unit, 0) == pytest.approx(auc(high[PRESENT], high[~PRESENT]))
+    assert best_read(found, unit, 1) == 0.0

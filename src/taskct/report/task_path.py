@@ -73,12 +73,15 @@ def way_in_words(run: Run, row: PathRow) -> str:
         f"At a price of {percent_text(row.price)} it goes this share of the way from the control to the bound, "
         f"{interval(bound.auc, 3)} of {observer_label(bound.observer)} on the low-dose images: {listed(parts)}."
     )
+    if bound.passed:
+        fitted = "" if bound.n_trials is None else f", fitted to {bound.n_trials} trials,"
+        text += f" That observer{fitted} is no bound here: of some arm's images another reads more."
     principle = run.task_path.principle
     if principle:
         nearest = min(principle, key=lambda one: abs(one.price - row.price))
         text += (
-            f" In principle a linear observer could have an AUC of {number(nearest.auc, 3)} at a price of "
-            f"{percent_text(nearest.price)}."
+            f" In principle the observer behind an eye could have an AUC of at least {number(nearest.auc, 3)} at a "
+            f"price of {percent_text(nearest.price)}: the most that any observer here reads stands for the ideal one."
         )
     return text
 

@@ -206,6 +206,22 @@ def ways(arm: ArmResult, control: ArmResult, bound: Floats | None, unit: Unit) -
     return {name: None if one is None else interval_json(one) for name, one in found.items()}
 
 
+def best_read(results: Sequence[ArmResult], unit: Unit, seed: int) -> float:
+    """The highest AUC that an observer fitted afresh reads of any images of a seed, in the limit where that is known.
+
+    No image made of the low-dose one tells more than it: so this is a floor of the ideal observer's AUC.
+    """
+    areas = [
+        area.value
+        for r in results
+        if r.arm.seed == seed
+        for name in r.scores
+        if name not in (BOUND, JOINT)
+        for area in [_Area.in_limit(r, name, unit) or _Area.at_hand(r.scores[name], unit)]
+    ]
+    return max(areas, default=0.0)
+
+
 def path_json(run: RunFolder, results: Sequence[ArmResult], test: Trials, *, seed: int) -> dict[str, Any]:
     """`path.json`: every working point of the task paths of a study, on the test trials; no rows without a path.
 
@@ -243,11 +259,20 @@ def path_json(run: RunFolder, results: Sequence[ArmResult], test: Trials, *, see
         "schema": 1,
         "trained_at": settings.path.trained_at,
         "seed": seed,
-        "bound": None if bound is None or not points else {"observer": BOUND, "auc": interval_json(unit.auc(bound))},
+        "bound": None
+        if bound is None or not points
+        else {
+            "observer": BOUND,
+            "auc": interval_json(unit.auc(bound)),
+            "n_trials": settings.trials.n_fresh,
+            "passed": best_read(results, unit, seed) > unit.auc(bound).value,
+        },
         "rows": rows,
         "principle": None
         if bound is None
-        else principle(run, by_name, test, seed=seed, ideal_auc=unit.auc(bound).value),
+        else principle(
+            run, by_name, test, seed=seed, ideal_auc=max(unit.auc(bound).value, best_read(results, unit, seed))
+        ),
     }
 
 
@@ -256,9 +281,9 @@ def principle(
 ) -> list[dict[str, float]] | None:
     """The most AUC that a price can give the Hotelling observer behind the eye, at each price of the study.
 
-    From what the observer reads of the control's images of the quoted seed, with the bound in the place of the ideal
-    observer; see `taskct.metrics.price_limit`. None without a path or such an observer, where it has no noise of its
-    own, or where it reads more than the bound.
+    From what the observer reads of the control's images of the quoted seed, with the most that is read of any images
+    in the place of the ideal observer; see `taskct.metrics.price_limit`. None without a path or such an observer, where
+    it has no noise of its own, or where it reads more than the bound.
     """
     found = next((r for r in by_name.values() if r.arm.price is not None and r.arm.seed == seed), None)
     if found is None:

@@ -41,6 +41,10 @@ class PathBound:
     observer: str
     auc: FileInterval
     """On the low-dose images."""
+    n_trials: int | None = None
+    """Trials that it was fitted to."""
+    passed: bool = False
+    """Whether another observer reads more of some arm's images: then it is no bound."""
 
 
 @dataclass(frozen=True)

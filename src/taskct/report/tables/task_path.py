@@ -114,5 +114,8 @@ def correction_table(run: Run) -> Table | None:
         "within two diameters of the site; added is the mean over the site's disc."
     )
     if principle:
-        caption += " In principle: the most AUC that a linear observer with the eye's noise can have at that price."
+        caption += (
+            " In principle: the most AUC that the observer behind an eye can have at that price, with the most that "
+            "any observer here reads in the place of the ideal one."
+        )
     return Table(caption, columns, rows)
