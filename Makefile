@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 .PHONY: demo test test-all lint docs pythons clean help
 
 help:
-	@echo "make demo     simulate, train, evaluate and report; then open runs/demo/report.html (6 to 20 minutes on two cores)"
+	@echo "make demo     simulate, train, evaluate and report; then open runs/demo/report.html (4 to 12 minutes on two cores)"
 	@echo "make test     run the tests (6 minutes on two cores); make test-all also runs the slow ones, as CI does"
 	@echo "make lint     style, types and the import contract"
 	@echo "make docs     build the documentation's site; then open site/index.html (python -m http.server -d site: with search)"

@@ -59,7 +59,7 @@ def denoise(
 ) -> None:
     """Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series.
 
-    As in: taskct denoise runs/demo/models/lambda=0.9_seed=0.safetensors CT_FOLDER OUT_FOLDER
+    As in: taskct denoise runs/demo/models/path_seed=0.safetensors CT_FOLDER OUT_FOLDER --price 2%
 
     With --price P a task path gives up so much RMSE for the task; at 0 its images are its control's. With --alpha A the
     result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps the patient's name,
