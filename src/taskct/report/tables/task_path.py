@@ -48,6 +48,11 @@ def currency_table(run: Run) -> Table | None:
     if run.has_limits:
         caption += f" Refitted AUCs are in the limit of many training trials, * marks one {at_n(run)}; frozen ones are "
         caption += f"{at_n(run)}."
+    if run.settings.get("path", {}).get("reader"):
+        caption += (
+            " Half of the correction's loss was that of a Hotelling observer behind an eye that learned on references, so "
+            "the last of the three was trained for, on other trials; observers of other kinds check it."
+        )
     if KNOWN_SIGNAL in observers:
         caption += " NPWE is told the signal and learns from no image."
     return Table(caption, columns, rows)
