@@ -50,8 +50,8 @@ def currency_table(run: Run) -> Table | None:
         caption += f"{at_n(run)}."
     if run.settings.get("path", {}).get("reader"):
         caption += (
-            " Half of the correction's loss was that of a Hotelling observer behind an eye that learned on references, so "
-            "the last of the three was trained for, on other trials; observers of other kinds check it."
+            " Half of the correction's loss was that of a Hotelling observer behind an eye that learned on references. "
+            "So the last of the three was trained for, on other trials; observers of other kinds check it."
         )
     if KNOWN_SIGNAL in observers:
         caption += " NPWE is told the signal and learns from no image."
