@@ -56,10 +56,9 @@ for name, found in (("fitted afresh", scores), ("of the control", unchanged)):
     print(f"5 % against the control, observer {name}: {gain.delta_auc:+.3f} [{gain.ci_low:+.3f}, {gain.ci_high:+.3f}]")
 
 # %%
-some = test.noisy[:4]
 pictures = {}
 for price in (0.0, 0.05):
     path.price = price
-    pictures[f"price {price:.0%}"] = taskct.denoise(path, some, margin=test.margin)
+    pictures[f"price {price:.0%}"] = taskct.denoise(path, test.noisy, margin=test.margin)
 test.plot(4, images=pictures)
 plt.show()

@@ -158,8 +158,8 @@ def frozen_price_limit(reading: ControlReading, ideal_auc: float, energy_hu2: fl
     --------
     >>> frozen_price_limit(ControlReading(6.0, 4.0, 0.0), 0.92, 0.0).__round__(3)
     0.856
-    >>> frozen_price_limit(ControlReading(6.0, 4.0, 0.0), 0.92, 10.0).__round__(3)
-    0.91
+    >>> frozen_price_limit(ControlReading(6.0, 4.0, 0.0), 0.92, 2.0).__round__(3)
+    0.905
     """
     return _limit(reading, ideal_auc, energy_hu2, np.zeros(1))
 
@@ -185,7 +185,7 @@ def refitted_price_limit(reading: ControlReading, ideal_auc: float, energy_hu2: 
     Examples
     --------
     >>> refitted_price_limit(ControlReading(6.0, 4.0, 4.0), 0.92, 1000.0).__round__(3)
-    0.918
+    0.917
     """
     if reading.noise_hu == 0.0:
         raise ValueError("noise_hu is 0: an observer without noise of its own reads the faintest pattern")
