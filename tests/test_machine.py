@@ -25,7 +25,7 @@ with memory_kept():
 once = 144 * MIB / os.sysconf("SC_PAGE_SIZE")
 print(within / once, pages_asked_for() / once)
 """
-"""How often arrays of 144 MiB together, made and freed ten times, have the system hand over pages: within, and after."""
+"""How often the system hands over the pages of 144 MiB that are made and freed ten times: within, and after."""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")

@@ -302,3 +302,16 @@ def _forget(folder):
     told = json.loads((folder / "provenance.json").read_text())
     told["stages"]["results"].pop("digests", None)
     (folder / "provenance.json").write_text(json.dumps(told))
+
+
+def test_an_observer_of_the_low_dose_images_alone_has_no_panel(both):
+    """As a bound, which is asked for nothing else: it stands in the tables, and has no point of a trade-off."""
+    arms = [
+        dataclasses.replace(arm, observers={**arm.observers, "cnn": arm.observers["ho"]})
+        if arm.name == "low-dose"
+        else arm
+        for arm in both.summary.arms
+    ]
+    bounded = dataclasses.replace(both, summary=dataclasses.replace(both.summary, arms=arms))
+    assert "cnn" in bounded.observers
+    assert bounded.drawn_observers == both.drawn_observers == [o for o in both.observers if o != "cnn"]

@@ -43,7 +43,7 @@ def live_data(run: Run, raw: Raw) -> dict[str, Any]:
         "seeds": run.seeds,
         "seed": run.seed,
         "observer": main_observer(run),
-        "observers": [{"key": o, "label": observer_label(o), "axis": auc_axis(run, o)} for o in run.observers],
+        "observers": [{"key": o, "label": observer_label(o), "axis": auc_axis(run, o)} for o in run.drawn_observers],
         "measures": [{"key": key, "label": label} for key, label in AXES.items()],
         "arms": [_arm(run, arm, n_points) for arm in run.summary.arms],
         "families": [_family(family) for family in families(run)],

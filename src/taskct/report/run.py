@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT, ArmName
+from taskct.names import JOINT, LOW_DOSE, ArmName
 from taskct.report import schema
 from taskct.report.labels import OBSERVERS
 
@@ -129,6 +129,13 @@ class Run:
         """Observers that any arm has, in the page's order."""
         found = {observer for arm in self.summary.arms for observer in arm.observers}
         return [o for o in OBSERVERS if o in found] + sorted(found - set(OBSERVERS))
+
+    @property
+    def drawn_observers(self) -> list[str]:
+        """Those that an arm other than the low-dose images has: of the others a trade-off has no point."""
+        return [
+            o for o in self.observers if any(o in arm.observers for arm in self.summary.arms if arm.name != LOW_DOSE)
+        ]
 
     def arm(self, name: str, seed: int | None = None) -> schema.ArmFigures:
         """Return one arm, of the quoted seed unless told; an arm without seeds of its own has its only one.

@@ -50,7 +50,7 @@ def tradeoff_figure(run: Run) -> Figure:
     run
         A loaded run. Every seed is drawn; only the quoted one is labelled.
     """
-    return _grid(run, run.observers, ("rmse_hu", "ssim"), panel_in=(4.6, 2.7))
+    return _grid(run, run.drawn_observers, ("rmse_hu", "ssim"), panel_in=(4.6, 2.7))
 
 
 def first_figure(run: Run) -> Figure:
