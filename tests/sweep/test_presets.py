@@ -27,7 +27,7 @@ from taskct.sweep.pipeline import sweep
 from taskct.trials.trials import first_repeated
 from tiny_study import TINY, run_study, tiny_settings
 
-STUDIES = ("tradeoff", "task-shift", "depth", "layers", "harm", "seeds", "more-data", "paper")
+STUDIES = ("tradeoff", "dial", "task-shift", "depth", "layers", "harm", "seeds", "more-data", "paper")
 
 CUT: dict[str, Any] = {
     **{name: TINY[name] for name in ("background", "scanner", "evaluation")},
