@@ -41,7 +41,14 @@ CUT: dict[str, Any] = {
 """So few and small trials that a study takes seconds."""
 
 FEWER: dict[str, dict[str, Any]] = {
-    "tradeoff": {"training": {"lambdas": [0, 0.9], "blend_lambda": 0.9, "blend_alphas": [0.5]}},
+    "tradeoff": {
+        "training": {"lambdas": [0, 0.9], "blend_lambda": 0.9, "blend_alphas": [0.5]},
+        "path": {"prices": [0.02, 0.05], "epochs": 1, "n_channels": 4},
+    },
+    "dial": {
+        "training": {"lambdas": [0, 0.95], "blend_alphas": [0.2], "seeds": [0, 1]},
+        "path": {"prices": [0.02, 0.05], "epochs": 1, "n_channels": 4},
+    },
     "task-shift": {
         "training": {"lambdas": [0, 0.95]},
         "tests": {"anywhere": {"signal.position_mm": 3}, "localize": {"signal.position_mm": 3}},
@@ -80,6 +87,8 @@ def test_what_the_studies_ask() -> None:
     assert study["depth"].trials.margin_pixels >= max(depths)  # what a network of 3 x 3 kernels sees
     assert {"all", "last:1"} <= set(study["layers"].grid["training.trainable"])
     assert len(study["seeds"].training.seeds) >= 5
+    assert len(study["dial"].training.seeds) >= 5
+    assert study["dial"].training.method == "both"
     counts = [n for n in study["more-data"].grid["training.n_trials"] if n is not None]
     assert study["more-data"].trials.n_train / min(counts) > 30
     low, high = study["harm"].signal.contrast_hu
