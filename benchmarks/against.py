@@ -166,7 +166,7 @@ def in_copy(build: Build, source: Path, command: str) -> Work:
     def work() -> None:
         build.taskct(command, str(folder))
 
-    work.before = lambda: build.copied(source)  # type: ignore[attr-defined]
+    work.before = lambda: build.copied(source)  # type: ignore[attr-defined]  # a function, which may carry it
     return work
 
 

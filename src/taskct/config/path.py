@@ -9,12 +9,12 @@ from taskct.config.fields import Section, setting
 from taskct.config.training import planned
 from taskct.denoisers.prices import CORRECTION, MAX_PRICE
 from taskct.ranges import Range
-from taskct.training.plan import COPIES, PATH
+from taskct.training.plan import COPIES, NOISE, PATH
 
 Price = Annotated[float, Gt(0), Le(MAX_PRICE)]
 
 
-def _sized(default: int, text: str, allowed: Range) -> Any:  # noqa: ANN401 - a pydantic field
+def _sized(default: float, text: str, allowed: Range) -> Any:  # noqa: ANN401 - a pydantic field
     return setting(default, text, allowed.unit, **allowed.limits())
 
 
@@ -33,7 +33,7 @@ class PathSettings(Section):
     epochs: int = planned("epochs", "passes over all copies", PATH)
     learning_rate: float = planned("learning_rate", "peak learning rate", PATH)
     head_learning_rate: float = planned("head_learning_rate", "peak learning rate of the observer head", PATH)
-    noise_hu: float = setting(4.0, "white noise on every pixel that the head sees in training", "HU", ge=0, le=1000)
+    noise_hu: float = _sized(4.0, "white noise on every pixel that the head sees in training", NOISE)
     reader: bool = setting(
         True,
         "half of the loss is that of a reader who learned on references and stays so: the Hotelling observer behind an "

@@ -174,16 +174,7 @@ class Scanner:
         apart = np.abs(centers[:, None] - self.draw.centers_mm).sum(axis=2)
         images = np.empty((len(signals), side, side), dtype=np.float32)
         for batch, region in self._batches(apart.argmin(axis=1)):
-            some = signals[batch]
-            lines = project_signals(
-                self.geometry,
-                some,
-                x_mm=region.center_mm[0] + some.x_mm,
-                y_mm=region.center_mm[1] + some.y_mm,
-                slice_mm=self.settings.scanner.slice_mm,
-                lidc=self.draw.lidc,
-                device=self.device,
-            )
+            lines = self._projected(signals[batch], region)
             images[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
         return images
 
@@ -240,8 +231,12 @@ class Scanner:
     ) -> torch.Tensor:
         """Line integrals of the signals of some trials, zero where none is inserted, `(n, n_views, n_bins)`."""
         lines = torch.zeros(len(batch), self.geometry.n_views, self.geometry.n_bins, device=self.device)
-        signals = scene.signals[batch[inserted]]
-        lines[torch.from_numpy(inserted)] = project_signals(
+        lines[torch.from_numpy(inserted)] = self._projected(scene.signals[batch[inserted]], region)
+        return lines
+
+    def _projected(self, signals: Signals, region: FBP) -> torch.Tensor:
+        """Line integrals of signals where they stand in a region, `(n, n_views, n_bins)`."""
+        return project_signals(
             self.geometry,
             signals,
             x_mm=region.center_mm[0] + signals.x_mm,
@@ -250,7 +245,6 @@ class Scanner:
             lidc=self.draw.lidc,
             device=self.device,
         )
-        return lines
 
     def _crop(self, image_hu: NDArray[np.float32], region: FBP) -> torch.Tensor:
         """Images on the object grid, cut out at the pixels of a region, which lie on those of the grid."""
