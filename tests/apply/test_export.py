@@ -193,6 +193,6 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_command_line(call: Call, refused: Callable[..., str], tmp_path: Path) -> None:
     model = save_task_path(tmp_path / "path_seed=0.safetensors")
-    code, out, _ = call("export", model, tmp_path / "p.onnx")
+    code, out, _ = call("export-model", model, tmp_path / "p.onnx")
     assert (code, out) == (0, f"Written: {tmp_path / 'p.onnx'}; inputs: image_hu, of any size, price\n")
-    assert "exists: choose another output" in refused("export", model, tmp_path / "p.onnx")
+    assert "exists: choose another output" in refused("export-model", model, tmp_path / "p.onnx")

@@ -32,7 +32,7 @@ __all__ = ["call", "refused", "study", "tiny_run"]  # fixtures
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 CT, MR = DATA / "CT_small.dcm", DATA / "MR_small.dcm"
 
-COMMANDS = ("run", "simulate", "train", "evaluate", "report", "denoise", "export", "config")
+COMMANDS = ("run", "simulate", "train", "evaluate", "report", "denoise", "export-model", "config")
 
 
 @pytest.mark.parametrize("args", [[], ["--help"]])

@@ -86,15 +86,15 @@ def denoise(
     print_line(f"Denoised: {written}")
 
 
-@app.command()
-def export(
+@app.command(name="export-model")
+def export_model_command(
     model: Annotated[Path, Argument(metavar="MODEL", help="Weights of an arm, a blend or a task path.")],
     target: Annotated[Path, Argument(metavar="OUT", help="A new file that ends in .onnx.")],
     trust: TrustOption = None,
 ) -> None:
     """Write a trained denoiser as an ONNX file, its dial an input.
 
-    As in: taskct export runs/demo/models/path_seed=0.safetensors path.onnx
+    As in: taskct export-model runs/demo/models/path_seed=0.safetensors path.onnx
 
     Images are in HU, float32, (n, height, width). A task path has a second input, price, and a blend has alpha: scalars
     of float32. It computes in float32. Needs the packages of taskct[onnx].
