@@ -23,6 +23,8 @@ from taskct.io.metaimage import ENDINGS as METAIMAGE
 from taskct.io.metaimage import read_metaimage
 from taskct.io.nifti import ENDINGS as NIFTI
 from taskct.io.nifti import read_nifti_images
+from taskct.io.nrrd import ENDINGS as NRRD
+from taskct.io.nrrd import read_nrrd
 from taskct.io.raw_words import RawWords
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
@@ -30,10 +32,10 @@ from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
 KINDS = (
-    "a .npy, TIFF, NIfTI or MetaImage file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI or MetaImage "
-    "files"
+    "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
+    "MetaImage or NRRD files"
 )
-WORDY = ("MetaImage",)
+WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
@@ -59,11 +61,11 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
     Parameters
     ----------
     path
-        A `.npy`, TIFF, NIfTI or MetaImage file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group
-        that holds one array), or a folder: all files in it and below, in the order of their names, of one of these
-        kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
+        A `.npy`, TIFF, NIfTI, MetaImage or NRRD file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or
+        group that holds one array), or a folder: all files in it and below, in the order of their names, of one of
+        these kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
     words
-        What is known of the words of MetaImage files better than their headers say; for no other kind.
+        What is known of the words of MetaImage or NRRD files better than their headers say; for no other kind.
 
     Raises
     ------
@@ -186,7 +188,7 @@ def _kind(path: Path) -> str | None:
         return ".zarr"
     if path.name.lower().endswith(NIFTI):
         return "NIfTI"
-    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG), ("MetaImage", METAIMAGE)):
+    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG), ("MetaImage", METAIMAGE), ("NRRD", NRRD)):
         if suffix in suffixes:
             return name
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
@@ -214,6 +216,8 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images, pixel_mm = read_nifti_images(path, name)
     elif kind == "MetaImage":
         images, pixel_mm = read_metaimage(path, name, words)
+    elif kind == "NRRD":
+        images, pixel_mm = read_nrrd(path, name, words)
     elif kind == "PNG":
         images = _read_png(path, name)
     else:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import whole_file
-from taskct.io.raw_words import Layout, RawWords, data_files, files_in, read_words
+from taskct.io.raw_words import RawWords, WordLayout, data_files, files_in, read_words
 from taskct.io.upright import Grid, upright
 from taskct.reading import check_regular, reading
 
@@ -106,7 +106,7 @@ def _fields(start: bytes, name: str) -> tuple[dict[str, str], list[str], int]:
 
 def _layout(
     path: Path, name: str, fields: dict[str, str], shape: tuple[int, int, int], rest: list[str], length: int
-) -> Layout:
+) -> WordLayout:
     kind = fields.get("ElementType", "")
     if kind not in _TYPES:
         raise UserError(f"{name}: its ElementType is none of one number ({', '.join(_TYPES)}); save it as MET_FLOAT")
@@ -128,7 +128,7 @@ def _layout(
         files = files_in(path.parent, [line.strip() for line in rest if line.strip()], shape[0], name)
     else:
         files = data_files(where, path.parent, shape[0], name)
-    return Layout(
+    return WordLayout(
         name=name,
         files=files,
         shape=shape,

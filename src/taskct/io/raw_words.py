@@ -63,7 +63,7 @@ class RawWords:
 
 
 @dataclass(frozen=True)
-class Layout:
+class WordLayout:
     """Where the words of a stack of images lie, and what they are, as a header says."""
 
     name: str
@@ -126,7 +126,7 @@ def files_in(folder: Path, names: Sequence[str], n_images: int, name: str) -> tu
     return tuple(folder / data_name for data_name in names)
 
 
-def read_words(layout: Layout, words: RawWords | None = None) -> NDArray[np.float32]:
+def read_words(layout: WordLayout, words: RawWords | None = None) -> NDArray[np.float32]:
     """Read images as a header describes them, `(n, height, width)`, in HU by slope and offset.
 
     Parameters
@@ -162,7 +162,7 @@ def read_words(layout: Layout, words: RawWords | None = None) -> NDArray[np.floa
     return images
 
 
-def _bytes_of(path: Path, n_bytes: int, layout: Layout) -> bytes:
+def _bytes_of(path: Path, n_bytes: int, layout: WordLayout) -> bytes:
     """The words of one data file, unpacked."""
     what = "the words of an image"
     name = path.name if layout.name == path.name else f"{layout.name}, {path.name}"
@@ -225,7 +225,7 @@ def _check_order(images: NDArray[np.generic], name: str) -> None:
         )
 
 
-def _check_zero(images: NDArray[np.generic], words: RawWords, layout: Layout) -> None:
+def _check_zero(images: NDArray[np.generic], words: RawWords, layout: WordLayout) -> None:
     """Refuse shorts with 32768 taken off, where no offset is told."""
     if words.offset is not None or layout.offset or images.dtype.kind != "i" or images.dtype.itemsize != 2:
         return
