@@ -15,7 +15,7 @@ class Place:
     """Which image of a study one is."""
 
     split: str
-    """One of `SPLITS`, or "twins"."""
+    """One of `taskct.study.imports.SHOWN`."""
     index: int
     """In the split, from 0."""
 

@@ -141,16 +141,20 @@ def _block_means(images: NDArray[np.float32]) -> NDArray[np.float64]:
 def check_unchanged(returned: Returned) -> Finding:
     """The low-dose images themselves, perhaps rounded, or at another level."""
     least = max(UNCHANGED * returned.noise_hu, 0.35 * returned.step_hu)
-    change = np.concatenate([
-        (returned.denoised[start : start + 256] - returned.low[start : start + 256]).std(axis=(1, 2), dtype=np.float64)
-        for start in range(0, len(returned.low), 256)
-    ])
+    change = np.concatenate(
+        [
+            (returned.denoised[start : start + 256] - returned.low[start : start + 256]).std(
+                axis=(1, 2), dtype=np.float64
+            )
+            for start in range(0, len(returned.low), 256)
+        ]
+    )
     same = np.flatnonzero(change < least)
     if not len(same):
         return FINE
     return Finding(
-        f"{len(same)} of {len(change)} images are the low-dose images themselves ({_some(returned, same)}): nothing was "
-        "denoised; give the images that the denoiser wrote"
+        f"{len(same)} of {len(change)} images are the low-dose images themselves ({_some(returned, same)}): nothing "
+        "was denoised; give the images that the denoiser wrote"
     )
 
 
@@ -215,8 +219,8 @@ def check_greys(returned: Returned) -> Finding:
     if step <= 1.05 * max(1.0, returned.step_hu):
         return FINE
     return Finding(
-        f"the images hold no more than {len(levels)} values, {step:.3g} apart: 8 bit; have them written in 16 bits or as "
-        "float32"
+        f"the images hold no more than {len(levels)} values, {step:.3g} apart: 8 bit; have them written in 16 bits or "
+        "as float32"
     )
 
 

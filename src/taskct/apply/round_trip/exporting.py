@@ -1,5 +1,6 @@
 """Write the low-dose images of a study for a denoiser elsewhere: blinded, with a manifest; the key stays."""
 
+import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from taskct import __version__
 from taskct.apply.round_trip.blinding import Group, Place, blind
 from taskct.apply.round_trip.key import ExportKey, write_key
-from taskct.apply.round_trip.low_dose import DEFAULT_SPLITS, digest, read_splits
+from taskct.apply.round_trip.low_dose import DEFAULT_SPLITS, trials_of, wanted_splits
 from taskct.apply.round_trip.manifest import MANIFEST, Row, write_manifest
 from taskct.config import Settings
 from taskct.errors import UserError
@@ -30,6 +31,7 @@ from taskct.io.dicom_simulated import (
 from taskct.io.metaimage_write import write_mha
 from taskct.io.nifti_write import write_stack
 from taskct.progress import Progress
+from taskct.study.imports import digest_of_images
 from taskct.study.run_folder import RunFolder
 from taskct.trials.trials import Trials
 
@@ -107,7 +109,9 @@ def export_study(
     options = ExportOptions() if options is None else options
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists and is not an empty folder; choose another, nothing is overwritten")
-    trials = read_splits(run, options.splits)
+    splits = wanted_splits(options.splits)
+    run.require("simulate")
+    trials = trials_of(run, splits)
     made = _Export(run.settings, trials, options)
     key = made.key()
     kept = key.path(run.path)
@@ -131,7 +135,7 @@ class _Export:
         first = next(iter(trials.values())).noisy
         self.shape = (first.shape[1], first.shape[2])
         self.secret = options.secret or secrets.token_hex(16)
-        self.identity = digest(np.frombuffer(self.secret.encode(), np.uint8).astype(np.float32))[:8]
+        self.identity = hashlib.sha256(self.secret.encode()).hexdigest()[:8]
         self.places, self.groups = blind(
             self.secret, {split: len(found) for split, found in trials.items()}, self._group_size()
         )
@@ -165,7 +169,7 @@ class _Export:
             shape=self.shape,
             window=None,
             splits={split: len(found) for split, found in self.trials.items()},
-            low_dose_sha256={split: digest(found.noisy) for split, found in self.trials.items()},
+            low_dose_sha256={split: digest_of_images(found.noisy) for split, found in self.trials.items()},
             groups=tuple(self.groups),
             images=self.places,
             uids={name: self._uid(name) for name in self.places} if self.is_dicom else {},
@@ -221,7 +225,7 @@ class _Export:
             slope, intercept = encoding.slope, encoding.intercept
             image = (encoding.clipped(image) * slope + intercept).astype(np.float32)
         uid = self._uid(name) if self.is_dicom else ""
-        return Row(file, index, name, digest(image[None]), slope, intercept, uid, self.identity)
+        return Row(file, index, name, digest_of_images(image), slope, intercept, uid, self.identity)
 
     def _write_group(
         self, group: Group, number: int, encoding: Encoding | None, folder: Path

@@ -8,11 +8,10 @@ from taskct.apply.round_trip.blinding import GROUP_NAME, IMAGE_NAME, Group, Plac
 from taskct.errors import UserError
 from taskct.files import write_json
 from taskct.reading import read_json, reading
-from taskct.trials.trials import SPLITS
+from taskct.study.imports import SHOWN
 
 SCHEMA = 1
 FOLDER = "exported"
-TWINS = "twins"
 ADVICE = "put back a copy, or export the study again"
 
 
@@ -101,7 +100,7 @@ def _check(key: ExportKey) -> None:
     """A `ValueError` if it contradicts itself."""
     places = {(place.split, place.index) for place in key.images.values()}
     if not (
-        set(key.splits) <= {*SPLITS, TWINS}
+        set(key.splits) <= set(SHOWN)
         and set(key.low_dose_sha256) == set(key.splits)
         and places == {(split, index) for split, n in key.splits.items() for index in range(n)}
         and len(places) == len(key.images) == sum(len(group.images) for group in key.groups) > 0

@@ -1,55 +1,45 @@
-"""The images of a study that make the round trip: its low-dose images by split, and their noise-free ones."""
+"""The images of a study that make the round trip: its low-dose images by split, and those of the twins."""
 
-import hashlib
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from taskct.apply.round_trip.key import TWINS
 from taskct.errors import UserError
+from taskct.study.imports import TRAIN_TWINS, TWINS, shown_trials
 from taskct.study.run_folder import RunFolder
-from taskct.trials.trials import SPLITS, Trials, select
-
-N_TWINS = 1000
-"""Of the first fresh trials the twins go along, where the simulation knows them."""
+from taskct.trials.trials import SPLITS, Trials
 
 DEFAULT_SPLITS = ("test", "fresh", "validation")
 
-
-def read_split(run: RunFolder, split: str) -> Trials | None:
-    """The trials of a split, or of the twins; None for twins that are not known.
-
-    Raises
-    ------
-    UserError
-        If the run is not simulated, or has no such trials any more.
-    """
-    if split != TWINS:
-        return run.read(split)
-    fresh = run.read("fresh")
-    return None if fresh.signal is None else select(fresh, slice(N_TWINS)).twins
+GO_ALONG = {"fresh": TWINS, "train": TRAIN_TWINS}
+"""Twins that are exported with a split."""
 
 
-def read_splits(run: RunFolder, splits: Sequence[str]) -> dict[str, Trials]:
-    """The trials of some splits, and those of the twins behind fresh.
+def wanted_splits(splits: Sequence[str]) -> tuple[str, ...]:
+    """Some splits in the order of `SPLITS`, each with its twins.
 
     Raises
     ------
     UserError
-        If a split is unknown or named twice, or the run is not simulated.
+        If one is unknown or named twice.
+
+    Examples
+    --------
+    >>> wanted_splits(["test", "fresh"])
+    ('fresh', 'twins', 'test')
     """
     if not splits or len(set(splits)) < len(splits) or not set(splits) <= set(SPLITS):
-        raise UserError(f"--split is {','.join(splits)}: give some of {', '.join(SPLITS)}, each once")
-    run.require("simulate")
-    wanted = [split for split in SPLITS if split in splits]
-    trials = {split: read_split(run, split) for split in [*wanted, *([TWINS] if "fresh" in wanted else [])]}
-    return {split: found for split, found in trials.items() if found is not None}
+        raise UserError(f"--split is {','.join(splits)}: give some of {','.join(SPLITS)}, each once")
+    return tuple(
+        name for split in SPLITS if split in splits for name in (split, GO_ALONG.get(split)) if name is not None
+    )
 
 
-def digest(images: NDArray[np.float32]) -> str:
-    """SHA-256 of images as float32, little endian, in order."""
-    found = hashlib.sha256()
-    for start in range(0, len(images), 256):
-        found.update(np.ascontiguousarray(images[start : start + 256], dtype="<f4").tobytes())
-    return found.hexdigest()
+def trials_of(run: RunFolder, splits: Sequence[str]) -> dict[str, Trials]:
+    """The trials of some splits; twins that are not known are left out.
+
+    Raises
+    ------
+    UserError
+        If the run is not simulated.
+    """
+    found = {split: shown_trials(run, split) for split in splits}
+    return {split: trials for split, trials in found.items() if trials is not None}

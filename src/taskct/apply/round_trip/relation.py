@@ -144,7 +144,9 @@ class Pairs:
         weight = np.where(used, 2 * len(self.low) * size**2 / np.maximum(1 - size**2, 0.05), 0.0)
         doubled = np.exp(2j * np.angle(self.coherence))
         peak = np.unravel_index(int(fft.irfft2(weight * doubled, s=(rows, columns)).argmax()), (rows, columns))
-        halves = np.array([((int(at) + n // 2) % n - n // 2) / 2.0 for at, n in zip(peak, (rows, columns), strict=True)])
+        halves = np.array(
+            [((int(at) + n // 2) % n - n // 2) / 2.0 for at, n in zip(peak, (rows, columns), strict=True)]
+        )
         angle = np.angle(doubled * np.exp(4j * np.pi * (down * halves[0] + right * halves[1]))) / 2.0
         weight = weight.ravel()
         design = np.stack([np.broadcast_to(one, size.shape).ravel() for one in (down, right)], axis=1) * -2.0 * np.pi
