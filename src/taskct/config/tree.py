@@ -18,6 +18,7 @@ from taskct.config.fields import (
     setting,
     within,
 )
+from taskct.config.imported import ImportedSettings
 from taskct.config.path import PathSettings
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
@@ -273,6 +274,7 @@ class Settings(Section):
     denoiser: DenoiserSettings = DenoiserSettings()
     training: TrainingSettings = TrainingSettings()
     path: PathSettings = PathSettings()
+    imported: ImportedSettings = ImportedSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     grid: dict[str, tuple[Any, ...]] = setting(
@@ -315,6 +317,19 @@ class Settings(Section):
             raise ValueError(
                 f"training.n_trials is {n}: the study has {self.trials.n_train} training trials (trials.n_train); give "
                 "at most that many, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_path_is_trained(self) -> Self:
+        start, method = self.imported.path_of, self.training.method
+        if start is not None and method not in ("task-path", "both"):
+            raise ValueError(
+                f"imported.path_of is {start}, but training.method={method} trains no task path: give task-path or both"
+            )
+        if self.grid and method == "none":
+            raise ValueError(
+                "grid spans settings of the training, and training.method=none trains nothing: leave it out"
             )
         return self
 
