@@ -34,8 +34,8 @@ def given_denoiser(settings: Settings) -> tuple[Denoiser, dict[str, Any]]:
     scale_hu = given.scale_hu if d.scale_hu is None else d.scale_hu
     if offset_hu is None or scale_hu is None:
         raise UserError(
-            f"denoiser.weights={path}: say how the network sees HU, as (HU - denoiser.offset_hu)/denoiser.scale_hu: for "
-            "a window from L to H that became [0, 1] they are L and H - L, for HU as they are 0 and 1"
+            f"denoiser.weights={path}: say how the network sees HU, as (HU - denoiser.offset_hu)/denoiser.scale_hu: "
+            "for a window from L to H that became [0, 1] they are L and H - L, for HU as they are 0 and 1"
         )
     multiple = size_multiple(d.network, d.arguments)
     denoiser = Denoiser(network, offset_hu=offset_hu, scale_hu=scale_hu, size_multiple=multiple)
