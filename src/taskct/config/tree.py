@@ -261,6 +261,9 @@ LOCALIZE = "localize_mm"
 TEST_NAME = re.compile(r"[\w][\w.-]{0,39}")
 
 
+_NETWORK_SECTIONS = ("denoiser", "training")
+
+
 class Settings(Section):
     """A whole study."""
 
@@ -284,6 +287,23 @@ class Settings(Section):
     tests: dict[str, dict[str, Any]] = setting(
         {}, "test tasks of `taskct shift`, each a name and what differs: {small: {signal.diameter_mm: [3, 4]}}"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_given_weights(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Where the network comes with its weights, fine-tuning starts from these: nothing is pretrained."""
+        denoiser, training = (given.get(name, {}) if isinstance(given, dict) else None for name in _NETWORK_SECTIONS)
+        if not (isinstance(denoiser, dict) and isinstance(training, dict)):
+            return given
+        if denoiser.get("weights") is not None and training.get("start", "mse") == "mse":
+            return {**given, "training": {**training, "start": "weights"}}
+        return given
+
+    @model_validator(mode="after")
+    def _weights_are_given(self) -> Self:
+        if self.training.start == "weights" and self.denoiser.weights is None:
+            raise ValueError("training.start=weights fine-tunes what denoiser.weights gives: name its file")
+        return self
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
