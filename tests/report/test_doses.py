@@ -12,6 +12,7 @@ from taskct.errors import UserError
 from taskct.metrics.dose_areas import auc_by_dose
 from taskct.metrics.roc import delong_covariance
 from taskct.report import load_run
+from taskct.report.compare import Compared
 from taskct.report.doses import readings_of_runs
 
 __all__ = ["call", "refused"]  # fixtures
@@ -49,9 +50,13 @@ def test_arms_are_reconstructions_and_doses_are_in_percent(runs):
     for number, cell in enumerate(areas.cells):
         arm = next(one for one in run.summary.arms if one.label == cell.reconstruction)
         assert areas.auc[number] == pytest.approx(arm.observers[observer].value, abs=1e-4)
-    # Within a run, trials are paired: the covariance is DeLong's.
+    # Within a run trials are paired, here by their background: the covariance is Obuchowski's.
     score = [run.scores[name, run.seed if name != "low-dose" else 0, observer] for name in ("low-dose", "lambda=0")]
-    want = delong_covariance(*(np.stack([getattr(one, kind) for one in score]) for kind in ("present", "absent")))
+    clusters = Compared("", run).clusters
+    assert clusters is not None
+    want = delong_covariance(
+        *(np.stack([getattr(one, kind) for one in score]) for kind in ("present", "absent")), clusters
+    )
     pair = auc_by_dose(readings_of_runs(runs, arms=("low-dose", "lambda=0"))[0])
     assert pair.covariance[:2, :2] == pytest.approx(want, rel=1e-6)
 
