@@ -19,6 +19,7 @@ read_series read_study simulate train_path write_series
 """
 
 ROOMS = {
+    "apply.curves": "CurvePlan DoseCurves Reader analyze_doses curves_of_table read_dose_table",
     "apply.observe": "EvaluationPlan Eye Known Mode Observation Task observe",
     "config": """
         ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
@@ -36,7 +37,8 @@ ROOMS = {
         write_series
     """,
     "metrics": """
-        CONVENTIONS Clusters Comparison ControlReading Convention Interval PairedDifference auc auc_at_rmse best_within
+        CONVENTIONS Clusters Comparison ControlReading Convention DoseAreas DoseCell DoseReading EqualDose Interval
+        PairedDifference auc_by_dose dose_at_equal monotone_curve noninferiority_by_dose auc auc_at_rmse best_within
         bootstrap_auc energy_of_price frozen_price_limit refitted_price_limit
         bootstrap_difference bootstrap_means cross_power first_below frequencies_per_mm noise_power quality_in
         bootstrap_interval cho_snr2 compare_aucs compare_curves correct_fraction
