@@ -20,7 +20,7 @@ read_series read_study simulate train_path write_series
 
 ROOMS = {
     "apply.curves": "CurvePlan DoseCurves Reader analyze_doses curves_of_table read_dose_table",
-    "apply.observe": "EvaluationPlan Eye Known Mode Observation Task observe",
+    "apply.observe": "Crossed EvaluationPlan Eye Known Mode Observation Task cross_validate crossed_difference observe",
     "config": """
         ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
         read_preset settings_named to_yaml tree_of unit_of without_effect
