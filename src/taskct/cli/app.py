@@ -34,6 +34,8 @@ COMMANDS = {
     "config": ("settings", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series."),
     "export-model": ("images", "Write a trained denoiser as an ONNX file, its dial an input."),
+    "export": ("round_trip", "Write a study's low-dose images for a denoiser elsewhere."),
+    "import": ("round_trip", "Take denoised images of a study back, as one more arm."),
     "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),
     "observe": ("observe", "Measure how well numerical observers find a signal in your images."),
     "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
