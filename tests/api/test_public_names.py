@@ -20,7 +20,7 @@ read_series read_study simulate train_path write_series
 
 ROOMS = {
     "apply.curves": "CurvePlan DoseCurves Reader analyze_doses curves_of_table read_dose_table",
-    "apply.observe": "EvaluationPlan Eye Known Mode Observation Task observe",
+    "apply.observe": "Crossed EvaluationPlan Eye Known Mode Observation Task cross_validate crossed_difference observe",
     "config": """
         ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
         read_preset settings_named to_yaml tree_of unit_of without_effect
@@ -47,6 +47,10 @@ ROOMS = {
         paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
         roc_curve sensitivity_at sensitivity_interval site_bias_hu snr_t snr_t_interval specificity_at
         specificity_interval ssim superiority
+        ContrastToNoise Disc EyeModel FrequencyDetectability Linearity NoiseByPosition NoiseSpectrum RadialSpectrum
+        RemovedStructure TaskSpectrum Transfer Uniformity autocorrelation contrast_to_noise disc_task disc_transfer
+        edge_transfer fit_disc frequency_d_prime gaussian_task hu_linearity noise_by_position noise_spectrum
+        removed_structure uniformity
     """,
     "observers": """
         CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
