@@ -73,8 +73,8 @@ ROOMS = {
         ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
     """,
     "tasks": """
-        BACKGROUNDS LESIONS LesionPreset LidcNodules SHAPES SITES SignalRanges Signals draw_signals draw_sites
-        draw_sites_in_mask read_lidc_nodules render signal_site
+        BACKGROUNDS LAYOUTS LESIONS LesionPreset LidcNodules PhantomLayout Rod SHAPES SITES SignalRanges Signals
+        draw_signals draw_sites draw_sites_in_mask find_layout read_lidc_nodules render signal_site
     """,
     "training": """
         Batch DetectabilityLoss Epoch HybridLoss LOSSES Loss ObserverFeatureLoss PathLoss PathPrice Plan SLNNLoss
