@@ -1,6 +1,6 @@
 """What an observer says of a user's scans: AUCs by cross-validation over scans, and how their errors hang together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,18 +83,20 @@ def score_scans(scans: Sequence[ScanSet], cut: Cut, cross: Cross, *, progress: P
             sizes[seen.cell.rod] = seen.size
     if progress is not None:
         progress(len(scans), len(scans), "")
-    covariance, unpaired = _covariance(found)
-    areas = DoseAreas(
-        tuple(found),
-        np.array([readings.area for readings in found.values()]),
-        covariance,
-        np.array([_n_scans(readings) for readings in found.values()]),
-    )
+    areas, unpaired = areas_of(found)
     notes = [f"{pair}: other scans, or another number of them, so they are not paired" for pair in unpaired]
     return ScoredScans(areas, found, sizes, tuple(notes))
 
 
-def _covariance(found: dict[DoseCell, FoldReadings]) -> tuple[NDArray[np.float64], list[str]]:
+def areas_of(found: Mapping[DoseCell, FoldReadings]) -> tuple[DoseAreas, list[str]]:
+    """AUCs of cross-validated cells with their covariance, and pairs of reconstructions that share no scans."""
+    covariance, unpaired = _covariance(found)
+    areas = np.array([readings.area for readings in found.values()])
+    n_scans = np.array([_n_scans(readings) for readings in found.values()], dtype=np.int64)
+    return DoseAreas(tuple(found), areas, covariance, n_scans), unpaired
+
+
+def _covariance(found: Mapping[DoseCell, FoldReadings]) -> tuple[NDArray[np.float64], list[str]]:
     """Covariance of the AUCs, and pairs of reconstructions of one dose that do not share their scans."""
     cells, said = list(found), list(found.values())
     variances = [readings.standard_error() ** 2 for readings in said]
