@@ -29,6 +29,7 @@ from taskct.simulation.insert import lidc_of
 from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
 from taskct.study.groups import group_of
+from taskct.study.learned import LEARNED_ON, learned_on
 from taskct.study.models import (
     SIZE_MULTIPLE,
     build_denoiser,
@@ -57,7 +58,7 @@ from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import PathLoss, TrainedPath, train_path
-from taskct.trials.trials import Trials, crop, first_repeated
+from taskct.trials.trials import Trials, crop, first_repeated, select
 
 LAST_GOOD = ".last-good"
 """Appended to an arm's file name when its training went wrong."""
@@ -330,6 +331,10 @@ def _card(
         SIZE_MULTIPLE: size_multiple(settings.denoiser.network, settings.denoiser.arguments),
         "dtype": network_dtype(settings, run.device),
         "pixel_mm": settings.scanner.pixel_mm,
+        LEARNED_ON: learned_on(settings, select(run.read("train"), slice(settings.training.n_trials))),
+        "training": settings.training.model_dump(mode="json"),
+        "licence": run.settings.model.licence,
+        "intended_use": run.settings.model.intended_use,
         "epochs": epochs,
         **more,
     }
