@@ -352,7 +352,7 @@ class Runner:
         self._reach: Reach | None = None
         self.step = max(SLICE_PIXELS // math.prod(shape), 1)
 
-    def __call__(self, images_hu: NDArray[np.generic]) -> NDArray[np.float32]:
+    def __call__(self, images_hu: NDArray[Any]) -> NDArray[np.float32]:
         """Denoise images `(n, height, width)`, HU."""
         with _memory_told(self._shape, self._where, self._tile):
             if self._reach is None and self._tile is not None and self._tile < max(self._shape):

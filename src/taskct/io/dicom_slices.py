@@ -78,5 +78,5 @@ class DicomSlices:
             return hashlib.sha256(text.encode()).hexdigest()[:16]
         digest = hashlib.sha256()
         for one in self.read():
-            digest.update(one.image_hu)
+            digest.update(one.image_hu.tobytes())
         return digest.hexdigest()[:16]

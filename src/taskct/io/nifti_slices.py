@@ -92,7 +92,9 @@ class NiftiSlices:
         low, high = np.inf, -np.inf
         with scratch_beside(target) as kept:
             for one, image in made:
-                values = np.where(one.padding, one.stored, image) if one.stored is not None else image
+                if one.padding is None or one.stored is None:
+                    raise ValueError("a slice of another source")
+                values = np.where(one.padding, one.stored, image)
                 whole = np.rint(values)
                 low, high = min(low, float(whole.min())), max(high, float(whole.max()))
                 kept.append(values)
@@ -115,14 +117,15 @@ class NiftiSlices:
                     del voxels
 
 
-def _unpacked(path: Path, image: Any, file: BinaryIO) -> ArrayProxy:  # noqa: ANN401 - nibabel's
+def _unpacked(path: Path, image: Any, file: BinaryIO) -> Any:  # noqa: ANN401 - nibabel's
     """Voxels of a compressed file, unpacked into another."""
     with reading(path.name, "NIfTI", "copy it again"), gzip.open(path) as packed:
         while piece := packed.read(PIECE):
             file.write(piece)
             check_budget(path.name, file.tell())
     told = image.dataobj
-    return ArrayProxy(file, (told.shape, told.dtype, told.offset, told.slope, told.inter))
+    proxy: Any = ArrayProxy  # without types of its own
+    return proxy(file, (told.shape, told.dtype, told.offset, told.slope, told.inter))
 
 
 @contextmanager

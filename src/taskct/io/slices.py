@@ -32,12 +32,20 @@ Made = Iterable[tuple[Slice, NDArray[np.float32]]]
 class SliceSource(Protocol):
     """A file or folder that is read and written slice by slice."""
 
-    shape: tuple[int, int, int]
-    """Slices, height and width."""
-    pixel_mm: tuple[float, float] | None
-    """Distance between neighbouring rows and columns; None where the source does not say."""
-    slice_mm: float | None
-    """Distance between neighbouring slices; None or nan where the source does not say."""
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, height and width."""
+        ...
+
+    @property
+    def pixel_mm(self) -> tuple[float, float] | None:
+        """Distance between neighbouring rows and columns; None where the source does not say."""
+        ...
+
+    @property
+    def slice_mm(self) -> float | None:
+        """Distance between neighbouring slices; None or nan where the source does not say."""
+        ...
 
     def read(self, which: Sequence[int] | None = None) -> Iterator[Slice]:
         """These slices, or all of them, in the order given; a `UserError` if one cannot be read."""

@@ -42,7 +42,7 @@ def model_results(settings: Settings, summary: Mapping[str, Any], arms: Iterable
         "study": summary["study"],
         "n_test": summary["n_test"],
         "licence": settings.model.licence,
-        "intended_use": settings.model.intended_use,
+        "intended_use": settings.model.use,
         "low_dose": None if low_dose is None else _figures(low_dose),
         "arms": [_figures(one) for one in summary["arms"] if (one["name"], one["seed"]) in wanted],
     }

@@ -334,7 +334,7 @@ def _card(
         LEARNED_ON: learned_on(settings, select(run.read("train"), slice(settings.training.n_trials))),
         "training": settings.training.model_dump(mode="json"),
         "licence": run.settings.model.licence,
-        "intended_use": run.settings.model.intended_use,
+        "intended_use": run.settings.model.use,
         "epochs": epochs,
         **more,
     }
