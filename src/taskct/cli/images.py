@@ -105,6 +105,7 @@ def export_model_command(
     written = export_onnx(model, target)
     dial = "" if written.dial is None else f", {written.dial}"
     sizes = "any size" if written.size_multiple == 1 else f"sides that are multiples of {written.size_multiple} pixels"
+    sizes = sizes if written.side is None else f"{written.side} x {written.side} pixels alone"
     print_line(f"Written: {written.path}; inputs: image_hu, of {sizes}{dial}")
 
 
