@@ -14,7 +14,7 @@ from torch import nn
 
 from command_line import Call, call, refused
 from path_files import CARD, SQUARE, save_task_path
-from taskct.apply import export
+from taskct.apply import export_graph
 from taskct.apply.denoise import load_denoiser
 from taskct.apply.export import Exported, export_onnx
 from taskct.apply.export_graph import strength_of
@@ -209,7 +209,7 @@ def test_images_that_differ_from_the_network_s_are_refused(monkeypatch: pytest.M
             return [one + np.float32(0.02) for one in self.session.run(names, feed)]
 
     monkeypatch.setattr(runtime, "InferenceSession", Off)
-    monkeypatch.setattr(export, "MULTIPLES", (1,))
+    monkeypatch.setattr(export_graph, "MULTIPLES", (1,))
     with pytest.raises(UserError, match=r"come out 0\.02 HU apart, and 0\.01 HU are allowed"):
         export_onnx(model, tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()

@@ -1,12 +1,9 @@
 """A trained denoiser as an ONNX file, for programs without Python: HU in, HU out, its dial an input."""
 
-import contextlib
 import importlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +12,14 @@ import torch
 from taskct.apply.denoise import LoadedDenoiser, load_denoiser
 from taskct.apply.export_graph import (
     IMAGE,
-    MULTIPLES,
     RESULT,
     Graph,
+    UnlikeError,
     apart_text,
+    captured,
     check_new,
-    example,
-    first_example,
+    for_sizes,
     graph_of,
-    only_side,
     other_examples,
 )
 from taskct.denoisers.denoiser import own_words
@@ -84,50 +80,22 @@ def export_onnx(model: Path, target: Path) -> Exported:
     _check_packages()
     loaded = load_denoiser(model)
     graph = graph_of(loaded)
-    with _quietly(), torch.no_grad():
-        content, found = _write(graph, model, loaded)
+    content, multiple, side = for_sizes(
+        graph, lambda multiple, side: _written(graph, loaded, multiple, side), f"{model} cannot be exported to ONNX"
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as partial:
         partial.write_bytes(content)
-    return replace(found, path=target)
+    return Exported(target, graph.dial, multiple, side)
 
 
-def _write(graph: Graph, model: Path, loaded: LoadedDenoiser) -> tuple[bytes, Exported]:
-    """The file for images of any number, and of sides that are multiples of as few pixels as it takes.
-
-    What a network does may depend on the size, as where it pads odd ones. A graph is what it did once, so each is tried
-    on other sizes. A network of one size has a graph of that.
-    """
-    if (side := only_side(graph)) is not None:
-        return _tried(graph, loaded, model, 1, side), Exported(model, graph.dial, 1, side)
-    first: _UnlikeError | None = None
-    for multiple in MULTIPLES:
-        try:
-            return _tried(graph, loaded, model, multiple), Exported(model, graph.dial, multiple)
-        except _UnlikeError as problem:
-            first = first or problem
-    raise UserError(str(first)) from first
-
-
-class _UnlikeError(UserError):
-    """A network has no graph, or none that gives its images."""
-
-
-def _tried(graph: Graph, loaded: LoadedDenoiser, model: Path, multiple: int, side: int | None = None) -> bytes:
-    """The bytes of an ONNX file whose images are the network's, for images of some sizes; else an `_UnlikeError`."""
-    made_with = first_example(graph, multiple) if side is None else example(graph, 2, side, side)
-    try:
-        program = torch.export.export(graph, made_with, dynamic_shapes=_shapes(graph, side))
-        # The program of torch first: where it is at fault already, nothing need be written.
-        problem = apart_text(graph, program.module(check_guards=False), other_examples(graph, multiple, side))
-        if problem is None:
-            content = _file(program, loaded, graph.dial, multiple, side)
-            problem = _problem(graph, content, multiple, side)
-            if problem is None:
-                return content
-    except Exception as error:  # a user's network may hold what ONNX has no operator for
-        problem = f"in torch's words: {_innermost(error)}"
-    raise _UnlikeError(f"{model} cannot be exported to ONNX: {problem}")
+def _written(graph: Graph, loaded: LoadedDenoiser, multiple: int, side: int | None) -> bytes:
+    """The bytes of an ONNX file whose images are the network's, for images of some sizes; else an `UnlikeError`."""
+    program = captured(graph, multiple, side)
+    content = _file(program, loaded, graph.dial, multiple, side)
+    if (problem := _problem(graph, content, multiple, side)) is not None:
+        raise UnlikeError(problem)
+    return content
 
 
 def _file(
@@ -163,13 +131,6 @@ def _problem(graph: Graph, content: bytes, multiple: int, side: int | None = Non
         return torch.from_numpy(session.run(None, feed)[0])
 
     return apart_text(graph, run, other_examples(graph, multiple, side))
-
-
-def _innermost(error: BaseException) -> str:
-    """What went wrong first: the exporter wraps it in advice for its developers."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return own_words(error)
 
 
 def _tidy(proto: Any, *, fixed: bool) -> None:  # noqa: ANN401 - onnx is imported only where it is used
@@ -226,12 +187,6 @@ def _refuse_others(proto: Any, multiple: int) -> None:  # noqa: ANN401 - as abov
     )
 
 
-def _shapes(graph: Graph, side: int | None) -> dict[str, Any]:
-    any_size = torch.export.Dim.DYNAMIC
-    shapes: dict[str, Any] = {IMAGE: {0: any_size} if side is not None else {0: any_size, 1: any_size, 2: any_size}}
-    return shapes if graph.dial is None else {**shapes, graph.dial: None}
-
-
 def _metadata(loaded: LoadedDenoiser, dial: str | None, multiple: int, side: int | None) -> Mapping[str, str]:
     """What the file says of itself; no path and no name of a machine."""
     from taskct import __version__  # the root of the package imports the rooms
@@ -261,19 +216,3 @@ def _check_packages() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise UserError(f"ONNX files need the package {name} ({error}): pip install 'taskct[onnx]'") from error
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what the exporter says of itself and of packages that are not needed."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,8 +1,12 @@
 """A trained denoiser as one function of tensors, for programs without taskct, and how such a program is held to it."""
 
+import contextlib
+import logging
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -135,8 +139,10 @@ def example(graph: Graph, n: int, height: int, width: int, *, second: bool = Fal
     return (images,) if graph.dial is None else (images, torch.tensor(graph.dials[second]))
 
 
-def first_example(graph: Graph, multiple: int) -> Example:
-    """What a graph is made with: sides that differ, odd numbers of multiples of some pixels."""
+def made_with(graph: Graph, multiple: int, side: int | None) -> Example:
+    """What a graph is made with: sides that differ, odd numbers of multiples of some pixels; or the only side."""
+    if side is not None:
+        return example(graph, 2, side, side)
     first = _first(multiple)
     return example(graph, 2, first * multiple, (first + 2) * multiple)
 
@@ -179,6 +185,88 @@ def apart_text(graph: Graph, run: Callable[..., torch.Tensor], examples: Iterato
         if not apart <= TOLERANCE_HU:
             return f"{size} come out {apart:.3g} HU apart, and {TOLERANCE_HU:g} HU are allowed; {ADVICE}"
     return None
+
+
+def captured(graph: Graph, multiple: int, side: int | None) -> torch.export.ExportedProgram:
+    """A graph without the Python of its network, for images of some sizes, whose images are the network's.
+
+    A network that decides by the values of an image has none. An `UnlikeError` if there is none, or it holds for the
+    size alone that it was made with: what a network does may depend on the size, as where it pads odd ones, and a graph
+    is what it did once.
+    """
+    any_size = torch.export.Dim.DYNAMIC
+    shapes: dict[str, Any] = {IMAGE: dict.fromkeys(range(3 if side is None else 1), any_size)}
+    shapes |= {} if graph.dial is None else {graph.dial: None}
+    program = torch.export.export(graph, made_with(graph, multiple, side), dynamic_shapes=shapes)
+    problem = apart_text(graph, program.module(check_guards=False), other_examples(graph, multiple, side))
+    if problem is not None:
+        raise UnlikeError(problem)
+    return program
+
+
+class UnlikeError(UserError):
+    """What was made of a network does not give its images."""
+
+
+T = TypeVar("T")
+
+
+def for_sizes(graph: Graph, make: Callable[[int, int | None], T], failed: str) -> tuple[T, int, int | None]:
+    """Make something of a graph for sides that are multiples of as few pixels as it takes, or for its only side.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    make
+        Takes the multiple and the only side, pixels, and raises any error where it comes to nothing.
+    failed
+        What the message says first, if nothing can be made.
+
+    Returns
+    -------
+    What was made, the multiple and the only side, None if there are others.
+
+    Raises
+    ------
+    UserError
+        If nothing can be made, with the first reason.
+    """
+    only = only_side(graph)
+    tries = [(1, only)] if only is not None else [(multiple, None) for multiple in MULTIPLES]
+    first = ""
+    with _quietly(), torch.no_grad():
+        for multiple, side in tries:
+            try:
+                return make(multiple, side), multiple, side
+            except UnlikeError as error:
+                first = first or str(error)
+            except Exception as error:  # a user's network may hold anything
+                first = first or f"in torch's words: {_innermost(error)}"
+    raise UserError(f"{failed}: {first}")
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong first: torch wraps it in advice for its developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return own_words(error)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what torch says of itself and of packages that are not needed."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def only_side(graph: Graph) -> int | None:
