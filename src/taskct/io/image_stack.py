@@ -26,6 +26,7 @@ from taskct.io.nifti import read_nifti_images
 from taskct.io.nrrd import ENDINGS as NRRD
 from taskct.io.nrrd import read_nrrd
 from taskct.io.raw_words import RawWords
+from taskct.io.stored_images import FileStack, StoredImages
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
@@ -55,6 +56,16 @@ class ImageStack:
     """Of each image: what tells the case it belongs to, and its counterpart among other images."""
 
 
+@dataclass(frozen=True)
+class OpenStack:
+    """Images of one shape that are read as they are asked for; the rest is as of `ImageStack`."""
+
+    images: StoredImages
+    names: tuple[str, ...]
+    pixel_mm: float | None
+    origins: tuple[Origin, ...]
+
+
 def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
     """Read the images at a path as float32.
 
@@ -73,6 +84,12 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         If there is nothing to read, several kinds lie in the folder, a file is broken, in colour, or not finite, or the
         shapes differ.
     """
+    opened = open_images(path, words)
+    return ImageStack(np.asarray(opened.images), opened.names, opened.pixel_mm, opened.origins)
+
+
+def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
+    """Check the images at a path, as `read_images` reads them, and leave float32 stacks of `.npy` in their files."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give {KINDS}")
@@ -81,7 +98,7 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         names = [source.relative_to(path).as_posix() for source in sources]
     else:
         sources, names = [path], [path.name]
-    parts: list[NDArray[np.float32]] = []
+    parts: list[NDArray[np.float32] | FileStack] = []
     labels: list[str] = []
     origins: list[Origin] = []
     pixels: set[float | None] = set()
@@ -91,15 +108,16 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
             )
-        finite = np.isfinite(stack).all(axis=(1, 2))
-        if not finite.all():
-            raise UserError(f"{name}: {np.sum(~finite)} of {len(stack)} images hold values that are not finite")
+        blocks = StoredImages([stack]).blocks()
+        n_bad = sum(int((~np.isfinite(block).all(axis=(1, 2))).sum()) for _, block in blocks)
+        if n_bad:
+            raise UserError(f"{name}: {n_bad} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
         origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
         pixels.add(pixel_mm)
     pixel_mm = pixels.pop() if len(pixels) == 1 else None
-    return ImageStack(np.concatenate(parts), tuple(labels), pixel_mm, tuple(origins))
+    return OpenStack(StoredImages(parts), tuple(labels), pixel_mm, tuple(origins))
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:
@@ -118,6 +136,13 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
+    array = _open_npy(path)
+    assert isinstance(array, np.ndarray)
+    return array
+
+
+def _open_npy(path: Path, *, stay: bool = False) -> NDArray[np.generic] | FileStack:
+    """The array of a `.npy` file; with `stay`, a float32 stack is left there."""
     check_regular(path, path.name)
     what = "a .npy array of numbers"
     with reading(path.name, what), path.open("rb") as file:
@@ -128,13 +153,17 @@ def load_npy(path: Path) -> NDArray[np.generic]:
         # Version 3 differs from 2 in the names of columns alone, which an array of numbers has none of.
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, _, dtype = read_header(file)
+            shape, fortran, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
             raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
         n_bytes = dtype.itemsize * math.prod(shape)
-        check_budget(path.name, n_bytes + 4 * math.prod(shape))
+        stay = stay and len(shape) == 3 and 0 not in shape and dtype.str[1:] == "f4" and not fortran
+        if not stay:
+            check_budget(path.name, n_bytes + 4 * math.prod(shape))
         if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
             raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+        if stay:
+            return FileStack(path, file.tell(), (shape[0], shape[1], shape[2]), dtype)
         file.seek(0)
         with warnings.catch_warnings(action="ignore"):
             return np.asarray(np.load(file, allow_pickle=False))
@@ -194,7 +223,7 @@ def _kind(path: Path) -> str | None:
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32], float | None]:
+def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32] | FileStack, float | None]:
     check_regular(path, name)
     kind = _kind(path)
     pixel_mm = None
@@ -207,7 +236,10 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = series.image_hu
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
-        images = read_npy(path)
+        opened = _open_npy(path, stay=True)
+        if isinstance(opened, FileStack):
+            return opened, None
+        images = _as_float32(opened, path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
     elif kind == "TIFF":
@@ -269,5 +301,5 @@ def _broken(name: str, what: str) -> Iterator[None]:
         yield
 
 
-def _size(images: NDArray[np.float32]) -> str:
+def _size(images: NDArray[np.float32] | FileStack) -> str:
     return f"{images.shape[1]} × {images.shape[2]}"
