@@ -38,7 +38,7 @@ def test_the_header_pairs_what_the_table_does_not_name(folders):
     assert found.paired == "acquisition and slice position"
     np.testing.assert_array_equal(found.versus, np.asarray(found.images) + 1)
     by_name = read_inputs(Sources(sources.images, sources.truth, versus=sources.versus, pair_by="name", **many))
-    assert not np.array_equal(by_name.versus, by_name.images + 1)
+    assert not np.array_equal(by_name.versus, np.asarray(by_name.images) + 1)
 
 
 def test_numbers_in_a_table_of_a_stack_pair_no_folder_of_files(tmp_path):
