@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from taskct.apply.curves.scoring import CellImages
 from taskct.apply.curves.tables import RodSize, ScanSet
 from taskct.apply.observe.cases import cases_of
-from taskct.apply.phantom import FoundPhantom, Layout, find_phantom, rod_trials
+from taskct.apply.phantom import FoundPhantom, PhantomLayout, find_phantom, rod_trials
 from taskct.errors import UserError
 from taskct.io.image_stack import ImageStack, read_images
 from taskct.metrics.dose_areas import DoseCell
@@ -48,7 +48,7 @@ class RodRegions:
     Repeated scans leave the phantom where it is, and at a low dose its rods do not show.
     """
 
-    layout: Layout
+    layout: PhantomLayout
     pixel_mm: float | None
     window_mm: float | None
     highest: dict[str, ScanSet]
