@@ -7,6 +7,7 @@ import pytest
 from scipy.special import ndtr
 from sklearn.isotonic import IsotonicRegression
 
+from taskct.metrics.clustered import Clusters
 from taskct.metrics.dose_areas import POOLED, DoseAreas, DoseCell, DoseReading, auc_bands, auc_by_dose
 from taskct.metrics.dose_curves import (
     dose_at_equal,
@@ -250,3 +251,24 @@ def test_a_curve_needs_two_doses():
     areas = auc_by_dose([reading(np.random.default_rng(0), (name, 10.0, "r")) for name in "AB"])
     with pytest.raises(ValueError, match="at least 2"):
         dose_at_equal(areas, reference="A", rival="B", rod="r")
+
+
+def test_scans_that_hold_both_classes_have_obuchowskis_covariance():
+    rng = np.random.default_rng(8)
+    scans = rng.permutation(np.arange(40) % 12)
+    signal = rng.normal(size=12)[scans]
+    readings = [
+        DoseReading(
+            DoseCell(name, 10.0, "r"),
+            rng.normal(size=25) + signal[:25] + 1.0,
+            rng.normal(size=15) + signal[25:],
+            [str(k) for k in scans[:25]],
+            [str(k) for k in scans[25:]],
+        )
+        for name in "AB"
+    ]
+    present, absent = (np.stack([getattr(one, k) for one in readings]) for k in ("t_present", "t_absent"))
+    clusters = Clusters.of(scans[:25], scans[25:])
+    np.testing.assert_allclose(
+        auc_by_dose(readings).covariance, delong_covariance(present, absent, clusters), rtol=1e-12
+    )

@@ -48,8 +48,8 @@ def print_curves(found: DoseCurves, *, dose_unit: str = "") -> None:
         for one in found.equal:
             doses = [dose_text(dose, one) for dose in (one.dose, one.ci_low, one.ci_high)]
             ratios = [dose_text(dose, one, ratio=True) for dose in (one.dose, one.ci_low, one.ci_high)]
-            cells = (f"{first} [{low}, {high}]" for first, low, high in (doses, ratios))
-            table.add_row(one.rival, one.rod, f"{one.reference_dose:g}", *cells)
+            shown = [f"{first} [{low}, {high}]" for first, low, high in (doses, ratios)]
+            table.add_row(one.rival, one.rod, f"{one.reference_dose:g}", *shown)
         print_table(table, f"Dose at which the AUC is that of {found.reference} ({percent})")
     if found.tests:
         table = plain_table("reconstruction", "rod", numbers=["dose", "difference", "p (Holm)", "not inferior"])
@@ -57,7 +57,7 @@ def print_curves(found: DoseCurves, *, dose_unit: str = "") -> None:
             if test.test is None:
                 cells = [f"{test.delta:+.3f}", "–", "no test"]
             else:
-                shown = interval_text(Interval(test.delta, test.test.ci_low, test.test.ci_high), sign=True)
-                cells = [shown, f"{test.p_holm:.2g}", "shown" if test.shown else "not shown"]
+                bounds = Interval(test.delta, test.test.ci_low, test.test.ci_high)
+                cells = [interval_text(bounds, sign=True), f"{test.p_holm:.2g}", "shown" if test.shown else "not shown"]
             table.add_row(test.rival, test.rod, f"{test.dose:g}", *cells)
         print_table(table, f"Non-inferior to {found.reference} by a margin of {found.about['margin']:g}")

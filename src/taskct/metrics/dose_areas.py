@@ -134,8 +134,8 @@ def auc_by_dose(readings: Sequence[DoseReading]) -> DoseAreas:
 
     Notes
     -----
-    DeLong's components, less the AUC, are summed within each scan, as `Clusters.covariance` does, with the factor
-    I/(I − 1) of each class of I scans. For one reading with one image a scan the variance is DeLong's. A scan that two
+    DeLong's components, less the AUC, are summed within each scan, with the factors of `Clusters.covariance`. With one
+    image a scan the covariance of two readings of the same scans is DeLong's. A scan that two
     readings share (two reconstructions of the same raw data, several rods in one phantom) makes their errors depend on
     each other; others do not. A number that two different scans share by chance costs nothing but noise: the
     covariance that it adds is 0 in expectation.
@@ -160,26 +160,30 @@ def auc_by_dose(readings: Sequence[DoseReading]) -> DoseAreas:
     for reading in readings:
         for name in (*reading.scans_present, *reading.scans_absent):
             number.setdefault(name, len(number))
-    areas, by_scan, n_scans = np.empty(len(cells)), np.zeros((len(cells), len(number))), []
+    areas, n_scans = np.empty(len(cells)), np.empty((len(cells), 2), dtype=np.int64)
+    parts = np.zeros((3, len(cells), len(number)))  # of either class, and what the factors of both leave to each
     for i, reading in enumerate(readings):
         if not 0.0 < reading.cell.dose < math.inf:
             raise ValueError(f"a dose of {reading.cell.dose} is out of range; it must be above 0")
         present, absent = check_trials(reading.t_present, reading.t_absent, ndim=1)
         areas[i] = auc(present, absent)
-        components = structural_components(present[None], absent[None])
-        counted = []
-        for of_class, names in zip(components, (reading.scans_present, reading.scans_absent), strict=True):
-            scans = np.array([number[name] for name in names])
-            if scans.shape != of_class[0].shape:
-                raise ValueError(f"{len(scans)} names of scans for {of_class.shape[1]} test statistics")
-            n = len(np.unique(scans))
-            if n < 2:
-                raise ValueError(f"{_words(reading.cell)}: {n} scan of a class; there must be at least 2")
-            deviations = (of_class[0] - areas[i]) / len(scans) * math.sqrt(n / (n - 1))
-            by_scan[i] += np.bincount(scans, weights=deviations, minlength=len(number))
-            counted.append(n)
-        n_scans.append(counted)
-    return DoseAreas(cells, areas, by_scan @ by_scan.T, np.array(n_scans, dtype=np.int64))
+        scans = [np.array([number[name] for name in of]) for of in (reading.scans_present, reading.scans_absent)]
+        sums = []
+        for k, components in enumerate(structural_components(present[None], absent[None])):
+            if scans[k].shape != components[0].shape:
+                raise ValueError(f"{len(scans[k])} names of scans for {components.shape[1]} test statistics")
+            n_scans[i, k] = len(np.unique(scans[k]))
+            if n_scans[i, k] < 2:
+                raise ValueError(f"{_words(reading.cell)}: {n_scans[i, k]} scan of a class; there must be at least 2")
+            deviations = (components[0] - areas[i]) / len(scans[k])
+            sums.append(np.bincount(scans[k], weights=deviations, minlength=len(number)))
+        n_any = len(np.unique(np.concatenate(scans)))
+        factor = n_any / (n_any - 1)
+        parts[0, i] = math.sqrt(factor) * (sums[0] + sums[1])
+        for k in (0, 1):
+            own = n_scans[i, k] / (n_scans[i, k] - 1)
+            parts[k + 1, i] = math.sqrt(max(own - factor, 0.0)) * sums[k]
+    return DoseAreas(cells, areas, sum(part @ part.T for part in parts), n_scans)
 
 
 def auc_bands(areas: DoseAreas, *, confidence: float = 0.95) -> list[Interval]:

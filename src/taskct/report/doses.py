@@ -87,12 +87,11 @@ def dose_percent(folder: Path, settings: Mapping[str, Any]) -> float:
 def _signal(settings: Mapping[str, Any]) -> tuple[str, tuple[float, float]]:
     """What the signal of a run is called, and the middle of its diameters (mm) and contrasts (HU)."""
     signal = settings.get("signal") or {}
-    spans = [signal.get(name) for name in ("diameter_mm", "contrast_hu")]
     texts, middles = [], []
-    for span, unit in zip(spans, ("mm", "HU"), strict=True):
-        low, high = span if isinstance(span, list | tuple) and len(span) == 2 else (span, span)
+    for name, unit in (("diameter_mm", "mm"), ("contrast_hu", "HU")):
+        low, high = (float(bound) for bound in signal[name])
         texts.append(f"{low:g} {unit}" if low == high else f"{low:g} to {high:g} {unit}")
-        middles.append((float(low) + float(high)) / 2.0)
+        middles.append((low + high) / 2.0)
     return ", ".join(texts), (middles[0], middles[1])
 
 

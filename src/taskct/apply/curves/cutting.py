@@ -29,7 +29,7 @@ class WholeImages:
                 f"line {scans.line}: absent is empty; give images without the signal, or --phantom to cut regions "
                 "with and without from the same scans"
             )
-        present, absent = read_images(scans.present), read_images(scans.absent)
+        present, absent = _read(scans.present, scans), _read(scans.absent, scans)
         if present.images.shape[1:] != absent.images.shape[1:]:
             raise UserError(
                 f"line {scans.line}: images with the signal have {_size(present)} pixels and those without "
@@ -58,13 +58,13 @@ class RodRegions:
 
     def __call__(self, scans: ScanSet) -> Iterator[CellImages]:
         """The regions of a line, rod by rod."""
-        present = read_images(scans.present)
-        absent = None if scans.absent is None else read_images(scans.absent)
+        present = _read(scans.present, scans)
+        absent = None if scans.absent is None else _read(scans.absent, scans)
         pixel_mm = self._pixel_mm(present, scans)
         name = scans.reconstruction
         if name not in self.found:
             best = self.highest[name]
-            shown = present if best == scans else read_images(best.present)
+            shown = present if best == scans else _read(best.present, best)
             self.found[name] = find_phantom(shown.images, self.layout, pixel_mm=pixel_mm)
         numbers = _scan_numbers(present, absent)
         cut = rod_trials(
@@ -96,9 +96,13 @@ def highest_doses(scans: tuple[ScanSet, ...]) -> dict[str, ScanSet]:
     return found
 
 
-def pixel_size(path: Path) -> float | None:
-    """Pixel size that images tell, mm."""
-    return read_images(path).pixel_mm
+def pixel_size(scans: ScanSet) -> float | None:
+    """Pixel size that the images of a line tell, mm."""
+    return _read(scans.present, scans).pixel_mm
+
+
+def _read(path: Path, scans: ScanSet) -> ImageStack:
+    return read_images(path, scans.words)
 
 
 def _scan_numbers(present: ImageStack, absent: ImageStack | None) -> NDArray[np.int64]:

@@ -83,7 +83,7 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
     channelized = name.startswith("cho-")
     if reader.n_channels is not None and not channelized:
         raise UserError(f"{name} has no channels: leave out --channels, or take {OBSERVER}")
-    pixel_mm = reader.pixel_mm or pixel_size(table.scans[0].present)
+    pixel_mm = reader.pixel_mm or pixel_size(table.scans[0])
     if pixel_mm is None and (reader.phantom or name.replace("-", "_") in observers_needing("pixel_mm")):
         raise UserError(f"{table.scans[0].present} does not tell its pixel size: give --pixel-mm")
     eye = Eye(pixel_mm or 1.0, VIEWING_DISTANCE_MM, 1.0, 0.0, 0.0)

@@ -12,12 +12,14 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import read_truth_value
 from taskct.io.csv_rows import check_delimiter, csv_rows
+from taskct.io.raw_words import RawWords
 from taskct.literal import from_csv
 from taskct.metrics.dose_areas import POOLED, DoseCell, DoseReading
 from taskct.reading import read_text
 
 _ROD = ("rod", "diameter_mm", "contrast_hu")
-_SCANS = ("reconstruction", "dose", "present", "absent", *_ROD)
+_WORDS = ("byte_order", "slope", "offset_hu")
+_SCANS = ("reconstruction", "dose", "present", "absent", *_ROD, *_WORDS)
 _SCORES = ("reconstruction", "dose", "signal_present", "score", "scan", *_ROD)
 _LARGEST = 1e6
 """Of a dose, a diameter or a contrast in a table: what is larger is a slip."""
@@ -45,6 +47,8 @@ class ScanSet:
     """Images with the signal."""
     absent: Path | None
     """Images without it; None where regions without a signal are cut from the same scans."""
+    words: RawWords | None = None
+    """How their words are read where a header is wrong."""
 
     @property
     def cell(self) -> DoseCell:
@@ -73,6 +77,8 @@ def read_dose_table(path: Path) -> DoseTable:
         `reconstruction`, `dose` (above 0, in any one unit), `present` and `absent` (files or folders of images, from
         the folder of the table); test statistics have `reconstruction`, `dose`, `signal_present` (1 or 0), `score`
         (higher for present) and, if known, `scan`. Both may have `rod` (a name), `diameter_mm` and `contrast_hu`.
+        Scans of MetaImage or NRRD whose headers are wrong may have `byte_order` (little or big), `slope` and
+        `offset_hu`, as `RawWords` takes them.
 
     Raises
     ------
@@ -132,6 +138,21 @@ class _Cells:
             if not 0.0 < abs(contrast) <= _LARGEST:
                 raise self.wrong("contrast_hu", f"HU from -{_LARGEST:g} to {_LARGEST:g}, not 0")
         return RodSize(diameter, contrast)
+
+    @property
+    def words(self) -> RawWords | None:
+        if not any(self.values.get(name) for name in _WORDS):
+            return None
+        order = self.values.get("byte_order") or None
+        if order not in (None, "little", "big"):
+            raise self.wrong("byte_order", "little or big")
+        numbers = [
+            self.number(name, "a finite number") if self.values.get(name) else None for name in ("slope", "offset_hu")
+        ]
+        try:
+            return RawWords(order, *numbers)
+        except UserError as error:
+            raise UserError(f"{self.path}, line {self.line}: {error}") from None
 
     @property
     def rod(self) -> str:
@@ -220,6 +241,7 @@ def _scans(path: Path, rows: list[tuple[int, _Cells]]) -> tuple[ScanSet, ...]:
             cells.rod,
             path.parent / cells.text("present"),
             path.parent / from_csv(absent) if absent else None,
+            cells.words,
         )
         if one.cell in found:
             raise UserError(
