@@ -126,8 +126,9 @@ def test_places_that_are_not_there_are_refused() -> None:
     scan, found = found_in(middle, 0.0)
     with pytest.raises(UserError, match="stands on the axis"):
         rod_trials(scan[None], None, middle, pixel_mm=1.0, found=found)
-    outer = PhantomLayout("outer", 200.0, (Rod("far", 8.0, 5.0, 80.0, 180.0),))
-    cut_off = phantom_scan(outer, pixel_mm=1.25, side=180, centre_px=(90.0, 60.0))
+    outer = PhantomLayout("outer", 200.0, (Rod("far", 8.0, 5.0, 85.0, 180.0),))
+    cut_off = phantom_scan(outer, pixel_mm=1.25, side=180, centre_px=(90.0, 66.0))
     found = find_phantom(cut_off, outer, pixel_mm=1.25, roll_deg=0.0)
+    assert found.centre_px == pytest.approx((90.0, 66.0), abs=0.05)
     with pytest.raises(UserError, match="about rod 'far' sticks out of image 1"):
         rod_trials(cut_off[None], None, outer, pixel_mm=1.25, found=found)
