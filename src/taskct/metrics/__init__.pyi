@@ -15,6 +15,14 @@ from .detectability import d_a as d_a
 from .detectability import d_a_interval as d_a_interval
 from .detectability import snr_t as snr_t
 from .detectability import snr_t_interval as snr_t_interval
+from .dose_areas import DoseAreas as DoseAreas
+from .dose_areas import DoseCell as DoseCell
+from .dose_areas import DoseReading as DoseReading
+from .dose_areas import auc_by_dose as auc_by_dose
+from .dose_curves import EqualDose as EqualDose
+from .dose_curves import dose_at_equal as dose_at_equal
+from .dose_curves import monotone_curve as monotone_curve
+from .dose_curves import noninferiority_by_dose as noninferiority_by_dose
 from .exact_cho import cho_snr2 as cho_snr2
 from .exact_cho import exact_cho_interval as exact_cho_interval
 from .exact_cho import exact_cho_snr2_interval as exact_cho_snr2_interval
