@@ -290,14 +290,14 @@ def _physics_curves(folder: Path) -> PhysicsCurves:
     name = "physics.npz"
     with _reading(folder, name) as path:
         arrays = read_npz(path, _advice(folder, name))
-        axes = {axis: arrays[axis].astype(np.float64) for axis in ("frequency_per_mm", "distance_mm")}
-        along = {"nps_ratio": axes["frequency_per_mm"], "noise_by_position": axes["distance_mm"]}
+        frequency, distance = (arrays[axis].astype(np.float64) for axis in ("frequency_per_mm", "distance_mm"))
+        along = {"nps_ratio": frequency, "noise_by_position": distance}
         found = {kind: _below(f"{kind}/", arrays) for kind in along}
         for kind, by_arm in found.items():
             for arm, values in by_arm.items():
                 if values.ndim != 1 or values.shape != along[kind].shape:
                     raise _broken(folder, name, f"has '{kind}/{arm}' of shape {values.shape}")
-        return PhysicsCurves(**axes, **found)
+        return PhysicsCurves(frequency, distance, found["nps_ratio"], found["noise_by_position"])
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:

@@ -60,7 +60,8 @@ class PhysicsMeter:
     def _noise_of(self, images: NDArray[np.floating]) -> Floats:
         difference = images[self.absent].astype(np.float64) - self.harm.reference[self.absent]
         difference -= difference.mean(axis=0)
-        return difference * np.sqrt(len(difference) / (len(difference) - 1.0))
+        difference *= np.sqrt(len(difference) / (len(difference) - 1.0))
+        return difference
 
     @cached_property
     def _of_low_dose(self) -> tuple[Floats, Floats]:
