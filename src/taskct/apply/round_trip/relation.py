@@ -20,8 +20,16 @@ N_TURNED = 512
 N_SOUGHT = 64
 """Images of the lowest agreement whose counterpart is sought among all, beside as many spread over all."""
 
-BELONG = 1.5
-"""Times the agreement of strangers, which is 1 ± 0.1, from which images belong together."""
+BANDS = (0.06, 0.12, 0.25, 1.0)
+"""Upper limits of bands of frequency, cycles a pixel: coarse structure may be all that is left of an image."""
+
+COARSE = 0.12
+
+ALIKE = 3.0
+"""Neighbouring frequencies that are alike under the window."""
+
+BELONG = 6.0
+"""Agreement from which images belong together; that of strangers is 0 ± 1, and rarely over 3."""
 
 MISPLACED_SIGMA = 6.0
 """Standard deviations by which another low-dose image must agree better, of agreement by chance."""
@@ -96,10 +104,30 @@ class Pairs:
         total = sum((denoised * low.conj()).sum(axis=0, dtype=np.complex128) for _, low, denoised in self._batches())
         return np.asarray(total) / len(self.low)
 
+    @cached_property
+    def _frequency(self) -> NDArray[np.float64]:
+        """Of every element of `coherence`, cycles a pixel."""
+        rows, columns = self.low.shape[1:]
+        return np.asarray(np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]))
+
     @property
     def agreement(self) -> float:
-        """Mean of n·|coherence|² over frequencies: 1 for strangers, up to n for images that belong together."""
-        return float(len(self.low) * (np.abs(self.coherence) ** 2).mean())
+        """How far the pairs are from strangers, in deviations of what strangers agree by chance.
+
+        The most of several bands from zero up: in each the mean of n·|coherence|² is 1 for strangers.
+        """
+        found = []
+        for limit in BANDS:
+            band = (self._frequency > 0) & (self._frequency < limit)
+            excess = len(self.low) * (np.abs(self.coherence[band]) ** 2).mean() - 1.0
+            found.append(float(excess * np.sqrt(band.sum() / ALIKE)))
+        return max(found)
+
+    @property
+    def belong(self) -> bool:
+        """Whether the pairs agree as no strangers do, and what is dark in one is dark in the other."""
+        coarse = self.coherence[self._frequency < COARSE]
+        return self.agreement > BELONG and float((coarse.real * np.abs(coarse)).sum()) > 0
 
     def each(self) -> tuple[NDArray[np.float64], float]:
         """Agreement of every pair with the coherence of the others, `(n,)`, and its deviation by chance.
@@ -179,7 +207,7 @@ def misplaced(pairs: Pairs) -> dict[int, int]:
     each, _ = pairs.each()
     spread = np.linspace(0, n - 1, min(N_SOUGHT, n)).astype(np.int64)
     which = np.unique(np.concatenate([np.argsort(each)[:N_SOUGHT], spread]))
-    scores = pairs.scores(which, weighted=pairs.agreement > BELONG)
+    scores = pairs.scores(which, weighted=pairs.belong)
     best, row = scores.argmax(axis=1), np.arange(len(which))
     found = (scores[row, best] > MISPLACED_SIGMA) & (scores[row, best] > scores[row, which] + MISPLACED_SIGMA)
     return {int(one): int(other) for one, other in zip(which[found], best[found], strict=True)}
