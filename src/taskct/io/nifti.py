@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.io.padding import AIR_HU, find_padding
+from taskct.io.upright import Grid, upright
 from taskct.io.volume import (
     MAX_LEAN_DEGREES,
     SAME_GRID,
@@ -178,9 +179,57 @@ def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArr
     return mask
 
 
+def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+    """Read a stack of images, `(n, height, width)`, of any unit, and their pixel size in mm; None where it is not told.
+
+    A file of three dimensions is a stack along its third axis, in its order. Where the header holds an orientation,
+    images are turned as `taskct.io.upright` says. `name` is what messages call the file.
+
+    Raises
+    ------
+    UserError
+        If it is no NIfTI, broken, of other than 2 or 3 dimensions or of several numbers a voxel, or its affine or its
+        unit of length cannot be.
+    """
+    data, image_affine, header = _load(path, name)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim not in (2, 3) or data.size == 0:
+        raise UserError(f"{name}: {data.ndim} dimensions: give an image, or one stack of them")
+    stack = data.T if data.ndim == 3 else data.T[None]
+    if header["qform_code"] or header["sform_code"]:
+        affine = _checked_affine(image_affine, header, name)
+        # NIfTI's world is to the right and to the front.
+        directions = (np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]).T
+        sides = np.linalg.norm(affine[:3, :2], axis=0)
+        grid = Grid.of(sides, directions, name)
+    else:
+        _check_unit(header, name)
+        grid = Grid.of(np.asarray(header["pixdim"][1:3], dtype=np.float64), None, name)
+    with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
+        return upright(stack.astype(np.float32), grid)
+
+
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
     name = path.name
+    data, image_affine, header = _load(path, name)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or data.size == 0:
+        shape = "×".join(str(n) for n in data.shape)
+        raise UserError(f"{name}: {data.ndim} dimensions ({shape}): give one 3D volume")
+    affine = _checked_affine(image_affine, header, name)
+    orientations: Any = nib.orientations  # without types of its own
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
+    affine = affine @ orientations.inv_ornt_aff(turn, data.shape)
+    # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
+    turned = orientations.apply_orientation(data, turn).transpose(2, 1, 0)
+    return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
+
+
+def _load(path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.float64], Any]:
+    """Voxels as the file has them, its affine as nibabel makes it, and its header as it is."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
     if not name.lower().endswith(ENDINGS):
@@ -199,29 +248,13 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         data = np.asanyarray(image.dataobj)
     if data.dtype.kind not in "fiu":
         raise UserError(f"{name}: voxels of type {data.dtype}, not one number each; give one CT volume")
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or data.size == 0:
-        shape = "×".join(str(n) for n in data.shape)
-        raise UserError(f"{name}: {data.ndim} dimensions ({shape}): give one 3D volume")
-    affine = _checked_affine(image.affine, header, name)
-    orientations: Any = nib.orientations  # without types of its own
-    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
-    affine = affine @ orientations.inv_ornt_aff(turn, data.shape)
-    # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
-    turned = orientations.apply_orientation(data, turn).transpose(2, 1, 0)
-    return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
+    return data, image.affine, header
 
 
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
     if not header["qform_code"] and not header["sform_code"]:
         raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
-    try:
-        unit = header.get_xyzt_units()[0]
-    except KeyError:
-        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
-    if unit not in ("mm", "unknown"):
-        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
+    _check_unit(header, name)
     affine = np.asarray(affine, dtype=np.float64)
     said = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     sides = np.linalg.norm(affine[:3, :3], axis=0)
@@ -232,6 +265,15 @@ def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDAr
         other = " × ".join(f"{side:.4g}" for side in sides)
         raise UserError(f"{name}: voxel spacing of {text} mm by pixdim, {other} mm by the affine; mend one of them")
     return affine
+
+
+def _check_unit(header: Any, name: str) -> None:  # noqa: ANN401 - nibabel's
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
+    if unit not in ("mm", "unknown"):
+        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
 
 
 def _check_hu(image_hu: NDArray[np.float32], name: str) -> None:

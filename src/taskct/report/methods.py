@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from taskct.names import JOINT, percent_text, setting_text
@@ -151,7 +152,14 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
 def _networks(run: Run, cite: Citations) -> Iterator[str]:
     """Pretraining, and the λ arms with their blends."""
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
-    if denoiser.get("network") is not None:
+    weights = denoiser.get("weights")
+    if isinstance(weights, str):
+        yield (
+            f"The denoiser ({denoiser.get('network')}) came with its weights ({PurePath(weights).name}): the arm MSE "
+            "is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
+            f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
+        )
+    elif denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
         )
@@ -182,6 +190,12 @@ def _networks(run: Run, cite: Citations) -> Iterator[str]:
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
             f"of {mixed}."
         )
+
+
+def _given(denoiser: dict[str, Any], name: str) -> str:
+    """A number of the scaling that the settings state; a model of taskct may hold it itself."""
+    value = denoiser.get(f"{name}_hu")
+    return "that of its file" if value is None else f"{setting_text(float(value))} HU"
 
 
 def _task_path(path: dict[str, Any]) -> Iterator[str]:

@@ -191,11 +191,13 @@ class StageInputs:
         own = tree if stage.arm is None else self._variant(stage.arm)
         training = {name: value for name, value in own["training"].items() if f"training.{name}" not in NO_AXES}
         if stage.kind == "pretrain":
+            # Of weights that are given nothing is trained: what they are is in the key by the digest of their file.
+            names = PRETRAINING if own["denoiser"]["weights"] is None else ("dtype",)
             return {
                 "arm": arm,
                 **pixels,
                 "denoiser": own["denoiser"],
-                "training": {name: training[name] for name in PRETRAINING},
+                "training": {name: training[name] for name in names},
             }
         # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
         eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}

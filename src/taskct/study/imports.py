@@ -109,6 +109,12 @@ def import_card(run: RunFolder, name: str) -> dict[str, Any]:
     return content
 
 
+def names_imported(path: Path) -> list[str]:
+    """Denoisers elsewhere whose images lie in a run folder, in the order of their names."""
+    place = path / IMPORTED
+    return sorted(one.parent.name for one in place.glob("*/card.json") if IMPORT_NAME.fullmatch(one.parent.name))
+
+
 def with_import(settings: Settings, name: str) -> Settings:
     """The study with one more denoiser elsewhere, if it is not there already."""
     if not IMPORT_NAME.fullmatch(name):

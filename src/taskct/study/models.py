@@ -86,9 +86,12 @@ def size_multiple(name: str, arguments: Mapping[str, Any]) -> int:
 def network_dtype(settings: Settings, device: torch.device) -> str:
     """The precision in which a study's network trains and runs: "bfloat16" or "float32".
 
-    What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself.
+    What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself, or
+    the network comes with its weights: others run those in float32.
     """
     dtype = settings.training.dtype
+    if dtype == "auto" and settings.denoiser.weights is not None:
+        return "float32"
     found = resolve_dtype(dtype, device)
     return "float32" if dtype == "auto" and found == "bfloat16" and rounds_own_image(settings) else found
 

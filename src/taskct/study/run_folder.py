@@ -18,7 +18,7 @@ from taskct.config.read import with_present_names
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
-from taskct.reading import digests_of, read_json
+from taskct.reading import digests_of, read_json, sha256_of
 from taskct.study.arms import Arm
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
 from taskct.study.graph import Stage, StageInputs, evaluation_stage, simulation_inputs, stage_key, stages_of
@@ -154,10 +154,14 @@ class RunFolder:
         """What the evaluation of an arm found, without its ending."""
         return self.path / "evaluated" / stem
 
-    def evaluation_of(self, arm: Arm) -> Path:
-        """The same of an arm: what is the same for every training seed is evaluated once."""
+    def evaluated_as(self, arm: Arm) -> Arm:
+        """The arm whose evaluation stands for an arm's: what is the same for every training seed has one."""
         stage = self.graph.get(evaluation_stage(arm))
-        return self.evaluated((arm if stage is None or stage.arm is None else stage.arm).file_stem)
+        return arm if stage is None or stage.arm is None else stage.arm
+
+    def evaluation_of(self, arm: Arm) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.evaluated(self.evaluated_as(arm).file_stem)
 
     def provenance(self) -> dict[str, Any]:
         """How the folder came about: the record of each finished stage, by name, under "stages"."""
@@ -191,7 +195,7 @@ class RunFolder:
         for stage in depends_on:
             record = read_record(self.path, stage) or {"key": "", "finished": ""}
             before.append((stage, record["key"], record["finished"]))
-        files = self._files() if name == "simulate" else ""
+        files = self._files() if name == "simulate" else self._weights(name)
         return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
 
     @cached_property
@@ -207,6 +211,16 @@ class RunFolder:
         if all(path is None or Path(path).exists() for path in paths):
             return self._files_here
         return str((read_record(self.path, "simulate") or {}).get("files", ""))
+
+    def _weights(self, name: str) -> str:
+        """SHA-256 of the file of weights that a stage takes in place of a pretraining, as `_files`; or nothing."""
+        stage = self.graph.get(name)
+        if stage is None or stage.kind != "pretrain" or stage.arm is None:
+            return ""
+        weights = stage.arm.settings(self.settings).denoiser.weights
+        if weights is None:
+            return ""
+        return sha256_of(Path(weights)) or str((read_record(self.path, name) or {}).get("files", ""))
 
     @cached_property
     def _files_here(self) -> str:
@@ -241,8 +255,8 @@ class RunFolder:
             "device": str(self.device),
             "n_threads": torch.get_num_threads(),
         }
-        if name == "simulate":
-            record["files"] = self._files()
+        if files := self._files() if name == "simulate" else self._weights(name):
+            record["files"] = files
         write_record(self.path, name, record)
         return True
 

@@ -29,6 +29,7 @@ from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
 from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
+from taskct.study.given import given_denoiser
 from taskct.study.groups import group_of
 from taskct.study.imports import TRAIN_TWINS, has_import, read_import
 from taskct.study.models import (
@@ -57,7 +58,7 @@ from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.reader import ReferenceReader
 from taskct.training.recombined import paired
 from taskct.training.record import TrainingDiverged, TrainingFailed
-from taskct.training.regions import append_loss, mean_squared_error
+from taskct.training.regions import append_loss, mean_squared_error, regions_of
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import PathLoss, TrainedPath, train_path
 from taskct.trials.trials import Trials, crop, first_repeated
@@ -76,6 +77,8 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
     try:
         if arm.filter is not None:
             _tune(run, arm, arm.filter, progress)
+        elif arm.pretrained and arm.settings(run.settings).denoiser.weights is not None:
+            _take_given(run, arm)
         elif arm.pretrained:
             _pretrain(run, arm, progress)
         elif arm.price is not None:
@@ -111,19 +114,38 @@ def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     trials, validation = first_repeated(run.read("train"), t.n_trials), run.read("validation")
     root = derive_seed(arm.seed, "pretrain")
     plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, t.patch_pixels)
+    d = settings.denoiser
     denoiser = build_denoiser(
         settings,
-        offset_hu=float(trials.noisy.mean()),
-        scale_hu=float(trials.noisy.std()),
+        offset_hu=float(trials.noisy.mean()) if d.offset_hu is None else d.offset_hu,
+        scale_hu=float(trials.noisy.std()) if d.scale_hu is None else d.scale_hu,
         seed=derive_seed(root, "weights"),
     )
     advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
     with _upkeep(run, arm, f"pretrain {arm.name}, seed {arm.seed}", advice, denoiser, progress) as upkeep:
         trained = pretrain(denoiser, trials, validation, plan, upkeep=upkeep)
-    view = Padded(denoiser.network.cpu(), denoiser.size_multiple)
-    radius = receptive_radius(view, n_pixels=trials.noisy.shape[1])
-    more = {"mse_validation_hu2": trained.mse_pretrained, "receptive_radius_pixels": radius}
+    more = {"mse_validation_hu2": trained.mse_pretrained, "receptive_radius_pixels": _radius(denoiser, trials)}
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", trained, **more))
+
+
+def _take_given(run: RunFolder, arm: Arm) -> None:
+    """Save the network that comes with its weights, as it is, in the place of one that is pretrained here."""
+    settings = arm.settings(run.settings)
+    validation = run.read("validation")
+    denoiser, told = given_denoiser(settings)
+    plan = _plan(run, settings, 0, 1, settings.training.learning_rate)
+    regions = regions_of(denoiser.to(run.device), validation, plan)
+    more = {
+        **told,
+        "mse_validation_hu2": mean_squared_error(regions, validation.reference_regions),
+        "receptive_radius_pixels": _radius(denoiser, validation),
+    }
+    _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", None, **more))
+
+
+def _radius(denoiser: Denoiser, trials: Trials) -> int:
+    """How far a pixel of the network reaches, pixels; it goes to the CPU."""
+    return receptive_radius(Padded(denoiser.network.cpu(), denoiser.size_multiple), n_pixels=trials.noisy.shape[1])
 
 
 def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress | None) -> None:

@@ -281,6 +281,8 @@ class _Estimate:
         if stage.kind == "evaluate":
             has_network = arm is not None and not arm.mixed and (arm.pretrained or arm.trained)
             return has_network * FORWARD * sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
+        if stage.kind == "pretrain" and settings.denoiser.weights is not None:
+            return FORWARD * n.n_validation
         epochs = t.pretrain_epochs if stage.kind == "pretrain" else t.finetune_epochs
         if stage.kind == "finetune" and t.start == "scratch":
             epochs += t.pretrain_epochs

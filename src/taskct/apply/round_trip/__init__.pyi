@@ -1,3 +1,6 @@
+from .command import DenoiserCommand as DenoiserCommand
+from .command import check_commands as check_commands
+from .command import through_command as through_command
 from .exporting import ExportOptions as ExportOptions
 from .exporting import export_study as export_study
 from .importing import Imported as Imported

@@ -39,6 +39,8 @@ class ImportOptions:
     """HU = scale × value + offset, before the checks."""
     export: str | None = None
     """ID of the export, where the images do not tell it."""
+    command: str | None = None
+    """The user's command that made them, as one would type it; None where they came otherwise."""
     replace: bool = False
     """Whether images of this name that are there already are replaced."""
 
@@ -146,6 +148,7 @@ def _card(
     return {
         "format": ", ".join(sorted(collector.kinds)),
         "software": options.software,
+        "command": options.command,
         "export": key.id,
         "exported": key.created,
         "export_format": key.format,
