@@ -45,11 +45,13 @@ class Returned:
     """What messages call each."""
     step_hu: float
     """To which the low-dose images were rounded, HU; 0 where they were not."""
+    counted: NDArray[np.bool_] | None = None
+    """As `Pairs` has it."""
 
     @cached_property
     def pairs(self) -> Pairs:
         """For how they relate."""
-        return Pairs(self.low, self.denoised)
+        return Pairs(self.low, self.denoised, self.counted)
 
     @cached_property
     def noise_hu(self) -> float:
