@@ -48,6 +48,8 @@ class Crossed:
     """What a reader of the result must know."""
     readings: FoldReadings
     """What the observer of every fold said, for differences."""
+    n_channels: int = 0
+    """Of a channelized observer with channels that are independent of the images, else 0."""
     limit: Interval | None = None
     """AUC of a channelized Hotelling observer with endless training, with its exact interval; None where that is not
     known to hold: channels that are learned, or cases of several trials."""
@@ -161,6 +163,7 @@ def crossed(
         method=_method(n_folds, n_repeats, clusters),
         notes=tuple(dict.fromkeys([*few[:1], *notes, *_warnings(readings, clusters)])),
         readings=readings,
+        n_channels=seen.shape[2] if reader is not observer else 0,
         limit=_limit(observer, images, signal_present, cases, signal, confidence),
     )
 
