@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ KINDS = (
 )
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
+NPY_TEXT = "a .npy array of numbers"
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
@@ -118,9 +120,34 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
+    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _, _), warnings.catch_warnings(action="ignore"):
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
+def map_npy(path: Path) -> NDArray[np.generic]:
+    """The images of a `.npy` file, `(height, width)` or `(n, height, width)`, mapped: only what is asked for is read.
+
+    A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
+    """
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, shape, dtype):
+        if dtype.hasobject:
+            raise ValueError("objects")
+        with warnings.catch_warnings(action="ignore"):
+            mapped: NDArray[np.generic] = (
+                np.load(path, mmap_mode="r", allow_pickle=False) if math.prod(shape) else np.empty(shape, dtype)
+            )
+    _check_images(mapped, path.name)
+    return mapped
+
+
+@contextmanager
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype[Any]]]:
+    """A `.npy` file at its beginning, with the shape and the type of its array, once it is known to hold all of it.
+
+    The budget is for all of it, or for as many of its last dimensions as are read at once.
+    """
     check_regular(path, path.name)
-    what = "a .npy array of numbers"
-    with reading(path.name, what), path.open("rb") as file:
+    with path.open("rb") as file:
         if file.read(2) == b"PK":
             raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
         file.seek(0)
@@ -130,21 +157,23 @@ def load_npy(path: Path) -> NDArray[np.generic]:
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
             shape, _, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
-            raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
-        n_bytes = dtype.itemsize * math.prod(shape)
-        check_budget(path.name, n_bytes + 4 * math.prod(shape))
-        if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
-            raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(shape if at_once is None else shape[-at_once:]))
+        if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
         file.seek(0)
-        with warnings.catch_warnings(action="ignore"):
-            return np.asarray(np.load(file, allow_pickle=False))
+        yield file, shape, dtype
 
 
-def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+def _check_images(images: NDArray[np.generic], name: str) -> None:
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
         raise UserError(
             f"{name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
         )
+
+
+def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    _check_images(images, name)
     with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
         return images.astype(np.float32)
 

@@ -76,6 +76,7 @@ def _keeps(run: Run) -> str:
 def _auc_sentence(run: Run) -> str:
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
     name, base, price = _place(chosen), control_said(run), ArmName.parse(chosen).price
+    at = "at" if run.trained else "after"
     if chosen == control:
         return f"No gain: the rule chose {base} itself, so nothing was bought with the task term"
     if why := no_verdict(run):
@@ -86,12 +87,12 @@ def _auc_sentence(run: Run) -> str:
     if not gains and not losses:
         adjusted = " (Holm-adjusted)" if run.task.resampling.p_values else ""
         return (
-            f"No gain shown: at {name}, no observer's AUC differs from that of {base} beyond chance{adjusted}"
+            f"No gain shown: {at} {name}, no observer's AUC differs from that of {base} beyond chance{adjusted}"
             f"{_limit_of_fresh(run, unclear)}{only}"
         )
     if not gains:
         where = _limit_of_fresh(run, losses)
-        return f"No gain: at {name}, AUC falls below that of {base} for the {observers_listed(losses)}{where}{only}"
+        return f"No gain: {at} {name}, AUC falls below that of {base} for the {observers_listed(losses)}{where}{only}"
     everyone = len(gains) > 2 and not losses + unclear
     who = f"Task-informed training at {name}" if price is None else f"At {name} the task path"
     text = f"{who if run.trained else name} raises AUC over {base} for "

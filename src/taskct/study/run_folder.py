@@ -154,10 +154,14 @@ class RunFolder:
         """What the evaluation of an arm found, without its ending."""
         return self.path / "evaluated" / stem
 
-    def evaluation_of(self, arm: Arm) -> Path:
-        """The same of an arm: what is the same for every training seed is evaluated once."""
+    def evaluated_as(self, arm: Arm) -> Arm:
+        """The arm whose evaluation stands for an arm's: what is the same for every training seed has one."""
         stage = self.graph.get(evaluation_stage(arm))
-        return self.evaluated((arm if stage is None or stage.arm is None else stage.arm).file_stem)
+        return arm if stage is None or stage.arm is None else stage.arm
+
+    def evaluation_of(self, arm: Arm) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.evaluated(self.evaluated_as(arm).file_stem)
 
     def provenance(self) -> dict[str, Any]:
         """How the folder came about: the record of each finished stage, by name, under "stages"."""
