@@ -15,6 +15,8 @@ from taskct.errors import UserError
 from taskct.observer_registry import observers_needing
 
 if TYPE_CHECKING:
+    import torch
+
     from taskct.apply.observe import EvaluationPlan, Eye, Known, Observation
     from taskct.apply.observe.folds import Folding
     from taskct.apply.observe.inputs import Sources
@@ -38,7 +40,6 @@ def observe_command(
     """
     from taskct.apply.observe import Task, observe
     from taskct.apply.observe.inputs import read_inputs
-    from taskct.machine import resolve_device
 
     _check_folder(output.out_folder)
     plan = _plan(how)
@@ -56,7 +57,7 @@ def observe_command(
             known=_told(who, len(known.rivals)),
             plan=plan,
             channels=channels,
-            device=resolve_device(output.device),
+            device=_device(output.device, names),
             progress=show.open("observe"),
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired, "channels": channels})
@@ -64,6 +65,16 @@ def observe_command(
     if size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names):
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     _say(found)
+
+
+def _device(device: str, names: Sequence[str]) -> "torch.device | str":
+    """Where networks are trained; torch, which takes long to load, is left alone where there are none."""
+    needed = any(name.replace("-", "_") in observers_needing("device") for name in names)
+    if device in ("auto", "cpu") and not needed:
+        return "cpu"
+    from taskct.machine import resolve_device
+
+    return resolve_device(device)
 
 
 def _check_folder(folder: Path | None) -> None:
@@ -173,22 +184,27 @@ def _site(text: str | None) -> tuple[float, float] | None:
 
 def _show(found: "Observation", output: OutputOptions) -> None:
     """Write what is to be written, and print the rest."""
-    from taskct.apply.observe.observation import write_observation
-    from taskct.cli.observation import print_observation, roc_curves
-    from taskct.cli.observation_page import observation_page
-    from taskct.report.figures import draw_roc
-    from taskct.report.sections import render_sections
+    from taskct.cli.observation import print_observation
 
     if output.out_folder is not None:
-        roc_png = draw_roc(roc_curves(found))
-        page = render_sections(observation_page(found, roc_png))
-        write_observation(output.out_folder, found, roc_png=roc_png, page=page)
+        _write(output.out_folder, found)
     if output.as_json:
         print_json(found.as_dict())
     else:
         print_observation(found)
         if output.out_folder is not None:
             print_line(f"Written: {output.out_folder}")
+
+
+def _write(folder: Path, found: "Observation") -> None:
+    from taskct.apply.observe.observation import write_observation
+    from taskct.cli.observation import roc_curves
+    from taskct.cli.observation_page import observation_page
+    from taskct.report.figures import draw_roc
+    from taskct.report.sections import render_sections
+
+    roc_png = draw_roc(roc_curves(found))
+    write_observation(folder, found, roc_png=roc_png, page=render_sections(observation_page(found, roc_png)))
 
 
 def _say(found: "Observation") -> None:

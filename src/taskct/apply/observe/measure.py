@@ -1,14 +1,16 @@
 """Measure observers on a user's images: AUC with its interval, and what goes with it."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import join_copies
+from taskct.apply.observe.channel_space import ChannelSpace, channel_spaces
 from taskct.apply.observe.crossed import crossed
 from taskct.apply.observe.crossed_results import performance_of, rivals_of
 from taskct.apply.observe.division import counts, divide, n_sets_allowed
@@ -20,35 +22,43 @@ from taskct.apply.observe.remarks import below_chance, of_readings, one_set_only
 from taskct.apply.observe.scans_needed import scans_needed
 from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.errors import UserError
+from taskct.io.stored_images import BLOCK, StoredImages
 from taskct.observer_registry import OBSERVERS, observers_needing
 from taskct.observers import Observer
-from taskct.observers.covariance import within_class_variance
+from taskct.observers.covariance import check_noise
 from taskct.observers.fresh import Eye, each_alone, registered_name
 from taskct.progress import Progress
+
+if TYPE_CHECKING:  # it takes long, and few observers need it
+    import torch
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What every observer meets: the images, their truth, who learns from what, and a count of what is done."""
+    """What an observer meets: the images, their truth, who learns from what, and a count of what is done."""
 
-    stacks: tuple[NDArray[np.float32], ...]
+    stacks: tuple[NDArray[np.floating] | StoredImages, ...]
+    """Of the images, and of those compared with; or of what channels pass on of them."""
     rivals: tuple[str, ...]
+    """Names of those compared with."""
     task: Task
     sets: list[NDArray[np.int64]]
     test: NDArray[np.int64]
     plan: EvaluationPlan
     known: Known
+    noise: Callable[[], tuple[float, ...]]
+    """Variance of a pixel in each set of images, HU², worked out once."""
     step: Callable[[str], None]
 
     @property
     def train(self) -> NDArray[np.int64]:
         return np.sort(np.concatenate(self.sets))
 
-    def noise(self, *numbers: int) -> tuple[float, ...]:
-        """Mean variance of a pixel within a class, in what observers learn from of some sets of images."""
-        seen = (self.task.windows(self.stacks[number], self.train) for number in numbers)
-        present = self.task.signal_present[self.train]
-        return tuple(within_class_variance(one.reshape(len(one), -1).astype(np.float64), present) for one in seen)
+    def within(self, space: ChannelSpace | None) -> "_Work":
+        """The same for an observer that meets the trials in a space of channels."""
+        if space is None:
+            return self
+        return replace(self, stacks=space.stacks, task=space.task, known=self.known.through(space.basis))
 
     def n_learned(self, sets: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
         """Trials of each class in a training set, on average."""
@@ -58,16 +68,16 @@ class _Work:
 
 
 def observe(
-    images: NDArray[np.float32],
+    images: NDArray[np.float32] | StoredImages,
     task: Task,
     names: Sequence[str],
     *,
     eye: Eye,
     plan: EvaluationPlan | None = None,
-    versus: NDArray[np.float32] | Mapping[str, NDArray[np.float32]] | None = None,
+    versus: NDArray[np.float32] | StoredImages | Mapping[str, NDArray[np.float32] | StoredImages] | None = None,
     known: Known | None = None,
     channels: Mapping[str, Mapping[str, object]] | None = None,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     progress: Progress | None = None,
 ) -> Observation:
     """Train observers on some of the images, test them on others, and say how well they do.
@@ -75,7 +85,7 @@ def observe(
     Parameters
     ----------
     images
-        HU, or any unit, shape `(n, height, width)`.
+        HU, or any unit, shape `(n, height, width)`; in memory or in their files, of which a few are read at a time.
     task
         The truth of every image, and whether sites are given or searched.
     names
@@ -116,23 +126,16 @@ def observe(
         )
     made = {
         name: [
-            build(
-                name,
-                eye,
-                known.of(number),
-                seed=plan.seed,
-                device=torch.device(device),
-                channels=(channels or {}).get(name),
-            )
+            build(name, eye, known.of(number), seed=plan.seed, device=device, channels=(channels or {}).get(name))
             for number in range(len(rivals) + 1)
         ]
         for name in names
     }
-    stacks = (images, *rivals.values())
-    truth, notes = join_copies({"images": images} | _worded(rivals), task.truth)
+    first, *others = stacks = tuple(StoredImages.of(one) for one in (images, *rivals.values()))
+    truth, notes = join_copies({"images": first} | _worded(dict(zip(rivals, others, strict=True))), task.truth)
     task = replace(task, truth=truth)
-    for name, stack in rivals.items():
-        if np.array_equal(images, stack):
+    for name, stack in zip(rivals, others, strict=True):
+        if first.same_as(stack):
             which = "the images compared with" if name == VERSUS else f"the images of {name}"
             notes.append(f"{which} are the images themselves, to the last bit: there is nothing to compare")
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
@@ -148,11 +151,17 @@ def observe(
             progress(min(done, n_steps), n_steps, detail)  # an observer that starts again counts twice
         done += 1
 
-    work = _Work(stacks, tuple(rivals), task, sets, test, plan, known, step)
-    if crossing:
-        found, failed = each_alone(made, lambda name: _observed_crossed(name, made[name], work))
-    else:
-        found, failed = each_alone(made, lambda name: _observed(name, made[name], learns(name, known), work))
+    train = np.sort(np.concatenate(sets))
+    noise = functools.cache(lambda: tuple(_noise(stack, task, train) for stack in stacks))
+    work = _Work(stacks, tuple(rivals), task, sets, test, plan, known, noise, step)
+    spaces = channel_spaces(made, stacks, task)
+
+    def observed(name: str) -> ObserverResult:
+        space = spaces.get(name)
+        observers, here = (made[name], work) if space is None else (space.observers, work.within(space))
+        return (_observed_crossed if crossing else _observed)(name, observers, learns(name, known), here)
+
+    found, failed = each_alone(made, observed)
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -172,7 +181,7 @@ def observe(
     return Observation(tuple(found.values()), task.signal_present[test], test, cases, tuple(notes), failed, about)
 
 
-def _worded(rivals: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def _worded(rivals: Mapping[str, StoredImages]) -> dict[str, StoredImages]:
     return {"images compared with" if name == VERSUS else f"images of {name}": stack for name, stack in rivals.items()}
 
 
@@ -186,11 +195,11 @@ def _may_cross(task: Task, plan: EvaluationPlan) -> bool:
 
 
 def _check(
-    images: NDArray[np.float32],
+    images: NDArray[np.float32] | StoredImages,
     task: Task,
     names: Sequence[str],
     plan: EvaluationPlan,
-    rivals: Mapping[str, NDArray[np.float32]],
+    rivals: Mapping[str, NDArray[np.float32] | StoredImages],
 ) -> None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"the observers are {', '.join(names) or 'none'}: give one or more, each once")
@@ -246,7 +255,8 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         notes += why
         if learns_signal:
             can_be_told = name.replace("-", "_") in KNOWN_SIGNAL
-            notes.append(which_way(work.noise(0, number), work.n_learned(sets), told=can_be_told, rival=rival))
+            both = work.noise()[0], work.noise()[number]
+            notes.append(which_way(both, work.n_learned(sets), told=can_be_told, rival=rival))
     notes += below_chance(mine)
     curve = None
     if plan.learn:
@@ -259,7 +269,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
     return ObserverResult(name, mine, tuple(rivals), tuple(dict.fromkeys(notes)), curve, needed)
 
 
-def _observed_crossed(name: str, observers: Sequence[Observer], work: _Work) -> ObserverResult:
+def _observed_crossed(name: str, observers: Sequence[Observer], learns_signal: bool, work: _Work) -> ObserverResult:
     """One observer on the images, and on those they are held against, cross-validated over the same folds."""
     task, plan, everything = work.task, work.plan, work.test
     readings = []
@@ -277,16 +287,19 @@ def _observed_crossed(name: str, observers: Sequence[Observer], work: _Work) -> 
                 signal=work.known.of(number).signal,
             )
         )
+    if not learns_signal:
+        told_signal = "it was told the signal, and nothing it learned changes its AUC"
+        readings = [replace(one, method=f"{one.method}; {told_signal}") for one in readings]
     mine = performance_of(readings[0], task, plan)
     notes = [note for one in readings for note in one.notes]
     rivals, why = rivals_of(readings, mine, work.rivals, task, plan)
     notes += why
-    if learns(name, work.known):
+    if learns_signal:
         fold = readings[0].readings.fold[0]
         learned = work.n_learned([everything[fold != number] for number in range(int(fold.max()) + 1)])
         told = name.replace("-", "_") in KNOWN_SIGNAL
         notes += [
-            which_way(work.noise(0, number), learned, told=told, rival=rival)
+            which_way((work.noise()[0], work.noise()[number]), learned, told=told, rival=rival)
             for number, rival in enumerate(work.rivals, start=1)
         ]
     notes += below_chance(mine)
@@ -307,3 +320,22 @@ def _performances(
         told = work.known.of(len(performances)).signal
         performances.append(perform(readings, stack, work.task, work.test, work.plan, signal=told))
     return performances
+
+
+def _noise(images: StoredImages, task: Task, trials: NDArray[np.int64]) -> float:
+    """Mean of the classes' variances of a pixel in what observers see of some trials, HU²; a few images at a time."""
+    variances, largest = [], 0.0
+    for of_class in (True, False):
+        members = trials[task.signal_present[trials] == of_class]
+        first = task.windows(images, members[:1])[0].astype(np.float64)
+        total, squares = np.zeros_like(first), np.zeros_like(first)
+        for start in range(0, len(members), BLOCK):
+            seen = task.windows(images, members[start : start + BLOCK]).astype(np.float64)
+            largest = max(largest, float(np.abs(seen).max()))
+            seen -= first  # so that squares of a mean far from 0 lose no digits
+            total += seen.sum(axis=0)
+            squares += np.square(seen).sum(axis=0)
+        variances.append(float(((squares - total**2 / len(members)) / (len(members) - 1)).mean()))
+    variance = sum(variances) / 2.0
+    check_noise(variance, largest)
+    return variance

@@ -12,6 +12,7 @@ from scipy.linalg import orth
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, Rival, as_ratings
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import EvaluationPlan, Task
+from taskct.io.stored_images import StoredImages
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import equivalence, noninferiority, why_no_margin, why_no_test
@@ -34,7 +35,7 @@ from taskct.observers.learning import (
 
 def perform(
     readings: Sequence[Reading],
-    images: NDArray[np.floating],
+    images: NDArray[np.floating] | StoredImages,
     task: Task,
     test: NDArray[np.int64],
     plan: EvaluationPlan,
@@ -95,7 +96,7 @@ def _area(
 
 def _gaussian_auc(
     reading: Reading,
-    images: NDArray[np.floating],
+    images: NDArray[np.floating] | StoredImages,
     task: Task,
     signal: NDArray[np.float64] | None,
     confidence: float,
@@ -207,7 +208,7 @@ def too_few(task: Task, test: NDArray[np.int64]) -> str | None:
 def learn(
     observers: Sequence[Observer],
     performances: Sequence[Performance],
-    stacks: Sequence[NDArray[np.float32]],
+    stacks: Sequence[NDArray[np.floating] | StoredImages],
     task: Task,
     trials: tuple[NDArray[np.int64], NDArray[np.int64]],
     plan: EvaluationPlan,
@@ -222,7 +223,7 @@ def learn(
         for name, value in performance.readings[0].regularization.items():
             setattr(observer, name, value)
 
-    def labelled(images: NDArray[np.float32], some: NDArray[np.int64]) -> LabelledTrials:
+    def labelled(images: NDArray[np.floating] | StoredImages, some: NDArray[np.int64]) -> LabelledTrials:
         cases = None if task.truth.cases is None else task.truth.cases[some]
         return LabelledTrials(task.windows(images, some), task.signal_present[some], cases)
 
