@@ -6,7 +6,7 @@ import numpy as np
 
 from taskct.apply.observe.crossed import Crossed, crossed_difference
 from taskct.apply.observe.observation import Performance, Rival
-from taskct.apply.observe.performance import Estimate, judge, too_few
+from taskct.apply.observe.performance import DifferenceEstimate, judge, too_few
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.metrics.operating import sensitivity_interval
@@ -44,7 +44,7 @@ def rivals_of(
     why = too_few(task, np.arange(len(task.signal_present)))
     for name, other in zip(names, found[1:], strict=True):
         difference, error = crossed_difference(found[0], other, confidence=plan.confidence)
-        estimate = Estimate(mine.auc.value, difference, error)
+        estimate = DifferenceEstimate(mine.auc.value, difference, error)
         rival, said = judge(name, performance_of(other, task, plan), estimate, why, plan)
         rivals.append(rival)
         notes += said

@@ -128,11 +128,11 @@ def compare(
 ) -> tuple[Rival, list[str]]:
     """The rival of this name with the difference from it, and why something is left out."""
     difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
-    return judge(name, other, Estimate(mine.auc.value, difference, std_error, df), too_few(task, test), plan)
+    return judge(name, other, DifferenceEstimate(mine.auc.value, difference, std_error, df), too_few(task, test), plan)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class DifferenceEstimate:
     """A difference of AUCs, and what tests of it rest on."""
 
     auc: float
@@ -144,7 +144,7 @@ class Estimate:
 
 
 def judge(
-    name: str, other: Performance, found: Estimate, why: str | None, plan: EvaluationPlan
+    name: str, other: Performance, found: DifferenceEstimate, why: str | None, plan: EvaluationPlan
 ) -> tuple[Rival, list[str]]:
     """The rival of this name with the tests that its difference allows, and why something is left out.
 
