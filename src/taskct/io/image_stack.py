@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,40 +148,43 @@ def map_npy(path: Path) -> NDArray[np.generic]:
     A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
     """
     with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, header):
-        shape, dtype = header.shape, header.dtype
-        if dtype.hasobject:
+        if header.dtype.hasobject:
             raise ValueError("objects")
         with warnings.catch_warnings(action="ignore"):
             mapped: NDArray[np.generic] = (
-                np.load(path, mmap_mode="r", allow_pickle=False) if math.prod(shape) else np.empty(shape, dtype)
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if math.prod(header.shape)
+                else np.empty(header.shape, header.dtype)
             )
     _check_images(mapped, path.name)
     return mapped
 
 
-class _Header(NamedTuple):
-    """Of a `.npy` file."""
+def _in_file(path: Path) -> FileStack | None:
+    """The stack of a `.npy` file left where it is; None where it is none of float32 in the order of its images."""
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=0) as (_, header):
+        shape, dtype = header.shape, header.dtype
+    if len(shape) != 3 or 0 in shape or dtype.str[1:] != "f4" or header.fortran:
+        return None
+    return FileStack(path, header.end, (shape[0], shape[1], shape[2]), dtype)
+
+
+@dataclass(frozen=True)
+class _NpyHeader:
+    """What the header of a `.npy` file says."""
 
     shape: tuple[int, ...]
-    fortran: bool  # columns after one another
+    fortran: bool
     dtype: np.dtype[Any]
-    end: int  # where the values begin, bytes
-
-
-def _stack_npy(path: Path) -> NDArray[np.generic] | FileStack:
-    """The array of a `.npy` file; a float32 stack is left there."""
-    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, header):
-        shape = header.shape
-        if len(shape) == 3 and 0 not in shape and header.dtype.str[1:] == "f4" and not header.fortran:
-            return FileStack(path, header.end, (shape[0], shape[1], shape[2]), header.dtype)
-    return load_npy(path)
+    end: int
+    """Where it ends in the file, bytes."""
 
 
 @contextmanager
-def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, _Header]]:
-    """A `.npy` file at its beginning, with its header, once it is known to hold all of the array.
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, _NpyHeader]]:
+    """A `.npy` file at its beginning, with its header, once it is known to hold all of its array.
 
-    The budget is for all of it, or for as many of its last dimensions as are read at once.
+    The budget is for all of it, or for as many of its last dimensions as are read at once; 0 for none of it.
     """
     check_regular(path, path.name)
     with path.open("rb") as file:
@@ -193,12 +196,13 @@ def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[Binar
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
             shape, fortran, dtype = read_header(file)
-        header = _Header(shape, fortran, dtype, file.tell())
         if not all(type(n) is int and n >= 0 for n in shape):
             raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
-        check_budget(path.name, (dtype.itemsize + 4) * math.prod(shape if at_once is None else shape[-at_once:]))
+        counted = shape if at_once is None else shape[max(len(shape) - at_once, 0) :] if at_once else (0,)
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(counted))
         if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
             raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
+        header = _NpyHeader(shape, bool(fortran), dtype, file.tell())
         file.seek(0)
         yield file, header
 
@@ -274,10 +278,10 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = series.image_hu
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
-        opened = _stack_npy(path)
-        if isinstance(opened, FileStack):
-            return opened, None
-        images = _as_float32(opened, path.name)
+        stack = _in_file(path)
+        if stack is not None:
+            return stack, None
+        images = _as_float32(load_npy(path), path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
     elif kind == "TIFF":
