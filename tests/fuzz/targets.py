@@ -33,6 +33,7 @@ from taskct.study.arms import arms_of
 from taskct.study.records import read_failures
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder
+from taskct.tasks.layout_file import find_layout
 from taskct.training import record
 from taskct.training.given_weights import read_given_weights
 from taskct.trials.store import read_case_kind, read_trials, write_trials
@@ -121,6 +122,15 @@ def _make_tables(folder: Path) -> None:
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
 
 
+def _make_layout(path: Path) -> None:
+    path.parent.mkdir()
+    rods = "".join(
+        f"  - {{diameter_mm: {size}, contrast_hu: {hu}, radius_mm: 4e1, angle_deg: {angle}}}\n"
+        for size, hu, angle in ((3, 14, -45), (10.0, 3.5, 45))
+    )
+    path.write_text(f"name: two rods\ndiameter_mm: 200\nbody_hu: 0\nmirrored: false\nrods:\n{rods}", encoding="utf-8")
+
+
 def _make_old_trials(path: Path) -> None:
     """A store of Zarr, as earlier versions wrote it."""
     root = zarr.open_group(str(path), mode="w", attributes={"group_name": "phantoms"})
@@ -179,6 +189,7 @@ def make_workspace(folder: Path) -> Path:
         _make_tables(folder)
         _make_given(folder / "given")
         tiny_yaml(folder / "settings" / "study.yaml")
+        _make_layout(folder / "layouts" / "two.yaml")
         write_trials(folder / "trials", some_splits())
         _make_old_trials(folder / "old-trials")
         _make_state(folder / "state" / "state.safetensors")
@@ -351,6 +362,7 @@ TARGETS = {
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
     ),
     "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
+    "layout": Target(("layouts/*",), lambda place: find_layout(place / "layouts" / "two.yaml"), "", 30),
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),

@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption, TrustOption
-from taskct.cli.terminal import print_line, show_progress
+from taskct.cli.terminal import note, print_line, show_progress
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.prices import read_price
 from taskct.scanner.presets import SCANNERS
@@ -52,6 +52,13 @@ def denoise(
             metavar="N", help="Denoise slices in pieces of N pixels, where memory is short; the result is the same."
         ),
     ] = None,
+    pixel_mm: Annotated[
+        float | None, Option("--pixel-mm", metavar="MM", help="Side of a pixel of a .npy file, which does not say it.")
+    ] = None,
+    anyway: Annotated[
+        bool,
+        Option("--anyway", help="Denoise also what lies far outside what the model learned on; `taskct card` says it."),
+    ] = False,
     strip_private: StripPrivate = False,
     trust: TrustOption = None,
     device: Device = "auto",
@@ -62,8 +69,9 @@ def denoise(
     As in: taskct denoise runs/demo/models/path_seed=0.safetensors CT_FOLDER OUT_FOLDER --price 2%
 
     With --price P a task path gives up so much RMSE for the task; at 0 its images are its control's. With --alpha A the
-    result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps the patient's name,
-    numbers and dates: it is not de-identified.
+    result is (1 - A) times the control's image plus A times that of MODEL. Pixel size, noise and HU of the input are
+    held against what the model learned on: what lies outside is told, what lies far outside is refused. A written
+    series keeps the patient's name, numbers and dates: it is not de-identified.
     """
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
@@ -82,6 +90,9 @@ def denoise(
             strip_private=strip_private,
             device=where,
             progress=opened,
+            pixel_mm=pixel_mm,
+            anyway=anyway,
+            tell=note,
         )
     print_line(f"Denoised: {written}")
 

@@ -88,8 +88,10 @@ class DenoiserSettings(Section):
 class TrainingSettings(Section):
     """Pretraining by MSE, then joint fine-tuning for every λ, or the task path; or both."""
 
-    method: Literal["joint", "task-path", "both"] = setting(
-        "joint", "joint fine-tuning for every λ (the paper's), one task path with a dial in RMSE, or both; see path"
+    method: Literal["joint", "task-path", "both", "none"] = setting(
+        "joint",
+        "joint fine-tuning for every λ (the paper's), one task path with a dial in RMSE, or both, see path; none for "
+        "filters and imported images alone",
     )
     pretrain_epochs: int = planned("epochs", "epochs of pretraining")
     finetune_epochs: int = planned("epochs", "epochs of fine-tuning, the same for every λ", FINETUNING)
@@ -169,7 +171,7 @@ class TrainingSettings(Section):
         for name, weight in (("blend_lambda", self.blend_lambda), ("other_head_lambda", self.other_head_lambda)):
             if weight is not None and (weight == 0 or weight not in self.lambdas):
                 raise ValueError(f"training.{name} is {weight}: give a λ > 0 of training.lambdas, or null")
-        if self.method != "joint" and (self.loss != "slnn" or "+" in self.head):
+        if self.method in ("task-path", "both") and (self.loss != "slnn" or "+" in self.head):
             raise ValueError(f"training.method={self.method} needs training.loss=slnn and a single training.head")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")

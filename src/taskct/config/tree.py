@@ -18,11 +18,14 @@ from taskct.config.fields import (
     setting,
     within,
 )
+from taskct.config.imported import ImportedSettings
+from taskct.config.model import ModelSettings
 from taskct.config.path import PathSettings
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.background_registry import BACKGROUNDS, kinds_using
+from taskct.tasks.layouts import LAYOUTS
 from taskct.tasks.lesions import LESIONS
 from taskct.tasks.shape_registry import SHAPES, SIGNAL_RANGES, shapes_using
 
@@ -69,6 +72,10 @@ class BackgroundSettings(Section):
     organs: dict[int, OrganSettings] = setting(
         {}, of_kinds("organs", "how every label but 0 (air) reads, as {5: {hu: 110, std_hu: 10, texture_hu: 8}}")
     )
+    layout: str = setting(
+        "cct189", of_kinds("layout", f"its layout: {', '.join(LAYOUTS)}, or a YAML file"), min_length=1
+    )
+    rods: bool = setting(False, of_kinds("rods", "whether the layout's own rods stand in it, beside the signals"))
     mean_hu: float = setting(40.0, of_kinds("mean_hu", "mean of the body"), "HU", ge=-1000, le=3000)
     body_mm: float = setting(280.0, of_kinds("body_mm", "diameter of the body"), "mm", gt=0, le=1000)
     width_mm: PositiveSpan = setting(
@@ -276,8 +283,10 @@ class Settings(Section):
     denoiser: DenoiserSettings = DenoiserSettings()
     training: TrainingSettings = TrainingSettings()
     path: PathSettings = PathSettings()
+    imported: ImportedSettings = ImportedSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    model: ModelSettings = ModelSettings()
     grid: dict[str, tuple[Any, ...]] = setting(
         {}, "more values of settings of denoiser and training, by dotted name: every combination becomes arms"
     )
@@ -335,6 +344,19 @@ class Settings(Section):
             raise ValueError(
                 f"training.n_trials is {n}: the study has {self.trials.n_train} training trials (trials.n_train); give "
                 "at most that many, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_path_is_trained(self) -> Self:
+        start, method = self.imported.path_of, self.training.method
+        if start is not None and method not in ("task-path", "both"):
+            raise ValueError(
+                f"imported.path_of is {start}, but training.method={method} trains no task path: give task-path or both"
+            )
+        if self.grid and method == "none":
+            raise ValueError(
+                "grid spans settings of the training, and training.method=none trains nothing: leave it out"
             )
         return self
 

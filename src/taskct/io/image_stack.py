@@ -1,4 +1,7 @@
-"""Read images for observers from what people keep them in: .npy, .zarr, TIFF, PNG or DICOM, a file or a folder."""
+"""Read images for observers from what people keep them in, a file or a folder.
+
+.npy, .zarr, TIFF, PNG, DICOM, NIfTI, MetaImage, NRRD.
+"""
 
 import math
 import struct
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +20,25 @@ from taskct.errors import UserError
 from taskct.io.dicom import read_slice
 from taskct.io.dicom_header import is_dicom
 from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.io.metaimage import ENDINGS as METAIMAGE
+from taskct.io.metaimage import read_metaimage
+from taskct.io.nifti import ENDINGS as NIFTI
+from taskct.io.nifti import read_nifti_images
+from taskct.io.nrrd import ENDINGS as NRRD
+from taskct.io.nrrd import read_nrrd
+from taskct.io.raw_words import RawWords
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
-KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
+KINDS = (
+    "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
+    "MetaImage or NRRD files"
+)
+WORDY = ("MetaImage", "NRRD")
+"""Kinds whose words may be read otherwise than their header says."""
+NPY_TEXT = "a .npy array of numbers"
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
@@ -40,15 +57,17 @@ class ImageStack:
     """Of each image: what tells the case it belongs to, and its counterpart among other images."""
 
 
-def read_images(path: Path) -> ImageStack:
+def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
     """Read the images at a path as float32.
 
     Parameters
     ----------
     path
-        A `.npy` file or TIFF file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group that holds
-        one array), or a folder: all files in it and below, in the order of their names, of one of these kinds; hidden
-        files and files of no image kind (text, JSON) are passed over.
+        A `.npy`, TIFF, NIfTI, MetaImage or NRRD file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or
+        group that holds one array), or a folder: all files in it and below, in the order of their names, of one of
+        these kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
+    words
+        What is known of the words of MetaImage or NRRD files better than their headers say; for no other kind.
 
     Raises
     ------
@@ -69,7 +88,7 @@ def read_images(path: Path) -> ImageStack:
     origins: list[Origin] = []
     pixels: set[float | None] = set()
     for source, name in zip(sources, names, strict=True):
-        stack, pixel_mm = _read(source, name)
+        stack, pixel_mm = _read(source, name, words)
         if parts and stack.shape[1:] != parts[0].shape[1:]:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
@@ -101,9 +120,34 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
+    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _, _), warnings.catch_warnings(action="ignore"):
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
+def map_npy(path: Path) -> NDArray[np.generic]:
+    """The images of a `.npy` file, `(height, width)` or `(n, height, width)`, mapped: only what is asked for is read.
+
+    A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
+    """
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, shape, dtype):
+        if dtype.hasobject:
+            raise ValueError("objects")
+        with warnings.catch_warnings(action="ignore"):
+            mapped: NDArray[np.generic] = (
+                np.load(path, mmap_mode="r", allow_pickle=False) if math.prod(shape) else np.empty(shape, dtype)
+            )
+    _check_images(mapped, path.name)
+    return mapped
+
+
+@contextmanager
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype[Any]]]:
+    """A `.npy` file at its beginning, with the shape and the type of its array, once it is known to hold all of it.
+
+    The budget is for all of it, or for as many of its last dimensions as are read at once.
+    """
     check_regular(path, path.name)
-    what = "a .npy array of numbers"
-    with reading(path.name, what), path.open("rb") as file:
+    with path.open("rb") as file:
         if file.read(2) == b"PK":
             raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
         file.seek(0)
@@ -113,21 +157,23 @@ def load_npy(path: Path) -> NDArray[np.generic]:
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
             shape, _, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
-            raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
-        n_bytes = dtype.itemsize * math.prod(shape)
-        check_budget(path.name, n_bytes + 4 * math.prod(shape))
-        if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
-            raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(shape if at_once is None else shape[-at_once:]))
+        if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
         file.seek(0)
-        with warnings.catch_warnings(action="ignore"):
-            return np.asarray(np.load(file, allow_pickle=False))
+        yield file, shape, dtype
 
 
-def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+def _check_images(images: NDArray[np.generic], name: str) -> None:
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
         raise UserError(
             f"{name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
         )
+
+
+def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    _check_images(images, name)
     with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
         return images.astype(np.float32)
 
@@ -169,16 +215,22 @@ def _kind(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if _is_zarr(path):
         return ".zarr"
-    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG)):
+    if path.name.lower().endswith(NIFTI):
+        return "NIfTI"
+    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG), ("MetaImage", METAIMAGE), ("NRRD", NRRD)):
         if suffix in suffixes:
             return name
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32], float | None]:
     check_regular(path, name)
     kind = _kind(path)
     pixel_mm = None
+    if words is not None and kind not in WORDY:
+        raise UserError(
+            f"{name}: a byte order, slope or offset is for {' and '.join(WORDY)} files; leave it out for {kind} files"
+        )
     if kind == "DICOM":
         series = read_slice(path)
         images = series.image_hu
@@ -189,6 +241,12 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
         images = _read_zarr(path, name)
     elif kind == "TIFF":
         images = read_tiff(path, name)
+    elif kind == "NIfTI":
+        images, pixel_mm = read_nifti_images(path, name)
+    elif kind == "MetaImage":
+        images, pixel_mm = read_metaimage(path, name, words)
+    elif kind == "NRRD":
+        images, pixel_mm = read_nrrd(path, name, words)
     elif kind == "PNG":
         images = _read_png(path, name)
     else:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.io.padding import AIR_HU, find_padding
+from taskct.io.upright import Grid, upright
 from taskct.io.volume import (
     MAX_LEAN_DEGREES,
     SAME_GRID,
@@ -27,6 +28,8 @@ from taskct.io.volume import (
 from taskct.reading import check_budget, check_regular, reading
 
 ENDINGS = (".nii", ".nii.gz")
+
+orientations: Any = nib.orientations  # without types of its own
 
 # Label numbers of TotalSegmentator 2 (class map "total", github.com/wasserth/TotalSegmentator), as far as they are
 # organs in which a lesion is looked for.
@@ -101,6 +104,15 @@ def _read_labels(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
 
 def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: str) -> Volume:
     """A volume on the grid of an affine, once that is known to be upright and axial."""
+    pixel_mm, slice_mm = check_grid(affine, len(image_hu), name)
+    key = hashlib.sha256(repr(image_hu.shape).encode() + image_hu.tobytes()).hexdigest()[:16]
+    return Volume(
+        image_hu=image_hu, pixel_mm=pixel_mm, slice_mm=slice_mm, affine=affine, series_key=key, patient_key=key
+    )
+
+
+def check_grid(affine: NDArray[np.float64], n_slices: int, name: str) -> tuple[tuple[float, float], float]:
+    """Distance of rows and columns and that of slices, mm, on the grid of an affine; refuses one that leans."""
     pixel_mm = float(np.linalg.norm(affine[:3, 1])), float(np.linalg.norm(affine[:3, 2]))
     check_pixel_mm(pixel_mm, name)
     normal = np.cross(affine[:3, 2], affine[:3, 1]) / np.prod(pixel_mm)
@@ -108,12 +120,8 @@ def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: st
         raise UserError(f"{name}: rows and columns are not perpendicular; resample it to an upright grid")
     normal /= np.linalg.norm(normal)
     check_axial(normal, name)
-    check_upright(np.arange(len(image_hu))[:, None] * affine[:3, 0], normal, name)
-    key = hashlib.sha256(repr(image_hu.shape).encode() + image_hu.tobytes()).hexdigest()[:16]
-    slice_mm = float(affine[:3, 0] @ normal) if len(image_hu) > 1 else float("nan")
-    return Volume(
-        image_hu=image_hu, pixel_mm=pixel_mm, slice_mm=slice_mm, affine=affine, series_key=key, patient_key=key
-    )
+    check_upright(np.arange(n_slices)[:, None] * affine[:3, 0], normal, name)
+    return pixel_mm, float(affine[:3, 0] @ normal) if n_slices > 1 else float("nan")
 
 
 def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
@@ -178,9 +186,88 @@ def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArr
     return mask
 
 
+def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+    """Read a stack of images, `(n, height, width)`, of any unit, and their pixel size in mm; None where it is not told.
+
+    A file of three dimensions is a stack along its third axis, in its order. Where the header holds an orientation,
+    images are turned as `taskct.io.upright` says. `name` is what messages call the file.
+
+    Raises
+    ------
+    UserError
+        If it is no NIfTI, broken, of other than 2 or 3 dimensions or of several numbers a voxel, or its affine or its
+        unit of length cannot be.
+    """
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
+    if len(shape) not in (2, 3) or math.prod(shape) == 0:
+        raise UserError(f"{name}: {len(shape)} dimensions: give an image, or one stack of them")
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(name, math.prod(shape) * _voxel_bytes(header))
+        data = np.asanyarray(image.dataobj).reshape(shape)
+    stack = data.T if data.ndim == 3 else data.T[None]
+    if header["qform_code"] or header["sform_code"]:
+        affine = _checked_affine(image.affine, header, name)
+        # NIfTI's world is to the right and to the front.
+        directions = (np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]).T
+        sides = np.linalg.norm(affine[:3, :2], axis=0)
+        grid = Grid.of(sides, directions, name)
+    else:
+        _check_unit(header, name)
+        grid = Grid.of(np.asarray(header["pixdim"][1:3], dtype=np.float64), None, name)
+    with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
+        return upright(stack.astype(np.float32), grid)
+
+
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
+    opened = open_nifti(path)
+    with reading(path.name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(path.name, math.prod(opened.shape) * opened.voxel_bytes)
+        data = np.asanyarray(opened.image.dataobj).reshape(opened.shape)
+    # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
+    turned = orientations.apply_orientation(data, opened.turn).transpose(2, 1, 0)
+    return turned, opened.affine
+
+
+@dataclass(frozen=True)
+class OpenedNifti:
+    """A NIfTI file whose header is known to be that of an axial volume; its voxels are not read yet."""
+
+    image: Any
+    """nibabel's."""
+    shape: tuple[int, int, int]
+    """Of its voxels as it lays them out."""
+    turn: NDArray[np.float64]
+    """nibabel's orientation that turns its axes to (column, row, slice) of a Volume."""
+    affine: NDArray[np.float64]
+    """From (slice, row, column, 1) of a Volume to the patient, mm."""
+    voxel_bytes: int
+    """What a voxel takes in memory while it is read."""
+
+
+def open_nifti(path: Path) -> OpenedNifti:
+    """Open a NIfTI file and check its header; a `UserError` as for `read_nifti`."""
     name = path.name
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
+    if len(shape) != 3 or math.prod(shape) == 0:
+        text = "×".join(str(n) for n in shape)
+        raise UserError(f"{name}: {len(shape)} dimensions ({text}): give one 3D volume")
+    affine = _checked_affine(image.affine, header, name)
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
+    affine = affine @ orientations.inv_ornt_aff(turn, shape)
+    return OpenedNifti(
+        image=image,
+        shape=(shape[0], shape[1], shape[2]),
+        turn=turn,
+        affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]],
+        voxel_bytes=_voxel_bytes(header),
+    )
+
+
+def _load(path: Path, name: str) -> tuple[Any, Any]:
+    """The image as nibabel opens it, its voxels not read yet, and its header as it is."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
     if not name.lower().endswith(ENDINGS):
@@ -194,34 +281,28 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
             raise ValueError("no voxels")
         if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
             raise UserError(f"{name}: a slope or intercept without end; save it again")
-        n_voxels = math.prod(int(n) for n in image.shape)
-        check_budget(name, n_voxels * (8 + header.get_data_dtype().itemsize))
-        data = np.asanyarray(image.dataobj)
-    if data.dtype.kind not in "fiu":
-        raise UserError(f"{name}: voxels of type {data.dtype}, not one number each; give one CT volume")
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or data.size == 0:
-        shape = "×".join(str(n) for n in data.shape)
-        raise UserError(f"{name}: {data.ndim} dimensions ({shape}): give one 3D volume")
-    affine = _checked_affine(image.affine, header, name)
-    orientations: Any = nib.orientations  # without types of its own
-    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
-    affine = affine @ orientations.inv_ornt_aff(turn, data.shape)
-    # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
-    turned = orientations.apply_orientation(data, turn).transpose(2, 1, 0)
-    return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
+        dtype = header.get_data_dtype()
+    if dtype.kind not in "fiu":
+        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
+    return image, header
+
+
+def _voxel_bytes(header: Any) -> int:  # noqa: ANN401 - nibabel's
+    """What a voxel takes in memory while it is read."""
+    return 8 + int(header.get_data_dtype().itemsize)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without axes of one after the third."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
     if not header["qform_code"] and not header["sform_code"]:
         raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
-    try:
-        unit = header.get_xyzt_units()[0]
-    except KeyError:
-        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
-    if unit not in ("mm", "unknown"):
-        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
+    _check_unit(header, name)
     affine = np.asarray(affine, dtype=np.float64)
     said = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     sides = np.linalg.norm(affine[:3, :3], axis=0)
@@ -234,11 +315,26 @@ def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDAr
     return affine
 
 
+def _check_unit(header: Any, name: str) -> None:  # noqa: ANN401 - nibabel's
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
+    if unit not in ("mm", "unknown"):
+        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
+
+
 def _check_hu(image_hu: NDArray[np.float32], name: str) -> None:
-    if n_bad := int(np.count_nonzero(~np.isfinite(image_hu))):
-        found = f"{n_bad} of {image_hu.size} voxels are NaN or infinite"
+    n_bad = int(np.count_nonzero(~np.isfinite(image_hu)))
+    check_range(n_bad, image_hu.size, (float(image_hu.min()), float(image_hu.max())), name)
+
+
+def check_range(n_bad: int, n_voxels: int, range_hu: tuple[float, float], name: str) -> None:
+    """Refuse a volume with voxels that are not finite, or whose lowest and highest value are not those of HU."""
+    if n_bad:
+        found = f"{n_bad} of {n_voxels} voxels are NaN or infinite"
         raise UserError(f"{name}: {found}; set what lies outside to −1000 HU")
-    low, high = float(image_hu.min()), float(image_hu.max())
+    low, high = range_hu
     if low >= 0.0 or high - low <= 10.0:
         expected = "in HU air is −1000 and fat −100"
         raise UserError(f"{name}: values from {low:g} to {high:g} are not HU ({expected}); give the CT in HU")

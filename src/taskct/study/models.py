@@ -15,6 +15,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network, resolve_dtype, rounds_image
+from taskct.denoisers.elsewhere import ELSEWHERE, Elsewhere
 from taskct.denoisers.prices import SquaredError
 from taskct.denoisers.sizes import find_multiple
 from taskct.denoisers.task_path import Correction, TaskPath
@@ -22,7 +23,7 @@ from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_d
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
 from taskct.study.arms import BLEND, Arm
-from taskct.study.cards import read_denoiser_card
+from taskct.study.cards import ABOUT, read_denoiser_card
 from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder, check_model
 from taskct.training.checkpoints import check_fit, load_tensors, load_weights, of_module, read_shapes, save_tensors
@@ -58,6 +59,8 @@ def load_denoiser_of(path: Path, card: Mapping[str, Any]) -> Denoiser:
 def _denoiser_of(card: Mapping[str, Any]) -> Denoiser:
     """A denoiser as a card says, its weights and scaling yet to be loaded."""
     name, arguments = card["network"], card["arguments"]
+    if name == ELSEWHERE:
+        return Elsewhere()
     network = make_network(name, arguments)
     multiple = card.get(SIZE_MULTIPLE) or size_multiple(name, arguments)  # none in a card from before there was padding
     return Denoiser(network, offset_hu=0.0, scale_hu=1.0, size_multiple=multiple)
@@ -69,7 +72,7 @@ def _check_shapes(path: Path, card: Mapping[str, Any], shapes: Mapping[str, torc
     Of a network from outside taskct, which the user trusts, they are compared once it is built: not every constructor
     runs without memory.
     """
-    if card["network"] in NETWORKS:
+    if card["network"] in (*NETWORKS, ELSEWHERE):
         with torch.device("meta"):
             outline = _denoiser_of(card)
         check_fit(path, dict.fromkeys(parts, outline), shapes)
@@ -262,7 +265,7 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
         "alpha_rule": f"RMSE on validation trials {100 * tolerance:g} % above the control's, or 1 if it never is",
         "squared_error_hu2": list(square),
     }
-    kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm")
+    kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm", *ABOUT)
     save_tensors(blend_path(run, arm), tensors, {**{name: card[name] for name in kept if name in card}, **more})
 
 

@@ -19,8 +19,9 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.reading import digests_of, read_json, sha256_of
+from taskct.study.arms import Arm
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
-from taskct.study.graph import Stage, StageInputs, simulation_inputs, stage_key, stages_of
+from taskct.study.graph import Stage, StageInputs, evaluation_stage, simulation_inputs, stage_key, stages_of
 from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
 from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials
@@ -152,6 +153,15 @@ class RunFolder:
     def evaluated(self, stem: str) -> Path:
         """What the evaluation of an arm found, without its ending."""
         return self.path / "evaluated" / stem
+
+    def evaluated_as(self, arm: Arm) -> Arm:
+        """The arm whose evaluation stands for an arm's: what is the same for every training seed has one."""
+        stage = self.graph.get(evaluation_stage(arm))
+        return arm if stage is None or stage.arm is None else stage.arm
+
+    def evaluation_of(self, arm: Arm) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.evaluated(self.evaluated_as(arm).file_stem)
 
     def provenance(self) -> dict[str, Any]:
         """How the folder came about: the record of each finished stage, by name, under "stages"."""
@@ -317,6 +327,13 @@ class RunFolder:
             known.add(stage)
             return
         kind = self.graph[stage].kind if stage in self.graph else "finetune"
+        if kind == "import":
+            name = stage.removeprefix("import=")
+            raise UserError(
+                f"{self.path}: the images of {name} are not there, or not those of these trials: `taskct export "
+                f"{self.path} DIR` writes what it is to denoise, and `taskct import {self.path} DIR --name {name}` "
+                "takes its images back"
+            )
         command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
         end = "" if state.endswith("then") else ";"
         raise UserError(f"{self.path}: the stage {stage!r} {state}{end} `taskct {command}` or `taskct run` does it")

@@ -16,6 +16,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images, tune
 from taskct.denoisers.denoiser import Denoiser
+from taskct.denoisers.elsewhere import ELSEWHERE, Elsewhere
 from taskct.denoisers.prices import MAX_PRICE
 from taskct.denoisers.reach import receptive_radius
 from taskct.denoisers.sizes import Padded
@@ -30,6 +31,8 @@ from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
 from taskct.study.given import given_denoiser
 from taskct.study.groups import group_of
+from taskct.study.imports import TRAIN_TWINS, has_import, read_import
+from taskct.study.learned import LEARNED_ON, learned_on
 from taskct.study.models import (
     SIZE_MULTIPLE,
     build_denoiser,
@@ -54,11 +57,12 @@ from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.reader import ReferenceReader
+from taskct.training.recombined import paired
 from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error, regions_of
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import PathLoss, TrainedPath, train_path
-from taskct.trials.trials import Trials, crop, first_repeated
+from taskct.trials.trials import Trials, crop, first_repeated, select
 
 LAST_GOOD = ".last-good"
 """Appended to an arm's file name when its training went wrong."""
@@ -198,7 +202,20 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
         trials = dataclasses.replace(trials, signal=torch.from_numpy(signals))
     validation = _task_trials(settings, run.read("validation"))
     root = derive_seed(arm.seed, "path")
-    control, _ = denoiser_of_arm(run, arm.control_arm)
+    control: Denoiser
+    learned: TaskTrials = trials
+    if arm.imported is None:
+        control, _ = denoiser_of_arm(run, arm.control_arm)
+    else:
+        noisy = trials.trials.noisy
+        control = Elsewhere(offset_hu=float(noisy.mean()), scale_hu=float(noisy.std()))
+        trials, validation = (
+            _shown_elsewhere(run, arm.imported, name, one)
+            for name, one in (("train", trials), ("validation", validation))
+        )
+        learned = trials
+        if trials.signal is not None and has_import(run, arm.imported, TRAIN_TWINS):
+            learned = paired(trials, _images_elsewhere(run, arm.imported, TRAIN_TWINS, len(trials)))
     plan = dataclasses.replace(
         _plan(run, settings, root, p.epochs, p.learning_rate), head_learning_rate=p.head_learning_rate
     )
@@ -224,7 +241,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     with _explained(stage, advice):
         loss = append_loss(control, trials, head, plan)
     with _upkeep(run, arm, stage, advice, None, progress) as upkeep:
-        trained = train_path(control, trials, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
+        trained = train_path(control, learned, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
     path = trained.denoiser
     more = {
         "control": arm.control,
@@ -236,12 +253,26 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
         "price_rule": "RMSE on validation trials over the control's, less 1",
         "rmse_validation_hu": math.sqrt(path.square.control),
     }
+    if arm.imported is not None:
+        more |= {"network": ELSEWHERE, "arguments": {}, SIZE_MULTIPLE: 1}
     _save(
         run,
         arm,
         {"control": control, "correction": correction, "head": loss.head},
         _card(run, arm, "path", trained, **more),
     )
+
+
+def _shown_elsewhere(run: RunFolder, name: str, split: str, trials: TaskTrials) -> TaskTrials:
+    """Trials with what a denoiser elsewhere made of them as their control's images."""
+    return dataclasses.replace(trials, control=_images_elsewhere(run, name, split, len(trials)))
+
+
+def _images_elsewhere(run: RunFolder, name: str, split: str, n: int) -> torch.Tensor:
+    """Its images, HU; of fewer trials repeated to `n`, as the trials are, see `first_repeated`."""
+    images = read_import(run, name, split)
+    n_distinct = run.settings.training.n_trials if split != "validation" else None
+    return torch.from_numpy(np.array(images[np.arange(n) % (n_distinct or len(images))]))
 
 
 def _reader(settings: Settings) -> HotellingEye:
@@ -352,6 +383,10 @@ def _card(
         SIZE_MULTIPLE: size_multiple(settings.denoiser.network, settings.denoiser.arguments),
         "dtype": network_dtype(settings, run.device),
         "pixel_mm": settings.scanner.pixel_mm,
+        LEARNED_ON: learned_on(settings, select(run.read("train"), slice(settings.training.n_trials))),
+        "training": settings.training.model_dump(mode="json"),
+        "licence": run.settings.model.licence,
+        "intended_use": run.settings.model.use,
         "epochs": epochs,
         **more,
     }
