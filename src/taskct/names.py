@@ -20,10 +20,13 @@ KEPT_BYTES = 150
 
 NARROW = "\N{NO-BREAK SPACE}"
 
-ArmKind = Literal["low-dose", "mse", "lambda", "blend", "filter", "path"]
+ArmKind = Literal["low-dose", "mse", "lambda", "blend", "filter", "path", "import"]
 
-RESERVED = ("alpha", "price", "seed")
+RESERVED = ("alpha", "price", "seed", "import")
 """What names say of an arm itself; a variant's setting of such a name is told by its last two parts."""
+
+IMPORT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+"""What images that were denoised elsewhere may be called."""
 
 
 def setting_text(value: float) -> str:
@@ -94,13 +97,22 @@ class ArmName:
     """Of the training; None where a file tells it elsewhere."""
     price: float | None = None
     """RMSE over the control's, less 1, of the kind "path"; None there for the path as a whole, with its dial."""
+    imported: str | None = None
+    """Name of the denoiser elsewhere that made the images, of the kind "import"; of the kind "path" whose images it
+    starts from, None for those of λ = 0. An "import" with an α is blended with the low-dose images."""
 
     def __post_init__(self) -> None:
-        given = self.task_weight is not None, self.alpha is not None, self.filter is not None
-        if given != (self.kind in ("lambda", "blend"), self.kind == "blend", self.kind == "filter"):
-            raise ValueError(f"an arm of the kind {self.kind} has λ, α and filter {given}")
+        given = self.task_weight is not None, self.filter is not None
+        if given != (self.kind in ("lambda", "blend"), self.kind == "filter"):
+            raise ValueError(f"an arm of the kind {self.kind} has λ and filter {given}")
+        if (self.alpha is not None) != (self.kind == "blend") and not (
+            self.alpha is not None and self.kind == "import"
+        ):
+            raise ValueError(f"an arm of the kind {self.kind} has the α {self.alpha}")
         if self.price is not None and self.kind != "path":
             raise ValueError(f"an arm of the kind {self.kind} has a price")
+        if self.imported is None if self.kind == "import" else self.imported is not None and self.kind != "path":
+            raise ValueError(f"an arm of the kind {self.kind} has imported images {self.imported}")
 
     @classmethod
     def parse(cls, text: str) -> "ArmName":
@@ -114,9 +126,13 @@ class ArmName:
         if kind == "lambda" and equals:
             alpha = float(pairs.pop(0)[1]) if pairs and pairs[0][0] == "alpha" else None
             return cls("lambda" if alpha is None else "blend", float(value), alpha, variant=tuple(pairs), seed=seed)
+        if kind == "import" and equals:
+            alpha = float(pairs.pop(0)[1]) if pairs and pairs[0][0] == "alpha" else None
+            return cls("import", alpha=alpha, imported=value, variant=tuple(pairs), seed=seed)
         if first == "path":
+            source = pairs.pop(0)[1] if pairs and pairs[0][0] == "import" else None
             price = float(pairs.pop(0)[1]) if pairs and pairs[0][0] == "price" else None
-            return cls("path", price=price, variant=tuple(pairs), seed=seed)
+            return cls("path", price=price, imported=source, variant=tuple(pairs), seed=seed)
         for other in ("low-dose", "mse"):
             if first == other:
                 return cls(other, variant=tuple(pairs), seed=seed)
@@ -125,6 +141,8 @@ class ArmName:
     def __str__(self) -> str:
         numbers = (("lambda", self.task_weight), ("alpha", self.alpha))
         words = [f"{name}={setting_text(value)}" for name, value in numbers if value is not None]
+        if self.imported is not None:
+            words = [*(["path"] if self.kind == "path" else []), f"import={self.imported}", *words]
         words = words or [self.filter or self.kind]
         words += [] if self.price is None else [f"price={setting_text(self.price)}"]
         words += [f"{name}={value}" for name, value in self.variant]
@@ -141,7 +159,9 @@ class ArmName:
 
     @property
     def control(self) -> "ArmName":
-        """The fair control: λ = 0 with all else alike."""
+        """The fair control: λ = 0 with all else alike; of a task path on images from elsewhere, these images."""
+        if self.kind == "path" and self.imported is not None:
+            return ArmName("import", imported=self.imported, seed=self.seed)
         return ArmName("lambda", 0.0, variant=self.variant, seed=self.seed)
 
     @property
@@ -161,10 +181,14 @@ class ArmName:
         'low-dose images, seed 1'
         >>> ArmName.parse("path price=0.02").label.replace("\N{NO-BREAK SPACE}", " ")
         'task path, price 2 %'
+        >>> ArmName.parse("path import=vendor-x price=0.02").label.replace("\N{NO-BREAK SPACE}", " ")
+        'task path after vendor-x, price 2 %'
         """
         plain = {"low-dose": "low-dose images", "mse": "MSE", "filter": self.filter, "path": "task path"}
         symbols = (("λ", self.task_weight), ("α", self.alpha))
         words = [f"{symbol}{NARROW}={NARROW}{setting_text(value)}" for symbol, value in symbols if value is not None]
+        if self.imported is not None:
+            words = [f"task path after {self.imported}" if self.kind == "path" else self.imported, *words]
         words = words or [str(plain[self.kind])]
         if self.price is not None:
             words.append(f"price{NARROW}{percent_text(self.price)}")

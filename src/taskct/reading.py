@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,11 @@ TEXT_SHARE = 32
 
 N_READERS = 4
 """Files of a folder that are hashed at a time."""
+
+_HASHES: dict[str, Callable[[], Any]] = {
+    "blake2b": functools.partial(hashlib.blake2b, digest_size=16),
+    "sha256": hashlib.sha256,
+}
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | {
     "kib": 2**10,
@@ -127,10 +132,19 @@ def digest_of(path: Path) -> str | None:
 
     A file that has not changed since, by its size and time, is not read again by this process.
     """
+    return _hash_of(path, "blake2b")
+
+
+def sha256_of(path: Path) -> str | None:
+    """SHA-256 of a file, 64 hexadecimal digits; as `digest_of`."""
+    return _hash_of(path, "sha256")
+
+
+def _hash_of(path: Path, kind: str) -> str | None:
     if not path.is_file():
         return None
     status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
+    return _digest(path, status.st_size, status.st_mtime_ns, kind)
 
 
 def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
@@ -145,9 +159,9 @@ def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _digest(path: Path, size: int, mtime_ns: int, kind: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, _HASHES[kind]).hexdigest()
 
 
 def read_text(

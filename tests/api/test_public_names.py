@@ -19,7 +19,8 @@ read_series read_study simulate train_path write_series
 """
 
 ROOMS = {
-    "apply.observe": "EvaluationPlan Eye Known Mode Observation Task observe",
+    "apply.curves": "CurvePlan DoseCurves Reader analyze_doses curves_of_table read_dose_table",
+    "apply.observe": "Crossed EvaluationPlan Eye Known Mode Observation Task cross_validate crossed_difference observe",
     "config": """
         ProfileSettings Settings dotted_settings make_settings mentions parse_overrides preset_names range_of
         read_preset settings_named to_yaml tree_of unit_of without_effect
@@ -30,12 +31,14 @@ ROOMS = {
         minimize_total_variation trust_network receptive_radius tune
     """,
     "io": """
-        CTSeries ImageStack Pair Truth Volume organ_mask read_images read_imrmc read_label_map read_label_volume
-        read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes read_ratings_csv read_series
-        read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
+        CTSeries ImageStack Pair RawWords Truth Volume organ_mask read_images read_imrmc read_label_map
+        read_label_volume read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes
+        read_ratings_csv read_series read_slice read_truth read_volumes write_imrmc write_metaimage write_ratings_csv
+        write_series
     """,
     "metrics": """
-        CONVENTIONS Clusters Comparison ControlReading Convention Interval PairedDifference auc auc_at_rmse best_within
+        CONVENTIONS Clusters Comparison ControlReading Convention DoseAreas DoseCell DoseReading EqualDose Interval
+        PairedDifference auc_by_dose dose_at_equal monotone_curve noninferiority_by_dose auc auc_at_rmse best_within
         bootstrap_auc energy_of_price frozen_price_limit refitted_price_limit
         bootstrap_difference bootstrap_means cross_power first_below frequencies_per_mm noise_power quality_in
         bootstrap_interval cho_snr2 compare_aucs compare_curves correct_fraction
@@ -44,6 +47,10 @@ ROOMS = {
         paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
         roc_curve sensitivity_at sensitivity_interval site_bias_hu snr_t snr_t_interval specificity_at
         specificity_interval ssim superiority
+        ContrastToNoise Disc EyeModel FrequencyDetectability Linearity NoiseByPosition NoiseSpectrum RadialSpectrum
+        RemovedStructure TaskSpectrum Transfer Uniformity autocorrelation contrast_to_noise disc_task disc_transfer
+        edge_transfer fit_disc frequency_d_prime gaussian_task hu_linearity noise_by_position noise_spectrum
+        removed_structure uniformity
     """,
     "observers": """
         CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
@@ -66,8 +73,8 @@ ROOMS = {
         ChunkMaker Scanner Source make_geometry make_preview make_sources simulate_store simulation_key trials_bytes
     """,
     "tasks": """
-        BACKGROUNDS LESIONS LesionPreset LidcNodules SHAPES SITES SignalRanges Signals draw_signals draw_sites
-        draw_sites_in_mask read_lidc_nodules render signal_site
+        BACKGROUNDS LAYOUTS LESIONS LesionPreset LidcNodules PhantomLayout Rod SHAPES SITES SignalRanges Signals
+        draw_signals draw_sites draw_sites_in_mask find_layout read_lidc_nodules render signal_site
     """,
     "training": """
         Batch DetectabilityLoss Epoch HybridLoss LOSSES Loss ObserverFeatureLoss PathLoss PathPrice Plan SLNNLoss

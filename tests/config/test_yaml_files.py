@@ -6,8 +6,9 @@ import pytest
 
 from taskct.config import dotted_settings, make_settings, parse_overrides
 from taskct.config.read import tree_of
-from taskct.config.yaml_files import MAX_DEPTH, parse_yaml, read_yaml
+from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
+from taskct.yaml_text import MAX_DEPTH, parse_yaml
 
 ALIASES = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)

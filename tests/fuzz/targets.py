@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import zarr
 from PIL import Image
+from safetensors.torch import save_file
 
 from dicom_files import ct_slice, save
 from path_files import save_task_path
@@ -32,7 +33,9 @@ from taskct.study.arms import arms_of
 from taskct.study.records import read_failures
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder
+from taskct.tasks.layout_file import find_layout
 from taskct.training import record
+from taskct.training.given_weights import read_given_weights
 from taskct.trials.store import read_case_kind, read_trials, write_trials
 from taskct.trials.trials import SPLITS
 from tiny_study import run_study, tiny_settings, tiny_yaml
@@ -119,6 +122,15 @@ def _make_tables(folder: Path) -> None:
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
 
 
+def _make_layout(path: Path) -> None:
+    path.parent.mkdir()
+    rods = "".join(
+        f"  - {{diameter_mm: {size}, contrast_hu: {hu}, radius_mm: 4e1, angle_deg: {angle}}}\n"
+        for size, hu, angle in ((3, 14, -45), (10.0, 3.5, 45))
+    )
+    path.write_text(f"name: two rods\ndiameter_mm: 200\nbody_hu: 0\nmirrored: false\nrods:\n{rods}", encoding="utf-8")
+
+
 def _make_old_trials(path: Path) -> None:
     """A store of Zarr, as earlier versions wrote it."""
     root = zarr.open_group(str(path), mode="w", attributes={"group_name": "phantoms"})
@@ -146,6 +158,27 @@ def _make_state(path: Path) -> None:
         record.STATE_EVERY_S = every
 
 
+def _make_given(folder: Path) -> None:
+    """Weights from elsewhere, as torch and safetensors save them."""
+    folder.mkdir()
+    state = _theirs().state_dict()
+    torch.save({"epoch": 1, "state_dict": state}, folder / "theirs.pt")
+    save_file(state, str(folder / "theirs.safetensors"))
+
+
+def _theirs() -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return torch.nn.Conv2d(1, 1, 3)
+
+
+def _read_given(place: Path) -> None:
+    for name in ("theirs.pt", "theirs.safetensors"):
+        found = read_given_weights(place / "given" / name, _theirs(), "theirs").tensors
+        assert {key: value.shape for key, value in found.items()} == {"weight": (1, 1, 3, 3), "bias": (1,)}
+        assert all(bool(torch.isfinite(value).all()) for value in found.values())
+
+
 def make_workspace(folder: Path) -> Path:
     """All valid files, below a new folder."""
     with warnings.catch_warnings(action="ignore"):
@@ -154,7 +187,9 @@ def make_workspace(folder: Path) -> Path:
         _make_dicom(folder / "dicom")
         _make_arrays(folder)
         _make_tables(folder)
+        _make_given(folder / "given")
         tiny_yaml(folder / "settings" / "study.yaml")
+        _make_layout(folder / "layouts" / "two.yaml")
         write_trials(folder / "trials", some_splits())
         _make_old_trials(folder / "old-trials")
         _make_state(folder / "state" / "state.safetensors")
@@ -327,10 +362,12 @@ TARGETS = {
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
     ),
     "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
+    "layout": Target(("layouts/*",), lambda place: find_layout(place / "layouts" / "two.yaml"), "", 30),
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),
     "path": Target((f"{PATH}.*",), _use_model(PATH), USE.format(PATH), 40),
+    "given-weights": Target(("given/*",), _read_given, "", 60),
     "state": Target(("state/state.safetensors",), _go_on, "", 30, ("state.safetensors",)),
     "records": Target(("run/stages/*.json", "run/failures.json", "run/provenance.json"), _read_records, DRY, 100),
     "study": Target(("run/study.yaml",), _read_records, "report run", 40, ("report.html",)),

@@ -169,7 +169,7 @@ def write_run(path, *, gain=True, n_seeds=1, study="liver lesions, low dose", n_
         else:
             results.append(draw_result(rng, arm, test, common, gain, threshold_hu))
 
-    def images_of_trials(run, arm, splits):
+    def images_of_trials(run, arm, splits, index=slice(None)):
         return {name: trials.reference_regions + 0.1 * trials.noisy_regions for name, trials in splits.items()}
 
     with (

@@ -162,7 +162,7 @@ def test_loss_is_no_gain(make_run):
     run = make_run()
     _set_delta(run, {"slnn_joint": 0.0, "slnn": 0.0, "ho": -0.05, "ho_eye": 0.0})
     assert _text(headline(load_run(run))).startswith(
-        "No gain: at λ = 0.9, AUC falls below the λ = 0 control's for the fresh HO"
+        "No gain: at λ = 0.9, AUC falls below that of the λ = 0 control for the fresh HO"
     )
 
 

@@ -25,8 +25,11 @@ from taskct.report.labels import arm_label, observer_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
 from taskct.report.schema import ArmFigures
+from taskct.study.arm_result import read_result
 from taskct.study.arms import Arm, arms_of
-from taskct.study.evaluate import filter_parameters
+from taskct.study.evaluate import filter_parameters, images_of_trials, mix
+from taskct.study.imports import read_import
+from taskct.study.resampling import unit_of
 from taskct.study.run_folder import RunFolder, check_model
 from taskct.trials.trials import SPLITS, Trials, crop
 
@@ -78,7 +81,7 @@ class OpenedArm:
 
     @property
     def task_weight(self) -> float | None:
-        """λ; None for the low-dose images, the pretrained denoiser and the classical filters."""
+        """λ; None for the low-dose images, the pretrained denoiser, classical filters and images from elsewhere."""
         return self.arm.task_weight
 
     @property
@@ -134,7 +137,7 @@ class OpenedArm:
         UserError
             If it has no network, or is not trained yet.
         """
-        if self.name == LOW_DOSE or self.arm.filter is not None:
+        if self.name == LOW_DOSE or self.arm.filter is not None or self.arm.from_elsewhere:
             raise UserError(f"{self.name} has no network: `images` gives its images")
         if self.alpha is None:
             weights = self.run.folder.weights(self.arm.weights_stem)
@@ -158,6 +161,11 @@ class OpenedArm:
             check_model(folder.card(self.arm.file_stem))
             strength = filter_parameters(folder.card(self.arm.file_stem))
             return crop(filter_images(self.arm.filter, trials.noisy, strength), trials.margin)
+        if self.arm.from_elsewhere:
+            made = crop(read_import(folder, str(self.arm.imported), split), trials.margin)
+            return np.array(made) if self.alpha is None else mix(self.alpha, trials.noisy_regions, made)
+        if self.arm.imported is not None:
+            return images_of_trials(folder, self.arm, {split: trials})[split]
         return denoise(self.denoiser(), trials.noisy, margin=trials.margin, device=str(folder.device))
 
     def __repr__(self) -> str:
@@ -271,6 +279,33 @@ class OpenedRun:
                 row = {"figure": figure, "observer": observer, "value": one.value}
                 yield about | row | {"ci_low": one.ci_low, "ci_high": one.ci_high}
 
+    def difference(self, arm: str, versus: str, observer: str, *, seed: int | None = None) -> Interval:
+        """AUC of an arm less that of any other, paired on the same test trials, with its 95 % interval.
+
+        Parameters
+        ----------
+        arm, versus
+            Names of two arms.
+        observer
+            Fitted to each arm's images, such as "ho_eye". At as many training trials as the study has: what holds in
+            the limit is in `results.limits`.
+        seed
+            Of the training; None is the quoted one.
+
+        Raises
+        ------
+        UserError
+            If the run has no such arm or observer.
+        """
+        both = []
+        for name in (arm, versus):
+            one = self.arm(name, seed)
+            if observer not in one.auc:
+                raise UserError(f"{name} has no observer {observer!r}: choose one of {', '.join(one.auc)}")
+            both.append(read_result(self.folder, self.folder.evaluated_as(one.arm)).scores[observer])
+        found = unit_of(self.trials("test")).auc_difference(np.stack(both))
+        return Interval(found.delta_auc, found.ci_low, found.ci_high)
+
     def _observer(self, observer: str | None) -> str:
         known = self.results.observers
         if observer is None:
@@ -335,7 +370,7 @@ class OpenedRun:
             If the run is not evaluated yet, or has no such observer or arm.
         """
         name, results = self._observer(observer), self.results
-        wanted = [LOW_DOSE, "mse", results.tradeoff.control, results.choices.chosen_arm] if arms is None else arms
+        wanted = results.standing if arms is None else arms
         drawn = [self.arm(one) for one in dict.fromkeys(wanted)]
         drawn = [one for one in drawn if name in one.auc] if arms is None else drawn
         curves = {figure_text(arm_label(one.name)): one.scores(name) for one in drawn}

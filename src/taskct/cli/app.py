@@ -35,8 +35,14 @@ COMMANDS = {
     "denoise": ("images", "Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series."),
     "card": ("card", "Print the card of a model: what it learned on, what it is for, and its test results."),
     "export-model": ("images", "Write a trained denoiser as an ONNX file, its dial an input."),
+    "export": ("round_trip", "Write a study's low-dose images for a denoiser elsewhere."),
+    "import": ("round_trip", "Take denoised images of a study back, as one more arm."),
     "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),
     "observe": ("observe", "Measure how well numerical observers find a signal in your images."),
+    "curves": (
+        "curves",
+        "Draw detectability against dose, and tell the dose at which one reconstruction reaches the AUC of another.",
+    ),
     "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
 }
 """By name, in the order of `taskct --help`: the module of `taskct.cli` that holds the command, and its line there."""

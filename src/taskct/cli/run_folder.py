@@ -15,6 +15,7 @@ from taskct.errors import UserError
 from taskct.machine import resolve_device
 from taskct.study.changes import Change, counted
 from taskct.study.checks import check_arms
+from taskct.study.imports import names_imported, with_import
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.dry_run import STORE_BYTES_PER_S, RunPlan, plan_run
 from taskct.sweep.executors import Machine as Machine
@@ -36,9 +37,13 @@ def open_study(
     seed: int | None,
     device: str,
     *,
+    imports: Sequence[str] = (),
     read_only: bool = False,
 ) -> RunFolder:
-    """The run folder of the study that a command line asks for, with what is to be known of it told."""
+    """The run folder of the study that a command line asks for, with what is to be known of it told.
+
+    `imports` are denoisers elsewhere beside those of the settings; those whose images the folder has stay in the study.
+    """
     held = config is None and preset is None and (path / "study.yaml").is_file()
     if held:
         config = path / "study.yaml"  # the study that the folder holds, with what --set changes
@@ -48,6 +53,8 @@ def open_study(
             "of a run"
         )
     settings = given_settings(config, preset, overrides, seed, held=held)
+    for name in dict.fromkeys([*names_imported(path), *imports]):
+        settings = with_import(settings, name)
     where = resolve_device(device)
     checked, margin = check_arms(settings, where), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where, read_only=read_only)

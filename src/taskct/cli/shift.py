@@ -80,7 +80,7 @@ def _tests(given: list[str]) -> dict[str, dict[str, Any]]:
     import yaml
 
     from taskct.config import make_settings
-    from taskct.config.yaml_files import parse_yaml
+    from taskct.yaml_text import parse_yaml
 
     tests: dict[str, dict[str, Any]] = {}
     for text in given:

@@ -10,7 +10,7 @@ from typer import Option
 
 from taskct.cli import options
 from taskct.cli.app import app
-from taskct.cli.terminal import print_line
+from taskct.cli.terminal import note, print_line, show_progress
 from taskct.config import preset_names
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
@@ -30,6 +30,16 @@ def run(
     executor: options.ExecutorOption = None,
     store: options.StoreOption = None,
     progress: options.ProgressOption = None,
+    command: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME=LINE",
+            help="A denoiser of yours as an arm: vendor-x='prog {in} {out}', which runs that program; repeatable.",
+        ),
+    ] = None,
+    command_format: Annotated[
+        str, Option(metavar="F", help="Images for --command: npy, dicom, nifti, zarr or mha.")
+    ] = "npy",
     dry_run: Annotated[
         bool, Option("--dry-run", help="Only print the stages, what is done, time and disk; writes nothing.")
     ] = False,
@@ -43,6 +53,7 @@ def run(
 
     A run that was stopped goes on when the same command is given again; what is done is not repeated.
     """
+    from taskct.apply.round_trip import DenoiserCommand, check_commands, through_command
     from taskct.cli.report_files import report_run
     from taskct.cli.run_folder import (
         Machine,
@@ -57,13 +68,21 @@ def run(
         raise UserError("--summary is of a plan: give it with --dry-run")
     machine = Machine(workers, threads, executor, store, device)
     trust_network(*trust or ())
-    folder = open_study(out_folder, config, preset, overrides, seed, device, read_only=dry_run)
+    commands = [DenoiserCommand.parse(text) for text in command or ()]
+    check_commands(commands)
+    imports = [one.name for one in commands]
+    folder = open_study(out_folder, config, preset, overrides, seed, device, imports=imports, read_only=dry_run)
     if dry_run:
         print_plan(folder, machine, summary=summary)
         note_without_effect(folder.settings)
         return
     do_stages(folder, ["simulate"], machine, progress)
     note_without_effect(folder.settings)
+    for one in commands:
+        with show_progress(progress) as show:
+            made = through_command(folder, one, image_format=command_format, progress=show.open(f"command {one.name}"))
+        for line in () if made is None else made.notes:
+            note(line)
     outcome = do_stages(folder, ["train", "evaluate"], machine, progress)
     if "results" not in outcome.skipped:
         report_run(folder.path)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from taskct.metrics.intervals import Interval
 
 MISTAKE, INTERRUPTED = 2, 130
-WHOLE = ("denoise", "preview", "lower-dose")  # commands that write nothing until all is done
+WHOLE = ("denoise", "preview", "lower-dose", "export", "import")  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAY_NOT = "choose a place where you may read and write"
 ADVICE = {
@@ -51,6 +51,7 @@ SMALLER = {
     "denoise": "give --tile N, with N of 256 pixels or fewer, or free memory",
     "lower-dose": "free memory, or take a machine that has more",
     "observe": "give fewer images, or smaller ones",
+    **dict.fromkeys(("export", "import"), "free memory, or export fewer splits"),
     "mrmc": "give fewer readers or cases, or fewer resamples",
 }
 """How a command takes less memory."""

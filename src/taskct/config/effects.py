@@ -25,7 +25,16 @@ def _scanned(settings: Settings) -> bool:
     return BACKGROUNDS[settings.background.kind].files != "pairs"
 
 
+def _pretrained_here(settings: Settings) -> bool:
+    """Whether the settings of pretraining are used: not where the network comes with its weights."""
+    return settings.denoiser.weights is None or settings.training.start == "scratch"
+
+
 RULES: dict[str, tuple[Applies, str]] = {
+    **{
+        f"training.{name}": (_pretrained_here, "denoiser.weights: nothing is pretrained here")
+        for name in ("pretrain_epochs", "learning_rate", "patch_pixels")
+    },
     **{f"scanner.{name}": (_scanned, "background.kind=paired, whose doses are given") for name in DOSE},
     "scanner.i0": (lambda s: s.scanner.exposure == "i0" and _scanned(s), "this scanner.exposure"),
     "scanner.mas": (lambda s: s.scanner.exposure == "mas" and _scanned(s), "this scanner.exposure"),

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from taskct.config.listing import dotted_settings, nearest, range_of, unit_of
 from taskct.config.tree import Settings
-from taskct.config.yaml_files import parse_yaml, what_is_wrong
 from taskct.errors import UserError
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.lesions import LESIONS
+from taskct.yaml_text import parse_yaml, what_is_wrong
 
 RENAMED = {
     "signal.margin_mm": "signal.blur_mm",

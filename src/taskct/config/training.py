@@ -50,22 +50,48 @@ NO_AXES = (
 
 
 class DenoiserSettings(Section):
-    """The network, and the classical filters beside it."""
+    """The network, weights that it may come with, and the classical filters beside it."""
 
     network: str = setting(
         "cnn", "cnn, context, dncnn, redcnn, unet, or the import path of a torch.nn.Module such as package.Class"
     )
     arguments: dict[str, Any] = setting({}, "keyword arguments of its constructor")
+    weights: str | None = setting(
+        None,
+        "a file with trained weights of the network, safetensors or what torch.save makes of a state_dict; null trains "
+        "it here",
+    )
+    offset_hu: float | None = setting(
+        None,
+        "the network sees (HU - offset_hu)/scale_hu; null is the mean of the training images",
+        "HU",
+        ge=-1e5,
+        le=1e5,
+    )
+    scale_hu: float | None = setting(
+        None, "as offset_hu; null is the standard deviation of the training images", "HU", gt=0, le=1e6
+    )
     classical: tuple[Literal["nlm", "tv", "bilateral"], ...] = setting(
         (), "classical filters to compare with, tuned on the validation trials: nlm, tv, bilateral"
     )
+
+    @model_validator(mode="after")
+    def _scaling_is_whole(self) -> Self:
+        if (self.offset_hu is None) != (self.scale_hu is None):
+            raise ValueError(
+                "denoiser.offset_hu and denoiser.scale_hu go together: the network sees (HU - offset_hu)/scale_hu; "
+                "give both, or neither"
+            )
+        return self
 
 
 class TrainingSettings(Section):
     """Pretraining by MSE, then joint fine-tuning for every λ, or the task path; or both."""
 
-    method: Literal["joint", "task-path", "both"] = setting(
-        "joint", "joint fine-tuning for every λ (the paper's), one task path with a dial in RMSE, or both; see path"
+    method: Literal["joint", "task-path", "both", "none"] = setting(
+        "joint",
+        "joint fine-tuning for every λ (the paper's), one task path with a dial in RMSE, or both, see path; none for "
+        "filters and imported images alone",
     )
     pretrain_epochs: int = planned("epochs", "epochs of pretraining")
     finetune_epochs: int = planned("epochs", "epochs of fine-tuning, the same for every λ", FINETUNING)
@@ -88,8 +114,10 @@ class TrainingSettings(Section):
     head_per: Literal["study", "region", "site", "shape"] = setting(
         "study", "loss=slnn: one head for all trials, or one for every region, listed site or signal shape"
     )
-    start: Literal["mse", "scratch"] = setting(
-        "mse", "fine-tune the pretrained network, or train from fresh weights for pretrain_epochs more"
+    start: Literal["mse", "weights", "scratch"] = setting(
+        "mse",
+        "fine-tune the network that was pretrained here, or that of denoiser.weights, or train from fresh weights for "
+        "pretrain_epochs more",
     )
     other_head_lambda: TaskWeight | None = setting(0.7, "the λ > 0 for the other head, ≤ 0.9 by default; null for none")
     blend_lambda: TaskWeight | None = setting(
@@ -143,7 +171,7 @@ class TrainingSettings(Section):
         for name, weight in (("blend_lambda", self.blend_lambda), ("other_head_lambda", self.other_head_lambda)):
             if weight is not None and (weight == 0 or weight not in self.lambdas):
                 raise ValueError(f"training.{name} is {weight}: give a λ > 0 of training.lambdas, or null")
-        if self.method != "joint" and (self.loss != "slnn" or "+" in self.head):
+        if self.method in ("task-path", "both") and (self.loss != "slnn" or "+" in self.head):
             raise ValueError(f"training.method={self.method} needs training.loss=slnn and a single training.head")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"training.seeds must differ, and {list(self.seeds)} do not")

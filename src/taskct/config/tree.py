@@ -18,12 +18,14 @@ from taskct.config.fields import (
     setting,
     within,
 )
+from taskct.config.imported import ImportedSettings
 from taskct.config.model import ModelSettings
 from taskct.config.path import PathSettings
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
 from taskct.scanner.presets import SCANNERS
 from taskct.tasks.background_registry import BACKGROUNDS, kinds_using
+from taskct.tasks.layouts import LAYOUTS
 from taskct.tasks.lesions import LESIONS
 from taskct.tasks.shape_registry import SHAPES, SIGNAL_RANGES, shapes_using
 
@@ -70,6 +72,10 @@ class BackgroundSettings(Section):
     organs: dict[int, OrganSettings] = setting(
         {}, of_kinds("organs", "how every label but 0 (air) reads, as {5: {hu: 110, std_hu: 10, texture_hu: 8}}")
     )
+    layout: str = setting(
+        "cct189", of_kinds("layout", f"its layout: {', '.join(LAYOUTS)}, or a YAML file"), min_length=1
+    )
+    rods: bool = setting(False, of_kinds("rods", "whether the layout's own rods stand in it, beside the signals"))
     mean_hu: float = setting(40.0, of_kinds("mean_hu", "mean of the body"), "HU", ge=-1000, le=3000)
     body_mm: float = setting(280.0, of_kinds("body_mm", "diameter of the body"), "mm", gt=0, le=1000)
     width_mm: PositiveSpan = setting(
@@ -261,6 +267,9 @@ LOCALIZE = "localize_mm"
 TEST_NAME = re.compile(r"[\w][\w.-]{0,39}")
 
 
+_NETWORK_SECTIONS = ("denoiser", "training")
+
+
 class Settings(Section):
     """A whole study."""
 
@@ -274,6 +283,7 @@ class Settings(Section):
     denoiser: DenoiserSettings = DenoiserSettings()
     training: TrainingSettings = TrainingSettings()
     path: PathSettings = PathSettings()
+    imported: ImportedSettings = ImportedSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     model: ModelSettings = ModelSettings()
@@ -284,6 +294,23 @@ class Settings(Section):
     tests: dict[str, dict[str, Any]] = setting(
         {}, "test tasks of `taskct shift`, each a name and what differs: {small: {signal.diameter_mm: [3, 4]}}"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_given_weights(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic checks it afterwards
+        """Where the network comes with its weights, fine-tuning starts from these: nothing is pretrained."""
+        denoiser, training = (given.get(name, {}) if isinstance(given, dict) else None for name in _NETWORK_SECTIONS)
+        if not (isinstance(denoiser, dict) and isinstance(training, dict)):
+            return given
+        if denoiser.get("weights") is not None and training.get("start", "mse") == "mse":
+            return {**given, "training": {**training, "start": "weights"}}
+        return given
+
+    @model_validator(mode="after")
+    def _weights_are_given(self) -> Self:
+        if self.training.start == "weights" and self.denoiser.weights is None:
+            raise ValueError("training.start=weights fine-tunes what denoiser.weights gives: name its file")
+        return self
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -317,6 +344,19 @@ class Settings(Section):
             raise ValueError(
                 f"training.n_trials is {n}: the study has {self.trials.n_train} training trials (trials.n_train); give "
                 "at most that many, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_path_is_trained(self) -> Self:
+        start, method = self.imported.path_of, self.training.method
+        if start is not None and method not in ("task-path", "both"):
+            raise ValueError(
+                f"imported.path_of is {start}, but training.method={method} trains no task path: give task-path or both"
+            )
+        if self.grid and method == "none":
+            raise ValueError(
+                "grid spans settings of the training, and training.method=none trains nothing: leave it out"
             )
         return self
 

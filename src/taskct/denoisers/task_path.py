@@ -1,9 +1,12 @@
 """The task path: a frozen control plus a correction for the task, with one dial in percent of RMSE."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import nn
 
+from taskct.denoisers.denoiser import CACHED_PIXELS, autocast
 from taskct.denoisers.dilated import DilatedConv2d
 from taskct.denoisers.exporting import exporting
 from taskct.denoisers.prices import CORRECTION, PRICE, SquaredError
@@ -153,3 +156,48 @@ class TaskPath(nn.Module):
     def forward(self, image_hu: torch.Tensor) -> torch.Tensor:
         """Denoise images in HU, shape `(n, height, width)`, to float32 HU of the same shape."""
         return self.correct(image_hu, self.control(image_hu).float())
+
+
+@torch.no_grad()
+def correct_images(
+    path: TaskPath,
+    images_hu: NDArray[np.float32],
+    control_hu: NDArray[np.float32],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: str = "auto",
+    margin: int = 0,
+) -> NDArray[np.float32]:
+    """A path's images from low-dose images and the control's, wherever these come from.
+
+    Parameters
+    ----------
+    path
+        With its dial where it is wanted.
+    images_hu, control_hu
+        Low-dose and control's images, HU, `(n, height, width)` both.
+    device, dtype, margin
+        As for `taskct.denoisers.denoise`.
+
+    Returns
+    -------
+    HU, `(n, height − 2·margin, width − 2·margin)`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if images_hu.shape != control_hu.shape or images_hu.ndim != 3:
+        raise ValueError(f"low-dose images of shape {images_hu.shape} and control's of {control_hu.shape}")
+    path.eval().to(device)
+    height, width = images_hu.shape[1:]
+    size = max(1, CACHED_PIXELS // (height * width))
+    made = np.empty((len(images_hu), height - 2 * margin, width - 2 * margin), dtype=np.float32)
+    for first in range(0, len(images_hu), size):
+        some = slice(first, first + size)
+        low, control = (torch.from_numpy(np.array(one[some], dtype=np.float32)) for one in (images_hu, control_hu))
+        with autocast(device, dtype):
+            image = path.correct(low.to(device), control.to(device)).float().cpu()
+        made[some] = image[:, margin : height - margin, margin : width - margin].numpy()
+    return made

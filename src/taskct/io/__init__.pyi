@@ -5,6 +5,7 @@ from .dicom_write import write_series as write_series
 from .image_stack import ImageStack as ImageStack
 from .image_stack import read_images as read_images
 from .image_stack import read_npy as read_npy
+from .metaimage import write_metaimage as write_metaimage
 from .nifti import organ_mask as organ_mask
 from .nifti import read_label_map as read_label_map
 from .nifti import read_label_volume as read_label_volume
@@ -16,6 +17,7 @@ from .ratings_files import read_imrmc as read_imrmc
 from .ratings_files import read_ratings_csv as read_ratings_csv
 from .ratings_files import write_imrmc as write_imrmc
 from .ratings_files import write_ratings_csv as write_ratings_csv
+from .raw_words import RawWords as RawWords
 from .truth_table import Truth as Truth
 from .truth_table import read_truth as read_truth
 from .volume import Volume as Volume

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from taskct.io.dicom_header import read_object, reading_dicom, tolerant
 
-ENDINGS = (".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm")
+ENDINGS = (".nii.gz", ".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 """Of file names, which tell the kind of an image and not which one it is."""
 
 
@@ -56,7 +56,8 @@ def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
     [Origin(folder='scan 1', name='scan 1/7', number=None, scan=None)]
     """
     path = PurePosixPath(name)
-    bare = str(path.with_suffix("")) if path.suffix.lower() in ENDINGS else str(path)
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
+    bare = str(path)[: len(str(path)) - len(ending)]
     folder = "" if str(path.parent) == "." else str(path.parent)
     numbers: Sequence[int | None] = [None] if n_images == 1 else range(n_images)
     return [Origin(folder, bare, number, scan) for number in numbers]

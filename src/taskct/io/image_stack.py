@@ -1,4 +1,7 @@
-"""Read images for observers from what people keep them in: .npy, .zarr, TIFF, PNG or DICOM, a file or a folder."""
+"""Read images for observers from what people keep them in, a file or a folder.
+
+.npy, .zarr, TIFF, PNG, DICOM, NIfTI, MetaImage, NRRD.
+"""
 
 import math
 import struct
@@ -17,13 +20,25 @@ from taskct.errors import UserError
 from taskct.io.dicom import read_slice
 from taskct.io.dicom_header import is_dicom
 from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.io.metaimage import ENDINGS as METAIMAGE
+from taskct.io.metaimage import read_metaimage
+from taskct.io.nifti import ENDINGS as NIFTI
+from taskct.io.nifti import read_nifti_images
+from taskct.io.nrrd import ENDINGS as NRRD
+from taskct.io.nrrd import read_nrrd
+from taskct.io.raw_words import RawWords
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
-KINDS = "a .npy file, a .zarr store, a TIFF stack, or a folder of .npy, TIFF, PNG or DICOM files"
 NPY_TEXT = "a .npy array of numbers"
+KINDS = (
+    "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
+    "MetaImage or NRRD files"
+)
+WORDY = ("MetaImage", "NRRD")
+"""Kinds whose words may be read otherwise than their header says."""
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
@@ -42,15 +57,17 @@ class ImageStack:
     """Of each image: what tells the case it belongs to, and its counterpart among other images."""
 
 
-def read_images(path: Path) -> ImageStack:
+def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
     """Read the images at a path as float32.
 
     Parameters
     ----------
     path
-        A `.npy` file or TIFF file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or group that holds
-        one array), or a folder: all files in it and below, in the order of their names, of one of these kinds; hidden
-        files and files of no image kind (text, JSON) are passed over.
+        A `.npy`, TIFF, NIfTI, MetaImage or NRRD file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or
+        group that holds one array), or a folder: all files in it and below, in the order of their names, of one of
+        these kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
+    words
+        What is known of the words of MetaImage or NRRD files better than their headers say; for no other kind.
 
     Raises
     ------
@@ -71,7 +88,7 @@ def read_images(path: Path) -> ImageStack:
     origins: list[Origin] = []
     pixels: set[float | None] = set()
     for source, name in zip(sources, names, strict=True):
-        stack, pixel_mm = _read(source, name)
+        stack, pixel_mm = _read(source, name, words)
         if parts and stack.shape[1:] != parts[0].shape[1:]:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
@@ -198,16 +215,22 @@ def _kind(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if _is_zarr(path):
         return ".zarr"
-    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG)):
+    if path.name.lower().endswith(NIFTI):
+        return "NIfTI"
+    for name, suffixes in ((".npy", NPY), ("TIFF", TIFF), ("PNG", PNG), ("MetaImage", METAIMAGE), ("NRRD", NRRD)):
         if suffix in suffixes:
             return name
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32], float | None]:
     check_regular(path, name)
     kind = _kind(path)
     pixel_mm = None
+    if words is not None and kind not in WORDY:
+        raise UserError(
+            f"{name}: a byte order, slope or offset is for {' and '.join(WORDY)} files; leave it out for {kind} files"
+        )
     if kind == "DICOM":
         series = read_slice(path)
         images = series.image_hu
@@ -218,6 +241,12 @@ def _read(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
         images = _read_zarr(path, name)
     elif kind == "TIFF":
         images = read_tiff(path, name)
+    elif kind == "NIfTI":
+        images, pixel_mm = read_nifti_images(path, name)
+    elif kind == "MetaImage":
+        images, pixel_mm = read_metaimage(path, name, words)
+    elif kind == "NRRD":
+        images, pixel_mm = read_nrrd(path, name, words)
     elif kind == "PNG":
         images = _read_png(path, name)
     else:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.io.padding import AIR_HU, find_padding
+from taskct.io.upright import Grid, upright
 from taskct.io.volume import (
     MAX_LEAN_DEGREES,
     SAME_GRID,
@@ -185,12 +186,41 @@ def organ_mask(labels: NDArray[np.uint16], organs: Sequence[str | int]) -> NDArr
     return mask
 
 
+def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float | None]:
+    """Read a stack of images, `(n, height, width)`, of any unit, and their pixel size in mm; None where it is not told.
+
+    A file of three dimensions is a stack along its third axis, in its order. Where the header holds an orientation,
+    images are turned as `taskct.io.upright` says. `name` is what messages call the file.
+
+    Raises
+    ------
+    UserError
+        If it is no NIfTI, broken, of other than 2 or 3 dimensions or of several numbers a voxel, or its affine or its
+        unit of length cannot be.
+    """
+    data, image_affine, header = _load(path, name)
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim not in (2, 3) or data.size == 0:
+        raise UserError(f"{name}: {data.ndim} dimensions: give an image, or one stack of them")
+    stack = data.T if data.ndim == 3 else data.T[None]
+    if header["qform_code"] or header["sform_code"]:
+        affine = _checked_affine(image_affine, header, name)
+        # NIfTI's world is to the right and to the front.
+        directions = (np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]).T
+        sides = np.linalg.norm(affine[:3, :2], axis=0)
+        grid = Grid.of(sides, directions, name)
+    else:
+        _check_unit(header, name)
+        grid = Grid.of(np.asarray(header["pixdim"][1:3], dtype=np.float64), None, name)
+    with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
+        return upright(stack.astype(np.float32), grid)
+
+
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
     opened = open_nifti(path)
-    with reading(path.name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
-        check_budget(path.name, math.prod(opened.shape) * opened.voxel_bytes)
-        data = np.asanyarray(opened.image.dataobj).reshape(opened.shape)
+    data = _voxels(opened.image, path.name).reshape(opened.shape)
     # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
     turned = orientations.apply_orientation(data, opened.turn).transpose(2, 1, 0)
     return turned, opened.affine
@@ -201,37 +231,21 @@ class OpenedNifti:
     """A NIfTI file whose header is known to be that of an axial volume; its voxels are not read yet."""
 
     image: Any
-    """nibabel's."""
+    """As nibabel opened it."""
     shape: tuple[int, int, int]
     """Of its voxels as it lays them out."""
     turn: NDArray[np.float64]
-    """nibabel's orientation that turns its axes to (column, row, slice) of a Volume."""
+    """The orientation, as nibabel writes it, that turns its axes to (column, row, slice) of a Volume."""
     affine: NDArray[np.float64]
     """From (slice, row, column, 1) of a Volume to the patient, mm."""
-    voxel_bytes: int
-    """What a voxel takes in memory while it is read."""
 
 
 def open_nifti(path: Path) -> OpenedNifti:
     """Open a NIfTI file and check its header; a `UserError` as for `read_nifti`."""
     name = path.name
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
-    if not name.lower().endswith(ENDINGS):
-        raise UserError(f"{name}: no NIfTI file by its ending; give a .nii or .nii.gz file")
-    check_regular(path, name)
-    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
-        image: Any = nib.load(path)
-        with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
-            header = type(image.header).from_fileobj(file, check=False)
-        if not header["magic"].item().startswith(b"n+"):  # of a header whose voxels are in another file
-            raise ValueError("no voxels")
-        if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
-            raise UserError(f"{name}: a slope or intercept without end; save it again")
-        shape = [int(n) for n in image.shape]
-        dtype = header.get_data_dtype()
-    if dtype.kind not in "fiu":
-        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
+    image, header = _open(path, name)
+    _check_kind(image.get_data_dtype(), name)
+    shape = [int(n) for n in image.shape]
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     if len(shape) != 3 or math.prod(shape) == 0:
@@ -245,19 +259,55 @@ def open_nifti(path: Path) -> OpenedNifti:
         shape=(shape[0], shape[1], shape[2]),
         turn=turn,
         affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]],
-        voxel_bytes=8 + dtype.itemsize,
     )
+
+
+def _load(path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.float64], Any]:
+    """Voxels as the file has them, its affine as nibabel makes it, and its header as it is."""
+    image, header = _open(path, name)
+    data = _voxels(image, name)
+    _check_kind(data.dtype, name)
+    return data, image.affine, header
+
+
+def _open(path: Path, name: str) -> tuple[Any, Any]:
+    """The image of nibabel, whose voxels are not read yet, and the header as the file has it."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
+    if not name.lower().endswith(ENDINGS):
+        raise UserError(f"{name}: no NIfTI file by its ending; give a .nii or .nii.gz file")
+    check_regular(path, name)
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        image: Any = nib.load(path)
+        with ImageOpener(str(path)) as file:  # as it is; loading mends a spacing of 0 without a word
+            header = type(image.header).from_fileobj(file, check=False)
+        if not header["magic"].item().startswith(b"n+"):  # of a header whose voxels are in another file
+            raise ValueError("no voxels")
+        if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
+            raise UserError(f"{name}: a slope or intercept without end; save it again")
+    return image, header
+
+
+def _voxels(image: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - nibabel's
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(name, math.prod(int(n) for n in image.shape) * voxel_bytes(image))
+        return np.asanyarray(image.dataobj)
+
+
+def voxel_bytes(image: Any) -> int:  # noqa: ANN401 - nibabel's
+    """What a voxel takes in memory while it is read."""
+    return 8 + int(image.get_data_dtype().itemsize)
+
+
+def _check_kind(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind not in "fiu":
+        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
 
 
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
     if not header["qform_code"] and not header["sform_code"]:
         raise UserError(f"{name}: no orientation (qform and sform codes are 0); save it with its affine")
-    try:
-        unit = header.get_xyzt_units()[0]
-    except KeyError:
-        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
-    if unit not in ("mm", "unknown"):
-        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
+    _check_unit(header, name)
     affine = np.asarray(affine, dtype=np.float64)
     said = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     sides = np.linalg.norm(affine[:3, :3], axis=0)
@@ -268,6 +318,15 @@ def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDAr
         other = " × ".join(f"{side:.4g}" for side in sides)
         raise UserError(f"{name}: voxel spacing of {text} mm by pixdim, {other} mm by the affine; mend one of them")
     return affine
+
+
+def _check_unit(header: Any, name: str) -> None:  # noqa: ANN401 - nibabel's
+    try:
+        unit = header.get_xyzt_units()[0]
+    except KeyError:
+        unit = f"an unknown unit (code {int(header['xyzt_units']) % 8})"
+    if unit not in ("mm", "unknown"):
+        raise UserError(f"{name}: lengths in {unit}, not mm; save it in mm")
 
 
 def _check_hu(image_hu: NDArray[np.float32], name: str) -> None:

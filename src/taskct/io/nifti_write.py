@@ -1,4 +1,4 @@
-"""Write a CT volume that was derived from a NIfTI file, as NIfTI on the same grid and in the same order of axes."""
+"""Write CT as NIfTI: a volume that was derived from a NIfTI file, on its grid and in its order of axes; a new stack."""
 
 import gzip
 from pathlib import Path
@@ -98,3 +98,20 @@ def write_nifti(image_hu: NDArray[np.floating], source: Path, volume: Volume, ou
         content = written.to_bytes()
         partial.write_bytes(gzip.compress(content, mtime=0) if out.name.lower().endswith(".gz") else content)
     return out
+
+
+def write_stack(images_hu: NDArray[np.float32], spacing_mm: tuple[float, float], out: Path) -> None:
+    """Write a stack of slices, `(n, height, width)`, HU, as a new NIfTI file of float32.
+
+    Columns run to the patient's left, rows to posterior, slices to the head, `spacing_mm` between pixels and between
+    slices, mm. A file that is there is replaced.
+    """
+    pixel, slices = spacing_mm
+    height, width = images_hu.shape[1:]
+    affine = np.diag([-pixel, -pixel, slices, 1.0])
+    affine[:2, 3] = (width - 1) / 2 * pixel, (height - 1) / 2 * pixel
+    image: Any = nib.Nifti1Image(np.ascontiguousarray(images_hu.transpose(2, 1, 0), dtype=np.float32), affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"HU, taskct"
+    content = image.to_bytes()
+    out.write_bytes(gzip.compress(content, mtime=0) if out.name.lower().endswith(".gz") else content)

@@ -51,12 +51,12 @@ def noise_power(noise: NDArray[np.floating], *, pixel_mm: float) -> Floats:
     >>> round(float(noise_power(white, pixel_mm=0.5).mean()), 1)  # 9 HU² · 0.25 mm²
     2.3
     """
-    _check(noise)
+    check_images(noise)
     height, width = noise.shape[1:]
     rings = _rings((height, width), pixel_mm)
     mean = rings / rings.sum(axis=0)
     found = np.empty((len(noise), mean.shape[1]))
-    for batch in _batches(noise):
+    for batch in batches(noise):
         power = np.abs(fft.rfft2(noise[batch])) ** 2
         found[batch] = power.reshape(len(power), -1) @ mean
     found *= pixel_mm**2 / (height * width)
@@ -86,13 +86,13 @@ def cross_power(
     >>> (shared / own).round(6)
     array([[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]])
     """
-    _check(signal)
+    check_images(signal)
     if signal.shape != images.shape:
         raise ValueError(f"signals of shape {signal.shape} and images of shape {images.shape}")
     height, width = signal.shape[1:]
     rings = _rings((height, width), pixel_mm)
     shared, own = np.empty((2, len(signal), rings.shape[1]))
-    for batch in _batches(signal):
+    for batch in batches(signal):
         s, g = fft.rfft2(signal[batch]), fft.rfft2(images[batch])
         shared[batch] = (s.real * g.real + s.imag * g.imag).reshape(len(s), -1) @ rings
         own[batch] = (np.abs(s) ** 2).reshape(len(s), -1) @ rings
@@ -136,12 +136,14 @@ def _rings(shape: tuple[int, int], pixel_mm: float) -> Floats:
     return rings
 
 
-def _check(images: NDArray[np.floating]) -> None:
+def check_images(images: NDArray[np.floating]) -> None:
+    """Raise a ValueError for what is not a stack of finite images, `(n, height, width)`."""
     if images.ndim != 3 or not np.isfinite(images).all():
         raise ValueError(f"images must be finite, of shape (n, height, width), not {images.shape}")
 
 
-def _batches(images: NDArray[np.floating]) -> Iterator[slice]:
+def batches(images: NDArray[np.floating]) -> Iterator[slice]:
+    """Yield slices of a stack of images, each of bounded memory."""
     size = max(1, _BATCH_PIXELS // max(1, images.shape[1] * images.shape[2]))
     for start in range(0, len(images), size):
         yield slice(start, start + size)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taskct.metrics.eye_response import eye_response
 from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import Array
 from taskct.ranges import Range, check_ranges
@@ -51,9 +52,8 @@ def eye_filter(
     check_ranges(FILTER_RANGES, **of_eye)
     rows, columns = (np.arange(n) / (2.0 * n * pixel_mm) for n in shape)
     frequency = np.hypot(rows[:, None], columns[None, :])
-    relative = frequency / magnification * viewing_distance_mm * math.pi / 180.0 / peak_cycles_per_degree
-    response: Array = relative**exponent * np.exp(exponent / 2.0 * (1.0 - relative**2))
-    return response
+    seen = {"viewing_distance_mm": viewing_distance_mm, "magnification": magnification}
+    return eye_response(frequency, exponent=exponent, peak_cycles_per_degree=peak_cycles_per_degree, **seen)
 
 
 class Eyed:

@@ -1,7 +1,7 @@
 """Observers by their registered name: made from what is known, and fitted afresh with what is to be said of the fit."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -78,10 +78,15 @@ def observer_told(
     device: torch.device | str = "cpu",
     signal: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Observer:
-    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`."""
+    """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
+
+    `settings` are hyper-parameters of its own, such as `n_channels`.
+    """
     known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance}
-    return make_observer(name, **{what: known[what] for what in OBSERVERS[registered_name(name)].needs})
+    needed = {what: known[what] for what in OBSERVERS[registered_name(name)].needs}
+    return make_observer(name, **needed, **(settings or {}))
 
 
 @contextmanager

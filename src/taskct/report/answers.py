@@ -1,4 +1,4 @@
-"""The answers below the verdict: what MSE does, what training for the task does, and which is the better bargain."""
+"""The answers below the verdict: what denoising does, what training for the task does, which is the better bargain."""
 
 import math
 from collections.abc import Sequence
@@ -8,27 +8,27 @@ from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n
 from taskct.report.contrast import contrast_words
 from taskct.report.labels import arm_label, interval, listed, number, observer_label
-from taskct.report.quoting import IN_LIMIT, deltas_of
+from taskct.report.quoting import IN_LIMIT, control_said, deltas_of
 from taskct.report.run import Quoted, Run
 from taskct.report.schema import sign
 
 
-def mse_answer(run: Run) -> str:
-    """Say what MSE denoising does to image quality and AUC."""
-    low, mse = run.arm(LOW_DOSE), run.arm(MSE)
+def denoising_answer(run: Run, name: str = MSE) -> str:
+    """Say what a denoiser does to the image quality and the AUC of the low-dose images; MSE unless named."""
+    low, mse = run.arm(LOW_DOSE), run.arm(name)
     before, after = low.image_quality.rmse_hu, mse.image_quality.rmse_hu
     text = f"RMSE goes from {interval(before, 2)} HU (low-dose images) to {interval(after, 2)} HU."
     in_limit: list[str] = []
     at_n_only: list[str] = []
     for observer in run.observers:
-        pair = [run.quoted_auc(name, observer) for name in (LOW_DOSE, MSE)]
-        delta = run.quoted_delta(MSE, LOW_DOSE, observer)
+        pair = [run.quoted_auc(one, observer) for one in (LOW_DOSE, name)]
+        delta = run.quoted_delta(name, LOW_DOSE, observer)
         if pair[0] is None or pair[1] is None:
             continue
         limit = pair[0].in_limit and pair[1].in_limit and (delta is None or delta.in_limit)
         if not limit:
             pair = [Quoted(arm.observers[observer], in_limit=False) for arm in (low, mse)]
-            found = run.delta(MSE, LOW_DOSE, observer)
+            found = run.delta(name, LOW_DOSE, observer)
             delta = None if found is None else Quoted(found, in_limit=False)
         change = " → ".join(number(auc.interval.value, 3) for auc in pair if auc is not None)
         part = f"{observer_label(observer)} {change}{_change([q.interval for q in pair if q is not None], delta)}"
@@ -76,7 +76,7 @@ def gain_answer(run: Run) -> str:
         ]
         if parts:
             sentences.append(
-                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against the {arm_label(control)} control, "
+                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against {control_said(run)}, "
                 f"{'; '.join(parts)}."
             )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu

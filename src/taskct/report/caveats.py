@@ -14,9 +14,12 @@ def unit_note(run: Run) -> str:
     n_test, several = run.summary.n_test, len(run.seeds) > 1
     trials = f"{n_test.present} signal-present and {n_test.absent} signal-absent test trials on {backgrounds(run)}"
     but = ", but for the table over training seeds," if several else ""
-    text = f"Every interval (95 %){but} comes from the {trials}, of one trained model. {unit_sentence(run)} "
+    of_one = ", of one trained model" if run.trained else ""
+    text = f"Every interval (95 %){but} comes from the {trials}{of_one}. {unit_sentence(run)} "
     if run.has_limits:
         text += "How AUCs in the limit of many training trials come to theirs stands above their table. "
+    if not run.trained:
+        return text.rstrip()
     training = "an interval does not cover what another training would change"
     if several:
         return f"{text}Such {training}; the table over training seeds does."

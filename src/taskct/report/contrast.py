@@ -63,7 +63,7 @@ def contrast_kept(run: Run) -> list[Kept]:
     Measured where `harm.json` has it. Else it is 1 + bias / contrast, with the bias at the site of real signals and the
     mean contrast of the settings.
     """
-    names = list(dict.fromkeys((LOW_DOSE, MSE, run.choices.chosen_arm)))
+    names = [name for name in run.standing if name in (LOW_DOSE, MSE, run.choices.chosen_arm)]
     found = [(name, _share(run, name)) for name in names]
     return [Kept(arm_label(name), share) for name, share in found if share is not None]
 

@@ -47,6 +47,7 @@ _FURTHER = [
     if (color, marker) not in {(look.color, look.marker) for look in _FIRST}
 ]
 _MSE, _FILTERS, _PATH = Look(BLACK, "^", ""), Look(PINK, "P", ""), Look(WINE, "*", "-")
+_IMPORTS = Look(AMBER, "X", ":")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Family:
 
 
 def families(run: Run) -> list[Family]:
-    """Group the arms of a run: those trained with λ, task paths, blends, MSE and filters, every variant apart.
+    """Group the arms of a run: those trained with λ, task paths, blends, imports, MSE and filters, every variant apart.
 
     The control's own family comes first. The low-dose images belong to none.
     """
@@ -75,19 +76,21 @@ def families(run: Run) -> list[Family]:
     first = iter(_FIRST)
     found: list[Family] = []
     for (kind, *_), arms in groups.items():
-        of_kind = {"mse": _MSE, "filter": _FILTERS, "path": _PATH}.get(str(kind))
+        of_kind = {"mse": _MSE, "filter": _FILTERS, "path": _PATH, "import": _IMPORTS}.get(str(kind))
         taken = of_kind in [family.look for family in found]
         look = of_kind if of_kind is not None and not taken else next(first, None) or next(looks)
-        ordered = sorted(arms, key=lambda arm: (arm.lambda_ or 0.0, arm.alpha or 0.0, arm.price or 0.0))
+        ordered = sorted(arms, key=lambda arm: (arm.lambda_ or 0.0, _dial(arm), arm.price or 0.0))
         if kind in ("blend", "path"):
             # Both start at the control (α = 0, price 0); a blend ends at the network it blends in (α = 1).
             own = _variant(run, ordered[0])
             ends = [a for a in named.values() if _kind(a) == "lambda" and _variant(run, a) == own]
             start = [a for a in ends if a.lambda_ == 0]
+            if kind == "path" and (own_start := named.get(str(ArmName.parse(ordered[0].name).control))) is not None:
+                start = [own_start]
             stop = [a for a in ends if kind == "blend" and a.lambda_ == ordered[0].lambda_]
             line = [*start, *ordered, *stop]
         else:
-            line = ordered if kind == "lambda" else []
+            line = ordered if kind == "lambda" or (kind == "import" and len(ordered) > 1) else []
         found.append(Family(_label(run, ordered[0]), look, _names(ordered), _names(line)))
     return found
 
@@ -95,7 +98,7 @@ def families(run: Run) -> list[Family]:
 def arm_of_seed(run: Run, name: str, seed: int) -> ArmFigures | None:
     """An arm of a seed, or of its only one where it is not trained; None where the study has none of this seed."""
     arms = {arm.seed: arm for arm in run.summary.arms if arm.name == name}
-    if len(arms) == 1 and ArmName.parse(name).kind == "filter":
+    if len(arms) == 1 and ArmName.parse(name).kind in ("filter", "import"):
         return next(iter(arms.values()))
     return arms.get(seed)
 
@@ -115,6 +118,8 @@ def short_label(name: str) -> str:
         return f"α={setting_text(arm.alpha)}"
     if arm.task_weight is not None:
         return f"λ={setting_text(arm.task_weight)}"
+    if arm.imported is not None:
+        return arm.imported
     variant = ", ".join(f"{key}={value}" for key, value in arm.variant)
     return variant if arm.kind == "mse" and variant else arm.label
 
@@ -133,6 +138,11 @@ def main_observer(run: Run) -> str:
     return next(observer for observer in wanted if observer in run.observers)
 
 
+def _dial(arm: ArmFigures) -> float:
+    """α; 1 for a denoiser elsewhere by itself, which ends the line of its blends."""
+    return 1.0 if _kind(arm) == "import" and arm.alpha is None else arm.alpha or 0.0
+
+
 def _kind(arm: ArmFigures) -> str:
     return ArmName.parse(arm.name).kind
 
@@ -148,6 +158,8 @@ def _key(run: Run, arm: ArmFigures) -> tuple[object, ...]:
     kind = _kind(arm)
     if kind in ("mse", "filter"):
         return (kind,)
+    if kind == "import":
+        return (kind, ArmName.parse(arm.name).imported)
     return (kind, arm.lambda_ if kind == "blend" else None, _variant(run, arm))
 
 
@@ -155,6 +167,8 @@ def _label(run: Run, arm: ArmFigures) -> str:
     kind = _kind(arm)
     if kind in ("mse", "filter"):
         return {"mse": "MSE", "filter": "other denoisers"}[kind]
+    if kind == "import":
+        return str(ArmName.parse(arm.name).imported)
     home = run.arm(run.tradeoff.control)
     if kind == "blend":
         text = f"blend of λ = {setting_text(arm.lambda_ or 0.0)} with the control"

@@ -15,7 +15,7 @@ from taskct.files import whole_folder
 from taskct.literal import csv_text, figure_text
 from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import roc_curve
-from taskct.names import LOW_DOSE, MSE
+from taskct.names import LOW_DOSE
 from taskct.report import figures, harm
 from taskct.report.axes import axes_of, axes_rows, axis_figure
 from taskct.report.families import main_observer
@@ -40,7 +40,7 @@ class FigureFile:
 
 def figures_of(run: Run) -> dict[str, FigureFile]:
     """Return the figures of a run by the name of their files; one that the run has nothing for is left out."""
-    arms = list(dict.fromkeys((LOW_DOSE, MSE, run.tradeoff.control, run.choices.chosen_arm)))
+    arms = run.standing
     denoised = [name for name in arms if name in run.examples.denoised]
     found = {
         "first": FigureFile(lambda: first_figure(run), lambda: _tradeoff_csv(run, main_observer(run))),

@@ -34,7 +34,7 @@ class Maps:
 def harm_arms(run: Run, maps: HarmMaps) -> list[str]:
     """The denoised arms whose harm is drawn: MSE, the control and those that text recommends."""
     names = dict.fromkeys([MSE, run.tradeoff.control, *quoted_arms(run)])
-    return [name for name in names if name in maps.region_map]
+    return [name for name in names if name in maps.region_map and name != LOW_DOSE]
 
 
 def region_maps(run: Run, maps: HarmMaps) -> Maps:

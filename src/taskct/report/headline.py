@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT, ArmName, percent_text
-from taskct.report.answers import bargain_answer, gain_answer, mse_answer
+from taskct.names import JOINT, MSE, ArmName, percent_text
+from taskct.report.answers import bargain_answer, denoising_answer, gain_answer
 from taskct.report.caveats import no_verdict, only_these, unit_note
 from taskct.report.contrast import contrast_in_short, contrast_kept
 from taskct.report.labels import arm_label, interval, observer_label, percent
 from taskct.report.notes import notes_of, warnings_of
-from taskct.report.quoting import IN_LIMIT, change_in_rmse, deltas_of, observers_listed, said_where
+from taskct.report.quoting import IN_LIMIT, change_in_rmse, control_said, deltas_of, observers_listed, said_where
 from taskct.report.run import Run
 from taskct.report.task_path import path_answers
 
@@ -45,13 +45,23 @@ def headline(run: Run) -> Headline:
     one only where Holm's adjustment over its observers leaves it standing, and a loss where the whole interval of the
     paired difference is below zero. Both are told in the limit of many training trials where it can be had.
     """
-    answers = [("What MSE denoising does", mse_answer(run)), ("What task-informed training does", gain_answer(run))]
+    answers = [("What MSE denoising does", denoising_answer(run))] if run.has(MSE) else []
+    answers += [(f"What {label} does", text) for label, text in _elsewhere(run)]
+    if run.trained:
+        answers += [("What task-informed training does", gain_answer(run))]
     answers += [("The better bargain", text)] if (text := bargain_answer(run)) else []
     answers += path_answers(run)
     sentences = _keeps(run), _costs(run)
     contrast = [(one.label, one.share) for one in contrast_kept(run)]
-    paragraph = " ".join([*sentences, answers[0][1], answers[1][1], unit_note(run)])
+    paragraph = " ".join([*sentences, *(text for _, text in answers[:2]), unit_note(run)])
     return Headline(sentences, contrast, answers, notes_of(run), warnings_of(run), paragraph)
+
+
+def _elsewhere(run: Run) -> list[tuple[str, str]]:
+    """What every denoiser does whose images came from elsewhere, and the chosen one where nothing was trained."""
+    names = [arm.name for arm in run.summary.arms if ArmName.parse(arm.name).kind == "import" and arm.alpha is None]
+    names += [] if run.trained else [run.choices.chosen_arm]
+    return [(arm_label(name), denoising_answer(run, name)) for name in dict.fromkeys(names) if name != MSE]
 
 
 def _keeps(run: Run) -> str:
@@ -65,9 +75,10 @@ def _keeps(run: Run) -> str:
 
 def _auc_sentence(run: Run) -> str:
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    name, base, price = _place(chosen), arm_label(control), ArmName.parse(chosen).price
+    name, base, price = _place(chosen), control_said(run), ArmName.parse(chosen).price
+    at = "at" if run.trained else "after"
     if chosen == control:
-        return f"No gain: the rule chose the {base} control itself, so nothing was bought with the task term"
+        return f"No gain: the rule chose {base} itself, so nothing was bought with the task term"
     if why := no_verdict(run):
         return f"{why}; shown is {arm_label(chosen)}"
     parts = run.gains_and_losses()
@@ -76,17 +87,15 @@ def _auc_sentence(run: Run) -> str:
     if not gains and not losses:
         adjusted = " (Holm-adjusted)" if run.task.resampling.p_values else ""
         return (
-            f"No gain shown: at {name}, no observer's AUC differs from the {base} control's beyond chance{adjusted}"
+            f"No gain shown: {at} {name}, no observer's AUC differs from that of {base} beyond chance{adjusted}"
             f"{_limit_of_fresh(run, unclear)}{only}"
         )
     if not gains:
         where = _limit_of_fresh(run, losses)
-        return (
-            f"No gain: at {name}, AUC falls below the {base} control's for the {observers_listed(losses)}{where}{only}"
-        )
+        return f"No gain: {at} {name}, AUC falls below that of {base} for the {observers_listed(losses)}{where}{only}"
     everyone = len(gains) > 2 and not losses + unclear
     who = f"Task-informed training at {name}" if price is None else f"At {name} the task path"
-    text = f"{who} raises AUC over the {base} control for "
+    text = f"{who if run.trained else name} raises AUC over {base} for "
     text += f"all {len(gains)} observers" if everyone else f"the {observers_listed(gains)}"
     text += f" ({_example(run, gains)})"
     if losses:
@@ -128,6 +137,11 @@ def _costs(run: Run) -> str:
     shown = [f"{interval(percent(rate), 1)} %" for rate in rates]
     if chosen == control:
         return f"It paints a false signal in {shown[0]} of the signal-absent trials."
+    if not run.trained:
+        return (
+            f"It has {change_in_rmse(run, chosen)} than {control_said(run)}, and paints false signals in {shown[1]} of "
+            f"signal-absent trials ({control_said(run)} {shown[0]})."
+        )
     return (
         f"The price is {change_in_rmse(run, chosen)} and false signals in {shown[1]} of signal-absent trials "
         f"(control {shown[0]})."

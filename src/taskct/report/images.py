@@ -48,13 +48,17 @@ def arm_images(run: Run, name: str) -> Floats | None:
     if name in saved:
         return saved[name]
     mixed = mixture_of(run, name)
-    return None if mixed is None else (1.0 - mixed.share) * saved[mixed.start] + mixed.share * saved[mixed.end]
+    if mixed is None:
+        return None
+    start = run.examples.noisy if mixed.start == LOW_DOSE else saved[mixed.start]
+    return (1.0 - mixed.share) * start + mixed.share * saved[mixed.end]
 
 
 def strip(run: Run) -> list[Grey]:
     """The same lesion as reference, low-dose, MSE and every arm that text recommends: the first trial that has one."""
     trial = next(iter(np.flatnonzero(run.examples.signal_present)), 0)
-    names = [LOW_DOSE, MSE, *(name for name in quoted_arms(run) if name != run.tradeoff.control)]
+    names = [name for name in run.standing if name in (LOW_DOSE, MSE)]
+    names += [name for name in quoted_arms(run) if name != run.tradeoff.control]
     return list(_row(run, int(trial), list(dict.fromkeys(names))))
 
 
@@ -83,7 +87,7 @@ class PanelTrial:
 
 def panel(run: Run) -> list[PanelTrial]:
     """The first trials of each class as reference, low-dose, MSE, the control and the arms that text recommends."""
-    names = list(dict.fromkeys([LOW_DOSE, MSE, run.tradeoff.control, *quoted_arms(run)]))
+    names = list(dict.fromkeys([*run.standing[:-1], *quoted_arms(run)]))
     names = [name for name in names if arm_images(run, name) is not None]
     examples, half = run.examples, run.task.difference_window_hu / 2.0
     found = []
@@ -186,7 +190,7 @@ def raw_images(run: Run, budget_bytes: int = BUDGET_BYTES) -> Raw:
 def _by_importance(run: Run) -> tuple[list[str], int]:
     """Arms with images of their own that the script cannot work out, and how many of them text needs."""
     saved = run.examples.denoised
-    wanted = [MSE, run.tradeoff.control, *quoted_arms(run)]
+    wanted = [name for name in (*run.standing[:-1], *quoted_arms(run)) if name != LOW_DOSE]
     mixed = {name: found for name in {*saved, *wanted} if (found := mixture_of(run, name)) is not None}
     needed = [end for name in wanted for end in ((mixed[name].start, mixed[name].end) if name in mixed else (name,))]
     core = [name for name in dict.fromkeys(needed) if name in saved]

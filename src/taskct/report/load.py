@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from taskct import __version__
 from taskct.errors import UserError, unreadable
 from taskct.files import read_truth_value
-from taskct.names import LOW_DOSE, MSE, observer_of
+from taskct.names import CONTROL, LOW_DOSE, MSE, observer_of
 from taskct.reading import check_regular, digests_of, read_json, read_npz
 from taskct.report import schema
 from taskct.report.run import Examples, Floats, HarmMaps, OfClasses, Run
@@ -294,7 +294,8 @@ def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
         yield "task.json", "lacks the number of test backgrounds"
     names = {arm.name for arm in run.summary.arms}
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    for needed in (LOW_DOSE, MSE, control, chosen):
+    pretrained = [MSE] if control == CONTROL else []
+    for needed in (LOW_DOSE, *pretrained, control, chosen):
         if needed not in names:
             yield "summary.json", f"lacks the arm '{needed}'"
     trained = {(arm.name, arm.seed) for arm in run.summary.arms}
@@ -306,8 +307,8 @@ def _disagreements(run: Run) -> Iterator[tuple[str, str]]:
         yield "tradeoff.json", f"quotes seed {run.tradeoff.seed}, choices.json seed {run.choices.seed}"
     if run.false_signals.control != control:
         yield "hallucination.json", f"has the control '{run.false_signals.control}', tradeoff.json '{control}'"
-    for needed in (MSE, control, chosen):
-        if needed not in run.examples.denoised:
+    for needed in (*pretrained, control, chosen):
+        if needed != LOW_DOSE and needed not in run.examples.denoised:
             yield "examples.npz", f"lacks the array 'denoised/{needed}'"
     for name in FURTHER:
         found = getattr(run, FIELDS.get(name, name))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from taskct.names import JOINT, percent_text, setting_text
@@ -116,16 +117,49 @@ def _images(run: Run, cite: Citations) -> Iterator[str]:
     n = run.task.n_trials
     splits = listed(f"{count:,} trials ({name})" for name, count in n.items())
     apart = ", of which no two share a background" if run.task.n_shared_backgrounds == 0 else ""
+    every = "Networks learned from the first, every" if run.trained else "Every"
     yield (
-        f"The trials were divided into {splits}{apart}. Networks learned from the "
-        "first, every choice was made on validation trials, observers were fitted afresh to a split of their own, and "
+        f"The trials were divided into {splits}{apart}. {every} choice was made on validation trials, observers "
+        "were fitted afresh to a split of their own, and "
         f"every figure comes from the test trials, on {backgrounds(run)}."
     )
 
 
 def _training(run: Run, cite: Citations) -> Iterator[str]:
+    training, denoiser, imported = (_section(run, name) for name in ("training", "denoiser", "imported"))
+    if training.get("method") == "none":
+        yield "Nothing was trained."
+    elif training.get("method") == "task-path" and imported.get("path_of") is not None:
+        yield f"The task path starts from the images of {imported['path_of']}, which are its control."
+    else:
+        yield from _networks(run, cite)
+    if training.get("method", "joint") in ("task-path", "both"):
+        yield from _task_path(_section(run, "path"))
+    if imported.get("names"):
+        names = listed(map(str, imported["names"]))
+        yield (
+            f"Images of {names} were made elsewhere: from the low-dose images of these trials, exported without their "
+            "truth, and imported again after checks of their number, order, place, scale and range."
+        )
+    if denoiser.get("classical"):
+        yield f"Classical filters ({listed(map(str, denoiser['classical']))}) were tuned on the validation trials."
+    if run.trained:
+        n_seeds = len(run.seeds)
+        yield f"Everything was trained from {n_seeds} seed{'s' if n_seeds > 1 else ''}."
+    yield f"The arm quoted, {arm_label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
+
+
+def _networks(run: Run, cite: Citations) -> Iterator[str]:
+    """Pretraining, and the λ arms with their blends."""
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
-    if denoiser.get("network") is not None:
+    weights = denoiser.get("weights")
+    if isinstance(weights, str):
+        yield (
+            f"The denoiser ({denoiser.get('network')}) came with its weights ({PurePath(weights).name}): the arm MSE "
+            "is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
+            f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
+        )
+    elif denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
         )
@@ -149,8 +183,6 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
             + (f", for {training['finetune_epochs']} epochs each." if "finetune_epochs" in training else ".")
         )
         yield "λ = 0, trained as long without the task, is the control."
-    if training.get("method", "joint") != "joint":
-        yield from _task_path(_section(run, "path"))
     alphas = training.get("blend_alphas")
     if lambdas is not None and training.get("blend_lambda") is not None and isinstance(alphas, list) and alphas:
         mixed = listed(setting_text(float(alpha)) for alpha in alphas)
@@ -158,11 +190,12 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
             f"of {mixed}."
         )
-    if denoiser.get("classical"):
-        yield f"Classical filters ({listed(map(str, denoiser['classical']))}) were tuned on the validation trials."
-    n_seeds = len(run.seeds)
-    yield f"Everything was trained from {n_seeds} seed{'s' if n_seeds > 1 else ''}."
-    yield f"The arm quoted, {arm_label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
+
+
+def _given(denoiser: dict[str, Any], name: str) -> str:
+    """A number of the scaling that the settings state; a model of taskct may hold it itself."""
+    value = denoiser.get(f"{name}_hu")
+    return "that of its file" if value is None else f"{setting_text(float(value))} HU"
 
 
 def _task_path(path: dict[str, Any]) -> Iterator[str]:
@@ -200,8 +233,9 @@ def _observers(run: Run, cite: Citations) -> Iterator[str]:
         source = source_of(name)
         named.append(f"{observer_label(name)}{f' {cite(source)}' if source else ''}")
     yield f"The images were read by {len(named)} numerical observers: {listed(named)}."
+    joint = "A joint observer was trained with the denoiser; a" if JOINT in run.observers else "A"
     yield (
-        "A joint observer was trained with the denoiser; a fresh one was fitted to "
+        f"{joint} fresh one was fitted to "
         f"{run.task.n_trials.get('fresh', 0):,} trials denoised by the arm, with its regularization chosen on "
         "validation trials."
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taskct.names import ArmName
+from taskct.names import LOW_DOSE, ArmName
 from taskct.report.run import Run
 from taskct.report.schema import PathRow
 
@@ -16,7 +16,7 @@ class Mixture:
     """The images of an arm as (1 − share) · start + share · end."""
 
     start: str
-    """Name of the control."""
+    """Name of the control; of images from elsewhere the low-dose ones."""
     end: str
     """Name of the task-informed arm of a blend; of a task path, its saved arm with the largest price."""
     share: float
@@ -30,6 +30,11 @@ def mixture_of(run: Run, name: str) -> Mixture | None:
     """
     arm, saved = ArmName.parse(name), run.examples.denoised
     control = str(arm.control)
+    if arm.kind == "import":
+        if arm.alpha is None:
+            return None
+        end = str(ArmName("import", imported=arm.imported, seed=arm.seed))
+        return Mixture(LOW_DOSE, end, arm.alpha) if end in saved else None
     if arm.alpha is not None:
         end, share = str(ArmName("lambda", arm.task_weight, variant=arm.variant, seed=arm.seed)), arm.alpha
     elif arm.price is not None:

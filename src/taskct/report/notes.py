@@ -10,9 +10,12 @@ from taskct.metrics.training_seeds import seeds_needed
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n, few_warning, unit_note
 from taskct.report.labels import arm_label, interval, listed, number, observer_label, percent
-from taskct.report.quoting import deltas_of
+from taskct.report.quoting import control_said, deltas_of
 from taskct.report.run import Run
 from taskct.report.schema import sign
+
+_NETWORKS = ("mse", "lambda")
+"""Kinds of arms that a study trains by MSE."""
 
 
 def notes_of(run: Run) -> list[str]:
@@ -32,7 +35,7 @@ def notes_of(run: Run) -> list[str]:
             f"{listed(map(str, run.seeds))}{where}: {'; '.join(parts)}.{_over_seeds(run)}"
         )
         notes += [text] if (text := _seeds_wanted(run)) else []
-    elif len(run.seeds) == 1:
+    elif len(run.seeds) == 1 and run.trained:
         notes.append("One seed was trained, so this run says nothing of how training itself varies.")
     if run.task.background_note:
         notes.append(run.task.background_note)
@@ -119,11 +122,12 @@ def _chance_of_training(run: Run) -> list[str]:
 
 
 def _untrained(run: Run) -> list[str]:
-    low, *rmse = (run.arm(name).image_quality.rmse_hu.value for name in (LOW_DOSE, MSE, run.tradeoff.control))
+    names = [name for name in (MSE, run.tradeoff.control) if run.has(name) and ArmName.parse(name).kind in _NETWORKS]
+    low, *rmse = (run.arm(name).image_quality.rmse_hu.value for name in (LOW_DOSE, *names))
     return [
         f"{arm_label(name)}: this denoiser did not train. Its RMSE, {number(value, 2)} HU, is above the "
         f"{number(low, 2)} HU of the low-dose images."
-        for name, value in zip((MSE, run.tradeoff.control), rmse, strict=True)
+        for name, value in zip(names, rmse, strict=True)
         if value > low
     ]
 
@@ -136,15 +140,15 @@ def _hallucinated(run: Run) -> list[str]:
     if delta is not None and sign(delta) > 0:
         rates = [interval(percent(p.false_signal_rate), 1) for p in (painted, run.false_signal(control))]
         warnings.append(
-            f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, the {control.label} "
-            f"control in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
+            f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, "
+            f"{control_said(run)} in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
         )
     excess = painted.excess_present_bias_hu
     if excess is not None and sign(excess) > 0:
         biases = [interval(arm.hallucination.present_bias_hu, 2, signed=True) for arm in (chosen, control)]
         warnings.append(
-            f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than the "
-            f"{control.label} control's, {biases[1]} HU, by {interval(excess, 2, signed=True)} HU: "
+            f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than that "
+            f"of {control_said(run)}, {biases[1]} HU, by {interval(excess, 2, signed=True)} HU: "
             "signals are overdrawn or wiped out."
         )
     return warnings

@@ -74,12 +74,11 @@ def tradeoff_png(folder: Path, path: Path) -> Path:
 def render(run: Run) -> str:
     """Return the page of a loaded run as HTML."""
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    roc_arms = _distinct([LOW_DOSE, MSE, control, chosen])
     templates = _distinct(name for name in (control, chosen) if name in run.examples.template)
     pictures = {
         "first": figures.encode(first_figure(run), "svg"),
         "tradeoff": figures.encode(tradeoff_figure(run), "svg"),
-        "roc": figures.encode(figures.roc_figure(run, roc_arms), "svg"),
+        "roc": figures.encode(figures.roc_figure(run, run.standing), "svg"),
     }
     if templates:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
@@ -126,7 +125,7 @@ def _maps(run: Run) -> list[tuple[str, harm.Maps]]:
 
 def _invented(run: Run) -> str:
     """How often the images of the contrast bar show a signal where there is none."""
-    names = _distinct([LOW_DOSE, MSE, run.choices.chosen_arm])
+    names = [name for name in run.standing if name in (LOW_DOSE, MSE, run.choices.chosen_arm)]
     rates = {name: percent(run.false_signal(run.arm(name)).false_signal_rate) for name in names}
     return listed(f"{interval(rate, 1)} % ({arm_label(name)})" for name, rate in rates.items())
 

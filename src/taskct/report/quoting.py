@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from taskct.names import JOINT
+from taskct.names import JOINT, LOW_DOSE, ArmName
 from taskct.report.caveats import at_n
-from taskct.report.labels import NBSP, listed, number, observer_label
+from taskct.report.labels import NBSP, arm_label, listed, number, observer_label
 from taskct.report.run import Quoted, Run
 
 IN_LIMIT = "in the limit of many training trials"
@@ -16,8 +16,17 @@ def deltas_of(run: Run, arm: str, versus: str, seed: int | None = None) -> dict[
     return {observer: delta for observer, delta in found.items() if delta is not None}
 
 
+def control_said(run: Run) -> str:
+    """What prices and gains are told against, as a sentence has it: a control, or images that no study trained."""
+    control = run.tradeoff.control
+    kind = ArmName.parse(control).kind
+    if kind == "import":
+        return f"the images of {arm_label(control)}"
+    return f"the {arm_label(control)}" if control == LOW_DOSE else f"the {arm_label(control)} control"
+
+
 def change_in_rmse(run: Run, arm: str) -> str:
-    """The price as the page says it, once: the RMSE on test trials against the control's."""
+    """The price as the page says it, once: the RMSE on test trials against the control's, see `control_said`."""
     control = run.arm(run.tradeoff.control).image_quality.rmse_hu.value
     change = 100 * (run.arm(arm).image_quality.rmse_hu.value / control - 1)
     text = f"{number(abs(change), 1)} % {'more' if change >= 0 else 'less'} RMSE"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
-from taskct.names import JOINT, LOW_DOSE, ArmName
+from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report import schema
 from taskct.report.labels import OBSERVERS
 
@@ -113,6 +113,21 @@ class Run:
     harm_maps: HarmMaps | None = None
     task_path: schema.TaskPathFile = field(default_factory=schema.TaskPathFile)
     """Working points of a task path; without rows where the study has none."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything was trained; else denoisers elsewhere and filters are compared with the low-dose images."""
+        return self.tradeoff.control != LOW_DOSE
+
+    def has(self, name: str) -> bool:
+        """Whether the study has an arm of this name."""
+        return any(arm.name == name for arm in self.summary.arms)
+
+    @property
+    def standing(self) -> list[str]:
+        """The arms that every picture shows: low-dose images, MSE where there is one, the control, the chosen arm."""
+        names = dict.fromkeys((LOW_DOSE, MSE, self.tradeoff.control, self.choices.chosen_arm))
+        return [name for name in names if self.has(name)]
 
     @property
     def seeds(self) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskct.config import Settings, make_settings, tree_of
 from taskct.errors import UserError
-from taskct.names import MSE, RESERVED, ArmName, file_name, setting_text
+from taskct.names import CONTROL, LOW_DOSE, MSE, RESERVED, ArmName, file_name, setting_text
 
 BLEND = ".blend"
 """Appended to the file name of the λ arm that is blended with its control, in one file."""
@@ -76,6 +76,26 @@ class Arm:
         return self.identity.filter
 
     @property
+    def imported(self) -> str | None:
+        """What the denoiser elsewhere is called that made its images, or those that its task path starts from."""
+        return self.identity.imported
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether its images were denoised elsewhere, or are a blend of such with the low-dose images."""
+        return self.identity.kind == "import"
+
+    @property
+    def seedless(self) -> bool:
+        """Whether it is the same for every training seed: the low-dose images, and those from elsewhere."""
+        return self.identity.kind in ("low-dose", "import")
+
+    @property
+    def blended(self) -> bool:
+        """Whether it is a blend of a λ denoiser with its control."""
+        return self.identity.kind == "blend"
+
+    @property
     def swept(self) -> bool:
         """Whether it is a λ of its own training: a point of the λ curve, the control among them."""
         return self.identity.kind == "lambda"
@@ -121,13 +141,24 @@ class Arm:
 
     @property
     def control(self) -> str:
-        """Name of the fair control: λ = 0 with all else alike."""
+        """Name of the fair control: λ = 0 with all else alike; or the images from elsewhere that a path starts from."""
         return self.control_arm.name
 
     @property
     def control_arm(self) -> "Arm":
-        """The fair control: λ = 0 with all else alike."""
-        return Arm(self.identity.control, self.head, self.overrides)
+        """The fair control, see `control`."""
+        identity = self.identity.control
+        return Arm(identity) if identity.kind == "import" else Arm(identity, self.head, self.overrides)
+
+    @property
+    def base(self) -> str | None:
+        """Name of the arm that its harm is measured against: its control; of images from elsewhere the low-dose ones.
+
+        None for the others, and for a control itself.
+        """
+        if self.from_elsewhere:
+            return LOW_DOSE
+        return self.control if self.controlled and self.name != self.control else None
 
     @property
     def start(self) -> "Arm":
@@ -138,7 +169,14 @@ class Arm:
 
     @property
     def parts(self) -> tuple["Arm", "Arm"]:
-        """Of a blend: the control and the λ denoiser; of a price of a path: the control and the path as trained."""
+        """What its images are made of.
+
+        Of a blend: the control and the λ denoiser, or the low-dose images and those from elsewhere; of a price of a
+        path: the control and the path as trained.
+        """
+        if self.from_elsewhere and self.alpha is not None:
+            whole = ArmName("import", imported=self.imported, seed=self.seed)
+            return Arm(ArmName("low-dose", seed=self.seed)), Arm(whole)
         if self.price is not None:
             return self.control_arm, dataclasses.replace(self, identity=self._at(self.trained_at))
         if self.alpha is None:
@@ -158,6 +196,8 @@ class Arm:
             return f"tune {self.identity}"
         if self.price is not None:
             return str(self._whole) if self.trained else None
+        if self.from_elsewhere:
+            return None if self.mixed else self.name
         return f"finetune {self.identity}" if self.trained else None
 
     @property
@@ -177,6 +217,7 @@ class Arm:
         """What the key of a stage knows of its arm; a change here has every study done anew."""
         names = ["name", "seed", "task_weight", "alpha", "head", "overrides", "filter"]
         names += ["price", "trained_at"] if self.price is not None else []
+        names += ["imported"] if self.imported is not None else []
         return {name: getattr(self, name) for name in names}
 
 
@@ -232,6 +273,17 @@ def variants_of(settings: Settings) -> list[Overrides]:
     return points
 
 
+def control_of(settings: Settings) -> str:
+    """Name of the arm that prices of a study are told against.
+
+    λ = 0; the images from elsewhere where only a task path on these is trained; the low-dose images where nothing is.
+    """
+    if settings.training.method == "none":
+        return LOW_DOSE
+    start = settings.imported.path_of
+    return CONTROL if start is None or settings.training.method != "task-path" else f"import={start}"
+
+
 def arms_of(settings: Settings) -> list[Arm]:
     """Every arm of a study, in the order of the report."""
     t = settings.training
@@ -241,6 +293,9 @@ def arms_of(settings: Settings) -> list[Arm]:
     for seed in t.seeds:
         arms.append(Arm(ArmName("low-dose", seed=seed)))
         arms += [Arm(ArmName("filter", filter=name, seed=seed)) for name in settings.denoiser.classical]
+        arms += _imported(settings, seed)
+        if t.method == "none":
+            continue
         arms += _family(settings, seed, ())
         if t.other_head_lambda is not None and t.loss == "slnn" and t.method != "task-path":
             swapped: Overrides = (("training.head", other),)
@@ -256,11 +311,22 @@ def _trained(weight: float, seed: int, head: str | None, own: Overrides) -> Arm:
     return Arm(ArmName("lambda", weight, variant=_variant(own), seed=seed), head, own)
 
 
+def _imported(settings: Settings, seed: int) -> list[Arm]:
+    """The images from elsewhere, and their blends with the low-dose ones."""
+    return [
+        Arm(ArmName("import", alpha=alpha, imported=name, seed=seed))
+        for name in settings.imported.names
+        for alpha in (None, *sorted(settings.imported.blend_alphas))
+    ]
+
+
 def _family(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
     """The pretrained denoiser and every λ of one variant; of these the control alone, for the task path alone."""
     t = override(settings, own).training
     head = t.head if t.loss == "slnn" else None
     weights = sorted(t.lambdas) if t.method != "task-path" else [0.0]
+    if t.method == "task-path" and settings.imported.path_of is not None:
+        return []  # the path starts from images that are there
     arms = [_trained(w, seed, head, own) for w in weights]
     return [arms[0].start, *arms]
 
@@ -278,7 +344,10 @@ def _path(settings: Settings, seed: int, own: Overrides) -> list[Arm]:
     """Every price of the task path of one variant."""
     changed = override(settings, own)
     t, p = changed.training, changed.path
-    if t.method == "joint":
+    if t.method in ("joint", "none"):
         return []
-    names = [ArmName("path", price=price, variant=_variant(own), seed=seed) for price in sorted(p.prices)]
+    start = settings.imported.path_of
+    names = [
+        ArmName("path", price=price, imported=start, variant=_variant(own), seed=seed) for price in sorted(p.prices)
+    ]
     return [Arm(name, t.head, own, trained_at=p.trained_at) for name in names]

@@ -8,11 +8,12 @@ from typing import Any
 from taskct.config import Settings, dotted_settings
 from taskct.study.graph import Kind, content_keys, stages_of
 
-KEPT: tuple[Kind, ...] = ("simulate", "tune", "pretrain", "finetune")
+KEPT: tuple[Kind, ...] = ("simulate", "import", "tune", "pretrain", "finetune")
 """Kinds of stages that are never thrown away for other settings: they take the time of a study."""
 
 WORDS: dict[Kind, tuple[str, str]] = {
     "simulate": ("the trials", "the trials"),
+    "import": ("import", "imports"),
     "tune": ("filter", "filters"),
     "pretrain": ("pretraining", "pretrainings"),
     "finetune": ("fine-tuning", "fine-tunings"),

@@ -12,6 +12,7 @@ from taskct.denoisers.response import measure_response, note_of_sizes, notes_of
 from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
+from taskct.study.given import given_denoiser, shift_note
 from taskct.study.groups import group_labels
 from taskct.study.models import network_dtype, rounds_own_image, twin
 from taskct.study.shift import tasks_of
@@ -57,14 +58,15 @@ def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checke
 def check_network(settings: Settings, device: torch.device | str = "cpu") -> Checked:
     """Build the network of a study and try it; as `check_arms`."""
     name, t = settings.denoiser.network, settings.training
-    network = twin(name, settings.denoiser.arguments)
+    given = None if settings.denoiser.weights is None else given_denoiser(settings)[0]
+    network = twin(name, settings.denoiser.arguments) if given is None else given.network
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError(
             f"denoiser.network {name!r} has frozen all its parameters, so nothing is left to "
             "train: leave requires_grad on where it is to learn"
         )
-    freeze_all_but(network, t.trainable)
     side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
+    freeze_all_but(network, t.trainable)
     # Of taskct's own networks all this is known.
     known = name in NETWORKS
     multiple = 1 if known else find_multiple(network)
@@ -72,6 +74,8 @@ def check_network(settings: Settings, device: torch.device | str = "cpu") -> Che
     use = Use(name, side, patch_pixels=t.patch_pixels, multiple=multiple or 1, dtype=dtype)
     try_network(network, use)
     padded, notes = Padded(network, use.multiple), list[str]()
+    if given is not None:
+        notes += shift_note(given, name, n_pixels=side)
     if not known:
         notes += note_of_sizes(name=name, multiple=multiple, n_pixels=side)
         response = measure_response(padded, n_pixels=side if multiple is None else RESPONSE_PIXELS)

@@ -13,6 +13,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images
 from taskct.denoisers.denoiser import denoise
+from taskct.denoisers.task_path import correct_images
 from taskct.errors import UserError
 from taskct.files import named, write_npz
 from taskct.metrics.image_quality import mse_hu2, peak_disc_hu, psnr_db, site_bias_hu, ssim
@@ -51,19 +52,15 @@ from taskct.study.frozen import (
     sources_of,
     templates_of,
 )
-from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_of
 from taskct.study.harm import HarmMeter, site_of
+from taskct.study.imports import TWINS, has_import, read_import, shown_trials
 from taskct.study.models import denoiser_of_arm, head_statistic, load_head, path_of_arm, squared_error_of
 from taskct.study.panel import first_trials
 from taskct.study.run_folder import RunFolder
-from taskct.trials.trials import Trials, crop, select
+from taskct.trials.trials import Trials, crop
 
 SPLITS_SEEN = ("validation", "fresh", "test")
-TWINS = "twins"
-"""Fresh trials with the other truth, where a simulation knows what their signals add."""
-N_TWINS = 1000
-"""At most: each costs a denoising, and with these the error of the mean signal is below 1 % of the SNR²."""
 FRESH = observers_in_study("always")
 """Observers that every study fits afresh; `observers.more` and `observers.bound` name others."""
 
@@ -121,7 +118,7 @@ class Evaluator:
         self.settings = run.settings
         self.margin = run.settings.trials.margin_pixels
         self.splits = {name: run.read(name) for name in SPLITS_SEEN}
-        twins = select(self.splits["fresh"], slice(N_TWINS)).twins
+        twins = shown_trials(run, TWINS)
         self.shown = self.splits | ({} if twins is None else {TWINS: twins})
         self.reference = {name: trials.reference_regions for name, trials in self.splits.items()}
         test = self.splits["test"]
@@ -134,9 +131,9 @@ class Evaluator:
         """The arm's images of every split, HU; a `UserError` if what they come from is missing or broken."""
         if arm.mixed:
             # Made of two networks' outputs, which their own evaluations left behind; no network runs.
-            control, task = (read_images(self.run.evaluated(part.file_stem)) for part in arm.parts)
+            control, task = (read_images(self.run.evaluation_of(part)) for part in arm.parts)
             share = share_of(self.run, arm)
-            return {name: mix(share, control[name], task[name]) for name in self.shown}
+            return {name: mix(share, control[name], task[name]) for name in self.shown if name in task}
         return images_of_trials(self.run, arm, self.shown)
 
     def _joint(self, arm: Arm, images: Images, split: str) -> NDArray[np.float64]:
@@ -269,17 +266,33 @@ class Evaluator:
         return {name: criterion(fresh[name].observer.test_statistic(validation)[absent]) for name in tested}
 
 
-def images_of_trials(run: RunFolder, arm: Arm, splits: Mapping[str, Trials]) -> Images:
-    """The regions of trials, HU, as one arm shows them that is not mixed, by the name that they are given under."""
+def images_of_trials(
+    run: RunFolder, arm: Arm, splits: Mapping[str, Trials], index: NDArray[np.int64] | slice = slice(None)
+) -> Images:
+    """The regions of trials, HU, as one arm shows them that is not mixed, by their split.
+
+    `index` are the numbers, within the split, of the trials given: what was denoised elsewhere is looked up by them.
+    """
     margin = run.settings.trials.margin_pixels
+    how: dict[str, Any]
     if arm.name == LOW_DOSE:
         return {name: trials.noisy_regions for name, trials in splits.items()}
+    if arm.imported is not None and arm.from_elsewhere:
+        # Twins may not have been shown to it.
+        there = [name for name in splits if name != TWINS or has_import(run, arm.imported, name)]
+        return {name: crop(read_import(run, arm.imported, name)[index], margin) for name in there}
     if arm.filter is not None:
         strength = filter_parameters(run.card(arm.file_stem))
         return {n: crop(filter_images(arm.filter, trials.noisy, strength), margin) for n, trials in splits.items()}
+    if arm.imported is not None:
+        path, card = path_of_arm(run, arm)
+        how = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
+        there = [name for name in splits if name != TWINS or has_import(run, arm.imported, name)]
+        given = {name: read_import(run, arm.imported, name)[index] for name in there}
+        return {n: correct_images(path, splits[n].noisy, given[n], **how) for n in there}
     denoiser: nn.Module
     denoiser, card = denoiser_of_arm(run, arm) if arm.price is None else path_of_arm(run, arm)
-    how: dict[str, Any] = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
+    how = {"device": run.device, "dtype": str(card["dtype"]), "margin": margin}
     return {name: denoise(denoiser, trials.noisy, **how) for name, trials in splits.items()}
 
 
@@ -308,8 +321,7 @@ def evaluate_arm(run: RunFolder, arm: Arm, *, keep_images: bool, progress: Progr
         write_npz(named(place, ".images.npz"), dict(images), compress=False)
     given: dict[str, Template] = {}
     for source in sources_of(arm, run.settings):
-        # The low-dose images are evaluated once, for all seeds.
-        given |= read_templates(run.evaluated((run.graph[evaluation_stage(source)].arm or source).file_stem))
+        given |= read_templates(run.evaluation_of(source))
     result = evaluator.evaluate(arm, images, given=given, progress=progress)
     if source_name(arm, run.settings) is not None:
         write_templates(place, result.templates)

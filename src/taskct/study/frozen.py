@@ -116,7 +116,7 @@ def sources(settings: Settings) -> tuple[str, ...]:
 
 def _meets_control(settings: Settings) -> bool:
     """Whether arms meet the control's observers: a task path starts at its images, so that is its gain by itself."""
-    return settings.training.method != "joint"
+    return settings.training.method in ("task-path", "both")
 
 
 def source_name(arm: Arm, settings: Settings) -> str | None:
@@ -125,7 +125,17 @@ def source_name(arm: Arm, settings: Settings) -> str | None:
         return LOW_DOSE
     if arm.pretrained:
         return MSE
-    return OF_CONTROL if arm.name == arm.control and _meets_control(settings) else None
+    return OF_CONTROL if _is_control(arm, settings) else None
+
+
+def _is_control(arm: Arm, settings: Settings) -> bool:
+    """Whether a task path of the study starts from the images of an arm."""
+    if not _meets_control(settings):
+        return False
+    start = settings.imported.path_of
+    if start is not None:
+        return arm.from_elsewhere and not arm.mixed and arm.imported == start
+    return arm.name == arm.control
 
 
 def sources_of(arm: Arm, settings: Settings) -> tuple[Arm, ...]:
@@ -139,8 +149,11 @@ def sources_of(arm: Arm, settings: Settings) -> tuple[Arm, ...]:
         return ()
     if not arm.controlled:
         return (low_dose,)
+    if arm.imported is not None:  # a task path on images from elsewhere
+        return (low_dose, arm.control_arm)
     first = low_dose, arm.start
-    return (*first, arm.control_arm) if arm.name != arm.control and _meets_control(settings) else first
+    met = arm.name != arm.control and _is_control(arm.control_arm, settings)
+    return (*first, arm.control_arm) if met else first
 
 
 def key_of(source: str, observer: str) -> str:
@@ -148,14 +161,14 @@ def key_of(source: str, observer: str) -> str:
     return f"{source}/{observer}"
 
 
-def frozen_rows(arm: Arm, scores: Mapping[str, Floats], control: Mapping[str, Floats], unit: Unit) -> list[Any]:
-    """Rows of `frozen.json` of one arm; `control` has the same observers' statistics on the control's images."""
+def frozen_rows(arm: Arm, scores: Mapping[str, Floats], base: Mapping[str, Floats], unit: Unit) -> list[Any]:
+    """Rows of `frozen.json` of one arm; `base` has the same observers' statistics on the images of `arm.base`."""
     rows = []
     for name, t in scores.items():
         source, _, observer = name.partition("/")
         delta = None
-        if arm.name != arm.control and arm.controlled and name in control:
-            found = unit.auc_difference(np.stack([t, control[name]]))
+        if arm.base is not None and name in base:
+            found = unit.auc_difference(np.stack([t, base[name]]))
             delta = interval_json(Interval(found.delta_auc, found.ci_low, found.ci_high))
         row = {"arm": arm.name, "seed": arm.seed, "observer": observer, "fitted_on": source}
         rows.append(row | {"auc": interval_json(unit.auc(t)), "delta": delta})

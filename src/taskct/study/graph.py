@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 from taskct.config import Settings
 from taskct.config.training import NO_AXES
-from taskct.names import LOW_DOSE
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
 from taskct.study.frozen import source_name, sources_of
 from taskct.study.model_results import RESULTS, models_of
 
-Kind = Literal["simulate", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
+Kind = Literal["simulate", "import", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
 RESULT_FILES = (
     "summary.json",
@@ -38,12 +37,15 @@ RESULT_FILES = (
     "path.json",
 )
 
+IMPORTED = "imported"
+"""Folder of images that were denoised elsewhere, a folder each."""
+
 PARTS: dict[str, tuple[Kind, ...]] = {
     "simulate": ("simulate",),
     "train": ("tune", "pretrain", "finetune", "blend"),
     "evaluate": ("evaluate", "results"),
 }
-"""The kinds of stages that each command does."""
+"""The kinds of stages that each command does; images from elsewhere are brought by `taskct import` alone."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ def stages_of(settings: Settings) -> list[Stage]:
     """Every stage of a study, each after those that it builds on.
 
     Trials are simulated once, each arm is trained and evaluated in a stage of its own, and the last stage puts the
-    results together. The low-dose images are the same for every training seed and evaluated once. A blend builds on
-    the evaluations of its two networks, which leave the images behind that it mixes, so no network runs twice; a price
-    of a task path builds on those of the control and of the path at the price of its training. Every evaluation builds
-    on those whose observers it carries over, see `sources_of`.
+    results together. The low-dose images, and those from elsewhere, are the same for every training seed and evaluated
+    once. A blend builds on the evaluations of its two networks, which leave the images behind that it mixes, so no
+    network runs twice; a price of a task path builds on those of the control and of the path at the price of its
+    training. Every evaluation builds on those whose observers it carries over, see `sources_of`.
 
     Examples
     --------
@@ -76,17 +78,20 @@ def stages_of(settings: Settings) -> list[Stage]:
     """
     arms = arms_of(settings)
     stages = [Stage("simulate", "simulate", None, (), ("trials",))]
+    for name in settings.imported.names:
+        stages.append(Stage(f"import={name}", "import", None, ("simulate",), (f"{IMPORTED}/{name}",)))
+    made = [arm for arm in arms if arm.stage is not None and not arm.from_elsewhere]
     for kind in PARTS["train"]:
-        stages += [_training(arm) for arm in arms if arm.stage is not None and _kind(arm) == kind]
-    for arm in dict.fromkeys(arm.parts[1] for arm in arms if arm.alpha is not None):
+        stages += [_training(arm) for arm in made if _kind(arm) == kind]
+    for arm in dict.fromkeys(arm.parts[1] for arm in arms if arm.blended):
         outputs = tuple(f"models/{arm.file_stem}{BLEND}{end}" for end in (".safetensors", ".json"))
         before = ("simulate", str(arm.control_arm.stage), str(arm.stage))
         stages.append(Stage(f"blend {arm.identity}", "blend", arm, before, outputs))
     # What a path adds is told from its control's images and its own, also where it has no other price.
-    mixed = {part.file_stem for arm in arms if arm.mixed or arm.price is not None for part in arm.parts}
+    mixed = {evaluation_stage(part) for arm in arms if arm.mixed or arm.price is not None for part in arm.parts}
     evaluations = []
     for arm in arms:
-        if arm.name == LOW_DOSE and arm.seed != arms[0].seed:
+        if arm.seedless and arm.seed != arms[0].seed:
             continue
         depends_on: tuple[str, ...] = ("simulate",)
         if arm.mixed:
@@ -96,7 +101,7 @@ def stages_of(settings: Settings) -> list[Stage]:
             # Their observers are shown this arm's images unchanged; a blend has them from its networks.
             depends_on += tuple(evaluation_stage(source) for source in sources_of(arm, settings))
         ends: tuple[str, ...] = (".npz", ".json")
-        ends += (".images.npz",) if arm.file_stem in mixed else ()
+        ends += (".images.npz",) if evaluation_stage(arm) in mixed else ()
         ends += (".templates.npz",) if source_name(arm, settings) else ()
         outputs = tuple(f"evaluated/{arm.file_stem}{end}" for end in ends)
         evaluations.append(Stage(evaluation_stage(arm), "evaluate", arm, depends_on, outputs))
@@ -118,8 +123,8 @@ def _training(arm: Arm) -> Stage:
 
 
 def evaluation_stage(arm: Arm) -> str:
-    """Name of the stage that evaluates an arm; the low-dose images are the same for every training seed."""
-    return f"evaluate {LOW_DOSE if arm.name == LOW_DOSE else arm.identity}"
+    """Name of the stage that evaluates an arm; without the seed where it is the same for every training seed."""
+    return f"evaluate {arm.name if arm.seedless else arm.identity}"
 
 
 def part_of(stages: Sequence[Stage], parts: Iterable[str]) -> list[Stage]:
@@ -181,16 +186,20 @@ class StageInputs:
         if stage.kind == "evaluate":
             sections = ("seed", "signal", "observers", "evaluation")
             return {"arm": arm, **pixels, **{name: tree[name] for name in sections}}
+        if stage.kind == "import":
+            return {}
         if stage.kind == "blend":
             return {"arm": arm, **pixels, "tolerance": tree["evaluation"]["tolerance"]}
         own = tree if stage.arm is None else self._variant(stage.arm)
         training = {name: value for name, value in own["training"].items() if f"training.{name}" not in NO_AXES}
         if stage.kind == "pretrain":
+            # Of weights that are given nothing is trained: what they are is in the key by the digest of their file.
+            names = PRETRAINING if own["denoiser"]["weights"] is None else ("dtype",)
             return {
                 "arm": arm,
                 **pixels,
                 "denoiser": own["denoiser"],
-                "training": {name: training[name] for name in PRETRAINING},
+                "training": {name: training[name] for name in names},
             }
         # The head behind an eye is an observer's; candidates of fresh observers are not the training's business.
         eye = {name: tree["observers"][name] for name in ("viewing_distance_mm", "magnification", "internal_noise_hu")}

@@ -15,6 +15,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import NETWORKS, Denoiser, denoise, make_network, resolve_dtype, rounds_image
+from taskct.denoisers.elsewhere import ELSEWHERE, Elsewhere
 from taskct.denoisers.prices import SquaredError
 from taskct.denoisers.sizes import find_multiple
 from taskct.denoisers.task_path import Correction, TaskPath
@@ -58,6 +59,8 @@ def load_denoiser_of(path: Path, card: Mapping[str, Any]) -> Denoiser:
 def _denoiser_of(card: Mapping[str, Any]) -> Denoiser:
     """A denoiser as a card says, its weights and scaling yet to be loaded."""
     name, arguments = card["network"], card["arguments"]
+    if name == ELSEWHERE:
+        return Elsewhere()
     network = make_network(name, arguments)
     multiple = card.get(SIZE_MULTIPLE) or size_multiple(name, arguments)  # none in a card from before there was padding
     return Denoiser(network, offset_hu=0.0, scale_hu=1.0, size_multiple=multiple)
@@ -69,7 +72,7 @@ def _check_shapes(path: Path, card: Mapping[str, Any], shapes: Mapping[str, torc
     Of a network from outside taskct, which the user trusts, they are compared once it is built: not every constructor
     runs without memory.
     """
-    if card["network"] in NETWORKS:
+    if card["network"] in (*NETWORKS, ELSEWHERE):
         with torch.device("meta"):
             outline = _denoiser_of(card)
         check_fit(path, dict.fromkeys(parts, outline), shapes)
@@ -83,9 +86,12 @@ def size_multiple(name: str, arguments: Mapping[str, Any]) -> int:
 def network_dtype(settings: Settings, device: torch.device) -> str:
     """The precision in which a study's network trains and runs: "bfloat16" or "float32".
 
-    What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself.
+    What `training.dtype` says. For auto it is float32, wherever it runs, if bfloat16 would round the image itself, or
+    the network comes with its weights: others run those in float32.
     """
     dtype = settings.training.dtype
+    if dtype == "auto" and settings.denoiser.weights is not None:
+        return "float32"
     found = resolve_dtype(dtype, device)
     return "float32" if dtype == "auto" and found == "bfloat16" and rounds_own_image(settings) else found
 

@@ -1,4 +1,7 @@
-"""The trials and images of the page's panel: the first ones, which nobody picks, and those that MSE treats worst."""
+"""The trials and images of the page's panel: the first ones, which nobody picks, and those that MSE treats worst.
+
+Where nothing was trained, those that the chosen denoiser treats worst.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.config import Settings
-from taskct.names import CONTROL, LOW_DOSE, MSE
+from taskct.names import LOW_DOSE, MSE
 from taskct.study.arm_result import ArmResult
-from taskct.trials.trials import Trials, select
+from taskct.study.arms import control_of
+from taskct.trials.trials import Trials
 
 N_WORST = 4
 """Trials with the greatest loss of contrast, and as many with the greatest false signal."""
@@ -75,21 +79,22 @@ def examples(
     *,
     chosen: str,
     seed: int,
-    denoise: Callable[[ArmResult, Trials], NDArray[np.float32]],
+    denoise: Callable[[ArmResult, NDArray[np.int64]], NDArray[np.float32]],
 ) -> dict[str, NDArray[Any]]:
     """`examples.npz`: the panel's trials of the quoted seed in every arm, and the joint templates.
 
-    `denoise` gives an arm's regions of some trials. Reference, low-dose, MSE, control and the chosen arm are always
-    there; if they alone would pass the budget, fewer trials are picked beside the first ones. Other arms follow in the
-    report's order as long as the budget lasts; `left_out` names the rest.
+    `denoise` gives an arm's regions of some test trials, by number. Reference, low-dose, MSE, control and the chosen
+    arm are always there; if they alone would pass the budget, fewer trials are picked beside the first ones. Other arms
+    follow in the report's order as long as the budget lasts; `left_out` names the rest.
     """
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}
-    always = list(dict.fromkeys((LOW_DOSE, MSE, CONTROL, chosen)))
+    always = [name for name in dict.fromkeys((LOW_DOSE, MSE, control_of(settings), chosen)) if name in mine]
+    judged = mine.get(MSE, mine[chosen])
     image_bytes = 4 * settings.trials.region_pixels**2
     n_first = len(first_trials(settings, test))
     room = BUDGET_BYTES // (image_bytes * (1 + len(always))) - n_first
-    panel = panel_of(settings, test, mine[MSE], n_worst=int(np.clip(room // 2, 0, N_WORST)))
-    index, picked = panel.index, select(test, panel.worst)
+    panel = panel_of(settings, test, judged, n_worst=int(np.clip(room // 2, 0, N_WORST)))
+    index = panel.index
     middle = (settings.trials.region_pixels - 1) / 2.0
     place = np.stack([test.truth["y_mm"], test.truth["x_mm"]], axis=1)[index] / settings.scanner.pixel_mm + middle
     place[~test.signal_present[index]] = np.nan
@@ -100,8 +105,8 @@ def examples(
         "center_px": place,
         "diameter_px": test.truth["diameter_mm"][index] / settings.scanner.pixel_mm,
         "contrast_hu": test.truth["contrast_hu"][index],
-        "contrast_loss_hu": contrast_loss_hu(mine[MSE], test)[index],
-        "false_signal_hu": mine[MSE].quality["peak_disc_hu"][index],
+        "contrast_loss_hu": contrast_loss_hu(judged, test)[index],
+        "false_signal_hu": judged.quality["peak_disc_hu"][index],
         "reference": test.reference_regions[index],
     }
     left = BUDGET_BYTES - arrays["reference"].nbytes
@@ -115,7 +120,7 @@ def examples(
             left_out.append(name)
             continue
         left -= n_bytes
-        worst = denoise(result, picked) if len(picked) else result.examples[:0]
+        worst = denoise(result, panel.worst) if len(panel.worst) else result.examples[:0]
         arrays["noisy" if name == LOW_DOSE else f"denoised/{name}"] = np.concatenate([result.examples, worst])
         for key, values in (("loss", contrast_loss_hu(result, test)), ("false", result.quality["peak_disc_hu"])):
             arrays[f"{key}/{name}"] = values[index]

@@ -289,10 +289,10 @@ def principle(
     if found is None:
         return None
     control = found.arm.control_arm
-    template = read_templates(run.evaluated(control.file_stem)).get(key_of(OF_CONTROL, PRINCIPLE_OBSERVER))
+    template = read_templates(run.evaluation_of(control)).get(key_of(OF_CONTROL, PRINCIPLE_OBSERVER))
     if template is None or template.internal_std == 0.0:
         return None
-    images = read_images(run.evaluated(control.file_stem))["test"]
+    images = read_images(run.evaluation_of(control))["test"]
     t = np.einsum("nhw,hw->n", images, template.weights, dtype=np.float64)
     mse = float(by_name[control.name, seed].quality["mse_hu2"].mean())
     present = test.signal_present
@@ -311,6 +311,6 @@ def principle(
 
 def _added(run: RunFolder, arm: Arm, test: Trials, site: NDArray[np.bool_]) -> Added:
     """Of a path as it was trained."""
-    control, trained = (read_images(run.evaluated(part.file_stem))["test"] for part in arm.parts)
+    control, trained = (read_images(run.evaluation_of(part))["test"] for part in arm.parts)
     signals, pixel_mm = Signals.from_columns(test.truth), run.settings.scanner.pixel_mm
     return Added.of(trained - control, site, near_site(signals, n_pixels=trained.shape[1], pixel_mm=pixel_mm))

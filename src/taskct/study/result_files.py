@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from taskct.config import Settings
 from taskct.files import write_json, write_npz, write_text
 from taskct.metrics.spectra import frequencies_per_mm
-from taskct.names import LOW_DOSE, fitted_as, setting_text
+from taskct.names import fitted_as, setting_text
 from taskct.progress import Progress
 from taskct.reading import read_json
 from taskct.simulation.describe import background_note, describe
@@ -37,17 +37,17 @@ from taskct.study.strata import strata_rows
 from taskct.study.summary import by_group, compared, hallucination, retraining, summarize
 from taskct.study.tradeoff import trade_off
 from taskct.trials.store import read_case_kind
-from taskct.trials.trials import SPLITS, Trials
+from taskct.trials.trials import SPLITS, Trials, select
 
 
 def collect(run: RunFolder) -> list[ArmResult]:
-    """What was found of every arm that was evaluated, in the report's order; all seeds have one low-dose arm's."""
+    """What was found of every arm that was evaluated, in the report's order; what is seedless is the same for all."""
     done, arms = set(ended(run)), arms_of(run.settings)
-    low_dose = next(arm for arm in arms if arm.name == LOW_DOSE)
+    first = {arm.name: arm for arm in reversed(arms)}
     results = []
     for arm in arms:
         if evaluation_stage(arm) in done:
-            found = read_result(run, low_dose if arm.name == LOW_DOSE else arm)
+            found = read_result(run, first[arm.name] if arm.seedless else arm)
             results.append(dataclasses.replace(found, arm=arm))
     return results
 
@@ -67,7 +67,9 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         "retraining.json": lambda: {"confidence": CONFIDENCE, "rows": retraining(results, compared(results), unit)},
         "groups.json": lambda: {"rows": by_group(results, of_head, labels, unit)},
         "task.json": lambda: task_json(run, test, observer_notes(results)),
-        "examples.npz": lambda: examples(settings, test, results, chosen=chosen, seed=seed, denoise=_Denoised(run)),
+        "examples.npz": lambda: examples(
+            settings, test, results, chosen=chosen, seed=seed, denoise=_Denoised(run, test)
+        ),
         "frozen.json": lambda: frozen(results, unit),
         "limits.json": lambda: in_limit,
         "efficiency.json": lambda: efficiency(
@@ -134,22 +136,24 @@ def shared_backgrounds(cases: Iterable[NDArray[np.floating]]) -> int:
 
 
 class _Denoised:
-    """Some trials as arms show them; an arm that is mixed has them from what its parts gave before."""
+    """Some test trials as arms show them; an arm that is mixed has them from what its parts gave before."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, test: Trials) -> None:
         self._run = run
+        self._test = test
         self._made: dict[str, NDArray[np.float32]] = {}
 
-    def __call__(self, result: ArmResult, trials: Trials) -> NDArray[np.float32]:
-        return self._of(result.arm, trials)
+    def __call__(self, result: ArmResult, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._of(result.arm, index)
 
-    def _of(self, arm: Arm, trials: Trials) -> NDArray[np.float32]:
+    def _of(self, arm: Arm, index: NDArray[np.int64]) -> NDArray[np.float32]:
         if arm.name not in self._made:
             if arm.mixed:
-                control, task = (self._of(part, trials) for part in arm.parts)
+                control, task = (self._of(part, index) for part in arm.parts)
                 self._made[arm.name] = mix(share_of(self._run, arm), control, task)
             else:
-                self._made[arm.name] = images_of_trials(self._run, arm, {"": trials})[""]
+                chosen = {"test": select(self._test, index)}
+                self._made[arm.name] = images_of_trials(self._run, arm, chosen, index)["test"]
         return self._made[arm.name]
 
 
@@ -158,8 +162,8 @@ def frozen(results: Sequence[ArmResult], unit: Unit) -> dict[str, Any]:
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     rows: list[Any] = []
     for r in results:
-        control = by_name.get((r.arm.control, r.arm.seed))
-        rows += frozen_rows(r.arm, r.frozen, {} if control is None else control.frozen, unit)
+        base = by_name.get((r.arm.base or "", r.arm.seed))
+        rows += frozen_rows(r.arm, r.frozen, {} if base is None else base.frozen, unit)
     return {"rows": rows}
 
 

@@ -18,9 +18,10 @@ from taskct.config.read import with_present_names
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
-from taskct.reading import digests_of, read_json
+from taskct.reading import digests_of, read_json, sha256_of
+from taskct.study.arms import Arm
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
-from taskct.study.graph import Stage, StageInputs, simulation_inputs, stage_key, stages_of
+from taskct.study.graph import Stage, StageInputs, evaluation_stage, simulation_inputs, stage_key, stages_of
 from taskct.study.records import commit, environment, lock_folder, log, read_record, read_records, write_record
 from taskct.trials.store import read_trials
 from taskct.trials.trials import Trials
@@ -153,6 +154,15 @@ class RunFolder:
         """What the evaluation of an arm found, without its ending."""
         return self.path / "evaluated" / stem
 
+    def evaluated_as(self, arm: Arm) -> Arm:
+        """The arm whose evaluation stands for an arm's: what is the same for every training seed has one."""
+        stage = self.graph.get(evaluation_stage(arm))
+        return arm if stage is None or stage.arm is None else stage.arm
+
+    def evaluation_of(self, arm: Arm) -> Path:
+        """What the evaluation of an arm found, without its ending."""
+        return self.evaluated(self.evaluated_as(arm).file_stem)
+
     def provenance(self) -> dict[str, Any]:
         """How the folder came about: the record of each finished stage, by name, under "stages"."""
         return {"stages": read_records(self.path, list(self.graph))}
@@ -185,7 +195,7 @@ class RunFolder:
         for stage in depends_on:
             record = read_record(self.path, stage) or {"key": "", "finished": ""}
             before.append((stage, record["key"], record["finished"]))
-        files = self._files() if name == "simulate" else ""
+        files = self._files() if name == "simulate" else self._weights(name)
         return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
 
     @cached_property
@@ -201,6 +211,16 @@ class RunFolder:
         if all(path is None or Path(path).exists() for path in paths):
             return self._files_here
         return str((read_record(self.path, "simulate") or {}).get("files", ""))
+
+    def _weights(self, name: str) -> str:
+        """SHA-256 of the file of weights that a stage takes in place of a pretraining, as `_files`; or nothing."""
+        stage = self.graph.get(name)
+        if stage is None or stage.kind != "pretrain" or stage.arm is None:
+            return ""
+        weights = stage.arm.settings(self.settings).denoiser.weights
+        if weights is None:
+            return ""
+        return sha256_of(Path(weights)) or str((read_record(self.path, name) or {}).get("files", ""))
 
     @cached_property
     def _files_here(self) -> str:
@@ -235,8 +255,8 @@ class RunFolder:
             "device": str(self.device),
             "n_threads": torch.get_num_threads(),
         }
-        if name == "simulate":
-            record["files"] = self._files()
+        if files := self._files() if name == "simulate" else self._weights(name):
+            record["files"] = files
         write_record(self.path, name, record)
         return True
 
@@ -307,6 +327,13 @@ class RunFolder:
             known.add(stage)
             return
         kind = self.graph[stage].kind if stage in self.graph else "finetune"
+        if kind == "import":
+            name = stage.removeprefix("import=")
+            raise UserError(
+                f"{self.path}: the images of {name} are not there, or not those of these trials: `taskct export "
+                f"{self.path} DIR` writes what it is to denoise, and `taskct import {self.path} DIR --name {name}` "
+                "takes its images back"
+            )
         command = {"simulate": "simulate", "evaluate": "evaluate", "results": "evaluate"}.get(kind, "train")
         end = "" if state.endswith("then") else ";"
         raise UserError(f"{self.path}: the stage {stage!r} {state}{end} `taskct {command}` or `taskct run` does it")

@@ -98,12 +98,11 @@ def strata_rows(results: Sequence[ArmResult], test: Trials, settings: Settings, 
             continue
         where = {"size": _span(stratum.size_mm), "contrast": _span(stratum.contrast_hu), "n_present": n_present}
         for r in results:
-            control = by_name.get((r.arm.control, r.arm.seed))
-            compared = control is not None and r.arm.controlled and r.arm.name != r.arm.control
+            base = by_name.get((r.arm.base or "", r.arm.seed))
             for observer, t in r.scores.items():
                 delta = None
-                if compared and control is not None and observer in control.scores:
-                    found = own.auc_difference(np.stack([t[chosen], control.scores[observer][chosen]]))
+                if base is not None and observer in base.scores:
+                    found = own.auc_difference(np.stack([t[chosen], base.scores[observer][chosen]]))
                     delta = interval_json(Interval(found.delta_auc, found.ci_low, found.ci_high))
                 row = {"arm": r.arm.name, "seed": r.arm.seed, "observer": observer, **where}
                 yield row | {"auc": interval_json(own.auc(t[chosen])), "delta": delta}

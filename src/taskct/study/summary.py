@@ -14,8 +14,9 @@ from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import auc, delong_covariance
-from taskct.names import CONTROL, LOW_DOSE
+from taskct.names import LOW_DOSE
 from taskct.study.arm_result import ArmResult
+from taskct.study.arms import control_of
 from taskct.study.evaluate import false_signal
 from taskct.study.resampling import CONFIDENCE, Resampling, Unit, interval_json
 from taskct.trials.trials import Trials
@@ -168,20 +169,20 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
     """`hallucination.json`: in what share of signal-absent trials a signal was painted somewhere in the region.
 
     A painted signal is a disc of the signals' mean diameter whose mean exceeds the reference by their least contrast.
-    Beside it stands by how much the mean bias at real signals exceeds the control's in size.
+    Beside it stands by how much the mean bias at real signals exceeds that of the control (`Arm.base`) in size.
     """
     disc_mm, threshold, _ = false_signal(settings)
     resampling, present = Resampling.of(test, settings), test.signal_present
     by_name = {(r.arm.name, r.arm.seed): r for r in results}
     arms = []
     for r in results:
-        control = by_name.get((r.arm.control, r.arm.seed))
+        base = by_name.get((r.arm.base or "", r.arm.seed))
         painted = r.quality["peak_disc_hu"] >= threshold
         delta = excess = None
-        if control is not None and r.arm.controlled and r.arm.name != r.arm.control:
-            others = control.quality["peak_disc_hu"] >= threshold
+        if base is not None:
+            others = base.quality["peak_disc_hu"] >= threshold
             delta = interval_json(resampling.rate_difference(painted, others, of=~present))
-            biases = np.stack([r.quality["site_bias_hu"], control.quality["site_bias_hu"]], axis=1)
+            biases = np.stack([r.quality["site_bias_hu"], base.quality["site_bias_hu"]], axis=1)
             sizes = resampling.interval(biases, lambda mean: np.abs(mean[:, 0]) - np.abs(mean[:, 1]), of=present)
             excess = interval_json(sizes)
         arms.append(
@@ -193,4 +194,4 @@ def hallucination(results: Sequence[ArmResult], test: Trials, settings: Settings
                 "excess_present_bias_hu": excess,
             }
         )
-    return {"disc_mm": disc_mm, "threshold_hu": threshold, "control": CONTROL, "arms": arms}
+    return {"disc_mm": disc_mm, "threshold_hu": threshold, "control": control_of(settings), "arms": arms}

@@ -12,6 +12,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.tradeoff import CurveComparison, best_within, compare_curves, monotone_within_intervals
 from taskct.names import CONTROL, JOINT
 from taskct.study.arm_result import ArmResult
+from taskct.study.arms import control_of
 from taskct.study.choices import quoted_seed
 from taskct.study.front import front
 from taskct.study.resampling import CONFIDENCE, Resampling, interval_json
@@ -26,15 +27,16 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
     """
     seed, resampling = quoted_seed([r.arm for r in results], settings), Resampling.of(test, settings)
     mine = {r.arm.name: r for r in results if r.arm.seed == seed}
+    control = control_of(settings)
     sweep = [r for r in mine.values() if r.arm.swept and not r.arm.overrides]
-    blend = [r for r in mine.values() if r.arm.alpha is not None and not r.arm.overrides]
+    blend = [r for r in mine.values() if r.arm.blended and not r.arm.overrides]
     if blend:
         blend = [mine[CONTROL], *blend, mine[blend[0].arm.parts[1].name]]
     path = [r for r in mine.values() if r.arm.price is not None and not r.arm.overrides]
     if path:
-        path = [mine[CONTROL], *sorted(path, key=lambda r: r.arm.price or 0.0)]
+        path = [mine[path[0].arm.control], *sorted(path, key=lambda r: r.arm.price or 0.0)]
     observers = {}
-    for name in dict.fromkeys(name for r in sweep for name in r.scores):
+    for name in dict.fromkeys(name for r in sweep or mine.values() for name in r.scores):
         swept = [r for r in sweep if name in r.scores]
         observers[name] = {
             "curves": _named(_compared(blend, swept, name, resampling), "blend", "trained"),
@@ -44,20 +46,20 @@ def trade_off(results: Sequence[ArmResult], test: Trials, settings: Settings) ->
                 if (found := _named(_compared(path, curve, name, resampling), "path", other)) is not None
             ],
             "path_monotone": _auc_rises([r for r in path if name in r.scores], name, resampling),
-            "within_tolerance": _within_tolerance(mine, name, resampling, settings.evaluation.tolerance),
+            "within_tolerance": _within_tolerance(mine, control, name, resampling, settings.evaluation.tolerance),
             "monotone": _auc_rises(swept, name, resampling),
             "front": front(list(mine.values()), name, resampling.unit),
         }
     return {
         "tolerance": settings.evaluation.tolerance,
-        "control": CONTROL,
+        "control": control,
         "seed": seed,
         "confidence": CONFIDENCE,
         "rmse_monotone": _rmse_rises(sweep, resampling),
         "prices": [
-            {"arm": name, "rmse_ratio": interval_json(_rmse_ratio(r, mine[CONTROL], resampling))}
+            {"arm": name, "rmse_ratio": interval_json(_rmse_ratio(r, mine[control], resampling))}
             for name, r in mine.items()
-            if name != CONTROL
+            if name != control
         ],
         "observers": observers,
     }
@@ -100,10 +102,9 @@ def _named(found: CurveComparison | None, first: str, other: str) -> dict[str, A
 
 
 def _within_tolerance(
-    mine: Mapping[str, ArmResult], name: str, resampling: Resampling, tolerance: float
+    mine: Mapping[str, ArmResult], control: str, name: str, resampling: Resampling, tolerance: float
 ) -> dict[str, Any] | None:
     """The arm with most AUC among those that keep the control's RMSE; None where no such arm has this observer."""
-    control = mine[CONTROL]
     candidates = [
         r
         for r in mine.values()
@@ -113,7 +114,7 @@ def _within_tolerance(
         and name in r.validation_auc
         and name in mine[r.arm.control].scores
         # Heads of two kinds are two observers: they are not ranked against each other.
-        and not (name == JOINT and r.arm.head != control.arm.head)
+        and not (name == JOINT and r.arm.head != mine[control].arm.head)
     ]
     # Each against the control of its own kind.
     price = np.array([r.validation_rmse_hu / mine[r.arm.control].validation_rmse_hu for r in candidates])

@@ -16,6 +16,7 @@ from torch import nn
 from taskct.config import Settings
 from taskct.denoisers.classical import filter_images, tune
 from taskct.denoisers.denoiser import Denoiser
+from taskct.denoisers.elsewhere import ELSEWHERE, Elsewhere
 from taskct.denoisers.prices import MAX_PRICE
 from taskct.denoisers.reach import receptive_radius
 from taskct.denoisers.sizes import Padded
@@ -28,7 +29,9 @@ from taskct.seeds import derive_seed
 from taskct.simulation.insert import lidc_of
 from taskct.simulation.scan import Scanner
 from taskct.study.arms import Arm
+from taskct.study.given import given_denoiser
 from taskct.study.groups import group_of
+from taskct.study.imports import TRAIN_TWINS, has_import, read_import
 from taskct.study.learned import LEARNED_ON, learned_on
 from taskct.study.models import (
     SIZE_MULTIPLE,
@@ -54,8 +57,9 @@ from taskct.training.method import Trained, finetune, pretrain
 from taskct.training.parallel import is_first, wait_for_all
 from taskct.training.plan import PathPrice, Plan, Upkeep
 from taskct.training.reader import ReferenceReader
+from taskct.training.recombined import paired
 from taskct.training.record import TrainingDiverged, TrainingFailed
-from taskct.training.regions import append_loss, mean_squared_error
+from taskct.training.regions import append_loss, mean_squared_error, regions_of
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import PathLoss, TrainedPath, train_path
 from taskct.trials.trials import Trials, crop, first_repeated, select
@@ -74,6 +78,8 @@ def train_arm(run: RunFolder, arm: Arm, *, progress: Progress | None = None) -> 
     try:
         if arm.filter is not None:
             _tune(run, arm, arm.filter, progress)
+        elif arm.pretrained and arm.settings(run.settings).denoiser.weights is not None:
+            _take_given(run, arm)
         elif arm.pretrained:
             _pretrain(run, arm, progress)
         elif arm.price is not None:
@@ -109,19 +115,39 @@ def _pretrain(run: RunFolder, arm: Arm, progress: Progress | None) -> None:
     trials, validation = first_repeated(run.read("train"), t.n_trials), run.read("validation")
     root = derive_seed(arm.seed, "pretrain")
     plan = _plan(run, settings, root, t.pretrain_epochs, t.learning_rate, t.patch_pixels)
+    d = settings.denoiser
     denoiser = build_denoiser(
         settings,
-        offset_hu=float(trials.noisy.mean()),
-        scale_hu=float(trials.noisy.std()),
+        offset_hu=float(trials.noisy.mean()) if d.offset_hu is None else d.offset_hu,
+        scale_hu=float(trials.noisy.std()) if d.scale_hu is None else d.scale_hu,
         seed=derive_seed(root, "weights"),
     )
     advice = f"lower training.learning_rate ({t.learning_rate:g}) or change denoiser.network"
     with _upkeep(run, arm, f"pretrain {arm.name}, seed {arm.seed}", advice, denoiser, progress) as upkeep:
         trained = pretrain(denoiser, trials, validation, plan, upkeep=upkeep)
-    view = Padded(denoiser.network.cpu(), denoiser.size_multiple)
-    radius = receptive_radius(view, n_pixels=trials.noisy.shape[1])
-    more = {"mse_validation_hu2": trained.mse_pretrained, "receptive_radius_pixels": radius}
+    more = {"mse_validation_hu2": trained.mse_pretrained, "receptive_radius_pixels": _radius(denoiser, trials)}
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", trained, **more))
+
+
+def _take_given(run: RunFolder, arm: Arm) -> None:
+    """Save the network that comes with its weights, as it is, in the place of one that is pretrained here."""
+    settings = arm.settings(run.settings)
+    validation = run.read("validation")
+    denoiser, told = given_denoiser(settings)
+    plan = _plan(run, settings, 0, 1, settings.training.learning_rate)
+    regions = regions_of(denoiser.to(run.device), validation, plan)
+    more = {
+        **told,
+        "mse_validation_hu2": mean_squared_error(regions, validation.reference_regions),
+        "receptive_radius_pixels": _radius(denoiser, validation),
+    }
+    more |= {LEARNED_ON: None}  # it learned elsewhere, on what nobody said
+    _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", None, **more))
+
+
+def _radius(denoiser: Denoiser, trials: Trials) -> int:
+    """How far a pixel of the network reaches, pixels; it goes to the CPU."""
+    return receptive_radius(Padded(denoiser.network.cpu(), denoiser.size_multiple), n_pixels=trials.noisy.shape[1])
 
 
 def _finetune(run: RunFolder, arm: Arm, task_weight: float, progress: Progress | None) -> None:
@@ -177,7 +203,20 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
         trials = dataclasses.replace(trials, signal=torch.from_numpy(signals))
     validation = _task_trials(settings, run.read("validation"))
     root = derive_seed(arm.seed, "path")
-    control, _ = denoiser_of_arm(run, arm.control_arm)
+    control: Denoiser
+    learned: TaskTrials = trials
+    if arm.imported is None:
+        control, _ = denoiser_of_arm(run, arm.control_arm)
+    else:
+        noisy = trials.trials.noisy
+        control = Elsewhere(offset_hu=float(noisy.mean()), scale_hu=float(noisy.std()))
+        trials, validation = (
+            _shown_elsewhere(run, arm.imported, name, one)
+            for name, one in (("train", trials), ("validation", validation))
+        )
+        learned = trials
+        if trials.signal is not None and has_import(run, arm.imported, TRAIN_TWINS):
+            learned = paired(trials, _images_elsewhere(run, arm.imported, TRAIN_TWINS, len(trials)))
     plan = dataclasses.replace(
         _plan(run, settings, root, p.epochs, p.learning_rate), head_learning_rate=p.head_learning_rate
     )
@@ -203,7 +242,7 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
     with _explained(stage, advice):
         loss = append_loss(control, trials, head, plan)
     with _upkeep(run, arm, stage, advice, None, progress) as upkeep:
-        trained = train_path(control, trials, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
+        trained = train_path(control, learned, validation, plan, how, loss=loss, correction=correction, upkeep=upkeep)
     path = trained.denoiser
     more = {
         "control": arm.control,
@@ -215,12 +254,26 @@ def _train_path(run: RunFolder, arm: Arm, price: float, progress: Progress | Non
         "price_rule": "RMSE on validation trials over the control's, less 1",
         "rmse_validation_hu": math.sqrt(path.square.control),
     }
+    if arm.imported is not None:
+        more |= {"network": ELSEWHERE, "arguments": {}, SIZE_MULTIPLE: 1}
     _save(
         run,
         arm,
         {"control": control, "correction": correction, "head": loss.head},
         _card(run, arm, "path", trained, **more),
     )
+
+
+def _shown_elsewhere(run: RunFolder, name: str, split: str, trials: TaskTrials) -> TaskTrials:
+    """Trials with what a denoiser elsewhere made of them as their control's images."""
+    return dataclasses.replace(trials, control=_images_elsewhere(run, name, split, len(trials)))
+
+
+def _images_elsewhere(run: RunFolder, name: str, split: str, n: int) -> torch.Tensor:
+    """Its images, HU; of fewer trials repeated to `n`, as the trials are, see `first_repeated`."""
+    images = read_import(run, name, split)
+    n_distinct = run.settings.training.n_trials if split != "validation" else None
+    return torch.from_numpy(np.array(images[np.arange(n) % (n_distinct or len(images))]))
 
 
 def _reader(settings: Settings) -> HotellingEye:

@@ -250,6 +250,8 @@ class _Estimate:
             self._tell("results", "roughly, by the number of resamples")
             n_arms = sum(one.kind == "evaluate" for one in run.graph.values())
             return 2e-7 * n_arms * run.settings.evaluation.n_bootstrap * t.n_test
+        if stage.kind == "import":
+            return 0.0  # the user brings its images
         if stage.arm is None:
             raise ValueError(f"the stage {stage.name!r} has no arm")
         if stage.kind == "tune":
@@ -279,6 +281,8 @@ class _Estimate:
         if stage.kind == "evaluate":
             has_network = arm is not None and not arm.mixed and (arm.pretrained or arm.trained)
             return has_network * FORWARD * sum(int(getattr(n, f"n_{name}")) for name in SPLITS_SEEN)
+        if stage.kind == "pretrain" and settings.denoiser.weights is not None:
+            return FORWARD * n.n_validation
         epochs = t.pretrain_epochs if stage.kind == "pretrain" else t.finetune_epochs
         if stage.kind == "finetune" and t.start == "scratch":
             epochs += t.pretrain_epochs
@@ -289,7 +293,8 @@ class _Estimate:
         self._tell("finetune", "a task path from a few steps of its correction on one core here")
         n, p = settings.trials, settings.path
         # Copies stand in pairs, with and without their signal.
-        n_shown = n.n_train * max(p.copies, 1) * (1 if settings.absent_signal.inserted else 2)
+        copies = max(p.copies, 1) if settings.imported.path_of is None else 1
+        n_shown = n.n_train * copies * (1 if settings.absent_signal.inserted else 2)
         shown = p.epochs * (n_shown + FORWARD * n.n_validation)
         n_control = n_shown + n.n_validation
         return shown * self._correction + FORWARD * n_control * self._image("finetune", settings)

@@ -1,5 +1,9 @@
 from . import backgrounds as backgrounds
 from .background_registry import BACKGROUNDS as BACKGROUNDS
+from .layout_file import find_layout as find_layout
+from .layouts import LAYOUTS as LAYOUTS
+from .layouts import PhantomLayout as PhantomLayout
+from .layouts import Rod as Rod
 from .lesions import LESIONS as LESIONS
 from .lesions import LesionPreset as LesionPreset
 from .lidc import LidcNodules as LidcNodules

@@ -62,6 +62,12 @@ BACKGROUNDS: dict[str, BackgroundKind] = {
     "abdomen": _ellipses("an abdomen", "abdomen", "Abdomen", "liver"),
     "thorax": _ellipses("a thorax", "thorax", "Thorax", "lungs"),
     "uniform": _body("a uniform body"),
+    "phantom": BackgroundKind(
+        "the twin of a low-contrast phantom",
+        ("layout", "rods"),
+        maker=("phantom", "Phantom"),
+        place="the phantom's cylinder",
+    ),
     "lumpy": _body("a body with a lumpy texture", "lumpy_texture", "texture_hu", "lump_sigma_mm"),
     "clustered-lumpy": _body(
         "a body with a clustered lumpy texture", "clustered_lumpy_texture", "texture_hu", "cluster_unit_mm"

@@ -106,7 +106,7 @@ def read_shapes(path: Path) -> dict[str, torch.Tensor]:
             stored = {name: (part.get_shape(), part.get_dtype()) for name, part in parts.items()}
         for name, (_, kind) in stored.items():
             if kind not in KINDS:
-                raise UserError(f"{path} holds {_brief(name)} as {kind}: weights must be one of {', '.join(KINDS)}")
+                raise UserError(f"{path} holds {brief(name)} as {kind}: weights must be one of {', '.join(KINDS)}")
         return {name: torch.empty(shape, dtype=KINDS[kind], device="meta") for name, (shape, kind) in stored.items()}
 
 
@@ -118,9 +118,9 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     for name, value in tensors.items():
         # As float32, which networks have: a larger number of float64 is infinite there.
         if value.is_floating_point() and not bool(torch.isfinite(value.to(torch.float32)).all()):
-            raise UserError(f"{path} holds weights that are not finite ({_brief(name)}): train this arm again")
+            raise UserError(f"{path} holds weights that are not finite ({brief(name)}): train this arm again")
         if name.endswith(".scale_hu") and not bool((value.to(torch.float32) > 0).all()):
-            raise UserError(f"{path} holds a scale ({_brief(name)}) that is not above 0 HU: train this arm again")
+            raise UserError(f"{path} holds a scale ({brief(name)}) that is not above 0 HU: train this arm again")
     return tensors
 
 
@@ -143,9 +143,9 @@ def check_fit(path: Path, wanted: Mapping[str, nn.Module], held: Mapping[str, to
             ("lacks", state.keys() - own.keys()),
             ("has besides", own.keys() - state.keys()),
             ("has in another shape", {key for key in both if state[key].shape != own[key].shape}),
-            ("has in another type", {key for key in both if not _suits(own[key].dtype, state[key].dtype)}),
+            ("has in another type", {key for key in both if not suits(own[key].dtype, state[key].dtype)}),
         ]
-        found = ", ".join(f"{what} {_brief(min(keys))} and {len(keys) - 1} more" for what, keys in parts if keys)
+        found = ", ".join(f"{what} {brief(min(keys))} and {len(keys) - 1} more" for what, keys in parts if keys)
         if found:
             raise UserError(
                 f"{path} holds the weights of another network: for {name} it {found.replace(' and 0 more', '')}; give "
@@ -158,11 +158,12 @@ def of_module(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 
-def _suits(stored: torch.dtype, wanted: torch.dtype) -> bool:
+def suits(stored: torch.dtype, wanted: torch.dtype) -> bool:
+    """Whether a tensor of a file can become one of a module: of the same type, or both of floating point."""
     return stored == wanted or (stored.is_floating_point and wanted.is_floating_point)
 
 
-def _brief(name: str) -> str:
+def brief(name: str) -> str:
     """A tensor's name, which is the file's text, for messages."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 

@@ -104,6 +104,34 @@ def recombined(
     return RecombinedTrials(**base, level_hu=level, noisy=noisy, shown=shown, signal_of=signal_of)
 
 
+def paired(trials: TaskTrials, twin_control: torch.Tensor) -> RecombinedTrials:
+    """Trials in pairs with and without their signal, the control's images of both given.
+
+    Parameters
+    ----------
+    trials
+        With their signals and the control's images of them.
+    twin_control
+        The control's images of their twins, HU, of the same shape: without the signal where it is present, and with it
+        where it is absent.
+    """
+    if trials.signal is None or trials.control is None:
+        raise ValueError("pairs are made of trials with their signals and a control's images")
+    level = float(np.mean(trials.trials.reference[:BLOCK]))
+    present = torch.from_numpy(trials.trials.signal_present)[:, None, None]
+    noisy = torch.from_numpy(np.asarray(trials.trials.noisy)) - present * trials.signal
+    shown = torch.where(present, twin_control, trials.control), torch.where(present, trials.control, twin_control)
+    return RecombinedTrials(
+        trials.trials,
+        trials.signal,
+        trials.group,
+        level_hu=level,
+        noisy=(noisy - level).half(),
+        shown=tuple((one - level).half() for one in shown),
+        signal_of=torch.arange(len(trials)),
+    )
+
+
 def _backgrounds(trials: TaskTrials, which: torch.Tensor) -> torch.Tensor:
     """References of some trials, HU, without their signal where it is known."""
     reference = torch.from_numpy(np.asarray(trials.trials.reference[which.numpy()]))

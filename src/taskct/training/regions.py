@@ -18,7 +18,7 @@ from taskct.training.losses.base import Loss
 from taskct.training.plan import FINETUNING, Plan
 from taskct.training.record import TrainingFailed
 from taskct.training.samples import TaskTrials, as_task_trials, check_kind
-from taskct.trials.trials import Trials, select
+from taskct.trials.trials import Trials, crop, select
 
 L = TypeVar("L", bound=Loss)
 
@@ -86,7 +86,8 @@ def append_loss(
     denoiser, plan
         As for `append_head`.
     trials
-        The first `START_TRIALS` of them start the loss; with their signals or head groups if it needs them.
+        The first `START_TRIALS` of them start the loss; with their signals or head groups if it needs them. Where they
+        hold a control's images, its regions are these.
     build
         Makes the loss for such regions, HU, shape `(n, height, width)`.
 
@@ -97,7 +98,10 @@ def append_loss(
     """
     known, first = as_task_trials(trials), slice(0, START_TRIALS)
     some = select(known.trials, first)
-    regions = regions_of(denoiser, some, settled(plan, denoiser, some))
+    if known.control is None:
+        regions = regions_of(denoiser, some, settled(plan, denoiser, some))
+    else:  # a denoiser whose images are there, and which perhaps cannot be run
+        regions = crop(known.control[first], some.margin).contiguous().numpy()
     loss = build(regions)
     batch = known.take(first)[1].region(some.margin)
     batch = batch._replace(reference=batch.reference.contiguous())  # sums over a view differ in their last bits

@@ -244,7 +244,7 @@ def start_path_loss(
 
 def train_path(
     control: Denoiser,
-    trials: Trials | TaskTrials,
+    trials: Trials | TaskTrials | RecombinedTrials,
     validation: Trials | TaskTrials,
     plan: Plan = PATH,
     price: PathPrice = PathPrice(),  # noqa: B008 - frozen
@@ -259,6 +259,7 @@ def train_path(
     ----------
     control
         The control f₀; it stays as it is. Where trials hold its images already, these count, and there are no copies.
+        It may be `Elsewhere`, if both splits hold its images.
     trials, validation
         To learn from, with their signals where they are known; and to look at after every epoch and to set the dial by.
     plan, upkeep
@@ -289,7 +290,8 @@ def train_path(
             correction = Correction(offset_hu=float(control.offset_hu), scale_hu=float(control.scale_hu))
     for parameter in control.parameters():
         parameter.requires_grad_(False)
-    if known.control is None and (price.copies or known.signal is not None):
+    given = known.control is not None or isinstance(known, RecombinedTrials)
+    if not given and (price.copies or known.signal is not None):
         known = recombined(known, control, plan, copies=price.copies, moved=price.moved)
     known = _with_control(control, known, plan)
     mse = square_of(judged, None).control

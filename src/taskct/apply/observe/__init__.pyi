@@ -1,4 +1,7 @@
 from .choices import Mode as Mode
+from .crossed import Crossed as Crossed
+from .crossed import cross_validate as cross_validate
+from .crossed import crossed_difference as crossed_difference
 from .measure import observe as observe
 from .observation import Observation as Observation
 from .readings import Eye as Eye

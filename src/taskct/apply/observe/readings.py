@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from taskct.observers.fresh import observer_told, registered_name, small_samples
 from taskct.observers.scanning import Scanning
 
 VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
-_FEWEST_TO_CHOOSE = 8  # training trials of a class, so that 2 validate
+_FEWEST_TO_CHOOSE = 8  # training trials, or cases, of a class, so that 2 validate
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,23 @@ class Reading:
     """That the trials are few for what is learned from them; empty where they are not."""
 
 
-def build(name: str, eye: Eye, known: Known, *, seed: int, device: torch.device) -> Observer:
-    """Observer of a registered name with what it needs, and what it is told."""
+def build(
+    name: str,
+    eye: Eye,
+    known: Known,
+    *,
+    seed: int,
+    device: torch.device,
+    channels: Mapping[str, object] | None = None,
+) -> Observer:
+    """Observer of a registered name with what it needs, and what it is told; `channels` are settings of its own."""
     if "covariance" in OBSERVERS[registered_name(name)].needs and known.covariance is None:
         raise UserError(
             f"the observer {name} needs --covariance, a .npy file of the images' covariance, (pixels, pixels)"
         )
-    return observer_told(name, eye, seed=seed, device=device, signal=known.signal, covariance=known.covariance)
+    return observer_told(
+        name, eye, seed=seed, device=device, signal=known.signal, covariance=known.covariance, settings=channels
+    )
 
 
 def take_reading(
@@ -114,7 +125,7 @@ def take_reading(
     with small_samples() as few:
         if isinstance(observer, PathObserver):
             cases = None if task.truth.cases is None else task.truth.cases[train]
-            observer, regularization, edge = _choose(observer, learn, present, cases, seed)
+            observer, regularization, edge = choose(observer, learn, present, cases, seed)
             notes += edge
         if task.mode == "scanning":
             scan = Scanning(observer, size_px=task.window_px or 1, seed=seed)
@@ -133,7 +144,7 @@ def take_reading(
     return Reading(statistic, found, regularization, _fixed_channels(fitted), *said)
 
 
-def _choose(
+def choose(
     observer: PathObserver,
     images: NDArray[np.floating],
     signal_present: NDArray[np.bool_],
@@ -142,10 +153,11 @@ def _choose(
 ) -> tuple[PathObserver, dict[str, float], list[str]]:
     """The observer with the regularization that validation trials chose, what was chosen, and notes."""
     name = observer.path_parameter
-    fewest = min(int(signal_present.sum()), int((~signal_present).sum()))
+    labels = np.arange(len(images)) if cases is None else cases
+    fewest = min(len(np.unique(labels[of_class])) for of_class in (signal_present, ~signal_present))
     if fewest < _FEWEST_TO_CHOOSE:
-        given = f"{name} {getattr(observer, name):g}"
-        return observer, {}, [f"{fewest} training trials of a class are too few to choose from: {given} was taken"]
+        given, unit = f"{name} {getattr(observer, name):g}", "trials" if cases is None else "cases"
+        return observer, {}, [f"{fewest} training {unit} of a class are too few to choose from: {given} was taken"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SmallSampleWarning)  # the observer is fitted once more, on all trials
         if cases is None:

@@ -23,21 +23,21 @@ from taskct.report.tables.cells import (
 def key_table(run: Run) -> Table:
     """Tabulate what the headline says, one row per observer, quoted seed: in the limit where it can be had."""
     chosen, control = run.choices.chosen_arm, run.tradeoff.control
+    said = {LOW_DOSE: "low-dose images", MSE: "MSE", control: f"{arm_label(control)} (control)"} | {
+        chosen: f"{arm_label(chosen)} (chosen)"
+    }
+    said[LOW_DOSE] = "low-dose images"
+    pairs = [((MSE, LOW_DOSE), "ΔAUC, MSE − low-dose"), ((chosen, control), "ΔAUC, chosen − control")]
+    if not run.has(MSE):
+        word = "low-dose" if control == LOW_DOSE else "control"
+        pairs = [((chosen, control), f"ΔAUC, chosen − {word}")]
     rows = []
     for observer in run.observers:
-        arms = [run.quoted_auc(name, observer) for name in (LOW_DOSE, MSE, control, chosen)]
-        deltas = [run.quoted_delta(*pair, observer) for pair in ((MSE, LOW_DOSE), (chosen, control))]
+        arms = [run.quoted_auc(name, observer) for name in run.standing]
+        deltas = [run.quoted_delta(*pair, observer) for pair, _ in pairs]
         shown = [_quoted(run, auc) for auc in arms] + [_quoted(run, delta, signed=True) for delta in deltas]
         rows.append([observer_label(observer), *shown])
-    columns = [
-        "Observer",
-        "AUC, low-dose images",
-        "AUC, MSE",
-        f"AUC, {arm_label(control)} (control)",
-        f"AUC, {arm_label(chosen)} (chosen)",
-        "ΔAUC, MSE − low-dose",
-        "ΔAUC, chosen − control",
-    ]
+    columns = ["Observer", *(f"AUC, {said[name]}" for name in run.standing), *(text for _, text in pairs)]
     caption = f"AUC on the test trials [95 % interval], {at_n(run)}."
     if run.has_limits:
         caption = (

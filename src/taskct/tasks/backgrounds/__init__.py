@@ -8,6 +8,7 @@ from taskct.tasks.backgrounds.abdomen import Abdomen
 from taskct.tasks.backgrounds.drawn import AIR_HU, Background, Drawn, Ellipses, soft_ellipse
 from taskct.tasks.backgrounds.fields import ClusteredLumpy, Lumpy, PowerLaw, Texture, Textured, Uniform
 from taskct.tasks.backgrounds.labels import LabelMap, Tissue
+from taskct.tasks.backgrounds.phantom import Phantom
 from taskct.tasks.backgrounds.slices import Placement, Slices, SourceGrid
 from taskct.tasks.backgrounds.textures import (
     Blobs,
@@ -30,6 +31,7 @@ __all__ = [
     "Ellipses",
     "LabelMap",
     "Lumpy",
+    "Phantom",
     "Placement",
     "PowerLaw",
     "Slices",

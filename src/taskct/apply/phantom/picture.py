@@ -1,0 +1,82 @@
+"""A picture of what was found in scans of a phantom: its rim, its rods, and the regions that are cut."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskct.apply.phantom.cut import RodTrials
+from taskct.apply.phantom.find import FoundPhantom
+from taskct.files import whole_file
+from taskct.literal import figure_text
+
+LEAST_WINDOW_HU = 20.0
+SIDE_IN, DPI = 6.0, 150
+
+
+def write_picture(
+    path: Path, images: NDArray[np.floating], found: FoundPhantom, trials: Sequence[RodTrials] = ()
+) -> None:
+    """Draw the average of some scans with the cylinder's circle, the rods and the regions, as PNG.
+
+    Parameters
+    ----------
+    path
+        The file; it is written whole or not at all.
+    images
+        HU, an offset does not matter, `(n, height, width)`.
+    found
+        Where the phantom lies in them.
+    trials
+        What was cut from them: solid squares with a rod, dashed ones without.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle, Rectangle
+
+    average = np.asarray(images, dtype=np.float64).mean(axis=0)
+    row, column = found.centre_px
+    inner = average[_disc(average.shape, row, column, 0.8 * found.radius_px)]
+    level, width = float(np.median(inner)), max(LEAST_WINDOW_HU, 6.0 * float(inner.std()))
+    figure = Figure(figsize=(SIDE_IN, SIDE_IN), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(average, cmap="gray", vmin=level - width / 2.0, vmax=level + width / 2.0, interpolation="nearest")
+    axes.add_patch(Circle((column, row), found.radius_px, fill=False, color="tab:cyan", linewidth=1.0))
+    axes.plot([column], [row], "+", color="tab:cyan")
+    for rod, (y, x) in zip(found.layout.rods, found.sites_px(), strict=True):
+        axes.add_patch(
+            Circle((x, y), rod.diameter_mm / 2.0 / found.pixel_mm, fill=False, color="tab:orange", linewidth=1.0)
+        )
+        if len(found.layout.rods) <= 8:
+            axes.annotate(
+                figure_text(rod.name), (x, y), (0, 12), textcoords="offset points", color="tab:orange", ha="center"
+            )
+    for one in trials:
+        side = one.images.shape[-1]
+        shown: set[tuple[bool, int, int]] = set()
+        for present, (y, x) in zip(one.signal_present, np.floor(one.centres_px + 0.5), strict=True):
+            place = (bool(present), int(y), int(x))
+            if place in shown:
+                continue
+            shown.add(place)
+            axes.add_patch(
+                Rectangle(
+                    (x - side / 2.0, y - side / 2.0), side, side, fill=False, linewidth=0.8,
+                    color="tab:green" if present else "tab:red", linestyle="-" if present else "--",
+                )
+            )  # fmt: skip
+    axes.set_title(figure_text(found.sentence()), fontsize=7, wrap=True)
+    axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial, partial.open("wb") as file:
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def _disc(shape: tuple[int, ...], row: float, column: float, radius: float) -> NDArray[np.bool_]:
+    rows, columns = np.indices(shape)
+    return np.asarray(np.hypot(rows - row, columns - column) <= radius)

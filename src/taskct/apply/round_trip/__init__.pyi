@@ -1,0 +1,9 @@
+from .command import DenoiserCommand as DenoiserCommand
+from .command import check_commands as check_commands
+from .command import through_command as through_command
+from .exporting import ExportOptions as ExportOptions
+from .exporting import export_study as export_study
+from .importing import Imported as Imported
+from .importing import ImportOptions as ImportOptions
+from .importing import import_study as import_study
+from .key import ExportKey as ExportKey

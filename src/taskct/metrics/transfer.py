@@ -1,0 +1,385 @@
+"""How much of a disc's or an edge's detail images keep: the task transfer function, and the MTF of an edge."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, special
+from scipy.optimize import least_squares
+
+from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.spectra import check_images, first_below
+
+Floats = NDArray[np.float64]
+
+READABLE = 0.1
+"""Standard error of a transfer function up to which it is read."""
+FIRST_ZERO = special.jn_zeros(1, 1)[0] / (2.0 * np.pi)
+"""Frequency times radius at which the transform of a disc is first 0."""
+_BINS_A_PIXEL = 4  # of the edge spread
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A disc as an image shows it."""
+
+    centre_px: tuple[float, float]
+    """Row and column, to a part of a pixel."""
+    radius_mm: float
+    """As given, or as fitted."""
+    contrast_hu: float
+    """Above the background, of a disc with Gaussian edges."""
+    background_hu: float
+    """Around it."""
+    blur_mm: float
+    """Standard deviation of those edges, mm."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer function, 1 at the frequency 0."""
+
+    frequency_per_mm: Floats
+    """Cycles/mm, `(n,)`, ascending from above 0."""
+    value: Floats
+    """`(n,)`; NaN where its standard error exceeds `READABLE`, and from where it does over a whole lobe of the disc."""
+    error: Floats
+    """Standard error over images, `(n,)`; NaN of a single image."""
+    contrast_hu: float
+    """Of the disc or the edge, HU: what the curve was divided by."""
+    f50_per_mm: Interval | None = None
+    """Where it falls to a half, cycles/mm; None where it cannot be told, bounds NaN of a single image."""
+    f10_per_mm: Interval | None = None
+    """Where it falls to a tenth."""
+
+    def at(self, frequency_per_mm: NDArray[np.floating]) -> Floats:
+        """Value at frequencies of any shape, by straight lines; beyond the last that can be read it is that one."""
+        known = np.isfinite(self.value)
+        f, values = np.append(0.0, self.frequency_per_mm[known]), np.append(1.0, self.value[known])
+        return np.asarray(np.interp(frequency_per_mm, f, values), dtype=np.float64)
+
+
+def fit_disc(
+    image: NDArray[np.floating],
+    *,
+    pixel_mm: float,
+    radius_mm: float,
+    start_px: tuple[float, float] | None = None,
+    free_radius: bool = False,
+) -> Disc:
+    """Fit a disc with Gaussian edges on an even background to an image: its centre to a part of a pixel.
+
+    Parameters
+    ----------
+    image
+        HU, `(height, width)`, finite; best a mean over repeated scans.
+    pixel_mm, radius_mm
+        Above 0. The disc must lie within the image.
+    start_px
+        Row and column from which the fit starts; the middle when left out.
+    free_radius
+        Whether the radius is fitted as well.
+
+    Raises
+    ------
+    ValueError
+        If something is out of range, or the fit leaves the image.
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[:32, :32]
+    >>> image = 40.0 + 10.0 * (np.hypot(y - 15.3, x - 16.6) < 6.0)
+    >>> [round(c, 1) for c in fit_disc(image, pixel_mm=0.5, radius_mm=3.0).centre_px]
+    [15.3, 16.6]
+    """
+    check_images(image[None])
+    height, width = image.shape
+    if not (pixel_mm > 0.0 and 0.0 < 2.0 * radius_mm < min(height, width) * pixel_mm):
+        raise ValueError(
+            f"a disc of {2.0 * radius_mm:g} mm in an image of {height} × {width} pixels of {pixel_mm:g} mm: give one "
+            "that lies within it"
+        )
+    y, x = np.mgrid[:height, :width] * float(pixel_mm)
+    start = ((height - 1) / 2.0, (width - 1) / 2.0) if start_px is None else start_px
+    values = image.astype(np.float64)
+    near = np.hypot(y - start[0] * pixel_mm, x - start[1] * pixel_mm) < 0.7 * radius_mm
+    level = float(np.median(values[~near]))
+    contrast = float(values[near].mean()) - level if near.any() else 1.0
+    scale = max(abs(contrast), 1e-6)
+    first = [start[0] * pixel_mm, start[1] * pixel_mm, contrast / scale, 0.0, np.log(pixel_mm), radius_mm]
+
+    def residual(p: Floats) -> Floats:
+        radius = p[5] if free_radius else radius_mm
+        edge = 0.5 * special.erfc((np.hypot(y - p[0], x - p[1]) - radius) / (np.sqrt(2.0) * np.exp(p[4])))
+        model = p[2] * edge + p[3]
+        return np.asarray(((values - level) / scale - model).ravel(), dtype=np.float64)
+
+    low = [-pixel_mm, -pixel_mm, -np.inf, -np.inf, np.log(0.05 * pixel_mm), 0.3 * radius_mm]
+    high = [height * pixel_mm, width * pixel_mm, np.inf, np.inf, np.log(2.0 * radius_mm), 2.0 * radius_mm]
+    found = least_squares(residual, first, bounds=(low, high), x_scale=[pixel_mm, pixel_mm, 1.0, 1.0, 1.0, radius_mm]).x
+    row, column = found[0] / pixel_mm, found[1] / pixel_mm
+    if not (0.0 <= row <= height - 1 and 0.0 <= column <= width - 1):
+        raise ValueError("the disc that fits best lies outside the image: give where it is")
+    radius = float(found[5]) if free_radius else radius_mm
+    return Disc(
+        (float(row), float(column)), radius, float(found[2] * scale), float(found[3] * scale + level), np.exp(found[4])
+    )
+
+
+def disc_transfer(
+    images: NDArray[np.floating],
+    *,
+    pixel_mm: float,
+    radius_mm: float,
+    absent: NDArray[np.floating] | None = None,
+    centre_px: tuple[float, float] | None = None,
+    contrast_hu: float | None = None,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+) -> Transfer:
+    """Task transfer function of a disc, from repeated images of it.
+
+    Each image's transform is set beside that of a disc of this radius at its centre, C · R · J₁(2πRf) / f, and the two
+    are compared ring by ring in the sense of least squares, Re(S̄ G) / |S|². So the disc's own roundness costs nothing,
+    as it does in an edge profile along its radius, and frequencies at which a disc has nothing have no weight.
+
+    Parameters
+    ----------
+    images
+        HU, `(n, height, width)`, one disc in each at the same place. It, with its blur, must lie within the image.
+    pixel_mm, radius_mm
+        Of the pixels and of the disc as it was made, mm.
+    absent
+        Images without the disc, `(m, height, width)`, whose mean is taken away; else a level, that of the outermost
+        fifth of each image.
+    centre_px
+        Row and column of the disc; fitted to the mean image when left out.
+    contrast_hu
+        As it was made. When left out it is what the frequencies below the first zero of the disc tell, carried to 0 by
+        a polynomial in f²; the function is then 1 at 0 by definition.
+    n_bootstrap, seed
+        Of the intervals, over images.
+
+    Raises
+    ------
+    ValueError
+        If shapes or ranges are wrong, or the disc has no contrast.
+
+    References
+    ----------
+    .. [1] Samei et al., Med. Phys. 46, e735 (2019), AAPM task group 233.
+
+    Examples
+    --------
+    >>> from scipy import ndimage
+    >>> y, x = np.mgrid[:64, :64]
+    >>> disc = np.hypot(y - 32.2, x - 31.7)
+    >>> disc = 50.0 * ndimage.gaussian_filter(np.clip(9.5 - disc, 0, 1), 1.0)
+    >>> found = disc_transfer(disc[None], pixel_mm=0.5, radius_mm=4.5)
+    >>> round(found.f50_per_mm.value, 2)  # √(ln 2 / 2) / (π · 0.5 mm) is 0.37; pixels take a little, too
+    0.36
+    """
+    check_images(images)
+    if absent is not None and absent.shape[1:] != images.shape[1:]:
+        raise ValueError(f"images of shape {images.shape} and, without the disc, {absent.shape}")
+    cleared = _cleared(images, absent)
+    mean = cleared.mean(axis=0)
+    if centre_px is None:
+        centre_px = fit_disc(mean, pixel_mm=pixel_mm, radius_mm=radius_mm).centre_px
+    rings, frequency, template, weight = _disc_rings(images.shape[1:], pixel_mm, radius_mm, centre_px)
+    shared = np.stack([_ringed(np.real(np.conj(template) * fft.fft2(one)), rings) for one in cleared])
+    columns = shared * pixel_mm**2 / weight  # HU that each ring tells
+    low = frequency * radius_mm < FIRST_ZERO
+    low[: min(5, len(low))] = True
+    at_zero = _value_at_zero(frequency[low], weight[low])
+
+    def level(per_ring: Floats) -> Floats:
+        return np.full(len(per_ring), contrast_hu) if contrast_hu is not None else per_ring[:, low] @ at_zero
+
+    contrast = float(level(columns.mean(axis=0)[None])[0])
+    if contrast == 0.0:
+        raise ValueError("the disc has no contrast in these images")
+    value = columns.mean(axis=0)[1:] / contrast
+    n = len(columns)
+    error = np.full(len(value), np.nan)
+    if n > 1:
+        spread = columns[:, 1:] - value * level(columns)[:, None]
+        error = spread.std(axis=0, ddof=1) / np.sqrt(n) / abs(contrast)
+    read = _readable(frequency[1:], error, radius_mm)
+    rings_read = 1 + np.flatnonzero(read)
+
+    def curve(mean: Floats) -> Floats:
+        return np.asarray(mean[:, rings_read] / level(mean)[:, None], dtype=np.float64)
+
+    where = [_falls_to(share, columns, curve, frequency[rings_read], (n_bootstrap, seed)) for share in (0.5, 0.1)]
+    value = np.where(read, value, np.nan)
+    return Transfer(frequency[1:], value, error, contrast, *where)
+
+
+def edge_transfer(image: NDArray[np.floating], *, pixel_mm: float) -> Transfer:
+    """MTF of a straight edge that runs across an image, a few degrees off its rows or columns.
+
+    The edge's place is fitted in every row, its angle by a line through those. Pixels are binned by their distance from
+    it, four bins a pixel, and the differences of neighbouring bins are transformed. What the differences and the width
+    of the bins take away, sinc²(fΔ), is given back; the blur of the pixels themselves is part of the MTF.
+
+    Parameters
+    ----------
+    image
+        `(height, width)`, finite, any unit; the edge crosses it from side to side.
+    pixel_mm
+        Above 0.
+
+    Raises
+    ------
+    ValueError
+        If no edge is found, or it runs along the pixels or within 1 degree of that: bins would stay empty.
+
+    References
+    ----------
+    .. [1] Fujita et al., IEEE Trans. Med. Imaging 11, 34 (1992), slanted edges.
+    .. [2] Cunningham & Reid, Med. Phys. 19, 1037 (1992), the transfer function of finite differences.
+
+    Examples
+    --------
+    >>> from scipy import special
+    >>> y, x = np.mgrid[:64, :64]
+    >>> edge = special.erf(((x - 31.5) * np.cos(0.1) + (y - 31.5) * np.sin(0.1)) * 0.5 / np.sqrt(2.0))  # σ 1 mm
+    >>> round(edge_transfer(edge, pixel_mm=0.5).f50_per_mm.value, 2)  # √(ln 2 / 2) / π
+    0.19
+    """
+    check_images(image[None])
+    values = image.astype(np.float64)
+    down, across = (np.abs(np.diff(values, axis=axis)).mean(axis=axis).mean() for axis in (0, 1))
+    if down > across:
+        values = values.T
+    place, slope = _edge_line(values)
+    if abs(slope) < np.tan(np.radians(1.0)):
+        raise ValueError(f"the edge is {np.degrees(np.arctan(abs(slope))):.1f}° off the pixels: turn it by 2° to 10°")
+    height, width = values.shape
+    rows, columns = np.mgrid[:height, :width]
+    distance = (columns - place - slope * (rows - (height - 1) / 2.0)) / np.hypot(1.0, slope)
+    reach = float(min(-distance[:, 0].max(), distance[:, -1].min()))
+    n = int(reach * _BINS_A_PIXEL)
+    if n < 8:
+        raise ValueError("the edge does not run from side to side: give an image that it crosses with room around it")
+    number = np.floor(distance * _BINS_A_PIXEL).astype(np.int64) + n
+    inside = (number >= 0) & (number < 2 * n)
+    count = np.bincount(number[inside], minlength=2 * n)
+    if (count == 0).any():
+        raise ValueError("too few pixels beside the edge for 4 bins a pixel: give a longer edge")
+    spread = np.bincount(number[inside], weights=values[inside], minlength=2 * n) / count
+    line = np.diff(spread)
+    step = pixel_mm / _BINS_A_PIXEL
+    power = np.abs(fft.rfft(line, 4 * n))
+    frequency = fft.rfftfreq(4 * n, step)
+    total = float(line.sum())
+    keep = (frequency > 0.0) & (frequency <= 1.0 / pixel_mm)
+    value = power[keep] / abs(total) / np.sinc(frequency[keep] * step) ** 2
+    f = frequency[keep]
+    curve, at = np.append(1.0, value)[None], np.append(0.0, f)
+    f50, f10 = (float(first_below(curve, at, share)[0]) for share in (0.5, 0.1))
+    alone = [None if np.isnan(one) else Interval(one, np.nan, np.nan) for one in (f50, f10)]
+    return Transfer(f, value, np.full(len(f), np.nan), total, *alone)
+
+
+def _cleared(images: NDArray[np.floating], absent: NDArray[np.floating] | None) -> Floats:
+    """Images less what is not the disc."""
+    cleared = images.astype(np.float64)
+    if absent is not None:
+        cleared -= absent.mean(axis=0, dtype=np.float64)
+        return cleared
+    height, width = images.shape[1:]
+    y, x = np.mgrid[:height, :width]
+    far = np.maximum(np.abs(y - (height - 1) / 2.0) / height, np.abs(x - (width - 1) / 2.0) / width) > 0.4
+    cleared -= cleared[:, far].mean(axis=1)[:, None, None]
+    return cleared
+
+
+def _disc_rings(
+    shape: Sequence[int], pixel_mm: float, radius_mm: float, centre_px: tuple[float, float]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.complex128], Floats]:
+    """Number of the ring of every coefficient, −1 beyond Nyquist; rings' frequencies; the disc of 1 HU; its power."""
+    height, width = shape
+    row, column = fft.fftfreq(height, pixel_mm)[:, None], fft.fftfreq(width, pixel_mm)
+    f = np.hypot(row, column)
+    spacing = 1.0 / (min(height, width) * pixel_mm)
+    rings = np.where(f <= 0.5 / pixel_mm * (1.0 + 1e-9), np.rint(f / spacing), -1).astype(np.int64)
+    phase = np.exp(-2j * np.pi * pixel_mm * (row * centre_px[0] + column * centre_px[1]))
+    template = phase * disc_transform(f, radius_mm)
+    weight = _ringed(np.abs(template) ** 2, rings)
+    frequency = _ringed(f * np.abs(template) ** 2, rings) / weight  # where the ring's power lies
+    return rings, frequency, template, weight
+
+
+def disc_transform(frequency_per_mm: NDArray[np.floating], radius_mm: float) -> Floats:
+    """Fourier transform of a disc of 1 HU, R J₁(2πRf) / f, HU mm²; πR² at 0. Shape as the frequencies, cycles/mm."""
+    z = 2.0 * np.pi * radius_mm * np.asarray(frequency_per_mm, dtype=np.float64)
+    ratio = np.divide(2.0 * special.j1(z), z, out=np.ones_like(z), where=z > 0.0)
+    return np.asarray(np.pi * radius_mm**2 * ratio, dtype=np.float64)
+
+
+def _readable(frequency: Floats, error: Floats, radius_mm: float) -> NDArray[np.bool_]:
+    """Which rings can be told: those near a zero of the disc are left out, and all from where a whole lobe is."""
+    told = ~(error > READABLE)
+    known = np.append(0.0, frequency[told])
+    gaps = np.diff(np.append(known, np.inf)) > 0.5 / radius_mm
+    return np.asarray(told & (frequency <= known[int(np.argmax(gaps))]), dtype=np.bool_)
+
+
+def _ringed(values: Floats, rings: NDArray[np.int64]) -> Floats:
+    inside = rings >= 0
+    return np.asarray(np.bincount(rings[inside], weights=values[inside]), dtype=np.float64)
+
+
+def _value_at_zero(frequency: Floats, weight: Floats) -> Floats:
+    """Weights of rings that give the value at 0 of the polynomial in f², of degree 2, that fits them best."""
+    f = frequency / frequency.max()
+    design = np.stack([np.ones_like(f), f**2, f**4], axis=1)
+    root = np.sqrt(weight / weight.sum())
+    return np.asarray(np.linalg.pinv(design * root[:, None])[0] * root, dtype=np.float64)
+
+
+def _falls_to(
+    share: float, columns: Floats, curve: Callable[[Floats], Floats], frequency: Floats, resampling: tuple[int, int]
+) -> Interval | None:
+    """Where a curve falls to a share of 1, with its interval over images; None where it does not."""
+    at = np.append(0.0, frequency)
+
+    def where(mean: Floats) -> Floats:
+        found = curve(mean)
+        crossed = first_below(np.concatenate([np.ones((len(found), 1)), found], axis=1), at, share)
+        return np.where(np.isnan(crossed), frequency[-1], crossed)  # a resample says no more than: not below here
+
+    first = columns.mean(axis=0)[None]
+    if len(frequency) == 0 or not (curve(first) <= share).any():
+        return None
+    if len(columns) == 1:
+        return Interval(float(where(first)[0]), np.nan, np.nan)
+    n_bootstrap, seed = resampling
+    found = bootstrap_interval(columns, where, n_bootstrap=n_bootstrap, seed=seed)
+    return found if found.ci_high < frequency[-1] else None  # it may as well lie where nothing can be told
+
+
+def _edge_line(values: Floats) -> tuple[float, float]:
+    """Column of the edge in the middle row, and columns it moves a row."""
+    height, width = values.shape
+    change = np.diff(values, axis=1)
+    if not abs(change.sum()) > 1e-9 * np.abs(values).max() * height:
+        raise ValueError("no edge is found: give an image that one edge crosses from side to side")
+    change = change * np.sign(change.sum())
+    middle, column = np.arange(width - 1) + 0.5, np.arange(height) - (height - 1) / 2.0
+    place = np.full(height, middle @ change.sum(axis=0) / change.sum())
+    slope = 0.0
+    reach = width / 2.0
+    for _ in range(8):
+        line = place.mean() + slope * column
+        weight = np.clip(1.0 - np.abs(middle - line[:, None]) / reach, 0.0, None)
+        total = (change * weight).sum(axis=1)
+        if not (np.abs(total) > 1e-12 * np.abs(change).max()).all():
+            raise ValueError("no edge is found in every row: give an image that one edge crosses from side to side")
+        place = (change * weight * middle).sum(axis=1) / total
+        slope = float(column @ place / (column @ column))
+        reach = max(reach * 0.8, width / 6.0)
+    return float(place.mean()), slope
