@@ -32,13 +32,13 @@ from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
 
 NPY, ZARR, TIFF, PNG = (".npy",), (".zarr",), (".tif", ".tiff"), (".png",)
-NPY_TEXT = "a .npy array of numbers"
 KINDS = (
     "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
     "MetaImage or NRRD files"
 )
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
+NPY_TEXT = "a .npy array of numbers"
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 

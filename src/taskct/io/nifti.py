@@ -198,14 +198,16 @@ def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float
         If it is no NIfTI, broken, of other than 2 or 3 dimensions or of several numbers a voxel, or its affine or its
         unit of length cannot be.
     """
-    data, image_affine, header = _load(path, name)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim not in (2, 3) or data.size == 0:
-        raise UserError(f"{name}: {data.ndim} dimensions: give an image, or one stack of them")
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
+    if len(shape) not in (2, 3) or math.prod(shape) == 0:
+        raise UserError(f"{name}: {len(shape)} dimensions: give an image, or one stack of them")
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(name, math.prod(shape) * _voxel_bytes(header))
+        data = np.asanyarray(image.dataobj).reshape(shape)
     stack = data.T if data.ndim == 3 else data.T[None]
     if header["qform_code"] or header["sform_code"]:
-        affine = _checked_affine(image_affine, header, name)
+        affine = _checked_affine(image.affine, header, name)
         # NIfTI's world is to the right and to the front.
         directions = (np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]).T
         sides = np.linalg.norm(affine[:3, :2], axis=0)
@@ -220,7 +222,9 @@ def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
     opened = open_nifti(path)
-    data = _voxels(opened.image, path.name).reshape(opened.shape)
+    with reading(path.name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(path.name, math.prod(opened.shape) * opened.voxel_bytes)
+        data = np.asanyarray(opened.image.dataobj).reshape(opened.shape)
     # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
     turned = orientations.apply_orientation(data, opened.turn).transpose(2, 1, 0)
     return turned, opened.affine
@@ -231,23 +235,22 @@ class OpenedNifti:
     """A NIfTI file whose header is known to be that of an axial volume; its voxels are not read yet."""
 
     image: Any
-    """As nibabel opened it."""
+    """nibabel's."""
     shape: tuple[int, int, int]
     """Of its voxels as it lays them out."""
     turn: NDArray[np.float64]
-    """The orientation, as nibabel writes it, that turns its axes to (column, row, slice) of a Volume."""
+    """nibabel's orientation that turns its axes to (column, row, slice) of a Volume."""
     affine: NDArray[np.float64]
     """From (slice, row, column, 1) of a Volume to the patient, mm."""
+    voxel_bytes: int
+    """What a voxel takes in memory while it is read."""
 
 
 def open_nifti(path: Path) -> OpenedNifti:
     """Open a NIfTI file and check its header; a `UserError` as for `read_nifti`."""
     name = path.name
-    image, header = _open(path, name)
-    _check_kind(image.get_data_dtype(), name)
-    shape = [int(n) for n in image.shape]
-    while len(shape) > 3 and shape[-1] == 1:
-        shape.pop()
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
     if len(shape) != 3 or math.prod(shape) == 0:
         text = "×".join(str(n) for n in shape)
         raise UserError(f"{name}: {len(shape)} dimensions ({text}): give one 3D volume")
@@ -259,19 +262,12 @@ def open_nifti(path: Path) -> OpenedNifti:
         shape=(shape[0], shape[1], shape[2]),
         turn=turn,
         affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]],
+        voxel_bytes=_voxel_bytes(header),
     )
 
 
-def _load(path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.float64], Any]:
-    """Voxels as the file has them, its affine as nibabel makes it, and its header as it is."""
-    image, header = _open(path, name)
-    data = _voxels(image, name)
-    _check_kind(data.dtype, name)
-    return data, image.affine, header
-
-
-def _open(path: Path, name: str) -> tuple[Any, Any]:
-    """The image of nibabel, whose voxels are not read yet, and the header as the file has it."""
+def _load(path: Path, name: str) -> tuple[Any, Any]:
+    """The image as nibabel opens it, its voxels not read yet, and its header as it is."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
     if not name.lower().endswith(ENDINGS):
@@ -285,23 +281,22 @@ def _open(path: Path, name: str) -> tuple[Any, Any]:
             raise ValueError("no voxels")
         if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
             raise UserError(f"{name}: a slope or intercept without end; save it again")
+        dtype = header.get_data_dtype()
+    if dtype.kind not in "fiu":
+        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
     return image, header
 
 
-def _voxels(image: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - nibabel's
-    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
-        check_budget(name, math.prod(int(n) for n in image.shape) * voxel_bytes(image))
-        return np.asanyarray(image.dataobj)
-
-
-def voxel_bytes(image: Any) -> int:  # noqa: ANN401 - nibabel's
+def _voxel_bytes(header: Any) -> int:  # noqa: ANN401 - nibabel's
     """What a voxel takes in memory while it is read."""
-    return 8 + int(image.get_data_dtype().itemsize)
+    return 8 + int(header.get_data_dtype().itemsize)
 
 
-def _check_kind(dtype: np.dtype[Any], name: str) -> None:
-    if dtype.kind not in "fiu":
-        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without axes of one after the third."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's

@@ -14,7 +14,7 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from numpy.typing import NDArray
 
 from taskct.files import whole_file
-from taskct.io.nifti import check_grid, check_range, open_nifti, voxel_bytes
+from taskct.io.nifti import check_grid, check_range, open_nifti
 from taskct.io.nifti_write import check_nifti_target, derived_dtype, derived_image
 from taskct.io.padding import AIR_HU, find_padding
 from taskct.io.scratch import open_beside, scratch_beside
@@ -43,7 +43,7 @@ class NiftiSlices:
         n_slices, height, width = (opened.shape[own] for own, _ in (self._slices, self._rows, self._columns))
         self.shape = (n_slices, height, width)
         self.pixel_mm, self.slice_mm = check_grid(opened.affine, n_slices, path.name)
-        check_budget(path.name, height * width * voxel_bytes(opened.image))
+        check_budget(path.name, height * width * opened.voxel_bytes)
         if path.name.lower().endswith(".gz"):
             self._voxels = _unpacked(path, opened.image, closing.enter_context(open_beside(target)))
         self._check_values()
