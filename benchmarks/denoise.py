@@ -125,10 +125,9 @@ def main():
         alone_s, _ = measured("--do", "network", model, asked.slices + 1)
         whole_s, whole_mb = measured("--do", "whole", model, source, folder / f"out{end}")
     alone, taken = alone_s - start_s, whole_s - start_s
-    print(
-        f"{asked.slices} slices of {SIDE}², {asked.kind}: the network alone {1e3 * alone / asked.slices:.0f} ms a slice of CPU"
-    )
-    print(f"denoise: {1e3 * taken / asked.slices:.0f} ms a slice, {taken / alone:.2f} × the network alone")
+    each = 1e3 / asked.slices
+    print(f"{asked.slices} slices of {SIDE}², {asked.kind}: the network alone {each * alone:.0f} ms of CPU a slice")
+    print(f"denoise: {each * taken:.0f} ms a slice, {taken / alone:.2f} × the network alone")
     print(f"memory: {whole_mb:.0f} MB at most, {whole_mb - start_mb:.0f} MB beside the model")
 
 
