@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ KINDS = (
 )
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
+NPY_TEXT = "a .npy array of numbers"
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
@@ -136,16 +138,56 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
-    array = _open_npy(path)
-    assert isinstance(array, np.ndarray)
-    return array
+    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _), warnings.catch_warnings(action="ignore"):
+        return np.asarray(np.load(file, allow_pickle=False))
 
 
-def _open_npy(path: Path, *, stay: bool = False) -> NDArray[np.generic] | FileStack:
-    """The array of a `.npy` file; with `stay`, a float32 stack is left there."""
+def map_npy(path: Path) -> NDArray[np.generic]:
+    """The images of a `.npy` file, `(height, width)` or `(n, height, width)`, mapped: only what is asked for is read.
+
+    A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
+    """
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, header):
+        if header.dtype.hasobject:
+            raise ValueError("objects")
+        with warnings.catch_warnings(action="ignore"):
+            mapped: NDArray[np.generic] = (
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if math.prod(header.shape)
+                else np.empty(header.shape, header.dtype)
+            )
+    _check_images(mapped, path.name)
+    return mapped
+
+
+def _in_file(path: Path) -> FileStack | None:
+    """The stack of a `.npy` file left where it is; None where it is none of float32 in the order of its images."""
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=0) as (_, header):
+        shape, dtype = header.shape, header.dtype
+    if len(shape) != 3 or 0 in shape or dtype.str[1:] != "f4" or header.fortran:
+        return None
+    return FileStack(path, header.end, (shape[0], shape[1], shape[2]), dtype)
+
+
+@dataclass(frozen=True)
+class _NpyHeader:
+    """What the header of a `.npy` file says."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    end: int
+    """Where it ends in the file, bytes."""
+
+
+@contextmanager
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, _NpyHeader]]:
+    """A `.npy` file at its beginning, with its header, once it is known to hold all of its array.
+
+    The budget is for all of it, or for as many of its last dimensions as are read at once; 0 for none of it.
+    """
     check_regular(path, path.name)
-    what = "a .npy array of numbers"
-    with reading(path.name, what), path.open("rb") as file:
+    with path.open("rb") as file:
         if file.read(2) == b"PK":
             raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
         file.seek(0)
@@ -155,25 +197,25 @@ def _open_npy(path: Path, *, stay: bool = False) -> NDArray[np.generic] | FileSt
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
             shape, fortran, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
-            raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
-        n_bytes = dtype.itemsize * math.prod(shape)
-        stay = stay and len(shape) == 3 and 0 not in shape and dtype.str[1:] == "f4" and not fortran
-        if not stay:
-            check_budget(path.name, n_bytes + 4 * math.prod(shape))
-        if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
-            raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
-        if stay:
-            return FileStack(path, file.tell(), (shape[0], shape[1], shape[2]), dtype)
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
+        counted = shape if at_once is None else shape[max(len(shape) - at_once, 0) :] if at_once else (0,)
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(counted))
+        if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
+        header = _NpyHeader(shape, bool(fortran), dtype, file.tell())
         file.seek(0)
-        with warnings.catch_warnings(action="ignore"):
-            return np.asarray(np.load(file, allow_pickle=False))
+        yield file, header
 
 
-def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+def _check_images(images: NDArray[np.generic], name: str) -> None:
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
         raise UserError(
             f"{name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
         )
+
+
+def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    _check_images(images, name)
     with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
         return images.astype(np.float32)
 
@@ -236,10 +278,10 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = series.image_hu
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
-        opened = _open_npy(path, stay=True)
-        if isinstance(opened, FileStack):
-            return opened, None
-        images = _as_float32(opened, path.name)
+        stack = _in_file(path)
+        if stack is not None:
+            return stack, None
+        images = _as_float32(load_npy(path), path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
     elif kind == "TIFF":
