@@ -15,6 +15,7 @@ from taskct.files import write_json, write_npz, write_text
 from taskct.metrics.spectra import frequencies_per_mm
 from taskct.names import fitted_as, setting_text
 from taskct.progress import Progress
+from taskct.reading import read_json
 from taskct.simulation.describe import background_note, describe
 from taskct.study.arm_result import ArmResult, read_result
 from taskct.study.arms import Arm, arms_of
@@ -27,6 +28,7 @@ from taskct.study.graph import evaluation_stage
 from taskct.study.groups import group_labels, group_of
 from taskct.study.harm import HOW
 from taskct.study.limits import limits
+from taskct.study.model_results import model_results, models_of, results_path
 from taskct.study.panel import examples
 from taskct.study.path_results import path_json
 from taskct.study.physics import HOW as OF_PHYSICS
@@ -89,6 +91,9 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         if progress is not None:
             progress(done, len(contents), name)
         writers[Path(name).suffix](run.path / name, make())
+    summary = read_json(run.path / "summary.json")
+    for stem, arms in models_of(arms_of(settings)).items():
+        write_json(results_path(run.weights(stem)), model_results(settings, summary, arms))
     if progress is not None:
         progress(len(contents), len(contents), "")
 
