@@ -100,6 +100,51 @@ class Deciding(Plain):
         return (image + F.interpolate(low, scale_factor=2))[..., :height, :width]
 
 
+class Area(Plain):
+    # Half the resolution and back, by averages over areas.
+    def forward(self, image):
+        low = F.interpolate(image, scale_factor=0.5, mode="area")
+        return image - 0.1 * F.interpolate(super().forward(low), size=image.shape[-2:], mode="nearest")
+
+
+class Antialiased(Plain):
+    def forward(self, image):
+        low = F.interpolate(image, scale_factor=0.5, mode="bilinear", antialias=True)
+        return image - 0.1 * F.interpolate(super().forward(low), size=image.shape[-2:], mode="nearest")
+
+
+class Pooled(Plain):
+    # What lies around, on a grid of 8 x 8 whatever the size.
+    def forward(self, image):
+        around = F.adaptive_avg_pool2d(super().forward(image), 8)
+        return image - 0.1 * F.interpolate(around, size=image.shape[-2:], mode="bilinear")
+
+
+class Autocast(Plain):
+    def forward(self, image):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return image - super().forward(image)
+
+
+class Dialled(Plain):
+    # A strength that is a number of Python's.
+    def __init__(self, strength=0.5):
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, image):
+        return image - self.strength * super().forward(image)
+
+
+class OneSize(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.whole = nn.Linear(24 * 24, 24 * 24)
+
+    def forward(self, image):
+        return image - 0.1 * self.whole(image.flatten(1)).reshape(image.shape)
+
+
 class Looping(Plain):
     # How often it runs depends on the image.
     def forward(self, image):

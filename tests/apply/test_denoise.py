@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from taskct.apply.denoise import denoise_path, load_denoiser
+from anyway import denoise_path
+from taskct.apply.denoise import load_denoiser
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser, denoise
 from taskct.errors import UserError

@@ -14,8 +14,10 @@ from torch import nn
 
 from command_line import Call, call, refused
 from path_files import CARD, SQUARE, save_task_path
+from taskct.apply import export_graph
 from taskct.apply.denoise import load_denoiser
-from taskct.apply.export import export_onnx, strength_of
+from taskct.apply.export import Exported, export_onnx
+from taskct.apply.export_graph import strength_of
 from taskct.denoisers.denoiser import Denoiser, make_network
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.prices import SquaredError
@@ -68,13 +70,20 @@ def check(file: Path, denoiser: nn.Module, dials: dict[str, tuple[float, ...]], 
             np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
+    """A task path and its ONNX file, in a folder that was not there; nobody may change them."""
+    model = save_task_path(tmp_path_factory.mktemp("path") / "path_seed=0.safetensors")
+    return model, export_onnx(model, model.parent / "new" / "path.onnx")
+
+
 @pytest.mark.parametrize(
     ("network", "arguments"),
     [
-        ("cnn", {"n_layers": 3, "n_channels": 4}),
+        pytest.param("cnn", {"n_layers": 3, "n_channels": 4}, marks=pytest.mark.slow),
         ("context", {"n_layers": 2, "n_channels": 4, "context_channels": 4}),
-        ("dncnn", {"n_layers": 3, "n_channels": 4}),
-        ("redcnn", {"n_channels": 4}),
+        pytest.param("dncnn", {"n_layers": 3, "n_channels": 4}, marks=pytest.mark.slow),
+        pytest.param("redcnn", {"n_channels": 4}, marks=pytest.mark.slow),
         ("unet", {"n_levels": 2, "n_channels": 4}),
     ],
 )
@@ -85,9 +94,8 @@ def test_every_network_of_taskct_takes_any_size(tmp_path: Path, network: str, ar
     check(written.path, load_denoiser(model).denoiser, {})
 
 
-def test_a_path_has_its_price_as_an_input(tmp_path: Path) -> None:
-    model = save_task_path(tmp_path / "path_seed=0.safetensors")
-    written = export_onnx(model, tmp_path / "new" / "path.onnx")
+def test_a_path_has_its_price_as_an_input(path: tuple[Path, Exported]) -> None:
+    model, written = path
     assert (written.dial, written.size_multiple) == ("price", 1)
     check(written.path, load_denoiser(model).denoiser, {"price": (0.0, 0.001, 0.02, 0.05, 0.2)})
     run, image = session(written.path), images((1, 40, 40))
@@ -118,34 +126,99 @@ def test_what_pads_images_to_a_multiple_takes_any_size(tmp_path: Path, monkeypat
     check(written.path, load_denoiser(model).denoiser, {})
 
 
+def theirs(folder: Path, monkeypatch: pytest.MonkeyPatch, network: str, **arguments: Any) -> Path:
+    """A model with a network of a user's module."""
+    name = f"{import_networks(folder, monkeypatch)}.{network}"
+    trust_network(name)
+    return save(folder / "m.safetensors", name, arguments)
+
+
+@pytest.mark.parametrize(
+    "network", ["Deciding", *(pytest.param(name, marks=pytest.mark.slow) for name in ("Area", "Antialiased"))]
+)
 def test_a_network_that_decides_by_the_size_is_held_to_its_multiples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
     """The graph is that of even sides; odd ones would come out wrong."""
-    name = import_networks(tmp_path, monkeypatch)
-    trust_network(f"{name}.Deciding")
-    model = save(tmp_path / "m.safetensors", f"{name}.Deciding", {})
+    model = theirs(tmp_path, monkeypatch, network)
     written = export_onnx(model, tmp_path / "m.onnx")
     assert written.size_multiple == 2
     check(written.path, load_denoiser(model).denoiser, {}, sizes=((1, 40, 48), (2, 66, 64)))
     held = {one.key: one.value for one in onnx.load(written.path).metadata_props}
     assert held["size_multiple"] == "2"
+    run = session(written.path)
+    for shape in ((1, 65, 64), (2, 64, 41), (1, 33, 33)):
+        try:
+            (found,) = run.run(None, {"image_hu": images(shape)})
+        except runtime.capi.onnxruntime_pybind11_state.Fail:
+            continue
+        assert np.isnan(found).all()
 
 
-def test_a_network_that_has_no_graph_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = import_networks(tmp_path, monkeypatch)
-    trust_network(f"{name}.Looping")
-    model = save(tmp_path / "m.safetensors", f"{name}.Looping", {})
-    with pytest.raises(
-        UserError, match="cannot be exported to ONNX for images of more than one size; in torch's words: "
-    ):
+def test_a_network_of_one_size_has_a_graph_of_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = theirs(tmp_path, monkeypatch, "OneSize")
+    written = export_onnx(model, tmp_path / "m.onnx")
+    assert (written.size_multiple, written.side) == (1, 24)
+    check(written.path, load_denoiser(model).denoiser, {}, sizes=((1, 24, 24), (3, 24, 24)))
+    (content,) = onnx.load(written.path).graph.input
+    assert [side.dim_param or side.dim_value for side in content.type.tensor_type.shape.dim] == ["n", 24, 24]
+    with pytest.raises(runtime.capi.onnxruntime_pybind11_state.InvalidArgument):
+        session(written.path).run(None, {"image_hu": images((1, 25, 24))})
+
+
+def test_a_strength_that_is_a_number_of_python_is_the_network_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = theirs(tmp_path, monkeypatch, "Dialled", strength=0.75)
+    written = export_onnx(model, tmp_path / "m.onnx")
+    assert (written.dial, written.size_multiple) == (None, 1)
+    check(written.path, load_denoiser(model).denoiser, {})
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("Looping", "in torch's words: "),
+        pytest.param("Autocast", "ONNX Runtime does not load what torch wrote: .*bfloat16", marks=pytest.mark.slow),
+        pytest.param("Pooled", r"HU apart, and 0\.01 HU are allowed; .*adaptive pooling do$", marks=pytest.mark.slow),
+    ],
+)
+def test_a_network_without_a_graph_that_gives_its_images_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, words: str
+) -> None:
+    model = theirs(tmp_path, monkeypatch, network)
+    with pytest.raises(UserError, match=f"cannot be exported to ONNX: .*{words}") as refused:
+        export_onnx(model, tmp_path / "new" / "m.onnx")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_images_that_differ_from_the_network_s_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever the reason: here ONNX Runtime's images are 0.02 HU off."""
+    model = save(tmp_path / "m.safetensors", "cnn", {"n_layers": 2, "n_channels": 2})
+    real = runtime.InferenceSession
+
+    class Off:
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            self.session = real(*arguments, **named)
+
+        def get_inputs(self) -> Any:
+            return self.session.get_inputs()
+
+        def run(self, names: Any, feed: Any) -> Any:
+            return [one + np.float32(0.02) for one in self.session.run(names, feed)]
+
+    monkeypatch.setattr(runtime, "InferenceSession", Off)
+    monkeypatch.setattr(export_graph, "MULTIPLES", (1,))
+    with pytest.raises(UserError, match=r"come out 0\.02 HU apart, and 0\.01 HU are allowed"):
         export_onnx(model, tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_the_file_says_what_it_is_and_nothing_of_the_machine(tmp_path: Path) -> None:
-    model = save_task_path(tmp_path / "path_seed=0.safetensors")
-    content = onnx.load(export_onnx(model, tmp_path / "path.onnx").path)
+def test_the_file_says_what_it_is_and_nothing_of_the_machine(path: tuple[Path, Exported]) -> None:
+    model, written = path
+    assert [file.name for file in written.path.parent.iterdir()] == ["path.onnx"]  # no data beside it
+    content = onnx.load(written.path)
     onnx.checker.check_model(content)
     held = {one.key: one.value for one in content.metadata_props}
     assert {
@@ -160,7 +233,7 @@ def test_the_file_says_what_it_is_and_nothing_of_the_machine(tmp_path: Path) -> 
     for images in (content.graph.input[0], content.graph.output[0]):
         assert [side.dim_param for side in images.type.tensor_type.shape.dim] == ["n", "height", "width"]
     text = str(content)
-    for word in (str(tmp_path), "site-packages", "File ", str(Path(__file__).parents[2])):
+    for word in (str(model.parent), "site-packages", "File ", str(Path(__file__).parents[2])):
         assert word not in text
 
 
@@ -172,8 +245,8 @@ def test_the_strength_loses_no_digits_in_float32(mixed: float) -> None:
         assert found == pytest.approx(square.strength(price), rel=1e-5)
 
 
-def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = save_task_path(tmp_path / "path_seed=0.safetensors")
+def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: tuple[Path, Exported]) -> None:
+    model, _ = path
     (tmp_path / "there.onnx").write_text("mine")
     for target, message in (("m.pt", "ends in .onnx"), ("there.onnx", "exists: choose another output")):
         with pytest.raises(UserError, match=message):
@@ -191,8 +264,8 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         export_onnx(model, tmp_path / "m.onnx")
 
 
-def test_the_command_line(call: Call, refused: Callable[..., str], tmp_path: Path) -> None:
-    model = save_task_path(tmp_path / "path_seed=0.safetensors")
+def test_the_command_line(call: Call, refused: Callable[..., str], tmp_path: Path, path: tuple[Path, Exported]) -> None:
+    model, _ = path
     code, out, _ = call("export-model", model, tmp_path / "p.onnx")
     assert (code, out) == (0, f"Written: {tmp_path / 'p.onnx'}; inputs: image_hu, of any size, price\n")
     assert "exists: choose another output" in refused("export-model", model, tmp_path / "p.onnx")

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from taskct.apply.denoise import denoise, denoise_path, load_denoiser
+from anyway import denoise_path
+from taskct.apply.denoise import denoise, load_denoiser
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import NETWORKS, Denoiser, make_network
 from taskct.errors import UserError

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from anyway import denoise_path
 from command_line import Call, call
 from dicom_files import save_series
-from taskct.apply.denoise import denoise, denoise_path
+from taskct.apply.denoise import denoise
 from taskct.apply.lower_dose import DoseReduction, lower_dose
 from taskct.errors import UserError
 from taskct.io.dicom import read_series
@@ -99,7 +100,7 @@ def test_a_lower_dose_is_that_of_the_same_series_in_dicom(tmp_path: Path) -> Non
 def test_the_commands(tiny_run: RunFolder, source: Path, tmp_path: Path, call: Call) -> None:
     model = tiny_run.weights("lambda=0.9_seed=0")
     for name, *words in (
-        ("denoised.nii.gz", "denoise", model, source, tmp_path / "denoised.nii.gz"),
+        ("denoised.nii.gz", "denoise", model, source, tmp_path / "denoised.nii.gz", "--anyway"),
         ("low.nii.gz", "lower-dose", source, tmp_path / "low.nii.gz", "--dose-fraction", "0.25", "--noise-hu", "10"),
     ):
         status, _, stderr = call(*words, "--device", "cpu")

@@ -22,6 +22,7 @@ from taskct.metrics.lroc import correct_localization, lroc_area
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import auc, delong_interval, paired_delong
+from taskct.observers import make_observer
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.choice import fit_chosen
 from taskct.observers.learning_law import expected_auc
@@ -259,7 +260,7 @@ def test_the_exact_interval_is_of_fixed_channels_and_independent_trials_alone():
     one = observe(images, Task(truth), ["cho-lg"], versus=images - images[::-1] / 2, eye=EYE)
     for performance, stack in ((one.observers[0].images, images), (one.observers[0].versus, None)):
         if stack is not None:
-            outputs = images.reshape(300, -1).astype(float) @ performance.readings[0].channel_matrix
+            outputs = images.reshape(300, -1).astype(float) @ make_observer("cho-lg").fixed_basis(images.shape[1:])
             wanted = exact_cho_interval(outputs[present], outputs[~present])
             assert performance.gaussian_auc.value == pytest.approx(wanted.value, rel=1e-6)
             assert performance.gaussian_auc.ci_low == pytest.approx(wanted.ci_low, rel=1e-6)

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 import taskct
+from anyway import denoise_path
 from command_line import Call, call, refused
 from path_files import CARD, SQUARE, save_task_path, task_path
-from taskct.apply.denoise import denoise, denoise_path, load_denoiser
+from taskct.apply.denoise import denoise, load_denoiser
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.cnn import ResidualCNN
 from taskct.denoisers.denoiser import Denoiser
@@ -157,7 +158,7 @@ def test_the_command_line(call: Call, refused: Callable[..., str], model: Path, 
     np.save(tmp_path / "in.npy", image)
     for name, price in (("a", "5%"), ("b", "0.05")):
         out = tmp_path / f"{name}.npy"
-        args = ("denoise", model, tmp_path / "in.npy", out, "--price", price, "--device", "cpu")
+        args = ("denoise", model, tmp_path / "in.npy", out, "--price", price, "--device", "cpu", "--anyway")
         assert call(*args)[:2] == (0, f"Denoised: {out}\n")
         np.testing.assert_allclose(np.load(out), by_hand(image[None], 0.05)[0], atol=1e-4)
     for dial, message in (

@@ -374,14 +374,15 @@ def test_denoise(call: Call, tiny_run: RunFolder, tmp_path: Path) -> None:
     for shape in ((20, 24), (3, 20, 24)):
         np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(40, 20, shape))
         out = tmp_path / f"out{len(shape)}.npy"
-        assert call("denoise", model, tmp_path / "in.npy", out, "--device", "cpu")[:2] == (0, f"Denoised: {out}\n")
+        asked = ("denoise", model, tmp_path / "in.npy", out, "--device", "cpu", "--anyway")
+        assert call(*asked)[:2] == (0, f"Denoised: {out}\n")
         assert np.load(out).shape == shape
     blend = ("denoise", tiny_run.weights("lambda=0.9_seed=0"), tmp_path / "in.npy", tmp_path / "blend.npy")
-    assert call(*blend, "--alpha", "0.5", "--device", "cpu")[0] == 0
-    assert call("denoise", model, CT, tmp_path / "dicom", "--device", "cpu")[0] == 0
+    assert call(*blend, "--alpha", "0.5", "--device", "cpu", "--anyway")[0] == 0
+    assert call("denoise", model, CT, tmp_path / "dicom", "--device", "cpu", "--anyway")[0] == 0
     (one,) = (tmp_path / "dicom").iterdir()
     # A slice gives a slice where a file is named.
-    code, said, _ = call("denoise", model, CT, tmp_path / "x.dcm", "--device", "cpu")
+    code, said, _ = call("denoise", model, CT, tmp_path / "x.dcm", "--device", "cpu", "--anyway")
     assert (code, said) == (0, f"Denoised: {tmp_path / 'x.dcm'}\n")
     written = pydicom.dcmread(tmp_path / "x.dcm")
     assert np.array_equal(written.pixel_array, pydicom.dcmread(one).pixel_array)

@@ -332,8 +332,9 @@ def _read_results(place: Path) -> None:
 
 RESULTS = tuple(f"run/{name}.json" for name in ("choices", "groups", "hallucination", "retraining", "summary", "task"))
 RESULTS += ("run/tradeoff.json", "run/provenance.json", "run/failures.json", "run/scores.csv", "run/quality.csv")
-RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz")
+RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.npz")
 RESULTS += tuple(f"run/{name}.json" for name in ("conventions", "efficiency", "frozen", "harm", "limits", "strata"))
+RESULTS += ("run/physics.json",)
 OBSERVE = "observe --observers npw --present {0} --absent npy/hu.npy"
 DENOISE = f"denoise {MODEL}.safetensors {{0}} out/result"
 USE = "denoise {0}.safetensors npy/hu.npy out/result.npy"

@@ -45,7 +45,7 @@ def refusal(path):
         ([(108, "f", 1e9)], "cannot be read"),
         ([(108, "f", float("nan"))], "cannot be read"),
         ([(40, "h", 9)], "cannot be read"),
-        ([(70, "h", 32), (72, "h", 64)], "cannot be read"),  # longer than the file
+        ([(70, "h", 64), (72, "h", 64)], "cannot be read"),  # longer than the file
         ([(42, "h", 1), (70, "h", 32), (72, "h", 64)], "voxels of type complex64"),
         ([(42, "h", 3), (70, "h", 128), (72, "h", 24)], "not one number each"),
         ([(70, "h", 1)], "cannot be read"),

@@ -1,8 +1,10 @@
 """Apply a trained denoiser to a user's images."""
 
 import contextlib
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from taskct.apply.validity import Measured, Moved, Validity, compare, measure, some_of, told_in_a_line
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import autocast
 from taskct.denoisers.denoiser import denoise as denoise_stack
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.prices import PRICE
 from taskct.denoisers.task_path import TaskPath
-from taskct.denoisers.tiling import find_reach
+from taskct.denoisers.tiling import Reach, find_reach
 from taskct.errors import UserError, memory_wanted
-from taskct.files import write_npy
-from taskct.io.dicom import read_series, read_slice
-from taskct.io.dicom_write import Derivation, check_free, write_series
-from taskct.io.image_stack import read_npy
-from taskct.io.nifti import read_nifti
-from taskct.io.nifti_write import is_nifti, write_nifti
+from taskct.io.dicom_slices import DicomSlices
+from taskct.io.dicom_write import check_free
+from taskct.io.nifti_slices import NiftiSlices
+from taskct.io.nifti_write import is_nifti
+from taskct.io.npy_slices import NpySlices
+from taskct.io.slices import Slice, SliceSource
 from taskct.io.volume import Volume
 from taskct.machine import resolve_device
 from taskct.names import NARROW, ArmName, percent_text, setting_text
@@ -75,7 +78,7 @@ class LoadedDenoiser(nn.Module):
         return math.sqrt(square.control) * square.rmse_ratio(self.denoiser.strength)
 
     def forward(
-        self, image_hu: torch.Tensor | NDArray[np.generic], *, price: float | None = None
+        self, image_hu: torch.Tensor | NDArray[np.generic], *, price: float | None = None, anyway: bool = False
     ) -> torch.Tensor | NDArray[np.float32]:
         """Denoise images, HU, shape `(n, height, width)` or `(height, width)`, to float32 HU of the same shape.
 
@@ -87,6 +90,9 @@ class LoadedDenoiser(nn.Module):
             Of a task path, for these images alone: RMSE over its control's, less 1, from 0 to 0.2. None is where its
             dial stands.
 
+        anyway
+            Of arrays, as for `denoise`; tensors are not held against what the model learned on.
+
         Raises
         ------
         UserError
@@ -94,7 +100,7 @@ class LoadedDenoiser(nn.Module):
         """
         with self._at(price):
             if not isinstance(image_hu, torch.Tensor):
-                return denoise(self, image_hu)
+                return denoise(self, image_hu, anyway=anyway)
             stack = image_hu if image_hu.ndim > 2 else image_hu[None]
             with autocast(image_hu.device, self.dtype):
                 output: torch.Tensor = self.denoiser(stack)
@@ -206,8 +212,13 @@ def denoise(
     tile: int | None = None,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
+    pixel_mm: float | None = None,
+    anyway: bool = False,
 ) -> NDArray[np.float32]:
     """Denoise images, or a CT series.
+
+    The images are held against what the denoiser learned on, if it is one of `load_denoiser`: pixel size, noise and
+    range of HU. What lies outside is warned of in one line.
 
     Parameters
     ----------
@@ -225,6 +236,10 @@ def denoise(
         Where to run, "cpu", "cuda" or "auto"; the denoiser goes there. None is where it is.
     progress
         Called as (slices done, in all, nothing).
+    pixel_mm
+        Side of a pixel of an array, mm; None where it is not known. A series has its own.
+    anyway
+        Whether to denoise images that lie far outside what the denoiser learned on.
 
     Returns
     -------
@@ -233,49 +248,127 @@ def denoise(
     Raises
     ------
     UserError
-        If the images have another shape or are not finite, a tile is too small, the denoiser cannot be run in tiles,
-        its images are not finite, or memory is short.
+        If the images have another shape or are not finite, lie far outside what the denoiser learned on, a tile is too
+        small, the denoiser cannot be run in tiles, its images are not finite, or memory is short.
     """
-    if not isinstance(denoiser, nn.Module):
-        kind = type(denoiser).__name__
-        raise UserError(f"the denoiser is a {kind}: give a torch.nn.Module, as `load_denoiser` does, or a training's")
-    if tile is not None and tile < 16:
-        raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
     if isinstance(images, Volume):
-        result = denoise(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
+        check_validity(denoiser, volume_measured(images), "the series", anyway=anyway)
+        result = _denoise_stack(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
         if images.padding is not None:
             result[images.padding] = images.image_hu[images.padding]
         return crop(result, margin)
     images_hu = np.asarray(images)
-    if images_hu.ndim == 2:
-        stack = denoise(denoiser, images_hu[None], margin=margin, tile=tile, device=device, progress=progress)
-        return np.asarray(stack[0])
-    if images_hu.ndim != 3 or not images_hu.size:
+    stack = images_hu[None] if images_hu.ndim == 2 else images_hu
+    if stack.ndim != 3 or not stack.size:
         raise UserError(f"images of shape {images_hu.shape}: give (n, height, width) or (height, width), HU")
-    if images_hu.dtype.kind not in "biuf" or not np.isfinite(images_hu).all():
-        raise UserError(f"images of {images_hu.dtype} hold what is no finite real number: give HU")
-    where = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
-    if device is not None:
-        where = resolve_device(str(device))
-        denoiser.to(where)
-    network, dtype, reach = denoiser, "float32", None
+    if stack.dtype.kind not in "biuf" or not np.isfinite(stack).all():
+        raise UserError(f"images of {stack.dtype} hold what is no finite real number: give HU")
     if isinstance(denoiser, LoadedDenoiser):
-        network, dtype = denoiser.denoiser, denoiser.dtype
-    step, parts = max(SLICE_PIXELS // images_hu[0].size, 1), []
-    with _memory_told(images_hu.shape[1:], where, tile):
-        if tile is not None and tile < max(images_hu.shape[1:]):
-            # Once for all slices.
-            reach = find_reach(network, torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(where))
-        for first in range(0, len(images_hu), step):
-            some = images_hu[first : first + step]
-            parts.append(
-                denoise_stack(
-                    network, some, device=where, dtype=dtype, margin=margin, batch_size=step, tile=tile, reach=reach
-                )
-            )
-            if progress is not None:
-                progress(first + len(some), len(images_hu), "")
+        measured = measure([(stack[i], None) for i in some_of(len(stack))], pixel_mm=pixel_mm)
+        check_validity(denoiser, measured, "the input", anyway=anyway)
+    result = _denoise_stack(denoiser, stack, margin=margin, tile=tile, device=device, progress=progress)
+    return result[0] if images_hu.ndim == 2 else result
+
+
+def volume_measured(volume: Volume) -> Measured:
+    """What a volume is like."""
+    which = some_of(len(volume.image_hu))
+    some = [(volume.image_hu[i], None if volume.padding is None else volume.padding[i]) for i in which]
+    return measure(some, pixel_mm=math.sqrt(math.prod(volume.pixel_mm)), slice_mm=volume.slice_mm)
+
+
+def check_validity(
+    denoiser: nn.Module,
+    measured: Measured,
+    name: str,
+    *,
+    anyway: bool,
+    tell: Callable[[str], object] = warnings.warn,
+) -> Validity | None:
+    """Tell of an input outside what a denoiser learned on; a `UserError` if it is far outside, but for `anyway`.
+
+    None for a module that has no card.
+    """
+    if not isinstance(denoiser, LoadedDenoiser):
+        return None
+    validity = compare(denoiser.card, measured)
+    if validity.far and not anyway:
+        raise UserError(told_in_a_line(name, validity.far, refused=True))
+    if validity.outside:
+        tell(told_in_a_line(name, validity.outside))
+    return validity
+
+
+def _denoise_stack(
+    denoiser: nn.Module,
+    stack: NDArray[np.generic],
+    *,
+    margin: int = 0,
+    tile: int | None,
+    device: str | torch.device | None,
+    progress: Progress | None,
+) -> NDArray[np.float32]:
+    """Denoise images `(n, height, width)` that are known to be finite HU."""
+    run, parts = Runner(denoiser, stack.shape[1:], margin=margin, tile=tile, device=device), []
+    for first in range(0, len(stack), run.step):
+        some = stack[first : first + run.step]
+        parts.append(run(some))
+        if progress is not None:
+            progress(first + len(some), len(stack), "")
     return np.concatenate(parts)
+
+
+class Runner:
+    """A denoiser where it runs, for some slices of one size at a time.
+
+    Parameters and errors are those of `denoise`; `shape` is that of a slice. `step` says how many slices to give at a
+    time: with other numbers the last bits may differ.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        shape: Sequence[int],
+        *,
+        margin: int = 0,
+        tile: int | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        if not isinstance(denoiser, nn.Module):
+            kind = type(denoiser).__name__
+            raise UserError(
+                f"the denoiser is a {kind}: give a torch.nn.Module, as `load_denoiser` does, or a training's"
+            )
+        if tile is not None and tile < 16:
+            raise UserError(f"tile is {tile} pixels: give at least 16, as 128 or 256")
+        self._where = next((p.device for p in denoiser.parameters()), torch.device("cpu"))
+        if device is not None:
+            self._where = resolve_device(str(device))
+            denoiser.to(self._where)
+        self._network, self._dtype = denoiser, "float32"
+        if isinstance(denoiser, LoadedDenoiser):
+            self._network, self._dtype = denoiser.denoiser, denoiser.dtype
+        self._shape, self._margin, self._tile = shape, margin, tile
+        self._reach: Reach | None = None
+        self.step = max(SLICE_PIXELS // math.prod(shape), 1)
+
+    def __call__(self, images_hu: NDArray[Any]) -> NDArray[np.float32]:
+        """Denoise images `(n, height, width)`, HU."""
+        with _memory_told(self._shape, self._where, self._tile):
+            if self._reach is None and self._tile is not None and self._tile < max(self._shape):
+                # Once for all slices.
+                first = torch.from_numpy(np.array(images_hu[0], dtype=np.float32)).to(self._where)
+                self._reach = find_reach(self._network, first)
+            return denoise_stack(
+                self._network,
+                images_hu,
+                device=self._where,
+                dtype=self._dtype,
+                margin=self._margin,
+                batch_size=self.step,
+                tile=self._tile,
+                reach=self._reach,
+            )
 
 
 @contextlib.contextmanager
@@ -304,27 +397,48 @@ def denoise_path(
     strip_private: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    pixel_mm: float | None = None,
+    anyway: bool = False,
+    tell: Callable[[str], object] | None = None,
 ) -> Path:
     """Denoise a file or a series, by an arm, its blend with the control, or a file with a dial; return `target`.
 
     The source is a `.npy` file in HU, a NIfTI file, a DICOM slice, or a folder with one series. The target of a `.npy`
     or a NIfTI file is another; that of DICOM is a folder that does not exist or is empty, or, for one slice, a file
-    that ends in .dcm.
-    `alpha` and `price` are as for `load_denoiser`, `strip_private` as for `Derivation`; tile, device and progress are
-    as for `denoise`.
+    that ends in .dcm. Slices are read, denoised and kept on the disk of the target one by one: memory does not grow
+    with their number.
+    `alpha` and `price` are as for `load_denoiser`, `strip_private` as for `Derivation`; the rest is as for `denoise`.
+    `tell` is called with each line that a user should know; None warns of it.
     """
+    tell = warnings.warn if tell is None else tell
     denoiser = load_denoiser(model, alpha, price=price)
+    with contextlib.ExitStack() as closing:
+        slices = open_slices(source, target, closing, strip_private=strip_private)
+        some = [(one.image_hu, one.padding) for one in slices.read(some_of(slices.shape[0]))]
+        known_mm = pixel_mm if slices.pixel_mm is None else math.sqrt(math.prod(slices.pixel_mm))
+        measured = measure(some, pixel_mm=known_mm, slice_mm=slices.slice_mm)
+        validity = check_validity(denoiser, measured, source.name, anyway=anyway, tell=tell)
+        if validity is not None and validity.unknown:
+            tell(f"{source.name}: {'; '.join(validity.unknown)}")
+        run = Runner(denoiser, slices.shape[1:], tile=tile, device=device)
+        moved = Moved.of(denoiser.card)
+        slices.write(_denoised(run, slices, moved, progress), target, _description(model, denoiser))
+    if validity is not None and validity.beyond and moved is not None and (text := moved.text()):
+        tell(f"{source.name}: {text}")
+    return target
+
+
+def open_slices(source: Path, target: Path, closing: contextlib.ExitStack, *, strip_private: bool) -> SliceSource:
+    """Open what `denoise_path` takes, slice by slice, once it is known to be of one kind with the target.
+
+    What is open until the target is written is closed by `closing`.
+    """
     if not source.exists():
         raise UserError(
             f"{source} does not exist: give a .npy file, a NIfTI file, a DICOM slice or a folder with a CT series"
         )
-    text = _description(model, denoiser)
     if is_nifti(source):
-        if not is_nifti(target) or target.exists():
-            raise UserError(f"{target}: the output of a NIfTI file is a new .nii or .nii.gz file; choose another name")
-        volume = read_nifti(source)
-        result = denoise(denoiser, volume, tile=tile, device=device, progress=progress)
-        return write_nifti(result, source, volume, target, text)
+        return NiftiSlices(source, target, closing)
     array = source.suffix == ".npy"
     if target.exists() and (array or not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists: choose another output, nothing is overwritten")
@@ -332,16 +446,28 @@ def denoise_path(
         of_array, of_dicom = "a .npy file is a .npy file", "DICOM is a folder, or a .dcm file for one slice"
         raise UserError(f"the output of {of_array if array else of_dicom}, not {target.name}")
     if array:
-        write_npy(target, denoise(denoiser, read_npy(source), tile=tile, device=device, progress=progress))
-        return target
+        return NpySlices(source)
     check_free(target, single=not source.is_dir())
     if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{target} lies inside {source}: choose a folder outside the series")
-    # The network takes slices one by one, so a leaning stack does not matter.
-    series = read_series(source, slicewise=True) if source.is_dir() else read_slice(source)
-    result = denoise(denoiser, series, tile=tile, device=device, progress=progress)
-    write_series(result, series, target, Derivation(text, strip_private=strip_private))
-    return target
+    return DicomSlices(source, strip_private=strip_private)
+
+
+def _denoised(
+    run: Runner, slices: SliceSource, moved: Moved | None, progress: Progress | None
+) -> Iterator[tuple[Slice, NDArray[np.float32]]]:
+    """Every slice of a source with its denoised image; padding stays as it is."""
+    done, read = 0, slices.read()
+    while some := list(itertools.islice(read, run.step)):
+        for one, image in zip(some, run(np.stack([one.image_hu for one in some])), strict=True):
+            if one.padding is not None:
+                image[one.padding] = one.image_hu[one.padding]
+            if moved is not None:
+                moved.add(one.image_hu, image, one.padding)
+            yield one, image
+        done += len(some)
+        if progress is not None:
+            progress(done, slices.shape[0], "")
 
 
 def _description(model: Path, denoiser: LoadedDenoiser) -> str:

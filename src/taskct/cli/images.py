@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from taskct.cli.app import app
 from taskct.cli.options import Device, ProgressOption, TrustOption
-from taskct.cli.terminal import print_line, show_progress
+from taskct.cli.terminal import note, print_line, show_progress
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.prices import read_price
 from taskct.scanner.presets import SCANNERS
@@ -52,6 +52,13 @@ def denoise(
             metavar="N", help="Denoise slices in pieces of N pixels, where memory is short; the result is the same."
         ),
     ] = None,
+    pixel_mm: Annotated[
+        float | None, Option("--pixel-mm", metavar="MM", help="Side of a pixel of a .npy file, which does not say it.")
+    ] = None,
+    anyway: Annotated[
+        bool,
+        Option("--anyway", help="Denoise also what lies far outside what the model learned on; `taskct card` says it."),
+    ] = False,
     strip_private: StripPrivate = False,
     trust: TrustOption = None,
     device: Device = "auto",
@@ -62,8 +69,9 @@ def denoise(
     As in: taskct denoise runs/demo/models/path_seed=0.safetensors CT_FOLDER OUT_FOLDER --price 2%
 
     With --price P a task path gives up so much RMSE for the task; at 0 its images are its control's. With --alpha A the
-    result is (1 - A) times the control's image plus A times that of MODEL. A written series keeps the patient's name,
-    numbers and dates: it is not de-identified.
+    result is (1 - A) times the control's image plus A times that of MODEL. Pixel size, noise and HU of the input are
+    held against what the model learned on: what lies outside is told, what lies far outside is refused. A written
+    series keeps the patient's name, numbers and dates: it is not de-identified.
     """
     from taskct.apply.denoise import denoise_path
     from taskct.machine import resolve_device
@@ -82,6 +90,9 @@ def denoise(
             strip_private=strip_private,
             device=where,
             progress=opened,
+            pixel_mm=pixel_mm,
+            anyway=anyway,
+            tell=note,
         )
     print_line(f"Denoised: {written}")
 
@@ -89,23 +100,32 @@ def denoise(
 @app.command(name="export-model")
 def export_model_command(
     model: Annotated[Path, Argument(metavar="MODEL", help="Weights of an arm, a blend or a task path.")],
-    target: Annotated[Path, Argument(metavar="OUT", help="A new file that ends in .onnx.")],
+    target: Annotated[
+        Path, Argument(metavar="OUT", help="A new file that ends in .onnx; of a bundle a new folder or .zip file.")
+    ],
+    bundle: Annotated[bool, Option("--bundle", help="Write a MONAI bundle in place of an ONNX file.")] = False,
     trust: TrustOption = None,
 ) -> None:
-    """Write a trained denoiser as an ONNX file, its dial an input.
+    """Write a trained denoiser as an ONNX file or a MONAI bundle, its dial an input.
 
     As in: taskct export-model runs/demo/models/path_seed=0.safetensors path.onnx
 
     Images are in HU, float32, (n, height, width). A task path has a second input, price, and a blend has alpha: scalars
-    of float32. It computes in float32. Needs the packages of taskct[onnx].
+    of float32. It computes in float32. What is written is run on images of other sizes, and refused where it is more
+    than 0.01 HU off. ONNX needs the packages of taskct[onnx].
+
+    A bundle has TorchScript, a configuration for volumes of NIfTI and the metadata of MONAI; its dial is a number of
+    the configuration. Nothing of MONAI is needed to write it.
     """
     from taskct.apply.export import export_onnx
+    from taskct.apply.export_bundle import export_bundle
 
     trust_network(*trust or ())
-    written = export_onnx(model, target)
+    written = (export_bundle if bundle else export_onnx)(model, target)
     dial = "" if written.dial is None else f", {written.dial}"
     sizes = "any size" if written.size_multiple == 1 else f"sides that are multiples of {written.size_multiple} pixels"
-    print_line(f"Written: {written.path}; inputs: image_hu, of {sizes}{dial}")
+    sizes = sizes if written.side is None else f"{written.side} x {written.side} pixels alone"
+    print_line(f"Written: {written.path}; inputs: {'image' if bundle else 'image_hu'}, of {sizes}{dial}")
 
 
 @app.command(name="lower-dose")

@@ -15,7 +15,9 @@ from taskct.errors import UserError
 from taskct.observer_registry import OBSERVERS, VIEWING_DISTANCE_MM, observers_needing
 
 if TYPE_CHECKING:
-    from taskct.apply.observe import Known
+    import torch
+
+    from taskct.apply.observe import Known, Observation
 
 
 def _names(observers: Iterable[str]) -> str:
@@ -149,12 +151,7 @@ def observe_command(
     """
     from taskct.apply.observe import EvaluationPlan, Eye, Task, observe
     from taskct.apply.observe.inputs import Sources, read_inputs
-    from taskct.apply.observe.observation import write_observation
-    from taskct.cli.observation import print_observation, roc_curves
-    from taskct.cli.observation_page import observation_page
-    from taskct.machine import resolve_device
-    from taskct.report.figures import draw_roc
-    from taskct.report.sections import render_sections
+    from taskct.cli.observation import print_observation
 
     if out_folder is not None and out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
@@ -173,14 +170,12 @@ def observe_command(
             eye=eye,
             known=_told(covariance, signal or []),
             plan=plan,
-            device=resolve_device(device),
+            device=_device(device, names),
             progress=show.open("observe"),
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired})
     if out_folder is not None:
-        roc_png = draw_roc(roc_curves(found))
-        page = render_sections(observation_page(found, roc_png))
-        write_observation(out_folder, found, roc_png=roc_png, page=page)
+        _write(out_folder, found)
     if as_json:
         print_json(found.as_dict())
     else:
@@ -199,6 +194,27 @@ def observe_command(
             said.setdefault(line, []).append(one.name)
     for line, of_observers in said.items():  # once, whoever it is about
         note(f"{', '.join(of_observers)}: {line}")
+
+
+def _device(device: str, names: list[str]) -> "torch.device | str":
+    """Where networks are trained; torch, which takes long to load, is left alone where there are none."""
+    needed = any(name.replace("-", "_") in observers_needing("device") for name in names)
+    if device in ("auto", "cpu") and not needed:
+        return "cpu"
+    from taskct.machine import resolve_device
+
+    return resolve_device(device)
+
+
+def _write(folder: Path, found: "Observation") -> None:
+    from taskct.apply.observe.observation import write_observation
+    from taskct.cli.observation import roc_curves
+    from taskct.cli.observation_page import observation_page
+    from taskct.report.figures import draw_roc
+    from taskct.report.sections import render_sections
+
+    roc_png = draw_roc(roc_curves(found))
+    write_observation(folder, found, roc_png=roc_png, page=render_sections(observation_page(found, roc_png)))
 
 
 def _told(covariance: Path | None, signals: list[Path]) -> "Known":

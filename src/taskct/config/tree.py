@@ -19,6 +19,7 @@ from taskct.config.fields import (
     within,
 )
 from taskct.config.imported import ImportedSettings
+from taskct.config.model import ModelSettings
 from taskct.config.path import PathSettings
 from taskct.config.training import NO_AXES, DenoiserSettings, TrainingSettings
 from taskct.observer_registry import CONDITIONS, observers_in_study
@@ -285,6 +286,7 @@ class Settings(Section):
     imported: ImportedSettings = ImportedSettings()
     observers: ObserverSettings = ObserverSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    model: ModelSettings = ModelSettings()
     grid: dict[str, tuple[Any, ...]] = setting(
         {}, "more values of settings of denoiser and training, by dotted name: every combination becomes arms"
     )

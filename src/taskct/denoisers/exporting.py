@@ -5,4 +5,5 @@ import torch
 
 def exporting() -> bool:
     """Whether a graph is being made that is to hold for images of every size, so that no size may decide its form."""
-    return bool(getattr(torch.compiler, "is_exporting", bool)())  # not in torch before 2.7
+    # The first is not in torch before 2.7; a trace is how TorchScript is made.
+    return bool(getattr(torch.compiler, "is_exporting", bool)()) or bool(torch.jit.is_tracing())

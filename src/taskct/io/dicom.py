@@ -91,6 +91,17 @@ def read_series(folder: Path, *, slicewise: bool = False) -> CTSeries:
         or orientation; pixels of impossible size, more than twice as long as wide, or not finite; more pixels than the
         budget of :mod:`taskct.reading` holds.
     """
+    headers, slice_mm = find_series(folder, slicewise=slicewise)
+    check_pixel_budget(headers, folder)
+    with reading(folder, "a CT series"):
+        return _load(headers, slice_mm)
+
+
+def find_series(folder: Path, *, slicewise: bool = False) -> tuple[list[SliceHeader], float]:
+    """Headers of the slices of the one CT series in a folder, from feet to head, and their distance, mm.
+
+    Parameters and errors are those of :func:`read_series`, pixels apart.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder that holds one CT series")
@@ -105,7 +116,6 @@ def read_series(folder: Path, *, slicewise: bool = False) -> CTSeries:
         sizes = ", ".join(str(len(group)) for group in series)
         found = f"{len(series)} series, of {sizes} slices, that differ in {_difference(series)}"
         raise UserError(f"{folder}: {found}; put one series per folder")
-    check_pixel_budget(headers, folder)
     ordered, slice_mm = _order(series[0], str(folder), even=not slicewise)
     if not slicewise and len(ordered) > 1:
         position_mm = np.array([header.position for header in ordered])
@@ -113,8 +123,7 @@ def read_series(folder: Path, *, slicewise: bool = False) -> CTSeries:
         tilted = max(ordered, key=lambda header: abs(header.gantry_tilt))
         if abs(tilted.gantry_tilt) > MAX_LEAN_DEGREES:
             raise UserError(f"{tilted.name}: gantry tilt of {abs(tilted.gantry_tilt):.0f}°, {LEAN_ALLOWED}")
-    with reading(folder, "a CT series"):
-        return _load(ordered, slice_mm)
+    return ordered, slice_mm
 
 
 @tolerant()
@@ -126,6 +135,14 @@ def read_slice(path: Path) -> CTSeries:
     UserError
         As :func:`read_series`; if the file holds several slices.
     """
+    header = find_slice(path)
+    check_pixel_budget([header], header.name)
+    with reading(header.name, "a CT slice"):
+        return _load([header], float("nan"))
+
+
+def find_slice(path: Path) -> SliceHeader:
+    """The header of the one slice of a file; errors are those of :func:`read_slice`, pixels apart."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file; give one CT slice")
@@ -140,9 +157,7 @@ def read_slice(path: Path) -> CTSeries:
     headers = slice_headers(dataset, path, path.name)
     if len(headers) > 1:
         raise UserError(f"{path.name}: {len(headers)} slices; give its folder, or a file of one slice")
-    check_pixel_budget(headers, path.name)
-    with reading(path.name, "a CT slice"):
-        return _load(headers, float("nan"))
+    return headers[0]
 
 
 @contextmanager
@@ -259,8 +274,8 @@ def _load(headers: list[SliceHeader], slice_mm: float) -> CTSeries:
     padding = np.empty(image_hu.shape, np.bool_)
     # Frames of one file are read together, whatever their order.
     places = sorted(range(len(headers)), key=lambda place: (headers[place].path, headers[place].frame or 0))
-    for place, (image, padded) in zip(places, read_pixels([headers[place] for place in places]), strict=True):
-        image_hu[place], padding[place] = layout.to_patient(image), layout.to_patient(padded)
+    for place, pixels in zip(places, read_pixels([headers[place] for place in places]), strict=True):
+        image_hu[place], padding[place] = layout.to_patient(pixels.image_hu), layout.to_patient(pixels.padding)
     # Without a series UID the pixels themselves tell one series from another.
     key = hashlib.sha256(first.series_uid.encode() or image_hu.tobytes()).hexdigest()[:16]
     pixel_mm = layout.pixel_mm(first.pixel_mm)

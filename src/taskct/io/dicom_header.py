@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.uid import (
@@ -48,6 +49,7 @@ _READ = (  # what is asked of a header
     *_PATIENT_TAGS,
     *("PatientName", "Modality", "ImageType", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SOPClassUID"),
     *("PhotometricInterpretation", "PixelPaddingValue", "PixelPaddingRangeLimit", "BitsAllocated", "SamplesPerPixel"),
+    "PixelRepresentation",
     *("RescaleSlope", "RescaleIntercept", "RescaleType"),
     *("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "GantryDetectorTilt"),
 )
@@ -73,8 +75,15 @@ class SliceHeader:
     position: tuple[float, ...]
     slope: float
     intercept: float
+    signed: bool
+    """Whether stored values are."""
+    study_uid: str
     padding: tuple[int, int] | None
     """First and last stored value that is declared as padding, before any wrap."""
+
+    def hu(self, stored: NDArray[np.generic]) -> NDArray[np.float64]:
+        """What stored values stand for, HU."""
+        return stored.astype(np.float64) * self.slope + self.intercept
 
 
 @contextmanager
@@ -237,6 +246,8 @@ def check_header(dataset: Dataset, path: Path, name: str, frame: int | None = No
         position=numbers("ImagePositionPatient", 3),
         slope=slope,
         intercept=intercept,
+        signed=bool(dataset.get("PixelRepresentation")),
+        study_uid=str(dataset.get("StudyInstanceUID") or ""),
         padding=_declared_padding(dataset, name),
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,20 @@ def check_pixel_budget(headers: Sequence[SliceHeader], name: object) -> None:
     check_budget(name, sum(5 * header.shape[0] * header.shape[1] for header in headers))
 
 
-def read_pixels(headers: Sequence[SliceHeader]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """HU of each slice as its file lays it out, float32, and where it is padding, which reads as air.
+@dataclass(frozen=True)
+class SlicePixels:
+    """Pixels of one slice, as its file lays them out."""
+
+    image_hu: NDArray[np.float32]
+    """HU, `(height, width)`; padding reads as air."""
+    padding: NDArray[np.bool_]
+    """Where it is padding, same shape."""
+    padding_hu: NDArray[np.float64]
+    """HU that the file stores there, in the order of its pixels."""
+
+
+def read_pixels(headers: Sequence[SliceHeader]) -> Iterator[SlicePixels]:
+    """Pixels of each slice, one after the other; frames of one file that follow each other are decoded once.
 
     Raises
     ------
@@ -54,11 +67,11 @@ def read_pixels(headers: Sequence[SliceHeader]) -> Iterator[tuple[NDArray[np.flo
             yield _to_hu(stored if header.frame is None else stored[header.frame], header)
 
 
-def _to_hu(stored: NDArray[np.generic], header: SliceHeader) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _to_hu(stored: NDArray[np.generic], header: SliceHeader) -> SlicePixels:
     if stored.shape != header.shape:
         raise UserError(f"{header.name}: its pixels are not those of its header; export the series again")
     with np.errstate(over="ignore"):
-        image_hu: NDArray[np.float32] = (stored.astype(np.float64) * header.slope + header.intercept).astype(np.float32)
+        image_hu: NDArray[np.float32] = header.hu(stored).astype(np.float32)
     if n_bad := int(np.count_nonzero(~np.isfinite(image_hu))):
         found = f"{n_bad} of {image_hu.size} pixels are NaN or infinite"
         raise UserError(f"{header.name}: {found}; export the series again, or set what lies outside to −1000 HU")
@@ -67,7 +80,7 @@ def _to_hu(stored: NDArray[np.generic], header: SliceHeader) -> tuple[NDArray[np
         low, high = padding_range(header.padding, stored.dtype)
         padding |= (stored >= low) & (stored <= high)
     image_hu[padding] = AIR_HU
-    return image_hu, padding
+    return SlicePixels(image_hu, padding, header.hu(stored[padding]))
 
 
 def padding_range(declared: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[np.generic]:

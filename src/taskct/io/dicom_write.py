@@ -1,6 +1,6 @@
 """Write a CT series: arrays in HU and the headers they were made from on one side, DICOM files on the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,9 +16,9 @@ from taskct.files import whole_file, whole_folder
 from taskct.io.dicom import CTSeries
 from taskct.io.dicom_derive import derive_header, describe, put, study_uid
 from taskct.io.dicom_encoding import SIGNED, UNSIGNED, Encoding, avoid, choose_encoding
-from taskct.io.dicom_header import check_header, read_slice_headers, tolerant
+from taskct.io.dicom_header import SliceHeader, check_header, read_slice_headers, tolerant
 from taskct.io.dicom_layout import layout_of
-from taskct.io.dicom_pixels import padding_range, read_stored
+from taskct.io.dicom_pixels import SlicePixels, padding_range, read_stored
 
 _PIXEL_MODULE = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "PlanarConfiguration"),
@@ -97,111 +97,162 @@ def write_series(
     if image_hu.shape != source.image_hu.shape or not np.all(np.isfinite(image_hu)):
         raise ValueError(f"image_hu {image_hu.shape} must be finite, of shape {source.image_hu.shape}")
     made = Derivation(derivation) if isinstance(derivation, str) else derivation
+    layout, extent = layout_of(source.orientation), Extent()
+    headers = _headers_of(source)
+    padding_hu = []
+    for image, padding, hu in zip(image_hu, source.padding, _padding_hu(headers, source), strict=True):
+        padding_hu.append(hu)
+        extent.add(image, padding, hu)
+    slices = (
+        SlicePixels(layout.to_stored(image), layout.to_stored(padding), hu)
+        for image, padding, hu in zip(image_hu, source.padding, padding_hu, strict=True)
+    )
+    return write_slices(slices, headers, extent, out, made, patient_key=source.patient_key)
+
+
+class Extent:
+    """From where to where the values of a series go, HU, found slice by slice."""
+
+    def __init__(self) -> None:
+        self.tissue_hu: tuple[float, float] | None = None
+        """Lowest and highest where nothing is padded; None where all is."""
+        self.padding_hu: tuple[float, float] | None = None
+        """The same of what the source stores as padding."""
+
+    def add(self, image_hu: NDArray[np.floating], padding: NDArray[np.bool_], padding_hu: NDArray[np.float64]) -> None:
+        """Take one slice in, and where it is padded, both in the same layout."""
+        if not padding.all():
+            inside = ~padding
+            low, high = image_hu.min(where=inside, initial=np.inf), image_hu.max(where=inside, initial=-np.inf)
+            self.tissue_hu = _wider(self.tissue_hu, float(low), float(high))
+        if padding_hu.size:
+            self.padding_hu = _wider(self.padding_hu, float(padding_hu.min()), float(padding_hu.max()))
+
+
+def _wider(span: tuple[float, float] | None, low: float, high: float) -> tuple[float, float]:
+    return (low, high) if span is None else (min(span[0], low), max(span[1], high))
+
+
+@tolerant()
+def write_slices(
+    slices: Iterable[SlicePixels],
+    headers: Sequence[SliceHeader],
+    extent: Extent,
+    out: Path,
+    made: Derivation,
+    *,
+    patient_key: str,
+) -> list[Path]:
+    """Write a derived series as `write_series` does, slice by slice, so that no more than one is in memory.
+
+    Parameters
+    ----------
+    slices
+        New pixels of each slice as its file lays them out, and what its source stores as padding; read once.
+    headers
+        Of their sources, in the same order; the files must still be there.
+    extent
+        From where to where the values of all slices go.
+    out, made
+        As for `write_series`.
+    patient_key
+        Of the source; names the study of one that names none.
+    """
     out = Path(out)
-    check_free(out, single=len(image_hu) == 1)
-    names = [f"slice_{number:04d}.dcm" for number in range(1, len(image_hu) + 1)]
-    slices = _derived(image_hu, source, made)
+    check_free(out, single=len(headers) == 1)
+    datasets = _derived(slices, headers, _encoding(headers, extent), made, patient_key)
     try:
         if is_slice(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(out) as partial:
-                next(slices).save_as(partial, enforce_file_format=True, overwrite=True)
+                next(datasets).save_as(partial, enforce_file_format=True, overwrite=True)
             return [out]
+        names = [f"slice_{number:04d}.dcm" for number in range(1, len(headers) + 1)]
         with whole_folder(out) as folder:
-            for name, dataset in zip(names, slices, strict=True):
+            for name, dataset in zip(names, datasets, strict=True):
                 dataset.save_as(folder / name, enforce_file_format=True)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
     return [out / name for name in names]
 
 
-def _derived(image_hu: NDArray[np.floating], source: CTSeries, made: Derivation) -> Iterator[Dataset]:
+def _derived(
+    slices: Iterable[SlicePixels],
+    headers: Sequence[SliceHeader],
+    encoding: Encoding,
+    made: Derivation,
+    patient_key: str,
+) -> Iterator[Dataset]:
     """The slices of a derived series, one after the other, whole."""
-    layout, series_uid = layout_of(source.orientation), generate_uid()
-    read = list(_sources(source))
-    named = next((one.header for one in read if one.header.get("StudyInstanceUID")), read[0].header)
-    study = study_uid(named, source.patient_key)
-    encoding = _encoding(image_hu, source, read)
-    for index, one in enumerate(read):
-        image, padding = layout.to_stored(image_hu[index]), layout.to_stored(source.padding[index])
-        dataset = derive_header(one.header, strip_private=made.strip_private, dose_fraction=made.dose_fraction)
+    series_uid = generate_uid()
+    named = next((one for one in headers if one.study_uid), headers[0])
+    study = study_uid(read_slice_headers(named.path, [named.frame])[0], patient_key)
+    for told, source, pixels in zip(headers, _read_again(headers), slices, strict=True):
+        dataset = derive_header(source, strip_private=made.strip_private, dose_fraction=made.dose_fraction)
         describe(dataset, made.description, series_uid=series_uid, study_uid=study)
-        _put_pixels(dataset, image, padding, one, encoding)
+        _put_pixels(dataset, pixels, told, encoding)
         yield dataset
 
 
-class _Source:
-    """A slice of the source: its header, how it stores HU, and its padding."""
-
-    def __init__(self, header: Dataset, path: Path, frame: int | None) -> None:
-        self.header = header
-        self.told = check_header(header, path, path.name, frame)
-        self.frames: NDArray[np.generic] | None = None
-        """Of a multi-frame file, stored values of them all, decoded once."""
-
-    def padding_hu(self, padding: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """HU that the stored padding stands for, of the pixels that are padding."""
-        stored = read_stored(self.told) if self.frames is None else self.frames[self.told.frame or 0]
-        return self._hu(stored[padding])
-
-    def declared_hu(self) -> NDArray[np.float64] | None:
-        """First and last HU that the header declares as padding; None where it declares none."""
-        if self.told.padding is None:
-            return None
-        dtype = np.dtype(np.int16 if self.header.get("PixelRepresentation") else np.uint16)
-        return self._hu(padding_range(self.told.padding, dtype))
-
-    def _hu(self, stored: NDArray[np.generic]) -> NDArray[np.float64]:
-        return stored.astype(np.float64) * self.told.slope + self.told.intercept
+def _read_again(headers: Iterable[SliceHeader]) -> Iterator[Dataset]:
+    """The whole headers of slices; those of one file that follow each other are read together."""
+    for path, group in groupby(headers, key=lambda header: header.path):
+        yield from read_slice_headers(path, [header.frame for header in group])
 
 
-def _sources(source: CTSeries) -> Iterator[_Source]:
-    pairs = zip(source.paths, source.frames, strict=True)
-    for path, group in groupby(pairs, key=lambda pair: pair[0]):
+def _headers_of(source: CTSeries) -> list[SliceHeader]:
+    """The checked headers of a series that was read."""
+    found = []
+    for path, group in groupby(zip(source.paths, source.frames, strict=True), key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
-        headers = read_slice_headers(path, frames)
-        slices = [_Source(header, path, frame) for header, frame in zip(headers, frames, strict=True)]
-        if frames[0] is not None:
-            whole = read_stored(slices[0].told)
-            for one in slices:
-                one.frames = whole
-        yield from slices
+        read = read_slice_headers(path, frames)
+        found += [check_header(header, path, path.name, frame) for header, frame in zip(read, frames, strict=True)]
+    return found
 
 
-def _encoding(image_hu: NDArray[np.floating], source: CTSeries, read: list[_Source]) -> Encoding:
+def _padding_hu(headers: Sequence[SliceHeader], source: CTSeries) -> Iterator[NDArray[np.float64]]:
+    """HU that the files of a series store where it is padded, slice by slice; files without padding are not read."""
+    layout, paddings = layout_of(source.orientation), iter(source.padding)
+    for _, group in groupby(headers, key=lambda header: header.path):
+        stored = None
+        for told in group:
+            padding = layout.to_stored(next(paddings))
+            if not padding.any():
+                yield np.empty(0)
+                continue
+            stored = read_stored(told) if stored is None else stored
+            yield told.hu((stored if told.frame is None else stored[told.frame])[padding])
+
+
+def _declared_hu(told: SliceHeader) -> NDArray[np.float64] | None:
+    """First and last HU that a header declares as padding; None where it declares none."""
+    if told.padding is None:
+        return None
+    return told.hu(padding_range(told.padding, SIGNED if told.signed else UNSIGNED))
+
+
+def _encoding(headers: Sequence[SliceHeader], extent: Extent) -> Encoding:
     """One encoding for all slices: the finest slope and the lowest intercept of the source, if the values fit."""
-    signed = bool(read[0].header.get("PixelRepresentation"))
-    slope, intercept = min(one.told.slope for one in read), min(one.told.intercept for one in read)
-    inside = ~source.padding
-    low = float(image_hu.min(where=inside, initial=np.inf))
-    high = float(image_hu.max(where=inside, initial=-np.inf))
-    if low > high:  # nothing but padding
-        low = high = intercept
-    layout = layout_of(source.orientation)
-    ends = [one.declared_hu() for one in read]
-    ends += [
-        one.padding_hu(layout.to_stored(padding))
-        for one, padding in zip(read, source.padding, strict=True)
-        if padding.any()
-    ]
-    padding_hu = np.concatenate([hu for hu in ends if hu is not None] or [np.empty(0)])
+    slope, intercept = min(one.slope for one in headers), min(one.intercept for one in headers)
+    padding = extent.padding_hu
+    for told in headers:
+        if (declared := _declared_hu(told)) is not None:
+            padding = _wider(padding, float(declared.min()), float(declared.max()))
     return choose_encoding(
-        Encoding(slope, intercept, SIGNED if signed else UNSIGNED),
-        (low, high),
-        (float(padding_hu.min()), float(padding_hu.max())) if padding_hu.size else None,
+        Encoding(slope, intercept, SIGNED if headers[0].signed else UNSIGNED),
+        extent.tissue_hu or (intercept, intercept),  # nothing but padding
+        padding,
     )
 
 
-def _put_pixels(
-    dataset: Dataset, image_hu: NDArray[np.floating], padding: NDArray[np.bool_], one: _Source, encoding: Encoding
-) -> None:
-    stored = encoding.stored(image_hu)
+def _put_pixels(dataset: Dataset, pixels: SlicePixels, told: SliceHeader, encoding: Encoding) -> None:
+    stored = encoding.stored(pixels.image_hu)
     declared = None
-    if (declared_hu := one.declared_hu()) is not None:
+    if (declared_hu := _declared_hu(told)) is not None:
         declared = sorted(int(value) for value in encoding.clipped(declared_hu))
         stored = avoid(stored, declared[0], declared[1], encoding.dtype)
-    if padding.any():
-        stored[padding] = encoding.clipped(one.padding_hu(padding))
+    if pixels.padding.any():
+        stored[pixels.padding] = encoding.clipped(pixels.padding_hu)
     put(dataset, "RescaleSlope", format_number_as_ds(encoding.slope))
     put(dataset, "RescaleIntercept", format_number_as_ds(encoding.intercept))
     put(dataset, "RescaleType", "HU")

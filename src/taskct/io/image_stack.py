@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from taskct.io.nifti import read_nifti_images
 from taskct.io.nrrd import ENDINGS as NRRD
 from taskct.io.nrrd import read_nrrd
 from taskct.io.raw_words import RawWords
+from taskct.io.stored_images import FileStack, StoredImages
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
@@ -37,6 +39,7 @@ KINDS = (
 )
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
+NPY_TEXT = "a .npy array of numbers"
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 """The mark, then of the first chunk the width, the height, bits a value and the kind of colour."""
 
@@ -53,6 +56,16 @@ class ImageStack:
     """Pixel size, mm, where the files tell it and it is the same for all and in both directions; else None."""
     origins: tuple[Origin, ...]
     """Of each image: what tells the case it belongs to, and its counterpart among other images."""
+
+
+@dataclass(frozen=True)
+class OpenStack:
+    """Images of one shape that are read as they are asked for; the rest is as of `ImageStack`."""
+
+    images: StoredImages
+    names: tuple[str, ...]
+    pixel_mm: float | None
+    origins: tuple[Origin, ...]
 
 
 def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
@@ -73,6 +86,12 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         If there is nothing to read, several kinds lie in the folder, a file is broken, in colour, or not finite, or the
         shapes differ.
     """
+    opened = open_images(path, words)
+    return ImageStack(np.asarray(opened.images), opened.names, opened.pixel_mm, opened.origins)
+
+
+def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
+    """Check the images at a path, as `read_images` reads them, and leave float32 stacks of `.npy` in their files."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give {KINDS}")
@@ -81,7 +100,7 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         names = [source.relative_to(path).as_posix() for source in sources]
     else:
         sources, names = [path], [path.name]
-    parts: list[NDArray[np.float32]] = []
+    parts: list[NDArray[np.float32] | FileStack] = []
     labels: list[str] = []
     origins: list[Origin] = []
     pixels: set[float | None] = set()
@@ -91,15 +110,16 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
             )
-        finite = np.isfinite(stack).all(axis=(1, 2))
-        if not finite.all():
-            raise UserError(f"{name}: {np.sum(~finite)} of {len(stack)} images hold values that are not finite")
+        blocks = StoredImages([stack]).blocks()
+        n_bad = sum(int((~np.isfinite(block).all(axis=(1, 2))).sum()) for _, block in blocks)
+        if n_bad:
+            raise UserError(f"{name}: {n_bad} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
         origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
         pixels.add(pixel_mm)
     pixel_mm = pixels.pop() if len(pixels) == 1 else None
-    return ImageStack(np.concatenate(parts), tuple(labels), pixel_mm, tuple(origins))
+    return OpenStack(StoredImages(parts), tuple(labels), pixel_mm, tuple(origins))
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:
@@ -118,9 +138,56 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
+    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _), warnings.catch_warnings(action="ignore"):
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
+def map_npy(path: Path) -> NDArray[np.generic]:
+    """The images of a `.npy` file, `(height, width)` or `(n, height, width)`, mapped: only what is asked for is read.
+
+    A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
+    """
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, header):
+        if header.dtype.hasobject:
+            raise ValueError("objects")
+        with warnings.catch_warnings(action="ignore"):
+            mapped: NDArray[np.generic] = (
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if math.prod(header.shape)
+                else np.empty(header.shape, header.dtype)
+            )
+    _check_images(mapped, path.name)
+    return mapped
+
+
+def _in_file(path: Path) -> FileStack | None:
+    """The stack of a `.npy` file left where it is; None where it is none of float32 in the order of its images."""
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=0) as (_, header):
+        shape, dtype = header.shape, header.dtype
+    if len(shape) != 3 or 0 in shape or dtype.str[1:] != "f4" or header.fortran:
+        return None
+    return FileStack(path, header.end, (shape[0], shape[1], shape[2]), dtype)
+
+
+@dataclass(frozen=True)
+class _NpyHeader:
+    """What the header of a `.npy` file says."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    end: int
+    """Where it ends in the file, bytes."""
+
+
+@contextmanager
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, _NpyHeader]]:
+    """A `.npy` file at its beginning, with its header, once it is known to hold all of its array.
+
+    The budget is for all of it, or for as many of its last dimensions as are read at once; 0 for none of it.
+    """
     check_regular(path, path.name)
-    what = "a .npy array of numbers"
-    with reading(path.name, what), path.open("rb") as file:
+    with path.open("rb") as file:
         if file.read(2) == b"PK":
             raise UserError(f"{path.name} is an archive of arrays: give a single array, saved by numpy.save")
         file.seek(0)
@@ -128,23 +195,27 @@ def load_npy(path: Path) -> NDArray[np.generic]:
         # Version 3 differs from 2 in the names of columns alone, which an array of numbers has none of.
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, _, dtype = read_header(file)
+            shape, fortran, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
-            raise UserError(f"{path.name}: cannot be read as {what}: its shape is {str(shape)[:60]}; save it again")
-        n_bytes = dtype.itemsize * math.prod(shape)
-        check_budget(path.name, n_bytes + 4 * math.prod(shape))
-        if not dtype.hasobject and n_bytes > path.stat().st_size - file.tell():
-            raise UserError(f"{path.name}: cannot be read as {what}: it is cut short; copy it again")
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
+        counted = shape if at_once is None else shape[max(len(shape) - at_once, 0) :] if at_once else (0,)
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(counted))
+        if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
+            raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
+        header = _NpyHeader(shape, bool(fortran), dtype, file.tell())
         file.seek(0)
-        with warnings.catch_warnings(action="ignore"):
-            return np.asarray(np.load(file, allow_pickle=False))
+        yield file, header
 
 
-def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+def _check_images(images: NDArray[np.generic], name: str) -> None:
     if images.ndim not in (2, 3) or images.dtype.kind not in "fiu" or images.size == 0:
         raise UserError(
             f"{name} is {images.dtype} of shape {images.shape}: give HU as (height, width) or (n, height, width)"
         )
+
+
+def _as_float32(images: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    _check_images(images, name)
     with np.errstate(over="ignore"):  # an overflow is an infinity, which is refused
         return images.astype(np.float32)
 
@@ -194,7 +265,7 @@ def _kind(path: Path) -> str | None:
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32], float | None]:
+def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32] | FileStack, float | None]:
     check_regular(path, name)
     kind = _kind(path)
     pixel_mm = None
@@ -207,7 +278,10 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = series.image_hu
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
-        images = read_npy(path)
+        stack = _in_file(path)
+        if stack is not None:
+            return stack, None
+        images = _as_float32(load_npy(path), path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
     elif kind == "TIFF":
@@ -269,5 +343,5 @@ def _broken(name: str, what: str) -> Iterator[None]:
         yield
 
 
-def _size(images: NDArray[np.float32]) -> str:
+def _size(images: NDArray[np.float32] | FileStack) -> str:
     return f"{images.shape[1]} × {images.shape[2]}"

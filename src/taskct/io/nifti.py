@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from taskct.io.volume import (
 from taskct.reading import check_budget, check_regular, reading
 
 ENDINGS = (".nii", ".nii.gz")
+
+orientations: Any = nib.orientations  # without types of its own
 
 # Label numbers of TotalSegmentator 2 (class map "total", github.com/wasserth/TotalSegmentator), as far as they are
 # organs in which a lesion is looked for.
@@ -102,6 +104,15 @@ def _read_labels(path: Path) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
 
 def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: str) -> Volume:
     """A volume on the grid of an affine, once that is known to be upright and axial."""
+    pixel_mm, slice_mm = check_grid(affine, len(image_hu), name)
+    key = hashlib.sha256(repr(image_hu.shape).encode() + image_hu.tobytes()).hexdigest()[:16]
+    return Volume(
+        image_hu=image_hu, pixel_mm=pixel_mm, slice_mm=slice_mm, affine=affine, series_key=key, patient_key=key
+    )
+
+
+def check_grid(affine: NDArray[np.float64], n_slices: int, name: str) -> tuple[tuple[float, float], float]:
+    """Distance of rows and columns and that of slices, mm, on the grid of an affine; refuses one that leans."""
     pixel_mm = float(np.linalg.norm(affine[:3, 1])), float(np.linalg.norm(affine[:3, 2]))
     check_pixel_mm(pixel_mm, name)
     normal = np.cross(affine[:3, 2], affine[:3, 1]) / np.prod(pixel_mm)
@@ -109,12 +120,8 @@ def _volume(image_hu: NDArray[np.float32], affine: NDArray[np.float64], name: st
         raise UserError(f"{name}: rows and columns are not perpendicular; resample it to an upright grid")
     normal /= np.linalg.norm(normal)
     check_axial(normal, name)
-    check_upright(np.arange(len(image_hu))[:, None] * affine[:3, 0], normal, name)
-    key = hashlib.sha256(repr(image_hu.shape).encode() + image_hu.tobytes()).hexdigest()[:16]
-    slice_mm = float(affine[:3, 0] @ normal) if len(image_hu) > 1 else float("nan")
-    return Volume(
-        image_hu=image_hu, pixel_mm=pixel_mm, slice_mm=slice_mm, affine=affine, series_key=key, patient_key=key
-    )
+    check_upright(np.arange(n_slices)[:, None] * affine[:3, 0], normal, name)
+    return pixel_mm, float(affine[:3, 0] @ normal) if n_slices > 1 else float("nan")
 
 
 def read_label_map(path: Path, *, like: Volume) -> NDArray[np.uint16]:
@@ -191,14 +198,16 @@ def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float
         If it is no NIfTI, broken, of other than 2 or 3 dimensions or of several numbers a voxel, or its affine or its
         unit of length cannot be.
     """
-    data, image_affine, header = _load(path, name)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim not in (2, 3) or data.size == 0:
-        raise UserError(f"{name}: {data.ndim} dimensions: give an image, or one stack of them")
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
+    if len(shape) not in (2, 3) or math.prod(shape) == 0:
+        raise UserError(f"{name}: {len(shape)} dimensions: give an image, or one stack of them")
+    with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(name, math.prod(shape) * _voxel_bytes(header))
+        data = np.asanyarray(image.dataobj).reshape(shape)
     stack = data.T if data.ndim == 3 else data.T[None]
     if header["qform_code"] or header["sform_code"]:
-        affine = _checked_affine(image_affine, header, name)
+        affine = _checked_affine(image.affine, header, name)
         # NIfTI's world is to the right and to the front.
         directions = (np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]).T
         sides = np.linalg.norm(affine[:3, :2], axis=0)
@@ -212,24 +221,53 @@ def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float
 
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Voxels by (slice, row, column), turned as in a Volume, and the affine to the patient."""
-    name = path.name
-    data, image_affine, header = _load(path, name)
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or data.size == 0:
-        shape = "×".join(str(n) for n in data.shape)
-        raise UserError(f"{name}: {data.ndim} dimensions ({shape}): give one 3D volume")
-    affine = _checked_affine(image_affine, header, name)
-    orientations: Any = nib.orientations  # without types of its own
-    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
-    affine = affine @ orientations.inv_ornt_aff(turn, data.shape)
+    opened = open_nifti(path)
+    with reading(path.name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
+        check_budget(path.name, math.prod(opened.shape) * opened.voxel_bytes)
+        data = np.asanyarray(opened.image.dataobj).reshape(opened.shape)
     # Now (column, row, slice), in NIfTI's world: to the right, to anterior, to the head.
-    turned = orientations.apply_orientation(data, turn).transpose(2, 1, 0)
-    return turned, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
+    turned = orientations.apply_orientation(data, opened.turn).transpose(2, 1, 0)
+    return turned, opened.affine
 
 
-def _load(path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.float64], Any]:
-    """Voxels as the file has them, its affine as nibabel makes it, and its header as it is."""
+@dataclass(frozen=True)
+class OpenedNifti:
+    """A NIfTI file whose header is known to be that of an axial volume; its voxels are not read yet."""
+
+    image: Any
+    """nibabel's."""
+    shape: tuple[int, int, int]
+    """Of its voxels as it lays them out."""
+    turn: NDArray[np.float64]
+    """nibabel's orientation that turns its axes to (column, row, slice) of a Volume."""
+    affine: NDArray[np.float64]
+    """From (slice, row, column, 1) of a Volume to the patient, mm."""
+    voxel_bytes: int
+    """What a voxel takes in memory while it is read."""
+
+
+def open_nifti(path: Path) -> OpenedNifti:
+    """Open a NIfTI file and check its header; a `UserError` as for `read_nifti`."""
+    name = path.name
+    image, header = _load(path, name)
+    shape = _without_ones(tuple(int(n) for n in image.shape))
+    if len(shape) != 3 or math.prod(shape) == 0:
+        text = "×".join(str(n) for n in shape)
+        raise UserError(f"{name}: {len(shape)} dimensions ({text}): give one 3D volume")
+    affine = _checked_affine(image.affine, header, name)
+    turn = orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(("L", "P", "S")))
+    affine = affine @ orientations.inv_ornt_aff(turn, shape)
+    return OpenedNifti(
+        image=image,
+        shape=(shape[0], shape[1], shape[2]),
+        turn=turn,
+        affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]],
+        voxel_bytes=_voxel_bytes(header),
+    )
+
+
+def _load(path: Path, name: str) -> tuple[Any, Any]:
+    """The image as nibabel opens it, its voxels not read yet, and its header as it is."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a NIfTI file (.nii or .nii.gz)")
     if not name.lower().endswith(ENDINGS):
@@ -243,12 +281,22 @@ def _load(path: Path, name: str) -> tuple[NDArray[Any], NDArray[np.float64], Any
             raise ValueError("no voxels")
         if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
             raise UserError(f"{name}: a slope or intercept without end; save it again")
-        n_voxels = math.prod(int(n) for n in image.shape)
-        check_budget(name, n_voxels * (8 + header.get_data_dtype().itemsize))
-        data = np.asanyarray(image.dataobj)
-    if data.dtype.kind not in "fiu":
-        raise UserError(f"{name}: voxels of type {data.dtype}, not one number each; give one CT volume")
-    return data, image.affine, header
+        dtype = header.get_data_dtype()
+    if dtype.kind not in "fiu":
+        raise UserError(f"{name}: voxels of type {dtype}, not one number each; give one CT volume")
+    return image, header
+
+
+def _voxel_bytes(header: Any) -> int:  # noqa: ANN401 - nibabel's
+    """What a voxel takes in memory while it is read."""
+    return 8 + int(header.get_data_dtype().itemsize)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without axes of one after the third."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _checked_affine(affine: NDArray[np.float64], header: Any, name: str) -> NDArray[np.float64]:  # noqa: ANN401 - nibabel's
@@ -277,10 +325,16 @@ def _check_unit(header: Any, name: str) -> None:  # noqa: ANN401 - nibabel's
 
 
 def _check_hu(image_hu: NDArray[np.float32], name: str) -> None:
-    if n_bad := int(np.count_nonzero(~np.isfinite(image_hu))):
-        found = f"{n_bad} of {image_hu.size} voxels are NaN or infinite"
+    n_bad = int(np.count_nonzero(~np.isfinite(image_hu)))
+    check_range(n_bad, image_hu.size, (float(image_hu.min()), float(image_hu.max())), name)
+
+
+def check_range(n_bad: int, n_voxels: int, range_hu: tuple[float, float], name: str) -> None:
+    """Refuse a volume with voxels that are not finite, or whose lowest and highest value are not those of HU."""
+    if n_bad:
+        found = f"{n_bad} of {n_voxels} voxels are NaN or infinite"
         raise UserError(f"{name}: {found}; set what lies outside to −1000 HU")
-    low, high = float(image_hu.min()), float(image_hu.max())
+    low, high = range_hu
     if low >= 0.0 or high - low <= 10.0:
         expected = "in HU air is −1000 and fat −100"
         raise UserError(f"{name}: values from {low:g} to {high:g} are not HU ({expected}); give the CT in HU")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import whole_file
-from taskct.io.nifti import ENDINGS
+from taskct.io.nifti import ENDINGS, orientations
 from taskct.io.volume import Volume
 from taskct.reading import reading
 
@@ -18,6 +18,37 @@ from taskct.reading import reading
 def is_nifti(path: Path) -> bool:
     """Whether a path is a NIfTI file by its ending."""
     return path.name.lower().endswith(ENDINGS)
+
+
+def check_nifti_target(out: Path) -> None:
+    """Refuse an output of a NIfTI file that exists, or is none by its ending."""
+    if not is_nifti(out) or out.exists():
+        raise UserError(f"{out}: the output of a NIfTI file is a new .nii or .nii.gz file; choose another name")
+
+
+def derived_dtype(image: Any, range_hu: tuple[float, float]) -> np.dtype[Any]:  # noqa: ANN401 - nibabel's
+    """The type of a volume derived from an opened file, with rounded values in this range, HU.
+
+    Whole numbers stay whole, in 16 bits, or in 32 where HU need them; other types become float32.
+    """
+    if image.get_data_dtype().kind in "iu" and (image.dataobj.slope, image.dataobj.inter) == (1.0, 0.0):
+        narrow = np.iinfo(np.int16)
+        fits = narrow.min <= range_hu[0] and range_hu[1] <= narrow.max
+        return np.dtype(np.int16 if fits else np.int32)
+    return np.dtype(np.float32)
+
+
+def derived_image(image: Any, values: NDArray[Any], description: str) -> Any:  # noqa: ANN401 - nibabel's
+    """An image of nibabel's of new values, with header and affine of an opened file.
+
+    Values have the file's order of axes, and the type that they are written in. The description is cut to 79
+    characters of ASCII.
+    """
+    header = image.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1.0, 0.0)
+    header["descrip"] = description.encode("ascii", "replace")[:79]
+    return type(image)(values, image.affine, header)
 
 
 def write_nifti(image_hu: NDArray[np.floating], source: Path, volume: Volume, out: Path, description: str) -> Path:
@@ -44,7 +75,6 @@ def write_nifti(image_hu: NDArray[np.floating], source: Path, volume: Volume, ou
     """
     if out.exists():
         raise UserError(f"{out} exists: choose another output, nothing is overwritten")
-    orientations: Any = nib.orientations  # without types of its own
     with reading(source.name, "NIfTI", "put it back, its header is needed"):
         image: Any = nib.load(source)
         own = np.asanyarray(image.dataobj)
@@ -58,19 +88,10 @@ def write_nifti(image_hu: NDArray[np.floating], source: Path, volume: Volume, ou
     values = turned(image_hu)
     if volume.padding is not None:
         values = np.where(turned(volume.padding), own, values)
-    slope, intercept = image.dataobj.slope, image.dataobj.inter
-    if image.get_data_dtype().kind in "iu" and (slope, intercept) == (1.0, 0.0):
-        whole = np.rint(values)
-        narrow = np.iinfo(np.int16)
-        fits = narrow.min <= whole.min() and whole.max() <= narrow.max
-        values = whole.astype(np.int16 if fits else np.int32)
-    else:
-        values = values.astype(np.float32)
-    header = image.header.copy()
-    header.set_data_dtype(values.dtype)
-    header.set_slope_inter(1.0, 0.0)
-    header["descrip"] = description.encode("ascii", "replace")[:79]
-    written = type(image)(values, image.affine, header)
+    whole = np.rint(values)
+    dtype = derived_dtype(image, (whole.min(), whole.max()))
+    values = (whole if dtype.kind == "i" else values).astype(dtype)
+    written = derived_image(image, values, description)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as partial:
         # By its bytes, since nibabel takes the kind of a file from its ending.

@@ -26,6 +26,8 @@ class Observer(ABC):
 
     ranges: ClassVar[Ranges] = {}
     """Range of every hyper-parameter that is a number."""
+    validates_itself: ClassVar[bool] = False
+    """Whether some of the training trials, taken at random, tell it when to stop."""
 
     @classmethod
     def checked(cls, name: str, value: float) -> float:

@@ -12,6 +12,7 @@ from taskct.config.training import NO_AXES
 from taskct.simulation.simulate import simulation_key
 from taskct.study.arms import BLEND, PRETRAINING, Arm, Overrides, arms_of
 from taskct.study.frozen import source_name, sources_of
+from taskct.study.model_results import RESULTS, models_of
 
 Kind = Literal["simulate", "import", "tune", "pretrain", "finetune", "blend", "evaluate", "results"]
 
@@ -31,6 +32,8 @@ RESULT_FILES = (
     "efficiency.json",
     "harm.json",
     "harm.npz",
+    "physics.json",
+    "physics.npz",
     "strata.json",
     "conventions.json",
     "path.json",
@@ -107,7 +110,8 @@ def stages_of(settings: Settings) -> list[Stage]:
     # Mixed images last: their parts' evaluations come before them.
     evaluations.sort(key=lambda stage: stage.arm is not None and stage.arm.mixed)
     every = ("simulate", *(stage.name for stage in evaluations))
-    return [*stages, *evaluations, Stage("results", "results", None, every, RESULT_FILES)]
+    beside = tuple(f"models/{stem}{RESULTS}" for stem in models_of(arms))
+    return [*stages, *evaluations, Stage("results", "results", None, every, (*RESULT_FILES, *beside))]
 
 
 def _kind(arm: Arm) -> Kind:

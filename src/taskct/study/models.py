@@ -23,7 +23,7 @@ from taskct.observers.channels import dense_dog, gabor, laguerre_gauss, sparse_d
 from taskct.observers.grouped_head import GroupedHead
 from taskct.observers.slnn_head import SLNNHead
 from taskct.study.arms import BLEND, Arm
-from taskct.study.cards import read_denoiser_card
+from taskct.study.cards import ABOUT, read_denoiser_card
 from taskct.study.groups import group_labels
 from taskct.study.run_folder import RunFolder, check_model
 from taskct.training.checkpoints import check_fit, load_tensors, load_weights, of_module, read_shapes, save_tensors
@@ -265,7 +265,7 @@ def save_blend(run: RunFolder, arm: Arm) -> None:
         "alpha_rule": f"RMSE on validation trials {100 * tolerance:g} % above the control's, or 1 if it never is",
         "squared_error_hu2": list(square),
     }
-    kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm")
+    kept = ("schema", "seed", "network", "arguments", SIZE_MULTIPLE, "dtype", "pixel_mm", *ABOUT)
     save_tensors(blend_path(run, arm), tensors, {**{name: card[name] for name in kept if name in card}, **more})
 
 

@@ -32,6 +32,7 @@ from taskct.study.arms import Arm
 from taskct.study.given import given_denoiser
 from taskct.study.groups import group_of
 from taskct.study.imports import TRAIN_TWINS, has_import, read_import
+from taskct.study.learned import LEARNED_ON, learned_on
 from taskct.study.models import (
     SIZE_MULTIPLE,
     build_denoiser,
@@ -61,7 +62,7 @@ from taskct.training.record import TrainingDiverged, TrainingFailed
 from taskct.training.regions import append_loss, mean_squared_error, regions_of
 from taskct.training.samples import TaskTrials
 from taskct.training.task_path import PathLoss, TrainedPath, train_path
-from taskct.trials.trials import Trials, crop, first_repeated
+from taskct.trials.trials import Trials, crop, first_repeated, select
 
 LAST_GOOD = ".last-good"
 """Appended to an arm's file name when its training went wrong."""
@@ -382,6 +383,10 @@ def _card(
         SIZE_MULTIPLE: size_multiple(settings.denoiser.network, settings.denoiser.arguments),
         "dtype": network_dtype(settings, run.device),
         "pixel_mm": settings.scanner.pixel_mm,
+        LEARNED_ON: learned_on(settings, select(run.read("train"), slice(settings.training.n_trials))),
+        "training": settings.training.model_dump(mode="json"),
+        "licence": run.settings.model.licence,
+        "intended_use": run.settings.model.use,
         "epochs": epochs,
         **more,
     }

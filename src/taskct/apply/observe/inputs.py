@@ -10,7 +10,8 @@ from taskct.apply.observe.cases import cases_of
 from taskct.apply.observe.choices import CaseFrom, PairBy
 from taskct.apply.observe.pairing import pair
 from taskct.errors import UserError
-from taskct.io.image_stack import ImageStack, load_npy, read_images
+from taskct.io.image_stack import OpenStack, load_npy, open_images, read_images
+from taskct.io.stored_images import StoredImages, joined
 from taskct.io.truth_table import Truth, read_truth
 from taskct.observers.nonprewhitening import check_signal
 
@@ -57,11 +58,11 @@ class Sources:
 class Inputs:
     """Images with their truth, and their counterparts."""
 
-    images: NDArray[np.float32]
+    images: StoredImages
     """HU, or any unit, shape `(n, height, width)`."""
     truth: Truth
     """Of every image, with its case and site."""
-    versus: NDArray[np.float32] | None
+    versus: StoredImages | None
     """Counterparts in the order of the images; shape as `images`."""
     pixel_mm: float | None
     """Pixel size, mm, where the files tell it and it is one."""
@@ -73,7 +74,7 @@ class Inputs:
 
 def read_inputs(sources: Sources) -> Inputs:
     """Read images, their truth and their counterparts."""
-    parts = [read_images(path) for path in sources.folders]
+    parts = [open_images(path) for path in sources.folders]
     stack = _joined(parts, sources.folders)
     if sources.truth is None:
         signal_present = np.arange(len(stack.images)) < len(parts[0].images)
@@ -85,14 +86,14 @@ def read_inputs(sources: Sources) -> Inputs:
         known = _with_site(known, sources.site, stack.images.shape[1:])
     if not sources.versus:
         return Inputs(stack.images, known, None, stack.pixel_mm, cases, None)
-    theirs = [read_images(path) for path in sources.versus]
+    theirs = [open_images(path) for path in sources.versus]
     other = _joined(theirs, sources.versus)
     counterparts, how = _paired(sources, known, parts, theirs)
-    return Inputs(stack.images, known, other.images[counterparts], stack.pixel_mm, cases, how)
+    return Inputs(stack.images, known, other.images.taken(counterparts), stack.pixel_mm, cases, how)
 
 
 def _paired(
-    sources: Sources, known: Truth, parts: list[ImageStack], theirs: list[ImageStack]
+    sources: Sources, known: Truth, parts: list[OpenStack], theirs: list[OpenStack]
 ) -> tuple[NDArray[np.int64], str]:
     """Number of the counterpart of each image, and what paired them."""
     unnamed = None
@@ -113,7 +114,7 @@ def _paired(
     return counterparts, " and ".join(dict.fromkeys(way for _, way in found))
 
 
-def _joined(parts: list[ImageStack], paths: tuple[Path, ...]) -> ImageStack:
+def _joined(parts: list[OpenStack], paths: tuple[Path, ...]) -> OpenStack:
     sizes = [stack.images.shape[1:] for stack in parts]
     if sizes[0] != sizes[-1]:
         raise UserError(
@@ -123,15 +124,15 @@ def _joined(parts: list[ImageStack], paths: tuple[Path, ...]) -> ImageStack:
     if len(parts) == 1:
         return parts[0]
     pixels = {stack.pixel_mm for stack in parts}
-    return ImageStack(
-        np.concatenate([stack.images for stack in parts]),
+    return OpenStack(
+        joined([stack.images for stack in parts]),
         tuple(name for stack in parts for name in stack.names),
         pixels.pop() if len(pixels) == 1 else None,
         tuple(origin for stack in parts for origin in stack.origins),
     )
 
 
-def _with_cases(known: Truth, stack: ImageStack, sources: Sources) -> tuple[Truth, str]:
+def _with_cases(known: Truth, stack: OpenStack, sources: Sources) -> tuple[Truth, str]:
     if known.cases is not None:
         if sources.case_from is not None:
             raise UserError("the truth table names cases: leave --case-from out, or its column case")

@@ -1,45 +1,58 @@
 """Measure observers on a user's images: AUC with its interval, and what goes with it."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import join_copies
+from taskct.apply.observe.channel_space import ChannelSpace, channel_spaces
 from taskct.apply.observe.division import FEWEST_OF_A_SET, SETS, counts, divide, n_sets_allowed
 from taskct.apply.observe.observation import Observation, ObserverResult, Performance
 from taskct.apply.observe.performance import compare, learn, perform
 from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, Reading, build, learns, take_reading
 from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.errors import UserError
+from taskct.io.stored_images import BLOCK, StoredImages
 from taskct.metrics.comparisons import Comparison
 from taskct.metrics.roc import PairedDifference
 from taskct.observer_registry import observers_needing
 from taskct.observers import Observer
-from taskct.observers.covariance import within_class_variance
+from taskct.observers.covariance import check_noise
 from taskct.observers.fresh import Eye, each_alone
 from taskct.progress import Progress
+
+if TYPE_CHECKING:  # it takes long, and few observers need it
+    import torch
 
 _ALIKE = 0.02  # a difference of noise, relative, that is not worth a word
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What every observer meets: the images, their truth, who learns from what, and a count of what is done."""
+    """What an observer meets: the images, their truth, who learns from what, and a count of what is done."""
 
-    stacks: tuple[NDArray[np.float32], ...]
+    stacks: tuple[NDArray[np.floating] | StoredImages, ...]
+    """Of the images, and of those compared with; or of what channels pass on of them."""
     task: Task
     sets: list[NDArray[np.int64]]
     test: NDArray[np.int64]
     plan: EvaluationPlan
+    noise: Callable[[], tuple[float, ...]]
+    """Variance of a pixel in each set of images, HU², worked out once."""
     step: Callable[[str], None]
 
     @property
     def train(self) -> NDArray[np.int64]:
         return np.sort(np.concatenate(self.sets))
+
+    def within(self, space: ChannelSpace | None) -> "_Work":
+        """The same for an observer that meets the trials in a space of channels."""
+        return self if space is None else replace(self, stacks=space.stacks, task=space.task)
 
     def n_learned(self, sets: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
         """Trials of each class in a training set, on average."""
@@ -49,15 +62,15 @@ class _Work:
 
 
 def observe(
-    images: NDArray[np.float32],
+    images: NDArray[np.float32] | StoredImages,
     task: Task,
     names: Sequence[str],
     *,
     eye: Eye,
     plan: EvaluationPlan | None = None,
-    versus: NDArray[np.float32] | None = None,
+    versus: NDArray[np.float32] | StoredImages | None = None,
     known: Known | None = None,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     progress: Progress | None = None,
 ) -> Observation:
     """Train observers on some of the images, test them on others, and say how well they do.
@@ -65,7 +78,7 @@ def observe(
     Parameters
     ----------
     images
-        HU, or any unit, shape `(n, height, width)`.
+        HU, or any unit, shape `(n, height, width)`; in memory or in their files, of which a few are read at a time.
     task
         The truth of every image, and whether sites are given or searched.
     names
@@ -101,15 +114,13 @@ def observe(
             f"a signal is for {', '.join(KNOWN_SIGNAL)}, the others learn it: add one of these, or leave it out"
         )
     made = {
-        name: [
-            build(name, eye, known.of(other), seed=plan.seed, device=torch.device(device)) for other in (False, True)
-        ]
+        name: [build(name, eye, known.of(other), seed=plan.seed, device=device) for other in (False, True)]
         for name in names
     }
-    stacks = (images,) if versus is None else (images, versus)
+    stacks = tuple(StoredImages.of(one) for one in (images, versus) if one is not None)
     truth, notes = join_copies(stacks, task.truth)
     task = replace(task, truth=truth)
-    if versus is not None and np.array_equal(images, versus):
+    if len(stacks) > 1 and stacks[0].same_as(stacks[1]):
         notes.append("the images compared with are the images themselves, to the last bit: there is nothing to compare")
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
     sets, test = divide(truth, plan.train_share, n_sets, plan.seed)
@@ -121,8 +132,17 @@ def observe(
             progress(min(done, n_steps), n_steps, detail)  # an observer that starts again counts twice
         done += 1
 
-    work = _Work(stacks, task, sets, test, plan, step)
-    found, failed = each_alone(made, lambda name: _observed(name, made[name], learns(name, known), work))
+    train = np.sort(np.concatenate(sets))
+    noise = functools.cache(lambda: tuple(_noise(stack, task, train) for stack in stacks))
+    work = _Work(stacks, task, sets, test, plan, noise, step)
+    spaces = channel_spaces(made, stacks, task)
+
+    def observed(name: str) -> ObserverResult:
+        space = spaces.get(name)
+        observers = made[name] if space is None else space.observers
+        return _observed(name, observers, learns(name, known), work.within(space))
+
+    found, failed = each_alone(made, observed)
     if progress is not None:
         progress(n_steps, n_steps, "")
     about = {
@@ -142,11 +162,11 @@ def observe(
 
 
 def _check(
-    images: NDArray[np.float32],
+    images: NDArray[np.float32] | StoredImages,
     task: Task,
     names: Sequence[str],
     plan: EvaluationPlan,
-    versus: NDArray[np.float32] | None,
+    versus: NDArray[np.float32] | StoredImages | None,
 ) -> None:
     if not names or len(set(names)) < len(names):
         raise UserError(f"the observers are {', '.join(names) or 'none'}: give one or more, each once")
@@ -199,7 +219,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         notes += why
         if learns_signal:
             can_be_told = name.replace("-", "_") in KNOWN_SIGNAL
-            notes.append(_which_way(work.stacks, task, work.train, work.n_learned(sets), can_be_told))
+            notes.append(_which_way(work.noise(), work.n_learned(sets), can_be_told))
     if mine.auc.ci_high < 0.5:
         notes.append(
             "its AUC is below chance: it learned from too few trials, or from trials that are not like those it is "
@@ -239,17 +259,30 @@ def _of_readings(readings: Sequence[Reading]) -> list[str]:
     return notes
 
 
-def _which_way(
-    stacks: Sequence[NDArray[np.float32]], task: Task, trials: NDArray[np.int64], n_learned: tuple[int, int], told: bool
-) -> str:
+def _noise(images: StoredImages, task: Task, trials: NDArray[np.int64]) -> float:
+    """Mean of the classes' variances of a pixel in what observers see of some trials, HU²; a few images at a time."""
+    variances, largest = [], 0.0
+    for of_class in (True, False):
+        members = trials[task.signal_present[trials] == of_class]
+        first = task.windows(images, members[:1])[0].astype(np.float64)
+        total, squares = np.zeros_like(first), np.zeros_like(first)
+        for start in range(0, len(members), BLOCK):
+            seen = task.windows(images, members[start : start + BLOCK]).astype(np.float64)
+            largest = max(largest, float(np.abs(seen).max()))
+            seen -= first  # so that squares of a mean far from 0 lose no digits
+            total += seen.sum(axis=0)
+            squares += np.square(seen).sum(axis=0)
+        variances.append(float(((squares - total**2 / len(members)) / (len(members) - 1)).mean()))
+    variance = sum(variances) / 2.0
+    check_noise(variance, largest)
+    return variance
+
+
+def _which_way(noise: Sequence[float], n_learned: tuple[int, int], told: bool) -> str:
     """Which way the difference of an observer errs that learned from `n_learned` trials of each class.
 
-    `told` is whether it could have been told the signal.
+    `noise` is the variance of a pixel in the two sets of images; `told` is whether it could have been told the signal.
     """
-    noise = [
-        within_class_variance(seen.reshape(len(seen), -1).astype(np.float64), task.signal_present[trials])
-        for seen in (task.windows(stack, trials) for stack in stacks)
-    ]
     here = ""
     if abs(noise[0] / noise[1] - 1.0) > _ALIKE:
         here = ", here " + ("the first images" if noise[0] < noise[1] else "those of --versus")

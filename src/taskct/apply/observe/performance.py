@@ -12,6 +12,7 @@ from scipy.linalg import orth
 from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import EvaluationPlan, Task
+from taskct.io.stored_images import StoredImages
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
@@ -33,7 +34,11 @@ from taskct.observers.learning import (
 
 
 def perform(
-    readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: EvaluationPlan
+    readings: Sequence[Reading],
+    images: NDArray[np.floating] | StoredImages,
+    task: Task,
+    test: NDArray[np.int64],
+    plan: EvaluationPlan,
 ) -> Performance:
     """What one observer can do on the images, from its readings of the test trials, one for each training set."""
     confidence = plan.confidence
@@ -82,7 +87,9 @@ def _area(
     return Interval(found.auc, found.ci_low, found.ci_high), "MRMC: over test trials and training sets"
 
 
-def _gaussian_auc(reading: Reading, images: NDArray[np.floating], task: Task, confidence: float) -> Interval | None:
+def _gaussian_auc(
+    reading: Reading, images: NDArray[np.floating] | StoredImages, task: Task, confidence: float
+) -> Interval | None:
     """Exact interval from the channel outputs of all trials; channels that were learned, or cases, do not allow it."""
     if reading.channel_matrix is None or task.mode == "scanning" or task.truth.cases is not None:
         return None
@@ -156,7 +163,7 @@ def _too_few(task: Task, test: NDArray[np.int64]) -> str | None:
 def learn(
     observers: Sequence[Observer],
     performances: Sequence[Performance],
-    stacks: Sequence[NDArray[np.float32]],
+    stacks: Sequence[NDArray[np.floating] | StoredImages],
     task: Task,
     trials: tuple[NDArray[np.int64], NDArray[np.int64]],
     plan: EvaluationPlan,
@@ -171,7 +178,7 @@ def learn(
         for name, value in performance.readings[0].regularization.items():
             setattr(observer, name, value)
 
-    def labelled(images: NDArray[np.float32], some: NDArray[np.int64]) -> LabelledTrials:
+    def labelled(images: NDArray[np.floating] | StoredImages, some: NDArray[np.int64]) -> LabelledTrials:
         cases = None if task.truth.cases is None else task.truth.cases[some]
         return LabelledTrials(task.windows(images, some), task.signal_present[some], cases)
 

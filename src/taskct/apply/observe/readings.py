@@ -4,22 +4,26 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.division import divide_trials
 from taskct.apply.observe.task import Task
 from taskct.errors import UserError
+from taskct.io.stored_images import StoredImages
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import OBSERVERS, observers_needing
-from taskct.observers import ChannelizedHotelling, CNNObserver, Observer, PathObserver, SmallSampleWarning
+from taskct.observers import ChannelizedHotelling, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.choice import fit_chosen
 from taskct.observers.crops import centred_crops
 from taskct.observers.fresh import Eye as Eye
 from taskct.observers.fresh import observer_told, registered_name, small_samples
 from taskct.observers.scanning import Scanning
+
+if TYPE_CHECKING:  # it takes long, and few observers need it
+    import torch
 
 VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
 _FEWEST_TO_CHOOSE = 8  # training trials, or cases, of a class, so that 2 validate
@@ -79,7 +83,8 @@ class Reading:
     regularization: dict[str, float]
     """What was chosen on validation trials, by hyper-parameter."""
     channel_matrix: NDArray[np.float64] | None
-    """Channels of a channelized observer without internal noise, if they are not learned from trials."""
+    """Channels of a channelized observer without internal noise, if they are not learned from trials; in the space
+    that it met, which may be that of its channels' outputs."""
     notes: tuple[str, ...]
     """What a reader of the result must know."""
     small_sample: str
@@ -92,7 +97,7 @@ def build(
     known: Known,
     *,
     seed: int,
-    device: torch.device,
+    device: "torch.device | str",
     channels: Mapping[str, object] | None = None,
 ) -> Observer:
     """Observer of a registered name with what it needs, and what it is told; `channels` are settings of its own."""
@@ -107,7 +112,7 @@ def build(
 
 def take_reading(
     observer: Observer,
-    images: NDArray[np.float32],
+    images: NDArray[np.floating] | StoredImages,
     task: Task,
     *,
     train: NDArray[np.int64],
@@ -136,7 +141,7 @@ def take_reading(
             statistic = fitted.test_statistic(task.windows(images, test))
     if note := getattr(fitted, "note_", ""):
         notes.append(note)
-    if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
+    if fitted.validates_itself and task.truth.cases is not None:
         notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
     read = task.signal_present[test]
     check_scores(statistic[read], statistic[~read], name="this observer")
@@ -176,4 +181,5 @@ def _fixed_channels(observer: Observer) -> NDArray[np.float64] | None:
     """Channels that were not learned from the trials, of an observer without internal noise."""
     if not isinstance(observer, ChannelizedHotelling) or observer.internal_noise > 0.0:
         return None
-    return None if observer.channels in ("pca", "pls") else observer.channel_matrix_
+    learned = isinstance(observer.channels, str) and observer.channels in ("pca", "pls")
+    return None if learned else observer.channel_matrix_

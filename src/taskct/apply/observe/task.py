@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from taskct.apply.observe.choices import Mode
 from taskct.errors import UserError
+from taskct.io.stored_images import StoredImages
 from taskct.io.truth_table import Truth
 from taskct.metrics.clustered import Clusters
 from taskct.observers.crops import centred_crops
@@ -66,7 +67,7 @@ class Task:
         """Within which a signal counts as located, pixels."""
         return (self.window_px or 0) / 2.0 if self.radius_px is None else self.radius_px
 
-    def windows(self, images: NDArray[np.floating], trials: NDArray[np.int64]) -> NDArray[np.floating]:
+    def windows(self, images: NDArray[np.floating] | StoredImages, trials: NDArray[np.int64]) -> NDArray[np.floating]:
         """What observers learn from: some trials' windows around their sites, or their whole images."""
         centres = self.truth.centres_px
         if self.window_px is None or centres is None:
