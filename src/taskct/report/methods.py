@@ -30,6 +30,8 @@ REFERENCES = {
     "clusters": "Obuchowski, Biometrics 53, 567 (1997).",
     "ssim": "Wang et al., IEEE Trans. Image Process. 13, 600 (2004).",
     "bootstrap": "Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.",
+    "exact-cho": "Wunderlich et al., IEEE Trans. Med. Imaging 34, 453 (2015).",
+    "leave-pair-out": "Airola et al., Comput. Stat. Data Anal. 55, 1828 (2011).",
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",

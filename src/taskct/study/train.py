@@ -145,6 +145,7 @@ def _take_given(run: RunFolder, arm: Arm) -> None:
         "mse_validation_hu2": mean_squared_error(regions, validation.reference_regions),
         "receptive_radius_pixels": _radius(denoiser, validation),
     }
+    more |= {LEARNED_ON: None}  # it learned elsewhere, on what nobody said
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", None, **more))
 
 
