@@ -17,6 +17,7 @@ from dicom_files import ct_slice, save
 from path_files import save_task_path
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
+from taskct.apply.curves import read_dose_table
 from taskct.config import make_settings
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
@@ -147,6 +148,18 @@ def _make_tables(folder: Path) -> None:
     rows = [f"{index},{index % 2},3.5,4,{index // 2},{('train', 'test')[index // 3]}" for index in range(6)]
     header = "image,signal_present,row_px,column_px,case,split"
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    (folder / "doses").mkdir()
+    columns = "reconstruction,dose,rod,diameter_mm,scan,signal_present,score"
+    rows = [
+        f"{name},{dose},3 mm,3,{present}-{i},{present},{rng.normal() + present:.2f}"
+        for name in ("FBP", "IR")
+        for dose in (10, 55)
+        for present in (1, 0)
+        for i in range(4)
+    ]
+    (folder / "doses" / "scores.csv").write_text("\n".join([columns, *rows, ""]), encoding="utf-8")
+    entry = "{reconstruction: FBP, dose: 10, present: a.npy, absent: b.npy, diameter_mm: 3, byte_order: big, slope: 2}"
+    (folder / "doses" / "scans.yaml").write_text(f"scans:\n- {entry}\n", encoding="utf-8")
 
 
 def _make_layout(path: Path) -> None:
@@ -416,6 +429,13 @@ TARGETS = {
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
+    "dose-csv": Target(
+        ("doses/scores.csv",),
+        lambda place: read_dose_table(place / "doses" / "scores.csv"),
+        "curves doses/scores.csv --out doses/found",
+        50,
+    ),
+    "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
     ),
