@@ -273,7 +273,7 @@ def _read(
     check_regular(path, name)
     kind = _kind(path)
     pixel_mm, scans = None, None
-    if words is not None and kind not in WORDY:
+    if words is not None and kind is not None and kind not in WORDY:
         raise UserError(
             f"{name}: a byte order, slope or offset is for {' and '.join(WORDY)} files; leave it out for {kind} files"
         )
