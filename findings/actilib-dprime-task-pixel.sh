@@ -17,7 +17,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet numpy==2.4.6 scipy==1.17.1 actilib==0.99.1
+"$folder/venv/bin/pip" install --quiet numpy==2.4.6 scipy==1.17.1 opencv-python==5.0.0.93 actilib==0.99.1 # it needs cv2 and does not say so
 "$folder/venv/bin/python" - <<'PYTHON'
 import sys
 from types import SimpleNamespace

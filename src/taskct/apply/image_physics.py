@@ -214,10 +214,10 @@ def measure_rod(
     def contrast(m: Floats) -> Floats:
         return np.asarray(m[:, 0] / m[:, 2] - m[:, 1] / m[:, 3], dtype=np.float64)
 
-    intervals = [
+    height_hu, cnr = (
         bootstrap_interval(columns, statistic, clusters=cases, seed=seed)
         for statistic in (contrast, lambda m: contrast(m) / np.sqrt(m[:, 4] / m[:, 3]))
-    ]
+    )
     try:
         transfer = disc_transfer(present, pixel_mm=pixel_mm, radius_mm=diameter_mm / 2.0, absent=absent, seed=seed)
     except ValueError as error:
@@ -225,12 +225,12 @@ def measure_rod(
     d_npw = d_npwe = None
     if transfer.f50_per_mm is not None:
         noise = noise_spectrum(absent, pixel_mm=pixel_mm, detrend="plane", ensemble=True)
-        task = disc_task(diameter_mm, abs(intervals[0].value))
+        task = disc_task(diameter_mm, abs(height_hu.value))
         how: dict[str, Any] = {"pixel_mm": pixel_mm, "field_mm": noise.field_mm}
         d_npw, d_npwe = (
             frequency_d_prime(task, transfer.at, noise, eye=one, **how).d_prime for one in (None, eye or EyeModel())
         )
-    return RodPhysics(*intervals, transfer.f50_per_mm, transfer.f10_per_mm, d_npw, d_npwe)
+    return RodPhysics(height_hu, cnr, transfer.f50_per_mm, transfer.f10_per_mm, d_npw, d_npwe)
 
 
 def _moments(residual: Floats, pixel_mm: float) -> Floats:
@@ -243,7 +243,8 @@ def _moments(residual: Floats, pixel_mm: float) -> Floats:
 def _residual(images: NDArray[np.floating]) -> Floats:
     """Images less their mean over images and less a plane each, times √(n / (n − 1)), HU."""
     n, height, width = images.shape
-    residual = images.astype(np.float64) - images.mean(axis=0, dtype=np.float64)
+    residual: Floats = images.astype(np.float64)
+    residual -= images.mean(axis=0, dtype=np.float64)
     y, x = (np.arange(size) - (size - 1) / 2.0 for size in (height, width))
     residual -= residual.mean(axis=(1, 2), keepdims=True)
     if height > 1 and width > 1:
