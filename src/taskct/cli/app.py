@@ -43,6 +43,7 @@ COMMANDS = {
         "curves",
         "Draw detectability against dose, and tell the dose at which one reconstruction reaches the AUC of another.",
     ),
+    "removed": ("removed", "Ask how much of what a denoiser took away runs along the edges of the image."),
     "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
 }
 """By name, in the order of `taskct --help`: the module of `taskct.cli` that holds the command, and its line there."""

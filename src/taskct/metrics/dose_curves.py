@@ -19,6 +19,10 @@ FIT = "monotone (isotonic) in d′, straight in the square root of dose between 
 """How a curve is drawn through AUCs, in words."""
 
 
+CHANCE = 0.5
+"""AUC of who does not look."""
+
+
 @dataclass(frozen=True)
 class EqualDose:
     """The dose at which a rival reaches the AUC that a reference has at one of its doses.
@@ -211,8 +215,8 @@ def dose_at_equal(
 
     Returns
     -------
-    One result for each dose of the reference, and notes on those that have none: where the AUC is above 0.98, trials
-    are too easy to tell a dose.
+    One result for each dose of the reference, and notes on those that have none: where its AUC is above 0.98, trials
+    are too easy to tell a dose, and where it is not above 0.5 there is nothing to be reached.
 
     Raises
     ------
@@ -260,6 +264,12 @@ def dose_at_equal(
                 "tells no dose at equal AUC"
             )
             continue
+        if level <= CHANCE:
+            notes.append(
+                f"{rod}: {reference} has an AUC of {areas.auc[ours[k]]:.3f} at a dose of {dose:g}, no better than "
+                "chance: no dose is told that equals it"
+            )
+            continue
         equal = dose_where(second, doses[1], first[:, k])
         low, high = _bounds_of(equal[1:], confidence, df)
         found.append(
@@ -297,7 +307,8 @@ def noninferiority_by_dose(
 
     Returns
     -------
-    A line for each rival, dose and rod, with a test or the reason why there is none.
+    A line for each rival, dose and rod, with a test or the reason why there is none: too few scans, AUCs above 0.98, or
+    a reference within the margin of chance.
 
     Notes
     -----
@@ -315,7 +326,8 @@ def noninferiority_by_dose(
     for _, mine, theirs in rows:
         present, absent = (int(n) for n in areas.n_scans[[mine, theirs]].min(axis=0))
         delta, error = areas.difference(mine, theirs)
-        why = why_no_test(present, absent) or why_no_margin(float(areas.auc[mine]), float(areas.auc[theirs]))
+        first, second = float(areas.auc[mine]), float(areas.auc[theirs])
+        why = why_no_test(present, absent) or why_no_margin(first, second) or _why_near_chance(second, margin)
         test = None
         if why is None:
             df = min(present, absent) - 1
@@ -335,6 +347,16 @@ def noninferiority_by_dose(
         )
         for (rival, mine, theirs), (test, why), p in zip(rows, found, adjusted, strict=True)
     ]
+
+
+def _why_near_chance(reference_auc: float, margin: float) -> str | None:
+    """Why a margin proves nothing where the reference itself hardly detects anything; None where it can."""
+    if reference_auc > CHANCE + margin:
+        return None
+    return (
+        f"the reference has an AUC of {reference_auc:.3f}, within {margin:g} of chance: to lose no more than that "
+        "would prove nothing; take a stronger signal, a higher dose or more scans"
+    )
 
 
 def _on_d_prime(areas: DoseAreas, numbers: NDArray[np.intp], confidence: float) -> tuple[Floats, Floats]:

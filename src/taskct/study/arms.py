@@ -295,6 +295,8 @@ def arms_of(settings: Settings) -> list[Arm]:
         arms += [Arm(ArmName("filter", filter=name, seed=seed)) for name in settings.denoiser.classical]
         arms += _imported(settings, seed)
         if t.method == "none":
+            # A network that comes with its weights needs no training.
+            arms += [] if settings.denoiser.weights is None else [Arm(ArmName("mse", seed=seed))]
             continue
         arms += _family(settings, seed, ())
         if t.other_head_lambda is not None and t.loss == "slnn" and t.method != "task-path":

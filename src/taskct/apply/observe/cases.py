@@ -1,7 +1,7 @@
 """Which images are one case: slices of one scan, and copies of one image, are not independent trials."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -67,12 +67,15 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
     return f"folder {origin.folder}" if origin.folder else f"image {index}"
 
 
-def join_copies(stacks: Sequence[NDArray[np.float32] | StoredImages], truth: Truth) -> tuple[Truth, list[str]]:
-    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes."""
+def join_copies(stacks: Mapping[str, NDArray[np.float32] | StoredImages], truth: Truth) -> tuple[Truth, list[str]]:
+    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes.
+
+    `stacks` are sets of images by what notes call them.
+    """
     n = len(truth.signal_present)
     joined = np.arange(n) if truth.cases is None else np.unique(truth.cases, return_inverse=True)[1].astype(np.int64)
     notes = []
-    for stack, what in zip(stacks, ("images", "images compared with"), strict=False):
+    for what, stack in stacks.items():
         groups = _copies(StoredImages.of(stack))
         for group in groups:
             present = truth.signal_present[group]

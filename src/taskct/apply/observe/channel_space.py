@@ -25,6 +25,8 @@ class ChannelSpace:
     """Outputs of the channels, made orthonormal, as images of one row: `(n, 1, rank)`, HU."""
     task: Task
     """The same trials, of which the whole is seen."""
+    basis: NDArray[np.float64]
+    """Axes of the space, in pixels, `(n_pixels, rank)`."""
 
 
 def channel_spaces(
@@ -51,6 +53,7 @@ def channel_spaces(
             tuple(_of_outputs(one, rank) for one in made[name]),
             tuple(values[:, None, end - rank : end] for values in outputs),
             seen,
+            basis,
         )
     return spaces
 

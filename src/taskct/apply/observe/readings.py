@@ -37,17 +37,24 @@ class Known:
     """Of the images, for the PWMF, HU², shape `(n_pixels, n_pixels)`."""
     signal: NDArray[np.float64] | None = None
     """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
-    versus_signal: NDArray[np.float64] | None = None
-    """The same in the images compared with; `signal` where it is None."""
+    rival_signals: tuple[NDArray[np.float64], ...] = ()
+    """The same in each set of images compared with; `signal` where left out."""
 
     def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
         """The same with signals as observers see them: in the window, where images of this shape have one site."""
-        signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
-        return Known(self.covariance, *signals)
+        first = None if self.signal is None else _seen(self.signal, task, shape)
+        return Known(self.covariance, first, tuple(_seen(one, task, shape) for one in self.rival_signals))
 
-    def of(self, versus: bool) -> "Known":
-        """What is known of one of the two sets of images."""
-        return replace(self, signal=self.versus_signal) if versus and self.versus_signal is not None else self
+    def through(self, basis: NDArray[np.float64]) -> "Known":
+        """The same with signals as channels pass them on, `(1, rank)`; their basis is `(n_pixels, rank)`."""
+        if self.signal is None:
+            return Known()
+        first, *others = ((one.ravel() @ basis)[None] for one in (self.signal, *self.rival_signals))
+        return Known(None, first, tuple(others))
+
+    def of(self, rival: int) -> "Known":
+        """What is known of one of the sets of images: 0 for the first, then those compared with."""
+        return replace(self, signal=self.rival_signals[rival - 1]) if rival and self.rival_signals else self
 
 
 def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> NDArray[np.float64]:
