@@ -104,8 +104,8 @@ def curves(
     elif len(sources) > 1:
         raise UserError(f"{len(sources)} tables: give one table, or run folders alone")
     elif arm or in_limit:
-        given = "--arm" if arm else "--in-limit"
-        raise UserError(f"{given} is for run folders: a table has the reconstructions and AUCs that it has")
+        option = "--arm" if arm else "--in-limit"
+        raise UserError(f"{option} is for run folders: a table has the reconstructions and AUCs that it has")
     else:
         with show_progress(progress) as show:
             found = curves_of_table(sources[0], reader=reader, plan=plan, progress=show.open("curves"))
