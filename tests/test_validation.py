@@ -9,6 +9,7 @@ from validation.page import AREAS, HEAD, PAGE, checks_of, row, section
 SLOW = {
     "channelized",
     "denoising",
+    "dose_curves",
     "ideal_observers",
     "mrmc",
     "observing",

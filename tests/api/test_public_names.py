@@ -33,8 +33,7 @@ ROOMS = {
     "io": """
         CTSeries ImageStack Pair RawWords Truth Volume organ_mask read_images read_imrmc read_label_map
         read_label_volume read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes
-        read_ratings_csv read_series read_slice read_truth read_volumes write_imrmc write_metaimage write_ratings_csv
-        write_series
+        read_ratings_csv read_series read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
     """,
     "metrics": """
         CONVENTIONS Clusters Comparison ControlReading Convention DoseAreas DoseCell DoseReading EqualDose Interval

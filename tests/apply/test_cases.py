@@ -76,12 +76,12 @@ def test_copies_are_one_case_and_so_are_the_cases_they_join():
     images = np.random.default_rng(0).normal(size=(8, 3, 3)).astype(np.float32)
     images[5] = images[1]
     present = [1, 1, 1, 0, 0, 1, 0, 0]
-    joined, notes = join_copies([images], truth(present))
+    joined, notes = join_copies({"images": images}, truth(present))
     assert joined.cases.tolist() == [0, 1, 2, 3, 4, 1, 6, 7]
     assert "2 of the 8 images are copies of 1, the first are numbers 1, 5" in notes[0]
-    joined, _ = join_copies([images], truth(present, [0, 0, 0, 1, 1, 2, 2, 3]))
+    joined, _ = join_copies({"images": images}, truth(present, [0, 0, 0, 1, 1, 2, 2, 3]))
     assert joined.cases.tolist() == [0, 0, 0, 1, 1, 0, 0, 3]
-    unchanged, notes = join_copies([images[:5]], truth(present[:5]))
+    unchanged, notes = join_copies({"images": images[:5]}, truth(present[:5]))
     assert unchanged.cases is None
     assert notes == []
 
@@ -91,7 +91,9 @@ def test_copies_are_on_one_side_of_the_split(seed):
     images = np.random.default_rng(seed).normal(size=(40, 3, 3)).astype(np.float32)
     present = np.arange(40) < 20
     images[10:20], images[30:40] = images[:10], images[20:30]
-    parts = divide_trials(present, join_copies([images], truth(present))[0].cases, shares=(0.5, 0.5), seed=seed)
+    parts = divide_trials(
+        present, join_copies({"images": images}, truth(present))[0].cases, shares=(0.5, 0.5), seed=seed
+    )
     seen = [{image.tobytes() for image in images[part]} for part in parts]
     assert not seen[0] & seen[1]
     assert len(seen[0]) == len(seen[1]) == 10
@@ -101,7 +103,7 @@ def test_copies_in_the_images_compared_with_count_too():
     rng = np.random.default_rng(1)
     images, versus = rng.normal(size=(2, 6, 3, 3)).astype(np.float32)
     versus[4] = versus[3]
-    joined, notes = join_copies([images, versus], truth([1, 1, 1, 0, 0, 0]))
+    joined, notes = join_copies({"images": images, "images compared with": versus}, truth([1, 1, 1, 0, 0, 0]))
     assert joined.cases.tolist() == [0, 1, 2, 3, 3, 5]
     assert "images compared with" in notes[0]
 
@@ -110,4 +112,4 @@ def test_one_image_in_both_classes_is_refused():
     images = np.random.default_rng(0).normal(size=(4, 3, 3)).astype(np.float32)
     images[3] = images[0]
     with pytest.raises(UserError, match="numbers 0 and 3 of the images are the same to the last bit"):
-        join_copies([images], truth([1, 1, 0, 0]))
+        join_copies({"images": images}, truth([1, 1, 0, 0]))

@@ -36,9 +36,9 @@ def test_the_header_pairs_what_the_table_does_not_name(folders):
     sources = Sources(folders / "low", folders / "truth.csv", versus=(folders / "denoised",), **many)
     found = read_inputs(sources)
     assert found.paired == "acquisition and slice position"
-    np.testing.assert_array_equal(found.versus, found.images + 1)
+    np.testing.assert_array_equal(found.rivals["versus"], np.asarray(found.images) + 1)
     by_name = read_inputs(Sources(sources.images, sources.truth, versus=sources.versus, pair_by="name", **many))
-    assert not np.array_equal(by_name.versus, by_name.images + 1)
+    assert not np.array_equal(by_name.rivals["versus"], np.asarray(by_name.images) + 1)
 
 
 def test_numbers_in_a_table_of_a_stack_pair_no_folder_of_files(tmp_path):
@@ -53,7 +53,7 @@ def test_numbers_in_a_table_of_a_stack_pair_no_folder_of_files(tmp_path):
     table.write_text("image,signal_present\n" + "".join(f"{i},{i % 2}\n" for i in range(6)))
     found = read_inputs(Sources(tmp_path / "low.npy", table, versus=(tmp_path / "denoised.npy",)))
     assert found.paired == "the truth table"
-    np.testing.assert_array_equal(found.versus, found.images + 1)
+    np.testing.assert_array_equal(found.rivals["versus"], np.asarray(found.images) + 1)
     with pytest.raises(UserError, match=r"nothing tells which of the 6 .*By the table: .*no image '0'"):
         read_inputs(Sources(tmp_path / "low.npy", table, versus=(tmp_path / "files",)))
 

@@ -22,6 +22,7 @@ from taskct.metrics.lroc import correct_localization, lroc_area
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.operating import sensitivity_interval
 from taskct.metrics.roc import auc, delong_interval, paired_delong
+from taskct.observers import make_observer
 from taskct.observers.channels import laguerre_gauss
 from taskct.observers.choice import fit_chosen
 from taskct.observers.learning_law import expected_auc
@@ -259,7 +260,7 @@ def test_the_exact_interval_is_of_fixed_channels_and_independent_trials_alone():
     one = observe(images, Task(truth), ["cho-lg"], versus=images - images[::-1] / 2, eye=EYE)
     for performance, stack in ((one.observers[0].images, images), (one.observers[0].versus, None)):
         if stack is not None:
-            outputs = images.reshape(300, -1).astype(float) @ performance.readings[0].channel_matrix
+            outputs = images.reshape(300, -1).astype(float) @ make_observer("cho-lg").fixed_basis(images.shape[1:])
             wanted = exact_cho_interval(outputs[present], outputs[~present])
             assert performance.gaussian_auc.value == pytest.approx(wanted.value, rel=1e-6)
             assert performance.gaussian_auc.ci_low == pytest.approx(wanted.ci_low, rel=1e-6)
@@ -367,7 +368,7 @@ def test_six_test_images_give_an_interval_within_1_and_no_p():
         assert math.isnan(one.difference.p_value)
         assert one.comparisons == ()
         assert any("no p: 3 + 3 test trials" in note and "no verdict" in note for note in one.notes)
-        assert math.isnan(found.p_holm()["npw"])
+        assert math.isnan(found.p_holm()["npw", "versus"])
 
 
 def test_few_cases_have_no_p_however_many_images_they_hold():
@@ -423,6 +424,8 @@ def test_by_default_the_interval_of_a_learned_observer_holds_its_training():
     assert one.difference.p_value == analysis.differences["images-versus"].p_value
     few = white(60)
     one = observe(few[0], Task(few[1]), ["npw"], n_training_sets=None).observers[0]
+    assert one.images.method.startswith("cross-validated")
+    one = observe(few[0], Task(few[1]), ["npw"], n_training_sets=None, division="split").observers[0]
     assert len(one.images.readings) == 1
     assert any("holds the choice of test trials alone: 15 + 15 training trials" in note for note in one.notes)
 
@@ -469,7 +472,7 @@ def test_a_known_signal_is_not_learned_and_favours_no_images():
     few = white(1600, seed=11, in_test=np.random.default_rng(0).random(1600) > 0.05)[1]  # 40 + 40 to learn from
     told, learned = (
         observe(images, Task(few), ["npw"], versus=smooth, known=known, n_training_sets=None).observers[0]
-        for known in (Known(signal=BLOB, versus_signal=seen), None)
+        for known in (Known(signal=BLOB, rival_signals=(seen,)), None)
     )
     error = (told.difference.ci_high - told.difference.ci_low) / 3.92
     assert told.difference.delta_auc == pytest.approx(wanted, abs=4 * error)  # 1 in 16,000

@@ -126,6 +126,9 @@ def test_places_that_are_not_there_are_refused() -> None:
     scan, found = found_in(middle, 0.0)
     with pytest.raises(UserError, match="stands on the axis"):
         rod_trials(scan[None], None, middle, pixel_mm=1.0, found=found)
-    small = phantom_scan(CCT189, pixel_mm=1.0, side=220, centre_px=PLACE["centre_px"])[60:160, 60:160]
-    with pytest.raises(UserError, match="sticks out of image 1"):
-        rod_trials(small[None], None, CCT189, pixel_mm=1.0, found=found_in(CCT189, 0.0)[1])
+    outer = PhantomLayout("outer", 200.0, (Rod("far", 8.0, 5.0, 85.0, 180.0),))
+    cut_off = phantom_scan(outer, pixel_mm=1.25, side=180, centre_px=(90.0, 66.0))
+    found = find_phantom(cut_off, outer, pixel_mm=1.25, roll_deg=0.0)
+    assert found.centre_px == pytest.approx((90.0, 66.0), abs=0.05)
+    with pytest.raises(UserError, match="about rod 'far' sticks out of image 1"):
+        rod_trials(cut_off[None], None, outer, pixel_mm=1.25, found=found)

@@ -405,3 +405,105 @@ def test_ten_repeats_of_a_phantom_prove_nothing(call, tmp_path):
     assert "equivalence" not in found
     assert "no p: 3 + 3 test trials" in err
     assert content["paired_by"] == "numbers in the file"
+
+
+def few_repeats(tmp_path, n=10, contrast_hu=12.0):
+    return lesions(tmp_path / "rod", n, contrast_hu, seed=20), lesions(tmp_path / "water", n, 0.0, seed=21)
+
+
+def test_ten_repeats_are_cross_validated_with_channels_from_the_command_line(call, tmp_path):
+    present, absent = few_repeats(tmp_path)
+    args = ("observe", "--present", present, "--absent", absent, "--observers", "cho-lg,npw", "--channels", 4)
+    code, out, err = call(*args, "--channel", "width_mm=3", "--pixel-mm", 0.5, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["cross_validated"] is True
+    assert content["channels"] == {"cho-lg": {"n_channels": 4, "width_px": 6.0}}
+    assert content["test"] == {"present": 10, "absent": 10, "cases": None}
+    for found in content["observers"].values():
+        assert found["method"].startswith("cross-validated, one case of each class left out at a time")
+        assert 0.0 <= found["ci_low"] <= found["auc"] <= found["ci_high"] <= 1.0
+        assert found["ci_high"] - found["ci_low"] > 0.1
+    assert content["observers"]["cho-lg"]["gaussian_auc"]["ci_low"] >= 0.5
+    code, out, err = call(*args, "--cross-validate", 5, "--repeats", 2)
+    assert code == 0, err
+    assert "a fifth of the cases left out at a time, 2 times" in " ".join(out.split())
+    assert "Cross-validated, 10 + 10 trials" in out
+
+
+def test_several_rivals_are_compared_at_once(call, tmp_path):
+    present, absent = few_repeats(tmp_path, 12)
+    noisier, weaker = tmp_path / "noisier", tmp_path / "weaker"
+    for folder, noise in ((noisier, 15.0), (weaker, 60.0)):
+        rng = np.random.default_rng(int(noise))
+        for part in (present, absent):
+            (folder / part.name).mkdir(parents=True)
+            for file in sorted(part.iterdir()):
+                image = np.load(file)
+                np.save(folder / part.name / file.name, image + rng.normal(0, noise, image.shape).astype(np.float32))
+    code, out, err = call(
+        *("observe", "--present", present, "--absent", absent, "--observers", "cho-lg", "--channels", 3),
+        *("--versus", f"half dose={noisier / 'rod'},{noisier / 'water'}"),
+        *("--versus", weaker / "rod", "--versus", weaker / "water", "--margin", 0.1, "--out", tmp_path / "found"),
+    )
+    assert code == 0, err
+    assert "Against half dose" in out
+    assert "Against versus 1" in out
+    content = json.loads((tmp_path / "found" / "observe.json").read_text())
+    rivals = content["observers"]["cho-lg"]["rivals"]
+    assert list(rivals) == ["versus 1", "half dose"]
+    p_values = [one["difference"]["p_value"] for one in rivals.values()]
+    assert [one["difference"]["p_holm"] for one in rivals.values()] == pytest.approx(
+        [min(1.0, 2 * min(p_values)) if p == min(p_values) else max(p, 2 * min(p_values)) for p in p_values]
+    )
+    assert "non-inferiority" in rivals["half dose"]
+    ratings = read_imrmc(tmp_path / "found" / "ratings_cho-lg.imrmc")
+    assert ratings.modalities == ("images", "versus 1", "half dose")
+    page = (tmp_path / "found" / "observe.html").read_text()
+    assert "half dose" in page
+    assert "were cross-validated on 12 signal-present" in page
+
+
+def test_a_pilot_says_how_many_scans_an_interval_takes(call, tmp_path):
+    present, absent = few_repeats(tmp_path)
+    code, out, err = call(
+        *("observe", "--present", present, "--absent", absent, "--observers", "cho-lg", "--channels", 3),
+        *("--plan", 0.1, "--out", tmp_path / "found"),
+    )
+    assert code == 0, err
+    content = json.loads((tmp_path / "found" / "observe.json").read_text())["observers"]["cho-lg"]["scans_needed"]
+    assert content["auc"]["low"] <= content["auc"]["n_cases"] <= content["auc"]["high"]
+    assert f"takes {content['auc']['n_cases']} scans of each class" in " ".join(out.split())
+    widths = [row["width"] for row in content["limit"]["table"]]
+    assert widths == sorted(widths, reverse=True)
+    assert "Scans needed" in (tmp_path / "found" / "observe.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--channels", 0), "n_channels is 0; it must be a whole number of at least 1"),
+        (("--observers", "ho", "--channels", 5), "--channels is for cho-lg, cho-sdog, .* none of these is observed"),
+        (("--channel", "width=3"), "--channel width=3: give NAME=VALUE, with a name of n_channels, width_px"),
+        (("--channel", "width_px=x"), "--channel width_px=x: give a number"),
+        (("--channel", "width_px=3", "--channel", "width_mm=2"), "both width_px and width_mm"),
+        (("--channel", "width_mm=2"), "width_mm needs the pixel size"),
+        (("--channel", "n_orientations=4"), "--channel n_orientations is for cho-gabor"),
+        (("--cross-validate", "all"), "--cross-validate is 'all'; give loo, or a number of folds"),
+        (("--cross-validate", "11"), "11 folds; these cases allow 3 to 10"),
+        (("--cross-validate", "loo", "--train-share", "0.7"), "--train-share and cross-validation exclude one another"),
+        (("--repeats", "2", "--training-sets", "3"), "--training-sets and cross-validation exclude one another"),
+        (("--cross-validate", "loo", "--learning-curve"), "a learning curve and cross-validation exclude one another"),
+        (("--plan", "0"), "the width to plan for is 0"),
+        (("--versus", "a=P,A,P"), r"--versus a has 3 path\(s\): give it as a=PRESENT,ABSENT"),
+        (("--versus", "a=P,A", "--versus", "a=P,A"), "--versus a: the name is taken"),
+        (("--byte-order", "middle"), "the byte order is 'middle': give little or big"),
+        (("--byte-order", "big", "--byte-order", "big"), r"2 ways to read words for 1 set\(s\) of images"),
+    ],
+)
+def test_wrong_channels_folds_and_rivals_are_one_line(refused, tmp_path, args, message):
+    present, absent = few_repeats(tmp_path)
+    named = [str(arg).replace("P,A", f"{present},{absent}").replace(",P", f",{present}") for arg in args]
+    observers = () if "--observers" in args else ("--observers", "cho-lg")
+    line = refused("observe", "--present", present, "--absent", absent, *observers, *named)
+    assert re.search(message, line), line

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
-from taskct.io import RawWords, read_images, write_metaimage
+from taskct.io import RawWords, read_images
+from taskct.io.metaimage_write import write_mha
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -53,13 +54,13 @@ def test_what_simpleitk_writes_is_read_as_simpleitk_reads_it(tmp_path, ending, p
     assert stack.names[2] == f"a.{ending}[2]"
 
 
-def test_what_is_written_is_read_by_simpleitk(tmp_path):
-    path = write_metaimage(tmp_path / "out.mha", HU.astype(np.float64) + 0.25, pixel_mm=0.5, slice_mm=3.0)
+def test_what_is_written_is_read_here_and_by_simpleitk(tmp_path):
+    path = tmp_path / "out.mha"
+    write_mha((image + np.float32(0.25) for image in HU), HU.shape, (0.5, 3.0), path)
     np.testing.assert_array_equal(by_simpleitk(path), HU + np.float32(0.25))
-    assert sitk.ReadImage(str(path)).GetSpacing() == (0.5, 0.5, 3.0)
-    np.testing.assert_array_equal(read_images(path).images, HU + np.float32(0.25))
-    with pytest.raises(UserError, match="nothing is overwritten"):
-        write_metaimage(path, HU, pixel_mm=0.5)
+    stack = read_images(path)
+    np.testing.assert_array_equal(stack.images, HU + np.float32(0.25))
+    assert stack.pixel_mm == 0.5
 
 
 @pytest.mark.parametrize("key", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
@@ -300,6 +301,16 @@ def test_no_header_at_all(tmp_path):
         (tmp_path / "a.mha").write_bytes(text)
         with pytest.raises(UserError, match="no MetaImage header"):
             read_images(tmp_path / "a.mha")
+
+
+def test_lines_that_end_as_on_windows_and_colons(tmp_path):
+    (tmp_path / "a.raw").write_bytes(HU.tobytes())
+    text = header(tmp_path / "a.mhd", "a.raw").read_bytes()
+    for changed in (text.replace(b"\n", b"\r\n"), text.replace(b" =", b":"), text.replace(b" = ", b"=")):
+        (tmp_path / "a.mhd").write_bytes(changed)
+        np.testing.assert_array_equal(read_images(tmp_path / "a.mhd").images, HU)
+    (tmp_path / "b.mha").write_bytes(header(tmp_path / "b.mha").read_bytes().replace(b"\n", b"\r\n") + HU.tobytes())
+    np.testing.assert_array_equal(read_images(tmp_path / "b.mha").images, HU)
 
 
 def test_a_folder_of_headers_and_their_words(tmp_path):

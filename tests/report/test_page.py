@@ -305,6 +305,26 @@ def test_a_page_of_large_images_stays_below_10_mb(make_run):
     assert "To keep this page small, " in Page(path.read_text(encoding="utf-8")).words
 
 
+def test_physics_stand_on_the_page_with_their_curves(make_run):
+    run = make_run()
+    interval = {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9}
+    without = Page(write_report(run).read_text(encoding="utf-8")).tags.count("img")
+    row = {"arm": "mse", "seed": 0, "noise_ratio": interval, "d_npwe": interval}
+    (run / "physics.json").write_text(json.dumps({"rows": [row], "how": "as it is"}), encoding="utf-8")
+    curves = {"frequency_per_mm": np.linspace(0.02, 0.5, 12), "distance_mm": np.linspace(1, 20, 6)}
+    for name in ("low-dose", "mse", "lambda=0", "lambda=0.9"):
+        curves |= {f"nps_ratio/{name}": np.linspace(0.9, 0.2, 12), f"noise_by_position/{name}": np.linspace(5, 4, 6)}
+    np.savez(run / "physics.npz", **curves)
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "Physics of the images" in page.words
+    assert page.tags.count("img") == without + 1
+    found = load_run(run).physics_curves
+    assert list(found.nps_ratio) == ["low-dose", "mse", "lambda=0", "lambda=0.9"]
+    np.savez(run / "physics.npz", **(curves | {"nps_ratio/mse": np.ones(3)}))
+    with pytest.raises(UserError, match=r"physics\.npz has 'nps_ratio/mse' of shape \(3,\)"):
+        load_run(run)
+
+
 def test_a_map_of_the_wrong_shape_is_refused(make_run):
     run = make_run()
     np.savez(run / "harm.npz", **{"frequency_per_mm": np.ones(3), "nps/mse": np.ones(4)})

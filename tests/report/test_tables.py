@@ -17,6 +17,8 @@ NAMES = [
     "frozen_table",
     "efficiency_table",
     "harm_table",
+    "physics_table",
+    "resolution_table",
     "false_positive_table",
     "strata_table",
     "convention_table",
@@ -115,6 +117,20 @@ def test_harm_and_what_could_not_be_measured(make_run):
     ]
 
 
+def test_physics_and_what_could_not_be_measured(make_run):
+    run = make_run()
+    row = {"arm": "lambda=0.9", "seed": 0, "noise_ratio": INTERVAL, "hu_bias": DELTA, "uneven_hu": DELTA}
+    row |= {"uneven_side": "left", "cnr": INTERVAL, "why_not": {"d_npw": "too few trials"}}
+    write(run, "physics", {"rows": [row], "how": "noise is image less reference"})
+    loaded = load_run(run)
+    assert plain(tables.physics_table(loaded)) == [
+        ["λ = 0.9", "0.80 [0.70, 0.90]", "–", "–", "+0.03 [+0.01, +0.05]", "–", "+0.03 [+0.01, +0.05] (left)"]
+    ]
+    table = tables.resolution_table(loaded)
+    assert plain(table) == [["λ = 0.9", "0.80 [0.70, 0.90]", "–", "–", "–", "–", "–"]]
+    assert "λ = 0.9: too few trials." in table.caption.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_strata_have_a_line_for_each_kind_of_lesion(make_run):
     run = make_run()
     size, contrast = {"low": 4.0, "high": 5.25}, {"low": 30.0, "high": 50.0}
@@ -141,7 +157,7 @@ def test_conventions_are_explained_in_their_order(make_run):
     assert "z: z cut (somewhere). a: a cut (somewhere)." in table.caption
 
 
-@pytest.mark.parametrize("name", ["limits", "frozen", "efficiency", "harm", "strata", "conventions"])
+@pytest.mark.parametrize("name", ["limits", "frozen", "efficiency", "harm", "physics", "strata", "conventions"])
 def test_a_file_of_another_run_is_refused(make_run, name):
     run = make_run()
     row = {

@@ -56,6 +56,9 @@ def curves(
     pixel_mm: Annotated[
         float | None, Option(metavar="MM", min=0.01, max=10.0, help="Pixel size, where the files do not tell.")
     ] = None,
+    roll_deg: Annotated[
+        float | None, Option(metavar="DEG", help="With --phantom: its roll, clockwise, where it is known.")
+    ] = None,
     observer: Annotated[
         str | None,
         Option(metavar="NAME", help="Who reads the scans (cho-lg if left out), or whose test statistics of runs."),
@@ -90,7 +93,7 @@ def curves(
     if out_folder.exists() and (not out_folder.is_dir() or any(out_folder.iterdir())):
         raise UserError(f"{out_folder} exists: choose another --out, nothing is overwritten")
     plan = CurvePlan(reference, tuple(versus or ()), margin, confidence, seed)
-    reader = Reader(observer, channels, folds, phantom, window_mm, pixel_mm)
+    reader = Reader(observer, channels, folds, phantom, window_mm, pixel_mm, roll_deg)
     if sources[0].is_dir():
         if given := [name for name, value in vars(reader).items() if value is not None and name != "observer"]:
             raise UserError(f"run folders have been read already: leave out {', '.join(given)}")

@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 from taskct.apply.observe import Observation
+from taskct.cli.observation import KINDS, interval_of, scans_text
+from taskct.cli.physics_section import physics_sections
 from taskct.metrics.intervals import Interval
 from taskct.report.figures import png_picture
 from taskct.report.labels import interval, listed
@@ -14,6 +16,7 @@ from taskct.report.tables import NONE, Table, flat_settings
 OF_METHODS = {
     "DeLong": "delong",
     "clustered": "clusters",
+    "cross-validated": "leave-pair-out",
     "MRMC": "one-shot",
     "Obuchowski–Rockette": "obuchowski-rockette",
 }
@@ -38,6 +41,8 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
         *(PageSection(heading, tables=[table]) for heading, table in performances),
         PageSection("ROC curves", pictures=[curves]),
         *([PageSection("Learning", texts=texts)] if (texts := _learning(found)) else []),
+        *_scans(found),
+        *physics_sections(found.about.get("physics")),
         PageSection("Methods", texts=[method], items=sources),
         PageSection(
             "Settings", tables=[Table("What was asked for.", ["Setting", "Value"], flat_settings(_about(found)))]
@@ -52,7 +57,7 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
 
 def _about(found: Observation) -> dict[str, Any]:
     # None stands for what was not asked for.
-    return {name: value for name, value in found.about.items() if value is not None}
+    return {name: value for name, value in found.about.items() if value is not None and name != "physics"}
 
 
 def _leads(found: Observation) -> list[str]:
@@ -60,12 +65,14 @@ def _leads(found: Observation) -> list[str]:
     gains: list[str] = []
     losses: list[str] = []
     unclear: list[str] = []
+    several = max((len(one.rivals) for one in found.observers), default=0) > 1
     for one in found.observers:
-        if (delta := one.difference) is None:
-            continue
-        sure = adjusted[one.name] < LEVEL
-        part = gains if sure and delta.delta_auc > 0 else losses if sure else unclear
-        part.append(f"{one.name} {interval(Interval(delta.delta_auc, delta.ci_low, delta.ci_high), 3, signed=True)}")
+        for rival in one.rivals:
+            delta = rival.difference
+            sure = adjusted[one.name, rival.name] < LEVEL
+            part = gains if sure and delta.delta_auc > 0 else losses if sure else unclear
+            against = f" against {rival.name}" if several else ""
+            part.append(f"{one.name}{against} {interval(interval_of(delta), 3, signed=True)}")
     areas = "; ".join(f"{one.name} {interval(one.images.auc, 3)}" for one in found.observers)
     parts = [f"AUC on the test trials: {areas}."]
     if gains or losses or unclear:
@@ -95,19 +102,22 @@ def _auc_table(found: Observation) -> Table:
 
 def _difference_table(found: Observation) -> Table | None:
     adjusted = found.p_holm()
+    several = max((len(one.rivals) for one in found.observers), default=0) > 1
     rows = [
         [
             one.name,
+            *([rival.name] if several else []),
             interval(one.images.auc, 3),
-            interval(one.versus.auc, 3),
-            interval(Interval(delta.delta_auc, delta.ci_low, delta.ci_high), 3, signed=True),
-            _p(delta.p_value),
-            _p(adjusted[one.name]),
+            interval(rival.performance.auc, 3),
+            interval(interval_of(rival.difference), 3, signed=True),
+            _p(rival.difference.p_value),
+            _p(adjusted[one.name, rival.name]),
         ]
         for one in found.observers
-        if one.versus is not None and (delta := one.difference) is not None
+        for rival in one.rivals
     ]
-    columns = ["Observer", "AUC, images", "AUC, versus", "Difference", "p", "p (Holm)"]
+    versus = ["Versus"] if several else []
+    columns = ["Observer", *versus, "AUC, images", "AUC, versus", "Difference", "p", "p (Holm)"]
     how = found.about.get("paired_by")
     caption = f"Images minus those of --versus, trial by trial{f', paired by {how}' if how else ''}."
     return Table(caption, columns, rows) if rows else None
@@ -123,6 +133,21 @@ def _learning(found: Observation) -> list[str]:
     return texts
 
 
+def _scans(found: Observation) -> list[PageSection]:
+    """How many scans an interval takes: lines, and a table of widths of each observer."""
+    planned = [(one.name, one.scans) for one in found.observers if one.scans is not None]
+    texts = [f"{name}: {scans_text(needed, scans)}." for name, scans in planned for needed in scans.needed]
+    rows = [
+        [name, KINDS[needed.what], str(row.n_cases), interval(Interval(row.width, row.low, row.high), 2)]
+        for name, scans in planned
+        for needed in scans.needed
+        for row in needed.table
+    ]
+    caption = "Width of the interval by scans of each class, in brackets at the bounds of the pilot's AUC."
+    table = Table(caption, ["Observer", "Interval of", "Scans of each class", "Width"], rows)
+    return [PageSection("Scans needed", texts=texts, tables=[table])] if planned else []
+
+
 def _methods(found: Observation) -> tuple[str, list[str]]:
     cite = Citations()
     about = found.about
@@ -133,17 +158,28 @@ def _methods(found: Observation) -> tuple[str, list[str]]:
         named.append(f"{one.name}{f' {cite(source)}' if source else ''}")
     cases = f" of {test['cases']} cases" if test.get("cases") else ""
     sets = f", divided into {n_sets} sets" if n_sets > 1 else ""
+    learned = (
+        f"learned from {train['present']} signal-present and {train['absent']} signal-absent trials{sets}, and were "
+        f"tested on {test['present']} and {test['absent']} others{cases}"
+    )
+    if about["cross_validated"]:
+        learned = (
+            f"were cross-validated on {test['present']} signal-present and {test['absent']} signal-absent trials"
+            f"{cases}: each trial was read by observers that were trained without its case, and trials were compared "
+            "where one observer had read both"
+        )
     text = (
-        f"{len(named)} numerical observers ({listed(named)}) learned from {train['present']} signal-present and "
-        f"{train['absent']} signal-absent trials{sets}, and were tested on {test['present']} and {test['absent']} "
-        f"others{cases}. The area under the ROC curve is the Mann–Whitney statistic {cite('auc')}. "
+        f"{len(named)} numerical observers ({listed(named)}) {learned}. The area under the ROC curve is the "
+        f"Mann–Whitney statistic {cite('auc')}. "
     )
     for method in dict.fromkeys(one.images.method for one in found.observers):
         sources = [source for word, source in OF_METHODS.items() if word in method]
         text += f"Interval of {100 * about['confidence']:g} %: {method}{f' {cite(*sources)}' if sources else ''}. "
     text = text.rstrip()
-    if any(one.difference is not None for one in found.observers):
-        text += f" P values are two-sided and adjusted by Holm's method over the observers {cite('holm')}."
+    if any(one.rivals for one in found.observers):
+        text += f" P values are two-sided and adjusted by Holm's method over all differences {cite('holm')}."
+    if any(one.images.gaussian_auc is not None for one in found.observers):
+        text += f" The interval of an observer with endless training is exact {cite('exact-cho')}."
     return text, cite.sources
 
 

@@ -72,7 +72,7 @@ def import_command(
         list[str] | None,
         Option(
             metavar="CHECK",
-            help="Take the images although this check fails: unchanged, turned, order, foreign, shift, 8-bit, clipped "
+            help="Take the images although this check fails: unchanged, order, turned, foreign, shift, 8-bit, clipped "
             "or values; repeatable.",
         ),
     ] = None,

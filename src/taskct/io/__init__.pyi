@@ -5,7 +5,6 @@ from .dicom_write import write_series as write_series
 from .image_stack import ImageStack as ImageStack
 from .image_stack import read_images as read_images
 from .image_stack import read_npy as read_npy
-from .metaimage import write_metaimage as write_metaimage
 from .nifti import organ_mask as organ_mask
 from .nifti import read_label_map as read_label_map
 from .nifti import read_label_volume as read_label_volume

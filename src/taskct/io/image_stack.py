@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskct.errors import UserError
-from taskct.io.dicom import read_slice
+from taskct.io.dicom import read_frames
 from taskct.io.dicom_header import is_dicom
-from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.io.image_origin import Origin, Scan, origins_of, read_scans
 from taskct.io.metaimage import ENDINGS as METAIMAGE
 from taskct.io.metaimage import read_metaimage
 from taskct.io.nifti import ENDINGS as NIFTI
@@ -27,6 +27,7 @@ from taskct.io.nifti import read_nifti_images
 from taskct.io.nrrd import ENDINGS as NRRD
 from taskct.io.nrrd import read_nrrd
 from taskct.io.raw_words import RawWords
+from taskct.io.stored_images import FileStack, StoredImages
 from taskct.io.tiff import read_tiff
 from taskct.reading import check_budget, check_regular, reading
 from taskct.zarr_guard import check_zarr
@@ -57,6 +58,16 @@ class ImageStack:
     """Of each image: what tells the case it belongs to, and its counterpart among other images."""
 
 
+@dataclass(frozen=True)
+class OpenStack:
+    """Images of one shape that are read as they are asked for; the rest is as of `ImageStack`."""
+
+    images: StoredImages
+    names: tuple[str, ...]
+    pixel_mm: float | None
+    origins: tuple[Origin, ...]
+
+
 def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
     """Read the images at a path as float32.
 
@@ -66,6 +77,7 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         A `.npy`, TIFF, NIfTI, MetaImage or NRRD file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or
         group that holds one array), or a folder: all files in it and below, in the order of their names, of one of
         these kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
+        Frames of an enhanced CT come from feet to head.
     words
         What is known of the words of MetaImage or NRRD files better than their headers say; for no other kind.
 
@@ -75,6 +87,12 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         If there is nothing to read, several kinds lie in the folder, a file is broken, in colour, or not finite, or the
         shapes differ.
     """
+    opened = open_images(path, words)
+    return ImageStack(np.asarray(opened.images), opened.names, opened.pixel_mm, opened.origins)
+
+
+def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
+    """Check the images at a path, as `read_images` reads them, and leave float32 stacks of `.npy` in their files."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give {KINDS}")
@@ -83,25 +101,26 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         names = [source.relative_to(path).as_posix() for source in sources]
     else:
         sources, names = [path], [path.name]
-    parts: list[NDArray[np.float32]] = []
+    parts: list[NDArray[np.float32] | FileStack] = []
     labels: list[str] = []
     origins: list[Origin] = []
     pixels: set[float | None] = set()
     for source, name in zip(sources, names, strict=True):
-        stack, pixel_mm = _read(source, name, words)
+        stack, pixel_mm, scans = _read(source, name, words)
         if parts and stack.shape[1:] != parts[0].shape[1:]:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
             )
-        finite = np.isfinite(stack).all(axis=(1, 2))
-        if not finite.all():
-            raise UserError(f"{name}: {np.sum(~finite)} of {len(stack)} images hold values that are not finite")
+        blocks = StoredImages([stack]).blocks()
+        n_bad = sum(int((~np.isfinite(block).all(axis=(1, 2))).sum()) for _, block in blocks)
+        if n_bad:
+            raise UserError(f"{name}: {n_bad} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
-        origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
+        origins.extend(origins_of(name, len(stack), scans))
         pixels.add(pixel_mm)
     pixel_mm = pixels.pop() if len(pixels) == 1 else None
-    return ImageStack(np.concatenate(parts), tuple(labels), pixel_mm, tuple(origins))
+    return OpenStack(StoredImages(parts), tuple(labels), pixel_mm, tuple(origins))
 
 
 def read_npy(path: Path) -> NDArray[np.float32]:
@@ -120,7 +139,7 @@ def read_npy(path: Path) -> NDArray[np.float32]:
 
 def load_npy(path: Path) -> NDArray[np.generic]:
     """Any array of a `.npy` file, within the budget; never a pickle, else a `UserError`."""
-    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _, _), warnings.catch_warnings(action="ignore"):
+    with reading(path.name, NPY_TEXT), _open_npy(path) as (file, _), warnings.catch_warnings(action="ignore"):
         return np.asarray(np.load(file, allow_pickle=False))
 
 
@@ -129,22 +148,44 @@ def map_npy(path: Path) -> NDArray[np.generic]:
 
     A `UserError` as for `read_npy`, values that are not finite apart; the budget is for one image.
     """
-    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, shape, dtype):
-        if dtype.hasobject:
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=2) as (_, header):
+        if header.dtype.hasobject:
             raise ValueError("objects")
         with warnings.catch_warnings(action="ignore"):
             mapped: NDArray[np.generic] = (
-                np.load(path, mmap_mode="r", allow_pickle=False) if math.prod(shape) else np.empty(shape, dtype)
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if math.prod(header.shape)
+                else np.empty(header.shape, header.dtype)
             )
     _check_images(mapped, path.name)
     return mapped
 
 
-@contextmanager
-def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, tuple[int, ...], np.dtype[Any]]]:
-    """A `.npy` file at its beginning, with the shape and the type of its array, once it is known to hold all of it.
+def _in_file(path: Path) -> FileStack | None:
+    """The stack of a `.npy` file left where it is; None where it is none of float32 in the order of its images."""
+    with reading(path.name, NPY_TEXT), _open_npy(path, at_once=0) as (_, header):
+        shape, dtype = header.shape, header.dtype
+    if len(shape) != 3 or 0 in shape or dtype.str[1:] != "f4" or header.fortran:
+        return None
+    return FileStack(path, header.end, (shape[0], shape[1], shape[2]), dtype)
 
-    The budget is for all of it, or for as many of its last dimensions as are read at once.
+
+@dataclass(frozen=True)
+class _NpyHeader:
+    """What the header of a `.npy` file says."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    end: int
+    """Where it ends in the file, bytes."""
+
+
+@contextmanager
+def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[BinaryIO, _NpyHeader]]:
+    """A `.npy` file at its beginning, with its header, once it is known to hold all of its array.
+
+    The budget is for all of it, or for as many of its last dimensions as are read at once; 0 for none of it.
     """
     check_regular(path, path.name)
     with path.open("rb") as file:
@@ -155,14 +196,16 @@ def _open_npy(path: Path, *, at_once: int | None = None) -> Iterator[tuple[Binar
         # Version 3 differs from 2 in the names of columns alone, which an array of numbers has none of.
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, _, dtype = read_header(file)
+            shape, fortran, dtype = read_header(file)
         if not all(type(n) is int and n >= 0 for n in shape):
             raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: its shape is {str(shape)[:60]}; save it again")
-        check_budget(path.name, (dtype.itemsize + 4) * math.prod(shape if at_once is None else shape[-at_once:]))
+        counted = shape if at_once is None else shape[max(len(shape) - at_once, 0) :] if at_once else (0,)
+        check_budget(path.name, (dtype.itemsize + 4) * math.prod(counted))
         if not dtype.hasobject and dtype.itemsize * math.prod(shape) > path.stat().st_size - file.tell():
             raise UserError(f"{path.name}: cannot be read as {NPY_TEXT}: it is cut short; copy it again")
+        header = _NpyHeader(shape, bool(fortran), dtype, file.tell())
         file.seek(0)
-        yield file, shape, dtype
+        yield file, header
 
 
 def _check_images(images: NDArray[np.generic], name: str) -> None:
@@ -223,20 +266,27 @@ def _kind(path: Path) -> str | None:
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32], float | None]:
+def _read(
+    path: Path, name: str, words: RawWords | None
+) -> tuple[NDArray[np.float32] | FileStack, float | None, list[Scan] | None]:
+    """Images of one file, their pixel size, mm, and where they come from, as far as it tells."""
     check_regular(path, name)
     kind = _kind(path)
-    pixel_mm = None
-    if words is not None and kind not in WORDY:
+    pixel_mm, scans = None, None
+    if words is not None and kind is not None and kind not in WORDY:
         raise UserError(
             f"{name}: a byte order, slope or offset is for {' and '.join(WORDY)} files; leave it out for {kind} files"
         )
     if kind == "DICOM":
-        series = read_slice(path)
+        series = read_frames(path)
         images = series.image_hu
+        scans = read_scans(path, series.frames)
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
-        images = read_npy(path)
+        stack = _in_file(path)
+        if stack is not None:
+            return stack, None, None
+        images = _as_float32(load_npy(path), path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
     elif kind == "TIFF":
@@ -251,7 +301,7 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = _read_png(path, name)
     else:
         raise UserError(f"{path}: no image that is read here; give {KINDS}")
-    return (images if images.ndim == 3 else images[None]), pixel_mm
+    return (images if images.ndim == 3 else images[None]), pixel_mm, scans
 
 
 def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:
@@ -298,5 +348,5 @@ def _broken(name: str, what: str) -> Iterator[None]:
         yield
 
 
-def _size(images: NDArray[np.float32]) -> str:
+def _size(images: NDArray[np.float32] | FileStack) -> str:
     return f"{images.shape[1]} × {images.shape[2]}"

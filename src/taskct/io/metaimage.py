@@ -1,4 +1,4 @@
-"""Read and write MetaImage files, `.mhd` and `.mha`: a header of text, and words in the same file or in others.
+"""Read MetaImage files, `.mhd` and `.mha`: a header of text, and words in the same file or in others.
 
 The header is that of MetaIO (ITK). Its reader in SimpleITK 2.5.7 passes over the intensity slope and offset, and of a
 pattern of files that counts down it gives memory that it has not filled; so the few lines of a header are read here.
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.files import whole_file
 from taskct.io.raw_words import RawWords, WordLayout, data_files, files_in, read_words
 from taskct.io.upright import Grid, upright
 from taskct.reading import check_regular, reading
@@ -57,35 +56,6 @@ def read_metaimage(path: Path, name: str, words: RawWords | None = None) -> tupl
         layout = _layout(path, name, fields, shape, rest, length)
         grid = _grid(fields, name)
     return upright(read_words(layout, words), grid)
-
-
-def write_metaimage(path: Path, images: NDArray[np.floating], *, pixel_mm: float, slice_mm: float = 1.0) -> Path:
-    """Write images, `(height, width)` or `(n, height, width)`, HU, as float32 into one new `.mha` file; returns it.
-
-    Raises
-    ------
-    UserError
-        If the path exists.
-    """
-    if path.exists():
-        raise UserError(f"{path} exists: choose another output, nothing is overwritten")
-    values = np.ascontiguousarray(images, dtype="<f4")
-    sides = (pixel_mm, pixel_mm, slice_mm)[: values.ndim]
-    header = {
-        "ObjectType": "Image",
-        "NDims": values.ndim,
-        "BinaryData": True,
-        "BinaryDataByteOrderMSB": False,
-        "CompressedData": False,
-        "ElementSpacing": " ".join(f"{side:.9g}" for side in sides),
-        "DimSize": " ".join(map(str, reversed(values.shape))),
-        "ElementType": "MET_FLOAT",
-        _DATA: "LOCAL",
-    }
-    with whole_file(path) as partial, partial.open("wb") as file:
-        file.write("".join(f"{key} = {value}\n" for key, value in header.items()).encode("ascii"))
-        file.write(values.data)
-    return path
 
 
 def _fields(start: bytes, name: str) -> tuple[dict[str, str], list[str], int]:

@@ -181,6 +181,48 @@ def exact_cho_interval(
     return Interval(value, low, high)
 
 
+def expected_cho_interval(
+    snr2: float, *, n_channels: int, n_present: int, n_absent: int, confidence: float = 0.95
+) -> Interval:
+    """The interval of `exact_cho_interval` that a study of a given size has if its estimate is the median one.
+
+    Parameters
+    ----------
+    snr2
+        True SNR², at least 0.
+    n_channels, n_present, n_absent
+        Channels, and trials of each class, more than `n_channels + 1` in all.
+    confidence
+        Coverage wanted, in (0, 1).
+
+    Returns
+    -------
+    The AUC, and the bounds that half of the studies lie above and half below.
+
+    Examples
+    --------
+    >>> widths = [expected_cho_interval(1.0, n_channels=5, n_present=n, n_absent=n) for n in (20, 80)]
+    >>> bool(widths[0].ci_high - widths[0].ci_low > 1.9 * (widths[1].ci_high - widths[1].ci_low))
+    True
+    """
+    check_confidence(confidence)
+    n = n_present + n_absent
+    if snr2 < 0.0 or n < n_channels + 2:
+        raise ValueError(f"an SNR² of {snr2} or {n} trials for {n_channels} channels is out of range")
+    scale, tail = n_present * n_absent / n, (1.0 - confidence) / 2.0
+
+    def excess(t2: float) -> float:
+        return hotelling_t2_cdf(t2, n_channels, n, scale * snr2) - 0.5
+
+    high = max(1.0, scale * snr2)
+    while excess(high) < 0.0:
+        high *= 2.0
+    t2 = float(brentq(excess, 0.0, high, rtol=1e-9))
+    bounds = (_noncentrality(t2, n_channels, n, level) / scale for level in (1.0 - tail, tail))
+    low, high = (float(ndtr(math.sqrt(bound / 2.0))) for bound in bounds)
+    return Interval(float(ndtr(math.sqrt(snr2 / 2.0))), low, high)
+
+
 def _check_outputs(
     v_present: NDArray[np.floating], v_absent: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -123,14 +123,30 @@ def difference_of_gaussians(
     return np.stack([(gaussian(q * sigma) - gaussian(sigma)).ravel() for sigma in sigmas]).T
 
 
-def sparse_dog(shape: tuple[int, int], *, n_channels: int = 3, centre: tuple[float, float] | None = None) -> Array:
+def sparse_dog(
+    shape: tuple[int, int],
+    *,
+    n_channels: int = 3,
+    sigma0: float = 0.015,
+    alpha: float = 2.0,
+    q: float = 2.0,
+    centre: tuple[float, float] | None = None,
+) -> Array:
     """Sparse difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.015 cycles/pixel, α = 2, Q = 2."""
-    return difference_of_gaussians(shape, sigma0=0.015, alpha=2.0, q=2.0, n_channels=n_channels, centre=centre)
+    return difference_of_gaussians(shape, sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels, centre=centre)
 
 
-def dense_dog(shape: tuple[int, int], *, n_channels: int = 10, centre: tuple[float, float] | None = None) -> Array:
+def dense_dog(
+    shape: tuple[int, int],
+    *,
+    n_channels: int = 10,
+    sigma0: float = 0.005,
+    alpha: float = 1.4,
+    q: float = 1.67,
+    centre: tuple[float, float] | None = None,
+) -> Array:
     """Dense difference-of-Gaussian channels of Abbey & Barrett: σ₀ = 0.005 cycles/pixel, α = 1.4, Q = 1.67."""
-    return difference_of_gaussians(shape, sigma0=0.005, alpha=1.4, q=1.67, n_channels=n_channels, centre=centre)
+    return difference_of_gaussians(shape, sigma0=sigma0, alpha=alpha, q=q, n_channels=n_channels, centre=centre)
 
 
 def principal_components(images: NDArray[np.floating], signal_present: Truth, n_channels: int | None = None) -> Array:

@@ -92,6 +92,7 @@ class CNNObserver(Observer):
         "n_channels": Range(1, whole=True),
         **conditions("seed"),
     }
+    validates_itself: ClassVar[bool] = True
     n_steps: int = 800
     batch_size: int = 64
     learning_rate: float = 3e-3

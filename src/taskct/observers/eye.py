@@ -9,16 +9,18 @@ pixel template E w. The response is 0 at zero frequency, which removes the mean 
 
 import math
 from functools import lru_cache
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taskct.metrics.eye_response import eye_response
 from taskct.observer_registry import EYE, VIEWING_DISTANCE_MM, conditions
 from taskct.observers.base import Array
 from taskct.ranges import Range, check_ranges
+
+if TYPE_CHECKING:  # it takes long, and is not needed to look at an observer's name
+    import torch
 
 FILTER_RANGES = {
     **conditions(*EYE),
@@ -78,8 +80,10 @@ class Eyed:
 
 
 @lru_cache(maxsize=16)
-def _cosines(n: int) -> torch.Tensor:
+def _cosines(n: int) -> "torch.Tensor":
     """Orthonormal matrix of the discrete cosine transform of type II, float64, shape `(n, n)`."""
+    import torch
+
     index = torch.arange(n, dtype=torch.float64)
     matrix = torch.cos(math.pi / n * index[:, None] * (index + 0.5)) * math.sqrt(2.0 / n)
     matrix[0] /= math.sqrt(2.0)
@@ -87,16 +91,18 @@ def _cosines(n: int) -> torch.Tensor:
 
 
 @overload
-def apply_eye_filter(images: torch.Tensor, response: torch.Tensor) -> torch.Tensor: ...
+def apply_eye_filter(images: "torch.Tensor", response: "torch.Tensor") -> "torch.Tensor": ...
 @overload
 def apply_eye_filter(images: NDArray[np.floating], response: NDArray[np.floating]) -> NDArray[np.floating]: ...
 def apply_eye_filter(
-    images: torch.Tensor | NDArray[np.floating], response: torch.Tensor | NDArray[np.floating]
-) -> torch.Tensor | NDArray[np.floating]:
+    images: "torch.Tensor | NDArray[np.floating]", response: "torch.Tensor | NDArray[np.floating]"
+) -> "torch.Tensor | NDArray[np.floating]":
     """Images, HU, `(…, height, width)`, as an eye of a response from `eye_filter` passes them on; their mean is 0.
 
     Linear, symmetric and, for tensors, differentiable.
     """
+    import torch
+
     if not isinstance(images, torch.Tensor):
         # Copies in torch's own memory: its products depend, in their last bits, on where an array lies.
         own, own_response = (torch.tensor(np.ascontiguousarray(array)) for array in (images, response))

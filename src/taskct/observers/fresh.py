@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from taskct.errors import UserError
@@ -19,6 +18,9 @@ from taskct.observer_registry import OBSERVERS as OBSERVERS
 from taskct.observers.base import Array, Observer, PathObserver, SmallSampleWarning, TrainingTrials, Truth
 from taskct.observers.choice import fit_chosen
 from taskct.ranges import check_ranges
+
+if TYPE_CHECKING:  # it takes long, and few observers need it
+    import torch
 
 T = TypeVar("T")
 
@@ -75,7 +77,7 @@ def observer_told(
     eye: Eye,
     *,
     seed: int,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     signal: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
     settings: Mapping[str, Any] | None = None,

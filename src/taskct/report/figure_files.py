@@ -20,7 +20,7 @@ from taskct.report import figures, harm
 from taskct.report.axes import axes_of, axes_rows, axis_figure
 from taskct.report.families import main_observer
 from taskct.report.labels import arm_label
-from taskct.report.run import Floats, HarmMaps, Run
+from taskct.report.run import Floats, HarmMaps, PhysicsCurves, Run
 from taskct.report.tradeoff import first_figure, tradeoff_figure
 
 FOLDER = "figures"
@@ -71,6 +71,11 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
                     lambda mine=mine: _maps_figure(mine),  # type: ignore[misc]
                     lambda mine=mine: _rows_csv(mine, "hu", ".3f"),  # type: ignore[misc]
                 )
+    if (curves := run.physics_curves) is not None:
+        found["physics"] = FigureFile(
+            lambda: harm.physics_figure(run, curves),
+            lambda: _physics_csv(curves, [LOW_DOSE, *harm.physics_arms(run, curves)]),
+        )
     templates = [name for name in arms if name in run.examples.template]
     if templates:
         found["templates"] = FigureFile(
@@ -198,6 +203,22 @@ def _spectra_csv(maps: HarmMaps, arms: Sequence[str]) -> str:
                 yield [name, float(f"{frequency:.6g}"), *values]
 
     return _csv(["arm", "frequency_per_mm", "noise_power_hu2_mm2", "transfer"], rows())
+
+
+def _physics_csv(curves: PhysicsCurves, arms: Sequence[str]) -> str:
+    kinds = (
+        ("noise_power_over_low_dose", curves.frequency_per_mm, curves.nps_ratio),
+        ("noise_hu", curves.distance_mm, curves.noise_by_position),
+    )
+    rows = (
+        [name, kind, float(f"{x:.6g}"), float(f"{y:.6g}")]
+        for name in arms
+        for kind, axis, by_arm in kinds
+        if name in by_arm
+        for x, y in zip(axis, by_arm[name], strict=True)
+        if np.isfinite(y)
+    )
+    return _csv(["arm", "what", "frequency_per_mm_or_distance_mm", "value"], rows)
 
 
 def _maps_figure(maps: Mapping[str, Floats]) -> Figure:

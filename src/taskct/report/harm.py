@@ -1,4 +1,4 @@
-"""Pictures of harm: where arms paint or wipe out on average, their noise spectra, what is left of a signal's edge."""
+"""Pictures of harm and physics: what arms paint or wipe out on average, noise spectra, what is left of an edge."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from taskct.report.families import BLACK, BLUE, GREY, ORANGE, PINK, SKY, quoted_
 from taskct.report.figures import new_figure, style
 from taskct.report.images import Grey, png_uri
 from taskct.report.labels import arm_label
-from taskct.report.run import Floats, HarmMaps, Run
+from taskct.report.run import Floats, HarmMaps, PhysicsCurves, Run
 
 _Line = tuple[str, str | tuple[int, tuple[int, int]]]  # a colour and a line of matplotlib
 _LOW_DOSE: _Line = (GREY, (0, (5, 3)))
@@ -80,6 +80,30 @@ def spectra_figure(run: Run, maps: HarmMaps) -> Figure:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper left", ncols=len(labels) or 1, frameon=False, fontsize=8)
     return figure
+
+
+def physics_figure(run: Run, curves: PhysicsCurves) -> Figure:
+    """Draw the noise power over that of the low-dose images, and noise by position, of the arms in `harm_arms`."""
+    with style():
+        figure = new_figure(8.6, 2.9, fitted=False)
+        figure.subplots_adjust(left=0.09, right=0.99, bottom=0.17, top=0.86, wspace=0.24)
+        left, right = figure.subplots(1, 2)
+        looks = dict(zip(physics_arms(run, curves), _LOOKS, strict=False))
+        for name, (color, line) in ({LOW_DOSE: _LOW_DOSE} | looks).items():
+            label = figure_text(arm_label(name))
+            _line(left, curves.frequency_per_mm, curves.nps_ratio.get(name), (color, line, label))
+            _line(right, curves.distance_mm, curves.noise_by_position.get(name), (color, line, label))
+        left.set(xlabel="frequency (cycles/mm)", ylabel="noise power over low-dose", ylim=(0, None))
+        right.set(xlabel="distance from the middle (mm)", ylabel="noise (HU)", ylim=(0, None))
+        handles, labels = right.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper left", ncols=len(labels) or 1, frameon=False, fontsize=8)
+    return figure
+
+
+def physics_arms(run: Run, curves: PhysicsCurves) -> list[str]:
+    """The denoised arms whose physics is drawn, as those of `harm_arms`."""
+    names = dict.fromkeys([*run.standing, *quoted_arms(run)])
+    return [name for name in names if name in curves.noise_by_position and name != LOW_DOSE]
 
 
 def _line(ax: Axes, frequency: Floats, values: Floats | None, look: tuple[str, object, str]) -> None:

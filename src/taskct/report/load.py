@@ -20,7 +20,7 @@ from taskct.files import read_truth_value
 from taskct.names import CONTROL, LOW_DOSE, MSE, observer_of
 from taskct.reading import check_regular, digests_of, read_json, read_npz
 from taskct.report import schema
-from taskct.report.run import Examples, Floats, HarmMaps, OfClasses, Run
+from taskct.report.run import Examples, Floats, HarmMaps, OfClasses, PhysicsCurves, Run
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ def load_run(folder: Path) -> Run:
         else schema.Failures([], []),
         **_further(folder),
         harm_maps=_harm_maps(folder) if (folder / "harm.npz").exists() else None,
+        physics_curves=_physics_curves(folder) if (folder / "physics.npz").exists() else None,
     )
     for name, why in _disagreements(loaded):
         raise _broken(folder, name, why)
@@ -77,6 +78,7 @@ FURTHER: dict[str, type[Any]] = {
     "frozen": schema.Frozen,
     "efficiency": schema.Efficiency,
     "harm": schema.HarmFile,
+    "physics": schema.PhysicsFile,
     "strata": schema.Strata,
     "conventions": schema.Conventions,
     "path": schema.TaskPathFile,
@@ -282,6 +284,20 @@ def _harm_maps(folder: Path) -> HarmMaps:
                 if values.ndim != 2 if kind.endswith("map") else values.shape != frequency.shape:
                     raise _broken(folder, name, f"has '{kind}/{arm}' of shape {values.shape}")
         return HarmMaps(frequency, **found)
+
+
+def _physics_curves(folder: Path) -> PhysicsCurves:
+    name = "physics.npz"
+    with _reading(folder, name) as path:
+        arrays = read_npz(path, _advice(folder, name))
+        frequency, distance = (arrays[axis].astype(np.float64) for axis in ("frequency_per_mm", "distance_mm"))
+        along = {"nps_ratio": frequency, "noise_by_position": distance}
+        found = {kind: _below(f"{kind}/", arrays) for kind in along}
+        for kind, by_arm in found.items():
+            for arm, values in by_arm.items():
+                if values.ndim != 1 or values.shape != along[kind].shape:
+                    raise _broken(folder, name, f"has '{kind}/{arm}' of shape {values.shape}")
+        return PhysicsCurves(frequency, distance, found["nps_ratio"], found["noise_by_position"])
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:

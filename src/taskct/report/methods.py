@@ -30,6 +30,8 @@ REFERENCES = {
     "clusters": "Obuchowski, Biometrics 53, 567 (1997).",
     "ssim": "Wang et al., IEEE Trans. Image Process. 13, 600 (2004).",
     "bootstrap": "Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.",
+    "exact-cho": "Wunderlich et al., IEEE Trans. Med. Imaging 34, 453 (2015).",
+    "leave-pair-out": "Airola et al., Comput. Stat. Data Anal. 55, 1828 (2011).",
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
@@ -129,6 +131,8 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     training, denoiser, imported = (_section(run, name) for name in ("training", "denoiser", "imported"))
     if training.get("method") == "none":
         yield "Nothing was trained."
+        if denoiser.get("weights") is not None:
+            yield _came(denoiser)
     elif training.get("method") == "task-path" and imported.get("path_of") is not None:
         yield f"The task path starts from the images of {imported['path_of']}, which are its control."
     else:
@@ -152,13 +156,8 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
 def _networks(run: Run, cite: Citations) -> Iterator[str]:
     """Pretraining, and the λ arms with their blends."""
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
-    weights = denoiser.get("weights")
-    if isinstance(weights, str):
-        yield (
-            f"The denoiser ({denoiser.get('network')}) came with its weights ({PurePath(weights).name}): the arm MSE "
-            "is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
-            f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
-        )
+    if denoiser.get("weights") is not None:
+        yield _came(denoiser)
     elif denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
@@ -190,6 +189,16 @@ def _networks(run: Run, cite: Citations) -> Iterator[str]:
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
             f"of {mixed}."
         )
+
+
+def _came(denoiser: dict[str, Any]) -> str:
+    """Of a network that came with its weights: from which file, and how it sees HU."""
+    file = PurePath(str(denoiser["weights"])).name
+    return (
+        f"The denoiser ({denoiser.get('network')}) came with its weights ({file}): the "
+        "arm MSE is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
+        f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
+    )
 
 
 def _given(denoiser: dict[str, Any], name: str) -> str:

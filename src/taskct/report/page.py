@@ -84,6 +84,8 @@ def render(run: Run) -> str:
         pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
     if run.harm_maps is not None and harm.harm_arms(run, run.harm_maps):
         pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
+    if run.physics_curves is not None and harm.physics_arms(run, run.physics_curves):
+        pictures["physics"] = figures.encode(harm.physics_figure(run, run.physics_curves), "svg")
     raw, observer = raw_images(run), main_observer(run)
     axes = [(axis, figures.encode(axis_figure(run, axis, observer), "svg")) for axis in axes_of(run)]
     return template("page.html.j2").render(

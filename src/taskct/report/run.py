@@ -71,6 +71,20 @@ class HarmMaps:
 
 
 @dataclass(frozen=True)
+class PhysicsCurves:
+    """`physics.npz`: curves of the arms of the quoted seed, by the name of the arm."""
+
+    frequency_per_mm: Floats
+    """Of the rings of the spectra, cycles/mm, shape `(n,)`."""
+    distance_mm: Floats
+    """From the middle of the region, mm, shape `(m,)`."""
+    nps_ratio: dict[str, Floats]
+    """Noise power over that of the low-dose images, `(n,)`."""
+    noise_by_position: dict[str, Floats]
+    """Noise by distance, HU, `(m,)`."""
+
+
+@dataclass(frozen=True)
 class Quoted:
     """An AUC, or a difference of two, and whether it holds in the limit of many training trials of the observer."""
 
@@ -111,6 +125,8 @@ class Run:
     strata: schema.Strata = field(default_factory=schema.Strata)
     conventions: schema.Conventions = field(default_factory=schema.Conventions)
     harm_maps: HarmMaps | None = None
+    physics: schema.PhysicsFile = field(default_factory=schema.PhysicsFile)
+    physics_curves: PhysicsCurves | None = None
     task_path: schema.TaskPathFile = field(default_factory=schema.TaskPathFile)
     """Working points of a task path; without rows where the study has none."""
 

@@ -61,6 +61,8 @@ class ArmResult:
     """Observers for other arms to meet unchanged, by "SOURCE/OBSERVER", in a file of their own; of the low-dose and the
     MSE images, as they come out of an evaluation."""
     harm: Harm = field(default_factory=Harm)
+    physics: Harm = field(default_factory=Harm)
+    """Numbers of a row of `physics.json`, and curves of `physics.npz`."""
     conventions: list[dict[str, Any]] = field(default_factory=list)
     """Image quality in the conventions of public benchmarks: rows of `conventions.json`."""
     near_limit: dict[str, NearLimitScores] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def write_result(place: Path, result: ArmResult) -> None:
     arrays |= {f"quality/{name}": values for name, values in result.quality.items()}
     arrays |= {f"frozen/{name}": values for name, values in result.frozen.items()}
     arrays |= {f"harm/{name}": values for name, values in result.harm.arrays.items()}
+    arrays |= {f"physics/{name}": values for name, values in result.physics.arrays.items()}
     arrays |= {f"limit/{name}": one.scores for name, one in result.near_limit.items()}
     arrays["examples"] = result.examples
     if result.template is not None:
@@ -94,6 +97,7 @@ def write_result(place: Path, result: ArmResult) -> None:
         "validation_rmse_hu": result.validation_rmse_hu,
         "notes": result.notes,
         "harm": json_values(result.harm.numbers),
+        "physics": json_values(result.physics.numbers),
         "conventions": json_values(result.conventions),
         "limits": {n: [one.kept, one.kept_std, one.value] for n, one in result.near_limit.items()},
         "no_limit": result.no_limit,
@@ -139,6 +143,7 @@ def read_result(run: RunFolder, arm: Arm) -> ArmResult:
             notes=content["notes"],
             frozen=_below("frozen/", arrays),
             harm=Harm(content["harm"], _below("harm/", arrays)),
+            physics=Harm(content["physics"], _below("physics/", arrays)),
             conventions=content["conventions"],
             near_limit={
                 name: NearLimitScores(scores, *content["limits"][name])

@@ -53,10 +53,11 @@ from taskct.study.frozen import (
     templates_of,
 )
 from taskct.study.groups import group_of
-from taskct.study.harm import HarmMeter, site_of
+from taskct.study.harm import Harm, HarmMeter, site_of
 from taskct.study.imports import TWINS, has_import, read_import, shown_trials
 from taskct.study.models import denoiser_of_arm, head_statistic, load_head, path_of_arm, squared_error_of
 from taskct.study.panel import first_trials
+from taskct.study.physics import PhysicsMeter
 from taskct.study.run_folder import RunFolder
 from taskct.trials.trials import Trials, crop
 
@@ -202,6 +203,7 @@ class Evaluator:
         }
         notes = {name: "; ".join(one.notes) for name, one in fresh.items() if one.notes}
         harm = self.harm.of(test)
+        physics = Harm(*PhysicsMeter(self.harm, self.splits["test"].noisy_regions).of(test))
         criteria |= self._criteria(fresh, tested, images["validation"])
         criteria |= {name: one.criterion for name, one in carried.items()}
         harm.numbers["false_positives"] = false_positives(scores | frozen, criteria, self.harm.resampling)
@@ -219,6 +221,7 @@ class Evaluator:
             frozen=frozen,
             templates=templates,
             harm=harm,
+            physics=physics,
             conventions=convention_rows(self.settings, test, reference, self.harm.resampling),
             near_limit=near,
             no_limit=no_limit,

@@ -32,6 +32,8 @@ RESULT_FILES = (
     "efficiency.json",
     "harm.json",
     "harm.npz",
+    "physics.json",
+    "physics.npz",
     "strata.json",
     "conventions.json",
     "path.json",

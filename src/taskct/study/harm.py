@@ -61,6 +61,54 @@ class Harm:
     """`site_map` and `region_map`, HU; `nps` and `power`, HU² mm²; `ttf`; by ring of frequency."""
 
 
+@dataclass(frozen=True)
+class SignalPowers:
+    """Power by ring of frequency that images share with their signals, trial by trial."""
+
+    chosen: NDArray[np.bool_]
+    """Which test trials, all with a signal, `(n,)`."""
+    shared: Floats
+    """With the signals as they were put in, `(n_chosen, n_rings)`."""
+    own: Floats
+    """Of the signals, `(n_chosen, n_rings)`."""
+    common: Floats
+    """Of signal-absent trials with the mean signal, `(n_absent, n_rings)`."""
+
+    @property
+    def curve(self) -> Floats:
+        """The transfer function, `(n_rings,)`."""
+        return np.asarray(self.shared.mean(axis=0) / self.own.mean(axis=0), dtype=np.float64)
+
+    @cached_property
+    def read(self) -> int:
+        """How many rings can be told, from the first on: up to where the standard error exceeds `TTF_ERROR`."""
+        spread = (self.shared - self.curve * self.own).var(axis=0, ddof=1) / len(self.own)
+        variance = spread + self.common.var(axis=0, ddof=1) / len(self.common)
+        error = np.sqrt(variance) / self.own.mean(axis=0)
+        return int(np.argmax(error > TTF_ERROR)) if (error > TTF_ERROR).any() else len(self.curve)
+
+    @property
+    def told(self) -> Floats:
+        """The transfer function, NaN where it cannot be told."""
+        return np.where(np.arange(len(self.curve)) < self.read, self.curve, np.nan)
+
+    def columns(self, present: NDArray[np.bool_]) -> Floats:
+        """What `curves` needs of every test trial, `(n, 2 + 3 read)`, for a bootstrap of means."""
+        read, absent = self.read, ~present
+        columns = np.zeros((len(present), 2 + 3 * read))
+        columns[self.chosen, 0] = columns[absent, 1] = 1.0
+        columns[self.chosen, 2 : 2 + read] = self.shared[:, :read]
+        columns[absent, 2 + read : 2 + 2 * read] = self.common[:, :read]
+        columns[self.chosen, 2 + 2 * read :] = self.own[:, :read]
+        return columns
+
+    def curves(self, mean: Floats) -> Floats:
+        """The transfer function up to where it can be told, from means over resamples, `(n_resamples, read)`."""
+        n_present, n_absent = mean[:, :1], mean[:, 1:2]
+        shared, common, own = (mean[:, 2 + i * self.read : 2 + (i + 1) * self.read] for i in range(3))
+        return np.asarray((shared / n_present - common / n_absent) / (own / n_present), dtype=np.float64)
+
+
 class HarmMeter:
     """Measures arms on the same test trials."""
 
@@ -171,52 +219,66 @@ class HarmMeter:
     def _transfer(self, images: NDArray[np.floating], found: Harm) -> None:
         """The transfer function of the lesion, and the frequency at which half of it is left."""
         found.numbers["ttf50_per_mm"] = None
+        powers = self.signal_powers(images)
+        if isinstance(powers, str):
+            found.numbers["why_not"]["ttf50_per_mm"] = powers
+            return
+        found.arrays["ttf"] = powers.told.astype(np.float32)
+        half = self.falls_to(powers, 0.5)
+        if isinstance(half, str):
+            found.numbers["why_not"]["ttf50_per_mm"] = half
+        else:
+            found.numbers["ttf50_per_mm"] = half
+
+    def signal_powers(
+        self, images: NDArray[np.floating], chosen: NDArray[np.bool_] | None = None
+    ) -> "SignalPowers | str":
+        """What images of the test trials share with their signals, of all signal-present trials or some of them.
+
+        Why not, in words, where the other trials hold a signal too.
+        """
         if (self.inserted != self.present).any() or not np.abs(self.signals.contrast_hu[self.present]).any():
-            found.numbers["why_not"]["ttf50_per_mm"] = "the other trials hold a signal too"
-            return
-        present, put_in = self.present, self._as_put_in
-        background = images[~present].mean(axis=0)
-        shared, own = cross_power(put_in, images[present] - background, pixel_mm=self.pixel_mm)
+            return "the other trials hold a signal too"
+        chosen = self.present if chosen is None else chosen & self.present
+        put_in = self._as_put_in[chosen[self.present]]
+        background = images[~self.present].mean(axis=0)
+        shared, own = cross_power(put_in, images[chosen] - background, pixel_mm=self.pixel_mm)
         # What the mean background is uncertain by goes with the mean signal into every trial alike.
-        mean_signal = np.broadcast_to(put_in.mean(axis=0), images[~present].shape)
-        common, _ = cross_power(mean_signal, images[~present] - background, pixel_mm=self.pixel_mm)
-        curve = shared.mean(axis=0) / own.mean(axis=0)
-        variance = (shared - curve * own).var(axis=0, ddof=1) / len(own) + common.var(axis=0, ddof=1) / len(common)
-        error = np.sqrt(variance) / own.mean(axis=0)
-        read = int(np.argmax(error > TTF_ERROR)) if (error > TTF_ERROR).any() else len(curve)
-        found.arrays["ttf"] = np.where(np.arange(len(curve)) < read, curve, np.nan).astype(np.float32)
+        mean_signal = np.broadcast_to(put_in.mean(axis=0), images[~self.present].shape)
+        common, _ = cross_power(mean_signal, images[~self.present] - background, pixel_mm=self.pixel_mm)
+        return SignalPowers(chosen, shared, own, common)
+
+    def falls_to(self, powers: "SignalPowers", share: float) -> dict[str, float] | str:
+        """Where the transfer function falls to a share of its value at the lowest frequency, with its interval.
+
+        Why not, in words, where that cannot be told.
+        """
+        read, part = powers.read, "half" if share == 0.5 else f"{share:.0%}"
         if read < 2:
-            found.numbers["why_not"]["ttf50_per_mm"] = "too few trials to tell the signal from the background"
-            return
+            return "too few trials to tell the signal from the background"
         frequency = self.frequency[:read]
-        if np.isnan(first_below(curve[None, :read], frequency, 0.5)).any():
-            found.numbers["why_not"]["ttf50_per_mm"] = (
-                f"more than half is left at {frequency[-1]:.3g} cycles/mm, up to where it can be told"
-            )
-            return
+        if np.isnan(first_below(powers.curve[None, :read], frequency, share)).any():
+            return f"more than {part} is left at {frequency[-1]:.3g} cycles/mm, up to where it can be told"
 
-        columns = np.zeros((len(present), 2 + 3 * read))
-        columns[present, 0] = columns[~present, 1] = 1.0
-        columns[present, 2 : 2 + read] = shared[:, :read]
-        columns[~present, 2 + read : 2 + 2 * read] = common[:, :read]
-        columns[present, 2 + 2 * read :] = own[:, :read]
-
-        def half(mean: Floats) -> Floats:
-            n_present, n_absent = mean[:, :1], mean[:, 1:2]
-            shared, common, own = (mean[:, 2 + i * read : 2 + (i + 1) * read] for i in range(3))
-            at = first_below((shared / n_present - common / n_absent) / (own / n_present), frequency, 0.5)
+        def where(mean: Floats) -> Floats:
+            at = first_below(powers.curves(mean), frequency, share)
             return np.where(np.isnan(at), frequency[-1], at)  # no resample says more than that it is not below
 
-        self._tell("ttf50_per_mm", columns, half, found)
+        told = self._told(powers.columns(self.present), where)
+        return "too few backgrounds to resample" if told is None else told
 
     def _tell(self, name: str, columns: Floats, statistic: Statistic, found: Harm) -> None:
         """A figure of all trials and its interval; none where resamples of few backgrounds lack a class."""
+        told = self._told(columns, statistic)
+        if told is None:
+            found.numbers["why_not"][name] = "too few backgrounds to resample"
+        else:
+            found.numbers[name] = told
+
+    def _told(self, columns: Floats, statistic: Statistic) -> dict[str, float] | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             told = interval_json(self.resampling.interval(columns, statistic))
-        if np.isfinite(list(told.values())).all():
-            found.numbers[name] = told
-        else:
-            found.numbers["why_not"][name] = "too few backgrounds to resample"
+        return told if np.isfinite(list(told.values())).all() else None
 
     @cached_property
     def _as_put_in(self) -> NDArray[np.float32]:

@@ -31,6 +31,8 @@ from taskct.study.limits import limits
 from taskct.study.model_results import model_results, models_of, results_path
 from taskct.study.panel import examples
 from taskct.study.path_results import path_json
+from taskct.study.physics import HOW as OF_PHYSICS
+from taskct.study.physics import distances_mm
 from taskct.study.resampling import CONFIDENCE, Unit, unit_of
 from taskct.study.run_folder import RunFolder, ended
 from taskct.study.strata import strata_rows
@@ -77,6 +79,8 @@ def write_results(run: RunFolder, *, progress: Progress | None = None) -> None:
         ),
         "harm.json": lambda: harm_json(results),
         "harm.npz": lambda: harm_arrays(results, settings, seed),
+        "physics.json": lambda: physics_json(results),
+        "physics.npz": lambda: physics_arrays(results, settings, seed),
         "strata.json": lambda: {"rows": list(strata_rows(results, test, settings, unit))},
         "conventions.json": lambda: conventions_json(results),
         "path.json": lambda: path_json(run, results, test, seed=seed),
@@ -197,6 +201,25 @@ def harm_arrays(results: Sequence[ArmResult], settings: Settings, seed: int) -> 
     for r in results:
         if r.arm.seed == seed:
             arrays |= {f"{kind}/{r.arm.name}": array for kind, array in r.harm.arrays.items()}
+    return arrays
+
+
+def physics_json(results: Sequence[ArmResult]) -> dict[str, Any]:
+    """`physics.json`: noise, resolution, HU, CNR, evenness and d′ of spectra, of each arm's images."""
+    rows = [{"arm": r.arm.name, "seed": r.arm.seed, **r.physics.numbers} for r in results if r.physics.numbers]
+    return {"how": OF_PHYSICS, "rows": rows}
+
+
+def physics_arrays(results: Sequence[ArmResult], settings: Settings, seed: int) -> dict[str, NDArray[Any]]:
+    """`physics.npz`: curves of the arms of the quoted seed, by frequency and by distance from the middle."""
+    side, pixel_mm = settings.trials.region_pixels, settings.scanner.pixel_mm
+    arrays: dict[str, NDArray[Any]] = {
+        "frequency_per_mm": frequencies_per_mm((side, side), pixel_mm),
+        "distance_mm": distances_mm(side, pixel_mm),
+    }
+    for r in results:
+        if r.arm.seed == seed:
+            arrays |= {f"{kind}/{r.arm.name}": array for kind, array in r.physics.arrays.items()}
     return arrays
 
 

@@ -21,6 +21,7 @@ class WholeImages:
     """Images with the signal at one place: an observer sees all of them."""
 
     sizes: dict[str, RodSize] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __call__(self, scans: ScanSet) -> Iterator[CellImages]:
         """The images of a line."""
@@ -49,10 +50,12 @@ class RodRegions:
     """
 
     layout: PhantomLayout
-    pixel_mm: float | None
-    window_mm: float | None
+    pixel_mm: float
     highest: dict[str, ScanSet]
     """By reconstruction, the line of the highest dose."""
+    window_mm: float | None = None
+    roll_deg: float | None = None
+    """The phantom's roll where it is known; None to find it."""
     found: dict[str, FoundPhantom] = field(default_factory=dict)
     """Where the phantom lies, by reconstruction, once it was looked for."""
 
@@ -60,18 +63,17 @@ class RodRegions:
         """The regions of a line, rod by rod."""
         present = _read(scans.present, scans)
         absent = None if scans.absent is None else _read(scans.absent, scans)
-        pixel_mm = self._pixel_mm(present, scans)
         name = scans.reconstruction
         if name not in self.found:
             best = self.highest[name]
             shown = present if best == scans else _read(best.present, best)
-            self.found[name] = find_phantom(shown.images, self.layout, pixel_mm=pixel_mm)
+            self.found[name] = find_phantom(shown.images, self.layout, pixel_mm=self.pixel_mm, roll_deg=self.roll_deg)
         numbers = _scan_numbers(present, absent)
         cut = rod_trials(
             present.images,
             None if absent is None else absent.images,
             self.layout,
-            pixel_mm=pixel_mm,
+            pixel_mm=self.pixel_mm,
             window_mm=self.window_mm,
             found=self.found[name],
             scans=numbers,
@@ -81,10 +83,11 @@ class RodRegions:
             size = RodSize(one.rod.diameter_mm, one.rod.contrast_hu)
             yield CellImages(cell, one.images, one.signal_present, one.cases, size)
 
-    def _pixel_mm(self, present: ImageStack, scans: ScanSet) -> float:
-        if (pixel_mm := self.pixel_mm or present.pixel_mm) is None:
-            raise UserError(f"{scans.present} does not tell its pixel size: give --pixel-mm")
-        return pixel_mm
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the phantom was found, and what is to be known of that, by reconstruction."""
+        told = [f"{name}: {found.sentence()}" for name, found in self.found.items()]
+        return tuple(told + [f"{name}: {line}" for name, found in self.found.items() for line in found.notes])
 
 
 def highest_doses(scans: tuple[ScanSet, ...]) -> dict[str, ScanSet]:

@@ -38,6 +38,8 @@ class Reader:
     """Side of such a region, mm; None for three diameters."""
     pixel_mm: float | None = None
     """Pixel size, mm, where the files do not tell."""
+    roll_deg: float | None = None
+    """How far the phantom is turned from its layout, clockwise, degrees; None to find it."""
 
 
 def curves_of_table(
@@ -98,14 +100,20 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
 
     said: list[str] = []
     if reader.phantom is None:
-        if reader.window_mm is not None:
-            raise UserError("--window-mm is for --phantom: images without one are read whole")
+        if given := [name for name in ("window_mm", "roll_deg") if getattr(reader, name) is not None]:
+            raise UserError(f"{given[0]} is for a phantom: images without one are read whole")
         cut: WholeImages | RodRegions = WholeImages(dict(table.sizes))
     else:
         rods = {one.rod for one in table.scans}
         if len(rods) > 1:
             raise UserError(f"--phantom tells the rods: leave out rod, diameter_mm and contrast_hu ({len(rods)} named)")
-        cut = RodRegions(find_layout(reader.phantom), pixel_mm, reader.window_mm, highest_doses(table.scans))
+        cut = RodRegions(
+            find_layout(reader.phantom),
+            float(pixel_mm or 0.0),
+            highest_doses(table.scans),
+            reader.window_mm,
+            reader.roll_deg,
+        )
     found = score_scans(table.scans, cut, cross, progress=progress)
     about = {
         "source": "scans",
@@ -114,6 +122,7 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
         "folds": reader.folds,
         "phantom": reader.phantom,
         "window_mm": reader.window_mm,
+        "roll_deg": reader.roll_deg,
         "pixel_mm": pixel_mm,
     }
-    return analyze_doses(found.areas, plan, sizes=found.sizes, notes=[*found.notes, *said], about=about)
+    return analyze_doses(found.areas, plan, sizes=found.sizes, notes=[*cut.notes, *found.notes, *said], about=about)

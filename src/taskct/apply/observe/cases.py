@@ -1,7 +1,7 @@
 """Which images are one case: slices of one scan, and copies of one image, are not independent trials."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from taskct.apply.observe.choices import CaseFrom
 from taskct.errors import UserError
 from taskct.io.image_origin import Origin
+from taskct.io.stored_images import StoredImages
 from taskct.io.truth_table import Truth
 
 
@@ -66,13 +67,16 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
     return f"folder {origin.folder}" if origin.folder else f"image {index}"
 
 
-def join_copies(stacks: Sequence[NDArray[np.float32]], truth: Truth) -> tuple[Truth, list[str]]:
-    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes."""
+def join_copies(stacks: Mapping[str, NDArray[np.float32] | StoredImages], truth: Truth) -> tuple[Truth, list[str]]:
+    """The truth with copies of one image in one case, so that none is learned from and tested on; and notes.
+
+    `stacks` are sets of images by what notes call them.
+    """
     n = len(truth.signal_present)
     joined = np.arange(n) if truth.cases is None else np.unique(truth.cases, return_inverse=True)[1].astype(np.int64)
     notes = []
-    for stack, what in zip(stacks, ("images", "images compared with"), strict=False):
-        groups = _copies(stack)
+    for what, stack in stacks.items():
+        groups = _copies(StoredImages.of(stack))
         for group in groups:
             present = truth.signal_present[group]
             if present.any() and not present.all():
@@ -92,10 +96,11 @@ def join_copies(stacks: Sequence[NDArray[np.float32]], truth: Truth) -> tuple[Tr
     return (replace(truth, cases=joined) if notes else truth), notes
 
 
-def _copies(images: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+def _copies(images: StoredImages) -> list[NDArray[np.int64]]:
     """Numbers of the images that are the same to the last bit, a group for each image that is there twice or more."""
-    digests = [hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest() for image in images]
     of_digest: dict[bytes, list[int]] = {}
-    for number, digest in enumerate(digests):
-        of_digest.setdefault(digest, []).append(number)
+    for some, block in images.blocks():
+        for number, image in zip(range(some.start, some.stop), block, strict=True):
+            digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+            of_digest.setdefault(digest, []).append(number)
     return [np.array(numbers, dtype=np.int64) for numbers in of_digest.values() if len(numbers) > 1]

@@ -22,7 +22,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.roc import PairedDifference
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import observers_needing
-from taskct.observers import ChannelizedHotelling, CNNObserver, Observer, PathObserver
+from taskct.observers import ChannelizedHotelling, Observer, PathObserver
 from taskct.observers.channelized import channel_outputs
 from taskct.observers.fresh import Eye, observer_told, small_samples
 from taskct.observers.nonprewhitening import NPW, NPWE
@@ -48,6 +48,8 @@ class Crossed:
     """What a reader of the result must know."""
     readings: FoldReadings
     """What the observer of every fold said, for differences."""
+    n_channels: int = 0
+    """Of a channelized observer with channels that are independent of the images, else 0."""
     limit: Interval | None = None
     """AUC of a channelized Hotelling observer with endless training, with its exact interval; None where that is not
     known to hold: channels that are learned, or cases of several trials."""
@@ -132,7 +134,7 @@ def crossed(
     """The same for an observer that is made; `step` is called for every training."""
     labels = np.arange(len(images)) if cases is None else np.unique(cases, return_inverse=True)[1].astype(np.int64)
     clusters = _clusters(labels, signal_present)
-    if isinstance(observer, CNNObserver) and folding == Folding():
+    if observer.validates_itself and folding == Folding():
         folding = _NETWORK
     fast = isinstance(observer, (ChannelizedHotelling, NPW, NPWE)) and _fixed(observer)
     n_folds, n_repeats = folding.of(clusters, dear=not fast)
@@ -161,6 +163,7 @@ def crossed(
         method=_method(n_folds, n_repeats, clusters),
         notes=tuple(dict.fromkeys([*few[:1], *notes, *_warnings(readings, clusters)])),
         readings=readings,
+        n_channels=seen.shape[2] if reader is not observer else 0,
         limit=_limit(observer, images, signal_present, cases, signal, confidence),
     )
 
@@ -181,7 +184,10 @@ def _clusters(labels: NDArray[np.int64], signal_present: NDArray[np.bool_]) -> C
 
 
 def _fixed(observer: Observer) -> bool:
-    return not isinstance(observer, ChannelizedHotelling) or observer.channels not in ("pca", "pls")
+    """Whether its channels, if it has some, are not learned from the images."""
+    if not isinstance(observer, ChannelizedHotelling) or not isinstance(observer.channels, str):
+        return True
+    return observer.channels not in ("pca", "pls")
 
 
 def _in_channels(observer: Observer, images: NDArray[np.floating]) -> tuple[NDArray[np.floating], Observer]:

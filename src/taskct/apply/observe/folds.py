@@ -24,6 +24,8 @@ class Folding:
     """At least 3; as many as there are cases of the rarer class leaves one case of each class out at a time."""
     n_repeats: int | None = None
     """At least 1."""
+    leave_one_out: bool = False
+    """As many folds as the cases allow."""
 
     def of(self, clusters: Clusters, *, dear: bool) -> tuple[int, int]:
         """Folds and repeats for these cases; a `UserError` where the cases do not allow them.
@@ -36,7 +38,7 @@ class Folding:
                 f"cases of a signal-present and a signal-absent image allow {most} folds, and cross-validation needs "
                 f"{FEWEST_FOLDS}: give more scans"
             )
-        n_folds = self.n_folds or (most if most <= LEAVE_ONE_OUT else FOLDS)
+        n_folds = self.n_folds or (most if self.leave_one_out or most <= LEAVE_ONE_OUT else FOLDS)
         if not FEWEST_FOLDS <= n_folds <= most:
             raise UserError(f"{n_folds} folds; these cases allow {FEWEST_FOLDS} to {most}")
         n_repeats = self.n_repeats or (min(n_folds, 8 if dear else LEAVE_ONE_OUT) if n_folds == most else REPEATS)

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from taskct.apply.observe.cases import cases_of
 from taskct.apply.observe.choices import CaseFrom, PairBy
+from taskct.apply.observe.observation import IMAGES, VERSUS
 from taskct.apply.observe.pairing import pair
 from taskct.errors import UserError
-from taskct.io.image_stack import ImageStack, load_npy, read_images
+from taskct.io.image_stack import OpenStack, load_npy, open_images, read_images
+from taskct.io.raw_words import RawWords
+from taskct.io.stored_images import StoredImages, joined
 from taskct.io.truth_table import Truth, read_truth
 from taskct.observers.nonprewhitening import check_signal
 
@@ -28,41 +31,70 @@ class Sources:
     absent: Path | None = None
     """Images without it."""
     versus: tuple[Path, ...] = ()
-    """The same trials imaged otherwise: one for `images`; two, present and absent."""
+    """The same trials imaged otherwise: one for `images`, or two, present and absent, for each rival."""
+    named: tuple[tuple[str, tuple[Path, ...]], ...] = ()
+    """The same, of rivals that have a name."""
     case_from: CaseFrom | None = None
     """What a case is where the table does not say; None for a series."""
     pair_by: PairBy = "auto"
     """How `versus` is paired where the table does not say."""
     site: tuple[float, float] | None = None
     """Row and column of the one site of the signal in all images, pixels, where the table names none."""
+    words: tuple[RawWords, ...] = ()
+    """How words of MetaImage and NRRD files are read: once for all, or for the images and then for each rival."""
 
     def __post_init__(self) -> None:
         given = [path is not None for path in (self.images, self.truth, self.present, self.absent)]
         if given not in ([True, True, False, False], [False, False, True, True]):
             raise UserError("give either --present and --absent, or IMAGES and --truth")
-        if self.versus and len(self.versus) != len(self.folders):
+        n, wanted = len(self.folders), ("once", "twice, present and absent")[len(self.folders) - 1]
+        if len(self.versus) % n:
             times = "once" if len(self.versus) == 1 else f"{len(self.versus)} times"
-            wanted = ("once", "twice, present and absent")[len(self.folders) - 1]
-            raise UserError(f"--versus is given {times}: give it {wanted}")
-        if self.pair_by != "auto" and not self.versus:
+            raise UserError(f"--versus is given {times}: give it {wanted}, for each set of images")
+        for name, paths in self.named:
+            if len(paths) != n:
+                paths_wanted = ("PATH", "PRESENT,ABSENT")[n - 1]
+                raise UserError(f"--versus {name} has {len(paths)} path(s): give it as {name}={paths_wanted}")
+        names = [name for name, _ in self.rivals]
+        if taken := next((name for name in names if names.count(name) > 1 or name == IMAGES), None):
+            raise UserError(f"--versus {taken}: the name is taken; give each set of images a name of its own")
+        if self.pair_by != "auto" and not names:
             raise UserError("--pair-by is for a comparison: give --versus, or leave it out")
+        if len(self.words) not in (0, 1, 1 + len(names)):
+            raise UserError(
+                f"{len(self.words)} ways to read words for {1 + len(names)} set(s) of images: give --byte-order, "
+                "--hu-offset and --hu-slope once for all, or once for the images and then for each --versus"
+            )
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Of the images: one with a table, or that of each class."""
         return tuple(path for path in (self.images, self.present, self.absent) if path is not None)
 
+    @property
+    def rivals(self) -> tuple[tuple[str, tuple[Path, ...]], ...]:
+        """Every rival with its paths, those without a name first: "versus", or "versus 1" and so on."""
+        n = len(self.folders)
+        groups = [self.versus[start : start + n] for start in range(0, len(self.versus), n)]
+        several = len(groups) + len(self.named) > 1
+        unnamed = [(f"{VERSUS} {i}" if several else VERSUS, group) for i, group in enumerate(groups, start=1)]
+        return (*unnamed, *self.named)
+
+    def words_of(self, number: int) -> RawWords | None:
+        """How words are read of one set of images: 0 for the images, then the rivals."""
+        return None if not self.words else self.words[number if len(self.words) > 1 else 0]
+
 
 @dataclass(frozen=True)
 class Inputs:
     """Images with their truth, and their counterparts."""
 
-    images: NDArray[np.float32]
+    images: StoredImages
     """HU, or any unit, shape `(n, height, width)`."""
     truth: Truth
     """Of every image, with its case and site."""
-    versus: NDArray[np.float32] | None
-    """Counterparts in the order of the images; shape as `images`."""
+    rivals: dict[str, StoredImages]
+    """Counterparts by name, in the order of the images; shape as `images`."""
     pixel_mm: float | None
     """Pixel size, mm, where the files tell it and it is one."""
     cases: str
@@ -73,7 +105,7 @@ class Inputs:
 
 def read_inputs(sources: Sources) -> Inputs:
     """Read images, their truth and their counterparts."""
-    parts = [read_images(path) for path in sources.folders]
+    parts = [open_images(path, sources.words_of(0)) for path in sources.folders]
     stack = _joined(parts, sources.folders)
     if sources.truth is None:
         signal_present = np.arange(len(stack.images)) < len(parts[0].images)
@@ -83,16 +115,18 @@ def read_inputs(sources: Sources) -> Inputs:
     known, cases = _with_cases(known, stack, sources)
     if sources.site is not None:
         known = _with_site(known, sources.site, stack.images.shape[1:])
-    if not sources.versus:
-        return Inputs(stack.images, known, None, stack.pixel_mm, cases, None)
-    theirs = [read_images(path) for path in sources.versus]
-    other = _joined(theirs, sources.versus)
-    counterparts, how = _paired(sources, known, parts, theirs)
-    return Inputs(stack.images, known, other.images[counterparts], stack.pixel_mm, cases, how)
+    rivals, ways = {}, []
+    for number, (name, paths) in enumerate(sources.rivals, start=1):
+        theirs = [open_images(path, sources.words_of(number)) for path in paths]
+        other = _joined(theirs, paths)
+        counterparts, how = _paired(sources, known, parts, theirs)
+        rivals[name] = other.images.taken(counterparts)
+        ways.append(how)
+    return Inputs(stack.images, known, rivals, stack.pixel_mm, cases, " and ".join(dict.fromkeys(ways)) or None)
 
 
 def _paired(
-    sources: Sources, known: Truth, parts: list[ImageStack], theirs: list[ImageStack]
+    sources: Sources, known: Truth, parts: list[OpenStack], theirs: list[OpenStack]
 ) -> tuple[NDArray[np.int64], str]:
     """Number of the counterpart of each image, and what paired them."""
     unnamed = None
@@ -113,7 +147,7 @@ def _paired(
     return counterparts, " and ".join(dict.fromkeys(way for _, way in found))
 
 
-def _joined(parts: list[ImageStack], paths: tuple[Path, ...]) -> ImageStack:
+def _joined(parts: list[OpenStack], paths: tuple[Path, ...]) -> OpenStack:
     sizes = [stack.images.shape[1:] for stack in parts]
     if sizes[0] != sizes[-1]:
         raise UserError(
@@ -123,15 +157,15 @@ def _joined(parts: list[ImageStack], paths: tuple[Path, ...]) -> ImageStack:
     if len(parts) == 1:
         return parts[0]
     pixels = {stack.pixel_mm for stack in parts}
-    return ImageStack(
-        np.concatenate([stack.images for stack in parts]),
+    return OpenStack(
+        joined([stack.images for stack in parts]),
         tuple(name for stack in parts for name in stack.names),
         pixels.pop() if len(pixels) == 1 else None,
         tuple(origin for stack in parts for origin in stack.origins),
     )
 
 
-def _with_cases(known: Truth, stack: ImageStack, sources: Sources) -> tuple[Truth, str]:
+def _with_cases(known: Truth, stack: OpenStack, sources: Sources) -> tuple[Truth, str]:
     if known.cases is not None:
         if sources.case_from is not None:
             raise UserError("the truth table names cases: leave --case-from out, or its column case")

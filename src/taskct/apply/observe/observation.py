@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.observe.readings import Reading
+from taskct.apply.observe.scans_needed import ScansNeeded
 from taskct.files import whole_folder, write_json, write_text
 from taskct.io.ratings_files import write_imrmc
 from taskct.literal import csv_text
@@ -41,6 +42,8 @@ class Performance:
     gaussian_auc: Interval | None
     """AUC that a channelized Hotelling observer with endless training has if its outputs are Gaussian; exact."""
     readings: tuple[Reading, ...]
+    n_channels: int = 0
+    """Of the observer of `gaussian_auc`."""
 
     @property
     def statistics(self) -> NDArray[np.float64]:
@@ -49,22 +52,53 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """What an observer can do on images that the first are held against."""
+
+    name: str
+    performance: Performance
+    difference: PairedDifference
+    """AUC on the images minus that on these, on the same test trials."""
+    comparisons: tuple[Comparison, ...]
+    """Non-inferiority and equivalence, where a margin was given."""
+    learning: LearningDifference | None = None
+    """The difference against training trials, with the curves on both sets of images."""
+
+
+@dataclass(frozen=True)
 class ObserverResult:
     """An observer on the images, and on those that they are held against."""
 
     name: str
     images: Performance
-    versus: Performance | None
-    difference: PairedDifference | None
-    """AUC on the images minus that on the others, on the same test trials."""
-    comparisons: tuple[Comparison, ...]
-    """Non-inferiority and equivalence, where a margin was given."""
+    rivals: tuple[Rival, ...]
+    """In the order they were given."""
     notes: tuple[str, ...]
     """What a reader of the result must know."""
-    learning: LearningCurve | None
+    learning: LearningCurve | None = None
     """AUC against training trials, on the images."""
-    learning_difference: LearningDifference | None
-    """The same of the difference, with the curves on both sets of images."""
+    scans: ScansNeeded | None = None
+    """How many scans an interval of a given width takes, where that was asked for."""
+
+    @property
+    def versus(self) -> Performance | None:
+        """On the first of the images that these are held against."""
+        return self.rivals[0].performance if self.rivals else None
+
+    @property
+    def difference(self) -> PairedDifference | None:
+        """From the first of them."""
+        return self.rivals[0].difference if self.rivals else None
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Tests against the first of them."""
+        return self.rivals[0].comparisons if self.rivals else ()
+
+    @property
+    def learning_difference(self) -> LearningDifference | None:
+        """Learning curves on the images and on the first of them."""
+        return self.rivals[0].learning if self.rivals else None
 
 
 @dataclass(frozen=True)
@@ -89,23 +123,28 @@ class Observation:
     def ratings(self, name: str) -> Ratings:
         """Ratings of one observer: training sets are readers, sets of images modalities, trials cases."""
         result = next(one for one in self.observers if one.name == name)
-        both = [result.images] if result.versus is None else [result.images, result.versus]
-        return as_ratings(np.stack([one.statistics for one in both]), self.signal_present, self.test)
+        names = (IMAGES, *(rival.name for rival in result.rivals))
+        every = [result.images, *(rival.performance for rival in result.rivals)]
+        return as_ratings(np.stack([one.statistics for one in every]), self.signal_present, self.test, names)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON."""
-        observers = {one.name: _observer_json(one) for one in self.observers}
-        for name, p in self.p_holm().items():
-            observers[name]["difference"]["p_holm"] = p
+        adjusted = self.p_holm()
+        observers = {one.name: _observer_json(one, adjusted) for one in self.observers}
         return {"schema": 1, **self.about, "notes": list(self.notes), "failed": self.failed, "observers": observers}
 
-    def p_holm(self) -> dict[str, float]:
-        """Holm-adjusted p of each observer's difference, over the observers that have one."""
-        found = {one.name: one.difference.p_value for one in self.observers if one.difference is not None}
+    def p_holm(self) -> dict[tuple[str, str], float]:
+        """Holm-adjusted p of each difference, by observer and rival, over all there are."""
+        found = {(one.name, rival.name): rival.difference.p_value for one in self.observers for rival in one.rivals}
         return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
-def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: NDArray[np.int64]) -> Ratings:
+def as_ratings(
+    scores: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    trials: NDArray[np.int64],
+    names: tuple[str, ...] = (IMAGES, VERSUS),
+) -> Ratings:
     """Ratings of training sets as readers, and of sets of images as modalities.
 
     Scores have the shape `(n_sets_of_images, n_training_sets, n_trials)`.
@@ -113,23 +152,35 @@ def as_ratings(scores: NDArray[np.float64], present: NDArray[np.bool_], trials: 
     return Ratings(
         scores=scores,
         signal_present=present,
-        modalities=(IMAGES, VERSUS)[: len(scores)],
+        modalities=names[: len(scores)],
         readers=tuple(f"training set {i + 1}" for i in range(scores.shape[1])),
         cases=tuple(f"trial {number}" for number in trials),
     )
 
 
-def _observer_json(result: ObserverResult) -> dict[str, Any]:
+def _observer_json(result: ObserverResult, adjusted: dict[tuple[str, str], float]) -> dict[str, Any]:
     content = {**_performance_json(result.images), "notes": list(result.notes)}
-    if result.versus is not None and result.difference is not None:
-        content |= {"versus": _performance_json(result.versus), "difference": asdict(result.difference)}
-        if (curves := result.learning_difference) is not None:
-            content["versus"]["learning_curve"] = _curve_json(curves.second)
-            content["difference"]["learning_curve"] = _means_json(curves, "delta_auc") | {"message": curves.message}
-        content |= {test.aim: asdict(test) for test in result.comparisons}
+    told = {rival.name: _rival_json(rival, adjusted[result.name, rival.name]) for rival in result.rivals}
+    if list(told) == [VERSUS]:
+        content |= told[VERSUS]
+    elif told:
+        content["rivals"] = told
     if result.learning is not None:
         content["learning_curve"] = _curve_json(result.learning)
+    if result.scans is not None:
+        content["scans_needed"] = result.scans.as_dict()
     return content
+
+
+def _rival_json(rival: Rival, p_holm: float) -> dict[str, Any]:
+    content = {
+        "versus": _performance_json(rival.performance),
+        "difference": asdict(rival.difference) | {"p_holm": p_holm},
+    }
+    if (curves := rival.learning) is not None:
+        content["versus"]["learning_curve"] = _curve_json(curves.second)
+        content["difference"]["learning_curve"] = _means_json(curves, "delta_auc") | {"message": curves.message}
+    return content | {test.aim: asdict(test) for test in rival.comparisons}
 
 
 def _curve_json(curve: LearningCurve) -> dict[str, Any]:
@@ -186,12 +237,12 @@ def _scores_csv(found: Observation) -> str:
         zip(found.test.tolist(), found.cases.tolist(), found.signal_present.astype(int).tolist(), strict=True)
     )
     for one in found.observers:
-        sets = {IMAGES: one.images} | ({} if one.versus is None else {VERSUS: one.versus})
+        sets = {IMAGES: one.images} | {rival.name: rival.performance for rival in one.rivals}
         for name, performance in sets.items():
             for number, reading in enumerate(performance.readings, start=1):
                 places = [()] * len(trials) if reading.found_px is None else reading.found_px.tolist()
                 rows = zip(trials, reading.statistic.tolist(), places, strict=True)
                 writer.writerows(
-                    (csv_text(one.name), name, number, *trial, f"{t:.9g}", *place) for trial, t, place in rows
+                    (csv_text(one.name), csv_text(name), number, *trial, f"{t:.9g}", *place) for trial, t, place in rows
                 )
     return out.getvalue()

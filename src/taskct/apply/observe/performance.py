@@ -3,18 +3,19 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orth
 
-from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, as_ratings
+from taskct.apply.observe.observation import IMAGES, VERSUS, Performance, Rival, as_ratings
 from taskct.apply.observe.readings import Reading
 from taskct.apply.observe.task import EvaluationPlan, Task
+from taskct.io.stored_images import StoredImages
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
-from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
+from taskct.metrics.comparisons import equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.intervals import Interval
@@ -33,9 +34,18 @@ from taskct.observers.learning import (
 
 
 def perform(
-    readings: Sequence[Reading], images: NDArray[np.floating], task: Task, test: NDArray[np.int64], plan: EvaluationPlan
+    readings: Sequence[Reading],
+    images: NDArray[np.floating] | StoredImages,
+    task: Task,
+    test: NDArray[np.int64],
+    plan: EvaluationPlan,
+    *,
+    signal: NDArray[np.float64] | None = None,
 ) -> Performance:
-    """What one observer can do on the images, from its readings of the test trials, one for each training set."""
+    """What one observer can do on the images, from its readings of the test trials, one for each training set.
+
+    `signal` is the mean signal where it is known; it shortens the exact interval of a channelized observer.
+    """
     confidence = plan.confidence
     present = task.signal_present[test]
     clusters = task.clusters(test)
@@ -50,6 +60,7 @@ def perform(
         lroc, _ = _area(lroc_ratings(t_present, t_absent, correct), t_absent, clusters, confidence)
         cases = None if clusters is None else clusters.present
         located = correct_fraction(correct[0], clusters=cases, confidence=confidence)
+    limit, n_channels = _gaussian_auc(readings[0], images, task, signal, confidence)
     return Performance(
         auc=area,
         method=method,
@@ -59,8 +70,9 @@ def perform(
         ),
         lroc_area=lroc,
         located=located,
-        gaussian_auc=_gaussian_auc(readings[0], images, task, confidence),
+        gaussian_auc=limit,
         readings=tuple(readings),
+        n_channels=n_channels,
     )
 
 
@@ -82,16 +94,27 @@ def _area(
     return Interval(found.auc, found.ci_low, found.ci_high), "MRMC: over test trials and training sets"
 
 
-def _gaussian_auc(reading: Reading, images: NDArray[np.floating], task: Task, confidence: float) -> Interval | None:
-    """Exact interval from the channel outputs of all trials; channels that were learned, or cases, do not allow it."""
+def _gaussian_auc(
+    reading: Reading,
+    images: NDArray[np.floating] | StoredImages,
+    task: Task,
+    signal: NDArray[np.float64] | None,
+    confidence: float,
+) -> tuple[Interval | None, int]:
+    """Exact interval from the channel outputs of all trials, and the number of channels that are independent.
+
+    Channels that were learned, or cases, do not allow it.
+    """
     if reading.channel_matrix is None or task.mode == "scanning" or task.truth.cases is not None:
-        return None
-    seen = task.windows(images, np.arange(len(images)))
-    outputs = seen.reshape(len(seen), -1).astype(np.float64) @ orth(reading.channel_matrix)
+        return None, 0
+    seen, basis = task.windows(images, np.arange(len(images))), orth(reading.channel_matrix)
+    outputs = seen.reshape(len(seen), -1).astype(np.float64) @ basis
     if len(outputs) < outputs.shape[1] + 2:
-        return None
+        return None, 0
     present = task.signal_present
-    return exact_cho_interval(outputs[present], outputs[~present], confidence=confidence)
+    difference = None if signal is None else signal.ravel() @ basis
+    limit = exact_cho_interval(outputs[present], outputs[~present], confidence=confidence, known_difference=difference)
+    return limit, basis.shape[1]
 
 
 _TOO_EASY = (
@@ -101,29 +124,57 @@ _TOO_EASY = (
 
 
 def compare(
-    mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: EvaluationPlan
-) -> tuple[PairedDifference, tuple[Comparison, ...], list[str]]:
-    """Difference of AUCs with its interval, the tests with a margin, and why something is left out.
-
-    The difference has no p value where the trials are too few for one; there are no tests where a margin proves
-    nothing.
-    """
+    name: str, mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: EvaluationPlan
+) -> tuple[Rival, list[str]]:
+    """The rival of this name with the difference from it, and why something is left out."""
     difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
-    if why := _too_few(task, test):
-        return replace(difference, p_value=math.nan), (), [why if plan.margin is None else f"{why}; no verdict either"]
-    no_error = std_error == 0.0 and bool({mine.auc.value, other.auc.value} & {0.0, 1.0})
+    return judge(name, other, DifferenceEstimate(mine.auc.value, difference, std_error, df), too_few(task, test), plan)
+
+
+@dataclass(frozen=True)
+class DifferenceEstimate:
+    """A difference of AUCs, and what tests of it rest on."""
+
+    auc: float
+    """Of the first."""
+    difference: PairedDifference
+    std_error: float
+    df: float = math.inf
+    """Degrees of freedom of the error."""
+
+
+def judge(
+    name: str, other: Performance, found: DifferenceEstimate, why: str | None, plan: EvaluationPlan
+) -> tuple[Rival, list[str]]:
+    """The rival of this name with the tests that its difference allows, and why something is left out.
+
+    The difference has no p value where `why` says that the trials are too few for one; there are no tests where a
+    margin proves nothing.
+    """
+    difference, areas = found.difference, {found.auc, other.auc.value}
+    if why:
+        untested = Rival(name, other, replace(difference, p_value=math.nan), ())
+        return untested, [why if plan.margin is None else f"{why}; no verdict either"]
+    plain = Rival(name, other, difference, ())
     if plan.margin is None:
-        return difference, (), [_TOO_EASY] if no_error else []
-    if why := why_no_margin(mine.auc.value, other.auc.value):
-        return difference, (), [f"no verdict on the margin: {why}"]
-    if std_error == 0.0 or {mine.auc.value, other.auc.value} & {0.0, 1.0}:
-        return difference, (), ["no verdict on the margin: an AUC is 0 or 1, or the two sets rank the trials alike"]
+        return plain, [_TOO_EASY] if found.std_error == 0.0 and areas & {0.0, 1.0} else []
+    if why := why_no_margin(found.auc, other.auc.value):
+        return plain, [f"no verdict on the margin: {why}"]
+    if found.std_error == 0.0 or areas & {0.0, 1.0}:
+        return plain, ["no verdict on the margin: an AUC is 0 or 1, or the two sets rank the trials alike"]
     alpha = (1.0 - plan.confidence) / 2.0
     tests = (
-        test_of(difference.delta_auc, std_error, noninferiority_margin=plan.margin, alpha=alpha, df=df, limit=1.0)
+        test_of(
+            difference.delta_auc,
+            found.std_error,
+            noninferiority_margin=plan.margin,
+            alpha=alpha,
+            df=found.df,
+            limit=1.0,
+        )
         for test_of in (noninferiority, equivalence)
     )
-    return difference, tuple(tests), []
+    return replace(plain, comparisons=tuple(tests)), []
 
 
 def _difference(
@@ -145,7 +196,8 @@ def _difference(
     return difference, math.sqrt(found.interval_variance), found.df_whole or math.inf
 
 
-def _too_few(task: Task, test: NDArray[np.int64]) -> str | None:
+def too_few(task: Task, test: NDArray[np.int64]) -> str | None:
+    """Why a difference on these test trials has no p value; None where it has."""
     clusters = task.clusters(test)
     if clusters is None:
         n_present = int(task.signal_present[test].sum())
@@ -156,7 +208,7 @@ def _too_few(task: Task, test: NDArray[np.int64]) -> str | None:
 def learn(
     observers: Sequence[Observer],
     performances: Sequence[Performance],
-    stacks: Sequence[NDArray[np.float32]],
+    stacks: Sequence[NDArray[np.floating] | StoredImages],
     task: Task,
     trials: tuple[NDArray[np.int64], NDArray[np.int64]],
     plan: EvaluationPlan,
@@ -171,7 +223,7 @@ def learn(
         for name, value in performance.readings[0].regularization.items():
             setattr(observer, name, value)
 
-    def labelled(images: NDArray[np.float32], some: NDArray[np.int64]) -> LabelledTrials:
+    def labelled(images: NDArray[np.floating] | StoredImages, some: NDArray[np.int64]) -> LabelledTrials:
         cases = None if task.truth.cases is None else task.truth.cases[some]
         return LabelledTrials(task.windows(images, some), task.signal_present[some], cases)
 

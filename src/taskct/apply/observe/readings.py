@@ -4,22 +4,26 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from taskct.apply.observe.division import divide_trials
 from taskct.apply.observe.task import Task
 from taskct.errors import UserError
+from taskct.io.stored_images import StoredImages
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import OBSERVERS, observers_needing
-from taskct.observers import ChannelizedHotelling, CNNObserver, Observer, PathObserver, SmallSampleWarning
+from taskct.observers import ChannelizedHotelling, Observer, PathObserver, SmallSampleWarning
 from taskct.observers.choice import fit_chosen
 from taskct.observers.crops import centred_crops
 from taskct.observers.fresh import Eye as Eye
 from taskct.observers.fresh import observer_told, registered_name, small_samples
 from taskct.observers.scanning import Scanning
+
+if TYPE_CHECKING:  # it takes long, and few observers need it
+    import torch
 
 VALIDATION_SHARE = 0.25  # of the training trials, to choose a regularization; the observer then learns from all
 _FEWEST_TO_CHOOSE = 8  # training trials, or cases, of a class, so that 2 validate
@@ -33,17 +37,24 @@ class Known:
     """Of the images, for the PWMF, HU², shape `(n_pixels, n_pixels)`."""
     signal: NDArray[np.float64] | None = None
     """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
-    versus_signal: NDArray[np.float64] | None = None
-    """The same in the images compared with; `signal` where it is None."""
+    rival_signals: tuple[NDArray[np.float64], ...] = ()
+    """The same in each set of images compared with; `signal` where left out."""
 
     def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
         """The same with signals as observers see them: in the window, where images of this shape have one site."""
-        signals = (None if one is None else _seen(one, task, shape) for one in (self.signal, self.versus_signal))
-        return Known(self.covariance, *signals)
+        first = None if self.signal is None else _seen(self.signal, task, shape)
+        return Known(self.covariance, first, tuple(_seen(one, task, shape) for one in self.rival_signals))
 
-    def of(self, versus: bool) -> "Known":
-        """What is known of one of the two sets of images."""
-        return replace(self, signal=self.versus_signal) if versus and self.versus_signal is not None else self
+    def through(self, basis: NDArray[np.float64]) -> "Known":
+        """The same with signals as channels pass them on, `(1, rank)`; their basis is `(n_pixels, rank)`."""
+        if self.signal is None:
+            return Known()
+        first, *others = ((one.ravel() @ basis)[None] for one in (self.signal, *self.rival_signals))
+        return Known(None, first, tuple(others))
+
+    def of(self, rival: int) -> "Known":
+        """What is known of one of the sets of images: 0 for the first, then those compared with."""
+        return replace(self, signal=self.rival_signals[rival - 1]) if rival and self.rival_signals else self
 
 
 def _seen(signal: NDArray[np.float64], task: Task, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -79,7 +90,8 @@ class Reading:
     regularization: dict[str, float]
     """What was chosen on validation trials, by hyper-parameter."""
     channel_matrix: NDArray[np.float64] | None
-    """Channels of a channelized observer without internal noise, if they are not learned from trials."""
+    """Channels of a channelized observer without internal noise, if they are not learned from trials; in the space
+    that it met, which may be that of its channels' outputs."""
     notes: tuple[str, ...]
     """What a reader of the result must know."""
     small_sample: str
@@ -92,7 +104,7 @@ def build(
     known: Known,
     *,
     seed: int,
-    device: torch.device,
+    device: "torch.device | str",
     channels: Mapping[str, object] | None = None,
 ) -> Observer:
     """Observer of a registered name with what it needs, and what it is told; `channels` are settings of its own."""
@@ -107,7 +119,7 @@ def build(
 
 def take_reading(
     observer: Observer,
-    images: NDArray[np.float32],
+    images: NDArray[np.floating] | StoredImages,
     task: Task,
     *,
     train: NDArray[np.int64],
@@ -136,7 +148,7 @@ def take_reading(
             statistic = fitted.test_statistic(task.windows(images, test))
     if note := getattr(fitted, "note_", ""):
         notes.append(note)
-    if isinstance(fitted, CNNObserver) and task.truth.cases is not None:
+    if fitted.validates_itself and task.truth.cases is not None:
         notes.append("its validation trials share cases with those it learned from, so the network is kept too easily")
     read = task.signal_present[test]
     check_scores(statistic[read], statistic[~read], name="this observer")
@@ -176,4 +188,5 @@ def _fixed_channels(observer: Observer) -> NDArray[np.float64] | None:
     """Channels that were not learned from the trials, of an observer without internal noise."""
     if not isinstance(observer, ChannelizedHotelling) or observer.internal_noise > 0.0:
         return None
-    return None if observer.channels in ("pca", "pls") else observer.channel_matrix_
+    learned = isinstance(observer.channels, str) and observer.channels in ("pca", "pls")
+    return None if learned else observer.channel_matrix_

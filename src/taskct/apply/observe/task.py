@@ -1,12 +1,15 @@
 """What observers have to do on a user's images, and how they are trained and tested."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.observe.choices import Mode
+from taskct.apply.observe.folds import Folding
 from taskct.errors import UserError
+from taskct.io.stored_images import StoredImages
 from taskct.io.truth_table import Truth
 from taskct.metrics.clustered import Clusters
 from taskct.observers.crops import centred_crops
@@ -66,7 +69,7 @@ class Task:
         """Within which a signal counts as located, pixels."""
         return (self.window_px or 0) / 2.0 if self.radius_px is None else self.radius_px
 
-    def windows(self, images: NDArray[np.floating], trials: NDArray[np.int64]) -> NDArray[np.floating]:
+    def windows(self, images: NDArray[np.floating] | StoredImages, trials: NDArray[np.int64]) -> NDArray[np.floating]:
         """What observers learn from: some trials' windows around their sites, or their whole images."""
         centres = self.truth.centres_px
         if self.window_px is None or centres is None:
@@ -104,6 +107,12 @@ class EvaluationPlan:
         If a setting is out of range.
     """
 
+    division: Literal["auto", "split", "cross"] = "auto"
+    """"split": observers learn from some trials and are tested on others. "cross": each case is read by observers that
+    were trained without it. "auto": cross where the truth names no split, no number of training sets is given and the
+    trials are too few for three of them, but not in mode scanning nor with learning curves."""
+    folding: Folding = field(default_factory=Folding)
+    """Folds and repeats of a cross-validation."""
     train_share: float = 0.5
     """Of the trials (of the cases), in (0, 1), where the truth names no split."""
     n_training_sets: int | None = None
@@ -120,6 +129,8 @@ class EvaluationPlan:
     """Of every interval, 0.5 to 0.9999."""
     seed: int = 0
     """Of every random choice."""
+    width: float | None = None
+    """Of the interval of an AUC for which the scans are counted that it takes, in (0, 1); None for none."""
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence <= 0.9999:
@@ -132,3 +143,8 @@ class EvaluationPlan:
             raise UserError(f"{self.n_training_sets} training sets; there must be at least 1")
         if self.margin is not None and not 0.0 < self.margin < 0.5:
             raise UserError(f"the margin is {self.margin:g}; it must lie between 0 and 0.5, such as 0.05")
+        if self.width is not None and not 0.0 < self.width < 1.0:
+            raise UserError(f"the width to plan for is {self.width:g}; it must lie between 0 and 1, such as 0.05")
+        if self.division == "cross" and (self.n_training_sets is not None or self.learn):
+            what = "training sets" if self.n_training_sets is not None else "a learning curve"
+            raise UserError(f"{what} and cross-validation exclude one another: leave one of them out")

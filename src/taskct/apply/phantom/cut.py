@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.apply.phantom.find import FoundPhantom, find_phantom
+from taskct.apply.phantom.find import FoundPhantom, find_axes, find_phantom
 from taskct.errors import UserError
 from taskct.ranges import Range
 from taskct.tasks.layouts import PhantomLayout, Rod
@@ -69,8 +69,8 @@ def rod_trials(
         Side of the regions, 1 to 400 mm; None: three diameters of the rod, at least 15 pixels, less where another rod
         would reach into it.
     found
-        Where the phantom lies in `present`, in this order; None: it is found here. What was found in scans of a higher
-        dose that show the same phantom in the same place does as well.
+        The phantom as it was found, for its roll; None: it is found in `present`. What was found in scans of a higher
+        dose does as well: the centres, which any dose shows, are found in these images anyhow.
     scans
         The scan that each image of `present` (and, after them, of `absent`) is a slice of; None: each image is one.
 
@@ -99,8 +99,9 @@ def rod_trials(
         WINDOW.check("window_mm", window_mm)
     if found is None:
         found = find_phantom(present, layout, pixel_mm=pixel_mm)
-    here = _centres(found, len(present))
-    empty, there = (present, here) if absent is None else (absent, _empty_centres(absent, found))
+    here = find_axes(present, layout, pixel_mm=pixel_mm).centres_px
+    empty = present if absent is None else absent
+    there = here if absent is None else find_axes(absent, layout, pixel_mm=pixel_mm).centres_px
     cases = np.arange(len(present) + (0 if absent is None else len(absent))) if scans is None else np.asarray(scans)
     if cases.shape != (len(present) + (0 if absent is None else len(absent)),):
         raise UserError(
@@ -142,16 +143,6 @@ def rod_trials(
             stacklevel=2,
         )
     return trials
-
-
-def _centres(found: FoundPhantom, n: int) -> Array:
-    """The axis in each of `n` images: of each where as many were searched, otherwise that of all."""
-    return found.centres_px if len(found.centres_px) == n else np.tile(found.centre_px, (n, 1))
-
-
-def _empty_centres(absent: NDArray[np.floating], found: FoundPhantom) -> Array:
-    """The axis in scans without rods, which have no roll to be found."""
-    return find_phantom(absent, found.layout, pixel_mm=found.pixel_mm, roll_deg=found.roll_deg).centres_px
 
 
 def _half_px(layout: PhantomLayout, i: int, sites: Sites, pixel_mm: float, window_mm: float | None) -> int:

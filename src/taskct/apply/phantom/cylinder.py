@@ -128,11 +128,14 @@ def _ends(smooth: Array, circle: Cylinder) -> tuple[Array, Array]:
     profiles = _profiles(smooth, circle.row, circle.column, distances)
     quarter = max(2, len(distances) // 4)
     with np.errstate(invalid="ignore"):
+        # NaN where the ray leaves the image.
         inside, outside = profiles[:, :quarter].mean(axis=1), profiles[:, -quarter:].mean(axis=1)
-        level = 0.5 * (np.median(inside) + outside)[:, None]
+        whole = inside[~np.isnan(inside)]
+        step = (float(np.median(whole)) if len(whole) else 0.0) - outside
+        level = (outside + 0.5 * step)[:, None]
         falls = (profiles[:, :-1] >= level) & (profiles[:, 1:] < level)
         # A ray that leaves the image, or that meets something outside the cylinder, says nothing.
-        good = falls.any(axis=1) & (np.median(inside) - outside >= LEAST_STEP_HU)
+        good = falls.any(axis=1) & (step >= LEAST_STEP_HU)
     first = falls.argmax(axis=1)
     index = np.arange(N_RAYS)
     above, below = profiles[index, first], profiles[index, first + 1]
@@ -150,7 +153,7 @@ def _fit(rows: Array, columns: Array) -> Cylinder:
     row = column = radius = scatter = 0.0
     for _ in range(8):
         if used.sum() < 8:
-            return Cylinder(float(np.mean(rows)) if len(rows) else 0.0, 0.0, 1.0, np.inf, 0.0)
+            return Cylinder(0.0, 0.0, 1.0, np.inf, 0.0)  # none
         # The algebraic fit of Kasa (1976), and one step of Gauss and Newton on the distances from it.
         design = np.stack([rows[used], columns[used], np.ones(used.sum())], axis=1)
         a, b, c = np.linalg.lstsq(design, rows[used] ** 2 + columns[used] ** 2, rcond=None)[0]

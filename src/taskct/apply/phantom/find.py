@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskct.apply.phantom.cylinder import NOTED_MISFIT, Cylinder, find_cylinder
+from taskct.apply.phantom.cylinder import NOTED_MISFIT, find_cylinder
 from taskct.apply.phantom.roll import LEAST_LEAD, contrast_scale, find_roll
 from taskct.errors import UserError
 from taskct.ranges import Range
@@ -58,7 +58,7 @@ class FoundPhantom:
         tilt = "" if self.tilt_deg is None else f", tilt {self.tilt_deg:.2f} degrees"
         return (
             f"{self.layout.name}: centre at row {row:.2f}, column {column:.2f}, diameter {diameter:.1f} mm, roll "
-            f"{self.roll_deg:.1f} degrees{tilt}, contrast {self.contrast_scale:.2f} × the layout's"
+            f"{round(self.roll_deg, 1) + 0.0:.1f} degrees{tilt}, contrast {self.contrast_scale:.2f} × the layout's"
         )
 
 
@@ -103,24 +103,14 @@ def find_phantom(
     >>> [round(value, 1) for value in (*found.centre_px, found.radius_px)], abs(found.roll_deg) < 0.2
     ([127.5, 127.5, 100.0], True)
     """
-    PIXEL.check("pixel_mm", pixel_mm)
-    images = np.asarray(image_hu)
-    images = images[None] if images.ndim == 2 else images
-    if images.ndim != 3 or len(images) == 0:
-        raise UserError(f"images have the shape {np.shape(image_hu)}: give (height, width) or (n, height, width)")
-    names = ["the image" if len(images) == 1 else f"image {i}" for i in range(1, len(images) + 1)]
-    radius_px = layout.diameter_mm / 2.0 / pixel_mm
-    circles = [find_cylinder(image, radius_px=radius_px, name=name) for image, name in zip(images, names, strict=True)]
-    centres = np.array([(circle.row, circle.column) for circle in circles])
-    notes = _notes(circles, radius_px)
+    images = _stack(image_hu)
+    axes = find_axes(images, layout, pixel_mm=pixel_mm, slices=slice_mm is not None)
+    centres, notes = axes.centres_px, _notes(axes.radius_px, layout.diameter_mm / 2.0 / pixel_mm)
     tilt_deg = None if slice_mm is None else _tilt(centres, pixel_mm, SLICE.check("slice_mm", slice_mm), notes)
-    # Of a phantom that stayed where it was, the scatter is of the finding alone.
-    if slice_mm is None and len(images) > 1 and np.ptp(centres, axis=0).max() <= 2.0 * STEADY_PX:
-        centres = np.broadcast_to(np.median(centres, axis=0), centres.shape).copy()
-    elif slice_mm is None and len(images) > 1:
+    if slice_mm is None and axes.moved_px > 0.0:
         notes.append(
-            f"the phantom moved between the scans by up to {np.ptp(centres, axis=0).max() * pixel_mm:.2f} mm; each is "
-            "cut about its own centre"
+            f"the phantom moved between the scans by up to {axes.moved_px * pixel_mm:.2f} mm; each is cut about its "
+            "own centre"
         )
     if roll_deg is None:
         roll = find_roll(images, centres, layout, pixel_mm=pixel_mm)
@@ -138,17 +128,50 @@ def find_phantom(
         notes.append(
             f"the rods' contrast is {scale:.2f} × the layout's: look at the picture, the pixel size and the layout"
         )
-    radius = float(np.median([circle.radius for circle in circles]))
-    return FoundPhantom(layout, pixel_mm, centres, radius, degrees, scale, tilt_deg, tuple(notes))
+    return FoundPhantom(layout, pixel_mm, centres, axes.radius_px, degrees, scale, tilt_deg, tuple(notes))
 
 
-def _notes(circles: list[Cylinder], radius_px: float) -> list[str]:
-    misfit = float(np.median([circle.radius for circle in circles])) / radius_px - 1.0
+@dataclass(frozen=True)
+class Axes:
+    """Where the axis of a phantom meets images."""
+
+    centres_px: Array
+    """Row and column in each, `(n, 2)`; alike where the phantom stayed where it was."""
+    radius_px: float
+    """Of the cylinder, the median."""
+    moved_px: float
+    """Widest way between two of them along rows or columns; 0 where they are alike."""
+
+
+def find_axes(images: NDArray[np.floating], layout: PhantomLayout, *, pixel_mm: float, slices: bool = False) -> Axes:
+    """Find the axis in every image, without the roll, whatever the dose; see `find_phantom`.
+
+    With `slices` the images are not of one place, so that even small ways between their centres are kept.
+    """
+    radius_px = layout.diameter_mm / 2.0 / PIXEL.check("pixel_mm", pixel_mm)
+    names = ["the image" if len(images) == 1 else f"image {i}" for i in range(1, len(images) + 1)]
+    circles = [find_cylinder(image, radius_px=radius_px, name=name) for image, name in zip(images, names, strict=True)]
+    centres = np.array([(circle.row, circle.column) for circle in circles])
+    moved = float(np.ptp(centres, axis=0).max())
+    if moved <= 2.0 * STEADY_PX and not slices:  # of a phantom that stayed, the scatter is of the finding alone
+        centres, moved = np.tile(np.median(centres, axis=0), (len(centres), 1)), 0.0
+    return Axes(centres, float(np.median([circle.radius for circle in circles])), moved)
+
+
+def _stack(image_hu: NDArray[np.floating]) -> NDArray[np.floating]:
+    images = np.asarray(image_hu)
+    images = images[None] if images.ndim == 2 else images
+    if images.ndim != 3 or len(images) == 0:
+        raise UserError(f"images have the shape {np.shape(image_hu)}: give (height, width) or (n, height, width)")
+    return images
+
+
+def _notes(radius_px: float, stated_px: float) -> list[str]:
+    misfit = radius_px / stated_px - 1.0
     if abs(misfit) <= NOTED_MISFIT:
         return []
-    return [
-        f"the cylinder is {abs(misfit):.1%} {'wider' if misfit > 0 else 'narrower'} than stated: check the pixel size"
-    ]
+    wider = "wider" if misfit > 0 else "narrower"
+    return [f"the cylinder is {abs(misfit):.1%} {wider} than stated: check the pixel size"]
 
 
 def _tilt(centres: Array, pixel_mm: float, slice_mm: float, notes: list[str]) -> float:

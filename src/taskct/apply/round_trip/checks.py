@@ -26,7 +26,9 @@ UNCHANGED = 0.02
 PILED = 5e-4
 """Of all pixels: those of the lowest or the highest value, from which it is a limit."""
 
-GREYS = 256
+FEWEST_GREYS, GREYS = 5, 256
+"""Values of 8 bit images; fewer are steps of the object."""
+
 KNOWN_HU = (1024.0, 1000.0)
 
 
@@ -43,11 +45,13 @@ class Returned:
     """What messages call each."""
     step_hu: float
     """To which the low-dose images were rounded, HU; 0 where they were not."""
+    counted: NDArray[np.bool_] | None = None
+    """As `Pairs` has it."""
 
     @cached_property
     def pairs(self) -> Pairs:
         """For how they relate."""
-        return Pairs(self.low, self.denoised)
+        return Pairs(self.low, self.denoised, self.counted)
 
     @cached_property
     def noise_hu(self) -> float:
@@ -135,7 +139,7 @@ def _block_means(images: NDArray[np.float32]) -> NDArray[np.float64]:
     side = max(n // BLOCK for n in images.shape[1:]) and BLOCK
     rows, columns = images.shape[1] // side * side, images.shape[2] // side * side
     blocks = images[:, :rows, :columns].reshape(len(images), rows // side, side, columns // side, side)
-    return blocks.mean(axis=(2, 4), dtype=np.float64).ravel()
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float64)).ravel()
 
 
 def check_unchanged(returned: Returned) -> Finding:
@@ -163,7 +167,7 @@ def check_turned(returned: Returned) -> Finding:
     if returned.low.shape[1] != returned.low.shape[2]:
         return FINE
     how, best, now = turned(returned.pairs)
-    if how == "as it is" or best < BELONG or best < 1.3 * now + 1.0:
+    if how == "as it is" or best < BELONG or best < 1.3 * now + 3.0:
         return FINE
     return Finding(f"the images came back {how}: turn them back as they went out")
 
@@ -174,9 +178,9 @@ def check_order(returned: Returned) -> Finding:
     if not found:
         return FINE
     one, other = next(iter(found.items()))
-    known = "of those looked at " if len(found) > 2 else ""
+    what = "an image shows" if len(found) == 1 else f"{len(found)} images show"
     return Finding(
-        f"{len(found)} images {known}show another image than the one that they are given for ("
+        f"{what} another image than the name says ("
         f"{returned.names[one]} shows {returned.names[other]}): bring them back under the names they went out with, or "
         "with a manifest.csv that says which is which"
     )
@@ -186,8 +190,8 @@ def check_foreign(returned: Returned) -> Finding:
     """Images of something else."""
     if returned.pairs.agreement < BELONG:
         return Finding(
-            f"the images show nothing of the low-dose images (agreement {returned.pairs.agreement:.2f}, by chance 1, "
-            f"{BELONG:g} or more wanted): they are another study's, or from another export; give this export's"
+            f"the images show nothing of the low-dose images (agreement {returned.pairs.agreement:.1f}, 0 ± 1 by "
+            f"chance, {BELONG:g} or more wanted): they are another study's, or from another export; give this export's"
         )
     found = strangers(returned.pairs)
     if not len(found):
@@ -213,7 +217,7 @@ def check_shift(returned: Returned) -> Finding:
 def check_greys(returned: Returned) -> Finding:
     """Images of 256 values."""
     levels = np.unique(returned.denoised[returned.some])
-    if len(levels) > GREYS or len(levels) < 2:
+    if not FEWEST_GREYS <= len(levels) <= GREYS:
         return FINE
     step = float(np.median(np.diff(levels)))
     if step <= 1.05 * max(1.0, returned.step_hu):
@@ -270,8 +274,8 @@ def check_values(returned: Returned) -> Finding:
 
 CHECKS: dict[str, Callable[[Returned], Finding]] = {
     "unchanged": check_unchanged,
-    "turned": check_turned,
     "order": check_order,
+    "turned": check_turned,
     "foreign": check_foreign,
     "shift": check_shift,
     "8-bit": check_greys,

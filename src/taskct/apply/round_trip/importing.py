@@ -14,7 +14,7 @@ from taskct.apply.round_trip.returned_files import Collector, choose_key, find_f
 from taskct.errors import UserError
 from taskct.names import IMPORT_NAME
 from taskct.progress import Progress
-from taskct.study.imports import add_import, digest_of_images
+from taskct.study.imports import TRAIN_TWINS, TWINS, add_import, digest_of_images
 from taskct.study.run_folder import RunFolder
 
 LONGEST_SOFTWARE = 200
@@ -115,6 +115,7 @@ def import_study(
         denoised=np.concatenate(list(collector.images.values())),
         names=tuple(collector.file_of[one] for one in order),
         step_hu=key.step_hu,
+        counted=np.array([key.images[one].split not in (TWINS, TRAIN_TWINS) for one in order]),
     )
     notes = _judged(examine(returned), options.accept, folder)
     add_import(

@@ -20,14 +20,25 @@ N_TURNED = 512
 N_SOUGHT = 64
 """Images of the lowest agreement whose counterpart is sought among all, beside as many spread over all."""
 
-BELONG = 1.5
-"""Times the agreement of strangers, which is 1 ± 0.1, from which images belong together."""
+BANDS = (0.06, 0.12, 0.25, 1.0)
+"""Upper limits of bands of frequency, cycles a pixel: coarse structure may be all that is left of an image."""
+
+COARSE = 0.12
+
+ALIKE = 3.0
+"""Neighbouring frequencies that are alike under the window."""
+
+BELONG = 6.0
+"""Agreement from which images belong together; that of strangers is 0 ± 1, and rarely over 3."""
 
 MISPLACED_SIGMA = 6.0
 """Standard deviations by which another low-dose image must agree better, of agreement by chance."""
 
 PLAIN_SIGMA = 16.0
 """Agreement of the pairs, in deviations of a stranger's, from which a stranger stands out."""
+
+STRANGE = 0.25
+"""Of the agreement of the other pairs: less is that of a stranger."""
 
 MAX_FREQUENCY = 0.3
 """Of those that a shift is measured at, cycles a pixel."""
@@ -58,6 +69,13 @@ class Pairs:
 
     low: NDArray[np.float32]
     denoised: NDArray[np.float32]
+    counted: NDArray[np.bool_] | None = None
+    """Which pairs tell how the others relate, `(n,)`; twins, which share their noise with another image, do not. None
+    for all."""
+
+    @cached_property
+    def _counted(self) -> NDArray[np.int64]:
+        return np.flatnonzero(np.ones(len(self.low), dtype=np.bool_) if self.counted is None else self.counted)
 
     @cached_property
     def _window(self) -> NDArray[np.float32]:
@@ -93,42 +111,63 @@ class Pairs:
     @cached_property
     def coherence(self) -> NDArray[np.complex128]:
         """Mean of exp(i·(phase of the denoised − of the low-dose image)) over pairs, by frequency (`rfft2`)."""
-        total = sum((denoised * low.conj()).sum(axis=0, dtype=np.complex128) for _, low, denoised in self._batches())
-        return np.asarray(total) / len(self.low)
+        is_counted = np.isin(np.arange(len(self.low)), self._counted)
+        total = sum(
+            (denoised * low.conj())[is_counted[part]].sum(axis=0, dtype=np.complex128)
+            for part, low, denoised in self._batches()
+        )
+        return np.asarray(total, dtype=np.complex128) / len(self._counted)
+
+    @cached_property
+    def _frequency(self) -> NDArray[np.float64]:
+        """Of every element of `coherence`, cycles a pixel."""
+        rows, columns = self.low.shape[1:]
+        return np.asarray(np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]))
 
     @property
     def agreement(self) -> float:
-        """Mean of n·|coherence|² over frequencies: 1 for strangers, up to n for images that belong together."""
-        return float(len(self.low) * (np.abs(self.coherence) ** 2).mean())
+        """How far the pairs are from strangers, in deviations of what strangers agree by chance.
+
+        The most of several bands from zero up: in each the mean of n·|coherence|² is 1 for strangers.
+        """
+        found = []
+        for limit in BANDS:
+            band = (self._frequency > 0) & (self._frequency < limit)
+            excess = len(self._counted) * (np.abs(self.coherence[band]) ** 2).mean() - 1.0
+            found.append(float(excess * np.sqrt(band.sum() / ALIKE)))
+        return max(found)
+
+    @property
+    def belong(self) -> bool:
+        """Whether the pairs agree as no strangers do, and what is dark in one is dark in the other."""
+        coarse = self.coherence[self._frequency < COARSE]
+        return self.agreement > BELONG and float((coarse.real * np.abs(coarse)).sum()) > 0
 
     def each(self) -> tuple[NDArray[np.float64], float]:
         """Agreement of every pair with the coherence of the others, `(n,)`, and its deviation by chance.
 
         0 ± deviation for a stranger, the square of the deviation times two for a pair as the others are.
         """
-        n, weights = len(self.low), self.coherence
-        found = np.empty(n)
+        n, weights = len(self._counted), self.coherence
+        is_counted = np.isin(np.arange(len(self.low)), self._counted)
+        found = np.empty(len(self.low))
         for part, low, denoised in self._batches():
             own = denoised * low.conj()
-            others = (n * weights - own) / max(n - 1, 1)
+            others = np.where(is_counted[part, None, None], (n * weights - own) / max(n - 1, 1), weights)
             found[part] = (others.conj() * own).real.sum(axis=(1, 2))
         return found, float(np.sqrt((np.abs(weights) ** 2).sum() / 2.0))
 
     def scores(self, which: NDArray[np.int64], *, weighted: bool) -> NDArray[np.float64]:
         """Agreement of some denoised images with every low-dose image, `(len(which), n)`.
 
-        In deviations of a stranger's, by how those of all scatter. `weighted` by the coherence of the pairs, which must
-        then belong together for the most part.
+        `weighted` by the coherence of the pairs, which must then belong together for the most part.
         """
         sought = self._phases(self.denoised[which], self._means[1])
         if weighted:
             sought = (sought * self.coherence.conj()).astype(np.complex64)
         sought = sought.reshape(len(which), -1)
-        found = np.concatenate(
-            [(sought @ low.reshape(len(low), -1).conj().T).real for _, low, _ in self._batches()], axis=1
-        ).astype(np.float64)
-        middle = np.median(found, axis=1, keepdims=True)
-        return (found - middle) / np.maximum(1.4826 * np.median(np.abs(found - middle), axis=1, keepdims=True), 1e-12)
+        parts = [(sought @ low.reshape(len(low), -1).conj().T).real for _, low, _ in self._batches()]
+        return np.concatenate(parts, axis=1).astype(np.float64)
 
     def shift_px(self) -> tuple[NDArray[np.float64], float]:
         """By how much the denoised images lie lower and more to the right than the low-dose ones, `(2,)`, pixels.
@@ -140,8 +179,8 @@ class Pairs:
         down, right = fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :]
         size = np.abs(self.coherence)
         # Chance alone has a coherence of 1/√n.
-        used = (size > 3.0 / np.sqrt(len(self.low))) & (np.hypot(down, right) < MAX_FREQUENCY)
-        weight = np.where(used, 2 * len(self.low) * size**2 / np.maximum(1 - size**2, 0.05), 0.0)
+        used = (size > 3.0 / np.sqrt(len(self._counted))) & (np.hypot(down, right) < MAX_FREQUENCY)
+        weight = np.where(used, 2 * len(self._counted) * size**2 / np.maximum(1 - size**2, 0.05), 0.0)
         doubled = np.exp(2j * np.angle(self.coherence))
         peak = np.unravel_index(int(fft.irfft2(weight * doubled, s=(rows, columns)).argmax()), (rows, columns))
         halves = np.array(
@@ -163,7 +202,8 @@ class Pairs:
 
 def turned(pairs: Pairs) -> tuple[str, float, float]:
     """How the denoised images are turned or mirrored to agree best, the agreement so, and as they are."""
-    some = np.linspace(0, len(pairs.low) - 1, min(N_TURNED, len(pairs.low))).astype(np.int64)
+    counted = pairs._counted
+    some = counted[np.linspace(0, len(counted) - 1, min(N_TURNED, len(counted))).astype(np.int64)]
     low, denoised = pairs.low[some], pairs.denoised[some]
     found = {how: Pairs(low, np.ascontiguousarray(turn(denoised, how))).agreement for how in TURNS}
     best = max(found, key=lambda how: found[how])
@@ -176,12 +216,18 @@ def misplaced(pairs: Pairs) -> dict[int, int]:
     Those of the lowest agreement are looked at, and as many spread over all.
     """
     n = len(pairs.low)
-    each, _ = pairs.each()
+    each, deviation = pairs.each()
     spread = np.linspace(0, n - 1, min(N_SOUGHT, n)).astype(np.int64)
     which = np.unique(np.concatenate([np.argsort(each)[:N_SOUGHT], spread]))
-    scores = pairs.scores(which, weighted=pairs.agreement > BELONG)
+    scores = pairs.scores(which, weighted=pairs.belong)
     best, row = scores.argmax(axis=1), np.arange(len(which))
-    found = (scores[row, best] > MISPLACED_SIGMA) & (scores[row, best] > scores[row, which] + MISPLACED_SIGMA)
+    most, own = scores[row, best], scores[row, which]
+    # Against how strangers scatter; and, where pairs plainly agree, as others agree with their own.
+    scatter = 1.4826 * np.median(np.abs(scores - np.median(scores, axis=1, keepdims=True)), axis=1)
+    found = np.minimum(most, most - own) > MISPLACED_SIGMA * scatter
+    middle = float(np.median(each))
+    if pairs.belong and middle > PLAIN_SIGMA * deviation:
+        found |= (own < STRANGE * middle) & (most > 0.7 * middle)
     return {int(one): int(other) for one, other in zip(which[found], best[found], strict=True)}
 
 
@@ -189,4 +235,4 @@ def strangers(pairs: Pairs) -> NDArray[np.int64]:
     """Numbers of the images that show nothing of their low-dose image, where the others plainly do."""
     each, deviation = pairs.each()
     middle = float(np.median(each))
-    return np.flatnonzero(each < 0.1 * middle) if middle > PLAIN_SIGMA * deviation else np.empty(0, dtype=np.int64)
+    return np.flatnonzero(each < STRANGE * middle) if middle > PLAIN_SIGMA * deviation else np.empty(0, dtype=np.int64)

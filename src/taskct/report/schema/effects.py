@@ -1,4 +1,4 @@
-"""What a denoiser does to images: `hallucination.json`, `harm.json`, `strata.json` and `conventions.json`."""
+"""What a denoiser does: `hallucination.json`, `harm.json`, `physics.json`, `strata.json` and `conventions.json`."""
 
 from dataclasses import dataclass, field
 
@@ -75,6 +75,51 @@ class HarmFile:
     """`harm.json`."""
 
     rows: list[HarmRow] = field(default_factory=list)
+    how: str = ""
+    """How the figures were measured, in words."""
+
+
+@dataclass(frozen=True)
+class PhysicsRow:
+    """The physics of an arm's images; None where it could not be measured."""
+
+    arm: ArmText
+    seed: int
+    noise_ratio: FileInterval | None = None
+    """Standard deviation of the noise over that of the low-dose images'."""
+    nps_mean_ratio: FileInterval | None = None
+    """Mean frequency of the noise over that of the low-dose images'."""
+    noise_border_over_middle: FileInterval | None = None
+    """Noise near the border of the region over that in its middle."""
+    hu_bias: FileInterval | None = None
+    """Mean of image − reference on signal-absent trials, HU."""
+    hu_slope: FileInterval | None = None
+    """HU of the image for each HU of the reference."""
+    uneven_hu: FileInterval | None = None
+    """Mean error at the side of the region where it differs most from the middle's, less the middle's, HU."""
+    uneven_side: str = ""
+    """Which side that is."""
+    cnr: FileInterval | None = None
+    """Mean contrast that is left at the site over the noise of a pixel."""
+    ttf10_per_mm: FileInterval | None = None
+    """Where a tenth of the signal's transfer function is left, cycles/mm."""
+    ttf50_weak_per_mm: FileInterval | None = None
+    """Where half of it is left for the weaker half of the contrasts, cycles/mm."""
+    ttf50_strong_per_mm: FileInterval | None = None
+    """The same for the stronger half."""
+    d_npw: FileInterval | None = None
+    """d′ of the NPW observer from transfer function and noise power."""
+    d_npwe: FileInterval | None = None
+    """d′ of the NPWE observer from the same."""
+    why_not: dict[str, str] = field(default_factory=dict)
+    """Why a figure is missing, by its name."""
+
+
+@dataclass(frozen=True)
+class PhysicsFile:
+    """`physics.json`."""
+
+    rows: list[PhysicsRow] = field(default_factory=list)
     how: str = ""
     """How the figures were measured, in words."""
 

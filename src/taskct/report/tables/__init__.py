@@ -17,6 +17,8 @@ from taskct.report.tables.effects import (
     false_positive_table,
     hallucination_table,
     harm_table,
+    physics_table,
+    resolution_table,
     strata_table,
 )
 from taskct.report.tables.records import (
@@ -53,8 +55,10 @@ __all__ = [
     "limit_table",
     "paired_table",
     "path_curve_table",
+    "physics_table",
     "provenance_table",
     "regularization_table",
+    "resolution_table",
     "retraining_table",
     "settings_table",
     "stage_table",

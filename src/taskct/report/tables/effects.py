@@ -1,4 +1,4 @@
-"""Tables of what a denoiser does to images: harm, and image quality as benchmarks count it."""
+"""Tables of what a denoiser does to images: harm, physics, and image quality as benchmarks count it."""
 
 import numpy as np
 
@@ -56,6 +56,47 @@ def harm_table(run: Run) -> Table | None:
     if why:
         caption += f" Missing: {'; '.join(why)}."
     return Table(caption.strip(), columns, rows)
+
+
+def physics_table(run: Run) -> Table | None:
+    """Tabulate noise, HU and evenness of every arm's images; None where the run has not measured them."""
+    if not run.physics.rows:
+        return None
+    rows = [
+        [
+            arm_label(row.arm),
+            *if_several(run, row.seed),
+            or_none(row.noise_ratio, 2),
+            or_none(row.nps_mean_ratio, 2),
+            or_none(row.noise_border_over_middle, 2),
+            or_none(row.hu_bias, 2, signed=True),
+            or_none(row.hu_slope, 3),
+            or_none(row.uneven_hu, 2, signed=True) + (f" ({row.uneven_side})" if row.uneven_hu else ""),
+        ]
+        for row in run.physics.rows
+    ]
+    columns = ["Arm", *if_several(run, "Seed"), "Noise over low-dose", "Its mean frequency over low-dose"]
+    columns += ["Noise, border over middle", "HU bias", "HU slope", "Unevenness (HU)"]
+    caption = f"The physics of the images [95 % interval]. {as_sentence(run.physics.how)}"
+    return Table(caption.strip(), columns, rows)
+
+
+def resolution_table(run: Run) -> Table | None:
+    """Tabulate CNR, resolution by contrast and d′ of spectra; None where the run has not measured them."""
+    if not run.physics.rows:
+        return None
+    rows = []
+    for row in run.physics.rows:
+        shown = [or_none(row.cnr, 2), or_none(row.ttf10_per_mm, 3), or_none(row.ttf50_weak_per_mm, 3)]
+        shown += [or_none(row.ttf50_strong_per_mm, 3), or_none(row.d_npw, 2), or_none(row.d_npwe, 2)]
+        rows.append([arm_label(row.arm), *if_several(run, row.seed), *shown])
+    columns = ["Arm", *if_several(run, "Seed"), "CNR", "A tenth of the signal left at (1/mm)"]
+    columns += ["Half left, weak contrasts (1/mm)", "Half left, strong contrasts (1/mm)", "d′ NPW", "d′ NPWE"]
+    caption = "Contrast and resolution [95 % interval]; how they are measured stands above."
+    why = dict.fromkeys(f"{arm_label(row.arm)}: {text}" for row in run.physics.rows for text in row.why_not.values())
+    if why:
+        caption += f" Missing: {'; '.join(why)}."
+    return Table(caption, columns, rows)
 
 
 def _hu(value: float | None) -> str:
