@@ -182,6 +182,13 @@ def made_source(kind, folder, n):
     return folder / f"in.{kind}", folder / f"out.{kind}"
 
 
+def opened(kind, source, target, closing):
+    """A source of a kind, opened."""
+    if kind == "npy":
+        return NpySlices(source)
+    return DicomSlices(source, strip_private=False) if kind == "dicom" else NiftiSlices(source, target, closing)
+
+
 @pytest.mark.parametrize("kind", ["npy", "dicom", "nii", "nii.gz"])
 def test_memory_is_that_of_a_few_slices(tmp_path, kind):
     """48 slices are 12 MB as float32; half of the slices take half of the disk and the same memory."""
@@ -191,13 +198,7 @@ def test_memory_is_that_of_a_few_slices(tmp_path, kind):
         source, target = made_source(kind, tmp_path / f"{n}", n)
         tracemalloc.start()
         with contextlib.ExitStack() as closing:
-            slices = (
-                NpySlices(source)
-                if kind == "npy"
-                else DicomSlices(source, strip_private=False)
-                if kind == "dicom"
-                else NiftiSlices(source, target, closing)
-            )
+            slices = opened(kind, source, target, closing)
             slices.write(((one, one.image_hu) for one in slices.read()), target, "taskct test")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -216,15 +217,10 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path, kind):
                 raise UserError("the denoiser failed")
             yield one, one.image_hu
 
-    with contextlib.ExitStack() as closing, pytest.raises(UserError, match="the denoiser failed"):
-        slices = (
-            NpySlices(source)
-            if kind == "npy"
-            else DicomSlices(source, strip_private=False)
-            if kind == "dicom"
-            else NiftiSlices(source, target, closing)
-        )
-        slices.write(some(slices), target, "x")
+    with contextlib.ExitStack() as closing:
+        slices = opened(kind, source, target, closing)
+        with pytest.raises(UserError, match="the denoiser failed"):
+            slices.write(some(slices), target, "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
