@@ -32,6 +32,7 @@ from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result
 from taskct.study.arms import arms_of
+from taskct.study.model_results import read_model_results
 from taskct.study.records import read_failures
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder
@@ -398,8 +399,8 @@ RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.n
 RESULTS += tuple(f"run/{name}.json" for name in ("conventions", "efficiency", "frozen", "harm", "limits", "strata"))
 RESULTS += ("run/physics.json",)
 OBSERVE = "observe --observers npw --present {0} --absent npy/hu.npy"
-DENOISE = f"denoise {MODEL}.safetensors {{0}} out/result"
-USE = "denoise {0}.safetensors npy/hu.npy out/result.npy"
+DENOISE = f"denoise --anyway {MODEL}.safetensors {{0}} out/result"
+USE = "denoise --anyway {0}.safetensors npy/hu.npy out/result.npy"
 DRY = "run run/study.yaml --out run --dry-run"
 
 TARGETS = {
@@ -436,6 +437,12 @@ TARGETS = {
     ),
     "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
     "layout": Target(("layouts/*",), lambda place: find_layout(place / "layouts" / "two.yaml"), "", 30),
+    "model-results": Target(
+        (f"{MODEL}.results.json",),
+        lambda place: read_model_results(place / f"{MODEL}.safetensors"),
+        f"card {MODEL}.safetensors",
+        30,
+    ),
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),
