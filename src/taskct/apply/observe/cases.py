@@ -19,8 +19,9 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
 
     "series": slices of one DICOM series are one case (those without a SeriesInstanceUID in one folder count as one
     series), and so are images of other kinds that lie in one sub-folder; those at the top of the folder, or in a stack,
-    are a case each, but where a folder has several volumes of NIfTI, MetaImage or NRRD, each is one. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image
-    is a case of its own.
+    are a case each, but where a folder has several volumes of NIfTI, MetaImage or NRRD, each of them is one.
+    "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image is a case of its
+    own.
 
     Examples
     --------
