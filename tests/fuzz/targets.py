@@ -429,12 +429,7 @@ TARGETS = {
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
-    "dose-csv": Target(
-        ("doses/scores.csv",),
-        lambda place: read_dose_table(place / "doses" / "scores.csv"),
-        "curves doses/scores.csv --out doses/found",
-        50,
-    ),
+    "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
     "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
