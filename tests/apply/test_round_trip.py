@@ -246,6 +246,34 @@ def test_dcm2niix_makes_a_volume_that_comes_back(run, tmp_path):
     check_images(run, "box", key.splits, step=0.25)
 
 
+@pytest.mark.parametrize("kind", ["dicom", "npy"])
+def test_whole_slices_are_cut_when_they_come_back(run, tmp_path, kind):
+    """A denoiser that looks far sees beyond the window: only where it does not are both ways the same."""
+    key = export(run, tmp_path / "out", whole=True, format=kind, step_hu=0.25, splits=("test", "fresh", "validation"))
+    assert key.window == 32
+    assert min(key.shape) > 200
+    low = {split: low_dose(run, split) for split in key.splits}
+    for row in rows(tmp_path / "out")[::9]:
+        image = READERS[kind](tmp_path / "out" / row["file"])[int(row["index"])]
+        assert image.shape == key.shape
+        top, left = key.corners[row["image"]]
+        place = key.images[row["image"]]
+        window = image[top : top + 32, left : left + 32]
+        assert np.abs(window - low[place.split][place.index]).max() <= (0.1251 if kind == "dicom" else 0)
+    if kind == "dicom":
+        box(tmp_path / "out", tmp_path / "back")
+    else:
+        (tmp_path / "back").mkdir()
+        (path,) = (tmp_path / "out").glob("*.npy")
+        np.save(tmp_path / "back" / path.name, denoise(np.load(path)))
+    import_study(run, tmp_path / "back", "box")
+    inner = (slice(None), slice(6, -6), slice(6, -6))
+    for split in key.splits:
+        apart = read_import(opened(run.path), "box", split)[inner] - denoise(low[split])[inner]
+        assert np.abs(apart).max() <= (0.26 if kind == "dicom" else 1e-3)
+    assert not list(tmp_path.glob(".taskct*"))
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
