@@ -266,4 +266,21 @@ def check_training(images: NDArray[np.floating], signal_present: Truth) -> tuple
         )
     if all((image == checked[0]).all() for image in checked[1:]):  # ends at the first that differs
         raise UserError("all training images are the same; there is nothing to learn from")
+    _check_means(checked, signal_present)
     return checked, signal_present
+
+
+_ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
+"""Difference of two class means, relative to the largest value, that is but rounding."""
+
+
+def _check_means(images: Array, signal_present: Truth) -> None:
+    """Refuse classes whose means agree to rounding: what is learned from that is no signal, whatever the AUC."""
+    n = np.bincount(signal_present.astype(np.int64), minlength=2)
+    weights = np.where(signal_present, 1.0 / n[1], -1.0 / n[0])
+    difference = weights @ images.reshape(len(images), -1)
+    if np.abs(difference).max() <= _ROUNDING * max(float(images.max()), -float(images.min())):
+        raise UserError(
+            "the class means agree to rounding: the same images in both classes, or a signal that was taken off; give "
+            "signal-present images that hold a signal"
+        )
