@@ -10,6 +10,7 @@ SLOW = {
     "channelized",
     "cross_validated",
     "denoising",
+    "dose_curves",
     "ideal_observers",
     "mrmc",
     "observing",

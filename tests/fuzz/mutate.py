@@ -537,10 +537,103 @@ def change_dicom(data: bytes, rng: random.Random) -> bytes:
     return data[:132] + b"".join(_encoded(*element) for element in elements)
 
 
+FIELDS = (
+    "-1",
+    "0",
+    "1",
+    "2",
+    "3 5",
+    "8 8 6",
+    "8 8",
+    "6 8 8 1",
+    "1 1 384",
+    "70000 70000 70000",
+    "8 8 99999999999",
+    "True",
+)
+FIELDS += (
+    "False",
+    "MET_FLOAT",
+    "MET_UCHAR",
+    "MET_DOUBLE",
+    "MET_SHORT_ARRAY",
+    "float",
+    "uint8",
+    "block",
+    "LOCAL",
+    "LIST",
+)
+FIELDS += ("words.raw", "../words.raw", "/dev/zero", "w_%03d.raw 1 6 1", "w_%03d.raw 6 1 -1", "w_%99999999d.raw 1 6 1")
+FIELDS += (
+    "%s",
+    "%n%n",
+    "big",
+    "little",
+    "raw",
+    "gzip",
+    "bzip2",
+    "hex",
+    "(1,0,0) (0,1,0) (0,0,1)",
+    "none none none",
+    "()",
+)
+FIELDS += (
+    "1 0 0 0 1 0 0 0 1",
+    "nan 1 1",
+    "0 0 0",
+    "1e-9 1e-9 1",
+    "RGB-color domain domain",
+    "LPS",
+    "um",
+    '"um" "um" "mm"',
+)
+NAMES = (
+    "NDims",
+    "HeaderSize",
+    "CompressedData",
+    "ElementNumberOfChannels",
+    "ElementToIntensityFunctionSlope",
+    "DistanceUnits",
+)
+NAMES += (
+    "data file",
+    "byte skip",
+    "line skip",
+    "space",
+    "space directions",
+    "space units",
+    "kinds",
+    "spacings",
+    "axis mins",
+)
+
+
+def change_header(data: bytes, rng: random.Random) -> bytes:
+    """Change the value or the name of a field in a header of lines before words; remove, repeat, move or add one."""
+    mark = data.find(b"LOCAL\n") + 6 if b"LOCAL\n" in data else data.find(b"\n\n") + 1 or len(data)
+    lines, rest = data[:mark].split(b"\n"), data[mark:]
+    at, kind = rng.randrange(len(lines)), rng.randrange(8)
+    colon = b": " if b": " in data[:mark] else b" = "
+    name, _, value = lines[at].partition(colon)
+    text = rng.choice((*FIELDS, *FIELDS, *TEXTS, str(rng.choice(NUMBERS)))).encode("utf-8", "replace")
+    if kind < 4:
+        lines[at] = name + colon + text
+    elif kind == 4:
+        del lines[at]
+    elif kind == 5:
+        lines.insert(at, rng.choice(lines))
+    elif kind == 6:
+        lines.insert(at, rng.choice(NAMES).encode() + colon + text)
+    else:
+        lines[at] = rng.choice(NAMES).encode() + colon + value
+    return b"\n".join(lines) + rest
+
+
 STRUCTURE: dict[str, Mutator] = {
     ".dcm": change_dicom, ".nii": change_nifti, ".nii.gz": change_gzip, ".npy": change_npy, ".npz": change_npz,
     ".png": change_png, ".tif": change_tiff, ".csv": change_csv, ".imrmc": change_csv, ".json": change_json,
-    ".yaml": change_yaml, ".safetensors": change_safetensors,
+    ".yaml": change_yaml, ".safetensors": change_safetensors, ".mha": change_header, ".mhd": change_header,
+    ".nrrd": change_header, ".nhdr": change_header,
 }  # fmt: skip
 """How each format is changed in its structure, by the ending of its files; others are changed in their bytes."""
 

@@ -17,8 +17,10 @@ from dicom_files import ct_slice, save
 from path_files import save_task_path
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
+from taskct.apply.curves import read_dose_table
 from taskct.config import make_settings
 from taskct.config.yaml_files import read_yaml
+from taskct.errors import UserError
 from taskct.io import nifti
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.image_stack import read_images, read_npy
@@ -109,6 +111,32 @@ def _make_arrays(folder: Path) -> None:
     Image.fromarray(hu[1].astype(np.uint8)).save(folder / "png" / "1.png")
 
 
+def _make_headers(folder: Path) -> None:
+    """MetaImage and NRRD files, their words behind the header, beside it and in files of a list."""
+    hu = np.random.default_rng(2).integers(-1000, 1000, size=(6, 8, 8)).astype("<i2")
+    meta = "ObjectType = Image\nNDims = 3\nComment = " + IDENTIFIER + "\nBinaryDataByteOrderMSB = False\n"
+    meta += (
+        "ElementSpacing = 0.7 0.7 2\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nDimSize = 8 8 6\nElementType = MET_SHORT\n"
+    )
+    nrrd = "NRRD0005\n# of " + IDENTIFIER + "\ntype: short\ndimension: 3\nsizes: 8 8 6\nendian: little\nencoding: raw\n"
+    listed = "LIST\n" + "\n".join(f"w_{index:03d}.raw" for index in range(1, 7)) + "\n"
+    where = ("words.raw\n", "w_%03d.raw 1 6 1\n", listed)
+    for name, head, key, endings in (
+        ("metaimage", meta, "ElementDataFile = ", (".mha", ".mhd")),
+        ("nrrd", nrrd, "data file: ", (".nrrd", ".nhdr")),
+    ):
+        for number, words in enumerate(where):
+            place = folder / name / str(number)
+            place.mkdir(parents=True)
+            (place / f"hu{endings[1]}").write_text(head + key + words, encoding="utf-8")
+            (place / "words.raw").write_bytes(hu.tobytes())
+            for index, image in enumerate(hu, start=1):
+                (place / f"w_{index:03d}.raw").write_bytes(image.tobytes())
+        (folder / name / "3").mkdir()
+        local = head + (f"{key}LOCAL\n" if name == "metaimage" else "space: LPS\n\n")
+        (folder / name / "3" / f"hu{endings[0]}").write_bytes(local.encode() + hu.tobytes())
+
+
 def _make_tables(folder: Path) -> None:
     rng = np.random.default_rng(1)
     for name in ("ratings", "imrmc", "truth"):
@@ -120,6 +148,18 @@ def _make_tables(folder: Path) -> None:
     rows = [f"{index},{index % 2},3.5,4,{index // 2},{('train', 'test')[index // 3]}" for index in range(6)]
     header = "image,signal_present,row_px,column_px,case,split"
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    (folder / "doses").mkdir()
+    columns = "reconstruction,dose,rod,diameter_mm,scan,signal_present,score"
+    rows = [
+        f"{name},{dose},3 mm,3,{present}-{i},{present},{rng.normal() + present:.2f}"
+        for name in ("FBP", "IR")
+        for dose in (10, 55)
+        for present in (1, 0)
+        for i in range(4)
+    ]
+    (folder / "doses" / "scores.csv").write_text("\n".join([columns, *rows, ""]), encoding="utf-8")
+    entry = "{reconstruction: FBP, dose: 10, present: a.npy, absent: b.npy, diameter_mm: 3, byte_order: big, slope: 2}"
+    (folder / "doses" / "scans.yaml").write_text(f"scans:\n- {entry}\n", encoding="utf-8")
 
 
 def _make_layout(path: Path) -> None:
@@ -186,6 +226,7 @@ def make_workspace(folder: Path) -> Path:
             (folder / name).mkdir(parents=True)
         _make_dicom(folder / "dicom")
         _make_arrays(folder)
+        _make_headers(folder)
         _make_tables(folder)
         _make_given(folder / "given")
         tiny_yaml(folder / "settings" / "study.yaml")
@@ -220,6 +261,27 @@ def _read_slice(place: Path) -> None:
 
 def _read_stack(name: str) -> Callable[[Path], None]:
     return lambda place: _check_hu(read_images(place / name).images)
+
+
+def _read_stacks(name: str) -> Callable[[Path], None]:
+    """Every stack of a kind; one that is refused does not keep the others from being read."""
+
+    def read(place: Path) -> None:
+        refused = None
+        for number in range(4):
+            try:
+                _check_hu(read_images(place / name / str(number)).images)
+            except UserError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    return read
+
+
+def _read_nifti_images(place: Path) -> None:
+    _check_hu(read_images(place / "nifti" / "head.nii").images)
+    _check_hu(read_images(place / "gzip" / "head.nii.gz").images)
 
 
 def _read_npy(place: Path) -> None:
@@ -355,10 +417,20 @@ TARGETS = {
     "zarr-3": Target(("three.zarr/**/*",), _read_stack("three.zarr"), OBSERVE.format("three.zarr"), 60),
     "tiff": Target(("tiff/*",), _read_stack("tiff"), OBSERVE.format("tiff"), 90),
     "png": Target(("png/*",), _read_stack("png"), OBSERVE.format("png"), 60),
+    "metaimage": Target(
+        ("metaimage/*/hu.*", "metaimage/0/words.raw"),
+        _read_stacks("metaimage"),
+        OBSERVE.format("metaimage/3/hu.mha"),
+        70,
+    ),
+    "nrrd": Target(("nrrd/*/hu.*", "nrrd/0/words.raw"), _read_stacks("nrrd"), OBSERVE.format("nrrd/3/hu.nrrd"), 70),
+    "nifti-images": Target(("nifti/*", "gzip/*"), _read_nifti_images, OBSERVE.format("nifti/head.nii"), 40),
     "ratings-csv": Target(
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
+    "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
+    "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
     ),

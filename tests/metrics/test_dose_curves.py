@@ -225,6 +225,16 @@ def test_too_few_or_too_easy_scans_have_no_test_but_a_reason():
     easy = [reading(rng, (name, 10.0, "r"), d=9.0) for name in "AB"]
     found = noninferiority_by_dose(auc_by_dose(easy), reference="A", rivals=["B"], margin=0.1)
     assert "too easy" in found[0].why
+    blind = [reading(rng, (name, 10.0, "r"), d=0.0) for name in "AB"]
+    found = noninferiority_by_dose(auc_by_dose(blind), reference="A", rivals=["B"], margin=0.2)
+    assert "of chance" in found[0].why
+
+
+def test_a_reference_that_sees_nothing_has_no_equal():
+    cells = {("A", 10.0, "r"): -0.2, ("A", 100.0, "r"): 1.5, ("B", 10.0, "r"): 0.5, ("B", 100.0, "r"): 1.6}
+    found, notes = dose_at_equal(exact(cells), reference="A", rival="B", rod="r")
+    assert [one.reference_dose for one in found] == [100.0]
+    assert "no better than chance" in notes[0]
 
 
 @pytest.mark.parametrize(

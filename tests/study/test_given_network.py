@@ -15,6 +15,7 @@ from taskct import load_denoiser
 from taskct.config import make_settings, without_effect
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
+from taskct.study.arms import arms_of
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.pipeline import sweep
@@ -89,6 +90,28 @@ def test_it_is_evaluated_as_it_is_and_fine_tuned(tmp_path: Path, theirs: tuple[s
     assert "theirs.pth" in (run.path / "report.html").read_text(encoding="utf-8")
 
 
+def test_it_is_evaluated_where_nothing_is_trained(tmp_path: Path, theirs: tuple[str, Path, nn.Module]) -> None:
+    name, file, network = theirs
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    own = settings_of(name, file, method="none", seeds=[0])
+    settings = make_settings(TINY, own, {"denoiser": {"classical": ["bilateral"]}})
+    assert not any("frozen" in note for note in check_arms(settings).notes)
+    run = run_study(tmp_path / "run", settings, report=True)
+    assert {stage.name for stage in run.graph.values() if stage.kind == "evaluate"} == {
+        "evaluate low-dose",
+        "evaluate bilateral seed=0",
+        "evaluate mse seed=0",
+    }
+    choices = json.loads((run.path / "choices.json").read_text())
+    assert choices["chosen_arm"] == "mse"
+    card = json.loads(run.card("mse_seed=0").read_text())
+    assert (card["learned_on"], card["pixel_mm"], card["training"]) == (None, None, None)
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "Nothing was trained." in page
+    assert "theirs.pth" in page
+
+
 def test_other_weights_are_another_stage(tmp_path: Path, theirs: tuple[str, Path, nn.Module]) -> None:
     name, file, network = theirs
     run = run_study(tmp_path / "run", make_settings(TINY, settings_of(name, file)))
@@ -135,6 +158,13 @@ def test_pretraining_is_said_to_be_ignored(theirs: tuple[str, Path, nn.Module]) 
     scratch = make_settings(TINY, settings_of(name, file, pretrain_epochs=7, start="scratch"))
     assert scratch.training.start == "scratch"
     assert not any("pretrain_epochs" in line for line in without_effect(scratch))
+
+
+def test_a_grid_names_files_and_no_folders(theirs: tuple[str, Path, nn.Module]) -> None:
+    name, file, _ = theirs
+    study = make_settings(TINY, settings_of(name, file), {"grid": {"denoiser.weights": [str(file), "/elsewhere/b.pt"]}})
+    names = {arm.name for arm in arms_of(study) if arm.pretrained}
+    assert names == {"mse", "mse weights=b.pt"}
 
 
 def test_a_scaling_is_a_pretraining_s_too(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ AREAS = {
     "shared_backgrounds": "A study whose test trials share backgrounds",
     "observing": "Observers on a user's images",
     "cross_validated": "Observers cross-validated over repeated scans",
+    "dose_curves": "Curves against dose",
     "denoising": "What a denoiser changes",
 }
 HEAD = """# Validation

@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from taskct.apply.after import check_after, check_same_slices
 from taskct.apply.validity import Measured, Moved, Validity, compare, measure, some_of, told_in_a_line
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import autocast
 from taskct.denoisers.denoiser import denoise as denoise_stack
 from taskct.denoisers.import_path import trust_network
 from taskct.denoisers.prices import PRICE
-from taskct.denoisers.task_path import TaskPath
+from taskct.denoisers.task_path import TaskPath, correct_images
 from taskct.denoisers.tiling import Reach, find_reach
 from taskct.errors import UserError, memory_wanted
 from taskct.io.dicom_slices import DicomSlices
@@ -78,7 +79,12 @@ class LoadedDenoiser(nn.Module):
         return math.sqrt(square.control) * square.rmse_ratio(self.denoiser.strength)
 
     def forward(
-        self, image_hu: torch.Tensor | NDArray[np.generic], *, price: float | None = None, anyway: bool = False
+        self,
+        image_hu: torch.Tensor | NDArray[np.generic],
+        *,
+        price: float | None = None,
+        anyway: bool = False,
+        after: NDArray[np.generic] | None = None,
     ) -> torch.Tensor | NDArray[np.float32]:
         """Denoise images, HU, shape `(n, height, width)` or `(height, width)`, to float32 HU of the same shape.
 
@@ -89,8 +95,7 @@ class LoadedDenoiser(nn.Module):
         price
             Of a task path, for these images alone: RMSE over its control's, less 1, from 0 to 0.2. None is where its
             dial stands.
-
-        anyway
+        anyway, after
             Of arrays, as for `denoise`; tensors are not held against what the model learned on.
 
         Raises
@@ -100,7 +105,7 @@ class LoadedDenoiser(nn.Module):
         """
         with self._at(price):
             if not isinstance(image_hu, torch.Tensor):
-                return denoise(self, image_hu, anyway=anyway)
+                return denoise(self, image_hu, anyway=anyway, after=after)
             stack = image_hu if image_hu.ndim > 2 else image_hu[None]
             with autocast(image_hu.device, self.dtype):
                 output: torch.Tensor = self.denoiser(stack)
@@ -214,6 +219,7 @@ def denoise(
     progress: Progress | None = None,
     pixel_mm: float | None = None,
     anyway: bool = False,
+    after: NDArray[np.generic] | None = None,
 ) -> NDArray[np.float32]:
     """Denoise images, or a CT series.
 
@@ -240,6 +246,8 @@ def denoise(
         Side of a pixel of an array, mm; None where it is not known. A series has its own.
     anyway
         Whether to denoise images that lie far outside what the denoiser learned on.
+    after
+        Of a task path that starts from a denoiser elsewhere: what that made of the images, HU, of their shape.
 
     Returns
     -------
@@ -251,9 +259,12 @@ def denoise(
         If the images have another shape or are not finite, lie far outside what the denoiser learned on, a tile is too
         small, the denoiser cannot be run in tiles, its images are not finite, or memory is short.
     """
+    network = denoiser.denoiser if isinstance(denoiser, LoadedDenoiser) else denoiser
+    check_after(network, given=after is not None, tile=tile)
     if isinstance(images, Volume):
         check_validity(denoiser, volume_measured(images), "the series", anyway=anyway)
-        result = _denoise_stack(denoiser, images.image_hu, tile=tile, device=device, progress=progress)
+        how: dict[str, Any] = {"tile": tile, "device": device, "progress": progress, "after": _shaped(after, images)}
+        result = _denoise_stack(denoiser, images.image_hu, **how)
         if images.padding is not None:
             result[images.padding] = images.image_hu[images.padding]
         return crop(result, margin)
@@ -266,8 +277,20 @@ def denoise(
     if isinstance(denoiser, LoadedDenoiser):
         measured = measure([(stack[i], None) for i in some_of(len(stack))], pixel_mm=pixel_mm)
         check_validity(denoiser, measured, "the input", anyway=anyway)
-    result = _denoise_stack(denoiser, stack, margin=margin, tile=tile, device=device, progress=progress)
+    how = {"tile": tile, "device": device, "progress": progress, "after": _shaped(after, images_hu)}
+    result = _denoise_stack(denoiser, stack, margin=margin, **how)
     return result[0] if images_hu.ndim == 2 else result
+
+
+def _shaped(after: NDArray[np.generic] | None, images: NDArray[np.generic] | Volume) -> NDArray[np.float32] | None:
+    """What a denoiser elsewhere made of images, `(n, height, width)`; a `UserError` if it is not of their shape."""
+    if after is None:
+        return None
+    shape = images.image_hu.shape if isinstance(images, Volume) else images.shape
+    made = np.asarray(after, dtype=np.float32)
+    if made.shape != shape or not np.isfinite(made).all():
+        raise UserError(f"after is of shape {made.shape} or not finite: give finite HU of the images' shape {shape}")
+    return made[None] if made.ndim == 2 else made
 
 
 def volume_measured(volume: Volume) -> Measured:
@@ -307,12 +330,13 @@ def _denoise_stack(
     tile: int | None,
     device: str | torch.device | None,
     progress: Progress | None,
+    after: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """Denoise images `(n, height, width)` that are known to be finite HU."""
     run, parts = Runner(denoiser, stack.shape[1:], margin=margin, tile=tile, device=device), []
     for first in range(0, len(stack), run.step):
         some = stack[first : first + run.step]
-        parts.append(run(some))
+        parts.append(run(some, None if after is None else after[first : first + run.step]))
         if progress is not None:
             progress(first + len(some), len(stack), "")
     return np.concatenate(parts)
@@ -352,8 +376,12 @@ class Runner:
         self._reach: Reach | None = None
         self.step = max(SLICE_PIXELS // math.prod(shape), 1)
 
-    def __call__(self, images_hu: NDArray[Any]) -> NDArray[np.float32]:
-        """Denoise images `(n, height, width)`, HU."""
+    def __call__(self, images_hu: NDArray[Any], after: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Denoise images `(n, height, width)`, HU; `after` is as for `denoise`, and takes no tiles."""
+        if after is not None and isinstance(self._network, TaskPath):
+            how: dict[str, Any] = {"device": self._where, "dtype": self._dtype, "margin": self._margin}
+            with _memory_told(self._shape, self._where, self._tile):
+                return correct_images(self._network, np.asarray(images_hu, dtype=np.float32), after, **how)
         with _memory_told(self._shape, self._where, self._tile):
             if self._reach is None and self._tile is not None and self._tile < max(self._shape):
                 # Once for all slices.
@@ -400,6 +428,7 @@ def denoise_path(
     pixel_mm: float | None = None,
     anyway: bool = False,
     tell: Callable[[str], object] | None = None,
+    after: Path | None = None,
 ) -> Path:
     """Denoise a file or a series, by an arm, its blend with the control, or a file with a dial; return `target`.
 
@@ -408,12 +437,17 @@ def denoise_path(
     that ends in .dcm. Slices are read, denoised and kept on the disk of the target one by one: memory does not grow
     with their number.
     `alpha` and `price` are as for `load_denoiser`, `strip_private` as for `Derivation`; the rest is as for `denoise`.
+    `after` is what a denoiser elsewhere made of the source, of the same kind, for a task path that starts from it.
     `tell` is called with each line that a user should know; None warns of it.
     """
     tell = warnings.warn if tell is None else tell
     denoiser = load_denoiser(model, alpha, price=price)
+    check_after(denoiser.denoiser, given=after is not None, tile=tile)
     with contextlib.ExitStack() as closing:
         slices = open_slices(source, target, closing, strip_private=strip_private)
+        others = None if after is None else _source(after, target, closing, strip_private=strip_private)
+        if others is not None and after is not None:
+            check_same_slices(slices, others, source, after)
         some = [(one.image_hu, one.padding) for one in slices.read(some_of(slices.shape[0]))]
         known_mm = pixel_mm if slices.pixel_mm is None else math.sqrt(math.prod(slices.pixel_mm))
         measured = measure(some, pixel_mm=known_mm, slice_mm=slices.slice_mm)
@@ -422,7 +456,7 @@ def denoise_path(
             tell(f"{source.name}: {'; '.join(validity.unknown)}")
         run = Runner(denoiser, slices.shape[1:], tile=tile, device=device)
         moved = Moved.of(denoiser.card)
-        slices.write(_denoised(run, slices, moved, progress), target, _description(model, denoiser))
+        slices.write(_denoised(run, slices, moved, progress, others), target, _description(model, denoiser))
     if validity is not None and validity.beyond and moved is not None and (text := moved.text()):
         tell(f"{source.name}: {text}")
     return target
@@ -453,13 +487,27 @@ def open_slices(source: Path, target: Path, closing: contextlib.ExitStack, *, st
     return DicomSlices(source, strip_private=strip_private)
 
 
+def _source(
+    source: Path, target: Path, closing: contextlib.ExitStack, *, strip_private: bool
+) -> NiftiSlices | NpySlices | DicomSlices:
+    """Images of any kind, slice by slice; what is unpacked lies beside the target until `closing` ends."""
+    if not source.exists():
+        raise UserError(f"{source} does not exist: give the images that the denoiser elsewhere made of the input")
+    if is_nifti(source):
+        return NiftiSlices(source, target.with_name(f"{target.name}.nii"), closing)
+    return NpySlices(source) if source.suffix == ".npy" else DicomSlices(source, strip_private=strip_private)
+
+
 def _denoised(
-    run: Runner, slices: SliceSource, moved: Moved | None, progress: Progress | None
+    run: Runner, slices: SliceSource, moved: Moved | None, progress: Progress | None, others: SliceSource | None
 ) -> Iterator[tuple[Slice, NDArray[np.float32]]]:
-    """Every slice of a source with its denoised image; padding stays as it is."""
-    done, read = 0, slices.read()
+    """Every slice of a source with its denoised image; padding stays as it is. `others` are from elsewhere."""
+    done, read, read_others = 0, slices.read(), None if others is None else others.read()
     while some := list(itertools.islice(read, run.step)):
-        for one, image in zip(some, run(np.stack([one.image_hu for one in some])), strict=True):
+        stack, after = np.stack([one.image_hu for one in some]), None
+        if read_others is not None:
+            after = np.stack([one.image_hu for one in itertools.islice(read_others, len(some))])
+        for one, image in zip(some, run(stack, after), strict=True):
             if one.padding is not None:
                 image[one.padding] = one.image_hu[one.padding]
             if moved is not None:

@@ -197,7 +197,7 @@ def _metadata(loaded: LoadedDenoiser, dial: str | None, multiple: int, side: int
         "unit": "HU",
         "offset_hu": "0",  # of the values to HU: water is 0, and nothing is added
         "size_multiple": str(multiple),
-        "pixel_mm": str(loaded.card.get("pixel_mm", "")),
+        "pixel_mm": str(loaded.card.get("pixel_mm") or ""),
         "card": json.dumps(card, ensure_ascii=False),
     }
     if side is not None:

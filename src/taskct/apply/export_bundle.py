@@ -95,13 +95,24 @@ def export_bundle(model: Path, target: Path) -> Exported:
     loaded = load_denoiser(model)
     graph = graph_of(loaded)
     value = loaded.price if loaded.alpha is None else loaded.alpha
-    content, multiple, side = for_sizes(
+    (content, weights), multiple, side = for_sizes(
         graph,
         lambda multiple, side: _script(graph, multiple, side, value),
         f"{model} cannot be exported as a MONAI bundle",
     )
     found = Exported(target, graph.dial, multiple, side)
-    files = _files(name, loaded, found, content, value)
+    configs = {
+        "metadata.json": _json(_metadata(name, loaded, found)),
+        "inference.json": _json(_inference(found, value)),
+    }
+    licence = loaded.card.get("licence")
+    files = {
+        **{f"configs/{file}": data for file, data in configs.items()},
+        "models/model.ts": _with_files(content, configs),
+        "models/model.pt": weights,
+        "docs/README.md": _readme(name, loaded, found, value).encode(),
+        "LICENSE": (f"{licence}\n" if isinstance(licence, str) and licence else NO_LICENCE).encode(),
+    }
     target.parent.mkdir(parents=True, exist_ok=True)
     if packed:
         with whole_file(target) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -115,15 +126,17 @@ def export_bundle(model: Path, target: Path) -> Exported:
     return found
 
 
-def _script(graph: Graph, multiple: int, side: int | None, value: float | None) -> bytes:
-    """The bytes of a TorchScript file whose images are the network's, for some sizes; else an `UnlikeError`."""
+def _script(graph: Graph, multiple: int, side: int | None, value: float | None) -> tuple[bytes, bytes]:
+    """A TorchScript file whose images are the network's, for some sizes, and its weights; else an `UnlikeError`."""
     captured(graph, multiple, side)  # a trace keeps one branch of what decides by values; this refuses it
     image = made_with(graph, multiple, side)[0][:, None]
     traced = torch.jit.trace(_Channels(graph, multiple, value).eval(), image, check_trace=False)  # type: ignore[no-untyped-call]  # untyped in torch
     buffer = io.BytesIO()
-    torch.jit.save(traced, buffer)  # type: ignore[no-untyped-call]  # untyped in torch
+    torch.jit.save(traced, buffer)
     content = _without_paths(buffer.getvalue())
     module = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]  # untyped in torch
+    weights = io.BytesIO()
+    torch.save(dict(module.state_dict()), weights)
 
     def run(*inputs: torch.Tensor) -> torch.Tensor:
         if graph.dial is not None:
@@ -133,7 +146,7 @@ def _script(graph: Graph, multiple: int, side: int | None, value: float | None) 
 
     if (problem := apart_text(graph, run, other_examples(graph, multiple, side))) is not None:
         raise UnlikeError(problem)
-    return content
+    return content, weights.getvalue()
 
 
 def _without_paths(content: bytes) -> bytes:
@@ -146,20 +159,14 @@ def _without_paths(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _files(name: str, loaded: LoadedDenoiser, found: Exported, script: bytes, value: float | None) -> dict[str, bytes]:
-    """The files of a bundle by their places in it."""
-    module = torch.jit.load(io.BytesIO(script))  # type: ignore[no-untyped-call]  # untyped in torch
-    weights = io.BytesIO()
-    torch.save(dict(module.state_dict()), weights)
-    licence = loaded.card.get("licence")
-    return {
-        "configs/metadata.json": _json(_metadata(name, loaded, found)),
-        "configs/inference.json": _json(_inference(found, value)),
-        "models/model.ts": script,
-        "models/model.pt": weights.getvalue(),
-        "docs/README.md": _readme(name, loaded, found, value).encode(),
-        "LICENSE": (f"{licence}\n" if isinstance(licence, str) and licence else NO_LICENCE).encode(),
-    }
+def _with_files(script: bytes, files: Mapping[str, bytes]) -> bytes:
+    """A TorchScript file with files inside, where `monai.bundle.load` looks for them."""
+    buffer = io.BytesIO(script)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
+        root = archive.namelist()[0].partition("/")[0]
+        for file, data in files.items():
+            archive.writestr(f"{root}/extra/{file}", data)
+    return buffer.getvalue()
 
 
 def _json(content: object) -> bytes:
@@ -318,5 +325,6 @@ Rows run to the patient's back, columns to the left. {learned}It is for research
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . \\
       --dataset_dir FOLDER_OF_NIFTI --output_dir OUT
 
-`models/model.ts` is TorchScript and needs no code but torch's: `torch.jit.load("models/model.ts")`.
+`models/model.ts` is TorchScript and needs no code but torch's: `torch.jit.load("models/model.ts")`,
+or `monai.bundle.load("{name}", bundle_dir=FOLDER_THAT_HOLDS_IT, load_ts_module=True)`.
 """

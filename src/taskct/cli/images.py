@@ -59,6 +59,13 @@ def denoise(
         bool,
         Option("--anyway", help="Denoise also what lies far outside what the model learned on; `taskct card` says it."),
     ] = False,
+    after: Annotated[
+        Path | None,
+        Option(
+            metavar="PATH",
+            help="For a task path on a denoiser elsewhere: what that made of IN, of the same kind and order.",
+        ),
+    ] = None,
     strip_private: StripPrivate = False,
     trust: TrustOption = None,
     device: Device = "auto",
@@ -93,6 +100,7 @@ def denoise(
             pixel_mm=pixel_mm,
             anyway=anyway,
             tell=note,
+            after=after,
         )
     print_line(f"Denoised: {written}")
 

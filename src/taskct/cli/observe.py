@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskct.cli.app import app
 from taskct.cli.channel_options import channel_settings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from taskct.apply.observe import EvaluationPlan, Eye, Known, Observation
     from taskct.apply.observe.folds import Folding
-    from taskct.apply.observe.inputs import Sources
+    from taskct.apply.observe.inputs import Inputs, Sources
     from taskct.cli.rods import FloatImages
     from taskct.io.raw_words import RawWords
     from taskct.io.truth_table import Truth
@@ -80,6 +80,8 @@ def observe_command(
             progress=show.open("observe"),
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired, "channels": channels})
+    if output.out_folder is not None or output.as_json:
+        found = replace(found, about=found.about | {"physics": _physics(known, size, how.seed)})
     _show(found, output)
     if size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names):
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
@@ -179,6 +181,17 @@ def _phantom_paths(
             raise UserError(f"--versus {name}: give each set of images once, with a name of its own, as {name}={form}")
         rivals[name] = (paths[0], paths[1] if n == 2 else None)
     return where.present, where.absent, rivals
+
+
+def _physics(known: "Inputs", pixel_mm: float | None, seed: int) -> dict[str, Any]:
+    """The physics of the images without a signal, of every set of them."""
+    from taskct.apply.image_physics import physics_of_sets, some_without_signal
+    from taskct.apply.observe.observation import IMAGES
+
+    chosen = some_without_signal(known.truth.signal_present, known.images.shape)
+    sets = {name: images[chosen] for name, images in {IMAGES: known.images, **known.rivals}.items()}
+    cases = None if known.truth.cases is None else known.truth.cases[chosen]
+    return physics_of_sets(sets, pixel_mm=pixel_mm, cases=cases, seed=seed)
 
 
 def _device(device: str, names: Sequence[str]) -> "torch.device | str":

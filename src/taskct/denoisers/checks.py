@@ -23,10 +23,11 @@ class Use:
     patch_pixels: int | None = None  # side of the patches that it is trained on too
     multiple: int = 1  # to a multiple of what images are padded for it, pixels
     dtype: str = "float32"  # precision of its layers
+    training: bool = True  # whether it is trained too
 
 
 def try_network(network: nn.Module, use: Use) -> None:
-    """Run a network on two images of every size that a study has, and back where it is trained, on the CPU.
+    """Run a network on two images of every size that a study has, and back if it is trained, on the CPU.
 
     It keeps its weights, statistics and modes. A UserError of one line, if its state is not all tensors; if it fails,
     changes the shape of images, or returns what is not a floating-point tensor of finite values; or if no finite
@@ -37,7 +38,7 @@ def try_network(network: nn.Module, use: Use) -> None:
     in_fast_order(network)
     with modes_kept(network):
         try:
-            for training in (False, True):
+            for training in (False, True)[: 2 if use.training else 1]:
                 _check_pass(network.train(training), use, use.n_pixels, where)
                 if not training:
                     _check_pass(network, use, use.n_pixels, where, n_images=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from taskct import __version__
@@ -106,7 +106,7 @@ def write_simulated(
     for place, ((name, uid), image_hu) in enumerate(zip(series.slices, images_hu, strict=True)):
         half = [-(n - 1) / 2.0 * scan.pixel_mm for n in image_hu.shape]
         z = position_mm(place)
-        template.file_meta.MediaStorageSOPInstanceUID = template.SOPInstanceUID = uid
+        template.file_meta.MediaStorageSOPInstanceUID = template.SOPInstanceUID = UID(uid)
         template.InstanceNumber = place + 1
         template.ImagePositionPatient = [format_number_as_ds(value) for value in (half[1], half[0], z)]
         template.SliceLocation = format_number_as_ds(z)

@@ -110,7 +110,8 @@ def write_stack(images_hu: NDArray[np.float32], spacing_mm: tuple[float, float],
     height, width = images_hu.shape[1:]
     affine = np.diag([-pixel, -pixel, slices, 1.0])
     affine[:2, 3] = (width - 1) / 2 * pixel, (height - 1) / 2 * pixel
-    image: Any = nib.Nifti1Image(np.ascontiguousarray(images_hu.transpose(2, 1, 0), dtype=np.float32), affine)
+    make: Any = nib.Nifti1Image  # without types of its own
+    image = make(np.ascontiguousarray(images_hu.transpose(2, 1, 0), dtype=np.float32), affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"HU, taskct"
     content = image.to_bytes()

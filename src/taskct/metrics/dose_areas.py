@@ -183,7 +183,7 @@ def auc_by_dose(readings: Sequence[DoseReading]) -> DoseAreas:
         for k in (0, 1):
             own = n_scans[i, k] / (n_scans[i, k] - 1)
             parts[k + 1, i] = math.sqrt(max(own - factor, 0.0)) * sums[k]
-    return DoseAreas(cells, areas, sum(part @ part.T for part in parts), n_scans)
+    return DoseAreas(cells, areas, np.asarray((parts @ parts.transpose(0, 2, 1)).sum(axis=0)), n_scans)
 
 
 def auc_bands(areas: DoseAreas, *, confidence: float = 0.95) -> list[Interval]:

@@ -24,6 +24,7 @@ _GRADIENT_PX, _TENSOR_PX = 1.5, 3.0  # standard deviations: of the gradient, and
 _LAGS = 3  # neighbouring lags that are averaged
 _SHORTEST_PX, _LONGEST_PX = 4, 10
 _NO_MORE = 0.05  # of the autocorrelation, where the noise counts as out of reach
+_FOR_LAG = 8  # slices, at most, from which the lag is found
 _AWAY_PX = 6  # of flat pixels from edges
 
 
@@ -116,14 +117,14 @@ def removed_structure(
             "both, 64 pixels a side or more"
         )
     n, height, width = low_dose.shape
-    removed = low_dose.astype(np.float64) - denoised
-    removed -= removed.mean(axis=(1, 2), keepdims=True)
-    square = float((removed**2).mean())
+    removed = np.asarray(low_dose - denoised, dtype=np.float32)
+    removed -= removed.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+    square = float(np.einsum("nhw,nhw->", removed, removed, dtype=np.float64)) / removed.size
     if square == 0.0:
         raise ValueError("the denoised images are the low-dose ones: nothing was taken away")
-    edges = [_Edges.of(image) for image in denoised]
     shared = autocorrelation(removed)
-    lag = _lag_of(removed, edges) if lag_px is None else lag_px
+    some = np.unique(np.linspace(0, n - 1, _FOR_LAG).astype(np.int64))
+    lag = _lag_of(removed[some], [_Edges.of(denoised[k]) for k in some]) if lag_px is None else lag_px
     if not 1 <= lag <= REACH_PX:
         raise ValueError(f"lag_px is {lag}; it must be 1 to {REACH_PX} pixels")
     tile = _tiles(height, width) if n < FEWEST_SLICES else np.zeros((height, width), dtype=np.int64)
@@ -131,7 +132,8 @@ def removed_structure(
     # Sums over the pixels of a unit: products, squares and numbers at edges, in flat places; squares of all.
     columns = np.zeros((n, n_tiles, 7))
     along = np.zeros(low_dose.shape, dtype=np.float32)
-    for k, (image, one) in enumerate(zip(removed, edges, strict=True)):
+    for k in range(n):  # slice by slice: a long series need not be in memory twice
+        image, one = removed[k].astype(np.float64), _Edges.of(denoised[k])
         for first, where in ((0, one.edge), (3, one.flat)):
             product, mean = one.along(image, where, lag)
             for column, values in enumerate((product, image[where] ** 2, np.ones(len(product)))):
@@ -237,10 +239,10 @@ class _Edges:
         return here * others, (here + 2.0 * _LAGS * others) / (2.0 * _LAGS + 1.0)
 
 
-def _lag_of(removed: Floats, edges: list[_Edges]) -> int:
+def _lag_of(removed: NDArray[np.floating], edges: list[_Edges]) -> int:
     """The lag from which the noise of flat places does not reach."""
     flat = np.stack([one.flat for one in edges])
-    values = np.where(flat, removed, 0.0)
+    values = np.where(flat, removed.astype(np.float64), 0.0)
     pairs = flat.astype(np.float64)
     here = (values**2).sum()
     for lag in range(_SHORTEST_PX, _LONGEST_PX):
@@ -282,9 +284,10 @@ def _half_width(shared: Floats) -> float:
     return float(i - 1 + (mean[i - 1] - 0.5) / (mean[i - 1] - mean[i]))
 
 
-def _between(removed: Floats, how: dict[str, Any]) -> Interval | None:
+def _between(removed: NDArray[np.floating], how: dict[str, Any]) -> Interval | None:
     if len(removed) < 3:
         return None
     a, b = removed[:-1], removed[1:]
-    columns = np.stack([(a * b).mean(axis=(1, 2)), (a**2).mean(axis=(1, 2)), (b**2).mean(axis=(1, 2))], axis=1)
+    pairs = ((a, b), (a, a), (b, b))
+    columns = np.stack([np.einsum("nhw,nhw->n", *pair, dtype=np.float64) for pair in pairs], axis=1)
     return bootstrap_interval(columns, lambda mean: mean[:, 0] / np.sqrt(mean[:, 1] * mean[:, 2]), **how)

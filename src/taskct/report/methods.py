@@ -131,6 +131,8 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     training, denoiser, imported = (_section(run, name) for name in ("training", "denoiser", "imported"))
     if training.get("method") == "none":
         yield "Nothing was trained."
+        if denoiser.get("weights") is not None:
+            yield _came(denoiser)
     elif training.get("method") == "task-path" and imported.get("path_of") is not None:
         yield f"The task path starts from the images of {imported['path_of']}, which are its control."
     else:
@@ -154,13 +156,8 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
 def _networks(run: Run, cite: Citations) -> Iterator[str]:
     """Pretraining, and the λ arms with their blends."""
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
-    weights = denoiser.get("weights")
-    if isinstance(weights, str):
-        yield (
-            f"The denoiser ({denoiser.get('network')}) came with its weights ({PurePath(weights).name}): the arm MSE "
-            "is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
-            f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
-        )
+    if denoiser.get("weights") is not None:
+        yield _came(denoiser)
     elif denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
@@ -192,6 +189,16 @@ def _networks(run: Run, cite: Citations) -> Iterator[str]:
             f"Blends (1 − α)·control + α·task-informed of λ = {setting_text(float(training['blend_lambda']))} have α "
             f"of {mixed}."
         )
+
+
+def _came(denoiser: dict[str, Any]) -> str:
+    """Of a network that came with its weights: from which file, and how it sees HU."""
+    file = PurePath(str(denoiser["weights"])).name
+    return (
+        f"The denoiser ({denoiser.get('network')}) came with its weights ({file}): the "
+        "arm MSE is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
+        f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
+    )
 
 
 def _given(denoiser: dict[str, Any], name: str) -> str:

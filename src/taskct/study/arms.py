@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from taskct.config import Settings, make_settings, tree_of
@@ -227,6 +228,8 @@ def _variant(overrides: Overrides) -> tuple[tuple[str, str], ...]:
     for setting, value in overrides:
         *_, section, name = setting.split(".")
         text = setting_text(value) if isinstance(value, float) else str(thawed(value))
+        if setting == "denoiser.weights":
+            text = PurePath(text).name  # a folder is this machine's
         pairs.append((f"{section}.{name}" if name in RESERVED else name, re.sub(r"\s+", "", text)))
     return tuple(pairs)
 
@@ -295,6 +298,8 @@ def arms_of(settings: Settings) -> list[Arm]:
         arms += [Arm(ArmName("filter", filter=name, seed=seed)) for name in settings.denoiser.classical]
         arms += _imported(settings, seed)
         if t.method == "none":
+            # A network that comes with its weights needs no training.
+            arms += [] if settings.denoiser.weights is None else [Arm(ArmName("mse", seed=seed))]
             continue
         arms += _family(settings, seed, ())
         if t.other_head_lambda is not None and t.loss == "slnn" and t.method != "task-path":

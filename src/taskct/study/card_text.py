@@ -89,6 +89,9 @@ def _training(card: Mapping[str, Any]) -> str:
     if isinstance(settings, Mapping):
         named = ("loss", "head", "batch_size", "learning_rate", "finetune_learning_rate")
         parts += [f"{name} {settings[name]}" for name in named if name in settings]
+    given = card.get("weights_from")
+    if isinstance(given, Mapping):
+        parts = [f"elsewhere: {given.get('file')}, SHA-256 {given.get('sha256')}"]
     mse = card.get("mse_validation_hu2")
     if isinstance(mse, int | float) and mse >= 0:
         parts.append(f"RMSE of the pretrained denoiser on validation trials {math.sqrt(mse):.3g} HU")

@@ -60,18 +60,20 @@ def check_network(settings: Settings, device: torch.device | str = "cpu") -> Che
     name, t = settings.denoiser.network, settings.training
     given = None if settings.denoiser.weights is None else given_denoiser(settings)[0]
     network = twin(name, settings.denoiser.arguments) if given is None else given.network
-    if not any(parameter.requires_grad for parameter in network.parameters()):
+    training = t.method != "none"
+    if training and not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError(
             f"denoiser.network {name!r} has frozen all its parameters, so nothing is left to "
             "train: leave requires_grad on where it is to learn"
         )
     side = settings.trials.region_pixels + 2 * settings.trials.margin_pixels
-    freeze_all_but(network, t.trainable)
+    if training:
+        freeze_all_but(network, t.trainable)
     # Of taskct's own networks all this is known.
     known = name in NETWORKS
     multiple = 1 if known else find_multiple(network)
     dtype = network_dtype(settings, torch.device(device))
-    use = Use(name, side, patch_pixels=t.patch_pixels, multiple=multiple or 1, dtype=dtype)
+    use = Use(name, side, patch_pixels=t.patch_pixels, multiple=multiple or 1, dtype=dtype, training=training)
     try_network(network, use)
     padded, notes = Padded(network, use.multiple), list[str]()
     if given is not None:

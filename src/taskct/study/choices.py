@@ -41,13 +41,13 @@ def _rivals(arms: Sequence[Arm], settings: Settings) -> list[Arm]:
     """The arms that the working point is chosen from: the task path's prices, else λ > 0.
 
     A path first, where there is one: it is one training, and at every price the best that was found. Where nothing is
-    trained, the denoisers elsewhere, else all others.
+    trained, the denoisers from elsewhere, else all others.
     """
     own = [arm for arm in arms if not arm.overrides]
     if settings.training.method != "none":
         return [arm for arm in own if arm.price] or [arm for arm in own if arm.swept and arm.task_weight]
     whole = [arm for arm in own if arm.name != LOW_DOSE and not arm.mixed]
-    return [arm for arm in whole if arm.from_elsewhere] or whole
+    return [arm for arm in whole if arm.from_elsewhere or arm.pretrained] or whole
 
 
 def choose(results: Sequence[ArmResult], settings: Settings) -> dict[str, Any]:

@@ -20,6 +20,8 @@ def models_of(arms: Iterable[Arm]) -> dict[str, list[Arm]]:
     """The arms that each file of weights stands for, by its stem; a task path stands for all its prices."""
     found: dict[str, list[Arm]] = {}
     for arm in arms:
+        if arm.imported is not None and arm.price is None:  # images from elsewhere, or their blend
+            continue
         if arm.alpha is not None:
             stem = f"{arm.parts[1].file_stem}{BLEND}"
         elif arm.price is not None or (arm.stage is not None and arm.filter is None):

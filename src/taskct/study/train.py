@@ -136,11 +136,16 @@ def _take_given(run: RunFolder, arm: Arm) -> None:
     denoiser, told = given_denoiser(settings)
     plan = _plan(run, settings, 0, 1, settings.training.learning_rate)
     regions = regions_of(denoiser.to(run.device), validation, plan)
+    # What it learned on is not known: the study's own pixels and trials are others.
     more = {
         **told,
+        "pixel_mm": None,
+        LEARNED_ON: None,
+        "training": None,
         "mse_validation_hu2": mean_squared_error(regions, validation.reference_regions),
         "receptive_radius_pixels": _radius(denoiser, validation),
     }
+    more |= {LEARNED_ON: None}  # it learned elsewhere, on what nobody said
     _save(run, arm, {"denoiser": denoiser}, _card(run, arm, "pretrain", None, **more))
 
 

@@ -1,6 +1,6 @@
 """What an observer says of a user's scans: AUCs by cross-validation over scans, and how their errors hang together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,10 @@ from taskct.errors import UserError
 from taskct.metrics.cross_validated import FoldReadings, cross_validated_difference
 from taskct.metrics.dose_areas import DoseAreas, DoseCell
 from taskct.progress import Progress
+
+LEAST_CORRELATION = 0.1
+"""Of the noise of two reconstructions, image by image, below which they are not of the same raw data. What correlates
+less would gain nothing by being paired either: 1 − 0.1 of the variance of a difference would be left."""
 
 Cross = Callable[[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]], FoldReadings]
 """Images `(n, height, width)`, their truth `(n,)` and their scans `(n,)` to what observers of each fold said of them.
@@ -63,7 +67,7 @@ def score_scans(scans: Sequence[ScanSet], cut: Cut, cross: Cross, *, progress: P
     The AUC of every reconstruction, dose and rod. Its variance holds the choice of scans as test and as training
     trials, see `taskct.metrics.cross_validated`. Cells of one dose whose scans are the same, by number and truth, are
     paired: their covariance is half of the sum of their variances less that of their difference. Others are taken as
-    independent.
+    independent, and so are reconstructions whose noise does not correlate image by image: they are of other raw data.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def score_scans(scans: Sequence[ScanSet], cut: Cut, cross: Cross, *, progress: P
         If the images cannot be read or scored.
     """
     found: dict[DoseCell, FoldReadings] = {}
+    noise: dict[DoseCell, NDArray[np.float32]] = {}
     sizes: dict[str, RodSize] = {}
     for number, one in enumerate(scans):
         if progress is not None:
@@ -80,21 +85,62 @@ def score_scans(scans: Sequence[ScanSet], cut: Cut, cross: Cross, *, progress: P
                 found[seen.cell] = cross(seen.images, seen.signal_present, seen.scans)
             except UserError as error:
                 raise UserError(f"{seen.cell.reconstruction}, dose {one.dose:g}, {seen.cell.rod}: {error}") from None
-            sizes[seen.cell.rod] = seen.size
+            sizes[seen.cell.rod], noise[seen.cell] = seen.size, _noise(seen)
     if progress is not None:
         progress(len(scans), len(scans), "")
-    covariance, unpaired = _covariance(found)
-    areas = DoseAreas(
-        tuple(found),
-        np.array([readings.area for readings in found.values()]),
-        covariance,
-        np.array([_n_scans(readings) for readings in found.values()]),
-    )
+    apart = _other_raw_data(noise)
+    areas, unpaired = areas_of(found, apart)
     notes = [f"{pair}: other scans, or another number of them, so they are not paired" for pair in unpaired]
+    notes += [
+        f"{first} and {second}, dose {dose:g}: their noise correlates by {value:.2f} image by image, so they are of "
+        "other raw data, and are not paired"
+        for (first, second, dose), value in apart.items()
+    ]
     return ScoredScans(areas, found, sizes, tuple(notes))
 
 
-def _covariance(found: dict[DoseCell, FoldReadings]) -> tuple[NDArray[np.float64], list[str]]:
+def areas_of(
+    found: Mapping[DoseCell, FoldReadings], apart: Container[tuple[str, str, float]] = ()
+) -> tuple[DoseAreas, list[str]]:
+    """AUCs of cross-validated cells with their covariance, and pairs of reconstructions that share no scans.
+
+    `apart` has the pairs, with their dose, that are known to be of other raw data.
+    """
+    covariance, unpaired = _covariance(found, apart)
+    areas = np.array([readings.area for readings in found.values()])
+    n_scans = np.array([_n_scans(readings) for readings in found.values()], dtype=np.int64)
+    return DoseAreas(tuple(found), areas, covariance, n_scans), unpaired
+
+
+def _noise(seen: CellImages) -> NDArray[np.float32]:
+    """Images less the mean of their class, `(n, pixels)`."""
+    rest = seen.images.reshape(len(seen.images), -1).copy()
+    for of_class in (seen.signal_present, ~seen.signal_present):
+        rest[of_class] -= rest[of_class].mean(axis=0)
+    return rest
+
+
+def _other_raw_data(noise: Mapping[DoseCell, NDArray[np.float32]]) -> dict[tuple[str, str, float], float]:
+    """Reconstructions of one dose whose noise does not correlate, and by how much it does, over all rods."""
+    found: dict[tuple[str, str, float], list[float]] = {}
+    for i, second in enumerate(noise):
+        for first in list(noise)[:i]:
+            same = (first.dose, first.rod) == (second.dose, second.rod)
+            if same and noise[first].shape == noise[second].shape:
+                pair = first.reconstruction, second.reconstruction, first.dose
+                found.setdefault(pair, []).append(_correlation(noise[first], noise[second]))
+    means = {pair: float(np.mean(values)) for pair, values in found.items()}
+    return {pair: value for pair, value in means.items() if value < LEAST_CORRELATION}
+
+
+def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    size = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+    return float(np.vdot(first, second)) / size if size > 0.0 else 0.0
+
+
+def _covariance(
+    found: Mapping[DoseCell, FoldReadings], apart: Container[tuple[str, str, float]]
+) -> tuple[NDArray[np.float64], list[str]]:
     """Covariance of the AUCs, and pairs of reconstructions of one dose that do not share their scans."""
     cells, said = list(found), list(found.values())
     variances = [readings.standard_error() ** 2 for readings in said]
@@ -102,7 +148,7 @@ def _covariance(found: dict[DoseCell, FoldReadings]) -> tuple[NDArray[np.float64
     unpaired: list[str] = []
     for i, first in enumerate(cells):
         for j, second in enumerate(cells[:i]):
-            if first.dose != second.dose:
+            if first.dose != second.dose or (second.reconstruction, first.reconstruction, first.dose) in apart:
                 continue
             if _same_scans(said[i], said[j]):
                 error = cross_validated_difference(said[i], said[j])[1]

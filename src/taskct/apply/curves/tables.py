@@ -12,13 +12,14 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import read_truth_value
 from taskct.io.csv_rows import check_delimiter, csv_rows
-from taskct.io.raw_words import RawWords
+from taskct.io.raw_words import ByteOrder, RawWords
 from taskct.literal import from_csv
 from taskct.metrics.dose_areas import POOLED, DoseCell, DoseReading
 from taskct.reading import read_text
 
 _ROD = ("rod", "diameter_mm", "contrast_hu")
 _WORDS = ("byte_order", "slope", "offset_hu")
+_ORDERS: dict[str, ByteOrder | None] = {"little": "little", "big": "big", "": None}
 _SCANS = ("reconstruction", "dose", "present", "absent", *_ROD, *_WORDS)
 _SCORES = ("reconstruction", "dose", "signal_present", "score", "scan", *_ROD)
 _LARGEST = 1e6
@@ -143,14 +144,13 @@ class _Cells:
     def words(self) -> RawWords | None:
         if not any(self.values.get(name) for name in _WORDS):
             return None
-        order = self.values.get("byte_order") or None
-        if order not in (None, "little", "big"):
+        if (order := self.values.get("byte_order", "")) not in _ORDERS:
             raise self.wrong("byte_order", "little or big")
         numbers = [
             self.number(name, "a finite number") if self.values.get(name) else None for name in ("slope", "offset_hu")
         ]
         try:
-            return RawWords(order, *numbers)
+            return RawWords(_ORDERS[order], *numbers)
         except UserError as error:
             raise UserError(f"{self.path}, line {self.line}: {error}") from None
 

@@ -58,7 +58,7 @@ class FoundPhantom:
         tilt = "" if self.tilt_deg is None else f", tilt {self.tilt_deg:.2f} degrees"
         return (
             f"{self.layout.name}: centre at row {row:.2f}, column {column:.2f}, diameter {diameter:.1f} mm, roll "
-            f"{self.roll_deg:.1f} degrees{tilt}, contrast {self.contrast_scale:.2f} × the layout's"
+            f"{round(self.roll_deg, 1) + 0.0:.1f} degrees{tilt}, contrast {self.contrast_scale:.2f} × the layout's"
         )
 
 

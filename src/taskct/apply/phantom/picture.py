@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from taskct.apply.phantom.cut import RodTrials
 from taskct.apply.phantom.find import FoundPhantom
@@ -12,6 +13,8 @@ from taskct.files import whole_file
 from taskct.literal import figure_text
 
 LEAST_WINDOW_HU = 20.0
+SMOOTHING_PX = 1.5  # of what is shown, so that the eye finds the rods
+MOST_NAMES = 8  # of rods that are written into the picture
 SIDE_IN, DPI = 6.0, 150
 
 
@@ -29,7 +32,7 @@ def write_picture(
     found
         Where the phantom lies in them.
     trials
-        What was cut from them: solid squares with a rod, dashed ones without.
+        What was cut from them: solid squares with a rod, dashed ones without, where these come from the same scans.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def write_picture(
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle, Rectangle
 
-    average = np.asarray(images, dtype=np.float64).mean(axis=0)
+    average = ndimage.gaussian_filter(np.asarray(images, dtype=np.float64).mean(axis=0), SMOOTHING_PX)
     row, column = found.centre_px
     inner = average[_disc(average.shape, row, column, 0.8 * found.radius_px)]
     level, width = float(np.median(inner)), max(LEAST_WINDOW_HU, 6.0 * float(inner.std()))
@@ -52,16 +55,19 @@ def write_picture(
         axes.add_patch(
             Circle((x, y), rod.diameter_mm / 2.0 / found.pixel_mm, fill=False, color="tab:orange", linewidth=1.0)
         )
-        if len(found.layout.rods) <= 8:
-            axes.annotate(
-                figure_text(rod.name), (x, y), (0, 12), textcoords="offset points", color="tab:orange", ha="center"
+        if len(found.layout.rods) <= MOST_NAMES:
+            above = max(
+                [rod.diameter_mm / 2.0 / found.pixel_mm, *[t.images.shape[-1] / 2.0 for t in trials if t.rod == rod]]
+            )
+            axes.text(
+                x, y - above - 2.0, figure_text(rod.name), color="tab:orange", ha="center", va="bottom", fontsize=8
             )
     for one in trials:
         side = one.images.shape[-1]
         shown: set[tuple[bool, int, int]] = set()
         for present, (y, x) in zip(one.signal_present, np.floor(one.centres_px + 0.5), strict=True):
             place = (bool(present), int(y), int(x))
-            if place in shown:
+            if place in shown or (not present and not one.turn_deg):  # those are of other scans, at the rod's place
                 continue
             shown.add(place)
             axes.add_patch(
@@ -70,7 +76,7 @@ def write_picture(
                     color="tab:green" if present else "tab:red", linestyle="-" if present else "--",
                 )
             )  # fmt: skip
-    axes.set_title(figure_text(found.sentence()), fontsize=7, wrap=True)
+    axes.set_title(figure_text(found.sentence()) + " (shown smoothed)", fontsize=7, wrap=True)
     axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial, partial.open("wb") as file:

@@ -11,7 +11,7 @@ GROUP_NAME = re.compile(r"s[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyImage:
     """Which image of a study one is."""
 
     split: str
@@ -29,7 +29,7 @@ class Group:
     """Their names, in order."""
 
 
-def blind(secret: str, sizes: Mapping[str, int], group_size: int) -> tuple[dict[str, Place], list[Group]]:
+def blind(secret: str, sizes: Mapping[str, int], group_size: int) -> tuple[dict[str, StudyImage], list[Group]]:
     """Name all images of some splits and put them into groups, in the order of their names.
 
     Parameters
@@ -54,7 +54,7 @@ def blind(secret: str, sizes: Mapping[str, int], group_size: int) -> tuple[dict[
     [2, 1]
     """
     named = {
-        "t" + _code(secret, f"image {split} {index}"): Place(split, index)
+        "t" + _code(secret, f"image {split} {index}"): StudyImage(split, index)
         for split, n in sizes.items()
         for index in range(n)
     }

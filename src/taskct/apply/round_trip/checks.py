@@ -139,7 +139,7 @@ def _block_means(images: NDArray[np.float32]) -> NDArray[np.float64]:
     side = max(n // BLOCK for n in images.shape[1:]) and BLOCK
     rows, columns = images.shape[1] // side * side, images.shape[2] // side * side
     blocks = images[:, :rows, :columns].reshape(len(images), rows // side, side, columns // side, side)
-    return blocks.mean(axis=(2, 4), dtype=np.float64).ravel()
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float64)).ravel()
 
 
 def check_unchanged(returned: Returned) -> Finding:

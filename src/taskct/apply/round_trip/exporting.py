@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct import __version__
-from taskct.apply.round_trip.blinding import Group, Place, blind
+from taskct.apply.round_trip.blinding import Group, StudyImage, blind
 from taskct.apply.round_trip.key import ExportKey, write_key
 from taskct.apply.round_trip.low_dose import DEFAULT_SPLITS, trials_of, wanted_splits
 from taskct.apply.round_trip.manifest import MANIFEST, Row, write_manifest
@@ -133,7 +134,7 @@ class _Export:
     def __init__(self, settings: Settings, trials: dict[str, Trials], options: ExportOptions) -> None:
         self.settings, self.trials, self.options = settings, trials, options
         first = next(iter(trials.values())).noisy
-        self.shape = (first.shape[1], first.shape[2])
+        self.shape = (int(first.shape[1]), int(first.shape[2]))
         self.secret = options.secret or secrets.token_hex(16)
         self.identity = hashlib.sha256(self.secret.encode()).hexdigest()[:8]
         self.places, self.groups = blind(
@@ -146,7 +147,7 @@ class _Export:
             return 1
         if self.options.format == "dicom":
             return SERIES_SLICES
-        return max(min(STACK_BYTES // (4 * self.shape[0] * self.shape[1]), STACK_IMAGES), 1)
+        return int(max(min(STACK_BYTES // (4 * self.shape[0] * self.shape[1]), STACK_IMAGES), 1))
 
     @property
     def is_dicom(self) -> bool:
@@ -208,7 +209,7 @@ class _Export:
         )
 
     def _image(self, name: str) -> NDArray[np.float32]:
-        place: Place = self.places[name]
+        place: StudyImage = self.places[name]
         return np.asarray(self.trials[place.split].noisy[place.index], dtype=np.float32)
 
     def _images(self, group: Group) -> Iterator[NDArray[np.float32]]:
@@ -249,7 +250,7 @@ class _Export:
         if self.options.format == "mha":
             write_mha(self._images(group), shape, spacing, out)
         else:
-            stack = np.stack(list(self._images(group)))
+            stack: Any = np.stack(list(self._images(group)))
             if self.options.format == "nifti":
                 write_stack(stack, spacing, out)
             elif self.options.format == "npy":

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from taskct.apply.round_trip.blinding import GROUP_NAME, IMAGE_NAME, Group, Place
+from taskct.apply.round_trip.blinding import GROUP_NAME, IMAGE_NAME, Group, StudyImage
 from taskct.errors import UserError
 from taskct.files import write_json
 from taskct.reading import read_json, reading
@@ -38,7 +38,7 @@ class ExportKey:
     low_dose_sha256: dict[str, str]
     """Of the low-dose images of every split, float32, in the order of the trials."""
     groups: tuple[Group, ...]
-    images: dict[str, Place]
+    images: dict[str, StudyImage]
     """By name."""
     uids: dict[str, str]
     """DICOM: SOPInstanceUID by name; else empty."""
@@ -82,14 +82,18 @@ def _key(content: Any) -> ExportKey:  # noqa: ANN401 - JSON's kinds
         raise ValueError("another schema")
     height, width = (int(n) for n in content["shape"])
     return ExportKey(
-        **{name: str(content[name]) for name in ("id", "created", "version", "format")},
-        **{name: float(content[name]) for name in ("step_hu", "pixel_mm")},
+        id=str(content["id"]),
+        created=str(content["created"]),
+        version=str(content["version"]),
+        format=str(content["format"]),
+        step_hu=float(content["step_hu"]),
+        pixel_mm=float(content["pixel_mm"]),
         shape=(height, width),
         window=None if content["window"] is None else int(content["window"]),
         splits={str(split): int(n) for split, n in content["splits"].items()},
         low_dose_sha256={str(split): str(digest) for split, digest in content["low_dose_sha256"].items()},
         groups=tuple(Group(str(group["name"]), tuple(map(str, group["images"]))) for group in content["groups"]),
-        images={str(name): Place(str(split), int(index)) for name, (split, index) in content["images"].items()},
+        images={str(name): StudyImage(str(split), int(index)) for name, (split, index) in content["images"].items()},
         uids={str(name): str(uid) for name, uid in content["uids"].items()},
         positions={str(name): (str(uid), float(z)) for name, (uid, z) in content["positions"].items()},
         corners={str(name): (int(row), int(column)) for name, (row, column) in content["corners"].items()},

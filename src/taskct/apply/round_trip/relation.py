@@ -116,7 +116,7 @@ class Pairs:
             (denoised * low.conj())[is_counted[part]].sum(axis=0, dtype=np.complex128)
             for part, low, denoised in self._batches()
         )
-        return np.asarray(total) / len(self._counted)
+        return np.asarray(total, dtype=np.complex128) / len(self._counted)
 
     @cached_property
     def _frequency(self) -> NDArray[np.float64]:
