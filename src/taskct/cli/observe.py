@@ -88,17 +88,6 @@ def observe_command(
     _say(found)
 
 
-def _physics(known: "Inputs", pixel_mm: float | None, seed: int) -> dict[str, Any]:
-    """The physics of the images without a signal, of every set of them."""
-    from taskct.apply.image_physics import physics_of_sets, some_without_signal
-    from taskct.apply.observe.observation import IMAGES
-
-    chosen = some_without_signal(known.truth.signal_present, known.images.shape)
-    sets = {name: images[chosen] for name, images in {IMAGES: known.images, **known.rivals}.items()}
-    cases = None if known.truth.cases is None else known.truth.cases[chosen]
-    return physics_of_sets(sets, pixel_mm=pixel_mm, cases=cases, seed=seed)
-
-
 def _observe_phantom(
     where: ImageOptions,
     phantom: PhantomOptions,
@@ -194,6 +183,17 @@ def _phantom_paths(
     return where.present, where.absent, rivals
 
 
+def _physics(known: "Inputs", pixel_mm: float | None, seed: int) -> dict[str, Any]:
+    """The physics of the images without a signal, of every set of them."""
+    from taskct.apply.image_physics import physics_of_sets, some_without_signal
+    from taskct.apply.observe.observation import IMAGES
+
+    chosen = some_without_signal(known.truth.signal_present, known.images.shape)
+    sets = {name: images[chosen] for name, images in {IMAGES: known.images, **known.rivals}.items()}
+    cases = None if known.truth.cases is None else known.truth.cases[chosen]
+    return physics_of_sets(sets, pixel_mm=pixel_mm, cases=cases, seed=seed)
+
+
 def _device(device: str, names: Sequence[str]) -> "torch.device | str":
     """Where networks are trained; torch, which takes long to load, is left alone where there are none."""
     needed = any(name.replace("-", "_") in observers_needing("device") for name in names)
@@ -210,6 +210,7 @@ def _check_folder(folder: Path | None) -> None:
 
 
 def _sources(where: ImageOptions, site: str | None) -> "Sources":
+    from taskct.apply.observe.inputs import Sources
 
     plain, named = _versus(where)
     return Sources(
