@@ -1,12 +1,18 @@
 """Observers that meet the outputs of their channels find what they find in the images."""
 
+import subprocess
+import sys
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from taskct.apply.observe import EvaluationPlan, Eye, Task, observe
 from taskct.apply.observe.channel_space import channel_spaces
+from taskct.apply.observe.inputs import Sources, read_inputs
 from taskct.apply.observe.performance import perform
 from taskct.apply.observe.readings import Known, build, take_reading
+from taskct.io.image_stack import open_images
 from taskct.io.stored_images import StoredImages
 from taskct.io.truth_table import Truth
 
@@ -58,8 +64,6 @@ def test_observers_whose_channels_are_learned_or_that_have_none_meet_the_images(
 
 
 def test_images_in_files_give_the_same_as_images_in_memory(tmp_path):
-    from taskct.io.image_stack import open_images
-
     images, truth = trials()
     smoother = (images + np.roll(images, 1, axis=1)) / 2
     found = []
@@ -81,3 +85,41 @@ def test_which_images_are_smoother_is_said_as_from_whole_arrays():
         assert len({note for result in found.observers for note in result.notes if "errs in favour" in note}) == 1
         said.append("here those of --versus" in " ".join(found.observers[0].notes))
     assert said == [True, False]
+
+
+def test_images_in_files_are_never_in_memory_together(tmp_path):
+    rng = np.random.default_rng(10)
+    n, side = 1200, 64
+    for name, offset in (("with", 5.0), ("without", 0.0)):
+        np.save(tmp_path / f"{name}.npy", rng.normal(offset, 20.0, (n // 2, side, side)).astype(np.float32))
+    whole = 4 * n * side**2
+    tracemalloc.start()
+    try:
+        known = read_inputs(Sources(present=tmp_path / "with.npy", absent=tmp_path / "without.npy"))
+        found = observe(known.images, Task(known.truth), ["cho-lg", "cho-sdog"], eye=Eye(0.7, 500.0, 1.0, 3.0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.observers) == 2
+    assert peak < whole / 2
+
+
+def test_what_is_not_needed_is_not_loaded(tmp_path):
+    """PyTorch and Matplotlib take seconds and hundreds of MB; channelized observers need neither."""
+    images, _ = trials()
+    np.save(tmp_path / "with.npy", images[::2])
+    np.save(tmp_path / "without.npy", images[1::2])
+    arguments = ["observe", "--present", "with.npy", "--absent", "without.npy", "--observers", "cho-lg", "--json"]
+    code = f"""
+import sys
+sys.argv = ["taskct", *{arguments}]
+from taskct.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print(sorted({{"torch", "matplotlib"}} & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert '"cho-lg"' in done.stdout
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -68,6 +68,8 @@ MISTAKES = {
     "reconstruction,dose,present,absent,rod\nfbp,10,a,b,all rods\n": "another name",
     "reconstruction,dose,present,contrast_hu\nfbp,10,a,0\n": "contrast_hu is '0'",
     "reconstruction,dose,present,rod,diameter_mm\nfbp,10,a,r,3\nfbp,20,a,r,4\n": "another diameter",
+    "reconstruction,dose,present,byte_order\nfbp,10,a,middle\n": "byte_order is 'middle'; give little or big",
+    "reconstruction,dose,present,slope\nfbp,10,a,0\n": "the slope is 0",
     SCORES + "fbp,10,1,nan\n": "score is 'nan'",
     SCORES + "fbp,10,2,1\n": "signal_present is '2'",
     SCORES + "fbp,10,1,1\nfbp,10,0,0\n": "give at least 2 of each",

@@ -27,7 +27,7 @@ def turn(found, roll_deg):
 @pytest.mark.parametrize(("std_hu", "n"), [(0.0, 1), (2.0, 1), (8.0, 10)])
 @pytest.mark.parametrize("roll_deg", [-170.0, -31.7, 0.0, 88.0])
 def test_centre_radius_and_roll_are_found_to_a_part_of_a_pixel(std_hu, n, roll_deg) -> None:
-    """Largest errors of 40 draws at 2 HU: 0.006 pixels and 0.3 degrees."""
+    """Largest errors of 32 draws at 2 HU: 0.008 pixels and 0.3 degrees."""
     images = scans(n, std_hu, roll_deg=roll_deg) if std_hu else phantom_scan(CCT189, roll_deg=roll_deg, **PLACE)
     found = find_phantom(images, CCT189, pixel_mm=1.25)
     np.testing.assert_allclose(found.centre_px, PLACE["centre_px"], atol=0.02)
@@ -89,11 +89,36 @@ def test_scans_between_which_the_phantom_moved_are_cut_about_their_own_centres()
 
 
 def test_a_phantom_without_rods_has_no_roll() -> None:
-    """20 uniform phantoms, of one scan and of ten: none passes (none of 220 in a study of its own)."""
+    """20 uniform phantoms, of one scan and of ten: none passes (none of 240 in a study of its own)."""
     for seed in range(20):
         images = scans(1 if seed % 2 else 10, 5.0, rods=False, seed=seed)
         with pytest.raises(UserError, match=r"the roll of the phantom cannot be told: .* give more scans"):
             find_phantom(images, CCT189, pixel_mm=1.25)
+
+
+@pytest.mark.slow
+def test_no_turn_is_told_wrongly_and_no_uniform_phantom_passes() -> None:
+    """80 phantoms of random place, turn and noise, and 80 without rods.
+
+    Of 240 and 240 of a study of its own: 153 turns told, none wrong; none of those without rods. Largest error of 393
+    centres 0.008 pixels; of the turns 0.1 to 0.7 degrees (root mean square), the more the noise hides the rods.
+    """
+    rng, told = np.random.default_rng(44), 0
+    for seed in range(80):
+        centre, roll_deg = tuple(89.5 + rng.uniform(-4.0, 4.0, 2)), float(rng.uniform(-180.0, 180.0))
+        n, std_hu = int(rng.choice([1, 1, 1, 4])), float(rng.choice([2.0, 3.0, 4.0, 5.0, 6.0, 8.0]))
+        with pytest.raises(UserError, match="the rods of layout cct189"):
+            find_phantom(scans(n, std_hu, seed=seed, centre_px=centre, rods=False), CCT189, pixel_mm=1.25)
+        images = scans(n, std_hu, seed=seed, centre_px=centre, roll_deg=roll_deg)
+        try:
+            found = find_phantom(images, CCT189, pixel_mm=1.25)
+        except UserError:
+            found = find_phantom(images, CCT189, pixel_mm=1.25, roll_deg=roll_deg)
+        else:
+            told += 1
+        assert abs(turn(found, roll_deg)) < 4.0
+        assert found.centre_px == pytest.approx(centre, abs=0.02)
+    assert told >= 40
 
 
 def test_noise_that_hides_the_rods_is_refused_and_never_answered_wrongly() -> None:

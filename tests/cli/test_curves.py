@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from command_line import call, refused
+from taskct.cli.curves_page import equal_dose_sentence
+from taskct.metrics.dose_curves import EqualDose
 
 __all__ = ["call", "refused"]  # fixtures
 
@@ -87,3 +89,22 @@ def test_what_does_not_go_together_is_refused_in_one_line(refused, table, tmp_pa
     (full / "mine").write_text("x")
     assert "nothing is overwritten" in refused("curves", table, "--out", full)
     assert [path.name for path in full.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ((45.0, 30.0, 70.0), "with a dose of 45 [30, 70] %: a ratio of 0.45 [0.3, 0.7]."),
+        ((12.0, 0.0, 38.0), "with at most 38 %, a ratio of at most 0.38; the interval reaches below 10 %"),
+        (
+            (80.0, 40.0, np.inf),
+            "with no less than 40 %, a ratio of no less than 0.4; the interval reaches beyond 100 %",
+        ),
+        ((50.0, 0.0, np.inf), "These scans do not tell with what dose B reaches"),
+        ((np.inf, np.inf, np.inf), "does not reach the AUC of A at a dose of 100 % (0.800), not with 100 % either"),
+        ((0.0, 0.0, 0.0), "with less than 10 %, the lowest of its doses"),
+    ],
+)
+def test_the_answer_says_what_is_told_and_no_more(bounds, said):
+    one = EqualDose("A", "B", "all rods", 100.0, 0.8, *bounds, 10.0, 100.0)
+    assert said in equal_dose_sentence(one, " %")

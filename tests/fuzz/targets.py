@@ -35,6 +35,7 @@ from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result
 from taskct.study.arms import arms_of
+from taskct.study.model_results import read_model_results
 from taskct.study.records import read_failures
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder
@@ -416,8 +417,8 @@ RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.n
 RESULTS += tuple(f"run/{name}.json" for name in ("conventions", "efficiency", "frozen", "harm", "limits", "strata"))
 RESULTS += ("run/physics.json",)
 OBSERVE = "observe --observers npw --present {0} --absent npy/hu.npy"
-DENOISE = f"denoise {MODEL}.safetensors {{0}} out/result"
-USE = "denoise {0}.safetensors npy/hu.npy out/result.npy"
+DENOISE = f"denoise --anyway {MODEL}.safetensors {{0}} out/result"
+USE = "denoise --anyway {0}.safetensors npy/hu.npy out/result.npy"
 DRY = "run run/study.yaml --out run --dry-run"
 
 TARGETS = {
@@ -449,18 +450,19 @@ TARGETS = {
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
-    "dose-csv": Target(
-        ("doses/scores.csv",),
-        lambda place: read_dose_table(place / "doses" / "scores.csv"),
-        "curves doses/scores.csv --out doses/found",
-        50,
-    ),
+    "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
     "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(
         ("truth/*",), _read_truth, "observe npy/hu.npy --observers npw --truth truth/truth.csv --mode centred", 60
     ),
     "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
     "layout": Target(("layouts/*",), lambda place: find_layout(place / "layouts" / "two.yaml"), "", 30),
+    "model-results": Target(
+        (f"{MODEL}.results.json",),
+        lambda place: read_model_results(place / f"{MODEL}.safetensors"),
+        f"card {MODEL}.safetensors",
+        30,
+    ),
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),

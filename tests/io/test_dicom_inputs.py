@@ -18,7 +18,7 @@ from taskct.io import dicom_header, dicom_pixels
 from taskct.io.dicom import files_below, read_series, read_slice
 from taskct.io.dicom_pixels import compressed_size
 from taskct.io.dicom_write import write_series
-from taskct.io.image_origin import read_scan
+from taskct.io.image_origin import read_scans
 from taskct.io.padding import find_padding
 from taskct.reading import LIMIT_VARIABLE
 
@@ -324,7 +324,7 @@ def test_a_deflated_file_is_held_against_the_budget_while_it_is_inflated(tmp_pat
     monkeypatch.setenv(LIMIT_VARIABLE, "1MB")
     assert refusal(read_slice, path).startswith("a: would take 1.91 MiB")
     assert "would take" in refusal(read_series, tmp_path)
-    assert "would take" in refusal(read_scan, path)
+    assert "would take" in refusal(lambda place: read_scans(place, [None]), path)
     monkeypatch.setenv(LIMIT_VARIABLE, "20MB")
     np.testing.assert_array_equal(read_slice(path).image_hu, np.full((1, 1000, 1000), -1024))
     path.write_bytes(path.read_bytes()[:-40])
@@ -384,7 +384,7 @@ def test_elements_of_another_vr_are_read_or_refused_in_one_line(tmp_path, tag, v
     for value in (b"", b"\x05\x00", b"1\\2\\", b"\xff\xfe\xfd\xfc", b"-0.5e+99"):
         path = save(tmp_path / "a", ct_slice(PixelPaddingValue=0, SliceThickness=1))
         with_vr(path, tag, vr, value)
-        for call in (read_slice, read_scan):
+        for call in (read_slice, lambda place: read_scans(place, [None])):
             try:
                 call(path)
             except UserError as error:

@@ -5,7 +5,9 @@ import pytest
 import zarr
 from PIL import Image
 
-from dicom_files import ct_slice, save
+from dicom_files import ct_slice, enhanced, save
+from taskct.apply.observe.cases import cases_of
+from taskct.apply.observe.pairing import pair
 from taskct.errors import UserError
 from taskct.io.image_stack import read_images
 
@@ -130,3 +132,32 @@ def test_wrong_inputs_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"two\.zarr holds 2 arrays \(one, other\)"):
         read_images(tmp_path / "two.zarr")
     np.testing.assert_array_equal(read_images(tmp_path / "two.zarr" / "one").images, HU)
+
+
+def test_frames_are_paired_by_position_whatever_their_order_in_the_file(tmp_path):
+    positions = (0.0, 2.0, 4.0, 6.0)
+    rising, falling = enhanced(positions), enhanced(positions[::-1])
+    stored = np.stack([np.full(rising.pixel_array.shape[1:], value, np.int16) for value in (24, 1024, 2024, 3024)])
+    for name, dataset, pixels in (("low", rising, stored), ("denoised", falling, stored[::-1])):
+        dataset.PixelData = pixels.tobytes()
+        dataset.SeriesInstanceUID = f"1.2.{len(name)}"  # a reconstruction of its own, of the same acquisition
+        dataset.StudyInstanceUID, dataset.AcquisitionNumber = "1.2.3", 1
+        save(tmp_path / f"{name}.dcm", dataset)
+    low, denoised = (read_images(tmp_path / f"{name}.dcm") for name in ("low", "denoised"))
+    assert low.images[:, 0, 0].tolist() == denoised.images[:, 0, 0].tolist() == [-1000.0, 0.0, 1000.0, 2000.0]
+    order, how = pair(low.origins, denoised.origins)
+    assert (order.tolist(), how) == ([0, 1, 2, 3], "acquisition and slice position")
+    assert [origin.scan.position[2] for origin in low.origins] == list(positions)
+    assert [origin.scan.instance_number for origin in denoised.origins] == [4, 3, 2, 1]  # as the file has them
+    assert cases_of(low.origins, "series")[0].tolist() == [0, 0, 0, 0]
+
+
+def test_frames_are_paired_with_slices_in_files_of_their_own(tmp_path):
+    for name, dataset in (("a", enhanced((4.0, 0.0, 2.0))),):
+        dataset.StudyInstanceUID, dataset.AcquisitionNumber = "1.2.3", 1
+        save(tmp_path / f"{name}.dcm", dataset)
+    for index, z in enumerate((2.0, 4.0, 0.0)):
+        tags = {"SOPInstanceUID": f"1.2.9.{index}", "StudyInstanceUID": "1.2.3", "AcquisitionNumber": 1}
+        save(tmp_path / "slices" / f"{index}.dcm", ct_slice(z=z, **tags))
+    frames, slices = read_images(tmp_path / "a.dcm"), read_images(tmp_path / "slices")
+    assert pair(frames.origins, slices.origins)[0].tolist() == [2, 0, 1]

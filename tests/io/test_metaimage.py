@@ -303,6 +303,16 @@ def test_no_header_at_all(tmp_path):
             read_images(tmp_path / "a.mha")
 
 
+def test_lines_that_end_as_on_windows_and_colons(tmp_path):
+    (tmp_path / "a.raw").write_bytes(HU.tobytes())
+    text = header(tmp_path / "a.mhd", "a.raw").read_bytes()
+    for changed in (text.replace(b"\n", b"\r\n"), text.replace(b" =", b":"), text.replace(b" = ", b"=")):
+        (tmp_path / "a.mhd").write_bytes(changed)
+        np.testing.assert_array_equal(read_images(tmp_path / "a.mhd").images, HU)
+    (tmp_path / "b.mha").write_bytes(header(tmp_path / "b.mha").read_bytes().replace(b"\n", b"\r\n") + HU.tobytes())
+    np.testing.assert_array_equal(read_images(tmp_path / "b.mha").images, HU)
+
+
 def test_a_folder_of_headers_and_their_words(tmp_path):
     for index, image in enumerate(HU):
         (tmp_path / f"{index}.raw").write_bytes(image.tobytes())

@@ -173,6 +173,14 @@ def test_a_wrong_header_is_one_line(tmp_path, fields, match):
     assert "\n" not in str(raised.value)
 
 
+def test_lines_that_end_as_on_windows(tmp_path):
+    path = attached(tmp_path / "a.nrrd", b"", spacings="0.7 0.7 1")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + HU.tobytes())
+    stack = read_images(path)
+    np.testing.assert_array_equal(stack.images, HU)
+    assert stack.pixel_mm == pytest.approx(0.7)
+
+
 def test_no_header_at_all(tmp_path):
     for text in (b"", b"hello\n", b"NRRD0004", b"NRRD0009\ntype: short\n\n", bytes(300)):
         (tmp_path / "a.nrrd").write_bytes(text)

@@ -58,6 +58,15 @@ def test_what_cannot_stay_in_its_file_is_read(tmp_path):
         np.testing.assert_array_equal(images[:], HU[:1] if name == "one" else HU)
 
 
+def test_the_budget_is_for_what_is_read_at_a_time(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", HU)
+    monkeypatch.setenv("TASKCT_READ_LIMIT", str(4 * 64 * 5 * 7))
+    images = open_images(tmp_path / "a.npy").images
+    assert sum(len(block) for _, block in images.blocks(64)) == 150
+    with pytest.raises(UserError, match=r"a\.npy: would take .* over the limit"):
+        np.asarray(images)
+
+
 def test_a_file_that_is_cut_or_not_finite(tmp_path):
     np.save(tmp_path / "a.npy", HU)
     images = open_images(tmp_path / "a.npy").images

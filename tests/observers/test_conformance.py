@@ -105,3 +105,26 @@ def test_registry_errors():
         make_observer("ho_eye", internal_noise_hu=1.0)
     with pytest.raises(UserError, match="ridge is -1"):
         make_observer("ho", ridge=-1.0)
+
+
+def test_means_that_agree_to_rounding_are_refused(name, trials):
+    """As where each class was centred on its own mean: a template of it would be rounding, and its AUC chance."""
+    images, present = trials
+    centred = images.copy()
+    for of_class in (present, ~present):
+        centred[of_class] -= centred[of_class].mean(axis=0)
+    for given in (centred, centred.astype(np.float32)):
+        with pytest.raises(UserError, match="the same to rounding"):
+            make(name).fit(given, present)
+
+
+def test_the_unit_of_the_images_changes_no_ranking(name, trials, correlated):
+    images, present = trials
+    others, _ = correlated.draw(40, seed=2)
+    in_hu, in_other = (
+        make(name, scale).fit(images * scale, present).test_statistic(others * scale) for scale in (1.0, 1.0 / 4000.0)
+    )
+    if name == "cnn":
+        assert np.corrcoef(in_hu, in_other)[0, 1] > 0.999
+    else:
+        np.testing.assert_array_equal(np.argsort(in_hu), np.argsort(in_other))

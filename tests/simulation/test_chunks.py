@@ -166,6 +166,17 @@ def test_the_key_changes_with_the_files_of_a_series(tmp_path):
     assert simulation.simulation_key(settings, "cpu") != key
 
 
+def test_the_key_changes_with_the_file_of_a_layout(tmp_path):
+    file = tmp_path / "mine.yaml"
+    text = "diameter_mm: 200\nrods: [{diameter_mm: 7, contrast_hu: 5, radius_mm: 40, angle_deg: 0}]\n"
+    file.write_text(text, encoding="utf-8")
+    settings = tiny_settings(background={"kind": "phantom", "layout": str(file)})
+    key = simulation.simulation_key(settings, "cpu")
+    assert simulation.simulation_key(settings, "cpu") == key
+    file.write_text(text.replace("200", "2000e-1"), encoding="utf-8")
+    assert simulation.simulation_key(settings, "cpu") != key
+
+
 @pytest.mark.parametrize(("n_trials", "n_objects"), [(1000, 1000), (1000, 3), (7, 7), (4000, 56), (513, 2), (5, 1)])
 def test_a_plan_shares_out_every_trial_once(n_trials, n_objects):
     plan = plan_split(n_trials, n_objects)

@@ -31,9 +31,9 @@ def trials_of(*changes):
     return simulate(make_settings(SMALL, *changes))["test"]
 
 
-@pytest.mark.parametrize("kind", ["abdomen", "thorax", "uniform", "lumpy", "clustered-lumpy", "power-law"])
+@pytest.mark.parametrize("kind", ["abdomen", "thorax", "uniform", "phantom", "lumpy", "clustered-lumpy", "power-law"])
 def test_every_phantom_gives_trials(kind):
-    mean = {"abdomen": (0, 200), "thorax": (-950, 100)}.get(kind, (0, 80))
+    mean = {"abdomen": (0, 200), "thorax": (-950, 100), "phantom": (-300, 5)}.get(kind, (0, 80))
     background = {"kind": kind, "region_hu": [-1100, 3000]}
     trials = trials_of({"background": background, "scanner": PLACES})
     assert np.isfinite(trials.noisy).all()

@@ -15,6 +15,7 @@ from taskct import load_denoiser
 from taskct.config import make_settings, without_effect
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
+from taskct.study.arms import arms_of
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.pipeline import sweep
@@ -157,6 +158,13 @@ def test_pretraining_is_said_to_be_ignored(theirs: tuple[str, Path, nn.Module]) 
     scratch = make_settings(TINY, settings_of(name, file, pretrain_epochs=7, start="scratch"))
     assert scratch.training.start == "scratch"
     assert not any("pretrain_epochs" in line for line in without_effect(scratch))
+
+
+def test_a_grid_names_files_and_no_folders(theirs: tuple[str, Path, nn.Module]) -> None:
+    name, file, _ = theirs
+    study = make_settings(TINY, settings_of(name, file), {"grid": {"denoiser.weights": [str(file), "/elsewhere/b.pt"]}})
+    names = {arm.name for arm in arms_of(study) if arm.pretrained}
+    assert names == {"mse", "mse weights=b.pt"}
 
 
 def test_a_scaling_is_a_pretraining_s_too(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _script(graph: Graph, multiple: int, side: int | None, value: float | None) 
     image = made_with(graph, multiple, side)[0][:, None]
     traced = torch.jit.trace(_Channels(graph, multiple, value).eval(), image, check_trace=False)  # type: ignore[no-untyped-call]  # untyped in torch
     buffer = io.BytesIO()
-    torch.jit.save(traced, buffer)  # type: ignore[no-untyped-call]  # untyped in torch
+    torch.jit.save(traced, buffer)
     content = _without_paths(buffer.getvalue())
     module = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]  # untyped in torch
     weights = io.BytesIO()

@@ -70,14 +70,14 @@ def removed_from(low_dose: Path, denoised: Path, *, confidence: float = 0.95, se
         If the two cannot be read, differ in kind, shape or place, or are the same.
     """
     first, second = _read(low_dose), _read(denoised)
-    if isinstance(first, Volume) != isinstance(second, Volume):
-        raise UserError(f"{low_dose.name} tells where its slices lie and {denoised.name} does not: give both of a kind")
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
     if isinstance(first, Volume) and isinstance(second, Volume):
         before, after = _paired(first, second, f"{low_dose.name} and {denoised.name}")
+    elif isinstance(first, Volume) or isinstance(second, Volume):
+        raise UserError(f"one of {low_dose.name} and {denoised.name} tells where its slices lie: give both of a kind")
     else:
         before, after = first, second
-        assert isinstance(before, np.ndarray)
-        assert isinstance(after, np.ndarray)
     try:
         return Removed(removed_structure(before, after, confidence=confidence, seed=seed), before, after)
     except ValueError as error:

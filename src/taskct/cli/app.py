@@ -34,7 +34,7 @@ COMMANDS = {
     "config": ("settings", "Print settings with their value, unit, range and meaning."),
     "denoise": ("images", "Denoise a .npy file in HU, a NIfTI file, a DICOM slice or a CT series."),
     "card": ("card", "Print the card of a model: what it learned on, what it is for, and its test results."),
-    "export-model": ("images", "Write a trained denoiser as an ONNX file, its dial an input."),
+    "export-model": ("images", "Write a trained denoiser as an ONNX file or a MONAI bundle, its dial an input."),
     "export": ("round_trip", "Write a study's low-dose images for a denoiser elsewhere."),
     "import": ("round_trip", "Take denoised images of a study back, as one more arm."),
     "lower-dose": ("images", "Simulate a lower dose in an existing CT series by inserting the noise that is missing."),

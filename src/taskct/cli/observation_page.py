@@ -5,6 +5,7 @@ from typing import Any
 
 from taskct.apply.observe import Observation
 from taskct.cli.observation import KINDS, interval_of, scans_text
+from taskct.cli.physics_section import physics_sections
 from taskct.metrics.intervals import Interval
 from taskct.report.figures import png_picture
 from taskct.report.labels import interval, listed
@@ -41,6 +42,7 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
         PageSection("ROC curves", pictures=[curves]),
         *([PageSection("Learning", texts=texts)] if (texts := _learning(found)) else []),
         *_scans(found),
+        *physics_sections(found.about.get("physics")),
         PageSection("Methods", texts=[method], items=sources),
         PageSection(
             "Settings", tables=[Table("What was asked for.", ["Setting", "Value"], flat_settings(_about(found)))]
@@ -55,7 +57,7 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
 
 def _about(found: Observation) -> dict[str, Any]:
     # None stands for what was not asked for.
-    return {name: value for name, value in found.about.items() if value is not None}
+    return {name: value for name, value in found.about.items() if value is not None and name != "physics"}
 
 
 def _leads(found: Observation) -> list[str]:

@@ -141,9 +141,38 @@ def read_slice(path: Path) -> CTSeries:
         return _load([header], float("nan"))
 
 
+@tolerant()
+def read_frames(path: Path) -> CTSeries:
+    """Read one CT file as a series of its slices: one, or the frames of an enhanced CT from feet to head.
+
+    The order of frames in a file is that of whoever wrote it, and may be from head to feet; it counts for nothing.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_series`; frames of several geometries, or several at one position.
+    """
+    path = Path(path)
+    headers = _slices_of_file(path)
+    groups = _split_series(headers)
+    if len(groups) > 1:
+        raise UserError(f"{path.name}: its frames differ in {_difference(groups)}; put one stack into a file")
+    ordered, slice_mm = _order(headers, path.name, even=False)
+    check_pixel_budget(ordered, path.name)
+    with reading(path.name, "CT slices"):
+        return _load(ordered, slice_mm)
+
+
 def find_slice(path: Path) -> SliceHeader:
     """The header of the one slice of a file; errors are those of :func:`read_slice`, pixels apart."""
-    path = Path(path)
+    headers = _slices_of_file(Path(path))
+    if len(headers) > 1:
+        raise UserError(f"{Path(path).name}: {len(headers)} slices; give its folder, or a file of one slice")
+    return headers[0]
+
+
+def _slices_of_file(path: Path) -> list[SliceHeader]:
+    """Checked headers of the slices in one file, in their order there."""
     if not path.exists():
         raise UserError(f"{path}: no such file; give one CT slice")
     with reading_dicom(path.name):
@@ -154,10 +183,7 @@ def find_slice(path: Path) -> SliceHeader:
     if kind != "slice":
         words = {"localizer": "a localizer (scout)", "beside": "no slice by its SOP class"}
         raise UserError(f"{path.name}: {words.get(kind, f'modality {dataset.Modality}')}; give one CT slice")
-    headers = slice_headers(dataset, path, path.name)
-    if len(headers) > 1:
-        raise UserError(f"{path.name}: {len(headers)} slices; give its folder, or a file of one slice")
-    return headers[0]
+    return slice_headers(dataset, path, path.name)
 
 
 @contextmanager

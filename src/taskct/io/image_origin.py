@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from taskct.io.dicom_header import read_object, reading_dicom, tolerant
+from taskct.io.dicom_header import read_slice_headers, reading_dicom, tolerant
 
 ENDINGS = (".nii.gz", ".npy", ".zarr", ".tif", ".tiff", ".png", ".dcm", ".nii", ".mhd", ".mha", ".nrrd", ".nhdr")
 """Of file names, which tell the kind of an image and not which one it is."""
@@ -45,10 +45,12 @@ class Origin:
     """In a file that holds several, from 0; else None."""
     scan: Scan | None
     """For DICOM."""
+    volume: bool = field(default=False, repr=False)
+    """Whether its file is one of several that hold a volume each, of a kind that keeps scans so."""
 
 
-def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
-    """Origins of the images of one file, whose name is relative to the folder that is read.
+def origins_of(name: str, n_images: int, scan: Scan | Sequence[Scan] | None, *, volume: bool = False) -> list[Origin]:
+    """Origins of the images of one file, whose name is relative to the folder that is read; one scan of all or of each.
 
     Examples
     --------
@@ -60,14 +62,19 @@ def origins_of(name: str, n_images: int, scan: Scan | None) -> list[Origin]:
     bare = str(path)[: len(str(path)) - len(ending)]
     folder = "" if str(path.parent) == "." else str(path.parent)
     numbers: Sequence[int | None] = [None] if n_images == 1 else range(n_images)
-    return [Origin(folder, bare, number, scan) for number in numbers]
+    scans = [scan] * n_images if scan is None or isinstance(scan, Scan) else scan
+    return [Origin(folder, bare, number, one, volume) for number, one in zip(numbers, scans, strict=True)]
 
 
 @tolerant()
-def read_scan(path: Path) -> Scan:
-    """Read where a DICOM slice comes from; a `UserError` if the file cannot be read."""
+def read_scans(path: Path, frames: Sequence[int | None]) -> list[Scan]:
+    """Read where slices of one file come from, `frames` as `read_slice_headers` takes them.
+
+    Frames of one file share its SOPInstanceUID, which then names none of them; they are told apart by position.
+    """
     with reading_dicom(path.name):
-        return _scan(read_object(path, path.name, pixels=False))
+        scans = [_scan(header) for header in read_slice_headers(path, frames)]
+    return scans if len(scans) == 1 else [replace(scan, image="") for scan in scans]
 
 
 def _scan(header: Dataset) -> Scan:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskct.errors import UserError
-from taskct.io.dicom import read_slice
+from taskct.io.dicom import read_frames
 from taskct.io.dicom_header import is_dicom
-from taskct.io.image_origin import Origin, origins_of, read_scan
+from taskct.io.image_origin import Origin, Scan, origins_of, read_scans
 from taskct.io.metaimage import ENDINGS as METAIMAGE
 from taskct.io.metaimage import read_metaimage
 from taskct.io.nifti import ENDINGS as NIFTI
@@ -37,6 +37,8 @@ KINDS = (
     "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
     "MetaImage or NRRD files"
 )
+OF_VOLUMES = ("NIfTI", "MetaImage", "NRRD")
+"""Kinds that keep a scan in a file; one file alone may as well hold repeated scans."""
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
 NPY_TEXT = "a .npy array of numbers"
@@ -77,6 +79,7 @@ def read_images(path: Path, words: RawWords | None = None) -> ImageStack:
         A `.npy`, TIFF, NIfTI, MetaImage or NRRD file of one image or a stack, a PNG or DICOM file, a `.zarr` array (or
         group that holds one array), or a folder: all files in it and below, in the order of their names, of one of
         these kinds; hidden files and files of no image kind (text, JSON, words beside a header) are passed over.
+        Frames of an enhanced CT come from feet to head.
     words
         What is known of the words of MetaImage or NRRD files better than their headers say; for no other kind.
 
@@ -105,7 +108,7 @@ def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
     origins: list[Origin] = []
     pixels: set[float | None] = set()
     for source, name in zip(sources, names, strict=True):
-        stack, pixel_mm = _read(source, name, words)
+        stack, pixel_mm, scans = _read(source, name, words)
         if parts and stack.shape[1:] != parts[0].shape[1:]:
             raise UserError(
                 f"{path}: {names[0]} is {_size(parts[0])} pixels and {name} is {_size(stack)}; give images of one size"
@@ -116,7 +119,8 @@ def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
             raise UserError(f"{name}: {n_bad} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
-        origins.extend(origins_of(name, len(stack), read_scan(source) if _kind(source) == "DICOM" else None))
+        volume = len(sources) > 1 and len(stack) > 1 and _kind(source) in OF_VOLUMES
+        origins.extend(origins_of(name, len(stack), scans, volume=volume))
         pixels.add(pixel_mm)
     pixel_mm = pixels.pop() if len(pixels) == 1 else None
     return OpenStack(StoredImages(parts), tuple(labels), pixel_mm, tuple(origins))
@@ -265,22 +269,26 @@ def _kind(path: Path) -> str | None:
     return "DICOM" if suffix == ".dcm" or (path.name != "DICOMDIR" and is_dicom(path)) else None
 
 
-def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.float32] | FileStack, float | None]:
+def _read(
+    path: Path, name: str, words: RawWords | None
+) -> tuple[NDArray[np.float32] | FileStack, float | None, list[Scan] | None]:
+    """Images of one file, their pixel size, mm, and where they come from, as far as it tells."""
     check_regular(path, name)
     kind = _kind(path)
-    pixel_mm = None
-    if words is not None and kind not in WORDY:
+    pixel_mm, scans = None, None
+    if words is not None and kind is not None and kind not in WORDY:
         raise UserError(
             f"{name}: a byte order, slope or offset is for {' and '.join(WORDY)} files; leave it out for {kind} files"
         )
     if kind == "DICOM":
-        series = read_slice(path)
+        series = read_frames(path)
         images = series.image_hu
+        scans = read_scans(path, series.frames)
         pixel_mm = series.pixel_mm[0] if np.isclose(*series.pixel_mm, rtol=1e-3) else None
     elif kind == ".npy":
         stack = _in_file(path)
         if stack is not None:
-            return stack, None
+            return stack, None, None
         images = _as_float32(load_npy(path), path.name)
     elif kind == ".zarr":
         images = _read_zarr(path, name)
@@ -296,7 +304,7 @@ def _read(path: Path, name: str, words: RawWords | None) -> tuple[NDArray[np.flo
         images = _read_png(path, name)
     else:
         raise UserError(f"{path}: no image that is read here; give {KINDS}")
-    return (images if images.ndim == 3 else images[None]), pixel_mm
+    return (images if images.ndim == 3 else images[None]), pixel_mm, scans
 
 
 def _read_zarr(path: Path, name: str) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.reading import reading
+from taskct.reading import check_budget, reading
 
 BLOCK = 64
 """Images that are worked on at a time: their float64 copies stay in the cache, about."""
@@ -31,7 +31,8 @@ class FileStack:
         return self.shape[0]
 
     def __getitem__(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Images by number, from 0; those that follow each other are read at once."""
+        """Images by number, from 0; those that follow each other are read at once, and the budget is for all."""
+        check_budget(self.path.name, len(numbers) * 4 * self.shape[1] * self.shape[2])
         out = np.empty((len(numbers), *self.shape[1:]), dtype=self.dtype)
         n_bytes = out[0].nbytes if len(out) else 0
         ends = np.flatnonzero(np.diff(numbers, append=-2) != 1) + 1

@@ -122,6 +122,7 @@ class LinearObserver(Observer):
 _BATCH = 256
 """Images whose float64 copies stay in the cache, about."""
 _ROWS = 16
+_SAME_MEANS = 4.0 * float(np.finfo(np.float32).eps)  # relative to the largest value, when images were float32 once
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,7 @@ def check_training(images: NDArray[np.floating], signal_present: Truth) -> tuple
     """Training trials as `check_images` gives them, and their truth.
 
     A ValueError says that shapes do not match or the truth is not bool, a `UserError` that a class has fewer than 2
-    trials or all images are the same.
+    trials, all images are the same, or the means of the classes agree to the rounding of float32.
     """
     checked = check_images(images)
     signal_present = np.asarray(signal_present)
@@ -266,4 +267,18 @@ def check_training(images: NDArray[np.floating], signal_present: Truth) -> tuple
         )
     if all((image == checked[0]).all() for image in checked[1:]):  # ends at the first that differs
         raise UserError("all training images are the same; there is nothing to learn from")
+    _check_means(checked.reshape(len(checked), -1), signal_present)
     return checked, signal_present
+
+
+def _check_means(pixels: Array, signal_present: NDArray[np.bool_]) -> None:
+    """Raise a `UserError` if the class means agree to rounding in every pixel, as where each class was centred."""
+    for part in (slice(None, None, max(1, pixels.shape[1] // 16)), slice(None)):  # a few pixels tell at once
+        some = pixels[:, part]
+        difference = some[signal_present].mean(axis=0) - some[~signal_present].mean(axis=0)
+        if np.abs(difference).max() > _SAME_MEANS * np.abs(some).max():
+            return
+    raise UserError(
+        "the means of the two classes are the same to rounding, as where each class was centred on its own mean: there "
+        "is no signal to learn; give the images as they are"
+    )

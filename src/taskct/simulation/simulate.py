@@ -18,7 +18,7 @@ from taskct.machine import WorkerPool
 from taskct.progress import Progress
 from taskct.simulation.chunks import ChunkMaker, concatenate, splits_with_signals
 from taskct.simulation.lost import Losses, beyond_note, loss_notes, task_notes, together
-from taskct.simulation.sources import Source, make_sources
+from taskct.simulation.sources import Source, files_of, make_sources
 from taskct.trials.store import PartialStore, chunk_starts, write_chunk
 from taskct.trials.trials import SPLITS, Trials
 
@@ -107,8 +107,8 @@ def simulation_key(settings: Settings, device: torch.device | str) -> str:
     tree = settings.model_dump(mode="json", include=set(sections))
     files = [
         [str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns]
-        for path in (settings.background.path, settings.background.organs_path)
-        if path is not None and (root := Path(path)).exists()
+        for root in files_of(settings)
+        if root.exists()
         for file in (sorted(root.rglob("*")) if root.is_dir() else [root])
         if file.is_file()
     ]

@@ -35,6 +35,13 @@ class Source:
     """Slices of all splits that are left out since they hold nothing of the organ."""
 
 
+def files_of(settings: Settings) -> list[Path]:
+    """Files and folders of the user's that the trials are made of; they may be missing."""
+    b = settings.background
+    own_layout = b.layout if b.kind == "phantom" and Path(b.layout).suffix else None
+    return [Path(path) for path in (b.path, b.organs_path, own_layout) if path is not None]
+
+
 def trials_wanted(settings: Settings) -> dict[str, int]:
     """Trials to simulate, by split."""
     return {name: int(getattr(settings.trials, f"n_{name}")) for name in SPLITS}

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from taskct.config import Settings, make_settings, tree_of
@@ -227,6 +228,8 @@ def _variant(overrides: Overrides) -> tuple[tuple[str, str], ...]:
     for setting, value in overrides:
         *_, section, name = setting.split(".")
         text = setting_text(value) if isinstance(value, float) else str(thawed(value))
+        if setting == "denoiser.weights":
+            text = PurePath(text).name  # a folder is this machine's
         pairs.append((f"{section}.{name}" if name in RESERVED else name, re.sub(r"\s+", "", text)))
     return tuple(pairs)
 

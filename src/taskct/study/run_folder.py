@@ -19,6 +19,7 @@ from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
 from taskct.files import write_text
 from taskct.reading import digests_of, read_json, sha256_of
+from taskct.simulation.sources import files_of
 from taskct.study.arms import Arm
 from taskct.study.changes import KEPT, Change, by_name, change_of, counted
 from taskct.study.graph import Stage, StageInputs, evaluation_stage, simulation_inputs, stage_key, stages_of
@@ -207,8 +208,7 @@ class RunFolder:
 
         Where this machine does not have the images, the digest is the one on record.
         """
-        paths = (self.settings.background.path, self.settings.background.organs_path)
-        if all(path is None or Path(path).exists() for path in paths):
+        if all(path.exists() for path in files_of(self.settings)):
             return self._files_here
         return str((read_record(self.path, "simulate") or {}).get("files", ""))
 

@@ -25,6 +25,7 @@ from taskct.files import write_text
 from taskct.machine import resolve_device
 from taskct.progress import Progress
 from taskct.reading import digests_of
+from taskct.simulation.sources import files_of
 from taskct.study.graph import Stage, simulation_inputs
 from taskct.study.records import log, read_record, stage_path, write_record
 from taskct.study.run_folder import RunFolder
@@ -204,7 +205,7 @@ def crew_apart(crew: Crew, run: RunFolder, url: str) -> Crew:
     except BaseException:
         crew.stop(False)
         raise
-    own_images = run.settings.background.path is not None
+    own_images = bool(files_of(run.settings))
 
     def explain(error: BaseException) -> str | None:
         if isinstance(error, FilesLostError):

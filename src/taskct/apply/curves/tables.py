@@ -144,13 +144,13 @@ class _Cells:
     def words(self) -> RawWords | None:
         if not any(self.values.get(name) for name in _WORDS):
             return None
-        if (order := _ORDERS.get(self.values.get("byte_order", ""), "")) == "":
+        if (order := self.values.get("byte_order", "")) not in _ORDERS:
             raise self.wrong("byte_order", "little or big")
         numbers = [
             self.number(name, "a finite number") if self.values.get(name) else None for name in ("slope", "offset_hu")
         ]
         try:
-            return RawWords(order, *numbers)
+            return RawWords(_ORDERS[order], *numbers)
         except UserError as error:
             raise UserError(f"{self.path}, line {self.line}: {error}") from None
 

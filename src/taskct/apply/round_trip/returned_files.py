@@ -28,7 +28,7 @@ POSITION_MM = 0.05
 
 
 @dataclass(frozen=True)
-class Slice:
+class ReturnedSlice:
     """What the header of a DICOM slice says of which one it is."""
 
     uid: str
@@ -46,7 +46,7 @@ class ReturnedFile:
     path: Path
     name: str
     """Relative to the folder."""
-    header: Slice | None
+    header: ReturnedSlice | None
     """Of DICOM."""
 
 
@@ -89,13 +89,13 @@ def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
 
 
 @tolerant()
-def _slice(path: Path, name: str) -> Slice | None:
+def _slice(path: Path, name: str) -> ReturnedSlice | None:
     """What a file says if it is a DICOM slice, or an image that nobody takes for one; None for what is passed over."""
     with reading_dicom(name):
         header = read_header(path, name)
         if header is None or kind_of(header, name) in ("none", "beside", "localizer"):
             return None
-        return Slice(
+        return ReturnedSlice(
             uid=_text(header, "SOPInstanceUID"),
             sources=tuple(
                 uid
@@ -158,7 +158,7 @@ class Matcher:
         tokens = [*IMAGE_NAME.findall(file.name), *GROUP_NAME.findall(file.name)]
         return any(token in self.key.images or token in self.groups for token in tokens)
 
-    def _referred(self, header: Slice) -> str | None:
+    def _referred(self, header: ReturnedSlice) -> str | None:
         sources = {self.by_uid[uid] for uid in header.sources if uid in self.by_uid}
         return sources.pop() if len(sources) == 1 else self.by_uid.get(header.uid)
 
@@ -166,7 +166,7 @@ class Matcher:
         known = [token for token in IMAGE_NAME.findall(file) if token in self.key.images]
         return known[-1] if known else None
 
-    def _placed(self, header: Slice) -> str | None:
+    def _placed(self, header: ReturnedSlice) -> str | None:
         if header.position_mm is None or not self.frames:
             return None
         frame = header.frame_uid if header.frame_uid in self.frames or len(self.frames) > 1 else next(iter(self.frames))

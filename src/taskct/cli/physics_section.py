@@ -1,0 +1,62 @@
+"""The physics of a user's images on the page of what observers found: a table and the noise power."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from taskct.literal import figure_text
+from taskct.metrics.intervals import Interval
+from taskct.report.figures import encode, new_figure, style
+from taskct.report.labels import interval, number
+from taskct.report.sections import Captioned, PageSection
+from taskct.report.tables import NONE, Table
+
+
+def physics_sections(physics: Mapping[str, Any] | None) -> list[PageSection]:
+    """The section, from what `physics_of_sets` found; none where nothing was measured."""
+    if not physics:
+        return []
+    sets: Mapping[str, Any] = physics["sets"]
+    if not sets:
+        return [PageSection("Physics of the images", notes=[f"Not measured: {physics['why_not']}."])]
+    rows = [
+        [
+            name,
+            _cell(one["noise_hu"], 2),
+            _cell(one.get("noise_ratio"), 3),
+            _cell(one["nps_mean_per_mm"], 3),
+            _cell(one.get("nps_mean_ratio"), 3),
+            number(one["nps_peak_per_mm"], 3),
+            number(one["noise_border_over_middle"], 2),
+            number(one["uneven_hu"], 2),
+        ]
+        for name, one in sets.items()
+    ]
+    columns = ["Images", "Noise (HU)", "Over the first", "Mean frequency of the noise (1/mm)", "Over the first"]
+    columns += ["Its peak (1/mm)", "Noise, border over middle", "Unevenness (HU)"]
+    caption = f"Of {physics['n_images']} images without a signal [95 % interval]. {physics['how']}"
+    picture = Captioned(
+        encode(_figure(sets), "svg"),
+        "Noise power against frequency, of each set of images.",
+        "Noise power of the images without a signal, means over rings of frequency up to Nyquist.",
+    )
+    return [PageSection("Physics of the images", pictures=[picture], tables=[Table(caption, columns, rows)])]
+
+
+def _cell(found: Mapping[str, float] | None, digits: int) -> str:
+    return NONE if found is None else interval(Interval(**found), digits)
+
+
+def _figure(sets: Mapping[str, Any]) -> Figure:
+    with style():
+        figure = new_figure(5.6, 3.0)
+        ax = figure.subplots()
+        for index, (name, one) in enumerate(sets.items()):
+            look = ("-", "--", ":", "-.")[index % 4]
+            frequency, power = np.array(one["frequency_per_mm"]), np.array(one["nps"])
+            ax.plot(frequency, power, label=figure_text(name), linewidth=1.3, linestyle=look)
+        ax.set(xlabel="frequency (cycles/mm)", ylabel="noise power (HU² mm²)", ylim=(0, None))
+        ax.legend(frameon=False)
+    return figure
