@@ -98,7 +98,7 @@ def _observe_phantom(
 ) -> None:
     """The same for every rod of a phantom."""
     from taskct.apply.observe import Observation, Task, observe
-    from taskct.apply.observe.rods import Placement, observe_rods, read_scans
+    from taskct.apply.observe.rods import KnownPhantom, observe_rods, read_scans
     from taskct.apply.phantom import find_layout
     from taskct.cli.rods import print_rods, say_of_rods, write_rods
 
@@ -137,7 +137,7 @@ def _observe_phantom(
             paired = {"paired_by": "order of images"} if versus else {}
             return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | paired)
 
-        found = observe_rods(scans, others, Placement(layout, size, phantom.roll, phantom.window_mm), measure)
+        found = observe_rods(scans, others, KnownPhantom(layout, size, phantom.roll, phantom.window_mm), measure)
     if output.out_folder is not None:
         write_rods(output.out_folder, found)
     if output.as_json:
