@@ -223,6 +223,7 @@ def _check_folder(folder: Path | None) -> None:
 
 
 def _sources(where: ImageOptions, site: str | None) -> "Sources":
+    from taskct.apply.observe.inputs import Sources
 
     plain, named = _versus(where)
     return Sources(
