@@ -489,7 +489,11 @@ def test_scikit_image_behind_export_and_import(tmp_path, call):
     low = low_dose(run, "test")
     wanted = np.stack([denoise_nl_means(one, patch_size=5, patch_distance=5, h=15, sigma=25) for one in low])
     assert np.abs(read_import(run, "nlm", "test") - wanted).mean() < 0.1  # rounded before and after, 0.1 HU each
-    found = {row["arm"]: row for row in json.loads((place / "summary.json").read_text())["arms"]}
-    assert "import=nlm" in found
-    page = (place / "report.html").read_text(encoding="utf-8")
-    assert "nlm" in page
+    summary = json.loads((place / "summary.json").read_text(encoding="utf-8"))
+    rmse = {arm["name"]: arm["image_quality"]["rmse_hu"]["value"] for arm in summary["arms"]}
+    # Worked out apart, over the region without its margin.
+    error = (wanted - run.read("test").reference)[:, 4:-4, 4:-4]
+    assert rmse["import=nlm"] == pytest.approx(float(np.sqrt((error**2).mean())), rel=1e-3)
+    assert rmse["import=nlm"] < rmse["low-dose"]
+    assert {"import=nlm", "low-dose"} <= {name for pair in summary["paired"] for name in (pair["arm"], pair["versus"])}
+    assert "nlm" in (place / "report.html").read_text(encoding="utf-8")

@@ -115,7 +115,7 @@ def _observe_phantom(
     from taskct.apply.image_physics import physics_of_rods
     from taskct.apply.observe import Observation, Task, observe
     from taskct.apply.observe.observation import IMAGES
-    from taskct.apply.observe.rods import Placement, observe_rods, read_scans
+    from taskct.apply.observe.rods import KnownPhantom, observe_rods, read_scans
     from taskct.apply.phantom import find_layout
     from taskct.cli.rods import print_rods, say_of_rods, write_rods
     from taskct.metrics.frequency_detectability import EyeModel
@@ -158,7 +158,7 @@ def _observe_phantom(
                 more["physics"] = _physics(truth, {IMAGES: images, **versus}, size, how.seed)
             return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | more)
 
-        found = observe_rods(scans, others, Placement(layout, size, phantom.roll, phantom.window_mm), measure)
+        found = observe_rods(scans, others, KnownPhantom(layout, size, phantom.roll, phantom.window_mm), measure)
     if told:
         seen = EyeModel(who.viewing_distance_mm, who.magnification)
         found = replace(found, physics=physics_of_rods(found.trials, eye=seen, seed=how.seed))

@@ -36,7 +36,7 @@ class PhantomScans:
 
 
 @dataclass(frozen=True)
-class Placement:
+class KnownPhantom:
     """What is said of the phantom, and not found."""
 
     layout: PhantomLayout
@@ -103,7 +103,7 @@ def read_scans(
 def observe_rods(
     scans: PhantomScans,
     rivals: Mapping[str, PhantomScans],
-    placement: Placement,
+    placement: KnownPhantom,
     measure: Callable[[NDArray[np.float32], Truth, dict[str, NDArray[np.float32]]], Observation],
 ) -> RodObservations:
     """Find the phantom in the scans, cut regions of every rod from them and their rivals, and measure each.
