@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from taskct.apply.observe.cases import cases_of, join_copies
 from taskct.apply.observe.division import divide_trials
 from taskct.errors import UserError
 from taskct.io.image_origin import Scan, origins_of
+from taskct.io.image_stack import read_images
 from taskct.io.truth_table import Truth
 
 SCAN = Scan(image="", series="", acquisition="", acquisition_number=None, instance_number=None, position=())
@@ -113,3 +115,25 @@ def test_one_image_in_both_classes_is_refused():
     images[3] = images[0]
     with pytest.raises(UserError, match="numbers 0 and 3 of the images are the same to the last bit"):
         join_copies({"images": images}, truth([1, 1, 0, 0]))
+
+
+def test_volumes_of_a_folder_are_cases_and_images_of_one_stack_are_not(tmp_path):
+    rng = np.random.default_rng(3)
+    for index in range(3):
+        stack = rng.normal(size=(4, 5, 6)).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(stack.T, np.diag([-1.0, -1.0, 1.0, 1.0])), tmp_path / f"scan{index}.nii.gz")
+        (tmp_path / "npy").mkdir(exist_ok=True)
+        np.save(tmp_path / "npy" / f"{index}.npy", stack)
+    cases, words = cases_of(read_images(tmp_path / "scan0.nii.gz").origins, "series")
+    assert (cases, words) == (None, "every image is a case")
+    assert cases_of(read_images(tmp_path / "npy").origins, "series")[0] is None
+    for file in (tmp_path / "npy").iterdir():
+        file.unlink()
+    cases, words = cases_of(read_images(tmp_path).origins, "series")
+    assert cases.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert words == "a volume is a case"
+    assert cases_of(read_images(tmp_path).origins, "file")[0] is None
+    (tmp_path / "a").mkdir()
+    for index in range(3):
+        (tmp_path / f"scan{index}.nii.gz").rename(tmp_path / "a" / f"scan{index}.nii.gz")
+    assert cases_of(read_images(tmp_path).origins, "series")[0].tolist() == [0] * 12

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -45,9 +45,11 @@ class Origin:
     """In a file that holds several, from 0; else None."""
     scan: Scan | None
     """For DICOM."""
+    volume: bool = field(default=False, repr=False)
+    """Whether its file is one of several that hold a volume each, of a kind that keeps scans so."""
 
 
-def origins_of(name: str, n_images: int, scan: Scan | Sequence[Scan] | None) -> list[Origin]:
+def origins_of(name: str, n_images: int, scan: Scan | Sequence[Scan] | None, *, volume: bool = False) -> list[Origin]:
     """Origins of the images of one file, whose name is relative to the folder that is read; one scan of all or of each.
 
     Examples
@@ -61,7 +63,7 @@ def origins_of(name: str, n_images: int, scan: Scan | Sequence[Scan] | None) -> 
     folder = "" if str(path.parent) == "." else str(path.parent)
     numbers: Sequence[int | None] = [None] if n_images == 1 else range(n_images)
     scans = [scan] * n_images if scan is None or isinstance(scan, Scan) else scan
-    return [Origin(folder, bare, number, one) for number, one in zip(numbers, scans, strict=True)]
+    return [Origin(folder, bare, number, one, volume) for number, one in zip(numbers, scans, strict=True)]
 
 
 @tolerant()

@@ -37,6 +37,8 @@ KINDS = (
     "a .npy, TIFF, NIfTI, MetaImage or NRRD file, a .zarr store, or a folder of .npy, TIFF, PNG, DICOM, NIfTI, "
     "MetaImage or NRRD files"
 )
+OF_VOLUMES = ("NIfTI", "MetaImage", "NRRD")
+"""Kinds that keep a scan in a file; one file alone may as well hold repeated scans."""
 WORDY = ("MetaImage", "NRRD")
 """Kinds whose words may be read otherwise than their header says."""
 NPY_TEXT = "a .npy array of numbers"
@@ -117,7 +119,8 @@ def open_images(path: Path, words: RawWords | None = None) -> OpenStack:
             raise UserError(f"{name}: {n_bad} of {len(stack)} images hold values that are not finite")
         parts.append(stack)
         labels.extend([name] if len(stack) == 1 else [f"{name}[{i}]" for i in range(len(stack))])
-        origins.extend(origins_of(name, len(stack), scans))
+        volume = len(sources) > 1 and len(stack) > 1 and _kind(source) in OF_VOLUMES
+        origins.extend(origins_of(name, len(stack), scans, volume=volume))
         pixels.add(pixel_mm)
     pixel_mm = pixels.pop() if len(pixels) == 1 else None
     return OpenStack(StoredImages(parts), tuple(labels), pixel_mm, tuple(origins))

@@ -19,8 +19,9 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
 
     "series": slices of one DICOM series are one case (those without a SeriesInstanceUID in one folder count as one
     series), and so are images of other kinds that lie in one sub-folder; those at the top of the folder, or in a stack,
-    are a case each. "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image
-    is a case of its own.
+    are a case each, but where a folder has several volumes of NIfTI, MetaImage or NRRD, each of them is one.
+    "acquisition": all slices of one acquisition, whatever the series, DICOM alone. "file": every image is a case of its
+    own.
 
     Examples
     --------
@@ -34,7 +35,10 @@ def cases_of(origins: Sequence[Origin], case_from: CaseFrom) -> tuple[NDArray[np
     labels = [_label(index, origin, case_from) for index, origin in enumerate(origins)]
     numbers: NDArray[np.int64] | None = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     dicom = any(origin.scan is not None for origin in origins)
+    volumes = any(origin.volume and not origin.folder for origin in origins)
     what = "an acquisition" if case_from == "acquisition" else "a series" if dicom else "a sub-folder"
+    if volumes and not dicom:
+        what = "a volume"
     if len(set(labels)) == len(labels):
         numbers, what = None, "every image"
     return numbers, f"{what} is a case{_shared_acquisitions(labels, origins)}"
@@ -64,7 +68,9 @@ def _label(index: int, origin: Origin, case_from: CaseFrom) -> str:
         return scan.acquisition
     if scan is not None:
         return f"series {scan.series}" if scan.series else f"folder {origin.folder}"
-    return f"folder {origin.folder}" if origin.folder else f"image {index}"
+    if origin.folder:
+        return f"folder {origin.folder}"
+    return f"volume {origin.name}" if origin.volume else f"image {index}"
 
 
 def join_copies(stacks: Mapping[str, NDArray[np.float32] | StoredImages], truth: Truth) -> tuple[Truth, list[str]]:

@@ -20,6 +20,7 @@ from taskct.apply.observe.pilots import pilot_of
 from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, build, learns, take_reading
 from taskct.apply.observe.remarks import below_chance, of_readings, one_set_only, which_way
 from taskct.apply.observe.scans_needed import scans_needed
+from taskct.apply.observe.shared_noise import other_scans
 from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.errors import UserError
 from taskct.io.stored_images import BLOCK, StoredImages
@@ -135,9 +136,14 @@ def observe(
     truth, notes = join_copies({"images": first} | _worded(dict(zip(rivals, others, strict=True))), task.truth)
     task = replace(task, truth=truth)
     for name, stack in zip(rivals, others, strict=True):
+        which = "the images compared with" if name == VERSUS else f"the images of {name}"
         if first.same_as(stack):
-            which = "the images compared with" if name == VERSUS else f"the images of {name}"
             notes.append(f"{which} are the images themselves, to the last bit: there is nothing to compare")
+        elif (shared := other_scans(first, stack, task.signal_present)) is not None:
+            notes.append(
+                f"{which} share no noise with their counterparts (mean correlation {shared:.3f}), so they are of other "
+                "scans: the difference is that of independent images, and pairing makes it no more precise"
+            )
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
     crossing = plan.division == "cross" or (plan.division == "auto" and n_sets == 1 and _may_cross(task, plan))
     everything = np.arange(len(images))
