@@ -8,6 +8,7 @@ from validation.page import AREAS, HEAD, PAGE, checks_of, row, section
 
 SLOW = {
     "channelized",
+    "cross_validated",
     "denoising",
     "dose_curves",
     "ideal_observers",

@@ -81,6 +81,11 @@ def test_the_script_gives_the_images_of_a_path_at_any_price(path: tuple[Path, Pa
     assert bool(module(images((1, 1, 40, 40))).isnan().all())
 
 
+def test_the_script_names_no_device(path: tuple[Path, Path]) -> None:
+    """So that it runs where it is put."""
+    assert "Device = prim::Constant" not in str(script(path[1]).inlined_graph)
+
+
 def test_what_a_bundle_holds(path: tuple[Path, Path]) -> None:
     _, bundle = path
     assert names_in(bundle) == FILES
@@ -177,6 +182,7 @@ def test_networks_that_depend_on_the_size(tmp_path: Path, monkeypatch: pytest.Mo
     torch.testing.assert_close(module(image[:, None])[:, 0], load_denoiser(deciding)(image), atol=1e-2, rtol=0)
     with contextlib.suppress(RuntimeError):  # shapes that do not go together
         assert bool(module(images((1, 1, 41, 40))).isnan().all())
+    assert "Device = prim::Constant" not in str(module.inlined_graph)  # it runs where it is put
     only = export_bundle(save(tmp_path / "one.safetensors", f"{name}.OneSize", {}), tmp_path / "one")
     assert only.side == 24
     held = json.loads((tmp_path / "one" / "configs" / "metadata.json").read_text())

@@ -139,5 +139,5 @@ def test_the_page_says_what_its_command_prints(folder, capsys) -> None:
     print_curves(found, dose_unit="%")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     wanted = [line.split() for line in blocks("text")[1].splitlines()]
-    assert len(wanted) == 18
+    assert len(wanted) == 16
     assert [line for line in wanted if line not in lines] == []

@@ -5,6 +5,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import torch
 import zarr
 from pydicom.uid import generate_uid
 from scipy import ndimage
+from skimage.restoration import denoise_nl_means
 
+from command_line import call
 from taskct.apply.round_trip import ExportOptions, ImportOptions, export_study, import_study
 from taskct.apply.round_trip.exporting import FORMATS
 from taskct.apply.round_trip.key import read_key
@@ -25,6 +28,8 @@ from taskct.study.imports import import_card, read_import, shown_trials
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.pipeline import sweep
 from tiny_study import files_of, tiny_settings
+
+__all__ = ["call"]  # a fixture
 
 SIZE = {"region_pixels": 24, "margin_pixels": 4, "n_validation": 16, "n_fresh": 24, "n_test": 24}
 SECRET = "a secret of the tests"
@@ -246,6 +251,34 @@ def test_dcm2niix_makes_a_volume_that_comes_back(run, tmp_path):
     check_images(run, "box", key.splits, step=0.25)
 
 
+@pytest.mark.parametrize("kind", ["dicom", "npy"])
+def test_whole_slices_are_cut_when_they_come_back(run, tmp_path, kind):
+    """A denoiser that looks far sees beyond the window: only where it does not are both ways the same."""
+    key = export(run, tmp_path / "out", whole=True, format=kind, step_hu=0.25, splits=("test", "fresh", "validation"))
+    assert key.window == 32
+    assert min(key.shape) > 200
+    low = {split: low_dose(run, split) for split in key.splits}
+    for row in rows(tmp_path / "out")[::9]:
+        image = READERS[kind](tmp_path / "out" / row["file"])[int(row["index"])]
+        assert image.shape == key.shape
+        top, left = key.corners[row["image"]]
+        place = key.images[row["image"]]
+        window = image[top : top + 32, left : left + 32]
+        assert np.abs(window - low[place.split][place.index]).max() <= (0.1251 if kind == "dicom" else 0)
+    if kind == "dicom":
+        box(tmp_path / "out", tmp_path / "back")
+    else:
+        (tmp_path / "back").mkdir()
+        (path,) = (tmp_path / "out").glob("*.npy")
+        np.save(tmp_path / "back" / path.name, denoise(np.load(path)))
+    import_study(run, tmp_path / "back", "box")
+    inner = (slice(None), slice(6, -6), slice(6, -6))
+    for split in key.splits:
+        apart = read_import(opened(run.path), "box", split)[inner] - denoise(low[split])[inner]
+        assert np.abs(apart).max() <= (0.26 if kind == "dicom" else 1e-3)
+    assert not list(tmp_path.glob(".taskct*"))
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -418,18 +451,7 @@ def test_what_is_no_manifest_is_refused(run, tmp_path, refused, text):
     refused(tmp_path / "back", "manifest")
 
 
-def test_the_commands(run, tmp_path, monkeypatch, capsys):
-    import sys
-
-    import taskct.cli
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["taskct", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            taskct.cli.main()
-        told = capsys.readouterr()
-        return int(stop.value.code or 0), told.out, told.err
-
+def test_the_commands(run, tmp_path, call):
     code, out, err = call("export", run.path, tmp_path / "out", "--format", "npy", "--progress", "none")
     assert code == 0, err
     assert "88 images: 16 validation, 24 fresh, 24 twins, 24 test" in out.replace("\n", " ")
@@ -442,3 +464,36 @@ def test_the_commands(run, tmp_path, monkeypatch, capsys):
     assert code == 0, err
     assert opened(run.path).settings.imported.names == ("vendor-x",)
     assert Path(run.path / "imported" / "vendor-x" / "card.json").is_file()
+
+
+@pytest.mark.slow
+def test_scikit_image_behind_export_and_import(tmp_path, call):
+    """A script on DICOM files becomes an arm: as good as the same filter within Python, and on the page."""
+    place = tmp_path / "run"
+    study = {
+        "trials": {**SIZE, "n_validation": 60, "n_fresh": 200, "n_test": 200},
+        "training": {"method": "none"},
+        "scanner": {"n_views": 60, "n_bins": 184, "bin_mm": 3.7},
+    }
+    folder = RunFolder(place, tiny_settings(**study), device=torch.device("cpu"))
+    sweep(folder, ["simulate"])
+    quiet = ("--progress", "none")
+    assert call("export", place, tmp_path / "to", "--step-hu", "0.1", *quiet)[0] == 0
+    script = Path(__file__).parents[1] / "black_box.py"
+    subprocess.run([sys.executable, "-W", "error", script, tmp_path / "to", tmp_path / "from"], check=True)
+    code, _, err = call("import", place, tmp_path / "from", "--name", "nlm", "--software", "scikit-image", *quiet)
+    assert code == 0, err
+    assert call("evaluate", place, *quiet)[0] == 0
+    assert call("report", place)[0] == 0
+    run = opened(place)
+    low = low_dose(run, "test")
+    wanted = np.stack([denoise_nl_means(one, patch_size=5, patch_distance=5, h=15, sigma=25) for one in low])
+    assert np.abs(read_import(run, "nlm", "test") - wanted).mean() < 0.1  # rounded before and after, 0.1 HU each
+    summary = json.loads((place / "summary.json").read_text(encoding="utf-8"))
+    rmse = {arm["name"]: arm["image_quality"]["rmse_hu"]["value"] for arm in summary["arms"]}
+    # Worked out apart, over the region without its margin.
+    error = (wanted - run.read("test").reference)[:, 4:-4, 4:-4]
+    assert rmse["import=nlm"] == pytest.approx(float(np.sqrt((error**2).mean())), rel=1e-3)
+    assert rmse["import=nlm"] < rmse["low-dose"]
+    assert {"import=nlm", "low-dose"} <= {name for pair in summary["paired"] for name in (pair["arm"], pair["versus"])}
+    assert "nlm" in (place / "report.html").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Faults of what comes back are told by name, and honest denoisers are not taken for faults.
 
-False alarms: of 528 sets of images (40 or 150 images of 32² or 64², noise of 8 and 25 HU, white or correlated, lumps of 0,
-5 and 20 HU, eleven denoisers) none was refused. Seeds are fixed.
+False alarms: of 528 sets of images (40 or 150 images of 32² or 64², noise of 8 and 25 HU, white or correlated, lumps
+of 0, 5 and 20 HU, eleven denoisers) none was refused. Seeds are fixed.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from taskct.cli.observe import OF
+from taskct.cli.observe_options import OF
 from taskct.config import Settings, dotted_settings, make_settings, range_of
 from taskct.config.tree import BackgroundSettings, ObserverSettings, ProfileSettings
 from taskct.errors import UserError

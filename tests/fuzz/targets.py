@@ -18,6 +18,9 @@ from path_files import save_task_path
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
 from taskct.apply.curves import read_dose_table
+from taskct.apply.round_trip import ExportOptions, export_study
+from taskct.apply.round_trip.key import read_keys
+from taskct.apply.round_trip.returned_files import Collector, choose_key, find_files
 from taskct.config import make_settings
 from taskct.config.yaml_files import read_yaml
 from taskct.errors import UserError
@@ -32,6 +35,7 @@ from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result
 from taskct.study.arms import arms_of
+from taskct.study.model_results import read_model_results
 from taskct.study.records import read_failures
 from taskct.study.result_files import write_results
 from taskct.study.run_folder import RunFolder
@@ -235,6 +239,7 @@ def make_workspace(folder: Path) -> Path:
         _make_old_trials(folder / "old-trials")
         _make_state(folder / "state" / "state.safetensors")
         run_study(folder / "run", tiny_settings(), report=True)
+        export_study(_folder(folder), folder / "back", ExportOptions(("test",), "npy", stacks=True, secret="0"))
         save_task_path(folder / f"{PATH}.safetensors")
         failed = {"stage": "pretrain seed=0", "arm": "mse", "seed": 0, "problem": "the loss is not finite"}
         failures = {"schema": 1, "failed": [failed], "skipped": []}
@@ -326,6 +331,20 @@ def _use_model(stem: str) -> Callable[[Path], None]:
     return use
 
 
+def _take_back(place: Path) -> None:
+    files = find_files(place / "back")
+    collector = Collector(choose_key(read_keys(place / "run"), place / "back", files, None), place / "back")
+    for file in files:
+        collector.add(file)
+    collector.check_whole()
+    assert all(np.isfinite(images).all() for images in collector.images.values())
+
+
+def _find_slices(place: Path) -> None:
+    for file in find_files(place / "dicom"):
+        assert file.header is not None
+
+
 def _go_on(place: Path) -> None:
     tiny_train(place / "state" / "state.safetensors", epochs=2)
 
@@ -398,8 +417,8 @@ RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.n
 RESULTS += tuple(f"run/{name}.json" for name in ("conventions", "efficiency", "frozen", "harm", "limits", "strata"))
 RESULTS += ("run/physics.json",)
 OBSERVE = "observe --observers npw --present {0} --absent npy/hu.npy"
-DENOISE = f"denoise {MODEL}.safetensors {{0}} out/result"
-USE = "denoise {0}.safetensors npy/hu.npy out/result.npy"
+DENOISE = f"denoise --anyway {MODEL}.safetensors {{0}} out/result"
+USE = "denoise --anyway {0}.safetensors npy/hu.npy out/result.npy"
 DRY = "run run/study.yaml --out run --dry-run"
 
 TARGETS = {
@@ -425,6 +444,8 @@ TARGETS = {
     ),
     "nrrd": Target(("nrrd/*/hu.*", "nrrd/0/words.raw"), _read_stacks("nrrd"), OBSERVE.format("nrrd/3/hu.nrrd"), 70),
     "nifti-images": Target(("nifti/*", "gzip/*"), _read_nifti_images, OBSERVE.format("nifti/head.nii"), 40),
+    "returned": Target(("back/*", "run/exported/*.json"), _take_back, "", 40),
+    "returned-dicom": Target(("dicom/*.dcm",), _find_slices, "import run dicom --name box", 30),
     "ratings-csv": Target(
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
@@ -436,6 +457,12 @@ TARGETS = {
     ),
     "settings": Target(("settings/*",), _read_settings, "config settings/study.yaml", 120, trusted=True),
     "layout": Target(("layouts/*",), lambda place: find_layout(place / "layouts" / "two.yaml"), "", 30),
+    "model-results": Target(
+        (f"{MODEL}.results.json",),
+        lambda place: read_model_results(place / f"{MODEL}.safetensors"),
+        f"card {MODEL}.safetensors",
+        30,
+    ),
     "card": Target((f"{MODEL}.json",), _use_model(MODEL), USE.format(MODEL), 70),
     "weights": Target((f"{MODEL}.safetensors",), _use_model(MODEL), USE.format(MODEL), 70),
     "blend": Target((f"{BLEND}.*", f"{MODEL}.json"), _use_model(BLEND), USE.format(BLEND), 40),

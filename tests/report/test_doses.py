@@ -13,7 +13,7 @@ from taskct.metrics.dose_areas import auc_by_dose
 from taskct.metrics.roc import delong_covariance
 from taskct.report import load_run
 from taskct.report.compare import Compared
-from taskct.report.doses import readings_of_runs
+from taskct.report.doses import limits_of_runs, readings_of_runs
 
 __all__ = ["call", "refused"]  # fixtures
 
@@ -82,3 +82,32 @@ def test_runs_of_one_dose_an_unknown_arm_and_images_without_a_dose_are_refused(r
         readings_of_runs([*runs, twin])
     with pytest.raises(UserError, match="does not know"):
         readings_of_runs([changed(runs[0], dose_fraction=None)])
+
+
+def test_auc_in_the_limit_has_the_errors_on_record(runs, call, refused, tmp_path):
+    for folder, gain in zip(runs, (0.0, 0.1), strict=True):
+        rows = [
+            {"arm": arm, "seed": 0, "observer": "ho", "n_fresh": 100, "auc": bounds(0.7), "limit": bounds(0.75 + gain)}
+            for arm in ("low-dose", "mse")
+        ]
+        pair = {"arm": "mse", "versus": "low-dose", "observer": "ho", "seed": 0, "delta": bounds(0.0, 0.02)}
+        (folder / "limits.json").write_text(json.dumps({"rows": rows, "paired": [pair]}))
+    areas, _, observer, _ = limits_of_runs(runs, observer="ho", arms=("low-dose", "mse"))
+    assert observer == "ho"
+    assert areas.auc.tolist() == [0.75, 0.75, 0.85, 0.85]
+    error = 0.05 / 1.959964
+    assert areas.variance == pytest.approx([error**2] * 4, rel=1e-5)
+    assert areas.difference(1, 0)[1] == pytest.approx(0.02 / 1.959964, rel=1e-5)
+    assert areas.covariance[0, 2] == 0.0
+    out = tmp_path / "limits"
+    code, _, err = call(
+        "curves", *runs, "--in-limit", "--observer", "ho", "--arm", "low-dose", "--arm", "mse", "--out", out
+    )
+    assert code == 0, err
+    assert "in the limit of many training" in (out / "curves.html").read_text()
+    message = refused("curves", *runs, "--in-limit", "--observer", "slnn", "--arm", "mse", "--out", tmp_path / "no")
+    assert "no AUC of slnn of mse in the limit" in message
+
+
+def bounds(value, half=0.05):
+    return {"value": value, "ci_low": value - half, "ci_high": value + half}

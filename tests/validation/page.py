@@ -25,6 +25,7 @@ AREAS = {
     "sizing": "Sizing of reader studies",
     "shared_backgrounds": "A study whose test trials share backgrounds",
     "observing": "Observers on a user's images",
+    "cross_validated": "Observers cross-validated over repeated scans",
     "dose_curves": "Curves against dose",
     "denoising": "What a denoiser changes",
 }

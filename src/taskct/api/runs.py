@@ -166,7 +166,7 @@ class OpenedArm:
             return np.array(made) if self.alpha is None else mix(self.alpha, trials.noisy_regions, made)
         if self.arm.imported is not None:
             return images_of_trials(folder, self.arm, {split: trials})[split]
-        return denoise(self.denoiser(), trials.noisy, margin=trials.margin, device=str(folder.device))
+        return denoise(self.denoiser(), trials.noisy, margin=trials.margin, device=str(folder.device), anyway=True)
 
     def __repr__(self) -> str:
         parts = [repr(self.name), f"seed={self.seed}"]

@@ -57,7 +57,8 @@ class _Channels(nn.Module):
         denoised: torch.Tensor = self.graph(image[:, 0].float(), *dials)[:, None]
         if self.multiple > 1:
             height, width = image.shape[-2:]
-            remainder = torch.as_tensor(height % self.multiple + width % self.multiple, device=image.device)
+            # Like the images, since a trace keeps the device of whatever names one.
+            remainder = torch.zeros_like(denoised) + (height % self.multiple + width % self.multiple)
             denoised = torch.where(remainder == 0, denoised, torch.full_like(denoised, torch.nan))
         return denoised
 

@@ -73,6 +73,9 @@ def curves(
     arm: Annotated[
         list[str] | None, Option(metavar="NAME", help="Of runs: arms, as scores.csv names them; repeatable.")
     ] = None,
+    in_limit: Annotated[
+        bool, Option("--in-limit", help="Of runs: AUCs in the limit of many training trials of the observer.")
+    ] = False,
     dose_unit: Annotated[str, Option(metavar="TEXT", help="Unit of the doses of a table, for the page.")] = "",
     confidence: Confidence = 0.95,
     seed: Annotated[int, Option(metavar="N", min=0, help="Of every random choice.")] = 0,
@@ -97,11 +100,12 @@ def curves(
     if sources[0].is_dir():
         if given := [name for name, value in vars(reader).items() if value is not None and name != "observer"]:
             raise UserError(f"run folders have been read already: leave out {', '.join(given)}")
-        found, dose_unit = _of_runs(sources, observer, arm or [], plan)
+        found, dose_unit = _of_runs(sources, observer, arm or [], plan, in_limit=in_limit)
     elif len(sources) > 1:
         raise UserError(f"{len(sources)} tables: give one table, or run folders alone")
-    elif arm:
-        raise UserError("--arm is for run folders: a table has the reconstructions that it names")
+    elif arm or in_limit:
+        option = "--arm" if arm else "--in-limit"
+        raise UserError(f"{option} is for run folders: a table has the reconstructions and AUCs that it has")
     else:
         with show_progress(progress) as show:
             found = curves_of_table(sources[0], reader=reader, plan=plan, progress=show.open("curves"))
@@ -115,14 +119,20 @@ def curves(
         note(line)
 
 
-def _of_runs(folders: list[Path], observer: str | None, arms: list[str], plan: "CurvePlan") -> tuple["DoseCurves", str]:
+def _of_runs(
+    folders: list[Path], observer: str | None, arms: list[str], plan: "CurvePlan", *, in_limit: bool
+) -> tuple["DoseCurves", str]:
     """Curves of finished runs, and the unit of their doses."""
     from taskct.apply.curves import analyze_doses
     from taskct.apply.curves.tables import RodSize
     from taskct.metrics.dose_areas import auc_by_dose
-    from taskct.report.doses import DOSE_UNIT, readings_of_runs
+    from taskct.report.doses import DOSE_UNIT, limits_of_runs, readings_of_runs
 
-    readings, sizes, who, notes = readings_of_runs(folders, observer=observer, arms=arms)
+    if in_limit:
+        areas, sizes, who, notes = limits_of_runs(folders, observer=observer, arms=arms)
+    else:
+        readings, sizes, who, notes = readings_of_runs(folders, observer=observer, arms=arms)
+        areas = auc_by_dose(readings)
     rods = {name: RodSize(*size) for name, size in sizes.items()}
-    about = {"source": "runs", "observer": who, "runs": len(folders)}
-    return analyze_doses(auc_by_dose(readings), plan, sizes=rods, notes=notes, about=about), DOSE_UNIT
+    about = {"source": "limits" if in_limit else "runs", "observer": who, "runs": len(folders)}
+    return analyze_doses(areas, plan, sizes=rods, notes=notes, about=about), DOSE_UNIT

@@ -173,6 +173,8 @@ def _methods(found: DoseCurves) -> tuple[str, list[str]]:
         "scores": "Test statistics were given, and intervals hold the choice of scans alone. ",
         "runs": f"Test statistics are those of {found.about.get('observer')} on the test trials of simulated studies, "
         "and intervals hold the choice of test trials alone. ",
+        "limits": f"AUCs are those of {found.about.get('observer')} in simulated studies, in the limit of many "
+        "training trials, with the errors on record there. ",
     }.get(str(source), "")
     text = (
         f"{how}The area under the ROC curve is the Mann–Whitney statistic {cite('auc')}, its covariance over scans "

@@ -51,8 +51,8 @@ def print_observation(found: Observation) -> None:
                     name,
                     interval_text(other.performance.auc),
                     interval_text(interval_of(other.difference), sign=True),
-                    _p_text(other.difference.p_value),
-                    _p_text(adjusted[name, rival]),
+                    p_text(other.difference.p_value),
+                    p_text(adjusted[name, rival]),
                 ]
                 for name, other in compared
             ],
@@ -139,5 +139,6 @@ def interval_of(difference: PairedDifference) -> Interval:
     return Interval(difference.delta_auc, difference.ci_low, difference.ci_high)
 
 
-def _p_text(p_value: float) -> str:
+def p_text(p_value: float) -> str:
+    """A p value in two digits; a dash where there is none."""
     return "–" if math.isnan(p_value) else f"{p_value:.2g}"

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from taskct.cli.app import app
 from taskct.cli.channel_options import channel_settings
-from taskct.cli.observe_options import ImageOptions, ObserverOptions, OutputOptions, PlanOptions, SightOptions
+from taskct.cli.observe_options import (
+    ImageOptions,
+    ObserverOptions,
+    OutputOptions,
+    PhantomOptions,
+    PlanOptions,
+    SightOptions,
+)
 from taskct.cli.option_groups import with_groups
 from taskct.cli.terminal import note, print_json, print_line, show_progress
 from taskct.errors import UserError
@@ -20,7 +27,9 @@ if TYPE_CHECKING:
     from taskct.apply.observe import EvaluationPlan, Eye, Known, Observation
     from taskct.apply.observe.folds import Folding
     from taskct.apply.observe.inputs import Inputs, Sources
+    from taskct.cli.rods import FloatImages
     from taskct.io.raw_words import RawWords
+    from taskct.io.truth_table import Truth
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
@@ -28,7 +37,12 @@ PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 @app.command(name="observe")
 @with_groups
 def observe_command(
-    where: ImageOptions, sight: SightOptions, who: ObserverOptions, how: PlanOptions, output: OutputOptions
+    where: ImageOptions,
+    phantom: PhantomOptions,
+    sight: SightOptions,
+    who: ObserverOptions,
+    how: PlanOptions,
+    output: OutputOptions,
 ) -> None:
     """Measure how well numerical observers find a signal in your images.
 
@@ -38,6 +52,11 @@ def observe_command(
     learn from one part of them and are tested on the other, or where they are few each is read by observers that were
     trained without it; with --versus the same trials in other images are compared, trial by trial.
     """
+    if phantom.phantom is not None:
+        _observe_phantom(where, phantom, sight, who, how, output)
+        return
+    if phantom.roll is not None or phantom.window_mm is not None:
+        raise UserError("--roll and --window-mm are for scans of a phantom: give --phantom, or leave them out")
     from taskct.apply.observe import Task, observe
     from taskct.apply.observe.inputs import read_inputs
 
@@ -69,6 +88,101 @@ def observe_command(
     _say(found)
 
 
+def _observe_phantom(
+    where: ImageOptions,
+    phantom: PhantomOptions,
+    sight: SightOptions,
+    who: ObserverOptions,
+    how: PlanOptions,
+    output: OutputOptions,
+) -> None:
+    """The same for every rod of a phantom."""
+    from taskct.apply.observe import Observation, Task, observe
+    from taskct.apply.observe.rods import KnownPhantom, observe_rods, read_scans
+    from taskct.apply.phantom import find_layout
+    from taskct.cli.rods import print_rods, say_of_rods, write_rods
+
+    _check_folder(output.out_folder)
+    plan, names = _plan(how), [name.strip() for name in who.observers.split(",") if name.strip()]
+    present, absent, rivals = _phantom_paths(where, sight, who)
+    words = _words(where)
+    if len(words) not in (0, 1, 1 + len(rivals)):
+        raise UserError(f"{len(words)} ways to read words for {1 + len(rivals)} set(s) of images")
+    of_set = [words[number if len(words) > 1 else 0] if words else None for number in range(1 + len(rivals))]
+    layout = find_layout(str(phantom.phantom))
+    scans = read_scans(present, absent, words=of_set[0], case_from=where.case_from)
+    others = {
+        name: read_scans(*paths, words=of, case_from=where.case_from)
+        for (name, paths), of in zip(rivals.items(), of_set[1:], strict=True)
+    }
+    size = who.pixel_mm if who.pixel_mm is not None else scans.pixel_mm
+    if size is None:
+        raise UserError("--phantom needs the pixel size, which the images do not tell: give --pixel-mm")
+    channels = channel_settings(names, who.channels, who.channel or [], size)
+    with show_progress(output.progress) as show:
+        progress = show.open("observe")
+
+        def measure(images: "FloatImages", truth: "Truth", versus: "dict[str, FloatImages]") -> Observation:
+            found = observe(
+                images,
+                Task(truth),
+                names,
+                versus=versus,
+                eye=_eye(who, size),
+                plan=plan,
+                channels=channels,
+                device=_device(output.device, names),
+                progress=progress,
+            )
+            paired = {"paired_by": "order of images"} if versus else {}
+            return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | paired)
+
+        found = observe_rods(scans, others, KnownPhantom(layout, size, phantom.roll, phantom.window_mm), measure)
+    if output.out_folder is not None:
+        write_rods(output.out_folder, found)
+    if output.as_json:
+        print_json(found.as_dict())
+    else:
+        print_rods(found)
+        if output.out_folder is not None:
+            print_line(f"Written: {output.out_folder}")
+    say_of_rods(found)
+
+
+def _phantom_paths(
+    where: ImageOptions, sight: SightOptions, who: ObserverOptions
+) -> tuple[Path, Path | None, dict[str, tuple[Path, Path | None]]]:
+    """Scans with and without rods, and those of every rival, by name."""
+    if where.present is None or where.images is not None or where.truth is not None:
+        raise UserError("--phantom takes scans with rods as --present and, if there are some, without as --absent")
+    idle = {
+        "--mode": sight.mode != "whole",
+        "--window-px": sight.window_px is not None,
+        "--site": sight.site is not None,
+        "--radius-px": sight.radius_px is not None,
+        "--signal": bool(who.signal),
+        "--covariance": who.covariance is not None,
+        "--pair-by": where.pair_by != "auto",
+    }
+    if given := [option for option, is_given in idle.items() if is_given]:
+        raise UserError(f"{given[0]} is not for --phantom, which cuts its own regions: leave it out")
+    n = 1 if where.absent is None else 2
+    plain, named = _versus(where)
+    wanted = "once, with rods" if n == 1 else "twice, with rods and without"
+    if len(plain) % n:
+        raise UserError(f"--versus is given {len(plain)} time(s): give it {wanted}, for each set of images")
+    groups = [plain[start : start + n] for start in range(0, len(plain), n)]
+    several = len(groups) + len(named) > 1
+    rivals: dict[str, tuple[Path, Path | None]] = {}
+    every = [(f"versus {i}" if several else "versus", tuple(group)) for i, group in enumerate(groups, start=1)]
+    for name, paths in (*every, *named):
+        if len(paths) != n or name in rivals or name == "images":
+            form = "PATH" if n == 1 else "PRESENT,ABSENT"
+            raise UserError(f"--versus {name}: give each set of images once, with a name of its own, as {name}={form}")
+        rivals[name] = (paths[0], paths[1] if n == 2 else None)
+    return where.present, where.absent, rivals
+
+
 def _physics(known: "Inputs", pixel_mm: float | None, seed: int) -> dict[str, Any]:
     """The physics of the images without a signal, of every set of them."""
     from taskct.apply.image_physics import physics_of_sets, some_without_signal
@@ -98,6 +212,23 @@ def _check_folder(folder: Path | None) -> None:
 def _sources(where: ImageOptions, site: str | None) -> "Sources":
     from taskct.apply.observe.inputs import Sources
 
+    plain, named = _versus(where)
+    return Sources(
+        where.images,
+        where.truth,
+        where.present,
+        where.absent,
+        plain,
+        named,
+        where.case_from,
+        where.pair_by,
+        _site(site),
+        _words(where),
+    )
+
+
+def _versus(where: ImageOptions) -> tuple[tuple[Path, ...], tuple[tuple[str, tuple[Path, ...]], ...]]:
+    """Paths without a name, and those with one."""
     plain, named = [], []
     for text in where.versus or []:
         name, equals, paths = text.partition("=")
@@ -105,18 +236,7 @@ def _sources(where: ImageOptions, site: str | None) -> "Sources":
             named.append((name.strip(), tuple(Path(path.strip()) for path in paths.split(","))))
         else:
             plain.append(Path(text))
-    return Sources(
-        where.images,
-        where.truth,
-        where.present,
-        where.absent,
-        tuple(plain),
-        tuple(named),
-        where.case_from,
-        where.pair_by,
-        _site(site),
-        _words(where),
-    )
+    return tuple(plain), tuple(named)
 
 
 def _words(where: ImageOptions) -> "tuple[RawWords, ...]":

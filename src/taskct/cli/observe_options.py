@@ -79,6 +79,26 @@ class ImageOptions:
 
 
 @dataclass(frozen=True)
+class PhantomOptions:
+    """A low-contrast phantom in the images."""
+
+    phantom: Annotated[
+        str | None,
+        Option(
+            metavar="LAYOUT",
+            help="The images are scans of this phantom, a name such as cct189 or a YAML file: it is found, "
+            "and each rod observed; --absent may be left out.",
+        ),
+    ] = None
+    roll: Annotated[
+        float | None, Option(metavar="DEG", help="The phantom's roll, where it is known and need not be found.")
+    ] = None
+    window_mm: Annotated[
+        float | None, Option(metavar="MM", help="Side of the regions about the rods; by default three diameters.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class SightOptions:
     """What observers see of an image."""
 

@@ -25,6 +25,9 @@ def export_command(
     image_format: Annotated[
         str, Option("--format", metavar="F", help="dicom, npy, nifti, zarr or mha; all but dicom hold float32.")
     ] = "dicom",
+    whole: Annotated[
+        bool, Option("--whole", help="Whole slices, for boxes that want them; the trials are cut from what comes back.")
+    ] = False,
     stacks: Annotated[
         bool, Option("--stacks", help="Every trial a series or a file of its own, for boxes that mix slices.")
     ] = False,
@@ -48,6 +51,7 @@ def export_command(
     options = ExportOptions(
         splits=tuple(part.strip() for part in split.split(",")),
         format=image_format,
+        whole=whole,
         stacks=stacks,
         step_hu=step_hu,
     )

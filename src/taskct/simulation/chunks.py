@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from taskct.config import Settings
 from taskct.machine import memory_kept
+from taskct.scanner.fbp import FBP
 from taskct.simulation.lost import together
 from taskct.simulation.scan import Scanned, Scanner
 from taskct.simulation.sources import Source, trials_wanted
@@ -81,22 +82,38 @@ class ChunkMaker:
 
         A UserError, if no region fits into the objects, or the signals cannot be placed or seen.
         """
-        plan, source = self.plans[split], self.sources[split]
-        rng = np.random.default_rng([self.settings.seed, SPLITS.index(split), start // plan.chunk_trials, 1])
-        index, count = plan.objects(start, n)
-        parts, first = [], start
+        source, signals = self.sources[split], split in self.with_signals
+        rng = self._rng(split, start)
         with single_thread(), memory_kept():
-            for batch in range(0, len(index), OBJECTS_AT_A_TIME):
-                here = slice(batch, batch + OBJECTS_AT_A_TIME)
-                last = first + int(count[here].sum())
-                present = self._present[split][first:last]
-                parts.append(
-                    self.scanner.scan(
-                        source, rng, index[here], count[here], present, signals=split in self.with_signals
-                    )
-                )
-                first = last
-        return concatenate(parts)
+            return concatenate(
+                [self.scanner.scan(source, rng, *batch, signals=signals) for batch in self._batches(split, start, n)]
+            )
+
+    def make_onto(
+        self, view: FBP, split: str, start: int, n: int
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Low-dose images of the same trials on the grid of a view, HU, and the region of each; some at a time."""
+        source, rng = self.sources[split], self._rng(split, start)
+        for batch in self._batches(split, start, n):
+            with single_thread(), memory_kept():
+                made = self.scanner.scan_onto(view, source, rng, *batch)
+            yield made
+
+    def _rng(self, split: str, start: int) -> np.random.Generator:
+        chunk = start // self.plans[split].chunk_trials
+        return np.random.default_rng([self.settings.seed, SPLITS.index(split), chunk, 1])
+
+    def _batches(
+        self, split: str, start: int, n: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
+        """Of a chunk, some objects at a time: their numbers, how many trials each has, and which trials are of H1."""
+        index, count = self.plans[split].objects(start, n)
+        first = start
+        for batch in range(0, len(index), OBJECTS_AT_A_TIME):
+            here = slice(batch, batch + OBJECTS_AT_A_TIME)
+            last = first + int(count[here].sum())
+            yield index[here], count[here], self._present[split][first:last]
+            first = last
 
 
 @contextmanager

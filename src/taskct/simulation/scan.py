@@ -129,6 +129,24 @@ class Scanner:
         )
         return Scanned(trials, scene.total_hu, scene.owner, self._losses(scene, beam))
 
+    def scan_onto(
+        self,
+        view: FBP,
+        source: Source,
+        rng: np.random.Generator,
+        index: NDArray[np.int64],
+        count: NDArray[np.int64],
+        present: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """What `scan` measures of the same arguments, on another grid: low-dose images, HU, and each one's region.
+
+        The random numbers are drawn as `scan` draws them, so objects, signals and noise are the same.
+        """
+        scene = self.draw.scene(source, rng, index, count, present)
+        beam = None if scene.drawn.noisy_hu is not None else self._beam(scene)
+        noisy, _ = self._measure(scene, beam, rng.integers(2**62, size=len(scene.owner)), view)
+        return noisy, scene.region
+
     def _losses(self, scene: Scene, beam: Beam | None) -> Losses:
         """What the objects of a scene lost."""
         return Losses(
@@ -141,13 +159,15 @@ class Scanner:
         )
 
     def _measure(
-        self, scene: Scene, beam: Beam | None, seeds: NDArray[np.int64]
+        self, scene: Scene, beam: Beam | None, seeds: NDArray[np.int64], view: FBP | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Noisy and reference images of every trial, HU, `(n, side, side)`."""
-        side = self.regions[0].n_pixels
+        """Noisy and reference images of every trial, HU, `(n, side, side)`: of its region, or on the grid of a view."""
+        side = (self.regions[0] if view is None else view).n_pixels
         noisy, reference = np.empty((2, len(scene.owner), side, side), dtype=np.float32)
         for batch, region in self._batches(scene.region):
-            images = self._images(scene, batch, region, beam, [int(seed) for seed in seeds[batch]])
+            lines = self._signal_lines(scene, batch, region, scene.inserted[batch])
+            onto = region if view is None else view
+            images = self._images(scene, batch, lines, onto, beam, [int(seed) for seed in seeds[batch]])
             noisy[batch], reference[batch] = (image.cpu().numpy() for image in images)
         return noisy, reference
 
@@ -164,18 +184,19 @@ class Scanner:
             signals[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
         return signals
 
-    def signals_of(self, truth: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+    def signals_of(self, truth: Mapping[str, NDArray[np.float64]], view: FBP | None = None) -> NDArray[np.float32]:
         """What the signals of a truth table add to their images, inserted or not, HU, `(n, side, side)`.
 
+        On the grids of their regions, or of a view.
         Without what the objects behind them change of it by beam hardening, which no table tells.
         """
-        signals, side = Signals.from_columns(truth), self.regions[0].n_pixels
+        signals, side = Signals.from_columns(truth), (self.regions[0] if view is None else view).n_pixels
         centers = np.stack([truth["region_x_mm"], truth["region_y_mm"]], axis=1)
         apart = np.abs(centers[:, None] - self.draw.centers_mm).sum(axis=2)
         images = np.empty((len(signals), side, side), dtype=np.float32)
         for batch, region in self._batches(apart.argmin(axis=1)):
             lines = self._projected(signals[batch], region)
-            images[batch] = (region.reconstruct(lines) * HU_PER_MU).cpu().numpy()
+            images[batch] = ((region if view is None else view).reconstruct(lines) * HU_PER_MU).cpu().numpy()
         return images
 
     def _batches(self, regions: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], FBP]]:
@@ -199,11 +220,16 @@ class Scanner:
         return beam
 
     def _images(
-        self, scene: Scene, batch: NDArray[np.int64], region: FBP, beam: Beam | None, seeds: list[int]
+        self,
+        scene: Scene,
+        batch: NDArray[np.int64],
+        signal_lines: torch.Tensor,
+        region: FBP,
+        beam: Beam | None,
+        seeds: list[int],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noisy and reference images of some trials in one region, HU."""
+        """Noisy and reference images of some trials on one grid, HU."""
         s, drawn, owner = self.settings.scanner, scene.drawn, scene.owner[batch]
-        signal_lines = self._signal_lines(scene, batch, region, scene.inserted[batch])
         if drawn.noisy_hu is not None or s.acquisition == "insertion":
             # The images are there: what the scan would make of the signal, and the noise that is missing, is added.
             added = region.reconstruct(signal_lines) * HU_PER_MU

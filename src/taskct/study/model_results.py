@@ -12,6 +12,8 @@ from taskct.names import LOW_DOSE
 from taskct.reading import read_json
 from taskct.study.arms import BLEND, Arm
 
+ENDS = ("ci_low", "ci_high")
+
 RESULTS = ".results.json"
 """Takes the place of `.safetensors` in the name of the weights."""
 
@@ -52,7 +54,8 @@ def model_results(settings: Settings, summary: Mapping[str, Any], arms: Iterable
 
 def _figures(arm: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: arm[name] for name in ("name", "alpha", "price")}
-    return {**kept, "rmse_hu": arm["image_quality"]["rmse_hu"], "observers": arm["observers"]}
+    auc = {name: {"value": one["auc"], **{end: one[end] for end in ENDS}} for name, one in arm["observers"].items()}
+    return {**kept, "rmse_hu": arm["image_quality"]["rmse_hu"], "observers": auc}
 
 
 def results_path(weights: Path) -> Path:

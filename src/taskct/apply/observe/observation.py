@@ -119,6 +119,8 @@ class Observation:
     """Why an observer has no result, by its name."""
     about: dict[str, Any]
     """Numbers of trials, mode, seed and settings, ready for JSON."""
+    family: dict[tuple[str, str], float] | None = None
+    """Holm-adjusted p by observer and rival, over more differences than these, such as those of other rods."""
 
     def ratings(self, name: str) -> Ratings:
         """Ratings of one observer: training sets are readers, sets of images modalities, trials cases."""
@@ -135,6 +137,8 @@ class Observation:
 
     def p_holm(self) -> dict[tuple[str, str], float]:
         """Holm-adjusted p of each difference, by observer and rival, over all there are."""
+        if self.family is not None:
+            return self.family
         found = {(one.name, rival.name): rival.difference.p_value for one in self.observers for rival in one.rivals}
         return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 

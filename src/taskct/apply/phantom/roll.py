@@ -135,11 +135,14 @@ class _RodFit:
     def __init__(self, images: NDArray[np.floating], centres_px: Array, layout: PhantomLayout, pixel_mm: float) -> None:
         self.grid, self.pixel_mm = _PolarGrid(layout, pixel_mm), pixel_mm
         self.radius_px = layout.diameter_mm / 2.0 / pixel_mm
-        flat = np.stack([flattened(one, at, self.radius_px) for one, at in zip(images, centres_px, strict=True)])
-        self.shape = flat.shape[1:]
-        self.weight = 1.0 / noise_power(flat, centres_px, self.radius_px)
-        seen = [self.grid.sample(self._weighed(one), at) for one, at in zip(flat, centres_px, strict=True)]
-        self.seen: Array = np.mean(seen, axis=0)
+        self.shape = images.shape[1:]
+        self.weight = 1.0 / noise_power(images, centres_px, self.radius_px)
+        if np.ptp(centres_px, axis=0).any():  # one scan at a time: a stack may be all the memory there is
+            self.seen = np.zeros_like(self.grid.across)
+            for one, at in zip(images, centres_px, strict=True):
+                self.seen += self._seen(one, at) / len(images)
+        else:
+            self.seen = self._seen(images.mean(axis=0, dtype=np.float64), centres_px[0])
         self._fit(layout)
 
     def of(self, layout: PhantomLayout) -> "_RodFit":
@@ -157,6 +160,9 @@ class _RodFit:
         self.expected = self.grid.sample(self._weighed(whole), middle)
         self.score = self.grid.correlate(self.template, self.seen)
         self.energy = float((self.grid.radius * self.template * self.expected).sum())
+
+    def _seen(self, image: NDArray[np.floating], centre_px: Array) -> Array:
+        return self.grid.sample(self._weighed(flattened(image, centre_px, self.radius_px)), centre_px)
 
     def _weighed(self, flat: Array) -> Array:
         return np.asarray(np.fft.irfft2(np.fft.rfft2(flat) * self.weight, s=flat.shape))
@@ -185,28 +191,30 @@ def flattened(image: NDArray[np.floating], centre_px: Array, radius_px: float) -
     return flat
 
 
-def noise_power(flat: Array, centres_px: Array, radius_px: float) -> Array:
-    """Noise power of flattened scans, relative, the same in all directions, on the grid of their real transform.
+def noise_power(images: NDArray[np.floating], centres_px: Array, radius_px: float) -> Array:
+    """Noise power within a cylinder, relative, the same in all directions, on the grid of the images' real transform.
 
-    From the differences of the scans from their mean; of a single one from itself. It ends at a twentieth of its
-    maximum, so that what the kernel took away is not divided by.
+    From what scans differ by; of a single one from itself. It ends at a twentieth of its maximum, so that what the
+    kernel took away is not divided by.
     """
-    rest = flat - flat.mean(axis=0) if len(flat) > 1 else flat
-    half = int(0.6 * radius_px)
-    squares = []
-    for one, (row, column) in zip(rest, np.round(centres_px).astype(int), strict=True):
-        low_row, low_column = max(row - half, 0), max(column - half, 0)
-        squares.append(one[low_row : row + half, low_column : column + half])
-    height, width = np.min([square.shape for square in squares], axis=0)
+    middle, size = np.round(centres_px).astype(int), np.array(images.shape[1:])
+    low, high = np.maximum(middle - int(0.6 * radius_px), 0), np.minimum(middle + int(0.6 * radius_px), size)
+    height, width = (high - low).min(axis=0)
     taper = np.outer(np.hanning(height), np.hanning(width))
-    power = np.mean([np.abs(np.fft.rfft2(taper * square[:height, :width])) ** 2 for square in squares], axis=0)
+    power, total = np.zeros((height, width // 2 + 1)), np.zeros((height, width // 2 + 1), dtype=np.complex128)
+    for image, centre, (row, column) in zip(images, centres_px, low, strict=True):
+        flat = flattened(image, centre, radius_px)
+        transform = np.fft.rfft2(taper * flat[row : row + height, column : column + width])
+        power, total = power + np.abs(transform) ** 2, total + transform
+    if len(images) > 1:  # the variance of the transforms: what the scans share is no noise
+        power = np.maximum(power - np.abs(total) ** 2 / len(images), 0.0)
     ends = np.linspace(0.0, 0.5, N_BINS + 1)
     bins = np.digitize(_frequencies(height, width), ends) - 1
     inside = (bins >= 0) & (bins < N_BINS)
     count = np.bincount(bins[inside], minlength=N_BINS)
     mean = np.bincount(bins[inside], power[inside], minlength=N_BINS) / np.maximum(count, 1)
     middles, known = (ends[1:] + ends[:-1]) / 2.0, count > 0
-    radial: Array = np.interp(_frequencies(*flat.shape[1:]), middles[known], mean[known])
+    radial: Array = np.interp(_frequencies(*images.shape[1:]), middles[known], mean[known])
     top = float(radial.max())
     return np.maximum(radial, FLOOR * top) if top > 0 else np.ones_like(radial)
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from taskct.apply.round_trip.blinding import Group, StudyImage, blind
 from taskct.apply.round_trip.key import ExportKey, write_key
 from taskct.apply.round_trip.low_dose import DEFAULT_SPLITS, trials_of, wanted_splits
 from taskct.apply.round_trip.manifest import MANIFEST, Row, write_manifest
+from taskct.apply.round_trip.whole_slices import make_whole
 from taskct.config import Settings
 from taskct.errors import UserError
 from taskct.files import whole_folder
@@ -79,6 +82,8 @@ class ExportOptions:
     splits: tuple[str, ...] = DEFAULT_SPLITS
     format: str = "dicom"
     """One of `FORMATS`."""
+    whole: bool = False
+    """Whole slices in place of the trials, which are cut from them when they come back."""
     stacks: bool = False
     """Every image a series, or a file, of its own."""
     step_hu: float = 1.0
@@ -113,27 +118,41 @@ def export_study(
     splits = wanted_splits(options.splits)
     run.require("simulate")
     trials = trials_of(run, splits)
-    made = _Export(run.settings, trials, options)
-    key = made.key()
-    kept = key.path(run.path)
-    try:
-        with whole_folder(folder) as partial:
-            rows = made.write(key, partial, progress)
-            write_manifest(partial / MANIFEST, rows)
-            (partial / "README.txt").write_text(made.readme(key), encoding="utf-8")
-            write_key(run.path, key)
-    except BaseException:
-        kept.unlink(missing_ok=True)  # without its images it is a key to nothing
-        raise
-    return key
+    with ExitStack() as stack:
+        slices = None
+        if options.whole:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix=".taskct-whole-", dir=folder.parent))
+            slices = make_whole(run, trials, Path(place), progress)
+        made = _Export(run.settings, trials, options, slices)
+        key = made.key()
+        kept = key.path(run.path)
+        try:
+            with whole_folder(folder) as partial:
+                rows = made.write(key, partial, progress)
+                write_manifest(partial / MANIFEST, rows)
+                (partial / "README.txt").write_text(made.readme(key), encoding="utf-8")
+                write_key(run.path, key)
+        except BaseException:
+            kept.unlink(missing_ok=True)  # without its images it is a key to nothing
+            raise
+        return key
 
 
 class _Export:
     """One export: names, groups and how a group is written."""
 
-    def __init__(self, settings: Settings, trials: dict[str, Trials], options: ExportOptions) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        trials: dict[str, Trials],
+        options: ExportOptions,
+        slices: dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]] | None,
+    ) -> None:
         self.settings, self.trials, self.options = settings, trials, options
-        first = next(iter(trials.values())).noisy
+        self.images = {split: found.noisy if slices is None else slices[split][0] for split, found in trials.items()}
+        self.corners = None if slices is None else {split: corners for split, (_, corners) in slices.items()}
+        first = next(iter(self.images.values()))
         self.shape = (int(first.shape[1]), int(first.shape[2]))
         self.secret = options.secret or secrets.token_hex(16)
         self.identity = hashlib.sha256(self.secret.encode()).hexdigest()[:8]
@@ -168,14 +187,14 @@ class _Export:
             step_hu=self.options.step_hu if self.is_dicom else 0.0,
             pixel_mm=self.settings.scanner.pixel_mm,
             shape=self.shape,
-            window=None,
+            window=None if self.corners is None else next(iter(self.trials.values())).noisy.shape[1],
             splits={split: len(found) for split, found in self.trials.items()},
             low_dose_sha256={split: digest_of_images(found.noisy) for split, found in self.trials.items()},
             groups=tuple(self.groups),
             images=self.places,
             uids={name: self._uid(name) for name in self.places} if self.is_dicom else {},
             positions=positions if self.is_dicom else {},
-            corners={},
+            corners={} if self.corners is None else {name: self._corner(name) for name in self.places},
         )
 
     def write(self, key: ExportKey, folder: Path, progress: Progress | None) -> list[Row]:
@@ -210,14 +229,19 @@ class _Export:
 
     def _image(self, name: str) -> NDArray[np.float32]:
         place: StudyImage = self.places[name]
-        return np.asarray(self.trials[place.split].noisy[place.index], dtype=np.float32)
+        return np.asarray(self.images[place.split][place.index], dtype=np.float32)
+
+    def _corner(self, name: str) -> tuple[int, int]:
+        place = self.places[name]
+        row, column = (self.corners or {})[place.split][place.index]
+        return int(row), int(column)
 
     def _images(self, group: Group) -> Iterator[NDArray[np.float32]]:
         return (self._image(name) for name in group.images)
 
     def _range(self) -> tuple[float, float]:
         """Lowest and highest HU."""
-        parts = [found.noisy for found in self.trials.values()]
+        parts = [images[at : at + 64] for images in self.images.values() for at in range(0, len(images), 64)]
         return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
 
     def _row(self, name: str, file: str, index: int, encoding: Encoding | None) -> Row:
