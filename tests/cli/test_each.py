@@ -57,7 +57,7 @@ def test_runs_of_each_dose_go_on_where_they_stopped_and_make_curves(call, study,
     few, many = (read_trials(out / name / "trials", "test") for name in ("dose_fraction=0.2", "dose_fraction=1"))
     assert np.array_equal(few.reference, many.reference)
     assert np.array_equal(few.signal_present, many.signal_present)
-    noise = [one.low_dose - one.reference for one in (few, many)]
+    noise = [one.noisy - one.reference for one in (few, many)]
     assert 1.5 < noise[0].std() / noise[1].std() < 3.5  # √5 = 2.24, and noise of the readout
     # The runs are those that separate commands make: the same seed, the same draw of trials.
     alone = tmp_path / "alone"
