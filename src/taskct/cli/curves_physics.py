@@ -36,13 +36,17 @@ def physics_figure(found: DoseCurves, *, dose_unit: str = "") -> Figure:
     kinds = [kind for kind in DRAWN if any(one.get(kind) is not None for one in found.physics.values())]
     with style():
         figure = new_figure(max(2.6 * len(rods), 4.0), 2.3 * max(len(kinds), 1) + 0.5)
-        axes = figure.subplots(max(len(kinds), 1), len(rods), squeeze=False, sharey="row")
+        axes = figure.subplots(max(len(kinds), 1), len(rods), squeeze=False)
         for of_row, kind in zip(axes, kinds, strict=False):
             for ax, rod in zip(of_row, rods, strict=True):
                 _panel(ax, found, kind, rod)
                 ax.set_title(figure_text(rod), fontsize=9)
                 ax.set_xlabel(figure_text(f"dose ({dose_unit})" if dose_unit else "dose"))
             of_row[0].set_ylabel(DRAWN[kind])
+            if kind != "contrast_hu":  # that of rods differs as they were made
+                shown = [ax.get_ylim() for ax in of_row]
+                for ax in of_row:
+                    ax.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
         handles, labels = axes[0, 0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
