@@ -15,7 +15,6 @@ from taskct.metrics.intervals import Interval
 from taskct.names import LOW_DOSE, MSE
 from taskct.report.compare import Compared
 from taskct.report.families import main_observer
-from taskct.report.labels import arm_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
 from taskct.report.tables import flat_settings
@@ -60,7 +59,7 @@ def readings_of_runs(
     for one in found.runs:
         scans = _scans(one.run)
         for arm in found.arms:
-            cell = DoseCell(arm_label(arm), one.dose, one.rod)
+            cell = DoseCell(one.run.label(arm), one.dose, one.rod)
             readings.append(_reading(one, cell, (arm, found.observer), scans))
     notes = _other_differences(found.runs)
     if len({len(one.t_present) for one in readings}) > 1:
@@ -97,7 +96,7 @@ def limits_of_runs(
             if row is None or row.limit is None:
                 why = "it has none" if row is None or not row.why_not else row.why_not
                 raise UserError(f"{one.folder}: no AUC of {found.observer} of {arm} in the limit of many trials: {why}")
-            cells.append(DoseCell(arm_label(arm), one.dose, one.rod))
+            cells.append(DoseCell(one.run.label(arm), one.dose, one.rod))
             limits.append(row.limit)
             n_scans.append(counted)
             keys.append((number, arm))
