@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from command_line import call, refused
+from taskct.apply.curves import curves_of_table
+from taskct.cli.curves_figure import curves_figure
 from taskct.cli.curves_page import equal_dose_sentence
 from taskct.metrics.dose_curves import EqualDose
 
@@ -108,3 +110,25 @@ def test_what_does_not_go_together_is_refused_in_one_line(refused, table, tmp_pa
 def test_the_answer_says_what_is_told_and_no_more(bounds, said):
     one = EqualDose("A", "B", "all rods", 100.0, 0.8, *bounds, 10.0, 100.0)
     assert said in equal_dose_sentence(one, " %")
+
+
+def test_one_dose_shows_its_intervals_and_long_names_stand_in_the_picture_whole(tmp_path) -> None:
+    """A band over one dose has no width; a legend that is wider than the picture would be cut off."""
+    rng = np.random.default_rng(5)
+    lines = ["reconstruction,dose,signal_present,score"]
+    names = ["a reconstruction whose name has many words, by a vendor with another long name of its own", "B"]
+    lines += [f'"{name}",10,{t},{rng.normal() + t}' for name in names for t in (0, 1) for _ in range(20)]
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = curves_of_table(path)
+    figure = curves_figure(found)
+    (bars,) = {len(ax.collections) for ax in figure.axes}
+    assert bars == len(names)
+    low, high = figure.axes[0].collections[0].get_segments()[0][:, 1]
+    first = next(one for one in found.points if one.cell.reconstruction == names[0])
+    assert (low, high) == pytest.approx((first.auc.ci_low, first.auc.ci_high))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0.0
+    assert box.x1 <= figure.bbox.x1

@@ -480,7 +480,7 @@ def test_a_pilot_says_how_many_scans_an_interval_takes(call, tmp_path):
 
 
 def test_a_pilot_that_is_too_easy_plans_no_difference(call, tmp_path):
-    """With every comparison right in both sets the difference seems known to 0.001, which harder trials would not show."""
+    """With every comparison right in both sets the difference seems known to 0.001."""
     rng = np.random.default_rng(3)
     paths = []
     for name in ("new", "old"):
