@@ -1,8 +1,8 @@
 """The physics of a user's images: noise and its spectrum, evenness; of a rod also contrast, CNR, resolution and d′."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from taskct.metrics.noise_spectra import noise_spectrum
 from taskct.metrics.spectra import frequencies_per_mm, noise_power
 from taskct.metrics.transfer import disc_transfer
 from taskct.metrics.uniform_images import noise_by_position, uniformity
+
+if TYPE_CHECKING:
+    from taskct.apply.phantom import RodTrials
 
 Floats = NDArray[np.float64]
 
@@ -231,6 +234,21 @@ def measure_rod(
             frequency_d_prime(task, transfer.at, noise, eye=one, **how).d_prime for one in (None, eye or EyeModel())
         )
     return RodPhysics(height_hu, cnr, transfer.f50_per_mm, transfer.f10_per_mm, d_npw, d_npwe)
+
+
+def physics_of_rods(trials: Sequence["RodTrials"], *, eye: EyeModel, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """Measure the rods of a phantom from the regions that were cut about them, as JSON has them, by name.
+
+    A rod that cannot be measured says `why_not`.
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for one in trials:
+        how: dict[str, Any] = {"pixel_mm": one.pixel_mm, "diameter_mm": one.rod.diameter_mm, "cases": one.cases}
+        try:
+            told[one.rod.name] = measure_rod(one.images, one.signal_present, eye=eye, seed=seed, **how).as_dict()
+        except UserError as error:
+            told[one.rod.name] = {"why_not": str(error)}
+    return told
 
 
 def _moments(residual: Floats, pixel_mm: float) -> Floats:

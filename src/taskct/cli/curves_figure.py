@@ -129,7 +129,10 @@ def _size(found: DoseCurves, point: CurvePoint, what: str) -> float | None:
 
 
 def _band(ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str) -> None:
-    """Values with their intervals as a band, or a bar where there is one alone; what is infinite is left out, and a bound reaches to the highest value."""
+    """Values with their intervals as a band, or a bar where there is one alone.
+
+    What is infinite is left out, and a bound reaches to the highest value.
+    """
     value, low, high = (np.array([getattr(one, part) for one in intervals]) for part in ("value", "ci_low", "ci_high"))
     finite = np.concatenate([v[np.isfinite(v)] for v in (value, low, high)])
     top, bottom = (float(finite.max()), float(finite.min())) if finite.size else (1.0, 0.0)

@@ -45,6 +45,35 @@ def physics_sections(physics: Mapping[str, Any] | None) -> list[PageSection]:
     return [PageSection("Physics of the images", pictures=[picture], tables=[Table(caption, columns, rows)])]
 
 
+def rod_physics_table(physics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Contrast, CNR, resolution and d′ of rods, from what `physics_of_rods` found."""
+    kinds = (("contrast_hu", 1), ("cnr", 2), ("ttf50_per_mm", 3), ("ttf10_per_mm", 3))
+    rows = [
+        [
+            rod,
+            *(_cell(one.get(kind), digits) for kind, digits in kinds),
+            *(NONE if one.get(kind) is None else number(one[kind], 2) for kind in ("d_npw", "d_npwe")),
+        ]
+        for rod, one in physics.items()
+    ]
+    columns = [
+        "Rod",
+        "Contrast (HU)",
+        "CNR",
+        "Half of it left at (1/mm)",
+        "A tenth left at (1/mm)",
+        "d′ NPW",
+        "d′ NPWE",
+    ]
+    caption = (
+        "Physics of the rods in the first scans [95 % interval]: contrast of the inner 0.8 of the radius; CNR, that "
+        "over the noise of a pixel; task transfer function; d′ from it and the noise power. A dash where the scans "
+        "do not tell."
+    )
+    missing = [f"{rod}: {one['why_not']}" for rod, one in physics.items() if "why_not" in one]
+    return Table(" ".join([caption, *(f"{text}." for text in missing)]), columns, rows)
+
+
 def _cell(found: Mapping[str, float] | None, digits: int) -> str:
     return NONE if found is None else interval(Interval(**found), digits)
 

@@ -12,6 +12,7 @@ from taskct.apply.observe.rods import RodObservations
 from taskct.apply.phantom import write_picture
 from taskct.cli.observation import interval_of, p_text, roc_curves, scans_text
 from taskct.cli.observation_page import observation_page
+from taskct.cli.physics_section import rod_physics_table
 from taskct.cli.terminal import interval_text, note, plain_table, print_line, print_table
 from taskct.files import whole_folder, write_json
 from taskct.metrics.intervals import Interval
@@ -98,6 +99,8 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
         ]
         columns = ["Rod", "Observer", "Against", "Difference", "p", "p (Holm)"]
         tables.append(Table("Differences, scan by scan; Holm's adjustment is over all of them.", columns, cells))
+    if found.physics:
+        tables.append(rod_physics_table(found.physics))
     picture = Captioned(
         png_picture(picture_png, width_px=480),
         "The average of the scans with the phantom's rim, its rods and the regions that were cut.",

@@ -207,8 +207,8 @@ def _check_order(images: NDArray[np.generic], name: str) -> None:
     told, other = ("big", "little") if some.dtype.str.startswith(">") else ("little", "big")
     swapped = some.view(some.dtype.newbyteorder(_ORDERS[other]))
     advice = (
-        f"if its header is wrong, --byte-order {other} reads it; if it is right, --byte-order {told} does (byte_order in "
-        "a table)"
+        f"if its header is wrong, --byte-order {other} reads it; if it is right, --byte-order {told} does "
+        "(byte_order in a table)"
     )
     if some.dtype.kind == "f":
         if not _like_floats(some) and _like_floats(swapped):

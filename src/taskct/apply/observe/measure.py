@@ -142,7 +142,8 @@ def observe(
         elif (shared := other_scans(first, stack, task.signal_present)) is not None:
             notes.append(
                 f"{which} share no noise with their counterparts (mean correlation {round(shared, 2) + 0.0:.2f}), so "
-                "they are of other scans: the difference is that of independent images, and pairing makes it no more precise"
+                "they are of other scans: the difference is that of independent images, and pairing "
+                "makes it no more precise"
             )
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
     crossing = plan.division == "cross" or (plan.division == "auto" and n_sets == 1 and _may_cross(task, plan))

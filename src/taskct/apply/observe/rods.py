@@ -1,7 +1,7 @@
 """Observers on scans of a low-contrast phantom: it is found, regions with and without each rod are cut, and read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class RodObservations:
     by_rod: dict[str, Observation]
     """In the layout's order."""
     scans: PhantomScans
+    physics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Contrast, CNR, resolution and d′ of each rod in the first scans, see `physics_of_rods`; empty where not asked."""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON."""
@@ -71,6 +73,7 @@ class RodObservations:
                 "pixel_mm": self.found.pixel_mm,
                 "notes": list(self.found.notes),
             },
+            **({"physics": self.physics} if self.physics else {}),
             "rods": {name: one.as_dict() for name, one in self.by_rod.items()},
         }
 
