@@ -116,7 +116,6 @@ def test_the_answer_says_what_is_told_and_no_more(bounds, said):
     assert said in equal_dose_sentence(one, " %")
 
 
-<<<<<<< HEAD
 def test_physics_of_rods_against_dose(call, tmp_path):
     """CNR rises with the root of dose; a blur lowers resolution and the frequency of the noise; the page says so."""
     rng, lines = np.random.default_rng(5), ["reconstruction,dose,present,absent"]
@@ -163,7 +162,8 @@ def test_rods_that_cannot_be_measured_say_why():
     table = rod_physics_table({"small": {"why_not": "2 scans: too few"}}, "all scans")
     assert "2 scans: too few" in table.caption
     assert table.rows[0][1:] == [NONE] * 8
-=======
+
+
 def test_one_dose_shows_its_intervals_and_long_names_stand_in_the_picture_whole(tmp_path) -> None:
     """A band over one dose has no width; a legend that is wider than the picture would be cut off."""
     rng = np.random.default_rng(5)
@@ -184,4 +184,3 @@ def test_one_dose_shows_its_intervals_and_long_names_stand_in_the_picture_whole(
     box = legend.get_window_extent()
     assert box.x0 >= 0.0
     assert box.x1 <= figure.bbox.x1
->>>>>>> 03cf4920390e9622d8803f5ec1a46975f8ff59dd

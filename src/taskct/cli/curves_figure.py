@@ -21,13 +21,9 @@ from taskct.report.families import BLACK, BLUE, GREEN, ORANGE, PINK, SKY
 from taskct.report.figures import new_figure, style
 
 MOST_COLUMNS = 5
-<<<<<<< HEAD
 LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
 """Colour and mark of each reconstruction, in their order."""
-=======
-_LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
 _LETTERS_PER_INCH, _LETTERS_OF_A_MARK = 13, 6  # of a legend
->>>>>>> 03cf4920390e9622d8803f5ec1a46975f8ff59dd
 _FINE = 60
 """Places at which a curve is drawn between two doses."""
 
@@ -133,18 +129,13 @@ def _size(found: DoseCurves, point: CurvePoint, what: str) -> float | None:
     return None if value is None else float(value)
 
 
-<<<<<<< HEAD
 def draw_band(
     ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str
 ) -> None:
-    """Values with their intervals as a band; what is infinite is left out, and a bound reaches to the highest value."""
-=======
-def _band(ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str) -> None:
     """Values with their intervals as a band, or a bar where there is one alone.
 
     What is infinite is left out, and a bound reaches to the highest value.
     """
->>>>>>> 03cf4920390e9622d8803f5ec1a46975f8ff59dd
     value, low, high = (np.array([getattr(one, part) for one in intervals]) for part in ("value", "ci_low", "ci_high"))
     finite = np.concatenate([v[np.isfinite(v)] for v in (value, low, high)])
     top, bottom = (float(finite.max()), float(finite.min())) if finite.size else (1.0, 0.0)
