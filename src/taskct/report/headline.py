@@ -8,6 +8,7 @@ from taskct.names import JOINT, MSE, ArmName, percent_text
 from taskct.report.answers import bargain_answer, denoising_answer, gain_answer
 from taskct.report.caveats import no_verdict, only_these, unit_note
 from taskct.report.contrast import contrast_in_short, contrast_kept
+from taskct.report.families import from_elsewhere
 from taskct.report.labels import interval, observer_label, percent
 from taskct.report.notes import notes_of, warnings_of
 from taskct.report.quoting import IN_LIMIT, change_in_rmse, control_said, deltas_of, observers_listed, said_where
@@ -64,7 +65,7 @@ def _what_it_does(run: Run) -> str:
 
 def _elsewhere(run: Run) -> list[tuple[str, str]]:
     """What every denoiser does whose images came from elsewhere, and the chosen one where nothing was trained."""
-    names = [arm.name for arm in run.summary.arms if ArmName.parse(arm.name).kind == "import" and arm.alpha is None]
+    names = from_elsewhere(run)
     names += [] if run.trained else [run.choices.chosen_arm]
     return [(run.label(name), denoising_answer(run, name)) for name in dict.fromkeys(names) if name != MSE]
 
