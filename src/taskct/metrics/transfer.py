@@ -255,10 +255,10 @@ def disc_transfer(
         clusters = Clusters.of_single_trials(len(of_present), len(of_absent))
     error = np.full(len(value), np.nan)
     if len(images) > 1:
-        present, absent_part = (
+        apart = [
             one[:, 1:] - value * (one @ at_zero)[:, None] * (contrast_hu is None) for one in (of_present, of_absent)
-        )
-        error = np.sqrt(_variance_of_difference(present, absent_part, clusters)) / abs(contrast)
+        ]
+        error = np.sqrt(_variance_of_difference(apart[0], apart[1], clusters)) / abs(contrast)
     read = _readable(frequency[1:], error, radius_mm)
     found = replace(found, read=1 + np.flatnonzero(read))
     where: list[Interval | None] = [None, None]
@@ -336,8 +336,8 @@ def edge_transfer(image: NDArray[np.floating], *, pixel_mm: float) -> Transfer:
     f = frequency[keep]
     curve, at = np.append(1.0, value)[None], np.append(0.0, f)
     f50, f10 = (float(first_below(curve, at, share)[0]) for share in (0.5, 0.1))
-    first, last = (None if np.isnan(one) else Interval(one, np.nan, np.nan) for one in (f50, f10))
-    return Transfer(f, value, np.full(len(f), np.nan), total, first, last)
+    alone = [None if np.isnan(one) else Interval(one, np.nan, np.nan) for one in (f50, f10)]
+    return Transfer(f, value, np.full(len(f), np.nan), total, alone[0], alone[1])
 
 
 def _variance_of_difference(present: Floats, absent: Floats, clusters: Clusters) -> Floats:
