@@ -5,7 +5,7 @@ import pytest
 
 from taskct.config import make_settings
 from taskct.simulation.simulate import simulate
-from taskct.study.evaluate import N_TWINS
+from taskct.study.imports import N_TWINS
 from taskct.trials.store import read_trials, write_trials
 from taskct.trials.trials import Trials, select
 

@@ -45,7 +45,7 @@ def results(test_trials: Trials) -> list[ArmResult]:
 
 
 def shown(settings, test, results, chosen="lambda=0.9"):
-    return examples(settings, test, results, chosen=chosen, seed=0, denoise=lambda r, trials: trials.noisy)
+    return examples(settings, test, results, chosen=chosen, seed=0, denoise=lambda r, index: test.noisy[index])
 
 
 def test_the_worst_trials_are_those_that_lose_most_towards_the_background(test_trials, results) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from taskct.apply.denoise import denoise_path
+from anyway import denoise_path
 from taskct.config import Settings, make_settings
 from taskct.config.read import named_networks
 from taskct.denoisers.denoiser import denoise

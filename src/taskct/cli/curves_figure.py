@@ -1,6 +1,7 @@
 """The picture of curves against dose, diameter and contrast, with bands."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,9 @@ from taskct.report.families import BLACK, BLUE, GREEN, ORANGE, PINK, SKY
 from taskct.report.figures import new_figure, style
 
 MOST_COLUMNS = 5
-_LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
+LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
+"""Colour and mark of each reconstruction, in their order."""
+_LETTERS_PER_INCH, _LETTERS_OF_A_MARK = 13, 6  # of a legend
 _FINE = 60
 """Places at which a curve is drawn between two doses."""
 
@@ -58,7 +61,11 @@ def curves_figure(found: DoseCurves, *, dose_unit: str = "") -> Figure:
             for ax in of_row[: len(panels)]:  # one scale a row, so that panels can be held against each other
                 ax.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+        fitting = int(figure.get_figwidth() * _LETTERS_PER_INCH)
+        named = [textwrap.fill(label, fitting - _LETTERS_OF_A_MARK) for label in labels]
+        longest = max(len(line) for label in named for line in label.splitlines()) + _LETTERS_OF_A_MARK
+        columns = min(len(labels), 4, max(1, fitting // longest))
+        figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -84,9 +91,9 @@ def _against_dose(ax: Axes, found: DoseCurves, rod: str, label: str, what: str) 
         )
         if not points:
             continue
-        color, marker = _LOOKS[number % len(_LOOKS)]
+        color, marker = LOOKS[number % len(LOOKS)]
         doses = np.array([point.cell.dose for point in points])
-        _band(ax, doses, [getattr(point, what) for point in points], color, marker, name)
+        draw_band(ax, doses, [getattr(point, what) for point in points], color, marker, name)
         if len(points) > 1:
             x, auc = _fine(*monotone_auc(found.areas, name, rod))
             with np.errstate(divide="ignore"):
@@ -104,12 +111,12 @@ def _fine(doses: NDArray[np.float64], auc: NDArray[np.float64]) -> tuple[NDArray
 
 def _against_size(ax: Axes, found: DoseCurves, dose: float, size: str, words: str, what: str) -> None:
     for number, name in enumerate(found.areas.reconstructions):
-        color, marker = _LOOKS[number % len(_LOOKS)]
+        color, marker = LOOKS[number % len(LOOKS)]
         points = [(_size(found, p, size), getattr(p, what)) for p in found.points if p.cell[:2] == (name, dose)]
         sized = sorted(((x, one) for x, one in points if x is not None), key=lambda pair: pair[0])
         if sized:
             x, intervals = np.array([x for x, _ in sized]), [one for _, one in sized]
-            _band(ax, x, intervals, color, marker, name)
+            draw_band(ax, x, intervals, color, marker, name)
             value = np.array([one.value for one in intervals])
             ax.plot(x, np.where(np.isfinite(value), value, np.nan), ":", color=color, linewidth=1.0)
     ax.set_xlabel(words)
@@ -122,12 +129,21 @@ def _size(found: DoseCurves, point: CurvePoint, what: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _band(ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str) -> None:
-    """Values with their intervals as a band; what is infinite is left out, and a bound reaches to the highest value."""
+def draw_band(
+    ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str
+) -> None:
+    """Values with their intervals as a band, or a bar where there is one alone.
+
+    What is infinite is left out, and a bound reaches to the highest value.
+    """
     value, low, high = (np.array([getattr(one, part) for one in intervals]) for part in ("value", "ci_low", "ci_high"))
     finite = np.concatenate([v[np.isfinite(v)] for v in (value, low, high)])
     top, bottom = (float(finite.max()), float(finite.min())) if finite.size else (1.0, 0.0)
-    ax.fill_between(x, np.clip(low, bottom, top), np.clip(high, bottom, top), color=color, alpha=0.18, linewidth=0)
+    low, high = np.clip(low, bottom, top), np.clip(high, bottom, top)
+    if len(x) > 1:
+        ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    else:  # a band needs two doses
+        ax.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.plot(x, np.where(np.isfinite(value), value, np.nan), marker, color=color, markersize=4, label=figure_text(name))
 
 

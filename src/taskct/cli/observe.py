@@ -1,6 +1,6 @@
 """The command observe: numerical observers on a user's images; what computes is imported when it is called."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from taskct.apply.observe import EvaluationPlan, Eye, Known, Observation
     from taskct.apply.observe.folds import Folding
-    from taskct.apply.observe.inputs import Inputs, Sources
+    from taskct.apply.observe.inputs import Sources
     from taskct.cli.rods import FloatImages
     from taskct.io.raw_words import RawWords
+    from taskct.io.stored_images import StoredImages
     from taskct.io.truth_table import Truth
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
@@ -59,6 +60,7 @@ def observe_command(
         raise UserError("--roll and --window-mm are for scans of a phantom: give --phantom, or leave them out")
     from taskct.apply.observe import Task, observe
     from taskct.apply.observe.inputs import read_inputs
+    from taskct.apply.observe.observation import IMAGES
 
     _check_folder(output.out_folder)
     plan = _plan(how)
@@ -81,11 +83,24 @@ def observe_command(
         )
     found = replace(found, about=found.about | {"cases": known.cases, "paired_by": known.paired, "channels": channels})
     if output.out_folder is not None or output.as_json:
-        found = replace(found, about=found.about | {"physics": _physics(known, size, how.seed)})
+        physics = _physics(known.truth, {IMAGES: known.images, **known.rivals}, size, how.seed)
+        found = replace(found, about=found.about | {"physics": physics})
     _show(found, output)
     if size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names):
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     _say(found)
+
+
+def _physics(
+    truth: "Truth", sets: "Mapping[str, StoredImages | FloatImages]", pixel_mm: float | None, seed: int
+) -> dict[str, Any]:
+    """The physics of the images without a signal, of every set of them."""
+    from taskct.apply.image_physics import physics_of_sets, some_without_signal
+
+    chosen = some_without_signal(truth.signal_present, next(iter(sets.values())).shape)
+    cases = None if truth.cases is None else truth.cases[chosen]
+    of_sets = {name: images[chosen] for name, images in sets.items()}
+    return physics_of_sets(of_sets, pixel_mm=pixel_mm, cases=cases, seed=seed)
 
 
 def _observe_phantom(
@@ -97,17 +112,22 @@ def _observe_phantom(
     output: OutputOptions,
 ) -> None:
     """The same for every rod of a phantom."""
+    from taskct.apply.image_physics import physics_of_rods
     from taskct.apply.observe import Observation, Task, observe
+    from taskct.apply.observe.inputs import ways_to_read
+    from taskct.apply.observe.observation import IMAGES
     from taskct.apply.observe.rods import KnownPhantom, observe_rods, read_scans
     from taskct.apply.phantom import find_layout
     from taskct.cli.rods import print_rods, say_of_rods, write_rods
+    from taskct.metrics.frequency_detectability import EyeModel
 
     _check_folder(output.out_folder)
+    told = output.out_folder is not None or output.as_json
     plan, names = _plan(how), [name.strip() for name in who.observers.split(",") if name.strip()]
     present, absent, rivals = _phantom_paths(where, sight, who)
     words = _words(where)
     if len(words) not in (0, 1, 1 + len(rivals)):
-        raise UserError(f"{len(words)} ways to read words for {1 + len(rivals)} set(s) of images")
+        raise UserError(ways_to_read(len(words), 1 + len(rivals)))
     of_set = [words[number if len(words) > 1 else 0] if words else None for number in range(1 + len(rivals))]
     layout = find_layout(str(phantom.phantom))
     scans = read_scans(present, absent, words=of_set[0], case_from=where.case_from)
@@ -134,10 +154,18 @@ def _observe_phantom(
                 device=_device(output.device, names),
                 progress=progress,
             )
-            paired = {"paired_by": "order of images"} if versus else {}
-            return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | paired)
+            more: dict[str, Any] = {"paired_by": "order of images"} if versus else {}
+            if told:
+                more["physics"] = _physics(truth, {IMAGES: images, **versus}, size, how.seed)
+            return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | more)
 
         found = observe_rods(scans, others, KnownPhantom(layout, size, phantom.roll, phantom.window_mm), measure)
+    seen = EyeModel(who.viewing_distance_mm, who.magnification)
+    found = replace(
+        found,
+        physics=physics_of_rods(found.trials, eye=seen, seed=how.seed),
+        physics_of_rivals={name: physics_of_rods(cuts, eye=seen, seed=how.seed) for name, cuts in found.rivals.items()},
+    )
     if output.out_folder is not None:
         write_rods(output.out_folder, found)
     if output.as_json:
@@ -181,17 +209,6 @@ def _phantom_paths(
             raise UserError(f"--versus {name}: give each set of images once, with a name of its own, as {name}={form}")
         rivals[name] = (paths[0], paths[1] if n == 2 else None)
     return where.present, where.absent, rivals
-
-
-def _physics(known: "Inputs", pixel_mm: float | None, seed: int) -> dict[str, Any]:
-    """The physics of the images without a signal, of every set of them."""
-    from taskct.apply.image_physics import physics_of_sets, some_without_signal
-    from taskct.apply.observe.observation import IMAGES
-
-    chosen = some_without_signal(known.truth.signal_present, known.images.shape)
-    sets = {name: images[chosen] for name, images in {IMAGES: known.images, **known.rivals}.items()}
-    cases = None if known.truth.cases is None else known.truth.cases[chosen]
-    return physics_of_sets(sets, pixel_mm=pixel_mm, cases=cases, seed=seed)
 
 
 def _device(device: str, names: Sequence[str]) -> "torch.device | str":

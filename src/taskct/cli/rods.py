@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from taskct.apply.observe.observation import Observation, write_observation
@@ -11,6 +13,7 @@ from taskct.apply.observe.rods import RodObservations
 from taskct.apply.phantom import write_picture
 from taskct.cli.observation import interval_of, p_text, roc_curves, scans_text
 from taskct.cli.observation_page import observation_page
+from taskct.cli.physics_section import print_rod_physics, rod_physics_table
 from taskct.cli.terminal import interval_text, note, plain_table, print_line, print_table
 from taskct.files import whole_folder, write_json
 from taskct.metrics.intervals import Interval
@@ -38,6 +41,8 @@ def print_rods(found: RodObservations) -> None:
         for rod, name, rival, difference, p, p_holm in rows:
             table.add_row(rod, name, rival, interval_text(difference, sign=True), p_text(p), p_text(p_holm))
         print_table(table, "Differences, scan by scan")
+    for name, physics in _physics(found):
+        print_rod_physics(physics, f"Physics of the rods, {name}")
     methods = [one.images.method for rod in found.by_rod.values() for one in rod.observers]
     for method in dict.fromkeys(methods):
         print_line(f"Intervals: {method}.")
@@ -50,8 +55,11 @@ def print_rods(found: RodObservations) -> None:
 
 def say_of_rods(found: RodObservations) -> None:
     """What a reader must know, each thing once, whatever rod and observer it is about."""
-    for line in found.found.notes:
+    for line in [*found.found.notes, *_notes(found)]:
         note(line)
+
+
+def _notes(found: RodObservations) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for rod, of_rod in found.by_rod.items():
         for line in of_rod.notes:
@@ -62,7 +70,7 @@ def say_of_rods(found: RodObservations) -> None:
             for line in one.notes:
                 said.setdefault(f"{one.name}: {line}", []).append(rod)
     for line, rods in said.items():
-        note(line if len(rods) == len(found.by_rod) else f"{'; '.join(rods)}: {line}")
+        yield line if len(rods) == len(found.by_rod) else f"{'; '.join(rods)}: {line}"
 
 
 def write_rods(folder: Path, found: RodObservations) -> None:
@@ -94,18 +102,25 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
         ]
         columns = ["Rod", "Observer", "Against", "Difference", "p", "p (Holm)"]
         tables.append(Table("Differences, scan by scan; Holm's adjustment is over all of them.", columns, cells))
+    tables += [rod_physics_table(physics, name) for name, physics in _physics(found)]
     picture = Captioned(
         png_picture(picture_png, width_px=480),
         "The average of the scans with the phantom's rim, its rods and the regions that were cut.",
         "What was found: rim, rods, regions with a rod (solid) and without (dashed).",
+        drawing=False,
     )
-    folders = [f"rod-{number}: {rod}" for number, rod in enumerate(found.by_rod, start=1)]
+    folders = [
+        Markup('<a href="rod-{}/observe.html">{}</a>').format(number, rod)
+        for number, rod in enumerate(found.by_rod, start=1)
+    ]
     methods = [one.images.method for rod in found.by_rod.values() for one in rod.observers]
     sections = [
         PageSection("By rod", tables=tables),
         PageSection("The phantom", texts=[found.found.sentence()], pictures=[picture], notes=found.found.notes),
         PageSection("More of each rod", texts=[f"Intervals: {how}." for how in dict.fromkeys(methods)], items=folders),
     ]
+    if notes := list(_notes(found)):
+        sections.append(PageSection("What to know of these results", notes=notes))
     leads = [f"{rod}: " + "; ".join(_lead(of_rod)) for rod, of_rod in found.by_rod.items()]
     return SectionsPage("observe", f"How well the rods of {found.found.layout.name} are found", leads, sections)
 
@@ -113,6 +128,13 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
 def _lead(of_rod: Observation) -> Iterator[str]:
     for one in of_rod.observers:
         yield f"{one.name} AUC {interval(one.images.auc, 3)}"
+
+
+def _physics(found: RodObservations) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Of the first scans and of every rival, where it was measured."""
+    if found.physics:
+        yield "the first scans" if found.physics_of_rivals else "all scans", found.physics
+    yield from found.physics_of_rivals.items()
 
 
 def _areas(found: RodObservations) -> Iterator[tuple[str, str, Interval, Interval | None]]:

@@ -127,8 +127,14 @@ def short_label(name: str) -> str:
 def quoted_arms(run: Run) -> list[str]:
     """Arms that the page's text speaks of: each has a label in the figure, and its images are shown."""
     within = [found.within_tolerance for found in run.tradeoff.observers.values()]
-    names = [run.choices.chosen_arm, *(found.arm for found in within if found is not None), run.tradeoff.control]
-    return list(dict.fromkeys(names))
+    names = [run.choices.chosen_arm, *from_elsewhere(run), *(found.arm for found in within if found is not None)]
+    return list(dict.fromkeys([*names, run.tradeoff.control]))
+
+
+def from_elsewhere(run: Run) -> list[str]:
+    """Names of the arms that denoisers elsewhere made, their blends left out."""
+    named = ((arm.name, ArmName.parse(arm.name)) for arm in run.summary.arms)
+    return list(dict.fromkeys(text for text, name in named if name.kind == "import" and name.alpha is None))
 
 
 def main_observer(run: Run) -> str:
@@ -165,8 +171,11 @@ def _key(run: Run, arm: ArmFigures) -> tuple[object, ...]:
 
 def _label(run: Run, arm: ArmFigures) -> str:
     kind = _kind(arm)
-    if kind in ("mse", "filter"):
-        return {"mse": "MSE", "filter": "other denoisers"}[kind]
+    if kind == "mse":
+        alone = len({other.name for other in run.summary.arms if _kind(other) == "mse"}) == 1
+        return run.label(arm.name) if alone else "networks as they came" if run.given is not None else "MSE"
+    if kind == "filter":
+        return "other denoisers"
     if kind == "import":
         return str(ArmName.parse(arm.name).imported)
     home = run.arm(run.tradeoff.control)
