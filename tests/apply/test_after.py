@@ -75,6 +75,7 @@ def test_what_does_not_fit_is_one_line_and_nothing_written(run: RunFolder, tmp_p
     assert "each slice once" in refused(*after("fewer"))
     assert "not one of low.npy denoised" in refused(*after("turned"))
     assert "not finite" in refused(*after("bad"))
+    assert "holds the images of low.npy themselves" in refused(*after("low"))
     assert "does not exist" in refused(*after("none"))
     assert "leave --tile out" in refused(*after("made"), "--tile", 16)
     assert not (tmp_path / "out.npy").exists()
@@ -96,3 +97,17 @@ def test_two_slices_are_told_from_one_denoised() -> None:
     own = [agreement(a, b) for a, b in zip(low, denoised, strict=True)]
     others = [agreement(a, b) for a, b in zip(low, np.roll(denoised, 1, axis=0), strict=True)]
     assert min(own) > LEAST_AGREEMENT > max(others)
+
+
+def test_its_card_says_what_it_is_and_no_file_can_hold_it(
+    run: RunFolder, tmp_path: Path, call: Call, refused: Call
+) -> None:
+    code, out, _ = call("card", model_of(run))
+    assert code == 0
+    assert "added to the images of a denoiser elsewhere" in " ".join(out.split())
+    for target in ("path.onnx", "path.zip"):
+        bundle = ("--bundle",) if target.endswith("zip") else ()
+        line = refused("export-model", model_of(run), tmp_path / target, *bundle)
+        assert "taskct denoise --after" in line
+        assert "UserError" not in line
+    assert list(tmp_path.iterdir()) == []

@@ -75,13 +75,19 @@ def test_a_command_becomes_an_arm_once(tmp_path: Path, call: Call) -> None:
     assert call(*given, "--command", line)[0] == 0
     assert call(*given)[0] == 0  # and stays an arm where the command is not given
     assert (run.path / "imported" / "box" / "test.npy").stat().st_mtime_ns == when
+    copy = tmp_path / "copy.py"
+    copy.write_text("import shutil, sys\nshutil.copytree(sys.argv[1], sys.argv[2], dirs_exist_ok=True)\n")
     failing = f"bad={sys.executable} -c 'import sys; sys.exit(\"no licence\")' {{in}} {{out}}"
     for wrong, words in (
         ("box=other {in} {out}", "another command"),
         (failing, "ended with status 1 (no licence)"),
         ("gone=/no/such/program {in} {out}", "cannot be started"),
+        (f"idle={sys.executable} -c 0 {{in}} {{out}}", "taskct: images of --command idle: no image in it"),
+        (f"same={sys.executable} {copy} {{in}} {{out}}", "themselves"),
     ):
         code, _, err = call(*given, "--command", wrong)
         assert code == 2
         assert words in err.splitlines()[-1]
+        assert "--accept" not in err  # which `run` has not
+    assert list((run.path / "exported").iterdir()) == []  # keys to images that are gone
     assert sorted(one.name for one in (run.path / "imported").iterdir()) == ["box"]

@@ -15,7 +15,7 @@ import pydicom
 import pytest
 import torch
 import zarr
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 from scipy import ndimage
 from skimage.restoration import denoise_nl_means
 
@@ -24,7 +24,7 @@ from taskct.apply.round_trip import ExportOptions, ImportOptions, export_study, 
 from taskct.apply.round_trip.exporting import FORMATS
 from taskct.apply.round_trip.key import read_key
 from taskct.errors import UserError
-from taskct.study.imports import import_card, read_import, shown_trials
+from taskct.study.imports import import_card, read_import, shown_trials, with_import
 from taskct.study.run_folder import RunFolder
 from taskct.sweep.pipeline import sweep
 from tiny_study import files_of, tiny_settings
@@ -449,6 +449,74 @@ def test_what_is_no_manifest_is_refused(run, tmp_path, refused, text):
     returned_npy(run, key, tmp_path / "back")
     (tmp_path / "back" / "manifest.csv").write_text(text)
     refused(tmp_path / "back", "manifest")
+
+
+def test_an_export_without_what_an_evaluation_needs_is_told(run, tmp_path, refused):
+    key = export(run, tmp_path / "out", format="npy", splits=("test",))
+    returned_npy(run, key, tmp_path / "back")
+    refused(tmp_path / "back", "no validation and no fresh images.*--split validation,fresh,test")
+
+
+def test_a_file_is_no_folder(run, tmp_path, refused):
+    key = export(run, tmp_path / "out", format="npy")
+    returned_npy(run, key, tmp_path / "back")
+    refused(next((tmp_path / "back").glob("*.npy")), "is a file; give the folder")
+
+
+def test_what_else_lies_on_a_disc_is_passed_over(run, tmp_path):
+    """A DICOMDIR, hidden files of a Mac, and notes; the slices renamed and without an ending."""
+    key = export(run, tmp_path / "out", format="dicom")
+    back = tmp_path / "back"
+    (back / "__MACOSX").mkdir(parents=True)
+    for number, path in enumerate(sorted((tmp_path / "out").rglob("*.dcm"))):
+        dataset, hu = read_dicom(path)
+        stored = np.rint((denoise(hu) - float(dataset.RescaleIntercept)) / float(dataset.RescaleSlope))
+        dataset.set_pixel_data(stored.astype(np.int16), "MONOCHROME2", 16, generate_instance_uid=False)
+        dataset.save_as(back / f"IM{number:06d}")
+    directory = pydicom.Dataset()
+    directory.file_meta = pydicom.dataset.FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    directory.FileSetID = "DISC"
+    directory.DirectoryRecordSequence = []
+    directory.save_as(back / "DICOMDIR", enforce_file_format=True)
+    for name in (".DS_Store", "Thumbs.db", "readme.txt", "empty", "__MACOSX/._IM000001.dcm"):
+        (back / name).write_bytes(b"" if name == "empty" else b"\0\5\x16\7 nothing to see")
+    import_study(run, back, "box")
+    check_images(run, "box", key.splits, step=1.0)
+
+
+def test_a_name_without_images_can_be_given_some(run, tmp_path):
+    """As after a kill between the settings and the images, or between these and the record of them."""
+    key = export(run, tmp_path / "out", format="npy")
+    returned_npy(run, key, tmp_path / "back")
+    named = RunFolder(run.path, with_import(run.settings, "box"), device=torch.device("cpu"))
+    import_study(named, tmp_path / "back", "box")
+    check_images(named, "box", key.splits, step=1e-3)
+    (run.path / "stages" / "import=box.json").unlink()
+    import_study(opened(run.path), tmp_path / "back", "box")
+    with pytest.raises(UserError, match="has images of box already"):
+        import_study(opened(run.path), tmp_path / "back", "box")
+
+
+def test_a_replacement_that_fails_leaves_the_images(run, tmp_path, monkeypatch):
+    key = export(run, tmp_path / "out", format="npy")
+    returned_npy(run, key, tmp_path / "back")
+    import_study(run, tmp_path / "back", "box")
+    images = {split: np.array(read_import(run, "box", split)) for split in key.splits}
+
+    def fail(*args, **options):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("taskct.study.imports.write_json", fail)
+        with pytest.raises(OSError, match="full"):
+            import_study(opened(run.path), tmp_path / "back", "box", ImportOptions(replace=True))
+    assert [one.name for one in (run.path / "imported").iterdir()] == ["box"]
+    for split, before in images.items():
+        np.testing.assert_array_equal(read_import(run, "box", split), before)
+    import_study(opened(run.path), tmp_path / "back", "box", ImportOptions(replace=True))
 
 
 def test_the_commands(run, tmp_path, call):

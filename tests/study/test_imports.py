@@ -99,6 +99,7 @@ def test_what_a_study_of_imports_consists_of() -> None:
         ({"imported": {"names": ["a"], "path_of": "a"}}, "trains no task path"),
         ({"training": {"method": "none"}, "grid": {"training.batch_size": [16, 32]}}, "trains nothing"),
         ({"imported": {"names": ["a"], "blend_alphas": [1.0]}}, "less than 1"),
+        ({"imported": {"names": ["nlm"]}, "denoiser": {"classical": ["tv", "nlm"]}}, "another name"),
     ],
 )
 def test_settings_that_contradict_themselves(tree: dict[str, object], words: str) -> None:

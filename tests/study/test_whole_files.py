@@ -222,11 +222,14 @@ def test_trials_that_are_a_link_are_read(run: Path, call: Call, tmp_path: Path) 
 def test_leftovers_of_a_kill_are_removed_and_nothing_else(run: Path, call: Call) -> None:
     left = [run / f"{name}.{'0f' * 8}.partial" for name in ("summary.json", "models/a.json", "stages/a.json")]
     kept = [run / "mine.partial", run / "models" / "a.0f.partial"]
+    folder = run / "imported" / f".box.{'0f' * 8}.partial"
+    folder.mkdir(parents=True)
+    left.append(folder / "test.npy")
     for file in (*left, *kept):
         file.write_text("cut sh")
     remove(run, "summary.json")
     assert call("run", "--out", run, "--device", "cpu")[0] == 0
-    assert not any(file.exists() for file in left)
+    assert not any(file.exists() for file in (*left, folder))
     assert all(file.exists() for file in kept)
 
 

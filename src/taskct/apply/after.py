@@ -38,7 +38,7 @@ def check_after(network: nn.Module, *, given: bool, tile: int | None) -> None:
 
 
 def check_same_slices(low: SliceSource, after: SliceSource, low_name: Path, after_name: Path) -> None:
-    """Raise a `UserError` if two sources differ in size, or some of their slices are not alike."""
+    """Raise a `UserError` if two sources differ in size, some of their slices are not alike, or all are the same."""
     if low.shape != after.shape:
         sizes = (" × ".join(map(str, one.shape)) for one in (low, after))
         raise UserError(
@@ -46,12 +46,19 @@ def check_same_slices(low: SliceSource, after: SliceSource, low_name: Path, afte
             "images that the denoiser made of the input, each slice once"
         )
     which = np.unique(np.linspace(0, low.shape[0] - 1, N_TRIED).astype(int)).tolist()
+    same = True
     for index, one, other in zip(which, low.read(which), after.read(which), strict=True):
+        same = same and np.array_equal(one.image_hu, other.image_hu)
         if (found := agreement(one.image_hu, other.image_hu)) < LEAST_AGREEMENT:
             raise UserError(
                 f"slice {index} of {after_name.name} is not one of {low_name.name} denoised: they correlate by "
                 f"{found:.2f}, and {LEAST_AGREEMENT:g} is the least; give both in the same order and position"
             )
+    if same:
+        raise UserError(
+            f"{after_name.name} holds the images of {low_name.name} themselves: give by --after what the denoiser "
+            "elsewhere made of them"
+        )
 
 
 def agreement(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

@@ -14,6 +14,7 @@ from torch import nn
 from taskct.apply.denoise import LoadedDenoiser
 from taskct.denoisers.blend import Blend
 from taskct.denoisers.denoiser import own_words
+from taskct.denoisers.elsewhere import Elsewhere
 from taskct.denoisers.prices import MAX_PRICE, SquaredError
 from taskct.denoisers.sizes import quiet_evaluation
 from taskct.denoisers.task_path import TaskPath
@@ -126,10 +127,15 @@ def _within(dial: torch.Tensor, value: torch.Tensor, most: float) -> torch.Tenso
 
 
 def graph_of(loaded: LoadedDenoiser) -> Graph:
-    """A trained denoiser as such a function, in evaluation mode."""
+    """A trained denoiser as such a function, in evaluation mode; a `UserError` if its control is not here to be run."""
     denoiser = loaded.denoiser
     if isinstance(denoiser, Blend):
         return MixedNetworks(denoiser).eval()
+    if isinstance(denoiser, TaskPath) and isinstance(denoiser.control, Elsewhere):
+        raise UserError(
+            "this task path corrects the images of a denoiser elsewhere, which no file can hold: `taskct denoise "
+            "--after` applies it"
+        )
     return (PricedPath(denoiser) if isinstance(denoiser, TaskPath) else OneNetwork(denoiser)).eval()
 
 

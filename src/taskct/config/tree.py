@@ -328,6 +328,16 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _arms_have_names_of_their_own(self) -> Self:
+        for name in self.imported.names:
+            if name in self.denoiser.classical:
+                raise ValueError(
+                    f"imported.names has {name}, as denoiser.classical has: nobody could tell them apart on the page; "
+                    "import under another name"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _patches_hold_a_region(self) -> Self:
         patch, margin = self.training.patch_pixels, self.trials.margin_pixels
         if patch is not None and patch <= 2 * margin:

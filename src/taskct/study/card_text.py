@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from taskct.denoisers.elsewhere import ELSEWHERE
 from taskct.names import NARROW, percent_text, setting_text
 from taskct.observer_registry import page_labels
 from taskct.study.cards import LearnedOn, Spread, learned_of
@@ -28,7 +29,7 @@ def card_rows(card: Mapping[str, Any], results: ModelResults | None) -> list[tup
     )
     rows = [
         ("model", _name(card)),
-        ("network", f"{card['network']}({_arguments(card['arguments'])}), {card['dtype']}"),
+        ("network", _network(card)),
         ("intended use", use or "not stated"),
         ("licence", licence or "not stated"),
         *_learned_rows(learned_of(card)),
@@ -46,6 +47,13 @@ def _name(card: Mapping[str, Any]) -> str:
     if card.get("stage") == "path":
         dial = f", dial at {percent_text(float(card['price'])).replace(NARROW, ' ')} of RMSE"
     return f"{name}{dial}{seed}"
+
+
+def _network(card: Mapping[str, Any]) -> str:
+    network, correction = f"{card['network']}({_arguments(card['arguments'])})", card.get("correction")
+    if card["network"] == ELSEWHERE and isinstance(correction, Mapping):
+        network = f"Correction({_arguments(correction)}), added to the images of a denoiser elsewhere"
+    return f"{network}, {card['dtype']}"
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from taskct.names import IMPORT_NAME
 from taskct.reading import read_json
 from taskct.simulation.scan import Scanner
 from taskct.study.graph import IMPORTED
-from taskct.study.records import lock_folder, stage_path
+from taskct.study.records import lock_folder, read_record, stage_path
 from taskct.study.run_folder import RunFolder
 from taskct.trials.trials import Trials, select
 
@@ -100,6 +100,11 @@ def has_import(run: RunFolder, name: str, split: str) -> bool:
     return (import_folder(run, name) / f"{split}.npy").is_file()
 
 
+def is_imported(run: RunFolder, name: str) -> bool:
+    """Whether images of a denoiser elsewhere lie in a run folder and are on record; not after a kill in between."""
+    return import_folder(run, name).exists() and read_record(run.path, f"import={name}") is not None
+
+
 def import_card(run: RunFolder, name: str) -> dict[str, Any]:
     """What is known of a denoiser elsewhere: its format, software, and what was measured when its images came."""
     file = import_folder(run, name) / "card.json"
@@ -171,10 +176,8 @@ def add_import(
     run = RunFolder(path, settings, device=torch.device("cpu"))
     with lock_folder(path):
         place = import_folder(run, name)
-        if place.exists():
-            if not replace_old:
-                raise UserError(f"{path} has images of {name} already: give another --name, or --replace")
-            shutil.rmtree(place)
+        if is_imported(run, name) and not replace_old:
+            raise UserError(f"{path} has images of {name} already: give another --name, or --replace")
         stage_path(path, stage).unlink(missing_ok=True)
         content = {
             "schema": 1,
@@ -191,6 +194,8 @@ def add_import(
                 for split, one in images.items():
                     write_npy(partial / f"{split}.npy", np.asarray(one, dtype=np.float32))
                 write_json(partial / "card.json", content)
+                if place.exists():
+                    shutil.rmtree(place)  # not before the others are written
 
         run.run_stage(stage, write, [place], ("simulate",))
         run.write_provenance()

@@ -128,8 +128,12 @@ def lock_folder(folder: Path) -> FileLock:
         raise UserError(
             f"{folder} cannot be written: {error.strerror or error}; make it so, or copy it to a place where it can"
         ) from error
-    for file in folder.rglob("*.partial"):  # left by a process that was killed
-        if _TEMPORARY.fullmatch(file.name) and file.is_file():
+    for file in list(folder.rglob("*.partial")):  # left by a process that was killed
+        if not _TEMPORARY.fullmatch(file.name):
+            continue
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
             file.unlink(missing_ok=True)
     return lock
 

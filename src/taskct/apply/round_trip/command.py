@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,9 +112,11 @@ def through_command(
     splits = (*DEFAULT_SPLITS, "train") if run.settings.imported.path_of == command.name else DEFAULT_SPLITS
     log = run.path / "logs" / f"command_{command.name}.txt"
     log.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="taskct-command-") as place:
+    with ExitStack() as closing:
+        place = closing.enter_context(tempfile.TemporaryDirectory(prefix="taskct-command-"))
         folders = {IN: Path(place) / "in", OUT: Path(place) / "out"}
-        export_study(run, folders[IN], ExportOptions(splits=splits, format=image_format), progress=progress)
+        key = export_study(run, folders[IN], ExportOptions(splits=splits, format=image_format), progress=progress)
+        closing.callback(key.path(run.path).unlink, missing_ok=True)  # its images go with the folder
         folders[OUT].mkdir()
         with log.open("wb") as said:
             try:
@@ -133,4 +136,7 @@ def through_command(
                 f"--command {command.name} ended with status {done.returncode} ({last}); {log} has all that it said"
             )
         options = ImportOptions(command=command.line, replace=True)
-        return import_study(run, folders[OUT], command.name, options, progress=progress)
+        try:
+            return import_study(run, folders[OUT], command.name, options, progress=progress)
+        except UserError as error:  # the folder is gone when it is read
+            raise UserError(str(error).replace(str(folders[OUT]), f"images of --command {command.name}")) from error

@@ -14,7 +14,7 @@ from taskct.apply.round_trip.returned_files import Collector, choose_key, find_f
 from taskct.errors import UserError
 from taskct.names import IMPORT_NAME
 from taskct.progress import Progress
-from taskct.study.imports import TRAIN_TWINS, TWINS, add_import, digest_of_images
+from taskct.study.imports import NEEDED, TRAIN_TWINS, TWINS, add_import, digest_of_images, is_imported
 from taskct.study.run_folder import RunFolder
 
 LONGEST_SOFTWARE = 200
@@ -86,13 +86,18 @@ def import_study(
     options = ImportOptions() if options is None else options
     if not IMPORT_NAME.fullmatch(name):
         raise UserError(f"--name is {name!r}: give 1 to 40 small letters, digits, points, hyphens or underscores")
-    if name in run.settings.imported.names and not options.replace:
+    if is_imported(run, name) and not options.replace:
         raise UserError(f"{run.path} has images of {name} already: give another --name, or --replace")
     run.require("simulate")
     keys = read_keys(run.path)
     files = find_files(folder)
     collector = Collector(choose_key(keys, folder, files, options.export), folder)
     key = collector.key
+    if lacking := [split for split in NEEDED if split not in key.splits]:
+        raise UserError(
+            f"the export {key.id} has no {' and no '.join(lacking)} images, and an evaluation needs them: export the "
+            f"study again with --split {','.join(NEEDED)}"
+        )
     trials = trials_of(run, tuple(key.splits))
     for split, found in trials.items():
         if digest_of_images(found.noisy) != key.low_dose_sha256[split]:
@@ -117,7 +122,7 @@ def import_study(
         step_hu=key.step_hu,
         counted=np.array([key.images[one].split not in (TWINS, TRAIN_TWINS) for one in order]),
     )
-    notes = _judged(examine(returned), options.accept, folder)
+    notes = _judged(examine(returned), options.accept, folder, acceptable=options.command is None)
     add_import(
         run.path,
         name,
@@ -128,12 +133,13 @@ def import_study(
     return Imported(name, len(key.images), tuple(notes))
 
 
-def _judged(findings: dict[str, Finding], accept: tuple[str, ...], folder: Path) -> list[str]:
-    """Notes on the images; a `UserError` for the first fault that is not accepted."""
+def _judged(findings: dict[str, Finding], accept: tuple[str, ...], folder: Path, *, acceptable: bool) -> list[str]:
+    """Notes on the images; a `UserError` for the first fault that is not accepted, which says how where one can."""
     notes = []
     for check, finding in findings.items():
         if finding.fault is not None and check not in accept:
-            raise UserError(f"{folder}: {finding.fault} (--accept {check} takes them as they are)")
+            advice = f" (--accept {check} takes them as they are)" if acceptable else ""
+            raise UserError(f"{folder}: {finding.fault}{advice}")
         notes += [f"accepted: {finding.fault}"] if finding.fault is not None else []
         notes += [finding.note] if finding.note is not None else []
     return notes

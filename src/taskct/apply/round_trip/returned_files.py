@@ -61,6 +61,8 @@ def find_files(folder: Path) -> list[ReturnedFile]:
     UserError
         If there is no such folder, or no image in it, or a header cannot be read.
     """
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; give the folder that holds the denoised images")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that holds the denoised images")
     found = []
