@@ -89,7 +89,7 @@ def whole(model, source, target):
     """From file to file."""
     import torch
 
-    from taskct.apply.denoise import denoise_path
+    from taskct.apply.denoise_files import denoise_path
 
     torch.set_num_threads(1)
     denoise_path(model, source, target, anyway=True, tell=lambda line: None)

@@ -2,11 +2,11 @@
 
 import functools
 
-from taskct.apply import denoise
+from taskct.apply import denoise_files
 
 
 def _unsaid(line: str) -> None:
     assert line.isprintable()
 
 
-denoise_path = functools.partial(denoise.denoise_path, anyway=True, tell=_unsaid)
+denoise_path = functools.partial(denoise_files.denoise_path, anyway=True, tell=_unsaid)

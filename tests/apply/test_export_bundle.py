@@ -13,7 +13,8 @@ import torch
 
 from command_line import Call, call, refused
 from path_files import CARD, save_task_path
-from taskct.apply.denoise import denoise_path, load_denoiser
+from taskct.apply.denoise import load_denoiser
+from taskct.apply.denoise_files import denoise_path
 from taskct.apply.export_bundle import export_bundle
 from taskct.denoisers.denoiser import Denoiser, make_network
 from taskct.denoisers.import_path import trust_network

@@ -19,7 +19,8 @@ import taskct
 from command_line import Call, call, refused
 from path_files import CARD, save_task_path
 from real_ct import LIVER, read_labels, real_ct_or_skip
-from taskct.apply.denoise import LoadedDenoiser, denoise, denoise_path
+from taskct.apply.denoise import LoadedDenoiser, denoise
+from taskct.apply.denoise_files import denoise_path
 from taskct.apply.validity import Moved, compare, measure, some_of
 from taskct.errors import UserError
 from taskct.io.dicom import read_series

@@ -5,12 +5,16 @@ import json
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from command_line import call, refused
 from taskct.apply.curves import curves_of_table
 from taskct.cli.curves_figure import curves_figure
 from taskct.cli.curves_page import equal_dose_sentence
+from taskct.cli.physics_section import rod_physics_table
 from taskct.metrics.dose_curves import EqualDose
+from taskct.report.tables import NONE
+from taskct.tasks.backgrounds.phantom import Phantom
 
 __all__ = ["call", "refused"]  # fixtures
 
@@ -110,6 +114,54 @@ def test_what_does_not_go_together_is_refused_in_one_line(refused, table, tmp_pa
 def test_the_answer_says_what_is_told_and_no_more(bounds, said):
     one = EqualDose("A", "B", "all rods", 100.0, 0.8, *bounds, 10.0, 100.0)
     assert said in equal_dose_sentence(one, " %")
+
+
+def test_physics_of_rods_against_dose(call, tmp_path):
+    """CNR rises with the root of dose; a blur lowers resolution and the frequency of the noise; the page says so."""
+    rng, lines = np.random.default_rng(5), ["reconstruction,dose,present,absent"]
+    for dose, noise_hu in ((25, 2.0), (100, 1.0)):
+        for kind in ("present", "absent"):
+            twin = Phantom(n_pixels=160, pixel_mm=1.5, layout="cct189", rods=kind == "present")
+            hu = twin.draw(np.random.default_rng(dose), np.arange(12)).total_hu(1.5)
+            hu = hu + rng.normal(0.0, noise_hu, hu.shape)
+            np.save(tmp_path / f"sharp_{dose}_{kind}.npy", hu.astype(np.float32))
+            smooth = ndimage.gaussian_filter(hu, (0, 1.0, 1.0))
+            np.save(tmp_path / f"smooth_{dose}_{kind}.npy", smooth.astype(np.float32))
+        lines += [f"{name},{dose},{name}_{dose}_present.npy,{name}_{dose}_absent.npy" for name in ("sharp", "smooth")]
+    (tmp_path / "scans.csv").write_text("\n".join(lines))
+    out = tmp_path / "found"
+    command = ["curves", tmp_path / "scans.csv", "--phantom", "cct189", "--pixel-mm", 1.5, "--observer", "npw"]
+    code, said, err = call(*command, "--out", out)
+    assert code == 0, err
+    assert {"physics.csv", "physics.svg", "physics.png"} <= {path.name for path in out.iterdir()}
+    physics = json.loads((out / "curves.json").read_text())["physics"]
+    of = {(one["reconstruction"], one["dose"], one["rod"]): one for one in physics}
+    assert len(of) == 2 * 2 * 4
+    rod = "10 mm, 3 HU"
+    for dose, noise_hu in ((25.0, 2.0), (100.0, 1.0)):
+        assert of["sharp", dose, rod]["cnr"]["ci_low"] < 3.0 / noise_hu < of["sharp", dose, rod]["cnr"]["ci_high"]
+        assert of["smooth", dose, rod]["cnr"]["value"] > 2.0 * of["sharp", dose, rod]["cnr"]["value"]
+        mean = {name: of[name, dose, rod]["nps_mean_per_mm"] for name in ("sharp", "smooth")}
+        assert mean["sharp"]["value"] == pytest.approx(1.0 / 6.0, rel=0.08)  # white: half of Nyquist
+        assert mean["smooth"]["ci_high"] < mean["sharp"]["ci_low"]
+    # of a Gaussian of 1.5 mm with pixels of 1.5 mm
+    half = np.sqrt(np.log(2.0) / 2.0) / (np.pi * 1.5 * np.sqrt(1.0 + 1.0 / 12.0))
+    assert of["smooth", 100.0, rod]["ttf50_per_mm"]["value"] == pytest.approx(half, rel=0.2)
+    rows = list(csv.DictReader((out / "physics.csv").read_text().splitlines()))
+    shown = next(row for row in rows if (row["reconstruction"], row["dose"], row["rod"]) == ("sharp", "100", rod))
+    assert float(shown["cnr"]) == pytest.approx(of["sharp", 100.0, rod]["cnr"]["value"], rel=1e-5)
+    page = (out / "curves.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "Physics of the rods" in page
+    cnr = of["sharp", 100.0, rod]["cnr"]
+    text = f"{cnr['value']:.2f} [{cnr['ci_low']:.2f}, {cnr['ci_high']:.2f}]"
+    assert text in page
+    assert text in said
+
+
+def test_rods_that_cannot_be_measured_say_why():
+    table = rod_physics_table({"small": {"why_not": "2 scans: too few"}}, "all scans")
+    assert "2 scans: too few" in table.caption
+    assert table.rows[0][1:] == [NONE] * 8
 
 
 def test_one_dose_shows_its_intervals_and_long_names_stand_in_the_picture_whole(tmp_path) -> None:

@@ -87,3 +87,16 @@ def test_rods_of_a_phantom_have_theirs(tmp_path, call):
     assert "Physics of the rods" in (tmp_path / "out" / "observe.html").read_text(encoding="utf-8")
     rod = next(iter(told["rods"].values()))
     assert rod["physics"]["sets"]["images"]["noise_hu"]["value"] == pytest.approx(1.0, rel=0.15)
+    for name in ("present", "absent"):
+        smooth = ndimage.gaussian_filter(np.load(tmp_path / f"{name}.npy"), (0, 1, 1))
+        np.save(tmp_path / f"{name}_smooth.npy", smooth)
+    command += ["--versus", tmp_path / "present_smooth.npy", "--versus", tmp_path / "absent_smooth.npy"]
+    code, out, err = call(*command, "--out", tmp_path / "two")
+    assert code == 0, err
+    assert "Physics of the rods, the first scans" in out
+    assert "Physics of the rods, versus" in out
+    told = json.loads((tmp_path / "two" / "observe.json").read_text(encoding="utf-8"))
+    assert told["physics"]["10 mm, 3 HU"] == largest
+    cnr = told["physics_of_rivals"]["versus"]["10 mm, 3 HU"]["cnr"]
+    assert cnr["ci_low"] > largest["cnr"]["ci_high"]
+    assert f"{cnr['value']:.2f} [{cnr['ci_low']:.2f}, {cnr['ci_high']:.2f}]" in out

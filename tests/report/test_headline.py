@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import erfc, sqrt
 
 import numpy as np
@@ -446,3 +447,33 @@ def test_seeds_say_whether_their_differences_are_in_the_limit(make_run):
     row = {"arm": "lambda=0.9", "seed": 0, "observer": "ho", "n_fresh": 9, "auc": auc, "limit": auc}
     (run / "limits.json").write_text(json.dumps({"rows": [row], "paired": [], "how": ""}))
     assert said in _text(headline(load_run(run)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "name", "label"),
+    [
+        (None, "mse", "MSE"),
+        ("/models/<b>.pt", "mse", "<b>.pt (as it came)"),
+        ("/models/a.pt", "mse n_layers=9", "a.pt (as it came), n_layers=9"),
+        ("/models/a.pt", "mse weights=b.pt", "b.pt (as it came)"),
+        (None, "mse weights=b.pt", "b.pt (as it came)"),
+        ("/models/a.pt", "lambda=0", "λ = 0"),
+        ("m" * 60 + ".pt", "mse", "m" * 39 + "… (as it came)"),
+    ],
+)
+def test_a_network_that_came_with_its_weights_is_called_by_their_file(run_folder, weights, name, label):
+    run = load_run(run_folder)
+    study = replace(run, settings=run.settings | {"denoiser": {"weights": weights}})
+    assert study.label(name).replace("\N{NO-BREAK SPACE}", " ") == label
+
+
+def test_it_is_not_blamed_for_its_training(run_folder):
+    run = load_run(run_folder)
+    study = replace(run, settings=run.settings | {"denoiser": {"weights": "a.pt"}})
+    low = run.arm("low-dose").image_quality
+    worse = replace(low, rmse_hu=Interval(99.0, 98.0, 100.0))
+    arms = [replace(arm, image_quality=worse) if arm.name == "mse" else arm for arm in run.summary.arms]
+    said = {"a.pt (as it came): this denoiser does not suit": study, "MSE: this denoiser did not train": run}
+    for words, one in said.items():
+        found = headline(replace(one, summary=replace(one.summary, arms=arms)))
+        assert any(words in line for line in [*found.notes, *found.warnings]), found.warnings

@@ -87,7 +87,13 @@ def test_it_is_evaluated_as_it_is_and_fine_tuned(tmp_path: Path, theirs: tuple[s
     # What is tuned starts from it: one epoch moves it, but not far.
     before, after = (load_denoiser(run.weights(f"{arm}_seed=0"))(image) for arm in ("mse", "lambda=0"))
     assert 0.0 < np.abs(np.asarray(before) - np.asarray(after)).mean() < np.asarray(before).std()
-    assert "theirs.pth" in (run.path / "report.html").read_text(encoding="utf-8")
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "What theirs.pth (as it came) does" in page
+    assert "AUC, theirs.pth (as it came)" in page
+    assert "the arm theirs.pth (as it came) is that network" in page
+    assert "What MSE denoising does" not in page
+    assert ">MSE<" not in page
+    assert '"label": "MSE"' not in page
 
 
 def test_it_is_evaluated_where_nothing_is_trained(tmp_path: Path, theirs: tuple[str, Path, nn.Module]) -> None:

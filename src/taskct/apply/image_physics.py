@@ -1,19 +1,21 @@
 """The physics of a user's images: noise and its spectrum, evenness; of a rod also contrast, CNR, resolution and d′."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.frequency_detectability import EyeModel, disc_task, frequency_d_prime
-from taskct.metrics.intervals import Interval, bootstrap_interval
-from taskct.metrics.noise_spectra import noise_spectrum
+from taskct.metrics.auc_bootstrap import resampled_class_means
+from taskct.metrics.clustered import Clusters
+from taskct.metrics.frequency_detectability import EyeModel, disc_task, task_integral
+from taskct.metrics.intervals import Interval, bootstrap_interval, percentile_bounds
+from taskct.metrics.noise_spectra import RadialSpectrum, noise_spectrum
 from taskct.metrics.spectra import frequencies_per_mm, noise_power
-from taskct.metrics.transfer import disc_transfer
-from taskct.metrics.uniform_images import noise_by_position, uniformity
+from taskct.metrics.transfer import DiscRings, disc_transfer
+from taskct.metrics.uniform_images import position_rings, uniform_regions
 
 if TYPE_CHECKING:
     from taskct.apply.phantom import RodTrials
@@ -23,11 +25,15 @@ Floats = NDArray[np.float64]
 MOST_PIXELS = 2**23
 """Of the images of a set that are measured: 512 of 128 × 128 pixels tell the noise to less than a percent."""
 
+N_BOOTSTRAP = 1000
+"""Resamples of the scans of a rod."""
+
 HOW = (
     "Of the images without a signal. Their mean is taken away, and a plane from each, so that what differs from image "
     "to image counts as noise: of repeated scans the noise alone, of different backgrounds those as well. Noise is the "
     "root mean square of a pixel, with n − 1. The mean frequency is that along the radius up to Nyquist. Unevenness is "
-    "the largest difference of a side of the mean image from its middle."
+    "the difference of a side of the mean image from its middle, of the side that differs most; where its interval "
+    "reaches 0 the scans show none. It is taken after looking at all four sides, so it errs away from 0."
 )
 
 
@@ -39,11 +45,12 @@ class ImagePhysics:
     """Root mean square of the noise of a pixel, HU (or the unit of the images)."""
     nps_mean_per_mm: Interval
     """Mean frequency of the noise power, cycles/mm."""
-    nps_peak_per_mm: float
+    nps_peak_per_mm: Interval
     """Where the noise power is largest, cycles/mm."""
-    uneven_hu: float
-    """Largest difference of a side from the middle of the mean image, HU."""
-    noise_border_over_middle: float
+    uneven_hu: Interval
+    """Largest difference of a side from the middle of the mean image, HU, by size; the interval is of that side,
+    and may reach below 0."""
+    noise_border_over_middle: Interval
     """Noise of the ring next to the border over that of the innermost one of 8."""
     frequency_per_mm: Floats
     """Of `nps`, cycles/mm, `(n,)`."""
@@ -88,18 +95,21 @@ def measure_physics(
     if not residual.any():
         raise UserError("the images without a signal are all the same: they have no noise")
     columns = _moments(residual, pixel_mm)
+    whole = noise_spectrum(images, pixel_mm=pixel_mm, detrend="plane", ensemble=True)
+    spectrum, powers = whole.radial(), whole.radial_by_image(residual)
 
-    def interval(statistic: Callable[[Floats], Floats]) -> Interval:
-        return bootstrap_interval(columns, statistic, clusters=cases, confidence=confidence, seed=seed)
+    def interval(statistic: Callable[[Floats], Floats], of: Floats = columns) -> Interval:
+        return bootstrap_interval(of, statistic, clusters=cases, confidence=confidence, seed=seed)
 
-    spectrum = noise_spectrum(images, pixel_mm=pixel_mm, detrend="plane", ensemble=True).radial()
-    by_position = noise_by_position(residual, pixel_mm=pixel_mm).noise_hu
+    def peak(means: Floats) -> Floats:
+        return np.array([replace(spectrum, power=one).peak_per_mm for one in means])
+
     return ImagePhysics(
         noise_hu=interval(lambda mean: np.sqrt(mean[:, 0])),
         nps_mean_per_mm=interval(lambda mean: mean[:, 1] / mean[:, 2]),
-        nps_peak_per_mm=spectrum.peak_per_mm,
-        uneven_hu=uniformity(images.mean(axis=0, dtype=np.float64)).largest_hu,
-        noise_border_over_middle=float(by_position[-1] / by_position[0]),
+        nps_peak_per_mm=interval(peak, powers),
+        uneven_hu=interval(np.ravel, _worst_side(images)),
+        noise_border_over_middle=interval(lambda mean: np.sqrt(mean[:, 1] / mean[:, 0]), _inner_and_outer(residual)),
         frequency_per_mm=spectrum.frequency_per_mm,
         nps=spectrum.power,
     )
@@ -155,10 +165,10 @@ class RodPhysics:
     """Where half of the task transfer function is left, cycles/mm; None where it cannot be told."""
     ttf10_per_mm: Interval | None
     """Where a tenth is."""
-    d_npw: float | None
+    d_npw: Interval | None
     """d′ of the NPW observer from this contrast, transfer function and noise; None where the first half of the
     transfer function cannot be told."""
-    d_npwe: float | None
+    d_npwe: Interval | None
     """d′ of the NPWE observer: E² and E⁴, no internal noise."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -208,47 +218,144 @@ def measure_rod(
     inner = np.hypot(y - (height - 1) / 2.0, x - (width - 1) / 2.0) * pixel_mm <= 0.4 * diameter_mm
     if not inner.any():
         raise UserError(f"pixels of {pixel_mm:g} mm are too coarse for a rod of {diameter_mm:g} mm")
-    columns = np.zeros((len(images), 5))
-    means = images[:, inner].mean(axis=1, dtype=np.float64)
-    columns[signal_present, 0], columns[~signal_present, 1] = means[signal_present], means[~signal_present]
-    columns[signal_present, 2] = columns[~signal_present, 3] = 1.0
-    columns[~signal_present, 4] = (_residual(absent) ** 2).mean(axis=(1, 2))
-
-    def contrast(m: Floats) -> Floats:
-        return np.asarray(m[:, 0] / m[:, 2] - m[:, 1] / m[:, 3], dtype=np.float64)
-
-    height_hu, cnr = (
-        bootstrap_interval(columns, statistic, clusters=cases, seed=seed)
-        for statistic in (contrast, lambda m: contrast(m) / np.sqrt(m[:, 4] / m[:, 3]))
-    )
+    clusters = _clusters(signal_present, cases)
+    residual = _residual(absent)
+    if not residual.any():
+        raise UserError("the regions without the rod are all the same: they have no noise")
     try:
-        transfer = disc_transfer(present, pixel_mm=pixel_mm, radius_mm=diameter_mm / 2.0, absent=absent, seed=seed)
+        transfer = disc_transfer(
+            present, pixel_mm=pixel_mm, radius_mm=diameter_mm / 2.0, absent=absent, clusters=clusters, seed=seed
+        )
     except ValueError as error:
         raise UserError(f"the rod of {diameter_mm:g} mm: {error}") from error
-    d_npw = d_npwe = None
-    if transfer.f50_per_mm is not None:
-        noise = noise_spectrum(absent, pixel_mm=pixel_mm, detrend="plane", ensemble=True)
-        task = disc_task(diameter_mm, abs(height_hu.value))
-        how: dict[str, Any] = {"pixel_mm": pixel_mm, "field_mm": noise.field_mm}
-        d_npw, d_npwe = (
-            frequency_d_prime(task, transfer.at, noise, eye=one, **how).d_prime for one in (None, eye or EyeModel())
-        )
-    return RodPhysics(height_hu, cnr, transfer.f50_per_mm, transfer.f10_per_mm, d_npw, d_npwe)
+    noise = noise_spectrum(absent, pixel_mm=pixel_mm, detrend="plane", ensemble=True)
+    rings, spectrum = transfer.rings, noise.radial()
+    if rings is None:  # a disc always has them
+        raise AssertionError("a disc without rings")
+    mean_of = [one[:, inner].mean(axis=1, dtype=np.float64)[:, None] for one in (present, absent)]
+    square = (residual**2).mean(axis=(1, 2))[:, None]
+    of_present = np.concatenate([mean_of[0], rings.present_hu], axis=1)
+    of_absent = np.concatenate([mean_of[1], rings.absent_hu, square, noise.radial_by_image(residual)], axis=1)
+    *resampled, df = resampled_class_means(of_present, of_absent, clusters, n_bootstrap=N_BOOTSTRAP, seed=seed)
+    n_rings = rings.present_hu.shape[1]
+
+    def split(with_rod: Floats, without: Floats) -> _RodMeans:
+        told = with_rod - without[:, : 1 + n_rings]
+        return _RodMeans(told[:, 0], told[:, 1:], without[:, 1 + n_rings], without[:, 2 + n_rings :])
+
+    first = split(of_present.mean(axis=0)[None], of_absent.mean(axis=0)[None])
+    replicates = split(resampled[0], resampled[1])
+
+    def interval(statistic: Callable[[_RodMeans], Floats]) -> Interval:
+        return Interval(float(statistic(first)[0]), *percentile_bounds(statistic(replicates), 0.95, df=df))
+
+    def d_prime(of: EyeModel | None) -> Interval:
+        return interval(_d_prime(diameter_mm, pixel_mm, rings, spectrum, of))
+
+    told = transfer.f50_per_mm is not None
+    return RodPhysics(
+        interval(lambda means: means.contrast_hu),
+        interval(lambda means: means.contrast_hu / np.sqrt(means.variance_hu2)),
+        transfer.f50_per_mm,
+        transfer.f10_per_mm,
+        d_prime(None) if told else None,
+        d_prime(eye or EyeModel()) if told else None,
+    )
+
+
+@dataclass(frozen=True)
+class _RodMeans:
+    """Means over scans, or over resamples of them."""
+
+    contrast_hu: Floats
+    """Inside the rod, over the same place without it, `(m,)`."""
+    told_hu: Floats
+    """What is told of the transfer function, `(m, n_rings)`."""
+    variance_hu2: Floats
+    """Of a pixel, `(m,)`."""
+    noise_power: Floats
+    """By ring of the noise, HU² mm², `(m, n)`."""
+
+
+def _d_prime(
+    diameter_mm: float, pixel_mm: float, rings: DiscRings, spectrum: RadialSpectrum, eye: EyeModel | None
+) -> Callable[[_RodMeans], Floats]:
+    """From means to d′ of the rod, as `frequency_d_prime` has it of the radial spectrum."""
+    plane = task_integral(disc_task(diameter_mm, 1.0), pixel_mm=pixel_mm, eye=eye)
+    f = plane.frequency_per_mm
+
+    def statistic(means: _RodMeans) -> Floats:
+        noise = np.stack([replace(spectrum, power=one).at(f) for one in means.noise_power])
+        return np.asarray(np.abs(means.contrast_hu) * plane.d_prime(rings.at(means.told_hu, f), noise))
+
+    return statistic
+
+
+def _clusters(signal_present: NDArray[np.bool_], cases: NDArray[np.integer] | None) -> Clusters:
+    """Scans of the images with the rod and of those without."""
+    if cases is None:
+        return Clusters.of_single_trials(int(signal_present.sum()), int((~signal_present).sum()))
+    try:
+        return Clusters.of(cases[signal_present], cases[~signal_present])
+    except ValueError as error:
+        raise UserError(f"the scans of a rod: {error}") from error
 
 
 def physics_of_rods(trials: Sequence["RodTrials"], *, eye: EyeModel, seed: int = 0) -> dict[str, dict[str, Any]]:
-    """Measure the rods of a phantom from the regions that were cut about them, as JSON has them, by name.
+    """Measure the rods of a phantom from the regions that were cut about them, as JSON has them, by name."""
+    return {
+        one.rod.name: physics_of_regions(
+            one.images,
+            one.signal_present,
+            pixel_mm=one.pixel_mm,
+            diameter_mm=one.rod.diameter_mm,
+            cases=one.cases,
+            eye=eye,
+            seed=seed,
+        )
+        for one in trials
+    }
 
-    A rod that cannot be measured says `why_not`.
+
+def physics_of_regions(
+    images: NDArray[np.floating],
+    signal_present: NDArray[np.bool_],
+    *,
+    pixel_mm: float,
+    diameter_mm: float,
+    cases: NDArray[np.integer],
+    eye: EyeModel | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What `measure_rod` tells of a rod, and noise and its mean frequency without it, as JSON has them.
+
+    What cannot be measured is left out, and `why_not` says why.
     """
-    told: dict[str, dict[str, Any]] = {}
-    for one in trials:
-        how: dict[str, Any] = {"pixel_mm": one.pixel_mm, "diameter_mm": one.rod.diameter_mm, "cases": one.cases}
-        try:
-            told[one.rod.name] = measure_rod(one.images, one.signal_present, eye=eye, seed=seed, **how).as_dict()
-        except UserError as error:
-            told[one.rod.name] = {"why_not": str(error)}
-    return told
+    told: dict[str, Any] = {}
+    try:
+        noise = measure_physics(images[~signal_present], pixel_mm=pixel_mm, cases=cases[~signal_present], seed=seed)
+        told = {name: asdict(getattr(noise, name)) for name in ("noise_hu", "nps_mean_per_mm")}
+        how: dict[str, Any] = {"pixel_mm": pixel_mm, "diameter_mm": diameter_mm, "cases": cases}
+        return told | measure_rod(images, signal_present, eye=eye, seed=seed, **how).as_dict()
+    except UserError as error:
+        return told | {"why_not": str(error)}
+
+
+def _worst_side(images: NDArray[np.floating]) -> Floats:
+    """Of each image the mean at that side less the mean in the middle, signed so that its mean is above 0, `(n, 1)`."""
+    regions = uniform_regions(images.shape[1:])
+    middle = images[:, regions.pop("")].mean(axis=1, dtype=np.float64)
+    sides = np.stack([images[:, one].mean(axis=1, dtype=np.float64) - middle for one in regions.values()], axis=1)
+    means = sides.mean(axis=0)
+    worst = int(np.argmax(np.abs(means)))
+    return sides[:, worst : worst + 1] * (1.0 if means[worst] >= 0.0 else -1.0)
+
+
+def _inner_and_outer(residual: Floats) -> Floats:
+    """Mean square of each image in the innermost and the outermost of the rings of `noise_by_position`, `(n, 2)`."""
+    ring, _ = position_rings((residual.shape[1], residual.shape[2]))
+    there = np.unique(ring[ring < 8])
+    return np.stack([(residual[:, ring == one] ** 2).mean(axis=1) for one in (there[0], there[-1])], axis=1)
 
 
 def _moments(residual: Floats, pixel_mm: float) -> Floats:

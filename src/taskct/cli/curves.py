@@ -28,7 +28,8 @@ def curves(
         Option(
             "--out",
             metavar="FOLDER",
-            help="Write curves.html, curves.json, curves.csv, dose.csv, curves.svg and curves.png.",
+            help="Write curves.html, curves.json, curves.csv, dose.csv, curves.svg and curves.png; "
+            "with --phantom physics.csv, .svg and .png too.",
         ),
     ],
     reference: Annotated[

@@ -21,7 +21,8 @@ from taskct.report.families import BLACK, BLUE, GREEN, ORANGE, PINK, SKY
 from taskct.report.figures import new_figure, style
 
 MOST_COLUMNS = 5
-_LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
+LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
+"""Colour and mark of each reconstruction, in their order."""
 _LETTERS_PER_INCH, _LETTERS_OF_A_MARK = 13, 6  # of a legend
 _FINE = 60
 """Places at which a curve is drawn between two doses."""
@@ -90,9 +91,9 @@ def _against_dose(ax: Axes, found: DoseCurves, rod: str, label: str, what: str) 
         )
         if not points:
             continue
-        color, marker = _LOOKS[number % len(_LOOKS)]
+        color, marker = LOOKS[number % len(LOOKS)]
         doses = np.array([point.cell.dose for point in points])
-        _band(ax, doses, [getattr(point, what) for point in points], color, marker, name)
+        draw_band(ax, doses, [getattr(point, what) for point in points], color, marker, name)
         if len(points) > 1:
             x, auc = _fine(*monotone_auc(found.areas, name, rod))
             with np.errstate(divide="ignore"):
@@ -110,12 +111,12 @@ def _fine(doses: NDArray[np.float64], auc: NDArray[np.float64]) -> tuple[NDArray
 
 def _against_size(ax: Axes, found: DoseCurves, dose: float, size: str, words: str, what: str) -> None:
     for number, name in enumerate(found.areas.reconstructions):
-        color, marker = _LOOKS[number % len(_LOOKS)]
+        color, marker = LOOKS[number % len(LOOKS)]
         points = [(_size(found, p, size), getattr(p, what)) for p in found.points if p.cell[:2] == (name, dose)]
         sized = sorted(((x, one) for x, one in points if x is not None), key=lambda pair: pair[0])
         if sized:
             x, intervals = np.array([x for x, _ in sized]), [one for _, one in sized]
-            _band(ax, x, intervals, color, marker, name)
+            draw_band(ax, x, intervals, color, marker, name)
             value = np.array([one.value for one in intervals])
             ax.plot(x, np.where(np.isfinite(value), value, np.nan), ":", color=color, linewidth=1.0)
     ax.set_xlabel(words)
@@ -128,7 +129,9 @@ def _size(found: DoseCurves, point: CurvePoint, what: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _band(ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str) -> None:
+def draw_band(
+    ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str
+) -> None:
     """Values with their intervals as a band, or a bar where there is one alone.
 
     What is infinite is left out, and a bound reaches to the highest value.

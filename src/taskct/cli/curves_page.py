@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from taskct.apply.curves.curves import DoseCurves, dose_text
+from taskct.cli.curves_physics import physics_section
 from taskct.metrics.dose_areas import POOLED
 from taskct.metrics.dose_curves import FIT, EqualDose
 from taskct.metrics.intervals import Interval
@@ -15,14 +16,17 @@ from taskct.report.sections import Captioned, PageSection, SectionsPage
 from taskct.report.tables import NONE, Table, flat_settings
 
 
-def curves_page(found: DoseCurves, picture: Picture, *, dose_unit: str = "") -> SectionsPage:
-    """Return the page of what was found, with its picture."""
+def curves_page(
+    found: DoseCurves, picture: Picture, *, dose_unit: str = "", physics: Picture | None = None
+) -> SectionsPage:
+    """Return the page of what was found, with its picture, and that of the physics of rods where there is one."""
     method, sources = _methods(found)
     sections = [
         PageSection("Curves", pictures=[_captioned(found, picture)]),
         *([PageSection("Dose at equal AUC", tables=[_equal_table(found, dose_unit)])] if found.equal else []),
         *([PageSection("Non-inferiority at each dose", tables=[_test_table(found)])] if found.tests else []),
         PageSection("AUC and d′", tables=[_points_table(found, dose_unit)]),
+        *([] if physics is None else [physics_section(found, physics, dose_unit=dose_unit)]),
         PageSection("Methods", texts=[method], items=sources),
         PageSection("Settings", tables=[Table("What was asked for.", ["Setting", "Value"], _settings(found.about))]),
     ]

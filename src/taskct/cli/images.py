@@ -80,7 +80,7 @@ def denoise(
     held against what the model learned on: what lies outside is told, what lies far outside is refused. A written
     series keeps the patient's name, numbers and dates: it is not de-identified.
     """
-    from taskct.apply.denoise import denoise_path
+    from taskct.apply.denoise_files import denoise_path
     from taskct.machine import resolve_device
 
     trust_network(*trust or ())

@@ -160,9 +160,12 @@ def _observe_phantom(
             return replace(found, about=found.about | {"cases": scans.cases, "channels": channels} | more)
 
         found = observe_rods(scans, others, KnownPhantom(layout, size, phantom.roll, phantom.window_mm), measure)
-    if told:
-        seen = EyeModel(who.viewing_distance_mm, who.magnification)
-        found = replace(found, physics=physics_of_rods(found.trials, eye=seen, seed=how.seed))
+    seen = EyeModel(who.viewing_distance_mm, who.magnification)
+    found = replace(
+        found,
+        physics=physics_of_rods(found.trials, eye=seen, seed=how.seed),
+        physics_of_rivals={name: physics_of_rods(cuts, eye=seen, seed=how.seed) for name, cuts in found.rivals.items()},
+    )
     if output.out_folder is not None:
         write_rods(output.out_folder, found)
     if output.as_json:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from taskct.cli.terminal import plain_table, print_line, print_table
 from taskct.literal import figure_text
 from taskct.metrics.intervals import Interval
 from taskct.report.figures import encode, new_figure, style
-from taskct.report.labels import interval, number
+from taskct.report.labels import NBSP, interval
 from taskct.report.sections import Captioned, PageSection
 from taskct.report.tables import NONE, Table
 
@@ -28,9 +29,9 @@ def physics_sections(physics: Mapping[str, Any] | None) -> list[PageSection]:
             _cell(one.get("noise_ratio"), 3),
             _cell(one["nps_mean_per_mm"], 3),
             _cell(one.get("nps_mean_ratio"), 3),
-            number(one["nps_peak_per_mm"], 3),
-            number(one["noise_border_over_middle"], 2),
-            number(one["uneven_hu"], 2),
+            _cell(one["nps_peak_per_mm"], 3),
+            _cell(one["noise_border_over_middle"], 2),
+            _cell(one["uneven_hu"], 2),
         ]
         for name, one in sets.items()
     ]
@@ -45,33 +46,49 @@ def physics_sections(physics: Mapping[str, Any] | None) -> list[PageSection]:
     return [PageSection("Physics of the images", pictures=[picture], tables=[Table(caption, columns, rows)])]
 
 
-def rod_physics_table(physics: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Contrast, CNR, resolution and d′ of rods, from what `physics_of_rods` found."""
-    kinds = (("contrast_hu", 1), ("cnr", 2), ("ttf50_per_mm", 3), ("ttf10_per_mm", 3))
-    rows = [
-        [
-            rod,
-            *(_cell(one.get(kind), digits) for kind, digits in kinds),
-            *(NONE if one.get(kind) is None else number(one[kind], 2) for kind in ("d_npw", "d_npwe")),
-        ]
-        for rod, one in physics.items()
-    ]
-    columns = [
-        "Rod",
-        "Contrast (HU)",
-        "CNR",
-        "Half of it left at (1/mm)",
-        "A tenth left at (1/mm)",
-        "d′ NPW",
-        "d′ NPWE",
-    ]
-    caption = (
-        "Physics of the rods in the first scans [95 % interval]: contrast of the inner 0.8 of the radius; CNR, that "
-        "over the noise of a pixel; task transfer function; d′ from it and the noise power. A dash where the scans "
-        "do not tell."
-    )
-    missing = [f"{rod}: {one['why_not']}" for rod, one in physics.items() if "why_not" in one]
-    return Table(" ".join([caption, *(f"{text}." for text in missing)]), columns, rows)
+ROD_FIGURES = {
+    "contrast_hu": ("Contrast (HU)", 1),
+    "noise_hu": ("Noise (HU)", 1),
+    "nps_mean_per_mm": ("Its mean frequency (1/mm)", 3),
+    "cnr": ("CNR", 2),
+    "ttf50_per_mm": ("Half of it left at (1/mm)", 3),
+    "ttf10_per_mm": ("A tenth left at (1/mm)", 3),
+    "d_npw": ("d′ NPW", 2),
+    "d_npwe": ("d′ NPWE", 2),
+}
+"""Of a rod: what the page calls it, and digits after the point."""
+
+HOW_RODS = (
+    "Contrast of the inner 0.8 of the radius over the same place without the rod; noise of a pixel without it, and the "
+    "mean frequency of its power; CNR, contrast over noise; task transfer function; d′ from it and the noise power. "
+    "Intervals are over scans. A dash where the scans do not tell."
+)
+
+
+def rod_cells(physics: Mapping[str, Any]) -> list[str]:
+    """The figures of one rod as a table has them, in the order of `ROD_FIGURES`."""
+    return [_cell(physics.get(kind), digits) for kind, (_, digits) in ROD_FIGURES.items()]
+
+
+def rod_physics_table(physics: Mapping[str, Mapping[str, Any]], of: str) -> Table:
+    """Contrast, noise, resolution and d′ of rods in some scans, from what `physics_of_rods` found."""
+    missing = "".join(f" {rod}: {one['why_not']}." for rod, one in physics.items() if "why_not" in one)
+    columns = ["Rod", *(name for name, _ in ROD_FIGURES.values())]
+    rows = [[rod, *rod_cells(one)] for rod, one in physics.items()]
+    return Table(f"Physics of the rods in {of} [95 % interval]. {HOW_RODS}{missing}", columns, rows)
+
+
+def print_rod_physics(physics: Mapping[str, Mapping[str, Any]], title: str) -> None:
+    """Print the figures of rods that fit into 80 columns, and what could not be measured."""
+    kinds = ("contrast_hu", "cnr", "ttf50_per_mm", "d_npw")
+    table = plain_table("rod", numbers=["contrast (HU)", "CNR", "TTF 50 % (1/mm)", "d′ NPW"])
+    for rod, one in physics.items():
+        cells = [_cell(one.get(kind), digits) for kind, digits in zip(kinds, (1, 2, 2, 1), strict=True)]
+        table.add_row(rod, *(cell.replace(NBSP, " ") for cell in cells))
+    print_table(table, title)
+    for rod, one in physics.items():
+        if "why_not" in one:
+            print_line(f"{rod}: {one['why_not']}")
 
 
 def _cell(found: Mapping[str, float] | None, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -12,7 +13,7 @@ from taskct.apply.observe.rods import RodObservations
 from taskct.apply.phantom import write_picture
 from taskct.cli.observation import interval_of, p_text, roc_curves, scans_text
 from taskct.cli.observation_page import observation_page
-from taskct.cli.physics_section import rod_physics_table
+from taskct.cli.physics_section import print_rod_physics, rod_physics_table
 from taskct.cli.terminal import interval_text, note, plain_table, print_line, print_table
 from taskct.files import whole_folder, write_json
 from taskct.metrics.intervals import Interval
@@ -40,6 +41,8 @@ def print_rods(found: RodObservations) -> None:
         for rod, name, rival, difference, p, p_holm in rows:
             table.add_row(rod, name, rival, interval_text(difference, sign=True), p_text(p), p_text(p_holm))
         print_table(table, "Differences, scan by scan")
+    for name, physics in _physics(found):
+        print_rod_physics(physics, f"Physics of the rods, {name}")
     methods = [one.images.method for rod in found.by_rod.values() for one in rod.observers]
     for method in dict.fromkeys(methods):
         print_line(f"Intervals: {method}.")
@@ -99,8 +102,7 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
         ]
         columns = ["Rod", "Observer", "Against", "Difference", "p", "p (Holm)"]
         tables.append(Table("Differences, scan by scan; Holm's adjustment is over all of them.", columns, cells))
-    if found.physics:
-        tables.append(rod_physics_table(found.physics))
+    tables += [rod_physics_table(physics, name) for name, physics in _physics(found)]
     picture = Captioned(
         png_picture(picture_png, width_px=480),
         "The average of the scans with the phantom's rim, its rods and the regions that were cut.",
@@ -126,6 +128,13 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
 def _lead(of_rod: Observation) -> Iterator[str]:
     for one in of_rod.observers:
         yield f"{one.name} AUC {interval(one.images.auc, 3)}"
+
+
+def _physics(found: RodObservations) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Of the first scans and of every rival, where it was measured."""
+    if found.physics:
+        yield "the first scans" if found.physics_of_rivals else "all scans", found.physics
+    yield from found.physics_of_rivals.items()
 
 
 def _areas(found: RodObservations) -> Iterator[tuple[str, str, Interval, Interval | None]]:

@@ -42,6 +42,37 @@ def resample_trials(
         yield weights[:, clusters.present], weights[:, clusters.absent]
 
 
+def resampled_class_means(
+    present: NDArray[np.floating],
+    absent: NDArray[np.floating],
+    clusters: Clusters,
+    *,
+    n_bootstrap: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Means of columns over the trials of each class, in the resamples of `resample_trials`.
+
+    Parameters
+    ----------
+    present, absent
+        Values of each trial, `(n_present, k)` and `(n_absent, m)`.
+    clusters, n_bootstrap, seed
+        As `resample_trials` takes them; equal ones give equal resamples.
+
+    Returns
+    -------
+    Shapes `(n_bootstrap, k)` and `(n_bootstrap, m)`, and the degrees of freedom behind their spread: clusters less the
+    kinds of them that are drawn apart.
+    """
+    clusters.check(len(present), len(absent))
+    parts: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    for weights in resample_trials(clusters, n_bootstrap=n_bootstrap, seed=seed):
+        for part, of_class, values in zip(parts, weights, (present, absent), strict=True):
+            part.append((of_class @ values) / of_class.sum(axis=1, keepdims=True))
+    n_kinds = len(np.unique(clusters.holds_present + 2 * clusters.holds_absent))
+    return np.concatenate(parts[0]), np.concatenate(parts[1]), clusters.n - n_kinds
+
+
 def bootstrap_auc(
     t_present: NDArray[np.floating],
     t_absent: NDArray[np.floating],

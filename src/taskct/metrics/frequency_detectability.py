@@ -152,25 +152,62 @@ def frequency_d_prime(
     if eye is not None and (eye.power not in (0.5, 1) or eye.internal_noise < 0.0):
         raise ValueError(f"the power of the eye is {eye.power} and the internal noise {eye.internal_noise}: give 0.5 "
                          "or 1, and at least 0")  # fmt: skip
+    plane = task_integral(task, pixel_mm=pixel_mm, eye=eye)
+    f = plane.frequency_per_mm
+    found = float(plane.d_prime(transfer(f), _around(noise, f)))
+    return FrequencyDetectability(found, plane.beyond_nyquist)
+
+
+@dataclass(frozen=True)
+class TaskIntegral:
+    """The integrals of `frequency_d_prime` over the plane, of one task, eye and pixel size, for many curves at once."""
+
+    frequency_per_mm: Floats
+    """Where the curves are wanted, cycles/mm, `(n,)`, up to Nyquist."""
+    area: Floats
+    """What each of them stands for, 2π f df, `(n,)`."""
+    energy: Floats
+    """W² there, `(n,)`."""
+    seen: Floats
+    """What the eye makes of the template, `(n,)`: E², or E; 1 without an eye."""
+    internal: float
+    """By which the internal noise divides d′, at least 1."""
+    beyond_nyquist: float
+    """Share of the energy of the task above Nyquist."""
+
+    def d_prime(self, transfer: Floats, noise: Floats) -> Floats:
+        """d′ of transfer functions and noise power at the frequencies, `(..., n)` both; shape `(...)`."""
+        shown = self.energy * transfer**2
+        # The template on the image is W T seen: its mean response over the root of its variance.
+        signal = (shown * self.seen) @ self.area
+        variance = (shown * self.seen**2 * noise) @ self.area
+        if not np.all(variance > 0.0):
+            raise ValueError("the noise has no power where the task is: there is no d′")
+        return np.asarray(np.abs(signal) / np.sqrt(variance) / self.internal, dtype=np.float64)
+
+
+def task_integral(task: TaskSpectrum, *, pixel_mm: float, eye: EyeModel | None = None) -> TaskIntegral:
+    """Frequencies and weights of the integrals of `frequency_d_prime`, by a quadrature of their own.
+
+    Examples
+    --------
+    >>> plane = task_integral(gaussian_task(2.0, 10.0), pixel_mm=0.25)
+    >>> flat = np.ones_like(plane.frequency_per_mm)
+    >>> bool(abs(plane.d_prime(flat, 4.0 * flat) - np.sqrt(gaussian_task(2.0, 10.0).energy / 4.0)) < 1e-6)
+    True
+    """
     nyquist = 0.5 / pixel_mm
     n = max(512, int(_STEPS_AN_OSCILLATION * nyquist * task.width_mm))
     nodes, weights = special.roots_legendre(min(n, 4096))
     f = 0.5 * nyquist * (nodes + 1.0)
     area = np.pi * f * nyquist * weights  # 2π f df
     energy = task.transform(f) ** 2
-    seen = np.ones_like(f)
+    seen, internal = np.ones_like(f), 1.0
     if eye is not None:
         seen = eye_response(f, viewing_distance_mm=eye.viewing_distance_mm, magnification=eye.magnification)
-        seen = seen ** (2.0 * eye.power)
-    shown = energy * transfer(f) ** 2
-    # The template on the image is W T seen: its mean response over the root of its variance.
-    signal = float(area @ (shown * seen))
-    variance = float(area @ (shown * seen**2 * _around(noise, f)))
-    if not variance > 0.0:
-        raise ValueError("the noise has no power where the task is: there is no d′")
-    internal = 1.0 if eye is None else np.sqrt(1.0 + eye.internal_noise**2)
+        seen, internal = seen ** (2.0 * eye.power), float(np.sqrt(1.0 + eye.internal_noise**2))
     within = float(area @ energy) / task.energy
-    return FrequencyDetectability(abs(signal) / np.sqrt(variance) / internal, min(max(1.0 - within, 0.0), 1.0))
+    return TaskIntegral(f, area, energy, seen, internal, min(max(1.0 - within, 0.0), 1.0))
 
 
 def _around(noise: NoiseSpectrum | RadialSpectrum, f: Floats) -> Floats:

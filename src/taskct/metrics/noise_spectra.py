@@ -77,6 +77,8 @@ class NoiseSpectrum:
     """Side of a pixel, mm."""
     shape: tuple[int, int]
     """Of the images, before padding."""
+    left: Floats
+    """Share of white noise that the detrending left in each coefficient, shape of `power`."""
 
     @cached_property
     def frequency_per_mm(self) -> Floats:
@@ -118,10 +120,7 @@ class NoiseSpectrum:
         height, width = self.power.shape
         spacing = 1.0 / (min(height, width) * self.pixel_mm)
         f, end = self.frequency_per_mm, self.nyquist_per_mm * (1.0 + 1e-9)
-        wanted = ~np.isnan(self.power) & (f > 0.0)
-        if not corners:
-            wanted &= f <= end
-        number = np.rint(f[wanted] / spacing).astype(np.int64)
+        wanted, number = self._rings(spacing, corners=corners)
         count = np.bincount(number)
         there = count > 0
         frequency, power = (
@@ -130,6 +129,33 @@ class NoiseSpectrum:
         area = count[there].astype(np.float64)
         area[0] += self.power.size - wanted.sum() if corners else (f <= end).sum() - wanted.sum()
         return RadialSpectrum(frequency, power, area / (height * width * self.pixel_mm**2), spacing)
+
+    def _rings(self, spacing: float, *, corners: bool) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which coefficients are in a ring, shape of `power`, and the number of the ring of each of those."""
+        f = self.frequency_per_mm
+        wanted = ~np.isnan(self.power) & (f > 0.0)
+        if not corners:
+            wanted &= f <= self.nyquist_per_mm * (1.0 + 1e-9)
+        return wanted, np.rint(f[wanted] / spacing).astype(np.int64)
+
+    def radial_by_image(self, images: NDArray[np.floating]) -> Floats:
+        """Ring means of each image by itself, `(n, n_rings)`, rings as of `radial`.
+
+        Their mean over images is `radial().power` where the images are those that the spectrum was measured of, after
+        the same mean, surfaces and factor were taken from them; so resampled images have a spectrum each.
+        """
+        height, width = self.shape
+        wanted, number = self._rings(1.0 / (min(self.power.shape) * self.pixel_mm), corners=False)
+        order = np.argsort(number, kind="stable")
+        kept = np.flatnonzero(wanted.ravel())[order]
+        starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+        count = np.diff(np.append(starts, len(order)))
+        give_back = self.pixel_mm**2 / (height * width) / self.left.ravel()[kept]
+        found = np.empty((len(images), len(starts)))
+        for batch in batches(images):
+            power = np.abs(fft.fft2(images[batch], self.power.shape)) ** 2
+            found[batch] = np.add.reduceat(power.reshape(len(power), -1)[:, kept] * give_back, starts, axis=1) / count
+        return found
 
     def at(self, row_per_mm: NDArray[np.floating], column_per_mm: NDArray[np.floating]) -> Floats:
         """Power at frequencies of the plane, of one shape, between the coefficients by their distance, HU² mm²."""
@@ -205,7 +231,7 @@ def noise_spectrum(
     power = _whole_plane(total, padded) * (times * pixel_mm**2 / (n * height * width))
     lost = (np.abs(fft.fft2(basis.T.reshape(-1, height, width), padded)) ** 2).sum(axis=0) / (height * width)
     left = 1.0 - lost
-    return NoiseSpectrum(np.where(left < LEFT, np.nan, power / np.maximum(left, LEFT)), pixel_mm, (height, width))
+    return NoiseSpectrum(np.where(left < LEFT, np.nan, power / np.maximum(left, LEFT)), pixel_mm, (height, width), left)
 
 
 def _surfaces(shape: tuple[int, int], detrend: Detrend) -> Floats:

@@ -1,14 +1,16 @@
 """How much of a disc's or an edge's detail images keep: the task transfer function, and the MTF of an edge."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 from scipy.optimize import least_squares
 
-from taskct.metrics.intervals import Interval, bootstrap_interval
+from taskct.metrics.auc_bootstrap import resampled_class_means
+from taskct.metrics.clustered import Clusters
+from taskct.metrics.intervals import Interval, percentile_bounds
 from taskct.metrics.spectra import check_images, first_below
 
 Floats = NDArray[np.float64]
@@ -37,6 +39,43 @@ class Disc:
 
 
 @dataclass(frozen=True)
+class DiscRings:
+    """What each image tells of a disc, ring by ring of frequency. Means over images have a transfer function."""
+
+    frequency_per_mm: Floats
+    """Of the rings, cycles/mm, `(n,)`, the first about 0."""
+    present_hu: Floats
+    """Of the images with the disc, `(n_present, n)`, HU."""
+    absent_hu: Floats
+    """Of those without it, `(n_absent, n)`; one row of zeros where there are none."""
+    at_zero: Floats
+    """Weights with which the rings tell the value at 0, `(n,)`."""
+    contrast_hu: float | None
+    """As the disc was made; None where the rings tell it."""
+    read: NDArray[np.int64]
+    """Numbers of the rings that can be read, ascending, without the first."""
+
+    def values(self, told_hu: Floats) -> Floats:
+        """The transfer function at 0, where it is 1, and at the rings that can be read, `(m, 1 + n_read)`.
+
+        `told_hu` is what is left of a mean of images with the disc after one without it is taken away, `(m, n)`.
+        """
+        level = self.level_hu(told_hu)
+        return np.column_stack([np.ones(len(told_hu)), told_hu[:, self.read] / level[:, None]])
+
+    def level_hu(self, told_hu: Floats) -> Floats:
+        """What the curve is divided by, HU, `(m,)`."""
+        if self.contrast_hu is not None:
+            return np.full(len(told_hu), self.contrast_hu)
+        return np.asarray(told_hu @ self.at_zero, dtype=np.float64)
+
+    def at(self, told_hu: Floats, frequency_per_mm: Floats) -> Floats:
+        """The transfer function as `Transfer.at` has it, of each row, `(m, n_frequencies)`."""
+        known = np.append(0.0, self.frequency_per_mm[self.read])
+        return np.stack([np.interp(frequency_per_mm, known, row) for row in self.values(told_hu)])
+
+
+@dataclass(frozen=True)
 class Transfer:
     """A transfer function, 1 at the frequency 0."""
 
@@ -52,6 +91,8 @@ class Transfer:
     """Where it falls to a half, cycles/mm; None where it cannot be told, bounds NaN of a single image."""
     f10_per_mm: Interval | None = None
     """Where it falls to a tenth."""
+    rings: DiscRings | None = None
+    """What each image tells, of a disc; None of an edge."""
 
     def at(self, frequency_per_mm: NDArray[np.floating]) -> Floats:
         """Value at frequencies of any shape, by straight lines; beyond the last that can be read it is that one."""
@@ -135,6 +176,7 @@ def disc_transfer(
     absent: NDArray[np.floating] | None = None,
     centre_px: tuple[float, float] | None = None,
     contrast_hu: float | None = None,
+    clusters: Clusters | None = None,
     n_bootstrap: int = 500,
     seed: int = 0,
 ) -> Transfer:
@@ -158,8 +200,10 @@ def disc_transfer(
     contrast_hu
         As it was made. When left out it is what the frequencies below the first zero of the disc tell, carried to 0 by
         a polynomial in f²; the function is then 1 at 0 by definition.
+    clusters
+        Scan of every image with and without the disc; whole scans are resampled. Left out: each image is one.
     n_bootstrap, seed
-        Of the intervals, over images.
+        Of the intervals, over images of both kinds.
 
     Raises
     ------
@@ -183,38 +227,50 @@ def disc_transfer(
     check_images(images)
     if absent is not None and absent.shape[1:] != images.shape[1:]:
         raise ValueError(f"images of shape {images.shape} and, without the disc, {absent.shape}")
-    cleared = _cleared(images, absent)
-    mean = cleared.mean(axis=0)
+    cleared = _levelled(images) if absent is None else images
+    mean = cleared.mean(axis=0, dtype=np.float64)
+    if absent is not None:
+        mean -= absent.mean(axis=0, dtype=np.float64)
     if centre_px is None:
         centre_px = fit_disc(mean, pixel_mm=pixel_mm, radius_mm=radius_mm).centre_px
     rings, frequency, template, weight = _disc_rings(images.shape[1:], pixel_mm, radius_mm, centre_px)
-    shared = np.stack([_ringed(np.real(np.conj(template) * fft.fft2(one)), rings) for one in cleared])
-    columns = shared * pixel_mm**2 / weight  # HU that each ring tells
+
+    def told_by(stack: NDArray[np.floating]) -> Floats:  # HU that each ring tells
+        shared = [_ringed(np.real(np.conj(template) * fft.fft2(one.astype(np.float64))), rings) for one in stack]
+        return np.stack(shared) * pixel_mm**2 / weight
+
+    of_present = told_by(cleared)
+    of_absent = np.zeros((1, len(frequency))) if absent is None else told_by(absent)
     low = frequency * radius_mm < FIRST_ZERO
     low[: min(5, len(low))] = True
-    at_zero = _value_at_zero(frequency[low], weight[low])
-
-    def level(per_ring: Floats) -> Floats:
-        return np.full(len(per_ring), contrast_hu) if contrast_hu is not None else per_ring[:, low] @ at_zero
-
-    contrast = float(level(columns.mean(axis=0)[None])[0])
+    at_zero = np.zeros(len(frequency))
+    at_zero[low] = _value_at_zero(frequency[low], weight[low])
+    found = DiscRings(frequency, of_present, of_absent, at_zero, contrast_hu, np.arange(0))
+    told = (of_present.mean(axis=0) - of_absent.mean(axis=0))[None]
+    contrast = float(found.level_hu(told)[0])
     if contrast == 0.0:
         raise ValueError("the disc has no contrast in these images")
-    value = columns.mean(axis=0)[1:] / contrast
-    n = len(columns)
+    value = told[0, 1:] / contrast
+    if clusters is None:
+        clusters = Clusters.of_single_trials(len(of_present), len(of_absent))
     error = np.full(len(value), np.nan)
-    if n > 1:
-        spread = columns[:, 1:] - value * level(columns)[:, None]
-        error = spread.std(axis=0, ddof=1) / np.sqrt(n) / abs(contrast)
+    if len(images) > 1:
+        apart = [
+            one[:, 1:] - value * (one @ at_zero)[:, None] * (contrast_hu is None) for one in (of_present, of_absent)
+        ]
+        error = np.sqrt(_variance_of_difference(apart[0], apart[1], clusters)) / abs(contrast)
     read = _readable(frequency[1:], error, radius_mm)
-    rings_read = 1 + np.flatnonzero(read)
-
-    def curve(mean: Floats) -> Floats:
-        return np.asarray(mean[:, rings_read] / level(mean)[:, None], dtype=np.float64)
-
-    where = [_falls_to(share, columns, curve, frequency[rings_read], (n_bootstrap, seed)) for share in (0.5, 0.1)]
+    found = replace(found, read=1 + np.flatnonzero(read))
+    where: list[Interval | None] = [None, None]
+    if read.any():
+        first, spread, df = found.values(told), None, 0
+        if len(images) > 1:
+            means = resampled_class_means(of_present, of_absent, clusters, n_bootstrap=n_bootstrap, seed=seed)
+            spread, df = found.values(means[0] - means[1]), means[2]
+        at = np.append(0.0, frequency[found.read])
+        where = [_falls_to(share, first, spread, at, df) for share in (0.5, 0.1)]
     value = np.where(read, value, np.nan)
-    return Transfer(frequency[1:], value, error, contrast, *where)
+    return Transfer(frequency[1:], value, error, contrast, where[0], where[1], found)
 
 
 def edge_transfer(image: NDArray[np.floating], *, pixel_mm: float) -> Transfer:
@@ -281,15 +337,24 @@ def edge_transfer(image: NDArray[np.floating], *, pixel_mm: float) -> Transfer:
     curve, at = np.append(1.0, value)[None], np.append(0.0, f)
     f50, f10 = (float(first_below(curve, at, share)[0]) for share in (0.5, 0.1))
     alone = [None if np.isnan(one) else Interval(one, np.nan, np.nan) for one in (f50, f10)]
-    return Transfer(f, value, np.full(len(f), np.nan), total, *alone)
+    return Transfer(f, value, np.full(len(f), np.nan), total, alone[0], alone[1])
 
 
-def _cleared(images: NDArray[np.floating], absent: NDArray[np.floating] | None) -> Floats:
-    """Images less what is not the disc."""
+def _variance_of_difference(present: Floats, absent: Floats, clusters: Clusters) -> Floats:
+    """Variance of the mean of one class less that of the other, column by column; what shares a cluster is summed."""
+    clusters.check(len(present), len(absent))
+    total = np.zeros((clusters.n, present.shape[1]))
+    of_classes = ((1.0, present, clusters.present), (-1.0, absent, clusters.absent))
+    for sign, values, number in of_classes:
+        k = len(np.unique(number))
+        if k > 1:
+            np.add.at(total, number, sign * np.sqrt(k / (k - 1.0)) * (values - values.mean(axis=0)) / len(values))
+    return np.asarray((total**2).sum(axis=0), dtype=np.float64)
+
+
+def _levelled(images: NDArray[np.floating]) -> Floats:
+    """Images less the level of their outermost fifth each."""
     cleared = images.astype(np.float64)
-    if absent is not None:
-        cleared -= absent.mean(axis=0, dtype=np.float64)
-        return cleared
     height, width = images.shape[1:]
     y, x = np.mgrid[:height, :width]
     far = np.maximum(np.abs(y - (height - 1) / 2.0) / height, np.abs(x - (width - 1) / 2.0) / width) > 0.4
@@ -341,25 +406,20 @@ def _value_at_zero(frequency: Floats, weight: Floats) -> Floats:
     return np.asarray(np.linalg.pinv(design * root[:, None])[0] * root, dtype=np.float64)
 
 
-def _falls_to(
-    share: float, columns: Floats, curve: Callable[[Floats], Floats], frequency: Floats, resampling: tuple[int, int]
-) -> Interval | None:
-    """Where a curve falls to a share of 1, with its interval over images; None where it does not."""
-    at = np.append(0.0, frequency)
+def _falls_to(share: float, first: Floats, resampled: Floats | None, at: Floats, df: int) -> Interval | None:
+    """Where a curve `(1, n)` falls to a share of 1, with its interval from resampled ones; None where it does not."""
 
-    def where(mean: Floats) -> Floats:
-        found = curve(mean)
-        crossed = first_below(np.concatenate([np.ones((len(found), 1)), found], axis=1), at, share)
-        return np.where(np.isnan(crossed), frequency[-1], crossed)  # a resample says no more than: not below here
+    def where(curves: Floats) -> Floats:
+        crossed = first_below(curves, at, share)
+        return np.where(np.isnan(crossed), at[-1], crossed)  # a resample says no more than: not below here
 
-    first = columns.mean(axis=0)[None]
-    if len(frequency) == 0 or not (curve(first) <= share).any():
+    if not (first <= share).any():
         return None
-    if len(columns) == 1:
-        return Interval(float(where(first)[0]), np.nan, np.nan)
-    n_bootstrap, seed = resampling
-    found = bootstrap_interval(columns, where, n_bootstrap=n_bootstrap, seed=seed)
-    return found if found.ci_high < frequency[-1] else None  # it may as well lie where nothing can be told
+    value = float(where(first)[0])
+    if resampled is None:
+        return Interval(value, np.nan, np.nan)
+    low, high = percentile_bounds(where(resampled), 0.95, df=df)
+    return Interval(value, low, high) if high < at[-1] else None  # it may as well lie where nothing can be told
 
 
 def _edge_line(values: Floats) -> tuple[float, float]:

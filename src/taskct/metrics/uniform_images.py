@@ -156,7 +156,24 @@ def uniformity(
     5.1
     """
     check_images(image[None])
-    height, width = image.shape
+    regions = uniform_regions(image.shape, centre_px=centre_px, radius_px=radius_px, share=share)
+    means = {side: float(image[inside].mean(dtype=np.float64)) for side, inside in regions.items()}
+    return Uniformity(means.pop(""), means)
+
+
+def uniform_regions(
+    shape: tuple[int, ...],
+    *,
+    centre_px: tuple[float, float] | None = None,
+    radius_px: float | None = None,
+    share: float = 0.2,
+) -> dict[str, NDArray[np.bool_]]:
+    """The discs of `uniformity` as masks, by side, that in the middle as "".
+
+    >>> [int(one.sum()) for one in uniform_regions((20, 20)).values()]
+    [12, 12, 12, 12, 12]
+    """
+    height, width = shape
     centre = ((height - 1) / 2.0, (width - 1) / 2.0) if centre_px is None else centre_px
     radius = min(height, width) / 2.0 if radius_px is None else radius_px
     if not (0.0 < share <= 0.4 and radius > 0.0):
@@ -164,13 +181,13 @@ def uniformity(
     away = (0.9 - share) * radius
     places = {"": (0.0, 0.0), "up": (-away, 0.0), "right": (0.0, away), "down": (away, 0.0), "left": (0.0, -away)}
     y, x = np.mgrid[:height, :width]
-    means = {}
+    regions = {}
     for side, (down, across) in places.items():
         inside = np.hypot(y - centre[0] - down, x - centre[1] - across) <= share * radius
         if not inside.any():
             raise ValueError(f"the region {side or 'in the middle'} has no pixel in the image")
-        means[side] = float(image[inside].mean(dtype=np.float64))
-    return Uniformity(means.pop(""), means)
+        regions[side] = inside
+    return regions
 
 
 @dataclass(frozen=True)
@@ -221,14 +238,28 @@ def noise_by_position(
     for batch in batches(images):
         total += ((images[batch] - mean) ** 2).sum(axis=0)
     variance = total / (n - 1.0)
-    centre = ((height - 1) / 2.0, (width - 1) / 2.0) if centre_px is None else centre_px
-    y, x = np.mgrid[:height, :width]
-    distance = np.hypot(y - centre[0], x - centre[1])
-    reach = min(centre[0] + 0.5, centre[1] + 0.5, height - 0.5 - centre[0], width - 0.5 - centre[1])
-    ring = np.floor(distance / reach * n_rings).astype(np.int64)
+    ring, reach = position_rings((height, width), centre_px=centre_px, n_rings=n_rings)
     inside = ring < n_rings
     count = np.bincount(ring[inside], minlength=n_rings)
     sums = np.bincount(ring[inside], weights=variance[inside], minlength=n_rings)
     there = count > 0
     middles = (np.arange(n_rings) + 0.5) * reach / n_rings * pixel_mm
     return NoiseByPosition(np.sqrt(variance), middles[there], np.sqrt(sums[there] / count[there]))
+
+
+def position_rings(
+    shape: tuple[int, int], *, centre_px: tuple[float, float] | None = None, n_rings: int = 8
+) -> tuple[NDArray[np.int64], float]:
+    """Number of the ring of every pixel, from 0, and the radius of the outermost in pixels.
+
+    Pixels beyond the nearest border have `n_rings` or more.
+
+    >>> position_rings((4, 4), n_rings=2)[0][1].tolist()
+    [1, 0, 0, 1]
+    """
+    height, width = shape
+    centre = ((height - 1) / 2.0, (width - 1) / 2.0) if centre_px is None else centre_px
+    y, x = np.mgrid[:height, :width]
+    distance = np.hypot(y - centre[0], x - centre[1])
+    reach = min(centre[0] + 0.5, centre[1] + 0.5, height - 0.5 - centre[0], width - 0.5 - centre[1])
+    return np.floor(distance / reach * n_rings).astype(np.int64), reach

@@ -7,7 +7,7 @@ from taskct.metrics.intervals import Interval
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n
 from taskct.report.contrast import contrast_words
-from taskct.report.labels import arm_label, interval, listed, number, observer_label
+from taskct.report.labels import interval, listed, number, observer_label
 from taskct.report.quoting import IN_LIMIT, control_said, deltas_of
 from taskct.report.run import Quoted, Run
 from taskct.report.schema import sign
@@ -76,7 +76,7 @@ def gain_answer(run: Run) -> str:
         ]
         if parts:
             sentences.append(
-                f"ΔAUC of {arm_label(chosen)}, chosen on validation data, against {control_said(run)}, "
+                f"ΔAUC of {run.label(chosen)}, chosen on validation data, against {control_said(run)}, "
                 f"{'; '.join(parts)}."
             )
         before, after = run.arm(control).image_quality.rmse_hu, run.arm(chosen).image_quality.rmse_hu
@@ -89,7 +89,7 @@ def gain_answer(run: Run) -> str:
     if words := contrast_words(run):
         sentences.append(f"{words[0].upper()}{words[1:]}.")
     if (best := _best_joint(run)) is not None:
-        name, delta = arm_label(best[0]), interval(best[1], 3, signed=True)
+        name, delta = run.label(best[0]), interval(best[1], 3, signed=True)
         sentences.append(
             f"The joint SLNN-NO gains most at {name}: {delta} (picked on the test trials, so a little optimistic)."
             if sign(best[1]) > 0

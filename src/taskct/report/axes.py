@@ -236,7 +236,7 @@ def axis_figure(run: Run, axis: Axis, observer: str) -> Figure:
                     for point in axis.points
                     if point.arm == arm and point.observer == observer and (axis.name == SEEDS or point.seed == seed)
                 ]
-                label = figure_text(ArmName.parse(arm).label) if seed == seeds[0] else None
+                label = figure_text(run.label(arm)) if seed == seeds[0] else None
                 _draw(left, axis, mine, [point.auc for point in mine], label, look)
                 compared = [point for point in mine if point.delta_auc is not None]
                 _draw(middle, axis, compared, [p.delta_auc for p in compared if p.delta_auc is not None], None, look)

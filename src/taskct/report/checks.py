@@ -7,7 +7,7 @@ import numpy as np
 
 from taskct.names import JOINT
 from taskct.report.caveats import backgrounds
-from taskct.report.labels import arm_label, listed, number, observer_label
+from taskct.report.labels import listed, number, observer_label
 from taskct.report.run import Run
 
 SHORT_OF_LIMIT = 0.01
@@ -93,7 +93,7 @@ def _enough_trials(run: Run) -> RunCheck:
     more = f"; {unknown} AUCs have no limit to compare with" if unknown else ""
     if not short:
         return RunCheck(name, not unknown, f"no AUC lies more than {SHORT_OF_LIMIT:g} below its limit{more}")
-    worst = [f"{arm_label(r.arm)}, {observer_label(r.observer)} ({number(gap, 3, signed=True)})" for gap, r in short]
+    worst = [f"{run.label(r.arm)}, {observer_label(r.observer)} ({number(gap, 3, signed=True)})" for gap, r in short]
     return RunCheck(
         name,
         False,
@@ -104,7 +104,7 @@ def _enough_trials(run: Run) -> RunCheck:
 
 def _edges(run: Run) -> RunCheck:
     name = "Regularization inside its list"
-    found = [f"{arm_label(row.arm)}, {observer_label(row.observer)}" for row in run.choices.at_edge]
+    found = [f"{run.label(row.arm)}, {observer_label(row.observer)}" for row in run.choices.at_edge]
     if not found:
         return RunCheck(name, True, "no choice fell on the first or last candidate")
     return RunCheck(

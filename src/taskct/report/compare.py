@@ -22,7 +22,7 @@ from taskct.names import JOINT, LOW_DOSE, ArmName
 from taskct.report.caveats import backgrounds
 from taskct.report.figures import encode, new_figure, style
 from taskct.report.headline import headline
-from taskct.report.labels import arm_label, interval, listed, number, observer_label
+from taskct.report.labels import interval, listed, number, observer_label
 from taskct.report.load import load_run
 from taskct.report.run import Run
 from taskct.report.sections import Captioned, PageSection, SectionsPage, write_sections
@@ -176,7 +176,7 @@ def _own_control(runs: Sequence[Compared]) -> Table:
                 mark = "*" if found is not None and limited and not found.in_limit else ""
                 starred |= bool(mark)
                 cells.append(NONE if found is None else interval(found.interval, 3, signed=True) + mark)
-            rows.append([one.letter, arm.label, _price(run, arm.name), *cells])
+            rows.append([one.letter, run.label(arm.name), _price(run, arm.name), *cells])
     columns = ["Run", "Arm", "RMSE / control", *(f"ΔAUC, {observer_label(o)}" for o in observers)]
     caption = "Every arm against the control of its own run, on that run's test trials [95 % interval]."
     caption += " ΔAUC is that in the limit of many training trials of the observer." if limited else ""
@@ -265,7 +265,7 @@ def _difference_table(
         if any(found):
             rmse = [number(one.run.arm(arm).image_quality.rmse_hu.value, 2) for one in (first, other)]
             cells = (NONE if one is None else interval(one, 3, signed=True) for one in found)
-            rows.append([arm_label(arm), " → ".join(rmse), *cells])
+            rows.append([first.run.label(arm), " → ".join(rmse), *cells])
     columns = ["Arm", f"RMSE (HU), {first.letter} → {other.letter}", *(f"ΔAUC, {observer_label(o)}" for o in observers)]
     return Table(caption, columns, rows) if rows else None
 
@@ -290,7 +290,7 @@ def _basis(runs: Sequence[Compared]) -> Table:
         seeds = listed(map(str, run.seeds))
         tests = f"{n.present} + {n.absent}"
         version = f"{made.taskct_version} ({made.commit})" if made.commit else made.taskct_version
-        rows.append([one.label, tests, backgrounds(run), seeds, arm_label(run.choices.chosen_arm), version])
+        rows.append([one.label, tests, backgrounds(run), seeds, run.label(run.choices.chosen_arm), version])
     columns = ["Run", "Test trials, present + absent", "Backgrounds", "Training seeds", "Chosen arm", "taskct"]
     return Table("What stands behind the figures of each run.", columns, rows)
 

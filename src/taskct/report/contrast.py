@@ -6,7 +6,7 @@ import numpy as np
 
 from taskct.metrics.intervals import Interval
 from taskct.names import LOW_DOSE, MSE
-from taskct.report.labels import arm_label, interval, number, percent
+from taskct.report.labels import interval, number, percent
 from taskct.report.run import Run
 
 FLAT = ("disc", "sphere", "ellipsoid", "lobulated", "spiculated", "lidc")
@@ -65,7 +65,7 @@ def contrast_kept(run: Run) -> list[Kept]:
     """
     names = [name for name in run.standing if name in (LOW_DOSE, MSE, run.choices.chosen_arm)]
     found = [(name, _share(run, name)) for name in names]
-    return [Kept(arm_label(name), share) for name, share in found if share is not None]
+    return [Kept(run.label(name), share) for name, share in found if share is not None]
 
 
 def _share(run: Run, name: str) -> Interval | None:
@@ -87,7 +87,7 @@ def contrast_words(run: Run) -> str:
     As in "about half of the contrast is gone: of 50 HU, 28.6 HU (57 %) are left, after MSE 25.1 HU (50 %)".
     """
     kept = {one.label: one for one in contrast_kept(run)}
-    chosen, mse = arm_label(run.choices.chosen_arm), arm_label(MSE)
+    chosen, mse = run.label(run.choices.chosen_arm), run.label(MSE)
     if chosen not in kept:
         return ""
     true = true_contrast_hu(run)
@@ -101,7 +101,7 @@ def contrast_words(run: Run) -> str:
     text = f"{_gone(kept[chosen].share.value)}: of "
     text += "the signals' contrast" if true is None else f"the signals' {number(true, 0)} HU"
     text += f", {left(chosen)} are left"
-    return f"{text}, after MSE {left(mse)}" if mse in kept else text
+    return f"{text}, after {mse} {left(mse)}" if mse in kept else text
 
 
 def contrast_in_short(run: Run) -> str:
@@ -109,7 +109,7 @@ def contrast_in_short(run: Run) -> str:
 
     As in "about half of the contrast is gone (57 [55, 59] % left)".
     """
-    chosen = arm_label(run.choices.chosen_arm)
+    chosen = run.label(run.choices.chosen_arm)
     kept = next((one for one in contrast_kept(run) if one.label == chosen), None)
     return "" if kept is None else f"{_gone(kept.share.value)} ({kept.words} left)"
 

@@ -171,8 +171,11 @@ def _key(run: Run, arm: ArmFigures) -> tuple[object, ...]:
 
 def _label(run: Run, arm: ArmFigures) -> str:
     kind = _kind(arm)
-    if kind in ("mse", "filter"):
-        return {"mse": "MSE", "filter": "other denoisers"}[kind]
+    if kind == "mse":
+        alone = len({other.name for other in run.summary.arms if _kind(other) == "mse"}) == 1
+        return run.label(arm.name) if alone else "networks as they came" if run.given is not None else "MSE"
+    if kind == "filter":
+        return "other denoisers"
     if kind == "import":
         return str(ArmName.parse(arm.name).imported)
     home = run.arm(run.tradeoff.control)

@@ -19,7 +19,6 @@ from taskct.names import LOW_DOSE
 from taskct.report import figures, harm
 from taskct.report.axes import axes_of, axes_rows, axis_figure
 from taskct.report.families import main_observer
-from taskct.report.labels import arm_label
 from taskct.report.run import Floats, HarmMaps, PhysicsCurves, Run
 from taskct.report.tradeoff import first_figure, tradeoff_figure
 
@@ -51,7 +50,7 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
         trials = np.flatnonzero(run.examples.signal_present == present)[:_PANEL_TRIALS].tolist()
         if trials:
             found[f"images-{name}"] = FigureFile(
-                lambda trials=trials: figures.panel_figure(run.examples, run.task, denoised, trials),  # type: ignore[misc]
+                lambda trials=trials: figures.panel_figure(run.examples, run.task, denoised, trials, label=run.label),  # type: ignore[misc]
                 lambda trials=trials: _images_csv(run, denoised, trials),  # type: ignore[misc]
             )
     for axis in axes_of(run):
@@ -68,7 +67,7 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
             mine = {name: of_kind[name] for name in shown if name in of_kind}
             if mine:
                 found[f"harm-{kind}"] = FigureFile(
-                    lambda mine=mine: _maps_figure(mine),  # type: ignore[misc]
+                    lambda mine=mine: _maps_figure({run.label(name): image for name, image in mine.items()}),  # type: ignore[misc]
                     lambda mine=mine: _rows_csv(mine, "hu", ".3f"),  # type: ignore[misc]
                 )
     if (curves := run.physics_curves) is not None:
@@ -79,7 +78,7 @@ def figures_of(run: Run) -> dict[str, FigureFile]:
     templates = [name for name in arms if name in run.examples.template]
     if templates:
         found["templates"] = FigureFile(
-            lambda: figures.template_figure(run.examples, templates),
+            lambda: figures.template_figure(run.examples, templates, label=run.label),
             lambda: _rows_csv({name: run.examples.template[name] for name in templates}, "weight", ".6g"),
         )
     return found
@@ -222,14 +221,14 @@ def _physics_csv(curves: PhysicsCurves, arms: Sequence[str]) -> str:
 
 
 def _maps_figure(maps: Mapping[str, Floats]) -> Figure:
-    """Maps of harm on one scale that is symmetric about zero."""
+    """Maps of harm by label of the arm, on one scale that is symmetric about zero."""
     limit = max(float(np.nanmax(np.abs(image))) for image in maps.values()) or 1.0
     with figures.style():
         figure = figures.new_figure(2.4 * len(maps) + 0.9, 2.7)
         axes = figure.subplots(1, len(maps), squeeze=False)[0]
         for ax, (name, image) in zip(axes, maps.items(), strict=True):
             shown = ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
-            ax.set(title=figure_text(arm_label(name)), xticks=[], yticks=[])
+            ax.set(title=figure_text(name), xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
         figure.colorbar(shown, ax=list(axes), label="image minus reference (HU)", shrink=0.9)
     return figure

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -108,7 +108,7 @@ def roc_figure(run: Run, arms: Sequence[str]) -> Figure:
                     continue
                 score = run.scores[arm.name, arm.seed, observer]
                 fpf, tpf = _thin(*roc_curve(score.present, score.absent))
-                label = f"{figure_text(arm.label)}: {arm.observers[observer].value:.3f}"
+                label = f"{figure_text(run.label(arm.name))}: {arm.observers[observer].value:.3f}"
                 ax.plot(fpf, tpf, color=color, linestyle=line, linewidth=1.3, label=label)
             ax.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
             ax.set(title=figure_text(observer_label(observer)), xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -133,7 +133,14 @@ def _thin(fpf: Floats, tpf: Floats) -> tuple[Floats, Floats]:
     return fpf[keep], tpf[keep]
 
 
-def panel_figure(examples: Examples, task: TaskFile, arms: Sequence[str], trials: Sequence[int]) -> Figure:
+def panel_figure(
+    examples: Examples,
+    task: TaskFile,
+    arms: Sequence[str],
+    trials: Sequence[int],
+    *,
+    label: Callable[[str], str] = arm_label,
+) -> Figure:
     """Show trials as reference, low-dose and denoised images, each above its difference from the reference.
 
     Parameters
@@ -146,6 +153,8 @@ def panel_figure(examples: Examples, task: TaskFile, arms: Sequence[str], trials
         Arms of `examples.denoised` to show.
     trials
         Positions in `examples`, not trial numbers.
+    label
+        What the page calls an arm, such as `run.label`.
     """
     columns = {"reference": examples.reference, LOW_DOSE: examples.noisy}
     columns |= {name: examples.denoised[name] for name in arms}
@@ -164,7 +173,7 @@ def panel_figure(examples: Examples, task: TaskFile, arms: Sequence[str], trials
                 top.imshow(image, cmap="gray", vmin=center - width / 2, vmax=center + width / 2)
                 _circle(top, examples, k)
                 if i == 0:
-                    top.set_title("reference" if name == "reference" else figure_text(arm_label(name)), fontsize=9)
+                    top.set_title("reference" if name == "reference" else figure_text(label(name)), fontsize=9)
                 if name == "reference":
                     below.set_axis_off()
                     continue
@@ -200,7 +209,7 @@ def scale_bar(ax: Axes, pixel_mm: float, shape: Sequence[int]) -> None:
     ax.text(x, y - 0.02 * height, f"{fits[-1]} mm", color="white", fontsize=8, va="bottom")
 
 
-def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
+def template_figure(examples: Examples, arms: Sequence[str], *, label: Callable[[str], str] = arm_label) -> Figure:
     """Show the joint SLNN-NO templates of some arms, each on its own scale that is symmetric about zero.
 
     Parameters
@@ -209,6 +218,8 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
         Holds the templates.
     arms
         Arms of `examples.template` to show.
+    label
+        What the page calls an arm, such as `run.label`.
     """
     with style():
         figure = new_figure(3.9 * len(arms), 3.3)
@@ -216,7 +227,7 @@ def template_figure(examples: Examples, arms: Sequence[str]) -> Figure:
             template = examples.template[name]
             limit = float(np.abs(template).max()) or 1.0
             shown = ax.imshow(template, cmap="RdBu_r", vmin=-limit, vmax=limit)
-            ax.set(title=figure_text(arm_label(name)), xticks=[], yticks=[])
+            ax.set(title=figure_text(label(name)), xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
             bar = figure.colorbar(shown, ax=ax, label="weight (1/HU)", shrink=0.9)
             bar.ax.ticklabel_format(style="sci", scilimits=(-2, 2))

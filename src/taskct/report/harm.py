@@ -14,7 +14,6 @@ from taskct.names import LOW_DOSE, MSE
 from taskct.report.families import BLACK, BLUE, GREY, ORANGE, PINK, SKY, quoted_arms
 from taskct.report.figures import new_figure, style
 from taskct.report.images import Grey, png_uri
-from taskct.report.labels import arm_label
 from taskct.report.run import Floats, HarmMaps, PhysicsCurves, Run
 
 _Line = tuple[str, str | tuple[int, tuple[int, int]]]  # a colour and a line of matplotlib
@@ -50,7 +49,7 @@ def site_maps(run: Run, maps: HarmMaps) -> Maps:
 def _maps(run: Run, maps: HarmMaps, of_kind: dict[str, Floats]) -> Maps:
     shown = {name: of_kind[name] for name in harm_arms(run, maps) if name in of_kind}
     limit = max((float(np.nanmax(np.abs(values))) for values in shown.values()), default=0.0) or 1.0
-    return Maps([_coloured(arm_label(name), values, limit) for name, values in shown.items()], limit)
+    return Maps([_coloured(run.label(name), values, limit) for name, values in shown.items()], limit)
 
 
 def _coloured(label: str, values: Floats, limit: float) -> Grey:
@@ -67,7 +66,7 @@ def spectra_figure(run: Run, maps: HarmMaps) -> Figure:
         left, right = figure.subplots(1, 2)
         looks = dict(zip(harm_arms(run, maps), _LOOKS, strict=False))
         for name, (color, line) in ({LOW_DOSE: _LOW_DOSE} | looks).items():
-            label = figure_text(arm_label(name))
+            label = figure_text(run.label(name))
             _line(left, maps.frequency_per_mm, maps.nps.get(name), (color, line, label))
             _line(right, maps.frequency_per_mm, _from_one(maps.ttf.get(name)), (color, line, label))
         left.set(yscale="log")
@@ -90,7 +89,7 @@ def physics_figure(run: Run, curves: PhysicsCurves) -> Figure:
         left, right = figure.subplots(1, 2)
         looks = dict(zip(physics_arms(run, curves), _LOOKS, strict=False))
         for name, (color, line) in ({LOW_DOSE: _LOW_DOSE} | looks).items():
-            label = figure_text(arm_label(name))
+            label = figure_text(run.label(name))
             _line(left, curves.frequency_per_mm, curves.nps_ratio.get(name), (color, line, label))
             _line(right, curves.distance_mm, curves.noise_by_position.get(name), (color, line, label))
         left.set(xlabel="frequency (cycles/mm)", ylabel="noise power over low-dose", ylim=(0, None))

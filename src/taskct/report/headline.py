@@ -9,7 +9,7 @@ from taskct.report.answers import bargain_answer, denoising_answer, gain_answer
 from taskct.report.caveats import no_verdict, only_these, unit_note
 from taskct.report.contrast import contrast_in_short, contrast_kept
 from taskct.report.families import from_elsewhere
-from taskct.report.labels import arm_label, interval, observer_label, percent
+from taskct.report.labels import interval, observer_label, percent
 from taskct.report.notes import notes_of, warnings_of
 from taskct.report.quoting import IN_LIMIT, change_in_rmse, control_said, deltas_of, observers_listed, said_where
 from taskct.report.run import Run
@@ -46,7 +46,7 @@ def headline(run: Run) -> Headline:
     one only where Holm's adjustment over its observers leaves it standing, and a loss where the whole interval of the
     paired difference is below zero. Both are told in the limit of many training trials where it can be had.
     """
-    answers = [("What MSE denoising does", denoising_answer(run))] if run.has(MSE) else []
+    answers = [(_what_it_does(run), denoising_answer(run))] if run.has(MSE) else []
     answers += [(f"What {label} does", text) for label, text in _elsewhere(run)]
     if run.trained:
         answers += [("What task-informed training does", gain_answer(run))]
@@ -58,11 +58,16 @@ def headline(run: Run) -> Headline:
     return Headline(sentences, contrast, answers, notes_of(run), warnings_of(run), paragraph)
 
 
+def _what_it_does(run: Run) -> str:
+    """The question that the denoiser of MSE answers, or that of a network that came with its weights."""
+    return "What MSE denoising does" if run.given is None else f"What {run.label(MSE)} does"
+
+
 def _elsewhere(run: Run) -> list[tuple[str, str]]:
     """What every denoiser does whose images came from elsewhere, and the chosen one where nothing was trained."""
     names = from_elsewhere(run)
     names += [] if run.trained else [run.choices.chosen_arm]
-    return [(arm_label(name), denoising_answer(run, name)) for name in dict.fromkeys(names) if name != MSE]
+    return [(run.label(name), denoising_answer(run, name)) for name in dict.fromkeys(names) if name != MSE]
 
 
 def _keeps(run: Run) -> str:
@@ -76,12 +81,12 @@ def _keeps(run: Run) -> str:
 
 def _auc_sentence(run: Run) -> str:
     control, chosen = run.tradeoff.control, run.choices.chosen_arm
-    name, base, price = _place(chosen), control_said(run), ArmName.parse(chosen).price
+    name, base, price = _place(run, chosen), control_said(run), ArmName.parse(chosen).price
     at = "at" if run.trained else "after"
     if chosen == control:
         return f"No gain: the rule chose {base} itself, so nothing was bought with the task term"
     if why := no_verdict(run):
-        return f"{why}; shown is {arm_label(chosen)}"
+        return f"{why}; shown is {run.label(chosen)}"
     parts = run.gains_and_losses()
     gains, losses, unclear = parts
     only = only_these(run)
@@ -108,10 +113,10 @@ def _auc_sentence(run: Run) -> str:
     return f"{text}{where}{only}"
 
 
-def _place(name: str) -> str:
+def _place(run: Run, name: str) -> str:
     """Where an arm stands: at a price of RMSE on a task path, else by its label."""
     price = ArmName.parse(name).price
-    return arm_label(name) if price is None else f"a price of {percent_text(price)} in RMSE"
+    return run.label(name) if price is None else f"a price of {percent_text(price)} in RMSE"
 
 
 def _limit_of_fresh(run: Run, observers: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from PIL import Image
 
 from taskct.names import LOW_DOSE, MSE
 from taskct.report.families import quoted_arms
-from taskct.report.labels import arm_label
 from taskct.report.mixtures import mixture_of
 from taskct.report.run import Examples, Floats, Run
 
@@ -72,7 +71,7 @@ def _row(run: Run, trial: int, names: Sequence[str]) -> Iterator[Grey]:
     for name in names:
         images = arm_images(run, name)
         if images is not None:
-            yield grey(arm_label(name), images[trial], window, ring)
+            yield grey(run.label(name), images[trial], window, ring)
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def panel(run: Run) -> list[PanelTrial]:
                 images = arm_images(run, name)
                 assert images is not None
                 difference = images[trial] - examples.reference[trial]
-                differences.append(grey(f"{arm_label(name)} minus reference", difference, (-half, half), ring))
+                differences.append(grey(f"{run.label(name)} minus reference", difference, (-half, half), ring))
             title = f"Trial {examples.trial[trial]}, signal {'present' if present else 'absent'}"
             found.append(PanelTrial(title, list(_row(run, trial, names)), differences))
     return found

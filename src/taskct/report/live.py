@@ -22,7 +22,7 @@ from taskct.report.families import (
 )
 from taskct.report.front import FRONT_LABEL, front_shown, steps
 from taskct.report.images import Raw, ring_of
-from taskct.report.labels import arm_label, observer_label
+from taskct.report.labels import observer_label
 from taskct.report.mixtures import PriceLaw, mixture_of, price_law
 from taskct.report.run import Floats, Run
 from taskct.report.schema import ArmFigures
@@ -75,7 +75,7 @@ def _arm(run: Run, arm: ArmFigures, n_points: int) -> dict[str, Any]:
     aucs = {o: run.quoted_auc(arm.name, o, arm.seed) for o in run.observers}
     return {
         "name": arm.name,
-        "label": arm.label,
+        "label": run.label(arm.name),
         "short": short_label(arm.name),
         "seed": arm.seed,
         **{key: _three(getattr(quality, key)) for key in AXES},
@@ -149,7 +149,7 @@ def _images(run: Run, raw: Raw) -> dict[str, Any]:
         "discPx": run.false_signals.disc_mm / task.pixel_mm,
         "thresholdHu": run.false_signals.threshold_hu,
         "names": names,
-        "labels": [arm_label(name) for name in names],
+        "labels": [run.label(name) for name in names],
         "trials": [_trial(run, trial) for trial in raw.trials],
         "dials": _dials(run, names),
         "leftOut": raw.left_out,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from taskct.names import JOINT, percent_text, setting_text
+from taskct.names import JOINT, MSE, percent_text, setting_text
 from taskct.report.caveats import backgrounds, unit_sentence
-from taskct.report.labels import arm_label, listed, observer_label
+from taskct.report.labels import listed, observer_label
 from taskct.report.run import Run
 
 REFERENCES = {
@@ -132,7 +132,7 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     if training.get("method") == "none":
         yield "Nothing was trained."
         if denoiser.get("weights") is not None:
-            yield _came(denoiser)
+            yield _came(run, denoiser)
     elif training.get("method") == "task-path" and imported.get("path_of") is not None:
         yield f"The task path starts from the images of {imported['path_of']}, which are its control."
     else:
@@ -150,14 +150,14 @@ def _training(run: Run, cite: Citations) -> Iterator[str]:
     if run.trained:
         n_seeds = len(run.seeds)
         yield f"Everything was trained from {n_seeds} seed{'s' if n_seeds > 1 else ''}."
-    yield f"The arm quoted, {arm_label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
+    yield f"The arm quoted, {run.label(run.choices.chosen_arm)}, is {_plain_rule(run)}."
 
 
 def _networks(run: Run, cite: Citations) -> Iterator[str]:
     """Pretraining, and the λ arms with their blends."""
     training, denoiser = _section(run, "training"), _section(run, "denoiser")
     if denoiser.get("weights") is not None:
-        yield _came(denoiser)
+        yield _came(run, denoiser)
     elif denoiser.get("network") is not None:
         yield f"The denoiser ({denoiser['network']}) was pretrained to least mean squared error (MSE)" + (
             f" for {training['pretrain_epochs']} epochs." if "pretrain_epochs" in training else "."
@@ -191,12 +191,12 @@ def _networks(run: Run, cite: Citations) -> Iterator[str]:
         )
 
 
-def _came(denoiser: dict[str, Any]) -> str:
+def _came(run: Run, denoiser: dict[str, Any]) -> str:
     """Of a network that came with its weights: from which file, and how it sees HU."""
     file = PurePath(str(denoiser["weights"])).name
     return (
         f"The denoiser ({denoiser.get('network')}) came with its weights ({file}): the "
-        "arm MSE is that network as it came, whatever it was trained by. It sees (HU − o)/s with o = "
+        f"arm {run.label(MSE)} is that network, whatever it was trained by. It sees (HU − o)/s with o = "
         f"{_given(denoiser, 'offset')} and s = {_given(denoiser, 'scale')}."
     )
 

@@ -9,7 +9,7 @@ from taskct.metrics.intervals import Interval
 from taskct.metrics.training_seeds import seeds_needed
 from taskct.names import JOINT, LOW_DOSE, MSE, ArmName
 from taskct.report.caveats import at_n, few_warning, unit_note
-from taskct.report.labels import arm_label, interval, listed, number, observer_label, percent
+from taskct.report.labels import interval, listed, number, observer_label, percent
 from taskct.report.quoting import control_said, deltas_of
 from taskct.report.run import Run
 from taskct.report.schema import sign
@@ -31,7 +31,7 @@ def notes_of(run: Run) -> list[str]:
                 parts.append(f"{observer_label(observer)} {', '.join(shown)}")
         where = ", in the limit of many training trials where there is one" if run.has_limits else ""
         notes.append(
-            f"The text above quotes seed {run.seed}. ΔAUC of {arm_label(chosen)} for seeds "
+            f"The text above quotes seed {run.seed}. ΔAUC of {run.label(chosen)} for seeds "
             f"{listed(map(str, run.seeds))}{where}: {'; '.join(parts)}.{_over_seeds(run)}"
         )
         notes += [text] if (text := _seeds_wanted(run)) else []
@@ -125,11 +125,15 @@ def _untrained(run: Run) -> list[str]:
     names = [name for name in (MSE, run.tradeoff.control) if run.has(name) and ArmName.parse(name).kind in _NETWORKS]
     low, *rmse = (run.arm(name).image_quality.rmse_hu.value for name in (LOW_DOSE, *names))
     return [
-        f"{arm_label(name)}: this denoiser did not train. Its RMSE, {number(value, 2)} HU, is above the "
+        f"{run.label(name)}: this denoiser {_no_use(run, name)}. Its RMSE, {number(value, 2)} HU, is above the "
         f"{number(low, 2)} HU of the low-dose images."
         for name, value in zip(names, rmse, strict=True)
         if value > low
     ]
+
+
+def _no_use(run: Run, name: str) -> str:
+    return "did not train" if name != MSE or run.given is None else "does not suit these images, or sees HU otherwise"
 
 
 def _hallucinated(run: Run) -> list[str]:
@@ -140,15 +144,15 @@ def _hallucinated(run: Run) -> list[str]:
     if delta is not None and sign(delta) > 0:
         rates = [interval(percent(p.false_signal_rate), 1) for p in (painted, run.false_signal(control))]
         warnings.append(
-            f"{chosen.label} paints a false signal in {rates[0]} % of the signal-absent trials, "
+            f"{run.label(chosen.name)} paints a false signal in {rates[0]} % of the signal-absent trials, "
             f"{control_said(run)} in {rates[1]} %: {interval(percent(delta), 1, signed=True)} percentage points."
         )
     excess = painted.excess_present_bias_hu
     if excess is not None and sign(excess) > 0:
         biases = [interval(arm.hallucination.present_bias_hu, 2, signed=True) for arm in (chosen, control)]
         warnings.append(
-            f"At the site of real signals the mean bias of {chosen.label}, {biases[0]} HU, is larger in size than that "
-            f"of {control_said(run)}, {biases[1]} HU, by {interval(excess, 2, signed=True)} HU: "
+            f"At the site of real signals the mean bias of {run.label(chosen.name)}, {biases[0]} HU, is larger in size "
+            f"than that of {control_said(run)}, {biases[1]} HU, by {interval(excess, 2, signed=True)} HU: "
             "signals are overdrawn or wiped out."
         )
     return warnings
@@ -160,7 +164,7 @@ def _at_edge(run: Run) -> list[str]:
         key = ArmName.parse(name).of_seed(run.seed).quoted
         who = [observer_label(row.observer) for row in run.choices.at_edge if row.arm == key]
         if who:
-            found.append(f"{arm_label(name)} ({listed(who)})")
+            found.append(f"{run.label(name)} ({listed(who)})")
     if not found:
         return []
     return [f"Regularization was chosen at the end of its list for {listed(found)}: a wider list may raise these AUCs."]

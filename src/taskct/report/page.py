@@ -15,7 +15,7 @@ from taskct.report.front import front_shown
 from taskct.report.headline import headline
 from taskct.report.html import template
 from taskct.report.images import arm_images, panel, raw_images, strip
-from taskct.report.labels import arm_label, interval, listed, observer_label, percent
+from taskct.report.labels import interval, listed, observer_label, percent
 from taskct.report.live import live_data
 from taskct.report.load import load_run
 from taskct.report.methods import methods_section
@@ -81,7 +81,7 @@ def render(run: Run) -> str:
         "roc": figures.encode(figures.roc_figure(run, run.standing), "svg"),
     }
     if templates:
-        pictures["template"] = figures.encode(figures.template_figure(run.examples, templates), "png")
+        pictures["template"] = figures.encode(figures.template_figure(run.examples, templates, label=run.label), "png")
     if run.harm_maps is not None and harm.harm_arms(run, run.harm_maps):
         pictures["spectra"] = figures.encode(harm.spectra_figure(run, run.harm_maps), "svg")
     if run.physics_curves is not None and harm.physics_arms(run, run.physics_curves):
@@ -103,8 +103,9 @@ def render(run: Run) -> str:
         limits_shown=run.has_limits,
         dial=dial_said(run),
         fronts=[o for o in run.observers if front_shown(run, o) is not None],
-        control=run.arm(control).label,
-        chosen=run.arm(chosen).label,
+        control=run.label(control),
+        chosen=run.label(chosen),
+        mse=run.label(MSE) if run.has(MSE) else None,
         strip=strip(run),
         strip_note=_strip_note(run),
         invented=_invented(run),
@@ -129,7 +130,7 @@ def _invented(run: Run) -> str:
     """How often the images of the contrast bar show a signal where there is none."""
     names = [name for name in run.standing if name in (LOW_DOSE, MSE, run.choices.chosen_arm)]
     rates = {name: percent(run.false_signal(run.arm(name)).false_signal_rate) for name in names}
-    return listed(f"{interval(rate, 1)} % ({arm_label(name)})" for name, rate in rates.items())
+    return listed(f"{interval(rate, 1)} % ({run.label(name)})" for name, rate in rates.items())
 
 
 def _strip_note(run: Run) -> str:
@@ -137,7 +138,7 @@ def _strip_note(run: Run) -> str:
     examples = run.examples
     trial = next(iter(np.flatnonzero(examples.signal_present)), 0)
     text = f"Test trial {examples.trial[trial]}, the first saved one with a signal (the ring is around it)."
-    missing = [arm_label(name) for name in quoted_arms(run) if arm_images(run, name) is None]
+    missing = [run.label(name) for name in quoted_arms(run) if arm_images(run, name) is None]
     return f"{text} The run saved no images of {listed(missing)}." if missing else text
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from taskct.names import JOINT, LOW_DOSE, ArmName
 from taskct.report.caveats import at_n
-from taskct.report.labels import NBSP, arm_label, listed, number, observer_label
+from taskct.report.labels import NBSP, listed, number, observer_label
 from taskct.report.run import Quoted, Run
 
 IN_LIMIT = "in the limit of many training trials"
@@ -21,8 +21,8 @@ def control_said(run: Run) -> str:
     control = run.tradeoff.control
     kind = ArmName.parse(control).kind
     if kind == "import":
-        return f"the images of {arm_label(control)}"
-    return f"the {arm_label(control)}" if control == LOW_DOSE else f"the {arm_label(control)} control"
+        return f"the images of {run.label(control)}"
+    return f"the {run.label(control)}" if control == LOW_DOSE else f"the {run.label(control)} control"
 
 
 def change_in_rmse(run: Run, arm: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from taskct.report import schema
 from taskct.report.labels import OBSERVERS
 
 Floats = NDArray[np.float64]
+
+LONGEST_FILE = 40
+"""Characters of a file name that a label has."""
 
 LEVEL = 0.05
 """Holm-adjusted p below which the verdict calls a gain one."""
@@ -134,6 +137,22 @@ class Run:
     def trained(self) -> bool:
         """Whether anything was trained; else denoisers elsewhere and filters are compared with the low-dose images."""
         return self.tradeoff.control != LOW_DOSE
+
+    @property
+    def given(self) -> str | None:
+        """File name of the weights that the denoiser came with; None where it was trained here."""
+        weights = (self.settings.get("denoiser") or {}).get("weights")
+        return None if weights is None else PurePath(str(weights)).name
+
+    def label(self, name: str) -> str:
+        """Name an arm as the page does; a network that came with its weights is named by their file, not by MSE."""
+        arm = ArmName.parse(name)
+        of_variant = dict(arm.variant).get("weights", self.given)
+        if arm.kind != "mse" or of_variant is None:
+            return arm.label
+        rest = tuple(pair for pair in arm.variant if pair[0] != "weights")
+        file = of_variant if len(of_variant) <= LONGEST_FILE else f"{of_variant[: LONGEST_FILE - 1]}…"
+        return f"{file} (as it came){replace(arm, variant=rest).label.removeprefix('MSE')}"
 
     def has(self, name: str) -> bool:
         """Whether the study has an arm of this name."""

@@ -3,7 +3,7 @@
 from taskct.metrics.intervals import Interval
 from taskct.names import percent_text
 from taskct.report.contrast import polarity
-from taskct.report.labels import arm_label, interval, listed, number, observer_label, percent
+from taskct.report.labels import interval, listed, number, observer_label, percent
 from taskct.report.run import Run
 from taskct.report.schema import PathRow, sign
 
@@ -115,6 +115,6 @@ def dial_said(run: Run) -> str:
         return ""
     prices = listed([percent_text(row.price) for row in rows])
     return (
-        f"One training, {len(rows)} working points: {prices} in RMSE. The text quotes {arm_label(point.arm)}; at "
+        f"One training, {len(rows)} working points: {prices} in RMSE. The text quotes {run.label(point.arm)}; at "
         "price 0 the image is the control's."
     )

@@ -26,7 +26,7 @@ from taskct.report.families import (
 )
 from taskct.report.figures import new_figure, style
 from taskct.report.front import FRONT_LABEL, front_shown, steps
-from taskct.report.labels import NBSP, arm_label, observer_label
+from taskct.report.labels import NBSP, observer_label
 from taskct.report.run import Floats, Run
 from taskct.report.schema import ArmFigures
 
@@ -227,13 +227,14 @@ def _label_all(ax: Axes, run: Run, observer: str, measure: str) -> None:
     for point, look in shown:
         name = point.arm.name
         must = name in quoted and name != run.tradeoff.control
-        text = _tight(arm_label(name)) if must else short_label(name)
+        text = _tight(run.label(name)) if must else short_label(name)
         _label(ax, point, text, look.color, boxes, must=must)
 
 
 def _tight(label: str) -> str:
     """A label in as little room as it takes.
 
+    >>> from taskct.report.labels import arm_label
     >>> _tight(arm_label("lambda=0.9 alpha=0.2")), _tight(arm_label("path price=0.02"))
     ('λ=0.9, α=0.2', 'task path, price 2%')
     """

@@ -19,6 +19,9 @@ FEW_SCANS = 20
 """Scans of a class below which intervals are known from simulation to be somewhat too wide, and are seldom closed."""
 
 
+_BOUNDS = {"": "value", "_ci_low": "ci_low", "_ci_high": "ci_high"}  # columns of an interval
+
+
 @dataclass(frozen=True)
 class CurvePlan:
     """What is asked for."""
@@ -70,6 +73,8 @@ class DoseCurves:
     sizes: Mapping[str, RodSize] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    physics: Mapping[DoseCell, Mapping[str, Any]] = field(default_factory=dict)
+    """Contrast, noise, resolution and d′ of the rods of a phantom, as `physics_of_regions` has them; else empty."""
 
     @property
     def rods(self) -> list[str]:
@@ -98,6 +103,7 @@ class DoseCurves:
             ],
             "dose_at_equal_auc": [_equal_json(one) for one in self.equal],
             "noninferiority": [_test_json(one) for one in self.tests],
+            **({"physics": [cell._asdict() | dict(one) for cell, one in self.physics.items()]} if self.physics else {}),
         }
 
     def points_csv(self) -> str:
@@ -119,6 +125,16 @@ class DoseCurves:
                     *(_digits(value) for one in (point.auc, point.d_prime) for value in asdict(one).values()),
                 ]
             )
+        return _csv(header, rows)
+
+    def physics_csv(self, kinds: Sequence[str]) -> str:
+        """Figures of the rods of a phantom as lines of `physics.csv`; empty where the scans do not tell."""
+        header = ["reconstruction", "dose", "rod", *(f"{kind}{end}" for kind in kinds for end in _BOUNDS)]
+        rows = []
+        for cell, one in self.physics.items():
+            told = [one.get(kind) or {} for kind in kinds]
+            values = ["" if name not in each else _digits(each[name]) for each in told for name in _BOUNDS.values()]
+            rows.append([csv_text(cell.reconstruction), f"{cell.dose:g}", csv_text(cell.rod), *values])
         return _csv(header, rows)
 
     def equal_csv(self) -> str:

@@ -1,21 +1,23 @@
 """From a table of scans or test statistics to curves: who reads the scans, and what is told of them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.curves.curves import CurvePlan, DoseCurves, analyze_doses
-from taskct.apply.curves.tables import DoseTable, read_dose_table
+from taskct.apply.curves.tables import DoseTable, ScanSet, read_dose_table
 from taskct.errors import UserError
-from taskct.metrics.dose_areas import auc_by_dose
+from taskct.metrics.dose_areas import DoseCell, auc_by_dose
 from taskct.metrics.scores import check_scores
 from taskct.observer_registry import VIEWING_DISTANCE_MM, observers_needing
 from taskct.progress import Progress
 
 if TYPE_CHECKING:
+    from taskct.apply.curves.scoring import CellImages, Cut
     from taskct.metrics.cross_validated import FoldReadings
 
 OBSERVER = "cho-lg"
@@ -99,10 +101,12 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
         return crossed.readings
 
     said: list[str] = []
+    physics: dict[DoseCell, dict[str, Any]] = {}
     if reader.phantom is None:
         if given := [name for name in ("window_mm", "roll_deg") if getattr(reader, name) is not None]:
             raise UserError(f"{given[0]} is for a phantom: images without one are read whole")
         cut: WholeImages | RodRegions = WholeImages(dict(table.sizes))
+        read: Cut = cut
     else:
         rods = {one.rod for one in table.scans}
         if len(rods) > 1:
@@ -114,7 +118,8 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
             reader.window_mm,
             reader.roll_deg,
         )
-    found = score_scans(table.scans, cut, cross, progress=progress)
+        read = _measured(cut, physics, float(pixel_mm or 0.0), plan.seed)
+    found = score_scans(table.scans, read, cross, progress=progress)
     about = {
         "source": "scans",
         "observer": name,
@@ -125,4 +130,25 @@ def _read(table: DoseTable, reader: Reader, plan: CurvePlan, progress: Progress 
         "roll_deg": reader.roll_deg,
         "pixel_mm": pixel_mm,
     }
-    return analyze_doses(found.areas, plan, sizes=found.sizes, notes=[*cut.notes, *found.notes, *said], about=about)
+    notes = [*cut.notes, *found.notes, *said]
+    curves = analyze_doses(found.areas, plan, sizes=found.sizes, notes=notes, about=about)
+    return replace(curves, physics=physics)
+
+
+def _measured(cut: "Cut", physics: dict[DoseCell, dict[str, Any]], pixel_mm: float, seed: int) -> "Cut":
+    """The same regions about rods; their physics is written down as they pass."""
+    from taskct.apply.image_physics import physics_of_regions
+
+    def measure(scans: ScanSet) -> "Iterator[CellImages]":
+        for seen in cut(scans):
+            physics[seen.cell] = physics_of_regions(
+                seen.images,
+                seen.signal_present,
+                pixel_mm=pixel_mm,
+                diameter_mm=float(seen.size.diameter_mm or 0.0),
+                cases=seen.scans,
+                seed=seed,
+            )
+            yield seen
+
+    return measure

@@ -58,7 +58,12 @@ class RodObservations:
     """In the layout's order."""
     scans: PhantomScans
     physics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Contrast, CNR, resolution and d′ of each rod in the first scans, see `physics_of_rods`; empty where not asked."""
+    """Contrast, CNR, noise, resolution and d′ of each rod in the first scans, see `physics_of_rods`; empty where not
+    asked."""
+    rivals: Mapping[str, tuple[RodTrials, ...]] = field(default_factory=dict)
+    """What was cut from the same places of every rival, by its name."""
+    physics_of_rivals: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """As `physics`, of each rival by its name."""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as a plain dict, ready for JSON."""
@@ -74,6 +79,7 @@ class RodObservations:
                 "notes": list(self.found.notes),
             },
             **({"physics": self.physics} if self.physics else {}),
+            **({"physics_of_rivals": self.physics_of_rivals} if self.physics_of_rivals else {}),
             "rods": {name: one.as_dict() for name, one in self.by_rod.items()},
         }
 
@@ -142,7 +148,8 @@ def observe_rods(
         truth = Truth(one.signal_present, None, None if alone else one.cases, None)
         others = {name: cuts[number].images for name, cuts in theirs.items()}
         by_rod[one.rod.name] = measure(one.images, truth, others)
-    return RodObservations(found, tuple(mine), adjusted(by_rod), scans)
+    cut_of_rivals = {name: tuple(cuts) for name, cuts in theirs.items()}
+    return RodObservations(found, tuple(mine), adjusted(by_rod), scans, rivals=cut_of_rivals)
 
 
 def adjusted(by_rod: Mapping[str, Observation]) -> dict[str, Observation]:

@@ -5,7 +5,7 @@ import math
 from taskct.metrics.comparisons import holm
 from taskct.names import LOW_DOSE, MSE
 from taskct.report.caveats import at_n, no_p
-from taskct.report.labels import arm_label, interval, number, observer_label
+from taskct.report.labels import interval, number, observer_label
 from taskct.report.run import Quoted, Run
 from taskct.report.tables.cells import (
     NONE,
@@ -23,11 +23,11 @@ from taskct.report.tables.cells import (
 def key_table(run: Run) -> Table:
     """Tabulate what the headline says, one row per observer, quoted seed: in the limit where it can be had."""
     chosen, control = run.choices.chosen_arm, run.tradeoff.control
-    said = {LOW_DOSE: "low-dose images", MSE: "MSE", control: f"{arm_label(control)} (control)"} | {
-        chosen: f"{arm_label(chosen)} (chosen)"
+    said = {LOW_DOSE: "low-dose images", MSE: run.label(MSE), control: f"{run.label(control)} (control)"} | {
+        chosen: f"{run.label(chosen)} (chosen)"
     }
     said[LOW_DOSE] = "low-dose images"
-    pairs = [((MSE, LOW_DOSE), "ΔAUC, MSE − low-dose"), ((chosen, control), "ΔAUC, chosen − control")]
+    pairs = [((MSE, LOW_DOSE), f"ΔAUC, {run.label(MSE)} − low-dose"), ((chosen, control), "ΔAUC, chosen − control")]
     if not run.has(MSE):
         word = "low-dose" if control == LOW_DOSE else "control"
         pairs = [((chosen, control), f"ΔAUC, chosen − {word}")]
@@ -61,7 +61,7 @@ def arm_table(run: Run) -> Table:
         quality = arm.image_quality
         shown = [interval(quality.rmse_hu, 2), interval(quality.psnr_db, 2), interval(quality.ssim, 3)]
         aucs = (or_none(arm.observers.get(observer), 3) for observer in run.observers)
-        rows.append([arm.label, *if_several(run, arm.seed), *shown, *aucs])
+        rows.append([run.label(arm.name), *if_several(run, arm.seed), *shown, *aucs])
     columns = ["Arm", *if_several(run, "Seed"), "RMSE (HU)", "PSNR (dB)", "SSIM", *for_observers(run)]
     caption = f"Image quality and AUC of every arm on the test trials [95 % interval]; fresh observers {at_n(run)}."
     if run.repeats_of_control:
@@ -78,7 +78,7 @@ def paired_table(run: Run) -> Table:
     for row, p_holm in zip(paired, adjusted, strict=True):
         plain, adjusted_p = (p_text(p) if shown else NONE for p in (row.p_value, p_holm))
         p = f"p\N{NO-BREAK SPACE}{plain} (Holm\N{NO-BREAK SPACE}{adjusted_p})"
-        first = (arm_label(row.arm), arm_label(row.versus), *if_several(run, row.seed))
+        first = (run.label(row.arm), run.label(row.versus), *if_several(run, row.seed))
         cells.append((first, row.observer, f"{interval(row.delta, 3, signed=True)} {p}"))
     columns = ["Arm", "Versus", *if_several(run, "Seed"), *for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski's variance", "trial": "paired DeLong"}[run.task.resampling.unit]
@@ -98,7 +98,7 @@ def paired_table(run: Run) -> Table:
 def group_table(run: Run) -> Table:
     """Tabulate the AUC of every task, site or region by itself, for the quoted seed; no rows where there is one."""
     cells = [
-        ((arm_label(row.arm), row.group), row.observer, bounded_text(row.auc, row.ci_low, row.ci_high))
+        ((run.label(row.arm), row.group), row.observer, bounded_text(row.auc, row.ci_low, row.ci_high))
         for row in run.groups.rows
         if row.seed == run.seed
     ]
@@ -122,7 +122,7 @@ def retraining_table(run: Run) -> Table:
         spread = "" if row.seed_std is None else f", trainings ±{number(row.seed_std, 3)}"
         bounded = bounded_text(row.delta_auc, row.ci_low, row.ci_high, signed=True)
         cell = f"{bounded}{spread} p\N{NO-BREAK SPACE}{said}"
-        cells.append(((arm_label(row.arm), arm_label(row.versus)), row.observer, cell))
+        cells.append(((run.label(row.arm), run.label(row.versus)), row.observer, cell))
     columns = ["Arm", "Versus", *for_observers(run, "ΔAUC")]
     how = {"background": "Obuchowski–Rockette, clustered covariance", "trial": "one-shot U-statistic"}[unit]
     n_seeds = max((row.n_seeds for row in run.retraining.rows), default=0)
@@ -143,7 +143,7 @@ def limit_table(run: Run) -> Table | None:
     marks = {reason: f"– ({number})" for number, reason in enumerate(reasons, start=1)}
     cells = [
         (
-            (arm_label(row.arm), *if_several(run, row.seed)),
+            (run.label(row.arm), *if_several(run, row.seed)),
             row.observer,
             marks.get(row.why_not or "", NONE) if row.limit is None else interval(row.limit, 3),
         )
@@ -162,7 +162,7 @@ def limit_paired_table(run: Run) -> Table | None:
     for row in run.limits.paired:
         p = p_text(row.p_value) if run.task.resampling.p_values and row.p_value is not None else NONE
         delta = NONE if row.delta is None else f"{interval(row.delta, 3, signed=True)} p\N{NO-BREAK SPACE}{p}"
-        cells.append(((arm_label(row.arm), arm_label(row.versus), *if_several(run, row.seed)), row.observer, delta))
+        cells.append(((run.label(row.arm), run.label(row.versus), *if_several(run, row.seed)), row.observer, delta))
     columns = ["Arm", "Versus", *if_several(run, "Seed"), *for_observers(run, "ΔAUC")]
     caption = (
         "Differences in AUC in the limit of many training trials, on the same test trials [95 % interval]. These "
@@ -178,9 +178,9 @@ def frozen_table(run: Run) -> Table | None:
         return None
     rows = [
         [
-            arm_label(row.arm),
+            run.label(row.arm),
             observer_label(row.observer).removeprefix("fresh "),
-            arm_label(row.fitted_on) if row.fitted_on in (LOW_DOSE, MSE) else "references",
+            run.label(row.fitted_on) if row.fitted_on in (LOW_DOSE, MSE) else "references",
             interval(row.auc, 3),
             or_none(row.delta, 3, signed=True),
             or_none(run.arm(row.arm).observers.get(row.observer), 3),
@@ -205,7 +205,7 @@ def efficiency_table(run: Run) -> Table | None:
     rows = [
         [
             row.step,
-            arm_label(row.arm),
+            run.label(row.arm),
             observer_label(row.observer),
             interval(row.auc, 3) + ("" if row.limit or not in_limit else "*"),
             or_none(row.d_a_squared, 2),

@@ -4,7 +4,7 @@ import numpy as np
 
 from taskct.names import setting_text
 from taskct.report.caveats import at_n
-from taskct.report.labels import arm_label, interval, number, observer_label, percent
+from taskct.report.labels import interval, number, observer_label, percent
 from taskct.report.run import Run
 from taskct.report.schema import Span
 from taskct.report.tables.cells import NONE, Table, as_sentence, by_observer, for_observers, if_several, or_none
@@ -24,7 +24,9 @@ def hallucination_table(run: Run) -> Table:
         absent, present = (interval(m, 2, signed=True) for m in (mean.absent_bias_hu, mean.present_bias_hu))
         rate = interval(percent(painted.false_signal_rate), 1)
         more = or_none(None if delta is None else percent(delta), 1, signed=True)
-        rows.append([arm.label, *if_several(run, arm.seed), absent, spread[0], present, spread[1], rate, more])
+        rows.append(
+            [run.label(arm.name), *if_several(run, arm.seed), absent, spread[0], present, spread[1], rate, more]
+        )
     columns = ["Arm", *if_several(run, "Seed"), "Mean, signal absent (HU)", "5th to 95th percentile of trials (HU)"]
     columns += ["Mean, signal present (HU)", "5th to 95th percentile of trials (HU)"]
     columns += ["False-signal rate (% of signal-absent trials)", "Rate minus control's (percentage points)"]
@@ -41,7 +43,7 @@ def harm_table(run: Run) -> Table | None:
         kept = None if row.contrast_recovery is None else percent(row.contrast_recovery)
         shown = [or_none(kept, 0), or_none(row.noise_hu, 2), or_none(row.nps_mean_per_mm, 3)]
         shown += [or_none(row.ttf50_per_mm, 3), *map(_hu, (row.site_map_max_abs_hu, row.map_max_abs_hu))]
-        rows.append([arm_label(row.arm), *if_several(run, row.seed), *shown])
+        rows.append([run.label(row.arm), *if_several(run, row.seed), *shown])
     columns = [
         "Arm",
         *if_several(run, "Seed"),
@@ -52,7 +54,7 @@ def harm_table(run: Run) -> Table | None:
     columns += ["Half of the signal left at (1/mm)", "Largest mean error at the site (HU)", "Anywhere (HU)"]
     caption = "What an arm does to contrast, noise and resolution [95 % interval]; errors are means of image minus "
     caption += f"reference over signal-absent trials. {as_sentence(run.harm.how)}"
-    why = dict.fromkeys(f"{arm_label(row.arm)}: {text}" for row in run.harm.rows for text in row.why_not.values())
+    why = dict.fromkeys(f"{run.label(row.arm)}: {text}" for row in run.harm.rows for text in row.why_not.values())
     if why:
         caption += f" Missing: {'; '.join(why)}."
     return Table(caption.strip(), columns, rows)
@@ -64,7 +66,7 @@ def physics_table(run: Run) -> Table | None:
         return None
     rows = [
         [
-            arm_label(row.arm),
+            run.label(row.arm),
             *if_several(run, row.seed),
             or_none(row.noise_ratio, 2),
             or_none(row.nps_mean_ratio, 2),
@@ -89,11 +91,11 @@ def resolution_table(run: Run) -> Table | None:
     for row in run.physics.rows:
         shown = [or_none(row.cnr, 2), or_none(row.ttf10_per_mm, 3), or_none(row.ttf50_weak_per_mm, 3)]
         shown += [or_none(row.ttf50_strong_per_mm, 3), or_none(row.d_npw, 2), or_none(row.d_npwe, 2)]
-        rows.append([arm_label(row.arm), *if_several(run, row.seed), *shown])
+        rows.append([run.label(row.arm), *if_several(run, row.seed), *shown])
     columns = ["Arm", *if_several(run, "Seed"), "CNR", "A tenth of the signal left at (1/mm)"]
     columns += ["Half left, weak contrasts (1/mm)", "Half left, strong contrasts (1/mm)", "d′ NPW", "d′ NPWE"]
     caption = "Contrast and resolution [95 % interval]; how they are measured stands above."
-    why = dict.fromkeys(f"{arm_label(row.arm)}: {text}" for row in run.physics.rows for text in row.why_not.values())
+    why = dict.fromkeys(f"{run.label(row.arm)}: {text}" for row in run.physics.rows for text in row.why_not.values())
     if why:
         caption += f" Missing: {'; '.join(why)}."
     return Table(caption, columns, rows)
@@ -107,9 +109,9 @@ def false_positive_table(run: Run) -> Table | None:
     """Tabulate what observers say at a criterion set beforehand, quoted seed; None where that was not measured."""
     rows = [
         [
-            arm_label(row.arm),
+            run.label(row.arm),
             observer_label(one.observer).removeprefix("fresh "),
-            "the arm's images" if one.fitted_on == "own" else arm_label(one.fitted_on),
+            "the arm's images" if one.fitted_on == "own" else run.label(one.fitted_on),
             interval(percent(one.false_positive_fraction), 1),
             interval(percent(one.true_positive_fraction), 1),
         ]
@@ -134,7 +136,7 @@ def strata_table(run: Run) -> Table | None:
         return None
     cells = [
         (
-            (arm_label(row.arm), _span(row.size, "mm"), _span(row.contrast, "HU"), str(row.n_present)),
+            (run.label(row.arm), _span(row.size, "mm"), _span(row.contrast, "HU"), str(row.n_present)),
             row.observer,
             interval(row.auc, 3)
             + ("" if row.delta is None else f" Δ\N{NO-BREAK SPACE}{interval(row.delta, 3, signed=True)}"),
@@ -158,7 +160,7 @@ def convention_table(run: Run) -> Table | None:
     rows = [
         [
             row.convention,
-            arm_label(row.arm),
+            run.label(row.arm),
             *(or_none(found, digits) for found, digits in ((row.rmse_hu, 2), (row.psnr_db, 2), (row.ssim, 4))),
         ]
         for row in sorted(mine, key=lambda row: order.get(row.convention, len(order)))

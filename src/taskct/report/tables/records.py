@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from taskct.report.labels import arm_label, number, observer_label
+from taskct.report.labels import number, observer_label
 from taskct.report.run import Run
 from taskct.report.tables.cells import NONE, Table, plain_text
 
@@ -12,7 +12,7 @@ def regularization_table(run: Run) -> Table:
     """Tabulate how strongly each observer was regularized."""
     by_arm = run.choices.regularization
     observers = list(dict.fromkeys(observer for values in by_arm.values() for observer in values))
-    rows = [[arm_label(arm), *(plain_text(values.get(o)) for o in observers)] for arm, values in by_arm.items()]
+    rows = [[run.label(arm), *(plain_text(values.get(o)) for o in observers)] for arm, values in by_arm.items()]
     caption = "Regularization of each observer, chosen on validation trials."
     return Table(caption, ["Arm", *map(observer_label, observers)], rows)
 
@@ -24,7 +24,7 @@ def validation_table(run: Run) -> Table:
     for row in run.choices.validation:
         aucs = [row.auc.get(observer) for observer in observers]
         cells = [NONE if auc is None else number(auc, 3) for auc in aucs]
-        rows.append([arm_label(row.arm), number(row.rmse_hu, 2), *cells])
+        rows.append([run.label(row.arm), number(row.rmse_hu, 2), *cells])
     columns = ["Arm", "RMSE (HU)", *(f"AUC, {observer_label(o)}" for o in observers)]
     return Table("Validation trials: what choices were made on.", columns, rows)
 

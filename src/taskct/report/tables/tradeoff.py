@@ -2,7 +2,7 @@
 
 from taskct.names import JOINT
 from taskct.report.caveats import at_n
-from taskct.report.labels import arm_label, interval, number, observer_label
+from taskct.report.labels import interval, number, observer_label
 from taskct.report.run import Run
 from taskct.report.tables.cells import NONE, Table
 
@@ -23,7 +23,7 @@ def tradeoff_table(run: Run) -> Table:
             better = [curves.better, interval(curves.delta_auc, 3, signed=True), span]
         if within:
             numbers = interval(within.rmse_ratio, 3), interval(within.auc, 3)
-            name = "none but the control" if within.arm == run.tradeoff.control else arm_label(within.arm)
+            name = "none but the control" if within.arm == run.tradeoff.control else run.label(within.arm)
             best = [name, *numbers, interval(within.delta_auc, 3, signed=True)]
         drops = {True: "no", False: "yes", None: NONE}[tradeoff.monotone]
         rows.append([observer_label(observer), *([*better, drops] if swept else []), *best])
@@ -90,7 +90,7 @@ def front_table(run: Run) -> Table | None:
     }
     rmse = {arm.arm: arm.rmse_hu for _, front in found for arm in front.arms}
     rows = [
-        [arm_label(name), number(rmse[name], 2), *(cells.get((name, observer), NONE) for observer, _ in found)]
+        [run.label(name), number(rmse[name], 2), *(cells.get((name, observer), NONE) for observer, _ in found)]
         for name in sorted(rmse, key=rmse.__getitem__)
     ]
     columns = ["Arm", "RMSE (HU)"]
