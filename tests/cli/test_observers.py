@@ -502,6 +502,7 @@ def test_a_pilot_that_is_too_easy_plans_no_difference(call, tmp_path):
     assert "of each trial&#39;s mean test statistic, over the observers that were trained without it" in page
     assert "first training set" not in page
     assert "A numerical observer (cho-lg" in page
+    assert "cho-lg against old" in page
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from taskct.apply.observe import Observation
+from taskct.apply.observe.observation import VERSUS
 from taskct.cli.observation import KINDS, interval_of, scans_text
 from taskct.cli.physics_section import physics_sections
 from taskct.metrics.intervals import Interval
@@ -66,18 +67,23 @@ def _about(found: Observation) -> dict[str, Any]:
     return {name: value for name, value in found.about.items() if value is not None and name != "physics"}
 
 
+def _rivals_have_names(found: Observation) -> bool:
+    """Whether the page names each rival: one that was given without a name needs none."""
+    return any(rival.name != VERSUS for one in found.observers for rival in one.rivals)
+
+
 def _leads(found: Observation) -> list[str]:
     adjusted = found.p_holm()
     gains: list[str] = []
     losses: list[str] = []
     unclear: list[str] = []
-    several = max((len(one.rivals) for one in found.observers), default=0) > 1
+    named = _rivals_have_names(found)
     for one in found.observers:
         for rival in one.rivals:
             delta = rival.difference
             sure = adjusted[one.name, rival.name] < LEVEL
             part = gains if sure and delta.delta_auc > 0 else losses if sure else unclear
-            against = f" against {rival.name}" if several else ""
+            against = f" against {rival.name}" if named else ""
             part.append(f"{one.name}{against} {interval(interval_of(delta), 3, signed=True)}")
     areas = "; ".join(f"{one.name} {interval(one.images.auc, 3)}" for one in found.observers)
     parts = [f"AUC on the test trials: {areas}."]
@@ -108,11 +114,11 @@ def _auc_table(found: Observation) -> Table:
 
 def _difference_table(found: Observation) -> Table | None:
     adjusted = found.p_holm()
-    several = max((len(one.rivals) for one in found.observers), default=0) > 1
+    named = _rivals_have_names(found)
     rows = [
         [
             one.name,
-            *([rival.name] if several else []),
+            *([rival.name] if named else []),
             interval(one.images.auc, 3),
             interval(rival.performance.auc, 3),
             interval(interval_of(rival.difference), 3, signed=True),
@@ -122,7 +128,7 @@ def _difference_table(found: Observation) -> Table | None:
         for one in found.observers
         for rival in one.rivals
     ]
-    versus = ["Versus"] if several else []
+    versus = ["Versus"] if named else []
     columns = ["Observer", *versus, "AUC, images", "AUC, versus", "Difference", "p", "p (Holm)"]
     how = found.about.get("paired_by")
     caption = f"Images minus those of --versus, trial by trial{f', paired by {how}' if how else ''}."
