@@ -79,7 +79,7 @@ def test_commands_have_these_options_and_settings(page: Path) -> None:
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert options <= known[command], (command, options - known[command])
         for option, value in pairwise(words):
-            if option == "--set" and "=" in value and value.partition("=")[0] not in ("NAME", "grid"):
+            if option in ("--set", "--each") and "=" in value and value.partition("=")[0] not in ("NAME", "grid"):
                 settings_named(value.partition("=")[0])
 
 
@@ -87,7 +87,7 @@ def test_commands_have_these_options_and_settings(page: Path) -> None:
 def test_settings_have_these_names(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(rf"`((?:{'|'.join(SECTIONS)})\.[a-z_.]+)(?=[`=])", text):
-        if not name.endswith((".py", ".json")):
+        if not name.endswith((".py", ".json", ".ts")):
             settings_named(name)
 
 

@@ -1,5 +1,6 @@
 """Scans of a table, read by an observer: cross-validated AUCs, pairs by raw data, and one line for each mistake."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from taskct.metrics.dose_areas import DoseCell
 
 SIDE = 9
 LCD = Path(__file__).parents[3] / "shared" / "data" / "lcd_ct_small"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -87,24 +89,27 @@ def test_what_does_not_fit_is_one_line(table, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not LCD.is_dir(), reason=f"{LCD} is not there")
 def test_low_contrast_phantom_of_ten_repeats(tmp_path):
-    """FBP and a deep-learning denoiser at 10, 55 and 100 %: what ten repeats tell, and what they do not."""
-    lines = ["reconstruction,dose,present,absent,byte_order,slope,offset_hu"]
-    for name, folder, words in (("FBP", "fbp", "little,,"), ("DL", "DL_denoised", "big,1,32768")):
-        for dose in (10, 55, 100):
-            of_dose = LCD / folder / f"dose_{dose:03d}"
-            both = (of_dose / f"signal_{kind}" / f"signal_{kind}.mhd" for kind in ("present", "absent"))
-            lines.append(f"{name},{dose},{','.join(map(str, both))},{words}")
-    table = tmp_path / "lcd.csv"
-    table.write_text("\n".join(lines) + "\n")
-    reader = Reader(n_channels=5, phantom="cct189", pixel_mm=0.8594, roll_deg=0.0)
-    found = curves_of_table(table, reader=reader, plan=CurvePlan(margin=0.1))
+    """FBP and a deep-learning denoiser at 10, 55 and 100 %: what ten repeats tell, and what they do not.
+
+    The layout and the table are those of docs/phantom.md; the numbers those of docs/curves.md.
+    """
+    page = (DOCS / "phantom.md").read_text(encoding="utf-8")
+    for name, language in (("twin.yaml", "yaml"), ("scans.csv", "csv")):
+        (text,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    for folder in ("fbp", "DL_denoised"):
+        (tmp_path / folder).symlink_to(LCD / folder)
+    reader = Reader(n_channels=5, phantom=str(tmp_path / "twin.yaml"), pixel_mm=0.64453125)
+    found = curves_of_table(tmp_path / "scans.csv", reader=reader, plan=CurvePlan("FBP", (), 0.05))
     assert found.rods == ["3 mm, 14 HU", "5 mm, 7 HU", "7 mm, 5 HU", "10 mm, 3 HU", "all rods"]
     assert found.sizes["10 mm, 3 HU"].contrast_hu == 3.0
     said = " ".join(found.notes)
-    assert "other raw data" in said  # the noise of FBP and DL is not the same
+    assert "diameter 150.0 mm" in said
+    assert "other raw data" in said  # the noise of FBP and network is not the same
     assert "10 scans of a class" in said
     # By rod a dose at equal AUC is nowhere told with both bounds.
     assert all(one.told != "interval" for one in found.equal if one.rod != "all rods")
     whole = next(one for one in found.equal if one.rod == "all rods" and one.reference_dose == 100.0)
     assert whole.ci_low == 0.0
-    assert whole.ci_high < 100.0
+    assert f"from below 10 % to {whole.ci_high:.0f} %" in (DOCS / "curves.md").read_text(encoding="utf-8")
+    assert f"with {whole.dose:.0f} % of the dose" in (DOCS / "curves.md").read_text(encoding="utf-8")

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command_line import call
 from taskct.apply.curves import CurvePlan, Reader, curves_of_table
 from taskct.apply.phantom import find_layout, find_phantom, rod_contrasts, rod_trials
 from taskct.cli.curves_results import print_curves
 from taskct.errors import UserError
 from taskct.io import RawWords, read_images
+
+__all__ = ["call"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "lcd_ct_small"
@@ -141,3 +144,19 @@ def test_the_page_says_what_its_command_prints(folder, capsys) -> None:
     wanted = [line.split() for line in blocks("text")[1].splitlines()]
     assert len(wanted) == 16
     assert [line for line in wanted if line not in lines] == []
+
+
+def test_the_page_says_what_observe_prints(folder, call) -> None:
+    """The command that the page has, and its table of rods."""
+    command = re.search(
+        r"^    taskct (observe .*?)(?<!\\)\n\n", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert command is not None
+    code, out, err = call(*command[1].replace("\\\n", " ").split())
+    assert code == 0, err
+    printed = [line.split() for line in out.splitlines()]
+    assert [line for line in blocks("text")[2].splitlines() if line.split() not in printed] == []
+    plan = " ".join(out.split())
+    assert "3 mm, 14 HU, cho-lg: an interval of 0.1 (AUC) takes 67 scans" in plan
+    assert "3 mm, 14 HU, cho-lg: an interval of 0.1 (AUC, exact) takes 14 scans" in plan
+    assert (folder / "observed" / "phantom.png").is_file()

@@ -232,6 +232,13 @@ def test_the_picture_is_written_whole(tmp_path) -> None:
     with Image.open(tmp_path / "new" / "found.png") as picture:
         assert picture.size == (900, 900)
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+        grey = np.asarray(picture.convert("L"))[49:893, 28:872]
+    # The body is bright up to the circle: smoothing takes no air into it, and the circle does not seem too wide.
+    scale = grey.shape[1] / images.shape[2]
+    row, column = ((np.asarray(found.centre_px) + 0.5) * scale).astype(int)
+    rim = column + int(found.radius_px * scale)
+    assert grey[row, rim - 20 : rim - 3].min() > 60
+    assert grey[row, rim + 4 :].max() == 0
     # The rim in cyan, rods in orange, regions in green and red.
     assert all(
         (np.abs(colours - colour).sum(axis=1) < 60).any()

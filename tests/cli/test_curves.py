@@ -8,6 +8,8 @@ import pytest
 from scipy import ndimage
 
 from command_line import call, refused
+from taskct.apply.curves import curves_of_table
+from taskct.cli.curves_figure import curves_figure
 from taskct.cli.curves_page import equal_dose_sentence
 from taskct.cli.physics_section import rod_physics_table
 from taskct.metrics.dose_curves import EqualDose
@@ -160,3 +162,25 @@ def test_rods_that_cannot_be_measured_say_why():
     table = rod_physics_table({"small": {"why_not": "2 scans: too few"}}, "all scans")
     assert "2 scans: too few" in table.caption
     assert table.rows[0][1:] == [NONE] * 8
+
+
+def test_one_dose_shows_its_intervals_and_long_names_stand_in_the_picture_whole(tmp_path) -> None:
+    """A band over one dose has no width; a legend that is wider than the picture would be cut off."""
+    rng = np.random.default_rng(5)
+    lines = ["reconstruction,dose,signal_present,score"]
+    names = ["a reconstruction whose name has many words, by a vendor with another long name of its own", "B"]
+    lines += [f'"{name}",10,{t},{rng.normal() + t}' for name in names for t in (0, 1) for _ in range(20)]
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = curves_of_table(path)
+    figure = curves_figure(found)
+    (bars,) = {len(ax.collections) for ax in figure.axes}
+    assert bars == len(names)
+    low, high = figure.axes[0].collections[0].get_segments()[0][:, 1]
+    first = next(one for one in found.points if one.cell.reconstruction == names[0])
+    assert (low, high) == pytest.approx((first.auc.ci_low, first.auc.ci_high))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0.0
+    assert box.x1 <= figure.bbox.x1

@@ -63,7 +63,13 @@ def test_each_rod_is_observed_and_held_against_a_rival(call, scans, tmp_path):
     with Image.open(tmp_path / "found" / "phantom.png") as picture:
         assert picture.size[0] > 500
     assert (tmp_path / "found" / "rod-2" / "scores.csv").is_file()
-    assert "low dose" in (tmp_path / "found" / "observe.html").read_text()
+    page = (tmp_path / "found" / "observe.html").read_text()
+    assert "low dose" in page
+    # The scan is shown as it is on a dark page too; each rod's page is a link; the notes stand there.
+    assert '<img class="drawing"' not in page
+    assert '<a href="rod-1/observe.html">' in page
+    assert (tmp_path / "found" / "rod-1" / "observe.html").is_file()
+    assert "What to know of these results" in page
 
 
 def test_regions_of_one_scan_are_one_case(call, scans):

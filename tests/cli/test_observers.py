@@ -479,6 +479,31 @@ def test_a_pilot_says_how_many_scans_an_interval_takes(call, tmp_path):
     assert "Scans needed" in (tmp_path / "found" / "observe.html").read_text()
 
 
+def test_a_pilot_that_is_too_easy_plans_no_difference(call, tmp_path):
+    """With every comparison right in both sets the difference seems known to 0.001."""
+    rng = np.random.default_rng(3)
+    paths = []
+    for name in ("new", "old"):
+        for kind, level in (("rods", 50.0), ("water", 0.0)):
+            images = rng.normal(0.0, 10.0, (12, 12, 12))
+            images[:, 4:8, 4:8] += level
+            paths.append(tmp_path / f"{name}-{kind}.npy")
+            np.save(paths[-1], images.astype(np.float32))
+    code, _, err = call(
+        *("observe", "--present", paths[0], "--absent", paths[1], "--versus", f"old={paths[2]},{paths[3]}"),
+        *("--pair-by", "name", "--observers", "cho-lg", "--channels", 3, "--plan", 0.1, "--out", tmp_path / "found"),
+    )
+    assert code == 0, err
+    assert "no number of scans is told for the difference from old" in " ".join(err.split())
+    planned = json.loads((tmp_path / "found" / "observe.json").read_text())["observers"]["cho-lg"]["scans_needed"]
+    assert "difference" not in planned
+    assert min(row["n_cases"] for row in planned["auc"]["table"]) >= 10
+    page = (tmp_path / "found" / "observe.html").read_text()
+    assert "of each trial&#39;s mean test statistic, over the observers that were trained without it" in page
+    assert "first training set" not in page
+    assert "A numerical observer (cho-lg" in page
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -491,6 +516,7 @@ def test_a_pilot_says_how_many_scans_an_interval_takes(call, tmp_path):
         (("--channel", "n_orientations=4"), "--channel n_orientations is for cho-gabor"),
         (("--cross-validate", "all"), "--cross-validate is 'all'; give loo, or a number of folds"),
         (("--cross-validate", "11"), "11 folds; these cases allow 3 to 10"),
+        (("--cross-validate", "0"), "0 folds; these cases allow 3 to 10"),
         (("--cross-validate", "loo", "--train-share", "0.7"), "--train-share and cross-validation exclude one another"),
         (("--repeats", "2", "--training-sets", "3"), "--training-sets and cross-validation exclude one another"),
         (("--cross-validate", "loo", "--learning-curve"), "a learning curve and cross-validation exclude one another"),

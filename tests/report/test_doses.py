@@ -72,6 +72,15 @@ def test_command_writes_curves_of_runs(call, runs, tmp_path):
     assert "low-dose" in said
 
 
+def test_runs_that_differ_in_more_than_dose_and_signal_are_noted(runs):
+    assert not [line for line in readings_of_runs(runs)[3] if "differ in more" in line]
+    changed(runs[1], n_views=96, n_bins=100)
+    assert (
+        "the runs differ in more than dose and signal, and so may their curves: scanner.n_bins, scanner.n_views"
+        in readings_of_runs(runs)[3]
+    )
+
+
 def test_runs_of_one_dose_an_unknown_arm_and_images_without_a_dose_are_refused(runs, refused, tmp_path):
     out = tmp_path / "curves"
     assert "no arm 'x'" in refused("curves", *runs, "--out", out, "--arm", "x")

@@ -101,7 +101,9 @@ def test_a_rival_loss_has_no_head() -> None:
     ("grid", "message"),
     [
         ({"training.lambdas": [[0]]}, "grid.training.lambdas is no axis"),
-        ({"scanner.n_views": [60]}, "grid.scanner.n_views is no axis"),
+        ({"scanner.n_views": [60]}, "grid.scanner.n_views is no axis .* `taskct run --each scanner.n_views=VALUES`"),
+        ({"scanner.nothing": [60]}, "grid.scanner.nothing is no axis of a study: use settings of denoiser"),
+        ({"tests.x": [1]}, "grid.tests.x is no axis of a study: use settings of denoiser"),
         ({"training.nothing": [1]}, "grid.training.nothing is no axis"),
         ({"training.trainable": []}, "grid.training.trainable is empty"),
     ],

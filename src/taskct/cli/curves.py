@@ -100,7 +100,8 @@ def curves(
     reader = Reader(observer, channels, folds, phantom, window_mm, pixel_mm, roll_deg)
     if sources[0].is_dir():
         if given := [name for name, value in vars(reader).items() if value is not None and name != "observer"]:
-            raise UserError(f"run folders have been read already: leave out {', '.join(given)}")
+            options = ", ".join(f"--{name.removeprefix('n_').replace('_', '-')}" for name in given)
+            raise UserError(f"the trials of run folders have been read by their observers: leave out {options}")
         found, dose_unit = _of_runs(sources, observer, arm or [], plan, in_limit=in_limit)
     elif len(sources) > 1:
         raise UserError(f"{len(sources)} tables: give one table, or run folders alone")

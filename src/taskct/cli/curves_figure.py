@@ -1,6 +1,7 @@
 """The picture of curves against dose, diameter and contrast, with bands."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from taskct.report.figures import new_figure, style
 MOST_COLUMNS = 5
 LOOKS = list(zip((BLUE, ORANGE, GREEN, PINK, BLACK, SKY), "osDv^P", strict=True))
 """Colour and mark of each reconstruction, in their order."""
+_LETTERS_PER_INCH, _LETTERS_OF_A_MARK = 13, 6  # of a legend
 _FINE = 60
 """Places at which a curve is drawn between two doses."""
 
@@ -59,7 +61,11 @@ def curves_figure(found: DoseCurves, *, dose_unit: str = "") -> Figure:
             for ax in of_row[: len(panels)]:  # one scale a row, so that panels can be held against each other
                 ax.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+        fitting = int(figure.get_figwidth() * _LETTERS_PER_INCH)
+        named = [textwrap.fill(label, fitting - _LETTERS_OF_A_MARK) for label in labels]
+        longest = max(len(line) for label in named for line in label.splitlines()) + _LETTERS_OF_A_MARK
+        columns = min(len(labels), 4, max(1, fitting // longest))
+        figure.legend(handles, named, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -126,11 +132,18 @@ def _size(found: DoseCurves, point: CurvePoint, what: str) -> float | None:
 def draw_band(
     ax: Axes, x: NDArray[np.float64], intervals: Sequence[Interval], color: str, marker: str, name: str
 ) -> None:
-    """Values with their intervals as a band; what is infinite is left out, and a bound reaches to the highest value."""
+    """Values with their intervals as a band, or a bar where there is one alone.
+
+    What is infinite is left out, and a bound reaches to the highest value.
+    """
     value, low, high = (np.array([getattr(one, part) for one in intervals]) for part in ("value", "ci_low", "ci_high"))
     finite = np.concatenate([v[np.isfinite(v)] for v in (value, low, high)])
     top, bottom = (float(finite.max()), float(finite.min())) if finite.size else (1.0, 0.0)
-    ax.fill_between(x, np.clip(low, bottom, top), np.clip(high, bottom, top), color=color, alpha=0.18, linewidth=0)
+    low, high = np.clip(low, bottom, top), np.clip(high, bottom, top)
+    if len(x) > 1:
+        ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    else:  # a band needs two doses
+        ax.vlines(x, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.plot(x, np.where(np.isfinite(value), value, np.nan), marker, color=color, markersize=4, label=figure_text(name))
 
 

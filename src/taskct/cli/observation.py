@@ -93,7 +93,7 @@ def _print_scans(name: str, found: ScansNeeded) -> None:
     table = plain_table("scans of each class", numbers=columns)
     for n, rows in by_n.items():
         if len(rows) == len(columns):
-            table.add_row(str(n), *(interval_text(Interval(row.width, row.low, row.high), 2) for row in rows))
+            table.add_row(str(n), *(interval_text(Interval(row.width, row.low, row.high), 3) for row in rows))
     print_table(table, f"{name}: width of the interval (at the bounds of the pilot's AUC)")
 
 

@@ -34,7 +34,7 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
     curves = Captioned(
         png_picture(roc_png, width_px=480),
         f"ROC curves of {len(found.observers)} observers. Their AUCs are in the table.",
-        "Empirical ROC curves on the test trials, of the first training set; numbers in the legend are AUCs.",
+        f"Empirical ROC curves {_roc_of(found)}; numbers in the legend are AUCs.",
     )
     method, sources = _methods(found)
     sections = [
@@ -53,6 +53,12 @@ def observation_page(found: Observation, roc_png: bytes) -> SectionsPage:
     if notes:
         sections.append(PageSection("What to know of these results", notes=notes))
     return SectionsPage("observe", "How well numerical observers find the signal", _leads(found), sections)
+
+
+def _roc_of(found: Observation) -> str:
+    if found.about["cross_validated"]:
+        return "of each trial's mean test statistic, over the observers that were trained without it"
+    return "on the test trials" + (", of the first training set" if found.about["n_training_sets"] > 1 else "")
 
 
 def _about(found: Observation) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def _scans(found: Observation) -> list[PageSection]:
     planned = [(one.name, one.scans) for one in found.observers if one.scans is not None]
     texts = [f"{name}: {scans_text(needed, scans)}." for name, scans in planned for needed in scans.needed]
     rows = [
-        [name, KINDS[needed.what], str(row.n_cases), interval(Interval(row.width, row.low, row.high), 2)]
+        [name, KINDS[needed.what], str(row.n_cases), interval(Interval(row.width, row.low, row.high), 3)]
         for name, scans in planned
         for needed in scans.needed
         for row in needed.table
@@ -169,7 +175,8 @@ def _methods(found: Observation) -> tuple[str, list[str]]:
             "where one observer had read both"
         )
     text = (
-        f"{len(named)} numerical observers ({listed(named)}) {learned}. The area under the ROC curve is the "
+        f"{'A numerical observer' if len(named) == 1 else f'{len(named)} numerical observers'} ({listed(named)}) "
+        f"{learned}. The area under the ROC curve is the "
         f"Mann–Whitney statistic {cite('auc')}. "
     )
     for method in dict.fromkeys(one.images.method for one in found.observers):

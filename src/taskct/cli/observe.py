@@ -114,6 +114,7 @@ def _observe_phantom(
     """The same for every rod of a phantom."""
     from taskct.apply.image_physics import physics_of_rods
     from taskct.apply.observe import Observation, Task, observe
+    from taskct.apply.observe.inputs import ways_to_read
     from taskct.apply.observe.observation import IMAGES
     from taskct.apply.observe.rods import KnownPhantom, observe_rods, read_scans
     from taskct.apply.phantom import find_layout
@@ -126,7 +127,7 @@ def _observe_phantom(
     present, absent, rivals = _phantom_paths(where, sight, who)
     words = _words(where)
     if len(words) not in (0, 1, 1 + len(rivals)):
-        raise UserError(f"{len(words)} ways to read words for {1 + len(rivals)} set(s) of images")
+        raise UserError(ways_to_read(len(words), 1 + len(rivals)))
     of_set = [words[number if len(words) > 1 else 0] if words else None for number in range(1 + len(rivals))]
     layout = find_layout(str(phantom.phantom))
     scans = read_scans(present, absent, words=of_set[0], case_from=where.case_from)

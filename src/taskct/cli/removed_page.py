@@ -30,6 +30,7 @@ def removed_page(removed: Removed) -> SectionsPage:
         "The low-dose image, what was taken from it, and what of that runs along edges.",
         f"Slice {worst + 1} of {len(removed.low_dose)}, where most runs along edges. The last picture is what was "
         "taken, averaged along the edge through each pixel: noise falls there, what was blurred stays.",
+        drawing=False,
     )
     shared = Captioned(
         encode(_correlation_figure(removed), "svg"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from taskct.apply.observe.observation import Observation, write_observation
@@ -54,8 +55,11 @@ def print_rods(found: RodObservations) -> None:
 
 def say_of_rods(found: RodObservations) -> None:
     """What a reader must know, each thing once, whatever rod and observer it is about."""
-    for line in found.found.notes:
+    for line in [*found.found.notes, *_notes(found)]:
         note(line)
+
+
+def _notes(found: RodObservations) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for rod, of_rod in found.by_rod.items():
         for line in of_rod.notes:
@@ -66,7 +70,7 @@ def say_of_rods(found: RodObservations) -> None:
             for line in one.notes:
                 said.setdefault(f"{one.name}: {line}", []).append(rod)
     for line, rods in said.items():
-        note(line if len(rods) == len(found.by_rod) else f"{'; '.join(rods)}: {line}")
+        yield line if len(rods) == len(found.by_rod) else f"{'; '.join(rods)}: {line}"
 
 
 def write_rods(folder: Path, found: RodObservations) -> None:
@@ -103,14 +107,20 @@ def rods_page(found: RodObservations, picture_png: bytes) -> SectionsPage:
         png_picture(picture_png, width_px=480),
         "The average of the scans with the phantom's rim, its rods and the regions that were cut.",
         "What was found: rim, rods, regions with a rod (solid) and without (dashed).",
+        drawing=False,
     )
-    folders = [f"rod-{number}: {rod}" for number, rod in enumerate(found.by_rod, start=1)]
+    folders = [
+        Markup('<a href="rod-{}/observe.html">{}</a>').format(number, rod)
+        for number, rod in enumerate(found.by_rod, start=1)
+    ]
     methods = [one.images.method for rod in found.by_rod.values() for one in rod.observers]
     sections = [
         PageSection("By rod", tables=tables),
         PageSection("The phantom", texts=[found.found.sentence()], pictures=[picture], notes=found.found.notes),
         PageSection("More of each rod", texts=[f"Intervals: {how}." for how in dict.fromkeys(methods)], items=folders),
     ]
+    if notes := list(_notes(found)):
+        sections.append(PageSection("What to know of these results", notes=notes))
     leads = [f"{rod}: " + "; ".join(_lead(of_rod)) for rod, of_rod in found.by_rod.items()]
     return SectionsPage("observe", f"How well the rods of {found.found.layout.name} are found", leads, sections)
 

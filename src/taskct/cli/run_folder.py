@@ -4,6 +4,7 @@ Apart from the commands, which so answer `--help` without importing what compute
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -29,21 +30,22 @@ def note_without_effect(settings: Settings) -> None:
         note(line)
 
 
-def open_study(
-    path: Path,
-    config: Path | None,
-    preset: str | None,
-    overrides: list[str] | None,
-    seed: int | None,
-    device: str,
-    *,
-    imports: Sequence[str] = (),
-    read_only: bool = False,
-) -> RunFolder:
-    """The run folder of the study that a command line asks for, with what is to be known of it told.
+@dataclass(frozen=True)
+class Asked:
+    """The study that a command line asks for."""
 
-    `imports` are denoisers elsewhere beside those of the settings; those whose images the folder has stay in the study.
-    """
+    config: Path | None
+    preset: str | None
+    overrides: tuple[str, ...]
+    seed: int | None
+    device: str
+    imports: tuple[str, ...] = ()
+    """Denoisers elsewhere beside those of the settings; those whose images the folder has stay in the study."""
+
+
+def settings_of(path: Path, asked: Asked) -> Settings:
+    """The settings of the study asked for in a run folder, which need not be there."""
+    config, preset = asked.config, asked.preset
     held = config is None and preset is None and (path / "study.yaml").is_file()
     if held:
         config = path / "study.yaml"  # the study that the folder holds, with what --set changes
@@ -52,10 +54,16 @@ def open_study(
             f"say which study: a settings file, --preset with one of {', '.join(preset_names())}, or the --out folder "
             "of a run"
         )
-    settings = given_settings(config, preset, overrides, seed, held=held)
-    for name in dict.fromkeys([*names_imported(path), *imports]):
+    settings = given_settings(config, preset, list(asked.overrides), asked.seed, held=held)
+    for name in dict.fromkeys([*names_imported(path), *asked.imports]):
         settings = with_import(settings, name)
-    where = resolve_device(device)
+    return settings
+
+
+def open_study(path: Path, asked: Asked, *, read_only: bool = False) -> RunFolder:
+    """The run folder of the study that a command line asks for, with what is to be known of it told."""
+    settings = settings_of(path, asked)
+    where = resolve_device(asked.device)
     checked, margin = check_arms(settings, where), settings.trials.margin_pixels
     folder = RunFolder(path, settings, device=where, read_only=read_only)
     for line in checked.notes:
@@ -105,7 +113,7 @@ def end_with(outcome: Outcome) -> None:
         fail(*lines)
 
 
-def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
+def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> RunPlan:
     """Print what a run would do: its stages, or in a summary its kinds of stage, and what they add up to."""
     plan = plan_run(folder, machine)
     print_table(_kinds_table(plan) if summary else _stages_table(plan))
@@ -117,6 +125,7 @@ def print_plan(folder: RunFolder, machine: Machine, *, summary: bool) -> None:
         _print_schedule(plan)
     for line in plan.how:
         note(line)
+    return plan
 
 
 def _kinds_table(plan: RunPlan) -> Table:

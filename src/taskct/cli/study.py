@@ -3,17 +3,24 @@
 What computes is imported by the command that needs it, so that `--help` answers at once.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
 from taskct.cli import options
 from taskct.cli.app import app
-from taskct.cli.terminal import note, print_line, show_progress
+from taskct.cli.terminal import ProgressMode, note, print_line, show_progress
 from taskct.config import preset_names
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
+
+if TYPE_CHECKING:
+    from taskct.apply.round_trip import DenoiserCommand
+    from taskct.cli.run_folder import Machine
+    from taskct.study.run_folder import RunFolder
+    from taskct.sweep.schedule import Outcome
 
 
 @app.command()
@@ -30,6 +37,14 @@ def run(
     executor: options.ExecutorOption = None,
     store: options.StoreOption = None,
     progress: options.ProgressOption = None,
+    each: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME=A,B,...",
+            help="A run for each value of a setting, each in a folder of its own in --out, as in --each "
+            "scanner.dose_fraction=0.1,0.25,0.5; repeatable, for every combination.",
+        ),
+    ] = None,
     command: Annotated[
         list[str] | None,
         Option(
@@ -51,18 +66,12 @@ def run(
 
     As in: taskct run --preset demo --out runs/demo
 
-    A run that was stopped goes on when the same command is given again; what is done is not repeated.
+    With --each a run for each value, such as each dose, which `taskct curves` draws. A run that was stopped goes on
+    when the same command is given again; what is done is not repeated.
     """
-    from taskct.apply.round_trip import DenoiserCommand, check_commands, through_command
-    from taskct.cli.report_files import report_run
-    from taskct.cli.run_folder import (
-        Machine,
-        do_stages,
-        end_with,
-        note_without_effect,
-        open_study,
-        print_plan,
-    )
+    from taskct.apply.round_trip import DenoiserCommand, check_commands
+    from taskct.cli.each import do_each, plan_each
+    from taskct.cli.run_folder import Asked, Machine, end_with, note_without_effect, open_study, print_plan
 
     if summary and not dry_run:
         raise UserError("--summary is of a plan: give it with --dry-run")
@@ -70,12 +79,31 @@ def run(
     trust_network(*trust or ())
     commands = [DenoiserCommand.parse(text) for text in command or ()]
     check_commands(commands)
-    imports = [one.name for one in commands]
-    folder = open_study(out_folder, config, preset, overrides, seed, device, imports=imports, read_only=dry_run)
-    if dry_run:
+    asked = Asked(config, preset, tuple(overrides or ()), seed, device, tuple(one.name for one in commands))
+    if each and dry_run:
+        plan_each(out_folder, asked, each, machine, summary=summary)
+    elif each:
+        do_each(out_folder, asked, each, lambda folder: _do_all(folder, machine, commands, command_format, progress))
+    elif dry_run:
+        folder = open_study(out_folder, asked, read_only=True)
         print_plan(folder, machine, summary=summary)
         note_without_effect(folder.settings)
-        return
+    else:
+        end_with(_do_all(open_study(out_folder, asked), machine, commands, command_format, progress))
+
+
+def _do_all(
+    folder: "RunFolder",
+    machine: "Machine",
+    commands: "Sequence[DenoiserCommand]",
+    command_format: str,
+    progress: ProgressMode | None,
+) -> "Outcome":
+    """Simulate, fetch the images of commands, train, evaluate, report."""
+    from taskct.apply.round_trip import through_command
+    from taskct.cli.report_files import report_run
+    from taskct.cli.run_folder import do_stages, note_without_effect
+
     do_stages(folder, ["simulate"], machine, progress)
     note_without_effect(folder.settings)
     for one in commands:
@@ -86,7 +114,7 @@ def run(
     outcome = do_stages(folder, ["train", "evaluate"], machine, progress)
     if "results" not in outcome.skipped:
         report_run(folder.path)
-    end_with(outcome)
+    return outcome
 
 
 @app.command()
@@ -106,10 +134,10 @@ def simulate(
     Trials are pairs of low-dose and reference images with or without a signal, in four splits that share no
     background. A stopped simulation goes on with the chunks that are missing. Next: taskct train RUN
     """
-    from taskct.cli.run_folder import Machine, do_stages, note_without_effect, open_study
+    from taskct.cli.run_folder import Asked, Machine, do_stages, note_without_effect, open_study
 
     trust_network(*trust or ())
-    folder = open_study(out_folder, config, preset, overrides, seed, device)
+    folder = open_study(out_folder, Asked(config, preset, tuple(overrides or ()), seed, device))
     done = "simulate" in do_stages(folder, ["simulate"], Machine(workers), progress).did
     note_without_effect(folder.settings)
     print_line(f"Trials: {folder.trials}{'' if done else ' (done before)'}")

@@ -382,7 +382,12 @@ class Settings(Section):
         for name, values in self.grid.items():
             section, _, rest = name.partition(".")
             first = rest.partition(".")[0]
-            known = sections.get(section)
+            known, other = sections.get(section), getattr(self, section, None)
+            if known is None and isinstance(other, Section) and first in type(other).model_fields:
+                raise ValueError(
+                    f"grid.{name} is no axis of a study, which has one set of trials: `taskct run --each "
+                    f"{name}=VALUES` makes a run of each value"
+                )
             if known is None or first not in known.model_fields or name in NO_AXES:
                 raise ValueError(
                     f"grid.{name} is no axis of a study: use settings of denoiser and training by their dotted names, "

@@ -206,7 +206,10 @@ def _check_order(images: NDArray[np.generic], name: str) -> None:
         return
     told, other = ("big", "little") if some.dtype.str.startswith(">") else ("little", "big")
     swapped = some.view(some.dtype.newbyteorder(_ORDERS[other]))
-    advice = f"if its header is wrong, --byte-order {other} reads it; if it is right, --byte-order {told} does"
+    advice = (
+        f"if its header is wrong, --byte-order {other} reads it; if it is right, --byte-order {told} does "
+        "(byte_order in a table)"
+    )
     if some.dtype.kind == "f":
         if not _like_floats(some) and _like_floats(swapped):
             raise UserError(f"{name}: its numbers make sense as {other}-endian words only; {advice}")
@@ -232,7 +235,7 @@ def _check_zero(images: NDArray[np.generic], words: RawWords, layout: WordLayout
     if images.min() == _LOWEST and images.max() < _LOWEST // 2:
         raise UserError(
             f"{layout.name}: its values, from {_LOWEST} to {images.max()}, are no HU; 32768 looks taken off: "
-            "--hu-offset 32768 reads it, or 31768 if air is then 0 and water 1000"
+            "--hu-offset 32768 reads it (offset_hu in a table), or 31768 if air is then 0 and water 1000"
         )
 
 

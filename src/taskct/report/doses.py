@@ -17,8 +17,12 @@ from taskct.report.compare import Compared
 from taskct.report.families import main_observer
 from taskct.report.load import load_run
 from taskct.report.run import Run
+from taskct.report.tables import flat_settings
 
 DOSE_UNIT = "% of full dose"
+
+SWEPT = ("name", "scanner.dose_fraction")
+"""Settings, beside those of the signal, in which runs of one curve may differ."""
 
 _Z = -float(ndtri(0.025))
 
@@ -57,7 +61,7 @@ def readings_of_runs(
         for arm in found.arms:
             cell = DoseCell(one.run.label(arm), one.dose, one.rod)
             readings.append(_reading(one, cell, (arm, found.observer), scans))
-    notes = []
+    notes = _other_differences(found.runs)
     if len({len(one.t_present) for one in readings}) > 1:
         notes.append("the runs have different numbers of test trials: those of one number are paired across runs")
     if any(one.run.has_limits for one in found.runs):
@@ -106,7 +110,8 @@ def limits_of_runs(
             ):
                 covariance[i, j] = covariance[j, i] = (variances[i] + variances[j] - _variance(delta)) / 2.0
     areas = DoseAreas(tuple(cells), np.array([limit.value for limit in limits]), covariance, np.array(n_scans))
-    notes = ["AUCs are those in the limit of many training trials; runs are taken as independent of each other"]
+    notes = _other_differences(found.runs)
+    notes += ["AUCs are those in the limit of many training trials; runs are taken as independent of each other"]
     return areas, found.sizes, found.observer, notes
 
 
@@ -150,6 +155,17 @@ def _found(folders: Sequence[Path], observer: str | None, arms: Sequence[str]) -
         sizes[rod] = size
         placed.append(_AtDose(folder, run, dose, rod))
     return _Found(placed, observer.replace("-", "_") if observer else main_observer(runs[0]), chosen, sizes)
+
+
+def _other_differences(runs: Sequence[_AtDose]) -> list[str]:
+    """A note where runs differ in more than dose and signal."""
+    first, *others = (dict(flat_settings(dict(one.run.settings))) for one in runs)
+    differing = sorted({name for other in others for name in {**first, **other} if first.get(name) != other.get(name)})
+    more = [name for name in differing if name not in SWEPT and not name.startswith("signal.")]
+    if not more:
+        return []
+    named = ", ".join(more[:4]) + (", …" if len(more) > 4 else "")
+    return [f"the runs differ in more than dose and signal, and so may their curves: {named}"]
 
 
 def _variance(found: Interval) -> float:

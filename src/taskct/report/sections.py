@@ -18,6 +18,8 @@ class Captioned:
     alt: str
     """What it shows, for those who do not see it."""
     caption: str
+    drawing: bool = True
+    """Whether it is lines on white, whose brightness is turned over on a dark page; an image of a scan is not."""
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def score_scans(scans: Sequence[ScanSet], cut: Cut, cross: Cross, *, progress: P
     areas, unpaired = areas_of(found, apart)
     notes = [f"{pair}: other scans, or another number of them, so they are not paired" for pair in unpaired]
     notes += [
-        f"{first} and {second}, dose {dose:g}: their noise correlates by {value:.2f} image by image, so they are of "
-        "other raw data, and are not paired"
+        f"{first} and {second}, dose {dose:g}: their noise correlates by {round(value, 2) + 0.0:.2f} image by image, "
+        "so they are of other raw data, and are not paired"
         for (first, second, dose), value in apart.items()
     ]
     return ScoredScans(areas, found, sizes, tuple(notes))

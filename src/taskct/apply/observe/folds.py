@@ -38,7 +38,8 @@ class Folding:
                 f"cases of a signal-present and a signal-absent image allow {most} folds, and cross-validation needs "
                 f"{FEWEST_FOLDS}: give more scans"
             )
-        n_folds = self.n_folds or (most if self.leave_one_out or most <= LEAVE_ONE_OUT else FOLDS)
+        chosen = most if self.leave_one_out or most <= LEAVE_ONE_OUT else FOLDS
+        n_folds = chosen if self.n_folds is None else self.n_folds
         if not FEWEST_FOLDS <= n_folds <= most:
             raise UserError(f"{n_folds} folds; these cases allow {FEWEST_FOLDS} to {most}")
         n_repeats = self.n_repeats or (min(n_folds, 8 if dear else LEAVE_ONE_OUT) if n_folds == most else REPEATS)

@@ -61,10 +61,7 @@ class Sources:
         if self.pair_by != "auto" and not names:
             raise UserError("--pair-by is for a comparison: give --versus, or leave it out")
         if len(self.words) not in (0, 1, 1 + len(names)):
-            raise UserError(
-                f"{len(self.words)} ways to read words for {1 + len(names)} set(s) of images: give --byte-order, "
-                "--hu-offset and --hu-slope once for all, or once for the images and then for each --versus"
-            )
+            raise UserError(ways_to_read(len(self.words), 1 + len(names)))
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -83,6 +80,14 @@ class Sources:
     def words_of(self, number: int) -> RawWords | None:
         """How words are read of one set of images: 0 for the images, then the rivals."""
         return None if not self.words else self.words[number if len(self.words) > 1 else 0]
+
+
+def ways_to_read(n_words: int, n_sets: int) -> str:
+    """What is wrong with so many ways to read the words of so many sets of images."""
+    return (
+        f"{n_words} ways to read words for {n_sets} set(s) of images: give --byte-order, --hu-offset and --hu-slope "
+        "once for all, or once for the images and then for each --versus"
+    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from taskct.apply.observe.crossed_results import performance_of, rivals_of
 from taskct.apply.observe.division import counts, divide, n_sets_allowed
 from taskct.apply.observe.observation import VERSUS, Observation, ObserverResult, Performance, Rival
 from taskct.apply.observe.performance import compare, learn, perform
-from taskct.apply.observe.pilots import pilot_of
+from taskct.apply.observe.pilots import of_easy_rivals, pilot_of
 from taskct.apply.observe.readings import KNOWN_SIGNAL, Known, build, learns, take_reading
 from taskct.apply.observe.remarks import below_chance, of_readings, one_set_only, which_way
 from taskct.apply.observe.scans_needed import scans_needed
@@ -141,8 +141,9 @@ def observe(
             notes.append(f"{which} are the images themselves, to the last bit: there is nothing to compare")
         elif (shared := other_scans(first, stack, task.signal_present)) is not None:
             notes.append(
-                f"{which} share no noise with their counterparts (mean correlation {shared:.3f}), so they are of other "
-                "scans: the difference is that of independent images, and pairing makes it no more precise"
+                f"{which} share no noise with their counterparts (mean correlation {round(shared, 2) + 0.0:.2f}), so "
+                "they are of other scans: the difference is that of independent images, and pairing "
+                "makes it no more precise"
             )
     n_sets = n_sets_allowed(truth, plan.train_share) if plan.n_training_sets is None else plan.n_training_sets
     crossing = plan.division == "cross" or (plan.division == "auto" and n_sets == 1 and _may_cross(task, plan))
@@ -271,6 +272,7 @@ def _observed(name: str, observers: Sequence[Observer], learns_signal: bool, wor
         rivals = [replace(rival, learning=of_difference) for rival in rivals]
         if task.mode == "scanning":
             notes.append("the learning curve is that of the observer in windows around known sites")
+    notes += of_easy_rivals(mine, rivals, plan.width)
     needed = None if plan.width is None else scans_needed(pilot_of(mine, rivals, task, test, plan), plan.width)
     return ObserverResult(name, mine, tuple(rivals), tuple(dict.fromkeys(notes)), curve, needed)
 
@@ -309,6 +311,7 @@ def _observed_crossed(name: str, observers: Sequence[Observer], learns_signal: b
             for number, rival in enumerate(work.rivals, start=1)
         ]
     notes += below_chance(mine)
+    notes += of_easy_rivals(mine, rivals, plan.width)
     needed = None if plan.width is None else scans_needed(pilot_of(mine, rivals, task, everything, plan), plan.width)
     return ObserverResult(name, mine, tuple(rivals), tuple(dict.fromkeys(notes)), None, needed)
 

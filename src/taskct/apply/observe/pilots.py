@@ -10,6 +10,7 @@ from taskct.apply.observe.observation import Performance, Rival
 from taskct.apply.observe.scans_needed import Pilot
 from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.metrics.clustered import Clusters
+from taskct.metrics.comparisons import CEILING
 from taskct.metrics.intervals import Interval
 
 
@@ -21,7 +22,7 @@ def pilot_of(
     n_present = int(present.sum())
     clusters = task.clusters(test) or Clusters.of_single_trials(n_present, len(test) - n_present)
     z = -float(ndtri((1.0 - plan.confidence) / 2.0))
-    differences = [rival.difference for rival in rivals]
+    differences = [rival.difference for rival in rivals if not too_easy(mine, rival)]
     # A bound may have been cut at 1, not both.
     errors = [max(one.ci_high - one.delta_auc, one.delta_auc - one.ci_low) / z for one in differences]
     return Pilot(
@@ -33,6 +34,23 @@ def pilot_of(
         n_channels=mine.n_channels,
         difference_error=max(errors) if errors else None,
     )
+
+
+def too_easy(mine: Performance, rival: Rival) -> bool:
+    """Whether both AUCs are so near 1 that the width of their difference tells nothing of harder trials."""
+    return min(mine.auc.value, rival.performance.auc.value) > CEILING
+
+
+def of_easy_rivals(mine: Performance, rivals: Sequence[Rival], width: float | None) -> list[str]:
+    """Notes on rivals whose difference is not planned for."""
+    if width is None:
+        return []
+    return [
+        f"no number of scans is told for the difference from {rival.name}: both AUCs are above {CEILING:g}, and such "
+        "scans are no pilot for a difference; take harder ones (a weaker signal, a lower dose)"
+        for rival in rivals
+        if too_easy(mine, rival)
+    ]
 
 
 def _std_error(area: Interval, z: float) -> float:

@@ -19,6 +19,8 @@ from taskct.metrics.intervals import Interval, logit_interval
 
 MOST = 1_000_000
 """Cases of a class beyond which no number is given."""
+FEWEST = 10
+"""Cases of a class below which no interval over cases has been shown to hold; the exact one does."""
 _STEPS = (10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Cases of a class in the table."""
 
@@ -92,7 +94,7 @@ class Pilot:
     n_channels: int = 0
     """Of that observer."""
     difference_error: float | None = None
-    """Standard error of the difference from a rival."""
+    """Standard error of the difference from a rival, if it is known."""
 
 
 def scans_needed(pilot: Pilot, width: float) -> ScansNeeded:
@@ -119,7 +121,7 @@ def _needed(what: str, width_at: Callable[[float, int], float], area: Interval, 
     areas = [area.value, area.ci_low, area.ci_high]
     if area.ci_low < 0.5 < area.ci_high:
         areas.append(0.5)  # the widest lies between the bounds
-    fewest = max(3, pilot.n_channels // 2 + 2)
+    fewest = max(3, pilot.n_channels // 2 + 2) if what == "limit" else FEWEST
     table = []
     for n in _STEPS:
         if n >= fewest:

@@ -13,6 +13,8 @@ from taskct.files import whole_file
 from taskct.literal import figure_text
 
 LEAST_WINDOW_HU = 20.0
+HALF_STEP_HU = 500.0  # from water to air
+RIM_PX = 2  # width in which a blurred rim falls
 SMOOTHING_PX = 1.5  # of what is shown, so that the eye finds the rods
 MOST_NAMES = 8  # of rods that are written into the picture
 SIDE_IN, DPI = 6.0, 150
@@ -42,8 +44,8 @@ def write_picture(
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle, Rectangle
 
-    average = ndimage.gaussian_filter(np.asarray(images, dtype=np.float64).mean(axis=0), SMOOTHING_PX)
     row, column = found.centre_px
+    average = _smoothed(np.asarray(images, dtype=np.float64).mean(axis=0), row, column, found.radius_px)
     inner = average[_disc(average.shape, row, column, 0.8 * found.radius_px)]
     level, width = float(np.median(inner)), max(LEAST_WINDOW_HU, 6.0 * float(inner.std()))
     figure = Figure(figsize=(SIDE_IN, SIDE_IN), layout="constrained")
@@ -81,6 +83,16 @@ def write_picture(
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial, partial.open("wb") as file:
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def _smoothed(image: NDArray[np.float64], row: float, column: float, radius: float) -> NDArray[np.float64]:
+    """Smooth the body by what lies within its rim: air would darken some pixels, and the circle would seem too wide."""
+    water = float(np.median(image[_disc(image.shape, row, column, 0.8 * radius)]))
+    body = image > water - HALF_STEP_HU
+    inside = ndimage.binary_erosion(body, iterations=RIM_PX)
+    weight = ndimage.gaussian_filter(inside.astype(np.float64), SMOOTHING_PX)
+    summed = ndimage.gaussian_filter(np.where(inside, image, 0.0), SMOOTHING_PX)
+    return np.where(body & (weight > 0.0), summed / np.maximum(weight, 1e-12), image)
 
 
 def _disc(shape: tuple[int, ...], row: float, column: float, radius: float) -> NDArray[np.bool_]:
