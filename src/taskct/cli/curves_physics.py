@@ -14,7 +14,7 @@ from taskct.cli.terminal import plain_table, print_line, print_table
 from taskct.literal import figure_text
 from taskct.metrics.intervals import Interval
 from taskct.report.figures import Picture, new_figure, style
-from taskct.report.labels import NBSP, listed
+from taskct.report.labels import NBSP
 from taskct.report.sections import Captioned, PageSection
 from taskct.report.tables import NONE, Table
 
@@ -84,8 +84,8 @@ def physics_section(found: DoseCurves, picture: Picture, *, dose_unit: str = "")
     dose = f"Dose ({dose_unit})" if dose_unit else "Dose"
     columns = ["Reconstruction", "Rod", dose, *(name for name, _ in ROD_FIGURES.values())]
     rows = [[cell.reconstruction, cell.rod, f"{cell.dose:g}", *rod_cells(one)] for cell, one in found.physics.items()]
-    blank = [words for kind, words in DRAWN.items() if not any(one.get(kind) for one in found.physics.values())]
-    missing = f" Not told by any of these scans: {listed(' '.join(one.split()) for one in blank)}." if blank else ""
+    resolved = any(one.get("ttf50_per_mm") for one in found.physics.values())
+    missing = "" if resolved else " None of these scans tell where the transfer function falls to a half."
     captioned = Captioned(
         picture,
         f"Physics of {len({cell.rod for cell in found.physics})} rods against dose. The numbers are in the table.",
