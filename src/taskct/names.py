@@ -26,7 +26,19 @@ RESERVED = ("alpha", "price", "seed", "import")
 """What names say of an arm itself; a variant's setting of such a name is told by its last two parts."""
 
 IMPORT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-"""What images that were denoised elsewhere may be called."""
+"""What images that were denoised elsewhere may be called, but for names of other arms, `NOT_FOR_IMPORTS`."""
+
+NOT_FOR_IMPORTS = (LOW_DOSE, MSE, "lambda", "path", "reference", "control")
+"""What other images of a study are called."""
+
+
+def check_import_name(name: str) -> str:
+    """The name, if images that were denoised elsewhere may be called so; else a ValueError that says what may be."""
+    if name in NOT_FOR_IMPORTS:
+        raise ValueError(f"{name!r} is what other images of a study are called: give another name")
+    if not IMPORT_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name: give 1 to 40 small letters, digits, points, hyphens or underscores")
+    return name
 
 
 def setting_text(value: float) -> str:

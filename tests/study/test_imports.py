@@ -94,6 +94,7 @@ def test_what_a_study_of_imports_consists_of() -> None:
     ("tree", "words"),
     [
         ({"imported": {"names": ["A b"]}}, "no name"),
+        ({"imported": {"names": ["low-dose"]}}, "other images of a study"),
         ({"imported": {"names": ["a", "a"]}}, "must differ"),
         ({"imported": {"path_of": "a"}}, "one of imported.names"),
         ({"imported": {"names": ["a"], "path_of": "a"}}, "trains no task path"),

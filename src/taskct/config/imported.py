@@ -6,16 +6,9 @@ from annotated_types import Gt, Lt
 from pydantic import AfterValidator, model_validator
 
 from taskct.config.fields import Section, setting
-from taskct.names import IMPORT_NAME
+from taskct.names import check_import_name
 
-
-def _allowed(name: str) -> str:
-    if not IMPORT_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name: give 1 to 40 small letters, digits, points, hyphens or underscores")
-    return name
-
-
-ImportName = Annotated[str, AfterValidator(_allowed)]
+ImportName = Annotated[str, AfterValidator(check_import_name)]
 Share = Annotated[float, Gt(0), Lt(1)]
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from taskct.config import Settings, make_settings, tree_of
 from taskct.errors import UserError
 from taskct.files import whole_folder, write_json, write_npy
-from taskct.names import IMPORT_NAME
+from taskct.names import IMPORT_NAME, check_import_name
 from taskct.reading import read_json
 from taskct.simulation.scan import Scanner
 from taskct.study.graph import IMPORTED
@@ -122,8 +122,10 @@ def names_imported(path: Path) -> list[str]:
 
 def with_import(settings: Settings, name: str) -> Settings:
     """The study with one more denoiser elsewhere, if it is not there already."""
-    if not IMPORT_NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name: give 1 to 40 small letters, digits, points, hyphens or underscores")
+    try:
+        check_import_name(name)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if name in settings.imported.names:
         return settings
     names = [*settings.imported.names, name]

@@ -15,7 +15,7 @@ from taskct.apply.round_trip.exporting import ExportOptions, export_study
 from taskct.apply.round_trip.importing import Imported, ImportOptions, import_study
 from taskct.apply.round_trip.low_dose import DEFAULT_SPLITS
 from taskct.errors import UserError
-from taskct.names import IMPORT_NAME
+from taskct.names import check_import_name
 from taskct.progress import Progress
 from taskct.study.imports import import_card
 from taskct.study.run_folder import RunFolder
@@ -51,12 +51,11 @@ class DenoiserCommand:
         UserError
             If the name is none, the quotes are not closed, or `{in}` or `{out}` is missing.
         """
-        name, equals, line = text.partition("=")
-        if not equals or not IMPORT_NAME.fullmatch(name):
-            raise UserError(
-                f"--command is {text[:80]!r}: give NAME='PROGRAM {IN} {OUT}', with a name of 1 to 40 small letters, "
-                "digits, points, hyphens or underscores"
-            )
+        name, _, line = text.partition("=")
+        try:
+            check_import_name(name)
+        except ValueError as error:
+            raise UserError(f"--command is {text[:80]!r}: give NAME='PROGRAM {IN} {OUT}'; {error}") from None
         try:
             words = tuple(shlex.split(line))
         except ValueError as error:

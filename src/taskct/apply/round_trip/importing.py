@@ -12,7 +12,7 @@ from taskct.apply.round_trip.key import ExportKey, read_keys
 from taskct.apply.round_trip.low_dose import trials_of
 from taskct.apply.round_trip.returned_files import Collector, choose_key, find_files
 from taskct.errors import UserError
-from taskct.names import IMPORT_NAME
+from taskct.names import check_import_name
 from taskct.progress import Progress
 from taskct.study.imports import NEEDED, TRAIN_TWINS, TWINS, add_import, digest_of_images, is_imported
 from taskct.study.run_folder import RunFolder
@@ -84,8 +84,10 @@ def import_study(
         If the run was not exported, its trials have changed since, or something is wrong with the images.
     """
     options = ImportOptions() if options is None else options
-    if not IMPORT_NAME.fullmatch(name):
-        raise UserError(f"--name is {name!r}: give 1 to 40 small letters, digits, points, hyphens or underscores")
+    try:
+        check_import_name(name)
+    except ValueError as error:
+        raise UserError(f"--name: {error}") from None
     if is_imported(run, name) and not options.replace:
         raise UserError(f"{run.path} has images of {name} already: give another --name, or --replace")
     run.require("simulate")
