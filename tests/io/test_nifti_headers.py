@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
+from taskct.io.image_stack import read_images
 from taskct.io.nifti import read_nifti
 
 VOXELS = np.random.default_rng(8).integers(-900, 900, (6, 5, 4)).astype(np.int16)
@@ -84,3 +85,15 @@ def test_voxels_in_a_file_of_their_own(tmp_path):
 def test_the_budget_is_settable(tmp_path, monkeypatch):
     monkeypatch.setenv("TASKCT_READ_LIMIT", "900")
     assert "over the limit of 900 bytes" in refusal(changed(tmp_path / "a.nii.gz", []))
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("size", [0, -2, -32768])
+def test_sizes_below_one_are_refused_in_one_line(tmp_path, axis, size):
+    """Two negative sizes have a product above 0."""
+    both = [(40 + 2 * place, "h", size) for place in (axis, axis % 3 + 1)]  # after the number of dimensions
+    path = changed(tmp_path / "a.nii", both)
+    refusal(path)
+    with pytest.raises(UserError) as caught:
+        read_images(path)
+    assert "\n" not in str(caught.value)

@@ -85,7 +85,7 @@ def test_runs_of_one_dose_an_unknown_arm_and_images_without_a_dose_are_refused(r
     out = tmp_path / "curves"
     assert "no arm 'x'" in refused("curves", *runs, "--out", out, "--arm", "x")
     assert "no 'cnn' of low-dose" in refused("curves", *runs, "--out", out, "--observer", "cnn")
-    assert "leave out n_channels" in refused("curves", *runs, "--out", out, "--channels", 4)
+    assert "leave out --channels" in refused("curves", *runs, "--out", out, "--channels", 4)
     twin = shutil.copytree(runs[0], tmp_path / "twin")
     with pytest.raises(UserError, match="are of one dose and signal, 20 %"):
         readings_of_runs([*runs, twin])

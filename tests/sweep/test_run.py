@@ -49,7 +49,8 @@ def test_the_run_folder_of_the_design(tiny_run: RunFolder) -> None:
     stems = {arm.file_stem for arm in arms_of(tiny_run.settings) if arm.trained or arm.name == "mse"}
     models = {entry.name for entry in (tiny_run.path / "models").iterdir()}
     blends = {f"{arm.parts[1].file_stem}.blend" for arm in arms_of(tiny_run.settings) if arm.alpha is not None}
-    assert models == {stem + ending for stem in stems | blends for ending in (".safetensors", ".json")}
+    endings = (".safetensors", ".json", ".results.json")
+    assert models == {stem + ending for stem in stems | blends for ending in endings}
     assert not [name for name in files_of(tiny_run.path) if "partial" in name or "tmp" in name]
 
 

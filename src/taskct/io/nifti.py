@@ -200,7 +200,7 @@ def read_nifti_images(path: Path, name: str) -> tuple[NDArray[np.float32], float
     """
     image, header = _load(path, name)
     shape = _without_ones(tuple(int(n) for n in image.shape))
-    if len(shape) not in (2, 3) or math.prod(shape) == 0:
+    if len(shape) not in (2, 3) or min(shape) < 1:
         raise UserError(f"{name}: {len(shape)} dimensions: give an image, or one stack of them")
     with reading(name, "NIfTI", "copy it again"), LoggingOutputSuppressor():
         check_budget(name, math.prod(shape) * _voxel_bytes(header))
@@ -251,7 +251,7 @@ def open_nifti(path: Path) -> OpenedNifti:
     name = path.name
     image, header = _load(path, name)
     shape = _without_ones(tuple(int(n) for n in image.shape))
-    if len(shape) != 3 or math.prod(shape) == 0:
+    if len(shape) != 3 or min(shape) < 1:
         text = "×".join(str(n) for n in shape)
         raise UserError(f"{name}: {len(shape)} dimensions ({text}): give one 3D volume")
     affine = _checked_affine(image.affine, header, name)
@@ -279,6 +279,8 @@ def _load(path: Path, name: str) -> tuple[Any, Any]:
             header = type(image.header).from_fileobj(file, check=False)
         if not header["magic"].item().startswith(b"n+"):  # of a header whose voxels are in another file
             raise ValueError("no voxels")
+        if min(image.shape, default=0) < 0:  # two of them would have a product above 0
+            raise ValueError("a size below 0")
         if np.isinf(header["scl_slope"]) or np.isinf(header["scl_inter"]):  # nibabel takes it for none
             raise UserError(f"{name}: a slope or intercept without end; save it again")
         dtype = header.get_data_dtype()
