@@ -1,10 +1,10 @@
 """The command observe: numerical observers on a user's images; what computes is imported when it is called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from taskct.cli.app import app
 from taskct.cli.channel_options import channel_settings
@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     from taskct.io.raw_words import RawWords
     from taskct.io.stored_images import StoredImages
     from taskct.io.truth_table import Truth
+
+
+class _Told(Protocol):
+    """What is found, ready for JSON."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+
+
+Found = TypeVar("Found", bound=_Told)
 
 PIXEL_MM = 0.7  # where images do not tell theirs: 512 pixels over 360 mm
 
@@ -61,6 +70,7 @@ def observe_command(
     from taskct.apply.observe import Task, observe
     from taskct.apply.observe.inputs import read_inputs
     from taskct.apply.observe.observation import IMAGES
+    from taskct.cli.observation import print_observation
 
     _check_folder(output.out_folder)
     plan = _plan(how)
@@ -85,7 +95,7 @@ def observe_command(
     if output.out_folder is not None or output.as_json:
         physics = _physics(known.truth, {IMAGES: known.images, **known.rivals}, size, how.seed)
         found = replace(found, about=found.about | {"physics": physics})
-    _show(found, output)
+    _show(found, output, _write, print_observation)
     if size is None and any(name.replace("-", "_") in observers_needing("pixel_mm") for name in names):
         note(f"the images do not tell their pixel size: the eye takes {PIXEL_MM} mm; give --pixel-mm")
     _say(found)
@@ -166,14 +176,7 @@ def _observe_phantom(
         physics=physics_of_rods(found.trials, eye=seen, seed=how.seed),
         physics_of_rivals={name: physics_of_rods(cuts, eye=seen, seed=how.seed) for name, cuts in found.rivals.items()},
     )
-    if output.out_folder is not None:
-        write_rods(output.out_folder, found)
-    if output.as_json:
-        print_json(found.as_dict())
-    else:
-        print_rods(found)
-        if output.out_folder is not None:
-            print_line(f"Written: {output.out_folder}")
+    _show(found, output, write_rods, print_rods)
     say_of_rods(found)
 
 
@@ -332,16 +335,16 @@ def _site(text: str | None) -> tuple[float, float] | None:
     return row, column
 
 
-def _show(found: "Observation", output: OutputOptions) -> None:
+def _show(
+    found: Found, output: OutputOptions, write: Callable[[Path, Found], None], tell: Callable[[Found], None]
+) -> None:
     """Write what is to be written, and print the rest."""
-    from taskct.cli.observation import print_observation
-
     if output.out_folder is not None:
-        _write(output.out_folder, found)
+        write(output.out_folder, found)
     if output.as_json:
         print_json(found.as_dict())
     else:
-        print_observation(found)
+        tell(found)
         if output.out_folder is not None:
             print_line(f"Written: {output.out_folder}")
 
