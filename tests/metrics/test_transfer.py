@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from taskct.metrics.transfer import disc_transfer, disc_transform, edge_transfer, fit_disc
+from taskct.metrics.slanted_edge import edge_transfer
+from taskct.metrics.transfer import disc_transfer, disc_transform, fit_disc
 from taskct.scanner.kernels import KERNELS, mtf, mtf_frequency
 
 

@@ -70,6 +70,7 @@ from .roc import delong_covariance as delong_covariance
 from .roc import delong_interval as delong_interval
 from .roc import paired_delong as paired_delong
 from .roc import roc_curve as roc_curve
+from .slanted_edge import edge_transfer as edge_transfer
 from .spectra import cross_power as cross_power
 from .spectra import first_below as first_below
 from .spectra import frequencies_per_mm as frequencies_per_mm
@@ -80,7 +81,6 @@ from .tradeoff import compare_curves as compare_curves
 from .transfer import Disc as Disc
 from .transfer import Transfer as Transfer
 from .transfer import disc_transfer as disc_transfer
-from .transfer import edge_transfer as edge_transfer
 from .transfer import fit_disc as fit_disc
 from .uniform_images import ContrastToNoise as ContrastToNoise
 from .uniform_images import Linearity as Linearity

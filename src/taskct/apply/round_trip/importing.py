@@ -12,6 +12,7 @@ from taskct.apply.round_trip.key import ExportKey, read_keys
 from taskct.apply.round_trip.low_dose import trials_of
 from taskct.apply.round_trip.returned_files import Collector, choose_key, find_files
 from taskct.errors import UserError
+from taskct.metrics.image_quality import mse_hu2, rmse_hu
 from taskct.names import check_import_name
 from taskct.progress import Progress
 from taskct.study.imports import NEEDED, TRAIN_TWINS, TWINS, add_import, digest_of_images, is_imported
@@ -173,12 +174,8 @@ def _card(
             "slope_error": scale.error,
             "level_hu": scale.level,
             "agreement": returned.pairs.agreement,
-            "rmse_low_dose_hu": _rmse(returned.low[some], returned.reference[some]),
-            "rmse_hu": _rmse(returned.denoised[some], returned.reference[some]),
+            "rmse_low_dose_hu": rmse_hu(mse_hu2(returned.low[some], returned.reference[some])),
+            "rmse_hu": rmse_hu(mse_hu2(returned.denoised[some], returned.reference[some])),
         },
         "notes": notes,
     }
-
-
-def _rmse(images: Any, reference: Any) -> float:  # noqa: ANN401 - arrays
-    return float(np.sqrt(((images - reference) ** 2).mean(dtype=np.float64)))
