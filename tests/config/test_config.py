@@ -368,3 +368,12 @@ def test_organs_go_by_number_or_name():
     settings = make_settings({"background": {"organ": 5, "organs": {5: {"hu": 110}}}})
     assert settings.background.organ == "5"
     assert make_settings(yaml.safe_load(to_yaml(settings))) == settings
+
+
+def test_null_for_a_section_is_no_training_or_refused() -> None:
+    assert make_settings(parse_overrides(["training=null"])).training.method == "none"
+    assert make_settings(parse_overrides(["training=null", "training.method=joint"])).training.method == "joint"
+    for name in ("scanner", "path", "imported"):
+        with pytest.raises(UserError, match=f"{name} is a section"):
+            parse_overrides([f"{name}=null"])
+    assert make_settings(parse_overrides(["training.patch_pixels=null"])).training.patch_pixels is None

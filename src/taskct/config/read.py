@@ -67,7 +67,7 @@ def _one_line(error: ValidationError) -> str:
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """Turn `section.name=value` pairs into a nested mapping; values are read as YAML, and the last one counts.
 
-    A `UserError` says that a pair has no `=` or its value is not YAML.
+    A `UserError` says that a pair has no `=` or its value is not YAML. `training=null` is `training.method=none`.
 
     Examples
     --------
@@ -93,8 +93,23 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
             branch = branch.setdefault(part, {})
             if not isinstance(branch, dict):
                 raise UserError(f"--set {_brief(pair)}: {part} already has a value of its own")
-        branch[path[-1]] = value
+        branch[path[-1]] = _of_section(path[0]) if value is None and len(path) == 1 else value
     return tree
+
+
+def _of_section(name: str) -> dict[str, Any] | None:
+    """What null stands for as the value of a whole section: no training; a `UserError` for other sections.
+
+    In a file it may be a section whose settings are all commented out, and is left to the defaults.
+    """
+    if name == "training":
+        return {"method": "none"}
+    field = Settings.model_fields.get(name)
+    if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        raise UserError(
+            f"--set {name}=null: {name} is a section, which cannot be left out; `taskct config` explains it"
+        )
+    return None
 
 
 def tree_of(name: str, value: object) -> dict[str, Any]:
