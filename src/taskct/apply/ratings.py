@@ -6,6 +6,7 @@ from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value
@@ -30,6 +31,8 @@ class ReaderStudy:
     """Modalities to compare, first minus second."""
     notes: tuple[str, ...]
     """What a reader of the results must know of the source."""
+    clusters: NDArray[np.intp] | None = None
+    """Number of the cluster (patient, background) of each case, `(n_cases,)`; None where each case stands alone."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The reading room: reading studies, served to people in their browsers."""
