@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.marks import NO_LESION, MarkStudy
+from taskct.metrics.marks import NO_LESION, MarkStudy, lroc_study
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +21,7 @@ AREAS = {
     "wafroc1": "weighted AFROC1 area",
     "afroc1": "AFROC1 area",
     "hr-auc": "highest-rating AUC",
+    "lroc": "LROC area",
 }
 """Figures of merit that are areas, in words."""
 SENSITIVITY = "sensitivity@"
@@ -39,6 +40,7 @@ class FigureOfMerit:
       cases count the same: the weighted JAFROC figure of merit. `afroc`: all lesions count the same (JAFROC).
     - `wafroc1`, `afroc1`: against the highest false marks of all cases, for studies with few normal cases or none.
     - `hr-auc`: AUC of the highest rating of any mark on a case, wherever it is.
+    - `lroc`: area under the LROC curve, where each image has one mark, at its most suspicious place: `wafroc` of it.
     - `sensitivity@F`: fraction of lesions marked at a confidence that gives F false marks an image, all images counted.
 
     A UserError, if there is no such figure.
@@ -139,7 +141,9 @@ def check_readings(study: MarkStudy, figure: FigureOfMerit) -> None:
     n_diseased, n_cases = int(study.diseased.sum()), len(study.cases)
     if n_diseased < 2:
         raise UserError(f"{n_diseased} cases with a lesion; an analysis of marks needs at least 2")
-    if figure.name in ("wafroc", "afroc", "hr-auc") and n_cases - n_diseased < 2:
+    if figure.name == "lroc":
+        lroc_study(study)
+    if figure.name in ("wafroc", "afroc", "hr-auc", "lroc") and n_cases - n_diseased < 2:
         raise UserError(
             f"{n_cases - n_diseased} cases without a lesion; the {figure.words} needs at least 2: have more, or take "
             "wafroc1, which compares with all cases"
@@ -206,7 +210,7 @@ def _areas(study: MarkStudy, name: str) -> tuple[Floats, Floats]:
     """An area of each reader in each modality, and the same without each case, last axis `n_cases`."""
     on_lesions, on_cases, diseased = study.highest_on_lesions(), study.highest_false(), study.diseased
     y, y_case, weight = on_lesions, study.lesion_case, np.ones(len(study.lesion_case))
-    if name.startswith("w"):
+    if name in ("wafroc", "wafroc1", "lroc"):
         weight = study.lesion_weight
     if name == "hr-auc":
         y_case = np.flatnonzero(diseased)
