@@ -28,6 +28,7 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     """
     from taskct.apply.ratings import Choice, read_study
     from taskct.apply.reader_study.wanted import Wanted
+    from taskct.io.marks_files import is_marks
 
     if output.page is not None and not output.page.parent.is_dir():
         raise UserError(f"{output.page.parent} is no folder: choose another --page")
@@ -42,6 +43,15 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
         figure_of_merit=asked.figure_of_merit,
     )
     choice = Choice(tuple(which.arm or ()), tuple(which.versus or ()))
+    if is_marks(which.source):
+        from taskct.apply.reader_study.marks import read_mark_study
+        from taskct.cli.mrmc_marks import show_marks
+
+        if which.observer is not None or which.clusters is not None:
+            raise UserError("--observer and --clusters are for ratings; marks take neither: leave them out")
+        marks, pairs = read_mark_study(which.source, choice)
+        show_marks(marks, wanted, output, pairs)
+        return
     study = read_study(which.source, observer=which.observer, choice=choice)
     show_study(study, wanted, output)
 
