@@ -12,7 +12,7 @@ from taskct.files import json_values
 from taskct.literal import figure_text
 from taskct.report.figures import encode, new_figure, style
 from taskct.report.methods import Citations
-from taskct.report.sections import Captioned, PageSection
+from taskct.report.sections import Captioned, PageSection, SectionsPage
 from taskct.report.tables import Table
 
 
@@ -54,6 +54,14 @@ def page_sections(sections: Sequence[StudySection], names: Mapping[str, str]) ->
         )
         for section in sections
     ]
+
+
+def sections_page(title: str, sections: Sequence[StudySection], names: Mapping[str, str]) -> SectionsPage:
+    """A page of sections alone, with their methods; the first answers lead it."""
+    cite = Citations()
+    text = methods_text(sections, cite)
+    parts = [*page_sections(sections, names), PageSection("Methods", texts=[text], items=cite.sources)]
+    return SectionsPage("mrmc", title, list(sections[0].answers), parts)
 
 
 def anonymous(notes: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -179,7 +179,9 @@ class _Table:
                 raise self._error(
                     line, f"case {reading.case!r} has no truth; give a line whose reader is `truth` for each case"
                 )
-        modalities, readers = (dict.fromkeys(names) for names in zip(*((r[0], r[1]) for r in self.readings), strict=True))
+        modalities, readers = (
+            dict.fromkeys(names) for names in zip(*((r[0], r[1]) for r in self.readings), strict=True)
+        )
         check_budget(self.path, _BYTES_A_READING * len(modalities) * len(readers) * len(self.cases))
         readings: Iterable[Reading] = self.readings
         if not self.says_read:

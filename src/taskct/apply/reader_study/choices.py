@@ -57,8 +57,7 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
             for name, one in found.modalities.items()
         },
         "differences": {
-            name: _plain_difference(one) | {"p_holm": p}
-            for (name, one), p in zip(differences, adjusted, strict=True)
+            name: _plain_difference(one) | {"p_holm": p} for (name, one), p in zip(differences, adjusted, strict=True)
         },
         "readers": {
             reader: {arm: asdict(interval) for arm, interval in of_reader.items()}
@@ -83,8 +82,8 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
         notes=(*found.notes, *notes),
         methods=(
             (
-                f"Each trial showed {choices.n_alternatives} images, one with the signal. The proportion of right choices "
-                "is averaged over readers; its variance is the U-statistic over readers and sets of images",
+                f"Each trial showed {choices.n_alternatives} images, one with the signal. The proportion of right "
+                "choices is averaged over readers; its variance is the U-statistic over readers and sets of images",
                 ("one-shot",),
             ),
             (
@@ -122,9 +121,11 @@ def _answers(found: Proportions, adjusted: list[float], choices: Choices, wanted
     base = f"{found.n_readers} {kind}, {found.n_cases} sets of {choices.n_alternatives} images in each arm; chance is "
     base += f"{1.0 / choices.n_alternatives:.0%}."
     parts = []
-    for (name, one), p in zip(found.differences.items(), adjusted, strict=True):
+    for one, p in zip(found.differences.values(), adjusted, strict=True):
         word = "differs" if p < 1.0 - wanted.confidence else "is not shown to differ"
-        parts.append(f"percent correct of {one.first} {word} from that of {one.second}: {_percent(one.interval, sign=True)}")
+        parts.append(
+            f"percent correct of {one.first} {word} from that of {one.second}: {_percent(one.interval, sign=True)}"
+        )
         if wanted.margin is not None:
             low = one.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
             parts.append(
@@ -174,9 +175,7 @@ def _reader_table(found: Proportions, choices: Choices, wanted: Wanted) -> Resul
 def _stratum_table(strata: Mapping[str, Proportions], choices: Choices, wanted: Wanted) -> ResultTable:
     rows = []
     for name, found in strata.items():
-        cells = (
-            _percent(found.modalities[arm].interval) if arm in found.modalities else NONE for arm in choices.arms
-        )
+        cells = (_percent(found.modalities[arm].interval) if arm in found.modalities else NONE for arm in choices.arms)
         rows.append((name, str(len(choices.groups[name])), *cells))
     title = f"Percent correct by stratum [{wanted.confidence:.0%} interval]"
     return ResultTable(title, ("stratum",), ("sets", *choices.arms), tuple(rows))
@@ -192,7 +191,11 @@ def _drawings(strata: Mapping[str, Proportions], choices: Choices) -> tuple[Draw
         values = np.array([[at, i.value, i.ci_low, i.ci_high] for at, i in known], dtype=np.float64)
         if len(values):
             lines.append(Line(arm, values[:, 0], values[:, 1], values[:, 2], values[:, 3]))
-    return (Drawing("Proportion correct by stratum, in the order of the table.", "Stratum", "Proportion correct", tuple(lines)),)
+    return (
+        Drawing(
+            "Proportion correct by stratum, in the order of the table.", "Stratum", "Proportion correct", tuple(lines)
+        ),
+    )
 
 
 def _plain_difference(one: ProportionDifference) -> dict[str, Any]:

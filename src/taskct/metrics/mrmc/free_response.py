@@ -173,9 +173,7 @@ def _means(found: Figures, study: MarkStudy, confidence: float) -> dict[str, ORI
     return {name: _of_cases(found, (m, 0), None, confidence) for m, name in enumerate(study.modalities)}
 
 
-def _of_cases(
-    found: Figures, first: tuple[int, int], second: tuple[int, int] | None, confidence: float
-) -> ORInterval:
+def _of_cases(found: Figures, first: tuple[int, int], second: tuple[int, int] | None, confidence: float) -> ORInterval:
     """A figure of merit by its modality and reader, or the difference of two, with the error of the cases alone."""
     value, variance = float(found.values[first]), float(found.covariance[(*first, *first)])
     if second is not None:
