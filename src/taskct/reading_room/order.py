@@ -30,7 +30,7 @@ N_SHUFFLES = 200
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownTrial:
     """A trial as one reader sees it."""
 
     trial: int
