@@ -70,6 +70,7 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
     from taskct.cli.mrmc_results import analyse, print_mrmc, study_json
     from taskct.cli.mrmc_sections import print_sections
 
+    wanted.check_for("ratings", ("programs", "cutoffs", "agreement", "margin", "detect"))
     if output.export is not None:
         export_ratings(output.export, study.ratings)
     found = analyse(without_programs(study, wanted.programs), wanted)
@@ -80,8 +81,8 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
         print_json(study_json(found, sections))
         return
     print_mrmc(found)
+    print_sections(sections)
     if output.page is not None:
         print_line(f"Page: {output.page}")
-    print_sections(sections)
     for line in found.notes:
         note(line)

@@ -15,6 +15,7 @@ from taskct.report.sections import write_sections
 
 def show_marks(study: MarkStudy, wanted: Wanted, output: ResultOptions, pairs: Pairs | None = None) -> None:
     """Analyse marks and print, write and export what was found."""
+    wanted.check_for("marks", ("figure_of_merit", "margin", "detect"))
     if output.export is not None:
         _export(output.export, study)
     sections = marks_sections(study, wanted, pairs)

@@ -1,5 +1,6 @@
 """`taskct read STUDY --results`: what came out of a reading study, and its files for other programs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ def _show(found: ReadingResults, marks: "MarkStudy | None", wanted: "Wanted", ou
     from taskct.apply.reader_study.choices import Choices, choices_section
 
     if found.protocol.n_alternatives > 1:
+        wanted.check_for("forced choice", ("margin",))
         if output.export is not None:
             raise UserError("--export is for ratings: choices.imrmc holds the choices")
         choices = Choices(
@@ -98,7 +100,8 @@ def _show(found: ReadingResults, marks: "MarkStudy | None", wanted: "Wanted", ou
             note(
                 "cases share backgrounds, and the analysis of marks takes them as independent: intervals are too narrow"
             )
-        show_marks(marks, wanted, output)
+        usual = "lroc" if found.protocol.design == "locate" else None
+        show_marks(marks, replace(wanted, figure_of_merit=wanted.figure_of_merit or usual), output)
     else:
         ratings = found.ratings()
         pairs = tuple((a, b) for i, a in enumerate(found.arms) for b in found.arms[i + 1 :])
