@@ -73,7 +73,7 @@ function advice(detail) {
   const wanting = [
     detail.dark_square_seen ? "" : "The dark square was missed: raise the brightness, or darken the room.",
     detail.bright_square_seen ? "" : "The bright square was missed: lower the contrast of the display.",
-    detail.steps_seen === STEPS ? "" : `${STEPS - detail.steps_seen} of ${STEPS} steps run together.`,
+    detail.steps_seen === STEPS ? "" : `Only ${detail.steps_seen} of the ${STEPS} steps were told apart.`,
   ];
   return wanting.filter(Boolean);
 }
@@ -98,7 +98,9 @@ export async function checkDisplay(protocol) {
 async function ask(protocol) {
   const dark = cornerTest("dark", DARK, "Where is the lighter square in the black field?");
   const bright = cornerTest("bright", BRIGHT, "Where is the darker square in the white field?");
-  const steps = element("input", { type: "number", name: "steps", min: 1, max: STEPS, required: true, id: "steps" });
+  const counts = Array.from({ length: STEPS }, (_, k) => element("option", {}, String(STEPS - k)));
+  const none = element("option", { value: "" }, "–");
+  const steps = element("select", { name: "steps", required: true, id: "steps" }, none, ...counts);
   const count = `How many of the ${STEPS} steps can you tell from their neighbours?`;
   const button = element("button", { type: "submit", className: "first" }, "Go on");
   const form = element(

@@ -21,16 +21,11 @@ export function drawn(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** "Enter" and the like, as a key. */
-export const key = (name) => element("kbd", {}, name);
-
 /** A list of keys and what they do: `[[["Enter"], "answers"], …]`. */
 export function keysList(keys) {
-  const parts = keys.flatMap(([names, does]) => [
-    element("dt", {}, ...names.flatMap((name, k) => (k ? [" ", key(name)] : [key(name)]))),
-    element("dd", {}, does),
-  ]);
-  return element("dl", { className: "keys" }, ...parts);
+  const line = ([names, does]) =>
+    element("div", {}, element("dt", {}, ...names.map((name) => element("kbd", {}, name))), element("dd", {}, does));
+  return element("dl", { className: "keys" }, ...keys.map(line));
 }
 
 /** Said to those who listen to the page. */

@@ -31,17 +31,20 @@ async function once(path, options) {
   return { status: reply.status, body };
 }
 
+/** A fault of the server, or a request that came too slowly: the same again may go well. */
+const isTrouble = (status) => status >= 500 || status === 408;
+
 /** Asks until there is an answer that is not the server's own trouble. */
 async function ask(path, options = {}, isWhole = () => true) {
   for (;;) {
     let sentence = "The server does not answer. It may be restarting, or the network is down.";
     try {
       const reply = await once(path, options);
-      if (reply.status < 500 && isWhole(reply)) {
+      if (!isTrouble(reply.status) && isWhole(reply)) {
         dialog().close();
         return reply;
       }
-      const fault = reply.status < 500 ? "An image came incomplete." : `The server has a fault (${reply.status}).`;
+      const fault = reply.status === 200 ? "An image came incomplete." : `The server has a fault (${reply.status}).`;
       sentence = reply.body.error ?? fault;
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof DOMException || error instanceof SyntaxError)) throw error;

@@ -13,7 +13,7 @@ import { feedbackOf, viewKeys } from "./words.js";
 const ASKERS = { "2afc": Choosing, "4afc": Choosing, rating: Rating, locate: Locating, froc: Marking };
 const BLANK_MS = 300; // between two trials, so that nothing is found by flicker
 const AGAIN_MS = 1000; // where the server says that the trial is not to be seen now
-const RING_MARGIN = 4; // CSS pixels
+const RING_MARGIN = 8; // CSS pixels
 const SMALL_PX = 4; // diameter of a ring where that of the signal is not known
 
 /** Shows a trial until it is answered, paused or no longer the one to answer; gives the next state. */
@@ -75,11 +75,11 @@ class Trial {
     const head = element("header", {}, element("p", { className: "where" }, where), done, this._tools());
     this.stage = element("div", { className: "stage" }, this.pictures.element);
     this.controls = element("div", { className: "controls" }, ...(this.asker.element ? [this.asker.element] : []));
-    const keys = keysList([...this.asker.keys, ...viewKeys(this.protocol)]);
+    this.keys = keysList([...this.asker.keys, ...viewKeys(this.protocol)]);
     const question = element("h1", {}, this.protocol.question);
     this.warning = element("p", { className: "warning", hidden: true });
     this.warning.textContent = "The browser resamples the images. Set its zoom to 100 % (Ctrl and 0).";
-    show("trial", [head, question, this.stage, this.controls, this.warning, keys]);
+    show("trial", [head, question, this.stage, this.controls, this.warning, this.keys]);
     this.pictures.resampled = (is) => (this.warning.hidden = !is);
     this._fit();
     say(where);
@@ -184,8 +184,10 @@ class Trial {
     const kind = { true: "right", false: "wrong" }[feedback.correct] ?? "";
     const next = element("button", { type: "button", className: "first" }, "Next");
     const told = element("p", { className: `feedback ${kind}` }, words);
+    this.controls.style.minHeight = `${this.controls.offsetHeight}px`; // the image stays where it is
     this.controls.inert = false;
     this.controls.replaceChildren(told, next);
+    this.keys.style.visibility = "hidden";
     next.focus({ preventScroll: true });
     say(words);
     await pressed(next);
