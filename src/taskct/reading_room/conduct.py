@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from taskct.reading_room.answer import Answer
-from taskct.reading_room.order import Shown
+from taskct.reading_room.order import ShownTrial
 
 FAST_S = 0.3
 """Below this nobody has looked at an image and decided."""
@@ -47,7 +47,7 @@ class Conduct:
         return tuple(told)
 
 
-def reader_conduct(answers: Sequence[Answer], order: Sequence[Shown]) -> Conduct:
+def reader_conduct(answers: Sequence[Answer], order: Sequence[ShownTrial]) -> Conduct:
     """How a reader goes about it.
 
     Parameters
@@ -75,7 +75,7 @@ def reader_conduct(answers: Sequence[Answer], order: Sequence[Shown]) -> Conduct
     return Conduct(len(answers), median_s, per_hour, n_fast, n_same)
 
 
-def _decision(answer: Answer, order: Sequence[Shown]) -> tuple[object, ...]:
+def _decision(answer: Answer, order: Sequence[ShownTrial]) -> tuple[object, ...]:
     """What is compared: the place of the image picked, the confidence, and the confidences of the marks."""
     slot = None if answer.choice is None else order[answer.position].images.index(answer.choice)
     return slot, answer.rating, tuple(mark.rating for mark in answer.marks)
