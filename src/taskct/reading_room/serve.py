@@ -88,7 +88,9 @@ def check_extra() -> None:
     """Raise a `UserError` if what serves is not installed."""
     for module in ("starlette", "uvicorn"):
         if importlib.util.find_spec(module) is None:
-            raise UserError(f"serving a reading study needs {module}, which is not installed: pip install 'taskct[reading]'")
+            raise UserError(
+                f"serving a reading study needs {module}, which is not installed: pip install 'taskct[reading]'"
+            )
 
 
 def check_url(url: str | None) -> None:
