@@ -53,7 +53,7 @@ def read(
             raise UserError(f"{option} is of a new study, and {where.source} is made: leave it out")
         _serve(where.source, served)
         return
-    path = where.out_folder or where.source.resolve().with_name(f"{where.source.resolve().name}-reading")
+    path = where.out_folder or _beside(where.source)
     check_new(path)
     if where.make_only:
         _only(served, "is for serving: leave --make-only or it out")
@@ -69,6 +69,11 @@ def read(
         _serve(path, served)
     else:
         print_line(f"To serve it: taskct read {path}")
+
+
+def _beside(source: Path) -> Path:
+    named = source if source.name not in ("", "..") else source.resolve()
+    return named.with_name(f"{named.name}-reading")
 
 
 def _show_results(

@@ -1,6 +1,7 @@
 """A reading study's cases from a folder of images: `DIR/ARM/present/` and `DIR/ARM/absent/`.
 
-The same cases in every arm. `DIR/truth.csv` may tell places and patients, `DIR/training/present/` and `DIR/training/absent/` hold training examples.
+The same cases stand in every arm. `DIR/truth.csv` may tell places and patients, `DIR/training/present/` and
+`DIR/training/absent/` hold training examples.
 """
 
 from collections.abc import Sequence
