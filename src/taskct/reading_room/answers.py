@@ -255,7 +255,7 @@ class AnswerBook:
     def _prepare(self) -> None:
         """Make the tables of a new file; refuse a file with others."""
         run = self._connection.execute
-        found = {name: sql for name, sql in run("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        found = dict(run("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         version = run("PRAGMA user_version").fetchone()[0]
         if not found and not version and not self.is_read_only:
             with self._writing():
@@ -330,8 +330,8 @@ def _answer(row: tuple[Any, ...]) -> Answer:
     _check(isinstance(found, list) and all(isinstance(mark, dict) for mark in found))
     of_marks = tuple(Mark(_real(one["row_px"]), _real(one["column_px"]), _whole(one["rating"])) for one in found)
     _check(phase in PHASES and isinstance(reader, str) and isinstance(at, str))
-    optional = [None if value is None else _whole(value) for value in (choice, rating)]
-    return Answer(reader, phase, _whole(position), _whole(trial), _real(seconds), at, *optional, of_marks)
+    picked, confidence = (None if value is None else _whole(value) for value in (choice, rating))
+    return Answer(reader, phase, _whole(position), _whole(trial), _real(seconds), at, picked, confidence, of_marks)
 
 
 def _event(row: tuple[Any, ...]) -> Event:

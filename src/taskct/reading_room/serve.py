@@ -141,7 +141,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _why_no_port(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another program: give another one, such as --port {port % 65535 + 1}, or --port 0"
+        return f"port {port} is in use by another program: give --port {port % 65535 + 1}, or 0 for any that is free"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"port {port} needs rights that you have not: give one above 1023, such as --port 8000"
     if error.errno == errno.EADDRNOTAVAIL:
