@@ -1,6 +1,11 @@
 """`taskct read`: what it makes, prints and refuses."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,11 +27,10 @@ def test_a_study_is_made_of_a_run(call: Call, tiny_run: RunFolder, tmp_path: Pat
     place = tmp_path / "study"
     text = tmp_path / "text.txt"
     text.write_text("Look for a\nbright disc.\n\nGuess where you see none.\n", encoding="utf-8")
-    status, out, err = call(
-        "read", tiny_run.path, "--out", place, "--make-only", "--arms", "low-dose,mse,lambda=0.90",
-        "--design", "rating", "--scale", "5", "--readers", "Ann,Bo", "--cases", "10", "--training", "3", "--window", "50,200", "--seed", "7",
-        "--fixed-window", "--break-every", "20", "--title", "Discs", "--instructions", text, "--device", "cpu",
-    )  # fmt: skip
+    design = ("--design", "rating", "--scale", "5", "--readers", "Ann,Bo", "--cases", "10", "--training", "3")
+    shown = ("--window", "50,200", "--fixed-window", "--break-every", "20", "--title", "Discs", "--instructions", text)
+    arms = ("--arms", "low-dose,mse,lambda=0.90", "--device", "cpu", "--seed", "7")
+    status, out, err = call("read", tiny_run.path, "--out", place, "--make-only", *arms, *design, *shown)
     assert status == 0, err
     assert "Arms: low-dose, mse, lambda=0.9\n" in out
     assert "Each of 2 reader(s): 3 training trials, then 30 (10 in each arm; rating, 5 points)" in out
@@ -94,6 +98,29 @@ def test_what_cannot_be_done_is_one_line(refused: Refused, tiny_run: RunFolder, 
     assert "holds no text" in new("--instructions", tmp_path / "empty.txt")
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["empty.txt", "study"]
+
+
+def test_a_study_is_served_until_it_is_stopped(tmp_path: Path) -> None:
+    study = make_disc_study(tmp_path / "study", readers=("Ann", "Bo"))
+    command = [sys.executable, "-m", "taskct", "read", str(study.path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Serving until Ctrl-C"):
+                break
+        text = "".join(lines)
+        links = dict(re.findall(r"^(\S+) +(http://127\.0\.0\.1:\d+/[ro]/[\w-]+/)$", text, re.MULTILINE))
+        assert list(links) == ["Ann", "Bo", "organiser"], text
+        assert all(links[name].split("/")[-2] == token for name, token in study.links.readers.items())
+        with urllib.request.urlopen(links["Bo"] + "state") as reply:
+            assert json.load(reply)["phase"] == "instructions"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"Stopped; every answer is kept. To serve it on: taskct read {study.path}" in out
+    assert err == ""
 
 
 @pytest.mark.parametrize("name", ["images.npy", "order.json"])

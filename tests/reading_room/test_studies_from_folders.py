@@ -89,6 +89,53 @@ def test_places_and_patients_come_from_the_table(place: Path, tmp_path: Path) ->
     assert study.read_key().radius_mm == 3.0
 
 
+def test_a_case_may_hold_several_lesions(place: Path, tmp_path: Path) -> None:
+    rows = [f"present/c{i}.npy,{5 + i + 6 * k},{7 + k},{3 + k},20" for i in range(4) for k in range(1 + i % 2)]
+    (place / "lesions.csv").write_text("\n".join(["image,row_px,column_px,diameter_mm,contrast_hu", *rows, ""]))
+    plan = ReadingPlan("froc")
+    material = material_of_folder(place, plan, pixel_mm=0.5)
+    assert [len(lesions) for lesions in material.cases.lesions] == [1, 2, 1, 2, 0, 0, 0, 0, 0]
+    study = make_study(tmp_path / "study", material, plan)
+    key = study.read_key()
+    assert key.radius_mm == 2.0  # half of 4 mm
+    assert {trial.case: len(trial.lesions) for trial in key.trials}["present/c1"] == 2
+
+
+def test_kinds_of_signals_are_groups_where_there_are_a_few(place: Path) -> None:
+    rows = [f"present/c{i}.npy,5,7,{(4, 8)[i // 2]},{(10, 10)[i // 2]}" for i in range(4)]
+    (place / "lesions.csv").write_text("\n".join(["image,row_px,column_px,diameter_mm,contrast_hu", *rows, ""]))
+    assert material_of_folder(place, RATING).cases.groups == ("4 mm, 10 HU",) * 2 + ("8 mm, 10 HU",) * 2 + ("",) * 5
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("image,row_px\npresent/c0.npy,5", "no column 'column_px' in its header"),
+        ("image,row_px,column_px,size\npresent/c0.npy,5,5,2", "a column 'size'; give image,row_px"),
+        ("image,row_px,column_px\nabsent/c0.npy,5,5", "line 2: no image 'absent/c0.npy' that holds a signal"),
+        (
+            "image,row_px,column_px\npresent/c0.npy,5,24",
+            "line 2: column_px is 24; it must lie in the image, from 0 to 23",
+        ),
+        ("image,row_px,column_px\npresent/c0.npy,five,5", "line 2: row_px is 'five'; give a number in px"),
+        ("image,row_px,column_px,diameter_mm\npresent/c0.npy,5,5,0", "diameter_mm is '0'; give a number in mm"),
+        ("image,row_px,column_px\npresent/c0.npy,5", "line 2: 2 fields; the header has 3"),
+        ("image;row_px;column_px\npresent/c0.npy;5;5", "there are semicolons between the columns"),
+    ],
+)
+def test_a_table_of_lesions_that_does_not_fit_is_one_line(place: Path, table: str, message: str) -> None:
+    (place / "lesions.csv").write_text(f"{table}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        material_of_folder(place, RATING)
+
+
+def test_places_are_told_by_one_table_alone(place: Path) -> None:
+    _truth(place)
+    (place / "lesions.csv").write_text("image,row_px,column_px\npresent/c0.npy,5,5\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"lesions\.csv and truth\.csv both tell places"):
+        material_of_folder(place, RATING)
+
+
 def test_a_sub_folder_is_a_background(place: Path) -> None:
     for arm in ("fbp", "net"):
         for of_class in ("present", "absent"):

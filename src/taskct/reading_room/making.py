@@ -164,7 +164,7 @@ def _check_places(material: Material, plan: ReadingPlan) -> None:
     if missing:
         raise UserError(
             f"{plan.design} needs the place of every signal, and {len(missing)} cases have none, the first is "
-            f"{missing[0]!r}: give a truth.csv with row_px and column_px, or another --design"
+            f"{missing[0]!r}: give a lesions.csv with image,row_px,column_px, or another --design"
         )
     if material.pixel_mm is None:
         raise UserError(f"{plan.design} needs the size of a pixel, which the images do not tell: give --pixel-mm")
