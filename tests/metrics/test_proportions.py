@@ -1,6 +1,7 @@
 """Proportions over readers and cases against closed forms, independent formulas, and the U-statistic of AUCs."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def draw(seed: int, shape: tuple[int, int, int], *, clusters: NDArray[np.intp] |
     return (latent > 0.0).astype(float)
 
 
-def analysed(successes: NDArray[np.float64], **more: object) -> Proportions:
+def analysed(successes: NDArray[np.float64], **more: Any) -> Proportions:
     """With modalities A, B, … and readers 0, 1, …."""
     m, r, _ = successes.shape
     return proportion_analysis(successes, modalities="ABC"[:m], readers=[str(i) for i in range(r)], **more)
@@ -135,11 +136,11 @@ def test_equal_readers_leave_a_t_interval_of_the_clusters_and_differing_ones_of_
 def test_the_p_value_and_the_margin_invert_the_interval() -> None:
     found = analysed(draw(9, (2, 5, 60)))
     two = found.differences["A-B"]
-    low, high = two.bounds(1.0 - two.p_value)
+    low, high = two.whole.bounds(1.0 - two.p_value)
     assert min(abs(low), abs(high)) == pytest.approx(0.0, abs=1e-7)
-    p = two.p_not_worse(0.05)
+    p = two.whole.p_not_worse(0.05)
     assert (p < 0.025) == (two.interval.ci_low > -0.05)
-    assert two.bounds(1.0 - 2.0 * p if p < 0.5 else 2.0 * p - 1.0)[0 if p < 0.5 else 1] == pytest.approx(
+    assert two.whole.bounds(1.0 - 2.0 * p if p < 0.5 else 2.0 * p - 1.0)[0 if p < 0.5 else 1] == pytest.approx(
         -0.05, abs=1e-7
     )
 
@@ -197,6 +198,6 @@ def test_what_allows_no_variance_is_left_out_and_said() -> None:
         (np.ones((1, 2, 3)), {"confidence": 95.0}, "confidence"),
     ],
 )
-def test_what_is_no_study_is_refused(successes: NDArray[np.float64], more: dict[str, object], words: str) -> None:
+def test_what_is_no_study_is_refused(successes: NDArray[np.float64], more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         analysed(successes, **more)

@@ -1,6 +1,7 @@
 """How a proportion over readers and cases scatters, and how far its interval reaches: for any design, with clusters."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +31,10 @@ class Answered:
     def of(cls, successes: Floats, clusters: NDArray[np.intp]) -> "Answered":
         """From successes `(n_readers, n_cases)`, NaN where there is no answer, and the cluster of each case."""
         n_clusters = int(clusters.max()) + 1
-        member = np.zeros((len(clusters), n_clusters))
-        member[np.arange(len(clusters)), clusters] = 1.0
         given = ~np.isnan(successes)
         total = float(given.sum())
-        right = np.where(given, successes, 0.0) @ member
-        counts = given.astype(np.float64) @ member
+        right = np.array([np.bincount(clusters, row, n_clusters) for row in np.where(given, successes, 0.0)])
+        counts = np.array([np.bincount(clusters, row, n_clusters) for row in given])
         proportion = float(right.sum() / total)
         by_cluster, of_cluster = right.sum(axis=0), counts.sum(axis=0)
         informative = min(int((by_cluster > 0.0).sum()), int((by_cluster < of_cluster).sum()))
@@ -95,26 +94,19 @@ class Spread:
         return max(round(self.n_clusters) - 1.0, 1.0)
 
 
-def spread_of(first: Answered, second: Answered | None = None) -> Spread | None:
-    """Scatter of one proportion, or of the first less the second; None where no variance over readers can be told.
+def spread_of(parts: Sequence[Answered], signs: Sequence[float] = (1.0,)) -> Spread | None:
+    """Scatter of Σ sign·proportion of some parts; None where no variance over readers can be told.
 
     The variance is the U-statistic: products of two deviations that share the reader, the cluster or both, over the
     number of pairs that share neither. With one reader it is over clusters alone. Its biased twin takes what is not
     shared as free.
     """
-    parts = [first] if second is None else [first, second]
-    signs = [1.0, -1.0][: len(parts)]
-    one_reader = all((part.counts.sum(axis=1) > 0.0).sum() == 1 for part in parts) and (
-        second is None or bool(np.array_equal(first.counts.sum(axis=1) > 0.0, second.counts.sum(axis=1) > 0.0))
-    )
-    total = mle = 0.0
-    for a, sign_a in zip(parts, signs, strict=True):
-        for b, sign_b in zip(parts, signs, strict=True):
-            covariance, covariance_mle = _covariance(a, b, one_reader=one_reader)
-            if not math.isfinite(covariance):
-                return None
-            total += sign_a * sign_b * covariance
-            mle += sign_a * sign_b * covariance_mle
+    who = [part.counts.sum(axis=1) > 0.0 for part in parts]
+    one_reader = who[0].sum() == 1 and all(np.array_equal(who[0], other) for other in who[1:])
+    covariances = _covariances(parts, one_reader=bool(one_reader))
+    if not np.isfinite(covariances).all():
+        return None
+    total, mle = (float(np.asarray(signs) @ c @ np.asarray(signs)) for c in covariances)
     n_readers, n_clusters = (min(_equivalent(part, axis) for part in parts) for axis in (1, 0))
     if one_reader:
         return Spread(total, mle, 0.0, 1.0, n_clusters)
@@ -123,8 +115,14 @@ def spread_of(first: Answered, second: Answered | None = None) -> Spread | None:
     return Spread(total, mle, between, n_readers, n_clusters)
 
 
-def bounds(proportion: float, variance: float, reach: float, *, parts: Answered, confidence: float) -> Floats:
-    """Bounds of a proportion that reach so many standard errors to either side; shape `(2,)`.
+def _covariances(parts: Sequence[Answered], *, one_reader: bool) -> Floats:
+    """Covariances of proportions, `(2, n, n)`: unbiased (NaN if no two answers share nothing), and of the twin."""
+    rows = [[_covariance(a, b, one_reader=one_reader) for b in parts] for a in parts]
+    return np.moveaxis(np.array(rows, dtype=np.float64), -1, 0)
+
+
+def proportion_bounds(part: Answered, variance: float, reach: float, confidence: float) -> tuple[float, float]:
+    """Bounds of a proportion that reach so many standard errors to either side.
 
     Symmetric on the logit [1]. Where fewer than `FEW` clusters hold a failure (or a success) they are the exact
     binomial ones (Clopper–Pearson) of as many answers as say as much, n/d [2], where the design effect d is drawn
@@ -132,21 +130,20 @@ def bounds(proportion: float, variance: float, reach: float, *, parts: Answered,
     clusters. Sources: [1] Agresti, Categorical Data Analysis (2013), section 1.4; [2] Korn & Graubard, Surv. Methodol.
     24, 193 (1998).
     """
-    answered = parts.counts.sum(axis=0) > 0.0
-    n_clusters = int(answered.sum())
+    proportion, n_clusters = part.proportion, int((part.counts.sum(axis=0) > 0.0).sum())
     if proportion in (0.0, 1.0):
-        return np.array(perfect_bounds(proportion, n_clusters, confidence))
-    if parts.n_informative >= FEW:
-        return np.array(logit_bounds(proportion, reach * math.sqrt(variance)))
+        return perfect_bounds(proportion, n_clusters, confidence)
+    if part.n_informative >= FEW:
+        return logit_bounds(proportion, reach * math.sqrt(variance))
     tail = (1.0 - confidence) / 2.0
-    n, binomial = float(parts.counts.sum()), proportion * (1.0 - proportion)
+    n, binomial = float(part.counts.sum()), proportion * (1.0 - proportion)
     n_alone = min(n, binomial / variance) if variance > 0.0 else n
     effect, greatest = n / n_alone, n / min(n_alone, float(n_clusters))
-    drawn = (parts.n_informative * effect + greatest) / (parts.n_informative + 1.0)
+    drawn = (part.n_informative * effect + greatest) / (part.n_informative + 1.0)
     n_effective = n / drawn * (float(ndtri(tail)) / reach) ** 2
     right = proportion * n_effective
     wrong = n_effective - right
-    return np.array([betaincinv(right, wrong + 1.0, tail), betainccinv(right + 1.0, wrong, tail)], dtype=np.float64)
+    return float(betaincinv(right, wrong + 1.0, tail)), float(betainccinv(right + 1.0, wrong, tail))
 
 
 def _covariance(a: Answered, b: Answered, *, one_reader: bool) -> tuple[float, float]:

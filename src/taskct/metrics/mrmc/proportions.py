@@ -8,15 +8,21 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from taskct.metrics.intervals import Interval, check_confidence
-from taskct.metrics.mrmc.proportion_spread import FEW, NOTHING, Answered, Floats, Spread, bounds, spread_of
+from taskct.metrics.mrmc.proportion_spread import (
+    FEW,
+    NOTHING,
+    Answered,
+    Floats,
+    Spread,
+    proportion_bounds,
+    spread_of,
+)
+from taskct.metrics.mrmc.proportion_sums import ProportionSum, proportion_sum
 from taskct.metrics.rates import rate_interval
-from taskct.metrics.roc import within_possible
 
 ProportionFrom = Literal["u-statistic", "mle", "few", "perfect", "cases"]
-_LEAST_P = 1e-12
 
 
 @dataclass(frozen=True)
@@ -55,25 +61,8 @@ class ProportionDifference:
     """Satterthwaite's degrees of freedom."""
     p_value: float
     """Two-sided, of no difference: 1 less the confidence whose interval ends at 0."""
-    parts: tuple[Answered, Answered]
-    """What was answered in the two."""
-    spreads: tuple[Spread, Spread, Spread]
-    """Of the first, the second and the difference."""
-
-    def bounds(self, confidence: float) -> tuple[float, float]:
-        """The interval of another confidence, in (0, 1); see `proportion_analysis`."""
-        check_confidence(confidence)
-        return _difference_bounds(self.parts, self.spreads, confidence)
-
-    def p_not_worse(self, margin: float) -> float:
-        """One-sided p of the first being worse than the second by `margin` (in (0, 1)) or more.
-
-        It is below α exactly where the interval of confidence 1 − 2α lies above −`margin`.
-        """
-        if not 0.0 < margin < 1.0:
-            raise ValueError(f"the margin is {margin}; it must lie between 0 and 1")
-        p = _p_of_bound(self.parts, self.spreads, -margin) / 2.0
-        return p if self.interval.value > -margin else 1.0 - p
+    whole: ProportionSum
+    """Its `bounds` of any confidence, and `p_not_worse` than a margin."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +140,9 @@ def proportion_analysis(
     other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert it.
 
     `interval_from` says what an interval rests on: `u-statistic`; `mle`, the biased twin where the variance is 0;
-    `few`, where fewer than 10 clusters hold a failure (or a success), which covers more than asked, see `bounds`;
-    `perfect`, a proportion of 0 or 1: of the clusters alone, since nothing is seen of how readers scatter; `cases`,
-    with one reader: exact (Clopper–Pearson), or see `rate_interval` where cases are clustered.
+    `few`, where fewer than 10 clusters hold a failure (or a success), which covers more than asked, see
+    `proportion_bounds`; `perfect`, a proportion of 0 or 1: of the clusters alone, since nothing is seen of how readers
+    scatter; `cases`, with one reader: exact (Clopper–Pearson), or see `rate_interval` where cases are clustered.
 
     References
     ----------
@@ -190,32 +179,25 @@ def proportion_analysis(
         for index, reader in enumerate(readers)
     }
     found: dict[str, Proportion] = {}
-    parts: dict[str, tuple[Answered, Spread]] = {}
+    parts: dict[str, Answered] = {}
     for modality, of_modality in zip(modalities, successes, strict=True):
-        in_it = int((~np.isnan(of_modality)).any(axis=1).sum())
-        if in_it < min(n_readers, 2):
-            many = "nobody" if in_it == 0 else f"a single {reader_kind}"
-            notes.append(f"{modality}: left out of averages and differences, since {many} answered in it")
+        n_in_it = int((~np.isnan(of_modality)).any(axis=1).sum())
+        part = Answered.of(of_modality, labels) if n_in_it else None
+        if part is None or n_in_it < min(n_readers, 2) or (spread := spread_of([part])) is None:
+            why = {0: "nobody answered in it", 1: f"a single {reader_kind} answered in it"}
+            alike = f"no two {reader_kind}s answered different cases in it"
+            notes.append(f"{modality}: left out of averages and differences: {why.get(n_in_it, alike)}")
             continue
-        part = Answered.of(of_modality, labels)
-        spread = spread_of(part)
-        if spread is None:
-            notes.append(
-                f"{modality}: left out of averages and differences: no two {reader_kind}s answered different cases"
-            )
-            continue
-        parts[modality] = part, spread
-        by_reader = np.array([np.nanmean(row) for row in of_modality if not np.isnan(row).all()])
+        parts[modality] = part
+        by_reader = float(np.mean([row[~np.isnan(row)].mean() for row in of_modality if not np.isnan(row).all()]))
         if n_readers == 1:
-            kind: ProportionFrom = "cases"
             interval = next(of_reader[modality] for of_reader in own.values() if modality in of_reader)
         else:
-            kind = _kind(part, spread)
-            low, high = _one_bounds(part, spread, spread.quantile(confidence), confidence)
-            interval = Interval(part.proportion, low, high)
-        found[modality] = Proportion(
-            interval, float(by_reader.mean()), spread.variance, spread.variance_mle, spread.df, kind
-        )
+            interval = Interval(
+                part.proportion, *proportion_bounds(part, spread.used, spread.quantile(confidence), confidence)
+            )
+        kind: ProportionFrom = "cases" if n_readers == 1 else _kind(part, spread)
+        found[modality] = Proportion(interval, by_reader, spread.variance, spread.variance_mle, spread.df, kind)
     differences = {}
     for first, second in wanted:
         if first in parts and second in parts:
@@ -268,73 +250,21 @@ def _kind(part: Answered, spread: Spread) -> ProportionFrom:
     return "u-statistic" if max(spread.variance, spread.by_readers) > NOTHING else "mle"
 
 
-def _one_bounds(part: Answered, spread: Spread, reach: float, confidence: float) -> tuple[float, float]:
-    low, high = bounds(part.proportion, spread.used, reach, parts=part, confidence=confidence)
-    return float(low), float(high)
-
-
-def _difference(
-    first: str, second: str, parts: dict[str, tuple[Answered, Spread]], confidence: float
-) -> ProportionDifference | None:
-    (a, spread_a), (b, spread_b) = parts[first], parts[second]
-    spread = spread_of(a, b)
-    if spread is None:
+def _difference(first: str, second: str, parts: dict[str, Answered], confidence: float) -> ProportionDifference | None:
+    whole = proportion_sum((parts[first], parts[second]), (1.0, -1.0))
+    if whole is None:
         return None
-    both, spreads = (a, b), (spread_a, spread_b, spread)
-    value = a.proportion - b.proportion
+    spread = whole.spread
     return ProportionDifference(
-        first=first,
-        second=second,
-        interval=Interval(value, *_difference_bounds(both, spreads, confidence)),
-        variance=spread.variance,
-        variance_mle=spread.variance_mle,
-        df=spread.df,
-        p_value=_p_of_bound(both, spreads, 0.0),
-        parts=both,
-        spreads=spreads,
+        first,
+        second,
+        whole.interval(confidence),
+        spread.variance,
+        spread.variance_mle,
+        spread.df,
+        whole.p_value(),
+        whole,
     )
-
-
-def _difference_bounds(
-    parts: tuple[Answered, Answered], spreads: tuple[Spread, Spread, Spread], confidence: float
-) -> tuple[float, float]:
-    """Bounds of a difference from those of its two proportions and their correlation."""
-    reach = spreads[2].quantile(confidence)
-    (low_a, high_a), (low_b, high_b) = (
-        _one_bounds(part, spread, reach, confidence) for part, spread in zip(parts, spreads[:2], strict=True)
-    )
-    a, b = (part.proportion for part in parts)
-    used_a, used_b, used = (spread.used for spread in spreads)
-    scale = math.sqrt(max(used_a * used_b, 0.0))
-    correlation = min(max((used_a + used_b - used) / (2.0 * scale), -1.0), 1.0) if scale > NOTHING else 0.0
-
-    def joined(one: float, other: float) -> float:
-        return math.sqrt(max(one**2 + other**2 - 2.0 * correlation * one * other, 0.0))
-
-    below, above = joined(a - low_a, high_b - b), joined(high_a - a, b - low_b)
-    if min(part.n_informative for part in parts) >= FEW:
-        # As wide as the difference's own error says; of the lopsidedness one half, see `proportion_analysis`.
-        half = reach * math.sqrt(used)
-        lopsided = half * (below - above) / (below + above) / 2.0 if below + above > 0.0 else 0.0
-        below, above = half + lopsided, half - lopsided
-    return within_possible(a - b - below, a - b + above)
-
-
-def _p_of_bound(parts: tuple[Answered, Answered], spreads: tuple[Spread, Spread, Spread], value: float) -> float:
-    """Two-sided p of a true difference of `value`: 1 less the confidence whose interval ends there."""
-    delta = parts[0].proportion - parts[1].proportion
-    if delta == value:
-        return 1.0
-    at = 1 if delta < value else 0
-
-    def beyond(log_p: float) -> float:
-        return _difference_bounds(parts, spreads, -math.expm1(log_p))[at] - value
-
-    least, most = math.log(_LEAST_P), math.log(1.0 - 1e-9)
-    ends = beyond(least), beyond(most)
-    if ends[0] * ends[1] > 0.0:  # the interval never, or always, holds the value
-        return 0.0 if (ends[0] > 0.0) == (delta > value) else 1.0
-    return math.exp(float(brentq(beyond, least, most, xtol=1e-10)))
 
 
 def _notes(found: dict[str, Proportion], n_readers: int, kind: str) -> list[str]:
