@@ -35,6 +35,8 @@ REFERENCES = {
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
+    "program": 'Chakraborty, The RJafroc FROC book (2023), chapter "Standalone CAD vs. Radiologists".',
+    "mover": "Zou, Psychol. Methods 12, 399 (2007).",
 }
 """By the word that the text cites them by; docs/method.md numbers the same sources."""
 
