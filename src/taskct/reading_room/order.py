@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownTrial:
     """A trial as one reader sees it."""
 
     trial: int
