@@ -485,9 +485,7 @@ class FittedNoiseModel:
     def of_readers(self, condition: int) -> Interval:
         """Proportion correct of the readers in a condition: Wilson's interval, widened by how much readers differ."""
         n, y = float(self.counts.n_of_condition[condition]), float(self.counts.proportion[condition])
-        deviations = (
-            self.counts.n_correct[:, condition] - self.counts.n_trials[:, condition] * y
-        ) / n
+        deviations = (self.counts.n_correct[:, condition] - self.counts.n_trials[:, condition] * y) / n
         readers = int((self.counts.n_trials[:, condition] > 0.0).sum())
         q = (1.0 + self.confidence) / 2.0
         z2_over_n = float(ndtri(q)) ** 2 / n

@@ -70,7 +70,8 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
     }
     if wanted.margin is not None:
         content["not_worse"] = {
-            name: {"margin": wanted.margin, "p_value": one.p_not_worse(wanted.margin)} for name, one in differences
+            name: {"margin": wanted.margin, "p_value": one.whole.p_not_worse(wanted.margin)}
+            for name, one in differences
         }
     return StudySection(
         "choices",
@@ -127,10 +128,10 @@ def _answers(found: Proportions, adjusted: list[float], choices: Choices, wanted
             f"percent correct of {one.first} {word} from that of {one.second}: {_percent(one.interval, sign=True)}"
         )
         if wanted.margin is not None:
-            low = one.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
+            low = one.whole.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
             parts.append(
                 f"{one.first} is {'' if low else 'not shown to be '}not worse than {one.second} by {wanted.margin:.0%} "
-                f"or more (p = {one.p_not_worse(wanted.margin):.3g})"
+                f"or more (p = {one.whole.p_not_worse(wanted.margin):.3g})"
             )
     sentences = [f"{part[0].upper()}{part[1:]}." for part in parts]
     return (*sentences, base)

@@ -147,9 +147,7 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
     )
 
 
-def _case_df(
-    scatter: NDArray[np.float64], n_less_1: NDArray[np.float64], cases: list[NDArray[np.float64]]
-) -> float:
+def _case_df(scatter: NDArray[np.float64], n_less_1: NDArray[np.float64], cases: list[NDArray[np.float64]]) -> float:
     """Satterthwaite's degrees of freedom of the scatter of both classes of cases, which is not that of normal values.
 
     The variance of n values has the relative variance 2/(n − 1) + κ/n with the excess kurtosis κ, which is large near
