@@ -21,7 +21,7 @@ NONE = "–"
 
 
 @dataclass(frozen=True)
-class Choices:
+class ForcedChoices:
     """What readers picked in a forced-choice study."""
 
     correct: Floats
@@ -35,7 +35,7 @@ class Choices:
     """Numbers of the sets of each stratum."""
 
 
-def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
+def choices_section(choices: ForcedChoices, wanted: Wanted) -> StudySection:
     """Proportion correct and d′ of each arm, their differences, each reader, and each stratum.
 
     A stratum whose trials allow no analysis is a note.
@@ -96,7 +96,7 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
     )
 
 
-def _analyse(choices: Choices, correct: Floats, clusters: NDArray[np.intp] | None, wanted: Wanted) -> Proportions:
+def _analyse(choices: ForcedChoices, correct: Floats, clusters: NDArray[np.intp] | None, wanted: Wanted) -> Proportions:
     return proportion_analysis(
         correct,
         modalities=choices.arms,
@@ -106,7 +106,7 @@ def _analyse(choices: Choices, correct: Floats, clusters: NDArray[np.intp] | Non
     )
 
 
-def _strata(choices: Choices, wanted: Wanted) -> tuple[dict[str, Proportions], list[str]]:
+def _strata(choices: ForcedChoices, wanted: Wanted) -> tuple[dict[str, Proportions], list[str]]:
     found, notes = {}, []
     for name, index in choices.groups.items():
         clusters = None if choices.clusters is None else choices.clusters[index]
@@ -117,7 +117,7 @@ def _strata(choices: Choices, wanted: Wanted) -> tuple[dict[str, Proportions], l
     return found, notes
 
 
-def _answers(found: Proportions, adjusted: list[float], choices: Choices, wanted: Wanted) -> tuple[str, ...]:
+def _answers(found: Proportions, adjusted: list[float], choices: ForcedChoices, wanted: Wanted) -> tuple[str, ...]:
     kind = "reader" if found.n_readers == 1 else "readers"
     base = f"{found.n_readers} {kind}, {found.n_cases} sets of {choices.n_alternatives} images in each arm; chance is "
     base += f"{1.0 / choices.n_alternatives:.0%}."
@@ -159,7 +159,7 @@ def _difference_table(found: Proportions, adjusted: list[float], wanted: Wanted)
     return ResultTable(title, ("arms",), ("difference", "p", "p (Holm)"), tuple(rows))
 
 
-def _reader_table(found: Proportions, choices: Choices, wanted: Wanted) -> ResultTable:
+def _reader_table(found: Proportions, choices: ForcedChoices, wanted: Wanted) -> ResultTable:
     rows = []
     for reader, of_reader in found.readers.items():
         for arm, one in of_reader.items():
@@ -173,7 +173,7 @@ def _reader_table(found: Proportions, choices: Choices, wanted: Wanted) -> Resul
     )
 
 
-def _stratum_table(strata: Mapping[str, Proportions], choices: Choices, wanted: Wanted) -> ResultTable:
+def _stratum_table(strata: Mapping[str, Proportions], choices: ForcedChoices, wanted: Wanted) -> ResultTable:
     rows = []
     for name, found in strata.items():
         cells = (_percent(found.modalities[arm].interval) if arm in found.modalities else NONE for arm in choices.arms)
@@ -182,7 +182,7 @@ def _stratum_table(strata: Mapping[str, Proportions], choices: Choices, wanted: 
     return ResultTable(title, ("stratum",), ("sets", *choices.arms), tuple(rows))
 
 
-def _drawings(strata: Mapping[str, Proportions], choices: Choices) -> tuple[Drawing, ...]:
+def _drawings(strata: Mapping[str, Proportions], choices: ForcedChoices) -> tuple[Drawing, ...]:
     if len(strata) < 3:
         return ()
     lines = []
