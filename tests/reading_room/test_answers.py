@@ -122,7 +122,19 @@ def test_a_book_opened_again_goes_on(path):
     for position in range(3):
         with AnswerBook(path) as book:
             assert book.record(answer(position), SHOWN)
-    assert not path.with_name(f"{ANSWERS}-wal").exists()
+    with AnswerBook(path, read_only=True) as book:
+        assert len(book.answers()) == 3
+    assert list(path.parent.iterdir()) == [path]  # reading leaves nothing behind
+
+
+def test_what_a_killed_server_left_is_read(path, tmp_path):
+    with AnswerBook(path) as book:
+        book.record(answer(), SHOWN)
+        for place in path.parent.glob(f"{ANSWERS}*"):  # as they lie while it is open
+            (tmp_path / f"copy-{place.name}").write_bytes(place.read_bytes())
+    (tmp_path / f"copy-{ANSWERS}-shm").unlink()
+    with AnswerBook(tmp_path / f"copy-{ANSWERS}", read_only=True) as copy:
+        assert len(copy.answers()) == 1
 
 
 def test_a_missing_or_foreign_or_newer_file_is_one_line(path, tmp_path):

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from taskct.metrics.intervals import Interval
 
 MISTAKE, INTERRUPTED = 2, 130
-WHOLE = ("denoise", "preview", "lower-dose", "export", "import", "read")  # commands that write nothing until all is done
+WHOLE = (
+    "denoise",
+    "preview",
+    "lower-dose",
+    "export",
+    "import",
+    "read",
+)  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAY_NOT = "choose a place where you may read and write"
 ADVICE = {

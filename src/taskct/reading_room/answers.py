@@ -280,9 +280,9 @@ def now() -> str:
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     if not read_only and not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # names of readers are in it
-    # A file that lies whole in a place that cannot be written needs no files beside it.
-    whole = read_only and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    mode = "mode=ro&immutable=1" if whole else "mode=ro" if read_only else "mode=rw"
+    # Without a log beside it nobody writes to the file and it is whole. Then none is made, which a reader would leave.
+    is_whole = read_only and not path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro&immutable=1" if is_whole else "mode=ro" if read_only else "mode=rw"
     place = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(place, WAIT_S, isolation_level=None, check_same_thread=False, uri=True)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(2**20, read_limit()))

@@ -8,7 +8,7 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ def serve(
     url: str | None = None,
     announce: Callable[[StudyFolder, str], None] = lambda study, address: None,
 ) -> None:
-    """Serve a reading study until it is stopped by a signal; all answers are kept, and it may be served again.
+    """Serve a reading study until Ctrl-C; all answers are kept, and it may be served again.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def serve(
             )
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
-            uvicorn.Server(config).run(sockets=[listener])
+            with suppress(KeyboardInterrupt):  # raised again once answers under way were kept
+                uvicorn.Server(config).run(sockets=[listener])
 
 
 def check_extra() -> None:
@@ -116,6 +117,18 @@ def address_of(host: str, port: int) -> str:
 
     name = socket.gethostname() if is_everywhere(host) else host
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def network_warning(host: str, url: str | None) -> str | None:
+    """What to tell who serves a study where others than this machine reach it; None where none do, or by https."""
+    from taskct.reading_room.guard import is_loopback
+
+    if is_loopback(host) or (url is not None and urlsplit(url).scheme == "https"):
+        return None
+    return (
+        f"--host {host}: other machines can reach this server, and nothing that they exchange is encrypted, links included; "
+        "put a proxy with TLS in front, as docs/security.md says, and give its address by --url"
+    )
 
 
 @contextmanager
