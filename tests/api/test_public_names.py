@@ -45,7 +45,7 @@ ROOMS = {
         exact_cho_snr2_interval holm lroc_area lroc_covariance lroc_curve lroc_interval mse_hu2 noninferiority
         paired_delong paired_lroc partial_auc partial_auc_interval peak_disc_hu psnr_db rmse_hu
         roc_curve sensitivity_at sensitivity_interval site_bias_hu snr_t snr_t_interval specificity_at
-        specificity_interval ssim superiority
+        specificity_interval ssim superiority d_prime_interval d_prime_of proportion_correct
         ContrastToNoise Disc EyeModel FrequencyDetectability Linearity NoiseByPosition NoiseSpectrum RadialSpectrum
         RemovedStructure TaskSpectrum Transfer Uniformity autocorrelation contrast_to_noise disc_task disc_transfer
         edge_transfer fit_disc frequency_d_prime gaussian_task hu_linearity noise_by_position noise_spectrum

@@ -8,6 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from taskct.apply.reader_study.section import StudySection
+from taskct.cli.mrmc_results import MRMCResult
+from taskct.cli.mrmc_sections import anonymous, methods_text, page_sections
 from taskct.literal import figure_text
 from taskct.metrics.comparisons import holm
 from taskct.metrics.intervals import Interval
@@ -29,26 +32,29 @@ TRAINING_SEED = "training seed"
 """The kind of reader that has a number, not a name."""
 
 
-def write_mrmc_page(path: Path, ratings: Ratings, found: MRMCAnalysis, *, notes: Sequence[str]) -> Path:
+def write_mrmc_page(path: Path, result: MRMCResult, sections: Sequence[StudySection] = ()) -> Path:
     """Write the page of an analysis of ratings, whole or not at all."""
-    return write_sections(path, mrmc_page(ratings, found, notes=notes))
+    return write_sections(path, mrmc_page(result, sections))
 
 
-def mrmc_page(ratings: Ratings, found: MRMCAnalysis, *, notes: Sequence[str]) -> SectionsPage:
+def mrmc_page(result: MRMCResult, sections: Sequence[StudySection] = ()) -> SectionsPage:
     """Return the page of an analysis of ratings."""
-    kind = found.reader_kind
-    method, sources = _methods(found)
-    sections = [
+    ratings, found = result.ratings, result.areas
+    kind, names = found.reader_kind, _names(found)
+    method, sources = _methods(found, sections)
+    parts = [
         PageSection("AUC", tables=[_modality_table(found)]),
         *([PageSection("Differences", tables=[_difference_table(found)])] if found.differences else []),
         PageSection("ROC curves", pictures=[_curves(ratings, found)]),
         PageSection(f"Each {kind}", tables=[_reader_table(found)]),
+        *page_sections(sections, names),
         PageSection("Methods", texts=[method], items=sources),
     ]
-    if notes:
-        sections.append(PageSection("What to know of these results", notes=_anonymous(notes, found)))
+    if result.notes:
+        told = list(result.notes) if kind == TRAINING_SEED else anonymous(result.notes, tuple(found.readers))
+        parts.append(PageSection("What to know of these results", notes=told))
     title = "A reader study" if kind != TRAINING_SEED else "Training seeds as the readers of a study"
-    return SectionsPage("mrmc", title, _leads(found), sections)
+    return SectionsPage("mrmc", title, _leads(found), parts)
 
 
 def _names(found: MRMCAnalysis) -> dict[str, str]:
@@ -56,16 +62,6 @@ def _names(found: MRMCAnalysis) -> dict[str, str]:
     if found.reader_kind == TRAINING_SEED:
         return {name: name for name in found.readers}
     return {name: f"{found.reader_kind} {number}" for number, name in enumerate(found.readers, start=1)}
-
-
-def _anonymous(notes: Sequence[str], found: MRMCAnalysis) -> list[str]:
-    """The notes without names of readers; one that holds such a name as a word is left out."""
-    if found.reader_kind == TRAINING_SEED:
-        return list(notes)
-    kept = [note for note in notes if not any(name in note for name in found.readers)]
-    left_out = len(notes) - len(kept)
-    more = [f"{left_out} more notes name readers: the command shows them in the terminal."] if left_out else []
-    return kept + more
 
 
 def _adjusted(found: MRMCAnalysis) -> dict[str, float]:
@@ -171,7 +167,7 @@ def _upper(fpf: Floats, tpf: Floats) -> tuple[Floats, Floats]:
     return distinct, tpf[np.searchsorted(fpf, distinct, side="right") - 1]
 
 
-def _methods(found: MRMCAnalysis) -> tuple[str, list[str]]:
+def _methods(found: MRMCAnalysis, sections: Sequence[StudySection]) -> tuple[str, list[str]]:
     cite = Citations()
     kind, n = found.reader_kind, found.n_readers
     modalities = listed(found.modalities)
@@ -187,7 +183,8 @@ def _methods(found: MRMCAnalysis) -> tuple[str, list[str]]:
     text += f". Intervals cover {100 * found.confidence:g} %."
     if found.differences:
         text += f" P values are two-sided and adjusted by Holm's method over the differences {cite('holm')}."
-    return text, cite.sources
+    more = methods_text(sections, cite)
+    return f"{text} {more}".rstrip(), cite.sources
 
 
 def _p(p_value: float) -> str:

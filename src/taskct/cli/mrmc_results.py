@@ -1,16 +1,86 @@
 """What the command mrmc works out beside the analysis, and the tables it prints."""
 
 import math
-from dataclasses import astuple
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
-from taskct.cli.terminal import interval_text, number_text, plain_table, print_table
+from taskct.apply.ratings import ReaderStudy
+from taskct.apply.reader_study.section import StudySection
+from taskct.apply.reader_study.wanted import Wanted
+from taskct.cli.mrmc_sections import sections_json
+from taskct.cli.terminal import interval_text, margin_text, number_text, plain_table, print_line, print_table
 from taskct.errors import UserError
-from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
+from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority, why_no_margin
 from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.areas import DifferenceAUC, MRMCAnalysis
 from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
+
+
+@dataclass(frozen=True)
+class MRMCResult:
+    """The analysis of the AUCs of a reader study, and what was asked beside it."""
+
+    ratings: Ratings
+    areas: MRMCAnalysis
+    adjusted: dict[str, float]
+    """Holm's p values of the differences."""
+    margins: dict[str, tuple[Comparison, ...]]
+    """Non-inferiority and equivalence, by pair of modalities."""
+    sizes: dict[str, tuple[StudyPower, ...]]
+    """Studies that would detect `wanted.detect`, by pair."""
+    anova: ObuchowskiRockette | None
+    """None unless fully crossed."""
+    wanted: Wanted
+    notes: tuple[str, ...]
+
+
+def analyse(study: ReaderStudy, wanted: Wanted) -> MRMCResult:
+    """All that is said of the AUCs."""
+    found = analyze(study.ratings, pairs=study.pairs, confidence=wanted.confidence)
+    adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
+    notes = [*study.notes, *found.notes]
+    margins: dict[str, tuple[Comparison, ...]] = {}
+    sizes: dict[str, tuple[StudyPower, ...]] = {}
+    if (wanted.margin is not None or wanted.detect is not None) and not found.differences:
+        notes.append("no two modalities are compared, so there is nothing to test with a margin or to size a study for")
+    for pair, difference in found.differences.items():
+        # What cannot be said of one pair is a note: the analysis of the others stands.
+        if wanted.margin is not None:
+            areas = [found.modalities[name].auc for name in (difference.first, difference.second)]
+            if why := why_no_margin(*areas):
+                notes.append(f"{pair}: no verdict on the margin: {why}")
+            elif found.spread(difference):
+                margins[pair] = tests_of(difference, wanted.margin, wanted.confidence)
+            else:
+                notes.append(f"{pair}: a margin cannot be tested, since the variance of the difference is not known")
+        if wanted.detect is not None:
+            try:
+                sizes[pair] = sizes_of(found, difference, wanted.detect, wanted.power)
+            except UserError as error:
+                notes.append(f"{pair}: {error}")
+    return MRMCResult(
+        study.ratings, found, adjusted, margins, sizes, anova_of(study.ratings, found), wanted, tuple(notes)
+    )
+
+
+def study_json(result: MRMCResult, sections: Sequence[StudySection]) -> dict[str, Any]:
+    """Everything as `--json` prints it."""
+    content = result.areas.as_dict()
+    content["notes"] = list(result.notes)
+    for pair, plain in content["differences"].items():
+        plain["p_holm"] = result.adjusted[pair]
+        plain |= {test.aim: asdict(test) for test in result.margins.get(pair, ())}
+    content["obuchowski_rockette"] = None
+    if result.anova is not None:
+        components = asdict(result.anova.dorfman_berbaum_metz)
+        content["obuchowski_rockette"] = {**asdict(result.anova), "dorfman_berbaum_metz": components}
+    if result.sizes:
+        content["sizes"] = {pair: [size_json(size) for size in table] for pair, table in result.sizes.items()}
+    return content | sections_json(sections)
 
 
 def anova_of(ratings: Ratings, found: MRMCAnalysis) -> ObuchowskiRockette | None:
@@ -46,8 +116,30 @@ def size_json(size: StudyPower) -> dict[str, float]:
     return {"readers": d.n_readers, "present": d.n_present, "absent": d.n_absent, "power": size.power}
 
 
-def print_mrmc(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
-    """Print the tables of an analysis; `adjusted` are Holm's p values of its differences."""
+def print_mrmc(result: MRMCResult) -> None:
+    """Print the AUCs, their differences, and what was asked of them."""
+    found = result.areas
+    _print_areas(found, result.adjusted)
+    for pair, tests in result.margins.items():
+        for test in tests:
+            difference = found.differences[pair]
+            print_line(margin_text(test, difference.first, difference.second))
+    if result.anova is not None:
+        whole, kind = result.anova.random_readers_random_cases, found.reader_kind
+        print_line(
+            f"Obuchowski-Rockette, random {kind}s and cases: F = {number_text(whole.f_statistic)}, "
+            f"df = {number_text(whole.df_denominator)}, p = {number_text(whole.p_value)} (all modalities alike)"
+        )
+    for pair, table in result.sizes.items():
+        needed = plain_table(numbers=[f"{found.reader_kind}s", "present", "absent", "power"])
+        for size in table:
+            d = size.design
+            needed.add_row(str(d.n_readers), str(d.n_present), str(d.n_absent), f"{size.power:.3f}")
+        title = f"{pair}: cases to detect {result.wanted.detect:g} with power {result.wanted.power:g}"
+        print_table(needed, title)
+
+
+def _print_areas(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
     design = "fully crossed" if found.fully_crossed else "not fully crossed"
     kind = found.reader_kind
     readers = kind if found.n_readers == 1 else f"{kind}s"

@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -364,25 +364,43 @@ def note(text: str) -> None:
     _say(f"note: {text}")
 
 
-def print_roc(curves: "dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]") -> None:
+Curves = Mapping[str, "tuple[NDArray[np.float64], NDArray[np.float64]]"]
+"""Lines by label: x and y of each."""
+
+
+def print_roc(curves: Curves) -> None:
     """Draw ROC curves, false-positive and true-positive fractions by label, in text with the labels below."""
+    figure = _text_figure("FPF", "TPF")
+    figure.set_x_limits(0.0, 1.0)
+    figure.set_y_limits(0.0, 1.0)
+    figure.plot([0.0, 1.0], [0.0, 1.0])
+    _print_drawn(figure, curves, "AUC of the curves:")
+
+
+def print_lines(lines: Curves, x_label: str, y_label: str) -> None:
+    """Draw lines in text with the labels below."""
+    _print_drawn(_text_figure(x_label, y_label), lines, f"{y_label} against {x_label}:")
+
+
+def _text_figure(x_label: str, y_label: str) -> Any:  # noqa: ANN401 - plotille has no types
     import plotille  # here: only this needs it, and NumPy with it
 
     figure = plotille.Figure()
     figure.color_mode = "names"
     figure.with_colors = out.is_terminal
     figure.width, figure.height = 40, 20
-    figure.set_x_limits(0.0, 1.0)
-    figure.set_y_limits(0.0, 1.0)
-    figure.x_label, figure.y_label = "FPF", "TPF"
+    figure.x_label, figure.y_label = x_label, y_label
     figure.register_label_formatter(float, lambda value, chars, delta, left=False: f"{value:.2f}".rjust(chars))
-    figure.plot([0.0, 1.0], [0.0, 1.0])
+    return figure
+
+
+def _print_drawn(figure: Any, curves: Curves, heading: str) -> None:  # noqa: ANN401 - plotille has no types
     colors = ("green", "cyan", "magenta", "yellow", "blue", "red")
     legend = Text()
-    for index, (label, (fpf, tpf)) in enumerate(curves.items()):
+    for index, (label, (x, y)) in enumerate(curves.items()):
         color = colors[index % len(colors)]
-        figure.plot(fpf.tolist(), tpf.tolist(), lc=color, label=label)
+        figure.plot(x.tolist(), y.tolist(), lc=color, label=label)
         legend.append(f"  {shown(label)}", style=color)
     # Drawn lines must not be folded, and their colours must not count as characters.
     out.print(Text.from_ansi(str(figure.show(legend=False))), highlight=False, soft_wrap=True)
-    out.print(Text("AUC of the curves:").append_text(legend), highlight=False, soft_wrap=True)
+    out.print(Text(heading).append_text(legend), highlight=False, soft_wrap=True)

@@ -26,6 +26,9 @@ from .dose_curves import noninferiority_by_dose as noninferiority_by_dose
 from .exact_cho import cho_snr2 as cho_snr2
 from .exact_cho import exact_cho_interval as exact_cho_interval
 from .exact_cho import exact_cho_snr2_interval as exact_cho_snr2_interval
+from .forced_choice import d_prime_interval as d_prime_interval
+from .forced_choice import d_prime_of as d_prime_of
+from .forced_choice import proportion_correct as proportion_correct
 from .frequency_detectability import EyeModel as EyeModel
 from .frequency_detectability import FrequencyDetectability as FrequencyDetectability
 from .frequency_detectability import TaskSpectrum as TaskSpectrum

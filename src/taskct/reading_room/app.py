@@ -130,7 +130,8 @@ class ReadingRoom:
     def _not_stored(self, error: CannotStore) -> Response:
         self.problem = str(error)
         return _refused(
-            507, "Your answer could not be stored on the server, and nothing before it is lost. Please tell the organiser."
+            507,
+            "Your answer could not be stored on the server, and nothing before it is lost. Please tell the organiser.",
         )
 
     # --- the organiser ------------------------------------------------------------------------------------------------

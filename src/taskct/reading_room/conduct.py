@@ -1,12 +1,13 @@
-"""How readers go about it: time a trial, and answers that look as if nobody had looked. Nothing here knows the truth."""
+"""How readers go about it: time a trial, and answers as if nobody had looked. Nothing here knows the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from statistics import median
 
 from taskct.reading_room.answer import Answer
-from taskct.reading_room.order import Shown
+from taskct.reading_room.order import ShownTrial
 
 FAST_S = 0.3
 """Below this nobody has looked at an image and decided."""
@@ -46,7 +47,7 @@ class Conduct:
         return tuple(told)
 
 
-def reader_conduct(answers: Sequence[Answer], order: Sequence[Shown]) -> Conduct:
+def reader_conduct(answers: Sequence[Answer], order: Sequence[ShownTrial]) -> Conduct:
     """How a reader goes about it.
 
     Parameters
@@ -67,14 +68,14 @@ def reader_conduct(answers: Sequence[Answer], order: Sequence[Shown]) -> Conduct
             break
         n_same += 1
     times = [datetime.fromisoformat(answer.at).timestamp() for answer in answers[-RECENT:]]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False) if later - earlier <= LONG_S]
+    gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= LONG_S]
     per_hour = 3600 * len(gaps) / sum(gaps) if sum(gaps) > 0 else None
     n_fast = sum(answer.seconds < FAST_S for answer in answers)
     median_s = median(answer.seconds for answer in answers) if answers else None
     return Conduct(len(answers), median_s, per_hour, n_fast, n_same)
 
 
-def _decision(answer: Answer, order: Sequence[Shown]) -> tuple[object, ...]:
+def _decision(answer: Answer, order: Sequence[ShownTrial]) -> tuple[object, ...]:
     """What is compared: the place of the image picked, the confidence, and the confidences of the marks."""
     slot = None if answer.choice is None else order[answer.position].images.index(answer.choice)
     return slot, answer.rating, tuple(mark.rating for mark in answer.marks)

@@ -146,10 +146,13 @@ def draw_cases(present: NDArray[np.bool_], share: Share, rng: np.random.Generato
     return np.concatenate(chosen).astype(np.int64)
 
 
-def sets_of(present: Sequence[int], absent: Sequence[int], n_others: int, rng: np.random.Generator) -> list[list[int]]:
+def sets_of(
+    present: Sequence[int], absent: Sequence[int], backgrounds: Sequence[str], n_others: int, rng: np.random.Generator
+) -> list[list[int]]:
     """Sets of forced choice: each case with a signal, and others without, none twice in a set.
 
-    Each case without a signal is used as seldom as possible: none twice before all are used once.
+    Each case without a signal is used as seldom as possible: none twice before all are used once. Of those, cases of
+    the same background come first, so that the background tells nothing and sets of others are independent.
     """
     if len(absent) < n_others:
         raise ValueError("fewer cases without a signal than a set takes")
@@ -157,9 +160,39 @@ def sets_of(present: Sequence[int], absent: Sequence[int], n_others: int, rng: n
     for first in present:
         others: list[int] = []
         while len(others) < n_others:
-            if not left:
-                left = [absent[place] for place in rng.permutation(len(absent))]
-            free = next(place for place, case in enumerate(left) if case not in others)
-            others.append(left.pop(free))
+            free = [case for case in left if case not in others]
+            if not free:
+                left += [absent[place] for place in rng.permutation(len(absent))]
+                continue
+            own = [case for case in free if backgrounds[first] and backgrounds[case] == backgrounds[first]]
+            others.append((own or free)[0])
+            left.remove(others[-1])
         sets.append([first, *others])
     return sets
+
+
+def training_share(plan: ReadingPlan, n_present: int, n_absent: int, proposed: int) -> Share:
+    """How many training cases of each class are shown; none where none are wanted.
+
+    Raises
+    ------
+    UserError
+        If more trials are wanted than there are cases for.
+    """
+    others = plan.n_alternatives - 1
+    wanted = plan.n_training
+
+    def classes(n: int) -> tuple[int, int]:
+        return (n, n * others) if others else ((n + 1) // 2, n // 2)
+
+    def fits(n: int) -> bool:
+        return classes(n)[0] <= n_present and classes(n)[1] <= n_absent
+
+    n = proposed if wanted is None else wanted
+    if wanted is None:
+        n = next(fewer for fewer in range(n, -1, -1) if fits(fewer))
+    if not fits(n):
+        raise UserError(
+            f"--training is {n}, and there are {n_present} examples with a signal and {n_absent} without: give fewer"
+        )
+    return Share(*classes(n), n if others else 0)

@@ -19,7 +19,7 @@ from taskct.files import whole_folder, write_json, write_npy
 from taskct.reading import sha256_of
 from taskct.reading_room.key import Key, KeyTrial
 from taskct.reading_room.links import Links, make_links
-from taskct.reading_room.order import Shown
+from taskct.reading_room.order import ShownTrial
 from taskct.reading_room.protocol import Protocol
 from taskct.reading_room.study_files import (
     ADVICE,
@@ -52,7 +52,7 @@ class StudyContents:
     protocol: Protocol
     images: NDArray[np.int16]
     """HU, `(n, height, width)`, in a random order that tells neither arm nor truth."""
-    orders: Mapping[str, tuple[Shown, ...]]
+    orders: Mapping[str, tuple[ShownTrial, ...]]
     """Each reader's trials, by their name."""
     key: Key
     training_images: NDArray[np.int16]
@@ -118,7 +118,7 @@ class StudyFolder:
     training_images: NDArray[np.int16]
     """HU, mapped; none where there is no training."""
     training: tuple[KeyTrial, ...]
-    orders: dict[str, tuple[Shown, ...]]
+    orders: dict[str, tuple[ShownTrial, ...]]
     """Each reader's trials, by their name."""
     links: Links
 

@@ -41,6 +41,7 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
     UserError
         If the material does not suit the design.
     """
+    _check_inside(material.cases)
     if plan.design in LOCATED:
         _check_places(material, plan)
     rng = np.random.default_rng(derive_seed(plan.seed, "reading", "trials"))
@@ -60,7 +61,7 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
         width=width,
         pixel_mm=material.pixel_mm,
         display=Display(centre, spread, plan.adjustable, zooms_of(height, width, plan.n_alternatives)),
-        instructions=plan.instructions or instructions_of(plan, trained=trained is not None),
+        instructions=plan.instructions or instructions_of(plan, material.cases, trained=trained is not None),
         question=plan.question or question_of(plan.design),
     )
     radius = _radius_mm(material, plan) if plan.design in LOCATED else None
@@ -118,7 +119,7 @@ def _members(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> 
     if plan.n_alternatives == 1:
         return [[case] for case in range(len(cases))]
     present, absent = (np.flatnonzero(cases.present == truth) for truth in (True, False))
-    found = sets_of(rng.permutation(present).tolist(), absent.tolist(), plan.n_alternatives - 1, rng)
+    found = sets_of(rng.permutation(present).tolist(), absent.tolist(), cases.backgrounds, plan.n_alternatives - 1, rng)
     for arm, images in cases.images.items():
         for members in found:
             if len({images[case].tobytes() for case in members}) < len(members):
@@ -138,6 +139,17 @@ def zooms_of(height: int, width: int, n_alternatives: int) -> tuple[int, ...]:
     start = min(ROOM_PX[0] // (down * height), ROOM_PX[1] // (across * width), MAX_ZOOM)
     start = max(start, 1)
     return (start, *(zoom for zoom in range(1, max(start, 4) + 1) if zoom != start))
+
+
+def _check_inside(cases: CaseImages) -> None:
+    height, width = next(iter(cases.images.values())).shape[1:]
+    for name, lesions in zip(cases.names, cases.lesions, strict=True):
+        for lesion in lesions:
+            if not (-0.5 <= lesion.row_px <= height - 0.5 and -0.5 <= lesion.column_px <= width - 0.5):
+                raise UserError(
+                    f"the signal of the case {name!r} lies outside its image of {height} × {width} pixels, at row "
+                    f"{lesion.row_px:g} and column {lesion.column_px:g}"
+                )
 
 
 def _check_places(material: Material, plan: ReadingPlan) -> None:

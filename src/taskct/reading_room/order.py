@@ -30,7 +30,7 @@ N_SHUFFLES = 200
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownTrial:
     """A trial as one reader sees it."""
 
     trial: int
@@ -70,7 +70,7 @@ def arm_of_block(n_arms: int, group: int, reader: int) -> NDArray[np.int64]:
 
 def orders_of(
     trials: Sequence[KeyTrial], images: NDArray[np.int16], readers: Sequence[str], seed: int
-) -> dict[str, tuple[Shown, ...]]:
+) -> dict[str, tuple[ShownTrial, ...]]:
     """The order of every reader.
 
     Parameters
@@ -114,7 +114,7 @@ class _Layout:
         content = _contents(images)
         self.shows = [frozenset(content[row] for row in trial.images) for trial in trials]
 
-    def order(self, reader: int) -> tuple[Shown, ...]:
+    def order(self, reader: int) -> tuple[ShownTrial, ...]:
         rng = np.random.default_rng(derive_seed(self.seed, "reading", "order", reader))
         in_block = [arm_of_block(self.n_arms, group, reader) for group in range(self.n_arms)]
         order: list[tuple[int, int]] = []
@@ -123,7 +123,7 @@ class _Layout:
             last = order[-1][0] if order else None
             order += [(trial, block) for trial in self._apart(members, last, rng)]
         places = self._places(rng)
-        return tuple(Shown(trial, self._arranged(trial, places[trial], rng), block) for trial, block in order)
+        return tuple(ShownTrial(trial, self._arranged(trial, places[trial], rng), block) for trial, block in order)
 
     def _apart(self, members: list[int], last: int | None, rng: np.random.Generator) -> list[int]:
         """The trials of a block in random order, none beside one that it is like; `last` is the one before them."""

@@ -14,7 +14,7 @@ from taskct.io.image_stack import map_npy
 from taskct.reading import read_json
 from taskct.reading_room.key import Key, KeyTrial, Lesion
 from taskct.reading_room.links import Links, check_readers
-from taskct.reading_room.order import Shown
+from taskct.reading_room.order import ShownTrial
 from taskct.reading_room.protocol import ALTERNATIVES, SCALES, Protocol
 
 T = TypeVar("T")
@@ -70,9 +70,9 @@ def read_protocol(path: Path) -> Protocol:
     return protocol
 
 
-def read_orders(path: Path, protocol: Protocol, n_images: int) -> dict[str, tuple[Shown, ...]]:
+def read_orders(path: Path, protocol: Protocol, n_images: int) -> dict[str, tuple[ShownTrial, ...]]:
     """Read `order.json`: each reader's trials in order; a `UserError` if a reader does not see every trial once."""
-    orders = _read(path, dict[str, tuple[Shown, ...]])
+    orders = _read(path, dict[str, tuple[ShownTrial, ...]])
     try:
         check_readers(tuple(orders))
     except UserError as error:
@@ -121,7 +121,7 @@ def map_images(path: Path, protocol: Protocol) -> NDArray[np.int16]:
     return images.view(np.int16)
 
 
-def plain_orders(orders: Mapping[str, Sequence[Shown]]) -> dict[str, Any]:
+def plain_orders(orders: Mapping[str, Sequence[ShownTrial]]) -> dict[str, Any]:
     """Orders as JSON has them."""
     return {reader: [asdict(shown) for shown in order] for reader, order in orders.items()}
 

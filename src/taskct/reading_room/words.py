@@ -1,5 +1,8 @@
 """What readers are told and asked, in the words of each design."""
 
+import numpy as np
+
+from taskct.reading_room.cases import CaseImages
 from taskct.reading_room.design import ReadingPlan
 from taskct.reading_room.protocol import Design
 
@@ -30,14 +33,21 @@ _SCALES = {
 }
 
 
+SAME_PLACE_PX = 1.0
+"""Places that differ by no more are one."""
+
+CENTRAL = 0.3
+"""Of the side of an image: where no signal is farther from the middle, readers are told how far."""
+
+
 def question_of(design: Design) -> str:
     """What is asked at each trial."""
     return QUESTIONS[design]
 
 
-def instructions_of(plan: ReadingPlan, *, trained: bool) -> tuple[str, ...]:
+def instructions_of(plan: ReadingPlan, cases: CaseImages, *, trained: bool) -> tuple[str, ...]:
     """What a reader is told before the first trial, in paragraphs."""
-    told = [_TASKS[plan.design]]
+    told = [_TASKS[plan.design], *_about_signals(cases)]
     if plan.points:
         told.append(_SCALES[plan.points])
     if trained:
@@ -50,3 +60,29 @@ def instructions_of(plan: ReadingPlan, *, trained: bool) -> tuple[str, ...]:
         "you are tired. An answer cannot be changed once it is given."
     )
     return tuple(told)
+
+
+def _about_signals(cases: CaseImages) -> list[str]:
+    """Where signals may lie, if that is known, and whether they are bright or dark."""
+    lesions = [lesion for of_case in cases.lesions for lesion in of_case]
+    if not lesions or not all(lesions_of for lesions_of, p in zip(cases.lesions, cases.present, strict=True) if p):
+        return []
+    height, width = next(iter(cases.images.values())).shape[1:]
+    places = np.array([(lesion.row_px, lesion.column_px) for lesion in lesions])
+    middle = np.array([(height - 1) / 2.0, (width - 1) / 2.0])
+    reach = np.abs(places - middle).max()
+    if np.ptp(places, axis=0).max() > SAME_PLACE_PX:
+        where = "A signal may lie anywhere in the image."
+        if reach < CENTRAL * min(height, width):
+            where = f"A signal lies within {int(np.ceil(reach))} pixels of the middle of the image, along both sides."
+    elif reach <= SAME_PLACE_PX:
+        where = "A signal is always in the middle of the image."
+    else:
+        row, column = np.rint(places.mean(axis=0)).astype(int)
+        where = f"A signal is always {row} pixels from the top and {column} from the left."
+    contrasts = [lesion.contrast_hu for lesion in lesions if lesion.contrast_hu]
+    if len(contrasts) < len(lesions):
+        return [where]
+    kinds = {contrast > 0.0 for contrast in contrasts}
+    told = "brighter or darker" if len(kinds) > 1 else "brighter" if True in kinds else "darker"
+    return [f"{where} It is {told} than what is around it."]

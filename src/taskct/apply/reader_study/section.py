@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Grid:
+class ResultTable:
     """A table: cells are text already."""
 
     title: str
@@ -44,7 +44,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Section:
+class StudySection:
     """What one analysis of a reader study found."""
 
     name: str
@@ -54,7 +54,7 @@ class Section:
     """For `--json`: plain values; what is not finite is written as null."""
     answers: tuple[str, ...] = ()
     """Sentences; the first is the answer."""
-    grids: tuple[Grid, ...] = ()
+    grids: tuple[ResultTable, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader of the results must know."""

@@ -1,0 +1,97 @@
+"""A `StudySection` of a reader study in the terminal, on the page and in `--json`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from taskct.apply.reader_study.section import Drawing, ResultTable, StudySection
+from taskct.cli.terminal import note, plain_table, print_line, print_lines, print_table
+from taskct.files import json_values
+from taskct.literal import figure_text
+from taskct.report.figures import encode, new_figure, style
+from taskct.report.methods import Citations
+from taskct.report.sections import Captioned, PageSection
+from taskct.report.tables import Table
+
+
+def print_sections(sections: Sequence[StudySection]) -> None:
+    """Print what was found; notes come last, on standard error."""
+    for section in sections:
+        for answer in section.answers:
+            print_line(answer)
+        for grid in section.grids:
+            table = plain_table(*grid.words, numbers=grid.numbers)
+            for row in grid.rows:
+                table.add_row(*row)
+            print_table(table, grid.title)
+        for drawing in section.drawings:
+            if drawing.in_terminal:
+                print_lines({line.name: (line.x, line.y) for line in drawing.lines}, drawing.x_label, drawing.y_label)
+    for section in sections:
+        for text in section.notes:
+            note(text)
+
+
+def sections_json(sections: Sequence[StudySection]) -> dict[str, Any]:
+    """What was found by the name of its section, as `--json` prints it."""
+    return {
+        section.name: json_values({**section.content, **({"notes": list(section.notes)} if section.notes else {})})
+        for section in sections
+    }
+
+
+def page_sections(sections: Sequence[StudySection], names: Mapping[str, str]) -> list[PageSection]:
+    """Sections of the page; `names` are what it calls readers."""
+    return [
+        PageSection(
+            section.heading,
+            texts=section.answers,
+            pictures=[_picture(drawing, names) for drawing in section.drawings],
+            tables=[_table(grid, names) for grid in section.grids],
+            notes=anonymous(section.notes, tuple(names)) if any(k != v for k, v in names.items()) else section.notes,
+        )
+        for section in sections
+    ]
+
+
+def anonymous(notes: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The notes without those that hold the name of a reader, which tells who somebody is, and how many they are."""
+    kept = [text for text in notes if not any(name in text for name in names)]
+    left_out = len(notes) - len(kept)
+    return kept + ([f"{left_out} more notes name readers: the command shows them in the terminal."] if left_out else [])
+
+
+def methods_text(sections: Sequence[StudySection], cite: Citations) -> str:
+    """What the methods say of these sections, with their sources."""
+    sentences = []
+    for section in sections:
+        for sentence, sources in section.methods:
+            sentences.append(f"{sentence.rstrip('.')} {cite(*sources)}." if sources else sentence)
+    return " ".join(sentences)
+
+
+def _table(grid: ResultTable, names: Mapping[str, str]) -> Table:
+    rows = [[names.get(cell, cell) for cell in row] for row in grid.rows]
+    return Table(grid.title, [*grid.words, *grid.numbers], rows)
+
+
+def _picture(drawing: Drawing, names: Mapping[str, str]) -> Captioned:
+    return Captioned(encode(_figure(drawing, names), "svg"), drawing.title, drawing.title)
+
+
+def _figure(drawing: Drawing, names: Mapping[str, str]) -> Figure:
+    with style():
+        figure = new_figure(6.2, 4.4)
+        ax = figure.subplots()
+        for number, line in enumerate(drawing.lines):
+            color, label = f"C{number % 10}", figure_text(names.get(line.name, line.name))
+            ax.plot(line.x, line.y, color=color, label=label, marker="o" if len(line.x) < 12 else "", markersize=3)
+            if line.low is not None and line.high is not None:
+                ax.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
+        ax.set(xlabel=drawing.x_label, ylabel=drawing.y_label)
+        if np.all([np.all((line.y >= 0.0) & (line.y <= 1.0)) for line in drawing.lines]):
+            ax.set_ylim(-0.02, 1.02)
+        ax.legend(fontsize=8, frameon=False)
+    return figure
