@@ -89,7 +89,9 @@ def served(study: StudyFolder) -> Iterator[ServedStudy]:
 class ReaderPage:
     """A reader before a browser."""
 
-    def __init__(self, browser: Any, room: ServedStudy, reader: str = "reader-1", *, hasty: bool = True, **options: Any):
+    def __init__(
+        self, browser: Any, room: ServedStudy, reader: str = "reader-1", *, hasty: bool = True, **options: Any
+    ):
         self.room, self.link = room, room.link(reader)
         self.context = browser.new_context(**{"viewport": {"width": 1024, "height": 768}, **options})
         self.guard_ms = 60 if hasty else 300
@@ -191,5 +193,3 @@ def reading(browser: Any, room: ServedStudy, reader: str = "reader-1", **options
         one.context.close()
         raise
     one.close(expected=expected)
-
-

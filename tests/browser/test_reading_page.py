@@ -165,7 +165,9 @@ def test_images_larger_than_the_window_are_first_shown_smaller(browser, room_of)
         reader.begin()
         reader.armed(1)
         stage = reader.page.locator(".stage")
-        assert stage.evaluate("(stage) => stage.scrollHeight <= stage.clientHeight && stage.scrollWidth <= stage.clientWidth")
+        assert stage.evaluate(
+            "(stage) => stage.scrollHeight <= stage.clientHeight && stage.scrollWidth <= stage.clientWidth"
+        )
         assert reader.page.locator(".tools .figure").inner_text().startswith("1×")
         reader.page.keyboard.press("+")
         reader.page.keyboard.press("1")

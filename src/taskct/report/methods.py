@@ -34,7 +34,16 @@ REFERENCES = {
     "leave-pair-out": "Airola et al., Comput. Stat. Data Anal. 55, 1828 (2011).",
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
+    "forced-choice": "Hacker and Ratcliff, Percept. Psychophys. 26, 168 (1979).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
+    "hillis": "Hillis, Stat. Med. 26, 596 (2007).",
+    "mrmc-power": "Hillis, Obuchowski and Berbaum, Acad. Radiol. 18, 129 (2011).",
+    "froc": "Bunch et al., J. Appl. Photogr. Eng. 4, 166 (1978).",
+    "jafroc": "Chakraborty and Berbaum, Med. Phys. 31, 2313 (2004).",
+    "weighted-afroc": "Chakraborty and Zhai, Med. Phys. 43, 2548 (2016).",
+    "lroc": "Swensson, Med. Phys. 23, 1709 (1996).",
+    "program": 'Chakraborty, The RJafroc FROC book (2023), chapter "Standalone CAD vs. Radiologists".',
+    "mover": "Zou, Psychol. Methods 12, 399 (2007).",
 }
 """By the word that the text cites them by; docs/method.md numbers the same sources."""
 
