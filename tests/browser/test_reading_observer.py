@@ -22,7 +22,7 @@ FALSE_ALARM = 5e-4  # of each reader
 
 
 def _statistic(hu):
-    """The matched filter, ideal in white noise: d' is `DETECTABILITY`. In units of its spread; 0 between the classes."""
+    """The matched filter, ideal in white noise: d' is `DETECTABILITY`. In units of its spread, 0 between classes."""
     mean = np.sum((hu - BACKGROUND_HU) * TEMPLATE) / TEMPLATE.sum()
     return (mean - CONTRAST_HU / 2) / (NOISE_HU / np.sqrt(TEMPLATE.sum()))
 
