@@ -59,7 +59,7 @@ def test_every_hu_has_the_grey_level_of_exact_arithmetic(browser, room_of, centr
 
 @pytest.fixture(params=[1, 1.25, 2])
 def scaled(request, browser):
-    """A browser on a screen of so many pixels for each of CSS: in earnest, since what Playwright emulates blends edges."""
+    """A browser on a screen with so many pixels for each of CSS; Playwright only emulates one, and blends edges."""
     chromium, options = browser.browser_type, ["--no-sandbox", "--window-size=1100,900"]
     flag = f"--force-device-scale-factor={request.param}"
     started = chromium.launch(executable_path=shutil.which("chromium"), args=[*options, flag])
