@@ -114,7 +114,7 @@ def _over_seeds(scores: list[list[NDArray[np.float64]]], seeds: Sequence[int], u
     )
     if unit.clusters is None:
         d = analyze(ratings, confidence=CONFIDENCE).differences["arm-versus"]
-        found, rest = Interval(d.auc, d.ci_low, d.ci_high), {"p_value": d.p_value, "df": d.df_whole}
+        found, rest = Interval(d.auc, d.ci_low, d.ci_high), {"p_value": d.p_value_interval, "df": d.df_whole}
     else:
         analysis = obuchowski_rockette(ratings, clusters=unit.clusters, confidence=CONFIDENCE)
         c = analysis.random_readers_random_cases.differences["arm-versus"]

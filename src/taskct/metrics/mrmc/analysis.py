@@ -197,7 +197,9 @@ def _many_readers(
         half_width = basis.half_width(confidence)
         law, (ci_low, ci_high), p_interval = None, (math.nan, math.nan), math.nan
         if basis.kind != "none":
-            law = DifferenceLaw(*(float(shot.auc[i]) for i in (a, b)), variances[a], variances[b], _error_law(part, basis))
+            law = DifferenceLaw(
+                *(float(shot.auc[i]) for i in (a, b)), variances[a], variances[b], _error_law(part, basis)
+            )
             (ci_low, ci_high), p_interval = law.bounds(confidence), law.p_value()
         uneven |= not even(part)
         df_hillis = None

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
@@ -63,8 +64,8 @@ class ErrorLaw:
         """Squared critical value of a chance."""
         tail = 0.5 * math.exp(log_alpha)
         weight = self._weight()
-        of_cases, of_readers = (float(stdtrit(df, tail)) for df in (self.df_cases, self.df_readers))
-        return (1.0 - weight) * of_cases * of_cases + (weight * of_readers * of_readers if weight > 0.0 else 0.0)
+        parts = ((1.0 - weight, self.df_cases), (weight, self.df_readers))
+        return sum(share * float(np.square(stdtrit(df, tail))) for share, df in parts if share > 0.0)
 
     def _weight(self) -> float:
         """Of Student's t for readers, s·w."""
