@@ -49,6 +49,14 @@ class ErrorLaw:
         """Value that the statistic exceeds in size with a chance of 1 − confidence."""
         return math.sqrt(self._squared(math.log(1.0 - confidence)))
 
+    def student_df(self, confidence: float) -> float:
+        """Degrees of freedom of the Student's t with this critical value; infinite from a million on."""
+        tail, wanted = 0.5 * (1.0 - confidence), self.critical(confidence)
+        low, high = min(self.df_readers, self.df_cases), 1e6
+        if -float(stdtrit(high, tail)) >= wanted:
+            return math.inf
+        return float(brentq(lambda df: -float(stdtrit(df, tail)) - wanted, 0.999 * low, high))
+
     def p_value(self, statistic: float) -> float:
         """Chance of a statistic as large as this in size: `critical` the other way round. NaN for NaN."""
         if math.isnan(statistic):
