@@ -36,6 +36,9 @@ REFERENCES = {
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
     "program": 'Chakraborty, The RJafroc FROC book (2023), chapter "Standalone CAD vs. Radiologists".',
+    "kappa": "Cohen, Psychol. Bull. 70, 213 (1968).",
+    "kappa variance": "Fleiss, Cohen and Everitt, Psychol. Bull. 72, 323 (1969).",
+    "icc": "McGraw and Wong, Psychol. Methods 1, 30 (1996).",
     "mover": "Zou, Psychol. Methods 12, 399 (2007).",
 }
 """By the word that the text cites them by; docs/method.md numbers the same sources."""
