@@ -9,7 +9,7 @@ from scipy.stats import chi2, f, norm, t, ttest_1samp, ttest_rel
 
 from taskct.errors import UserError
 from taskct.metrics.clustered import Clusters
-from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, obuchowski_rockette
+from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, obuchowski_rockette, obuchowski_rockette_of
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import delong_covariance
 
@@ -259,3 +259,30 @@ def test_clusters_of_copies_are_their_cases():
             assert obuchowski_rockette(many).var_error < 0.3 * found.var_error
     with pytest.raises(ValueError, match="independent"):
         obuchowski_rockette(many, clusters=clusters, covariance="jackknife")
+
+
+def test_any_figure_of_merit_with_its_covariance():
+    ratings = study()
+    n_modalities, n_readers = ratings.scores.shape[:2]
+    flat = ratings.scores.reshape(n_modalities * n_readers, -1)
+    covariance = delong_covariance(flat[:, ratings.signal_present], flat[:, ~ratings.signal_present])
+    found = obuchowski_rockette_of(
+        areas(ratings),
+        covariance.reshape(n_modalities, n_readers, n_modalities, n_readers),
+        modalities=ratings.modalities,
+        n_cases=len(ratings.cases),
+    )
+    wanted = obuchowski_rockette(ratings)
+    for name in ("ms_t", "ms_r", "ms_tr", "var_error", "cov1", "cov2", "cov3"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), rel=1e-9)
+    for pair, difference in wanted.random_readers_random_cases.differences.items():
+        assert astuple(found.random_readers_random_cases.differences[pair]) == pytest.approx(astuple(difference))
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "error", "match"),
+    [((2, 1), "AB", UserError, "at least 2 readers"), ((2, 3), "ABC", ValueError, "3 names and a covariance")],
+)
+def test_what_no_analysis_can_take(shape, names, error, match):
+    with pytest.raises(error, match=match):
+        obuchowski_rockette_of(np.ones(shape), np.ones(shape * 2), modalities=tuple(names), n_cases=9)

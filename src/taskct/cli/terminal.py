@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from taskct.metrics.intervals import Interval
 
 MISTAKE, INTERRUPTED = 2, 130
-WHOLE = ("denoise", "preview", "lower-dose", "export", "import")  # commands that write nothing until all is done
+WHOLE = (
+    "denoise",
+    "preview",
+    "lower-dose",
+    "export",
+    "import",
+    "read",
+)  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAY_NOT = "choose a place where you may read and write"
 ADVICE = {
@@ -53,6 +60,7 @@ SMALLER = {
     "observe": "give fewer images, or smaller ones",
     **dict.fromkeys(("export", "import"), "free memory, or export fewer splits"),
     "mrmc": "give fewer readers or cases, or fewer resamples",
+    "read": "give fewer --cases or --arms",
 }
 """How a command takes less memory."""
 
@@ -379,7 +387,12 @@ def print_roc(curves: Curves) -> None:
 
 def print_lines(lines: Curves, x_label: str, y_label: str) -> None:
     """Draw lines in text with the labels below."""
-    _print_drawn(_text_figure(x_label, y_label), lines, f"{y_label} against {x_label}:")
+    figure = _text_figure(x_label, y_label)
+    xs, ys = ([float(v) for line in lines.values() for v in line[axis]] for axis in (0, 1))
+    figure.set_x_limits(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1.0)
+    inside = min(ys) >= 0.0 and max(ys) <= 1.0  # a fraction
+    figure.set_y_limits(0.0 if inside else min(ys), 1.0 if inside else max(ys) + 1e-9)
+    _print_drawn(figure, lines, f"{y_label} against {x_label}:")
 
 
 def _text_figure(x_label: str, y_label: str) -> Any:  # noqa: ANN401 - plotille has no types

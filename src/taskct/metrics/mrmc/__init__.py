@@ -10,6 +10,7 @@ from taskct.metrics.mrmc.sizing import (
     Design,
     StudyPower,
     components_from_obuchowski_rockette,
+    power_grid,
     size_study,
     study_power,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "analyze",
     "components_from_obuchowski_rockette",
     "obuchowski_rockette",
+    "power_grid",
     "size_study",
     "study_power",
 ]

@@ -1,6 +1,7 @@
 """Obuchowski–Rockette analysis of variance of a fully crossed reader study, with Hillis' degrees of freedom."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -86,7 +87,7 @@ class ObuchowskiRockette:
     """
 
     reader_auc: NDArray[np.float64]
-    """AUC of each reader in each modality, shape `(n_modalities, n_readers)`."""
+    """AUC, or another figure of merit, of each reader in each modality, shape `(n_modalities, n_readers)`."""
     n_cases: int
     """Cases of both classes that were rated."""
     ms_t: float
@@ -206,7 +207,59 @@ def obuchowski_rockette(
         same, other = u_statistic_covariances(sums)
     else:
         same, other = _case_covariances(sums, covariance)
-    return _analyse(ratings, sums.reader_auc, same, other, confidence)
+    return _analyse(ratings.modalities, len(ratings.cases), sums.reader_auc, (same, other), confidence)
+
+
+def obuchowski_rockette_of(
+    estimates: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    *,
+    modalities: Sequence[str],
+    n_cases: int,
+    confidence: float = 0.95,
+) -> ObuchowskiRockette:
+    """Analyse any figure of merit of a fully crossed study, given the covariance that the cases put into it.
+
+    Parameters
+    ----------
+    estimates
+        Figure of merit of each reader in each modality, shape `(n_modalities, n_readers)`; `reader_auc` of the result.
+    covariance
+        Of their errors from the choice of cases, shape `(n_modalities, n_readers, n_modalities, n_readers)`.
+    modalities, n_cases, confidence
+        Names of the modalities; cases of the study; coverage wanted of the intervals, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        If there are fewer than 2 readers.
+    ValueError
+        If `confidence` is out of range, or shapes and names do not match.
+
+    References
+    ----------
+    .. [1] Hillis, Stat. Med. 26, 596 (2007): the method needs unbiased estimates and their covariance, whatever they
+       are estimates of.
+
+    Examples
+    --------
+    >>> areas = np.array([[0.8, 0.9], [0.7, 0.75]])
+    >>> cases = 1e-4 * np.eye(4).reshape(2, 2, 2, 2)
+    >>> found = obuchowski_rockette_of(areas, cases, modalities=("A", "B"), n_cases=100)
+    >>> round(found.random_readers_random_cases.differences["A-B"].estimate, 3), found.var_error
+    (0.125, 0.0001)
+    """
+    check_confidence(confidence)
+    n_modalities, n_readers = estimates.shape
+    if len(modalities) != n_modalities or covariance.shape != estimates.shape * 2:
+        raise ValueError(
+            f"{len(modalities)} names and a covariance of shape {covariance.shape} for figures of merit of shape "
+            f"{estimates.shape}"
+        )
+    if n_readers < 2:
+        raise UserError(f"an Obuchowski–Rockette analysis needs at least 2 readers; there are {n_readers}")
+    whole = covariance.reshape(estimates.size, estimates.size)
+    return _analyse(modalities, n_cases, estimates, _means_over_readers(whole, n_modalities, n_readers), confidence)
 
 
 def hillis_df(mean_square: float, error: float, n_readers: int, n_modalities: int = 2) -> float:
@@ -286,13 +339,14 @@ def _check_crossed(ratings: Ratings) -> None:
 
 
 def _analyse(
-    ratings: Ratings,
+    modalities: Sequence[str],
+    n_cases: int,
     areas: NDArray[np.float64],
-    same: NDArray[np.float64],
-    other: NDArray[np.float64],
+    covariances: tuple[NDArray[np.float64], NDArray[np.float64]],
     confidence: float,
 ) -> ObuchowskiRockette:
-    """Mean squares and the three analyses, from AUCs `(m, r)` and covariances of errors `(m, m)`."""
+    """Mean squares and the three analyses, from AUCs `(m, r)` and covariances of one and of two readers' errors."""
+    same, other = covariances
     n_modalities, n_readers = areas.shape
     different = ~np.eye(n_modalities, dtype=np.bool_)
     single = n_modalities == 1
@@ -321,10 +375,10 @@ def _analyse(
             p_value,
             modalities={
                 name: _interval(float(mean), 0.5, float(e) / n_readers, d, confidence)
-                for name, mean, e, d in zip(ratings.modalities, means, own, own_df, strict=True)
+                for name, mean, e, d in zip(modalities, means, own, own_df, strict=True)
             },
             differences={
-                f"{ratings.modalities[a]}-{ratings.modalities[b]}": _interval(
+                f"{modalities[a]}-{modalities[b]}": _interval(
                     float(means[a] - means[b]), 0.0, 2.0 * error / n_readers, df, confidence
                 )
                 for a, b in combinations(range(n_modalities), 2)
@@ -333,7 +387,7 @@ def _analyse(
 
     return ObuchowskiRockette(
         reader_auc=areas,
-        n_cases=len(ratings.cases),
+        n_cases=n_cases,
         ms_t=ms_t,
         ms_r=ms_r,
         ms_tr=ms_tr,

@@ -1,7 +1,7 @@
 """Sizing a reader study: variance, degrees of freedom and power for numbers of readers and cases not yet measured."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Literal
 
@@ -265,6 +265,59 @@ def size_study(
             "readers, or a larger difference or margin"
         )
     return tuple(sizes)
+
+
+def power_grid(
+    components: Components,
+    delta: float,
+    *,
+    n_readers: Sequence[int],
+    n_present: Sequence[int],
+    absent_per_present: float = 1.0,
+    n_groups: int = 1,
+    alpha: float = 0.05,
+    method: DfMethod = "bdg",
+) -> tuple[tuple[StudyPower, ...], ...]:
+    """Power of a test of a difference for every number of readers, with every number of cases.
+
+    Parameters
+    ----------
+    components, delta, alpha, method
+        As for `study_power`.
+    n_readers, n_present
+        Numbers of readers, each a multiple of `n_groups`, and of signal-present cases, rounded up to equal groups.
+    absent_per_present, n_groups
+        As for `size_study`.
+
+    Returns
+    -------
+    Studies by number of readers, then by number of cases.
+
+    Raises
+    ------
+    UserError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> parts = Components(0.0005, 0.02, 0.02, 0.05, 0.02, 0.02, 0.1)
+    >>> grid = power_grid(parts, 0.05, n_readers=[4, 8], n_present=[50, 200])
+    >>> [[round(study.power, 2) for study in row] for row in grid]
+    [[0.29, 0.67], [0.35, 0.83]]
+    """
+
+    def design(readers: int, present: int) -> Design:
+        present_per_group = -(-present // n_groups)
+        absent_per_group = max(math.ceil(absent_per_present * present_per_group - 1e-9), 1)
+        return Design(readers, n_groups * present_per_group, n_groups * absent_per_group, n_groups)
+
+    return tuple(
+        tuple(
+            study_power(components, design(readers, present), delta, alpha=alpha, method=method)
+            for present in n_present
+        )
+        for readers in n_readers
+    )
 
 
 def components_from_obuchowski_rockette(
