@@ -62,7 +62,11 @@ class ProportionDifference:
     p_value: float
     """Two-sided, of no difference: 1 less the confidence whose interval ends at 0."""
     whole: ProportionSum
-    """Its `bounds` of any confidence, and `p_not_worse` than a margin."""
+    """Its parts, with bounds of any confidence."""
+
+    def p_not_worse(self, margin: float) -> float:
+        """One-sided p of the first being worse by `margin` (in (0, 1)) or more; see `ProportionSum.p_not_worse`."""
+        return self.whole.p_not_worse(margin)
 
 
 @dataclass(frozen=True)
