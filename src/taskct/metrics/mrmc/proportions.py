@@ -144,7 +144,7 @@ def proportion_analysis(
     other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert it.
 
     `interval_from` says what an interval rests on: `u-statistic`; `mle`, the biased twin where the variance is 0;
-    `few`, where fewer than 10 clusters hold a failure (or a success), which covers more than asked, see
+    `few`, where fewer than 5 clusters hold a failure (or a success), which covers more than asked, see
     `proportion_bounds`; `perfect`, a proportion of 0 or 1: of the clusters alone, since nothing is seen of how readers
     scatter; `cases`, with one reader: exact (Clopper–Pearson), or see `rate_interval` where cases are clustered.
 
