@@ -123,7 +123,7 @@ def test_clusters_are_exported_and_not_given_twice(call, refused, files):
     line = refused("mrmc", files / "out.csv", "--clusters", files / "clusters.csv")
     assert "leave --clusters out" in line
     (files / "clusters.csv").write_text("case,cluster\npresent1,x\n")
-    assert "and 59 more has no line" in refused(*args)
+    assert "(59 cases lack one)" in refused(*args)
 
 
 def test_missing_ratings_leave_aucs_without_clusters(call, files, study):

@@ -36,7 +36,7 @@ def test_a_table_names_the_cluster_of_every_case(table):
         ("case,cluster\na,1\nb\n", "line 3: 1 fields"),
         ("case,cluster\na,\nb,1\n", "line 2: the cluster is empty"),
         ("case,cluster\na,1\nb,2\na,2\n", "line 4: case 'a' has another cluster than on line 2"),
-        ("case,cluster\na,1\n", "case 'b' has no line"),
+        ("case,cluster\na,1\n", "no line for case 'b' (1 cases lack one)"),
         ("case,cluster\na,1\nb,1\n", "all cases are of one cluster"),
         ("", "'case' once"),
     ],

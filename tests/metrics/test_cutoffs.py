@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from taskct.errors import UserError
 from taskct.metrics.mrmc import Design, Ratings, RoeMetz, analyze
-from taskct.metrics.mrmc.cutoffs import OperatingPoints, operating_points
+from taskct.metrics.mrmc.cutoffs import _parts, _youden, operating_points
 
 N = 30
 
@@ -17,16 +18,14 @@ def study(*, n_groups: int = 1, seed: int = 0) -> Ratings:
 
 
 def binary(ratings: Ratings, cutoff: float, *, present: bool) -> Ratings:
-    """As iMRMC's `roc2binary` does: 1 or 0 for the calls of one class, ½ for every case of the other that was rated."""
+    """As iMRMC's `roc2binary` does: 1 or 0 for the calls of one class, ½ for every case of the other.
+
+    It leaves out cases of the other class that a reader did not rate; here they count, so that all rated the same.
+    """
     of_class = ratings.signal_present == present
-    calls = np.where(of_class, (ratings.scores >= cutoff).astype(float), 0.5)
-    return Ratings(
-        np.where(np.isnan(ratings.scores), np.nan, calls),
-        ratings.signal_present,
-        ratings.modalities,
-        ratings.readers,
-        ratings.cases,
-    )
+    calls = np.where(np.isnan(ratings.scores), np.nan, ratings.scores >= cutoff)
+    scores = np.where(of_class, calls, 0.5)
+    return Ratings(scores, ratings.signal_present, ratings.modalities, ratings.readers, ratings.cases)
 
 
 @pytest.mark.parametrize("n_groups", [1, 2])
@@ -53,12 +52,6 @@ def test_a_case_at_the_cutoff_is_positive_and_each_reader_has_their_own() -> Non
     assert {r: found.specificity.readers[r]["A"].value for r in "xy"} == {"x": 0.5, "y": 1.0}
 
 
-def spread(found: OperatingPoints, of: str) -> float:
-    """Half the width of an interval of Youden's index, over that of the same sum of variances."""
-    interval = found.youden_differences[of].interval if "-" in of else found.youden[of]
-    return interval.ci_high - interval.ci_low
-
-
 def written_out(values: NDArray[np.float64]) -> float:
     """Variance of a mean over readers and cases of `(n_readers, n_cases)`: of readers, and of the cases they share."""
     n_readers = len(values)
@@ -79,8 +72,6 @@ def test_youdens_index_takes_readers_and_both_classes_into_its_variance() -> Non
     expected = index[0].var(ddof=1) / 4 + written_out(present[0]) + written_out(absent[0])
     both = index[0] - index[1]
     of_difference = both.var(ddof=1) / 4 + written_out(present[0] - present[1]) + written_out(absent[0] - absent[1])
-    from taskct.metrics.mrmc.cutoffs import _parts, _youden
-
     parts = _parts(
         ratings,
         {k: np.where(ratings.signal_present == (k == "present"), right, np.nan) for k in ("present", "absent")},
@@ -108,8 +99,6 @@ def test_a_pair_of_cases_in_each_cluster_is_one_observation_of_youdens_index() -
     calls = ratings.scores[0, 0] >= 0.5
     each = calls[::2].astype(float) - calls[1::2]
     assert found.youden["A"].value == pytest.approx(each.mean())
-    from scipy.stats import t
-
     width = found.youden["A"].ci_high - found.youden["A"].ci_low
     assert width / 2 == pytest.approx(t.ppf(0.975, 39) * each.std(ddof=1) / np.sqrt(40), rel=1e-9)
     assert found.sensitivity.n_clusters == found.specificity.n_clusters == 40

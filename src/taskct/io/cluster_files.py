@@ -56,8 +56,9 @@ def read_clusters(path: Path, cases: Sequence[str]) -> NDArray[np.intp]:
                 f"{path}, line {line}: case {case!r} has another cluster than on line {first}; give each case one"
             )
     if lacking := [case for case in cases if _squeezed(case) not in found]:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise UserError(f"{path}: case {lacking[0]!r}{more} has no line; give the cluster of every case")
+        raise UserError(
+            f"{path}: no line for case {lacking[0]!r} ({len(lacking)} cases lack one); give the cluster of every case"
+        )
     return numbered(path, [found[_squeezed(case)][0] for case in cases])
 
 

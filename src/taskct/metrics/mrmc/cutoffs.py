@@ -67,9 +67,10 @@ def operating_points(
 
     Notes
     -----
-    iMRMC has binary data analysed by giving the cases of the other class the score ½ (its function `roc2binary`); the
-    AUC is then the sensitivity, or 1 less the specificity, and its variance is ours, if all readers rated as many cases
-    of the other class. It calls a case positive above the threshold, not at it.
+    iMRMC has binary data analysed by giving the cases of the other class the score ½ (its function `roc2binary`). The
+    AUC is then the sensitivity, or 1 less the specificity, and its variance is ours where all readers rated the same
+    cases of the other class. Elsewhere readers weigh by these too, and the variance is another unbiased estimate. iMRMC
+    calls a case positive above the threshold, not at it.
 
     The readers' cut-offs vary sensitivity and specificity against one another; the variance of Youden's index takes
     that into account, and clusters with cases of both classes too. Source of the index: Youden, Cancer 3, 32 (1950).
