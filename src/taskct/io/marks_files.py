@@ -19,7 +19,7 @@ _BYTES_A_READING = 64  # a name is looked up, a truth value kept, and two highes
 
 
 def is_marks(path: Path) -> bool:
-    """Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
+    r"""Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
 
     False for what cannot be read, too; whoever reads it says why.
 
@@ -179,7 +179,9 @@ class _Table:
                 raise self._error(
                     line, f"case {reading.case!r} has no truth; give a line whose reader is `truth` for each case"
                 )
-        modalities, readers = (dict.fromkeys(names) for names in zip(*((r[0], r[1]) for r in self.readings), strict=True))
+        modalities, readers = (
+            dict.fromkeys(names) for names in zip(*((r[0], r[1]) for r in self.readings), strict=True)
+        )
         check_budget(self.path, _BYTES_A_READING * len(modalities) * len(readers) * len(self.cases))
         readings: Iterable[Reading] = self.readings
         if not self.says_read:

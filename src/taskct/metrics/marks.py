@@ -95,9 +95,7 @@ class MarkStudy:
     """What a reader of the results must know of where the marks come from."""
 
     @classmethod
-    def of(
-        cls, readings: Iterable[Reading], lesions: Iterable[TrueLesion], marks: Iterable[ScoredMark]
-    ) -> "MarkStudy":
+    def of(cls, readings: Iterable[Reading], lesions: Iterable[TrueLesion], marks: Iterable[ScoredMark]) -> "MarkStudy":
         """Build a study; modalities, readers and cases come in the order in which readings name them.
 
         Parameters

@@ -153,7 +153,9 @@ def assumed(text: str, detect: float) -> SizeBasis:
     area = float(model.expected_auc()[0])
     other = area + detect
     if not 0.5 < other < 1.0:
-        raise UserError(f"an AUC of {area:.3f} and a difference of {detect:g} give {other:.3f}; it must lie in (0.5, 1)")
+        raise UserError(
+            f"an AUC of {area:.3f} and a difference of {detect:g} give {other:.3f}; it must lie in (0.5, 1)"
+        )
     scale = model.mu[0] / float(ndtri(area))
     model = RoeMetz.published(chosen, level, mu=(scale * float(ndtri(other)), model.mu[0]))
     return SizeBasis(f"Roe and Metz {chosen}, AUC {area:.3f}", model.components(0, 1), 1.0)
@@ -199,14 +201,16 @@ def _cases_to_show(basis: SizeBasis, wanted: Wanted, reader_kind: str) -> tuple[
     first = max(int(np.searchsorted(_CASES, min(needed), side="right")) - 2, 0)
     last = min(int(np.searchsorted(_CASES, max(needed), side="left")), len(_CASES) - 1)
     span = _CASES[first : last + 1]
-    shown = span if len(span) <= _COLUMNS else tuple(
-        span[index] for index in np.unique(np.linspace(0, len(span) - 1, _COLUMNS).round().astype(int))
+    shown = (
+        span
+        if len(span) <= _COLUMNS
+        else tuple(span[index] for index in np.unique(np.linspace(0, len(span) - 1, _COLUMNS).round().astype(int)))
     )
     d = least.design
     answer = (
         f"{basis.name}: to detect a difference of {detect:g} with power {wanted.power:g} takes the fewest readings, "
-        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal and "
-        f"{d.n_absent} without."
+        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal "
+        f"and {d.n_absent} without."
     )
     return shown, answer
 
