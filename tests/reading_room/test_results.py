@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from taskct.errors import UserError
+from taskct.metrics.froc import FigureOfMerit, figures_of_merit
 from taskct.metrics.lroc import lroc_area
 from taskct.metrics.mrmc import analyze
 from taskct.reading_room.answer import Answer, Mark
 from taskct.reading_room.key import Key, KeyTrial, Lesion
+from taskct.reading_room.placed import marks_of
 from taskct.reading_room.protocol import Display, Protocol
 from taskct.reading_room.results import results_of
 
@@ -73,7 +75,7 @@ def rated(design, n=10):
 
 
 def test_places_count_only_on_the_signal():
-    """The area of what `located_ratings` gives is the LROC area; 2 mm are 4 pixels."""
+    """A mark at 4 pixels, which are 2 mm, hits; one at 4.1 does not. The LROC area is that of the marks that hit."""
     p, key = rated("locate")
     rng = np.random.default_rng(1)
     scores, on = rng.integers(0, 101, size=20), rng.random(20) < 0.6
@@ -81,14 +83,12 @@ def test_places_count_only_on_the_signal():
         answer("Ann", t, rating=int(scores[t]), marks=(Mark(16.0, 20.0 if on[t] else 20.1, int(scores[t])),))
         for t in range(20)
     ]
-    found = results_of(p, key, answers)
-    assert np.nanmax(found.located) == 1.0
-    assert np.isnan(found.located[:, :, 5:]).all()
-    areas = analyze(found.located_ratings())
-    for m, arm in enumerate(ARMS):
+    found, marks = results_of(p, key, answers), marks_of(p, key, answers)
+    areas = figures_of_merit(marks, FigureOfMerit("lroc")).values
+    for m in range(2):
         own = slice(10 * m, 10 * m + 5), slice(10 * m + 5, 10 * m + 10)
         wanted = lroc_area(scores[own[0]].astype(float), scores[own[1]].astype(float), on[own[0]])
-        assert areas.readers["Ann"][arm].auc == pytest.approx(wanted, abs=1e-12)
+        assert areas[m, 0] == pytest.approx(wanted, abs=1e-12)
     assert found.clusters.tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]
 
 

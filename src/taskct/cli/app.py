@@ -45,6 +45,7 @@ COMMANDS = {
     ),
     "removed": ("removed", "Ask how much of what a denoiser took away runs along the edges of the image."),
     "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
+    "read": ("read", "Make a reading study of denoised images, serve it to readers' browsers, and tell what came out."),
 }
 """By name, in the order of `taskct --help`: the module of `taskct.cli` that holds the command, and its line there."""
 

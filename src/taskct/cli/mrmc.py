@@ -27,21 +27,11 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     too. Split-plot studies and missing ratings are allowed.
     """
     from taskct.apply.ratings import Choice, read_study
-    from taskct.apply.reader_study.wanted import Wanted
     from taskct.io.marks_files import is_marks
 
     if output.page is not None and not output.page.parent.is_dir():
         raise UserError(f"{output.page.parent} is no folder: choose another --page")
-    wanted = Wanted(
-        confidence=asked.confidence,
-        margin=asked.margin,
-        detect=asked.detect,
-        power=asked.power,
-        programs=tuple(asked.program or ()),
-        cutoffs=tuple(asked.cutoff or ()),
-        agreement=asked.agreement,
-        figure_of_merit=asked.figure_of_merit,
-    )
+    wanted = wanted_of(asked)
     choice = Choice(tuple(which.arm or ()), tuple(which.versus or ()))
     if is_marks(which.source):
         from taskct.apply.reader_study.marks import read_mark_study
@@ -56,6 +46,22 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     show_study(study, wanted, output)
 
 
+def wanted_of(asked: AnalysisOptions) -> "Wanted":
+    """What the options ask for; a `UserError` if a number is out of its range."""
+    from taskct.apply.reader_study.wanted import Wanted
+
+    return Wanted(
+        confidence=asked.confidence,
+        margin=asked.margin,
+        detect=asked.detect,
+        power=asked.power,
+        programs=tuple(asked.program or ()),
+        cutoffs=tuple(asked.cutoff or ()),
+        agreement=asked.agreement,
+        figure_of_merit=asked.figure_of_merit,
+    )
+
+
 def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) -> None:
     """Analyse ratings and print, write and export what was found."""
     from taskct.apply.ratings import export_ratings
@@ -64,6 +70,7 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
     from taskct.cli.mrmc_results import analyse, print_mrmc, study_json
     from taskct.cli.mrmc_sections import print_sections
 
+    wanted.check_for("ratings", ("programs", "cutoffs", "agreement", "margin", "detect"))
     if output.export is not None:
         export_ratings(output.export, study.ratings)
     found = analyse(without_programs(study, wanted.programs), wanted)
@@ -74,8 +81,8 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
         print_json(study_json(found, sections))
         return
     print_mrmc(found)
+    print_sections(sections)
     if output.page is not None:
         print_line(f"Page: {output.page}")
-    print_sections(sections)
     for line in found.notes:
         note(line)

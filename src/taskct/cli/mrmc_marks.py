@@ -1,43 +1,33 @@
 """What the command mrmc does with marks."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from taskct.apply.reader_study.marks import Pairs, marks_sections
-from taskct.apply.reader_study.section import StudySection
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.cli.mrmc_options import ResultOptions
-from taskct.cli.mrmc_sections import methods_text, page_sections, print_sections, sections_json
+from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
 from taskct.cli.terminal import print_json, print_line
 from taskct.errors import UserError
 from taskct.io.marks_files import write_marks
 from taskct.metrics.marks import MarkStudy
-from taskct.report.methods import Citations
-from taskct.report.sections import PageSection, SectionsPage, write_sections
+from taskct.report.sections import write_sections
 
 
 def show_marks(study: MarkStudy, wanted: Wanted, output: ResultOptions, pairs: Pairs | None = None) -> None:
     """Analyse marks and print, write and export what was found."""
+    wanted.check_for("marks", ("figure_of_merit", "margin", "detect"))
     if output.export is not None:
         _export(output.export, study)
     sections = marks_sections(study, wanted, pairs)
     if output.page is not None:
-        write_sections(output.page, marks_page(study, sections))
+        names = {name: f"{study.reader_kind} {number}" for number, name in enumerate(study.readers, start=1)}
+        write_sections(output.page, sections_page("Marks of a reader study", sections, names))
     if output.as_json:
         print_json(sections_json(sections))
         return
     print_sections(sections)
     if output.page is not None:
         print_line(f"Page: {output.page}")
-
-
-def marks_page(study: MarkStudy, sections: Sequence[StudySection]) -> SectionsPage:
-    """The page of an analysis of marks; readers are numbered."""
-    names = {name: f"{study.reader_kind} {number}" for number, name in enumerate(study.readers, start=1)}
-    cite = Citations()
-    text = methods_text(sections, cite)
-    parts = [*page_sections(sections, names), PageSection("Methods", texts=[text], items=cite.sources)]
-    return SectionsPage("mrmc", "Marks of a reader study", list(sections[0].answers), parts)
 
 
 def _export(target: Path, study: MarkStudy) -> None:

@@ -1,6 +1,8 @@
 """A `StudySection` of a reader study in the terminal, on the page and in `--json`."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from taskct.files import json_values
 from taskct.literal import figure_text
 from taskct.report.figures import encode, new_figure, style
 from taskct.report.methods import Citations
-from taskct.report.sections import Captioned, PageSection
+from taskct.report.sections import Captioned, PageSection, SectionsPage
 from taskct.report.tables import Table
 
 
@@ -47,13 +49,31 @@ def page_sections(sections: Sequence[StudySection], names: Mapping[str, str]) ->
     return [
         PageSection(
             section.heading,
-            texts=section.answers,
+            texts=[typeset(answer) for answer in section.answers],
             pictures=[_picture(drawing, names) for drawing in section.drawings],
             tables=[_table(grid, names) for grid in section.grids],
             notes=anonymous(section.notes, tuple(names)) if any(k != v for k, v in names.items()) else section.notes,
         )
         for section in sections
     ]
+
+
+def sections_page(title: str, sections: Sequence[StudySection], names: Mapping[str, str]) -> SectionsPage:
+    """A page of sections alone, with their methods; the first answers lead it."""
+    cite = Citations()
+    text = methods_text(sections, cite)
+    first, *others = page_sections(sections, names)
+    parts = [replace(first, texts=()), *others, PageSection("Methods", texts=[text], items=cite.sources)]
+    return SectionsPage("mrmc", title, first.texts, parts)
+
+
+def typeset(text: str) -> str:
+    """The text with minus signs before numbers, and a space that does not break before a percent sign.
+
+    >>> typeset("-0.05 [-0.10, 0.00], 95% of non-inferior").replace("\N{NO-BREAK SPACE}", "_")
+    '−0.05 [−0.10, 0.00], 95_% of non-inferior'
+    """
+    return re.sub(r"(?<=\d) ?%", "\N{NO-BREAK SPACE}%", re.sub(r"(?<![\w.])-(?=[\d.])", "\N{MINUS SIGN}", text))
 
 
 def anonymous(notes: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -73,8 +93,12 @@ def methods_text(sections: Sequence[StudySection], cite: Citations) -> str:
 
 
 def _table(grid: ResultTable, names: Mapping[str, str]) -> Table:
-    rows = [[names.get(cell, cell) for cell in row] for row in grid.rows]
-    return Table(grid.title, [*grid.words, *grid.numbers], rows)
+    n_words = len(grid.words)
+    rows = [
+        [*(names.get(cell, cell) for cell in row[:n_words]), *(typeset(cell) for cell in row[n_words:])]
+        for row in grid.rows
+    ]
+    return Table(typeset(grid.title), [*grid.words, *grid.numbers], rows)
 
 
 def _picture(drawing: Drawing, names: Mapping[str, str]) -> Captioned:

@@ -379,7 +379,12 @@ def print_roc(curves: Curves) -> None:
 
 def print_lines(lines: Curves, x_label: str, y_label: str) -> None:
     """Draw lines in text with the labels below."""
-    _print_drawn(_text_figure(x_label, y_label), lines, f"{y_label} against {x_label}:")
+    figure = _text_figure(x_label, y_label)
+    xs, ys = ([float(v) for line in lines.values() for v in line[axis]] for axis in (0, 1))
+    figure.set_x_limits(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1.0)
+    inside = min(ys) >= 0.0 and max(ys) <= 1.0  # a fraction
+    figure.set_y_limits(0.0 if inside else min(ys), 1.0 if inside else max(ys) + 1e-9)
+    _print_drawn(figure, lines, f"{y_label} against {x_label}:")
 
 
 def _text_figure(x_label: str, y_label: str) -> Any:  # noqa: ANN401 - plotille has no types

@@ -1,9 +1,13 @@
-"""What a reader answered."""
+"""What a reader answered, and what else is kept of a reading."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Phase = Literal["training", "reading"]
+PHASES: tuple[Phase, ...] = ("training", "reading")
+
+EventKind = Literal["begin", "resume", "pause", "display"]
+EVENT_KINDS: tuple[EventKind, ...] = ("begin", "resume", "pause", "display")
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,16 @@ class Answer:
     """Rating and locate: confidence that a signal is there."""
     marks: tuple[Mark, ...] = ()
     """Locate: the one most suspicious place; FROC: any number."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a reader did beside answering: began, went on after a break, took one, checked the display."""
+
+    reader: str
+    at: str
+    """ISO 8601, UTC."""
+    kind: EventKind
+    answered: int
+    """Trials that the reader had answered by then, training and reading together."""
+    detail: dict[str, Any]

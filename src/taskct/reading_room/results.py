@@ -1,6 +1,5 @@
 """What came out of a reading study: answers held against the truth."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.lroc import lroc_ratings
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.reading_room.answer import Answer
 from taskct.reading_room.key import Key, KeyTrial
@@ -38,9 +36,8 @@ class ReadingResults:
     clusters: NDArray[np.intp] | None
     """Number of each case's background, `(n_cases,)`; None where each case has its own."""
     scores: Floats
-    """`(n_arms, n_readers, n_cases)`: 1 or 0 for right or wrong in forced choice, else the confidence."""
-    located: Floats | None
-    """Locate: 1 or 0 for a mark on the signal or beside it, of the same shape; NaN without a signal. None elsewhere."""
+    """`(n_arms, n_readers, n_cases)`: 1 or 0 for right or wrong in forced choice, else the confidence; in FROC that of
+    the surest mark, and −1 without any."""
     seconds: Floats
     """From the images being shown to the answer, of the same shape."""
 
@@ -58,20 +55,6 @@ class ReadingResults:
         if self.protocol.n_alternatives > 1:
             raise ValueError("forced choice has no ratings")
         return Ratings(self.scores, self.signal_present, self.arms, self.readers, self.cases)
-
-    def located_ratings(self) -> Ratings:
-        """Confidence whose area under the ROC curve is that under the LROC curve; a ValueError unless located."""
-        if self.located is None:
-            raise ValueError("no places were asked for")
-        scores = self.scores.copy()
-        absent = ~self.signal_present
-        for m, r in np.ndindex(scores.shape[:2]):
-            own = scores[m, r]
-            rated = ~np.isnan(own)
-            without, having = own[rated & absent], rated & self.signal_present
-            if without.size and having.any():
-                own[having] = lroc_ratings(own[having], without, self.located[m, r, having] == 1.0)
-        return Ratings(scores, self.signal_present, self.arms, self.readers, self.cases)
 
     def choices_as_ratings(self) -> Ratings:
         """Forced choice for programs that know ratings alone: the area under the ROC curve is the proportion correct.
@@ -95,17 +78,13 @@ class ReadingResults:
         return {name: np.flatnonzero([group == name for group in self.groups]) for name in names}
 
 
-def results_of(
-    protocol: Protocol, key: Key, answers: Sequence[Answer], *, pixel_mm: float | None = None
-) -> ReadingResults:
+def results_of(protocol: Protocol, key: Key, answers: Sequence[Answer]) -> ReadingResults:
     """Hold the answers of the reading phase against the truth.
 
     Parameters
     ----------
     protocol, key, answers
         Of one study; answers in training are passed over.
-    pixel_mm
-        Pixel size that distances are taken with, mm; None takes the protocol's.
 
     Raises
     ------
@@ -120,16 +99,13 @@ def results_of(
     first = {trial.case: trial for trial in reversed(key.trials)}
     arm_at, reader_at, case_at = ({n: i for i, n in enumerate(names)} for names in (key.arms, readers, cases))
     shape = (len(key.arms), len(readers), len(cases))
-    scores, seconds, located = (np.full(shape, np.nan) for _ in range(3))
-    distance_px = _radius_px(protocol, key, pixel_mm) if protocol.design == "locate" else math.nan
+    scores, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
     for answer in answers:
         if not 0 <= answer.trial < len(key.trials):
             raise UserError(f"an answer is to trial {answer.trial}, and the key has {len(key.trials)}: another study's")
         trial = key.trials[answer.trial]
         at = (arm_at[trial.arm], reader_at[answer.reader], case_at[trial.case])
         scores[at], seconds[at] = _score(protocol, trial, answer), answer.seconds
-        if protocol.design == "locate" and trial.present is not None:
-            located[at] = float(_found(answer, trial, distance_px))
     return ReadingResults(
         protocol,
         key.arms,
@@ -139,7 +115,6 @@ def results_of(
         groups=tuple(first[case].group for case in cases),
         clusters=_clusters([first[case].background for case in cases]),
         scores=scores,
-        located=located if protocol.design == "locate" else None,
         seconds=seconds,
     )
 
@@ -154,21 +129,6 @@ def _score(protocol: Protocol, trial: KeyTrial, answer: Answer) -> float:
     if answer.rating is None:
         raise UserError(f"the answer to trial {answer.trial} holds no confidence: another study's")
     return float(answer.rating)
-
-
-def _found(answer: Answer, trial: KeyTrial, distance_px: float) -> bool:
-    return any(
-        math.hypot(mark.row_px - lesion.row_px, mark.column_px - lesion.column_px) <= distance_px
-        for mark in answer.marks[:1]
-        for lesion in trial.lesions
-    )
-
-
-def _radius_px(protocol: Protocol, key: Key, pixel_mm: float | None) -> float:
-    size = protocol.pixel_mm if pixel_mm is None else pixel_mm
-    if key.radius_mm is None or size is None:
-        raise UserError("the key says no radius, or the protocol no pixel size: places cannot be held against lesions")
-    return key.radius_mm / size
 
 
 def _clusters(backgrounds: Sequence[str]) -> NDArray[np.intp] | None:

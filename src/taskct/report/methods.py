@@ -34,6 +34,7 @@ REFERENCES = {
     "leave-pair-out": "Airola et al., Comput. Stat. Data Anal. 55, 1828 (2011).",
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
+    "forced-choice": "Hacker and Ratcliff, Percept. Psychophys. 26, 168 (1979).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
     "hillis": "Hillis, Stat. Med. 26, 596 (2007).",
     "mrmc-power": "Hillis, Obuchowski and Berbaum, Acad. Radiol. 18, 129 (2011).",

@@ -1,5 +1,6 @@
 """What is asked of a reader study, beside its AUCs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from taskct.errors import UserError
@@ -42,3 +43,23 @@ class Wanted:
         ):
             if value is not None and (not low < value < 1.0 or value == 0.0):
                 raise UserError(f"--{name} is {value:g}; it must lie between {low:g} and 1, and not be 0")
+
+    def check_for(self, kind: str, allowed: Collection[str]) -> None:
+        """Raise a `UserError` if an option is given that results of this kind know nothing of.
+
+        `allowed` are those that it takes of `programs`, `cutoffs`, `agreement`, `figure_of_merit`, `margin`, `detect`.
+        """
+        for name, option in OPTIONS.items():
+            if name not in allowed and getattr(self, name) not in (None, (), False):
+                raise UserError(f"{option} is not for {kind}: leave it out")
+
+
+OPTIONS = {
+    "programs": "--program",
+    "cutoffs": "--cutoff",
+    "agreement": "--agreement",
+    "figure_of_merit": "--figure-of-merit",
+    "margin": "--margin",
+    "detect": "--detect",
+}
+"""What the command line calls them."""
