@@ -88,6 +88,49 @@ class SearchModel:
         return whole
 
 
+@dataclass(frozen=True)
+class LocationModel:
+    """Readers mark the one most suspicious of many places of each image: LROC.
+
+    The place of the signal is rated by a normal law, with effects of reader, modality by reader, case and the rest; the
+    most suspicious of the other places by the law of the largest of `n_places` standard normal numbers, with a share
+    that all readers and modalities have in common.
+    """
+
+    mu: tuple[float, ...] = (2.0, 2.0)
+    n_places: int = 9
+    var_r: float = 0.03
+    var_tr: float = 0.02
+    var_c: float = 0.3
+
+    def simulate(self, rng: np.random.Generator, n_readers: int, n_present: int, n_absent: int) -> MarkStudy:
+        """One study with a mark on every image; cases with the signal come first."""
+        m, n = len(self.mu), n_present + n_absent
+        common, own = math.sqrt(self.var_c), math.sqrt(1.0 - self.var_c)
+        other = common * rng.standard_normal((self.n_places, n))
+        elsewhere = (other + own * rng.standard_normal((m, n_readers, self.n_places, n))).max(axis=2)
+        reader = math.sqrt(self.var_r) * rng.standard_normal((1, n_readers, 1))
+        reader = reader + math.sqrt(self.var_tr) * rng.standard_normal((m, n_readers, 1))
+        case = common * rng.standard_normal(n_present)
+        signal = np.array(self.mu)[:, None, None] + reader + case + own * rng.standard_normal((m, n_readers, n_present))
+        found = np.zeros((m, n_readers, n), dtype=np.bool_)
+        found[..., :n_present] = signal > elsewhere[..., :n_present]
+        rating = elsewhere.copy()
+        rating[..., :n_present] = np.maximum(signal, elsewhere[..., :n_present])
+        at = np.stack(np.unravel_index(np.arange(rating.size), rating.shape), axis=1)
+        lesion = np.where(found.ravel(), at[:, 2], NO_LESION)
+        return MarkStudy(
+            modalities=tuple("ABCD"[:m]),
+            readers=tuple(f"reader{r + 1}" for r in range(n_readers)),
+            cases=tuple(f"case{c + 1}" for c in range(n)),
+            lesion_case=np.arange(n_present),
+            lesion_weight=np.ones(n_present),
+            read=np.ones(rating.shape, dtype=np.bool_),
+            mark_at=np.c_[at, lesion].astype(np.intp),
+            mark_rating=rating.ravel(),
+        )
+
+
 def one_rating_a_case(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> MarkStudy:
     """A rating study as marks: on the lesion where there is one, else a false mark."""
     cases = [f"c{index}" for index in range(len(present))]

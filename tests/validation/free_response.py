@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_model import SearchModel
+from search_model import LocationModel, SearchModel
 from taskct.metrics.froc import FigureOfMerit
+from taskct.metrics.marks import MarkStudy, lroc_study
+from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.areas import DifferenceAUC
 from taskct.metrics.mrmc.free_response import MarksAnalysis, analyze_marks
+from taskct.metrics.mrmc.sizing import Components, size_study
 from validation.check import Check
 
 N_STUDIES = 2000
@@ -42,6 +46,7 @@ SETTINGS = (
 )
 N_SENSITIVITY = 150
 """Studies of the sensitivity at a number of false marks: each resamples its cases a thousand times."""
+N_PILOTS, N_LROC = 200, 600
 
 
 def checks() -> list[Check]:
@@ -49,7 +54,12 @@ def checks() -> list[Check]:
     found: list[Check] = []
     for seed, setting in enumerate(SETTINGS):
         found += _of_setting(setting, np.random.default_rng([41, seed]))
-    return [*found, *_of_sensitivity(np.random.default_rng([42, 0]))]
+    return [
+        *found,
+        *_of_sensitivity(np.random.default_rng([42, 0])),
+        *_of_lroc(np.random.default_rng([43, 1])),
+        *_of_lroc_sizing(np.random.default_rng([43, 0])),
+    ]
 
 
 def _of_setting(setting: SearchSetting, rng: np.random.Generator) -> list[Check]:
@@ -130,6 +140,57 @@ def _of_sensitivity(rng: np.random.Generator) -> list[Check]:
             basis="95 % less 4 standard errors; it errs to the wide side",
         )
     ]
+
+
+def _of_lroc(rng: np.random.Generator) -> list[Check]:
+    """Coverage of intervals of LROC areas over readers and cases, modalities alike."""
+    model = LocationModel()
+    found = [analyze(lroc_study(model.simulate(rng, 5, 50, 50)), pairs=[("A", "B")]) for _ in range(N_STUDIES)]
+    truth = float(np.mean([one.modalities[name].auc for one in found for name in ("A", "B")]))
+    areas = np.array([(one.modalities["A"].ci_low, one.modalities["A"].ci_high) for one in found])
+    differences = np.array([(one.differences["A-B"].ci_low, one.differences["A-B"].ci_high) for one in found])
+    return [
+        Check(
+            f"coverage of the 95 % interval of {what}: LROC area {truth:.2f}, 5 readers, 50 + 50 cases, {N_STUDIES:,} "
+            "studies",
+            0.935,
+            0.965,
+            _held(bounds, value),
+            expected=0.95,
+            basis="required, over at least 2,000 studies",
+        )
+        for what, bounds, value in (("the area", areas, truth), ("the difference", differences, 0.0))
+    ]
+
+
+def _of_lroc_sizing(rng: np.random.Generator) -> list[Check]:
+    """A study of LROC areas is sized from pilots, then done many times."""
+    model, n_readers = LocationModel((2.2, 1.9)), 6
+    pilots = [_lroc_difference(model.simulate(rng, 6, 60, 60)) for _ in range(N_PILOTS)]
+    parts = Components(*np.mean([astuple(pilot.components) for pilot in pilots], axis=0).tolist())
+    delta = float(np.mean([pilot.auc for pilot in pilots]))
+    (size,) = size_study(parts, delta, n_readers=[n_readers], power=0.8)
+    design = size.design
+    shown = [
+        _lroc_difference(model.simulate(rng, n_readers, design.n_present, design.n_absent)).p_value < 0.05
+        for _ in range(N_LROC)
+    ]
+    spread = 4.0 * math.sqrt(0.16 / N_LROC) + 0.04
+    return [
+        Check(
+            f"LROC areas, power wanted 0.8, share of studies that show a difference of {delta:.3f}: {n_readers} "
+            f"readers, {design.n_present} + {design.n_absent} cases, sized from {N_PILOTS} pilots, {N_LROC} studies",
+            size.power - spread,
+            size.power + spread,
+            float(np.mean(shown)),
+            expected=size.power,
+            basis="4 standard errors, and 0.04 since the t distribution is an approximation",
+        )
+    ]
+
+
+def _lroc_difference(study: MarkStudy) -> DifferenceAUC:
+    return analyze(lroc_study(study)).differences["A-B"]
 
 
 def _held(bounds: NDArray[np.float64], value: float) -> float:
