@@ -165,7 +165,7 @@ def _of_lroc(rng: np.random.Generator) -> list[Check]:
 
 def _of_lroc_sizing(rng: np.random.Generator) -> list[Check]:
     """A study of LROC areas is sized from pilots, then done many times."""
-    model, n_readers = LocationModel((2.2, 1.9)), 6
+    model, n_readers = LocationModel((2.2, 1.9)), 8
     pilots = [_lroc_difference(model.simulate(rng, 6, 60, 60)) for _ in range(N_PILOTS)]
     parts = Components(*np.mean([astuple(pilot.components) for pilot in pilots], axis=0).tolist())
     delta = float(np.mean([pilot.auc for pilot in pilots]))
