@@ -1,5 +1,6 @@
 // The images of a trial on their canvases, in whole pixels of the screen, with a drawing over each.
 
+import { gridOf, isChoice } from "./design.js";
 import { drawn, element } from "./elements.js";
 import { greyTable, pixelsOf, usableZooms } from "./grey.js";
 
@@ -27,7 +28,8 @@ export class View {
   constructor(protocol) {
     const { display } = protocol;
     this.display = display;
-    this.zooms = usableZooms(display.zooms, protocol, { "2afc": 2, "4afc": 4 }[protocol.design] ?? 1);
+    const [across, down] = gridOf(protocol);
+    this.zooms = usableZooms(display.zooms, protocol, across * down);
     this.zoom = this.zooms[0];
     this.reset();
   }
@@ -95,7 +97,7 @@ export class Pictures {
 
   _part(slot) {
     const { height, width } = this.protocol;
-    const name = this.protocol.design.endsWith("afc") ? `Image ${slot + 1}` : "Image";
+    const name = isChoice(this.protocol) ? `Image ${slot + 1}` : "Image";
     const canvas = element("canvas", { role: "img", "aria-label": name });
     const over = drawn("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": "true" });
     const sheet = element("div", { className: "sheet" }, canvas, over);
