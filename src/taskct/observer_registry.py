@@ -40,7 +40,8 @@ class ObserverEntry:
     name: str  # of the class in it
     settings: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments that make it this observer
     needs: tuple[str, ...] = ()
-    """Keyword arguments that whoever makes it must know: of `CONDITIONS`, "device", "signal" and "covariance"."""
+    """Keyword arguments that whoever makes it must know: of `CONDITIONS`, "device", "signal", "covariance" and
+    "human"."""
     candidates: Literal["", "ridges", "weight_decays"] = ""
     """Setting of `observers` that lists the regularizations a study chooses from; none without such a choice."""
     in_study: Literal["always", "on request", "no"] = "on request"  # whether a study fits it
@@ -73,6 +74,9 @@ OBSERVERS: dict[str, ObserverEntry] = {
     "npw": ObserverEntry("NPW", "nonprewhitening", "NPW", needs=("signal",)),
     "npwe": ObserverEntry("NPWE", "nonprewhitening", "NPWE", needs=(*EYE, "internal_noise", "seed", "signal")),
     "pwmf": ObserverEntry("PWMF", "prewhitening", "PWMF", needs=("covariance", "signal"), in_study="no"),
+    "human": ObserverEntry(
+        "human-like observer", "internal_noise", "HumanLike", needs=("human", "pixel_mm", "seed"), in_study="no"
+    ),
     "cnn": ObserverEntry("CNN", "cnn", "CNNObserver", needs=("seed", "device")),
 }
 """By the name that a study or a command gives, in the page's order."""

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from dicom_files import ct_slice, save
 from path_files import save_task_path
+from reading_studies import make_disc_study
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
 from taskct.apply.curves import read_dose_table
@@ -27,10 +28,16 @@ from taskct.errors import UserError
 from taskct.io import nifti
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.image_stack import read_images, read_npy
+from taskct.io.marks_files import is_marks, read_marks
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.io.truth_table import read_truth
 from taskct.io.volume_files import read_volumes
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.reading_room import study_files
+from taskct.reading_room.answer import Answer, Event, Mark
+from taskct.reading_room.answers import AnswerBook, now
+from taskct.reading_room.folder import StudyFolder
+from taskct.reading_room.submission import InvalidBody, read_event, read_submission
 from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result
@@ -166,6 +173,24 @@ def _make_tables(folder: Path) -> None:
     (folder / "doses" / "scans.yaml").write_text(f"scans:\n- {entry}\n", encoding="utf-8")
 
 
+def _make_marks(folder: Path) -> None:
+    rng = np.random.default_rng(2)
+    names = [(reader, case, modality) for reader in ("anna", "ben") for modality in ("FBP", "IR") for case in range(8)]
+    truth = [f"truth,case {case},,{'node' if case < 4 else ''},,{'1' if case < 4 else ''}" for case in range(8)]
+    marks = [
+        f"{reader},case {case},{modality},{'node' if case < 4 and reader == 'anna' else ''},{rng.normal():.2f},"
+        for reader, case, modality in names
+    ]
+    header = "reader,case,modality,lesion,rating,weight"
+    (folder / "marks").mkdir()
+    (folder / "marks" / "study.csv").write_text("\n".join([header, *truth, *marks, ""]), encoding="utf-8")
+    truth = [f"truth,case {case},,{'30,40,5' if case < 4 else ',,'}," for case in range(8)]
+    marks = [f"{reader},case {case},{modality},{9 + 22 * (case % 2)},41,,{case}" for reader, case, modality in names]
+    header = "reader,case,modality,row_px,column_px,radius_px,rating"
+    (folder / "places").mkdir()
+    (folder / "places" / "study.csv").write_text("\n".join([header, *truth, *marks, ""]), encoding="utf-8")
+
+
 def _make_layout(path: Path) -> None:
     path.parent.mkdir()
     rods = "".join(
@@ -210,6 +235,23 @@ def _make_given(folder: Path) -> None:
     save_file(state, str(folder / "theirs.safetensors"))
 
 
+def _make_reading(folder: Path) -> None:
+    """A reading study with answers, and what a browser sends."""
+    study = make_disc_study(folder / "study", "froc", scale=5, n_cases=4, size=16)
+    place = {"row_px": 3, "column_px": 4.5, "rating": 5}
+    with AnswerBook(folder / "answers.sqlite") as book:
+        for position in range(4):
+            marks = (Mark(3.0, 4.5, position + 1),) * position
+            book.record(Answer("reader-1", "reading", position, position, 1.5, now(), marks=marks), {"zoom": 2})
+        book.note(Event("reader-1", now(), "display", 0, {"screen": IDENTIFIER}))
+    answer = {"phase": "reading", "position": 3, "seconds": 1.5, "choice": None, "rating": None, "marks": [place] * 2}
+    shown = {"centre_hu": 40.0, "width_hu": 400, "zoom": 2}
+    bodies = {"answer": answer | {"displayed": shown}, "event": {"kind": "display", "detail": {"screen": IDENTIFIER}}}
+    for name, body in bodies.items():
+        (folder / f"{name}.json").write_text(json.dumps(body), encoding="utf-8")
+    assert study.protocol.n_trials > 3
+
+
 def _theirs() -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -232,7 +274,10 @@ def make_workspace(folder: Path) -> Path:
         _make_arrays(folder)
         _make_headers(folder)
         _make_tables(folder)
+        _make_marks(folder)
         _make_given(folder / "given")
+        (folder / "reading").mkdir()
+        _make_reading(folder / "reading")
         tiny_yaml(folder / "settings" / "study.yaml")
         _make_layout(folder / "layouts" / "two.yaml")
         write_trials(folder / "trials", some_splits())
@@ -316,6 +361,14 @@ def _read_truth(place: Path) -> None:
 
 def _read_imrmc(place: Path) -> None:
     header_notes(place / "imrmc" / "study.imrmc", read_imrmc(place / "imrmc" / "study.imrmc"))
+
+
+def _read_marks(name: str) -> Callable[[Path], None]:
+    def read(place: Path) -> None:
+        is_marks(place / name / "study.csv")
+        read_marks(place / name / "study.csv")
+
+    return read
 
 
 def _read_settings(place: Path) -> None:
@@ -411,6 +464,38 @@ def _read_results(place: Path) -> None:
     load_run(place / "run")
 
 
+def _read_reading_study(place: Path) -> None:
+    """Each file for itself, since digests keep changed ones from all readers; then the whole."""
+    path = place / "reading" / "study"
+    study_files.read_card(path / "study.json")
+    protocol = study_files.read_protocol(path / "protocol.json")
+    images = study_files.map_images(path / "images.npy", protocol)
+    study_files.map_images(path / "training.npy", protocol)
+    study_files.read_training(path / "training.json", protocol)
+    study_files.read_orders(path / "order.json", protocol, len(images))
+    study_files.read_key(path / "key.json", protocol, len(images))
+    study_files.read_links(path / "links.json")
+    StudyFolder.open(path).read_key()
+
+
+def _read_answers(place: Path) -> None:
+    with AnswerBook(place / "reading" / "answers.sqlite", read_only=True) as book:
+        for phase in ("training", "reading"):
+            assert all(isinstance(one, Answer) for one in book.answers(phase))
+            book.displayed(phase)
+        assert all(isinstance(one, Event) for one in book.events())
+        assert isinstance(book.is_closed, bool)
+
+
+def _read_bodies(place: Path) -> None:
+    protocol = study_files.read_protocol(place / "reading" / "study" / "protocol.json")
+    try:
+        read_submission((place / "reading" / "answer.json").read_bytes(), protocol)
+        read_event((place / "reading" / "event.json").read_bytes())
+    except InvalidBody as error:
+        raise UserError(str(error)) from error
+
+
 RESULTS = tuple(f"run/{name}.json" for name in ("choices", "groups", "hallucination", "retraining", "summary", "task"))
 RESULTS += ("run/tradeoff.json", "run/provenance.json", "run/failures.json", "run/scores.csv", "run/quality.csv")
 RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.npz")
@@ -449,6 +534,8 @@ TARGETS = {
     "ratings-csv": Target(
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
+    "marks-csv": Target(("marks/*",), _read_marks("marks"), "mrmc marks/study.csv", 60),
+    "places-csv": Target(("places/*",), _read_marks("places"), "mrmc places/study.csv", 60),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
     "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
     "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
@@ -477,6 +564,9 @@ TARGETS = {
     "evaluated": Target(("run/evaluated/*",), _read_evaluated, "", 40),
     "results-anew": Target(("run/evaluated/*", "run/trials/**/*"), _write_results, "", 12, ("*",)),
     "results": Target(RESULTS, _read_results, "mrmc run --observer ho", 140),
+    "reading-study": Target(("reading/study/*",), _read_reading_study, "", 60),
+    "reading-answers": Target(("reading/answers.sqlite",), _read_answers, "", 60),
+    "reading-bodies": Target(("reading/*.json",), _read_bodies, "", 60),
     "report": Target(RESULTS, lambda place: load_run(place / "run"), "report run", 40, ("report.html",)),
 }
 """By name, such as `--format` of `run.py` takes."""

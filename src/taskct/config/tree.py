@@ -235,6 +235,9 @@ class ObserverSettings(Section):
     bound: Annotated[str, OneOf(MORE_OBSERVERS)] | None = setting(
         None, "one that is fitted to the low-dose images alone: what there is to be had, as cnn tells"
     )
+    human: str | None = setting(
+        None, "a file of `taskct human`: an observer with the internal noise of people, fitted afresh to every arm"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> Self:

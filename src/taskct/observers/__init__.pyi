@@ -16,6 +16,9 @@ from .hotelling import Hotelling as Hotelling
 from .hotelling import HotellingEye as HotellingEye
 from .hotelling import HotellingLedoitWolf as HotellingLedoitWolf
 from .hotelling import HotellingSVD as HotellingSVD
+from .internal_noise import FittedNoise as FittedNoise
+from .internal_noise import HumanLike as HumanLike
+from .internal_noise import read_fitted_noise as read_fitted_noise
 from .learning import LabelledTrials as LabelledTrials
 from .learning import LearningCurve as LearningCurve
 from .learning import LearningDifference as LearningDifference

@@ -17,6 +17,7 @@ from taskct.observer_registry import CONDITIONS
 from taskct.observer_registry import OBSERVERS as OBSERVERS
 from taskct.observers.base import Array, Observer, PathObserver, SmallSampleWarning, TrainingTrials, Truth
 from taskct.observers.choice import fit_chosen
+from taskct.observers.internal_noise import FittedNoise
 from taskct.ranges import check_ranges
 
 if TYPE_CHECKING:  # it takes long, and few observers need it
@@ -80,14 +81,18 @@ def observer_told(
     device: "torch.device | str" = "cpu",
     signal: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
+    human: FittedNoise | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Observer:
     """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
 
-    `settings` are hyper-parameters of its own, such as `n_channels`.
+    `settings` are hyper-parameters of its own, such as `n_channels`. A `UserError` says that the observer with the noise
+    of people is asked for without the noise.
     """
-    known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance}
+    known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance, "human": human}
     needed = {what: known[what] for what in OBSERVERS[registered_name(name)].needs}
+    if "human" in needed and human is None:
+        raise UserError(f"observer {name!r} has the noise that was fitted to people: give the file of `taskct human`")
     return make_observer(name, **needed, **(settings or {}))
 
 

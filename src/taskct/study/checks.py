@@ -12,6 +12,7 @@ from taskct.denoisers.response import measure_response, note_of_sizes, notes_of
 from taskct.denoisers.sizes import Padded, find_multiple
 from taskct.errors import UserError
 from taskct.study.arms import arms_of
+from taskct.study.evaluate import human_noise
 from taskct.study.given import given_denoiser, shift_note
 from taskct.study.groups import group_labels
 from taskct.study.models import network_dtype, rounds_own_image, twin
@@ -38,11 +39,12 @@ def check_arms(settings: Settings, device: torch.device | str = "cpu") -> Checke
 
     `device` is where the study will run, which decides the precision. A `UserError` if a network cannot be built, takes
     no image of a size that the study has, or cannot be trained; if `training.trainable` leaves nothing to train; if
-    heads are asked for that the study has no groups for; if a test task of `tests` makes no study; or if the package of
-    `training.log_to` is missing.
+    heads are asked for that the study has no groups for; if a test task of `tests` makes no study; if the file of
+    `observers.human` is missing or broken; or if the package of `training.log_to` is missing.
     """
     check_extra(settings.training.log_to)
     tasks_of(settings)
+    human_noise(settings)
     found: dict[str, Checked] = {}
     for arm in {arm.overrides: arm for arm in arms_of(settings)}.values():
         variant = arm.settings(settings)

@@ -23,6 +23,7 @@ from taskct.observer_registry import OBSERVERS, observers_in_study
 from taskct.observers.base import TrainingTrials
 from taskct.observers.fresh import Eye, Fitted, decided, each_alone, observer_told
 from taskct.observers.fresh import fit_fresh as fit_one
+from taskct.observers.internal_noise import FittedNoise, HumanLike, read_fitted_noise
 from taskct.observers.limit import LimitFitter
 from taskct.observers.slnn_head import SLNNHead
 from taskct.progress import Progress
@@ -65,12 +66,25 @@ SPLITS_SEEN = ("validation", "fresh", "test")
 FRESH = observers_in_study("always")
 """Observers that every study fits afresh; `observers.more` and `observers.bound` name others."""
 
+HUMAN = "human"
+"""The observer with the noise of `observers.human`."""
+
 
 def fresh_names(settings: Settings, arm: Arm | None = None) -> tuple[str, ...]:
     """The observers that a study fits afresh to the images of an arm, or of every arm."""
     o = settings.observers
     bound = (o.bound,) if o.bound is not None and arm is not None and arm.name == LOW_DOSE else ()
-    return tuple(dict.fromkeys((*FRESH, *o.more, *bound)))
+    human = () if o.human is None else (HUMAN,)
+    return tuple(dict.fromkeys((*FRESH, *o.more, *human, *bound)))
+
+
+def human_noise(settings: Settings) -> FittedNoise | None:
+    """The internal noise of people that a study's file holds; None if it names none, a `UserError` if it is broken."""
+    if settings.observers.human is None:
+        return None
+    noise = read_fitted_noise(Path(settings.observers.human))
+    HumanLike(human=noise, pixel_mm=settings.scanner.pixel_mm)  # says that pixels differ
+    return noise
 
 
 def fit_fresh(
@@ -93,12 +107,15 @@ def fit_fresh(
         shared = TrainingTrials.of(images["fresh"], splits["fresh"].signal_present)
     held_out = images["validation"], splits["validation"].signal_present
 
+    wanted = fresh_names(settings) if names is None else names
+    human = human_noise(settings) if HUMAN in wanted else None
+
     def fit(name: str) -> Fitted:
-        observer = observer_told(name, eye, seed=settings.seed, device=device)
+        observer = observer_told(name, eye, seed=settings.seed, device=device, human=human)
         chosen_from = OBSERVERS[name].candidates
         return fit_one(observer, shared, validation=held_out, values=getattr(o, chosen_from) if chosen_from else ())
 
-    return each_alone(fresh_names(settings) if names is None else names, fit)
+    return each_alone(wanted, fit)
 
 
 def false_signal(settings: Settings) -> tuple[float, float, float]:

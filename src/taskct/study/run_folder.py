@@ -196,7 +196,7 @@ class RunFolder:
         for stage in depends_on:
             record = read_record(self.path, stage) or {"key": "", "finished": ""}
             before.append((stage, record["key"], record["finished"]))
-        files = self._files() if name == "simulate" else self._weights(name)
+        files = self._files() if name == "simulate" else self._file_of(name)
         return stage_key(name, __version__, self._inputs.of(self.graph.get(name)), files, before)
 
     @cached_property
@@ -212,15 +212,19 @@ class RunFolder:
             return self._files_here
         return str((read_record(self.path, "simulate") or {}).get("files", ""))
 
-    def _weights(self, name: str) -> str:
-        """SHA-256 of the file of weights that a stage takes in place of a pretraining, as `_files`; or nothing."""
+    def _file_of(self, name: str) -> str:
+        """SHA-256 of the user's file that a stage reads, as `_files`: given weights, a fitted observer; or nothing."""
         stage = self.graph.get(name)
-        if stage is None or stage.kind != "pretrain" or stage.arm is None:
+        if stage is None or stage.arm is None:
             return ""
-        weights = stage.arm.settings(self.settings).denoiser.weights
-        if weights is None:
+        path = None
+        if stage.kind == "pretrain":
+            path = stage.arm.settings(self.settings).denoiser.weights
+        elif stage.kind == "evaluate":
+            path = self.settings.observers.human
+        if path is None:
             return ""
-        return sha256_of(Path(weights)) or str((read_record(self.path, name) or {}).get("files", ""))
+        return sha256_of(Path(path)) or str((read_record(self.path, name) or {}).get("files", ""))
 
     @cached_property
     def _files_here(self) -> str:
@@ -255,7 +259,7 @@ class RunFolder:
             "device": str(self.device),
             "n_threads": torch.get_num_threads(),
         }
-        if files := self._files() if name == "simulate" else self._weights(name):
+        if files := self._files() if name == "simulate" else self._file_of(name):
             record["files"] = files
         write_record(self.path, name, record)
         return True
