@@ -131,8 +131,8 @@ def analyze(
     else:
         if len(kept.readers) == 2:
             found.append(
-                f"two {kind}s: their scatter has one degree of freedom, so that intervals are wide; in simulated studies "
-                "those of 95 % covered 93 to 98 %: have three or more"
+                f"two {kind}s: their scatter has one degree of freedom, so that intervals are wide; of 95 %, they "
+                "covered 93 to 98 % in simulated studies: have three or more"
             )
         modalities, differences = _many_readers(kept, sums, of_kept, confidence, found)
     return MRMCAnalysis(
