@@ -24,6 +24,8 @@ AREAS = {
     "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
     "free_response": "Marks: FROC and AFROC figures of merit",
     "sizing": "Sizing of reader studies",
+    "programs": "A program against readers",
+    "agreement": "Agreement of readers",
     "shared_backgrounds": "A study whose test trials share backgrounds",
     "observing": "Observers on a user's images",
     "cross_validated": "Observers cross-validated over repeated scans",
