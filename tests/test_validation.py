@@ -11,6 +11,7 @@ SLOW = {
     "cross_validated",
     "denoising",
     "dose_curves",
+    "free_response",
     "ideal_observers",
     "mrmc",
     "observing",

@@ -20,11 +20,13 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
 
     As in: taskct mrmc SCORES.imrmc --json
 
+    Or: taskct mrmc --assume HL:0.855 --detect 0.05
+
     Or: taskct mrmc RUN --observer ho --arm lambda=0.9 --versus lambda=0
 
-    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin, and p values and intervals take the
-    whole part of the degrees of freedom (df), as iMRMC does; fully crossed studies get the Obuchowski-Rockette analysis
-    too. Split-plot studies and missing ratings are allowed.
+    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin. Intervals and p values heed how
+    little few readers tell of their scatter; iMRMC's stand beside them in --json. Fully crossed studies get the
+    Obuchowski-Rockette analysis too. Split-plot studies and missing ratings are allowed.
     """
     from taskct.apply.ratings import Choice, read_study
     from taskct.io.marks_files import is_marks
@@ -32,6 +34,11 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     if output.page is not None and not output.page.parent.is_dir():
         raise UserError(f"{output.page.parent} is no folder: choose another --page")
     wanted = wanted_of(asked)
+    if which.assume is not None:
+        _show_assumed(which, wanted, output)
+        return
+    if which.source is None:
+        raise UserError("there are no ratings: give a file or a run folder, or size a study by --assume and --detect")
     choice = Choice(tuple(which.arm or ()), tuple(which.versus or ()))
     if is_marks(which.source):
         from taskct.apply.reader_study.marks import read_mark_study
@@ -44,6 +51,22 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
         return
     study = read_study(which.source, observer=which.observer, choice=choice, clusters_file=which.clusters)
     show_study(study, wanted, output)
+
+
+def _show_assumed(which: StudyOptions, wanted: "Wanted", output: ResultOptions) -> None:
+    """Size a study from what is assumed of it."""
+    from taskct.apply.reader_study.sizes import assumed_section
+    from taskct.cli.mrmc_sections import print_sections, sections_json
+
+    if which.source is not None:
+        raise UserError("--assume stands in the place of ratings: give one of them")
+    if output.page is not None or output.export is not None:
+        raise UserError("--assume has nothing for --page or --export: leave them out")
+    sections = [assumed_section(which.assume or "", wanted)]
+    if output.as_json:
+        print_json(sections_json(sections))
+        return
+    print_sections(sections)
 
 
 def wanted_of(asked: AnalysisOptions) -> "Wanted":

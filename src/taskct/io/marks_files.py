@@ -19,7 +19,7 @@ _BYTES_A_READING = 64  # a name is looked up, a truth value kept, and two highes
 
 
 def is_marks(path: Path) -> bool:
-    """Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
+    r"""Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
 
     False for what cannot be read, too; whoever reads it says why.
 

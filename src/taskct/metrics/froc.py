@@ -249,7 +249,7 @@ def _area(
 
 
 def _curves(study: MarkStudy, modality: int, reader: int, counts: Floats) -> tuple[Floats, Floats]:
-    """FROC curves with each case counted so often: `counts` is `(n_sets, n_cases)`; the points `(n_sets, n_ratings)`."""
+    """FROC curves with each case counted so often; `counts` is `(n_sets, n_cases)`, points `(n_sets, n_ratings)`."""
     on_lesions = study.highest_on_lesions()[modality, reader]
     mine = (study.mark_at[:, 0] == modality) & (study.mark_at[:, 1] == reader) & (study.mark_at[:, 3] == NO_LESION)
     false_rating, false_case = study.mark_rating[mine], study.mark_at[mine, 2]
@@ -268,7 +268,7 @@ def _curves(study: MarkStudy, modality: int, reader: int, counts: Floats) -> tup
 
 
 def _sensitivities(study: MarkStudy, at: float) -> tuple[Floats, Floats]:
-    """Fraction of lesions found at a number of false marks an image, and of resampled cases, last axis `N_BOOTSTRAP`."""
+    """Fraction of lesions found at so many false marks an image, and of resampled cases, last axis `N_BOOTSTRAP`."""
     rng = np.random.default_rng(_SEED)
     n_cases, diseased = len(study.cases), study.diseased
     counts = np.zeros((N_BOOTSTRAP + 1, n_cases))

@@ -203,8 +203,8 @@ def _drawings(study: MarkStudy, found: MarksAnalysis) -> tuple[Drawing, ...]:
     ]
     drawings = [
         Drawing(
-            f"FROC curves of {len(curves)} modalities: fraction of lesions found, averaged over {kind}s at equal numbers "
-            "of false marks an image. Beyond the last mark of a reader a curve stays where it is.",
+            f"FROC curves of {len(curves)} modalities: fraction of lesions found, averaged over {kind}s at equal "
+            "numbers of false marks an image. Beyond the last mark of a reader a curve stays where it is.",
             "false marks an image",
             "lesions found",
             tuple(froc),
@@ -233,11 +233,13 @@ def _notes(study: MarkStudy, found: MarksAnalysis, wanted: Wanted) -> tuple[str,
     kind, notes = study.reader_kind, []
     if len(study.readers) == 1:
         notes.append(
-            f"one {kind}: the scatter between {kind}s cannot be told. Intervals and p values are of the choice of cases "
-            f"alone and hold for this {kind} only"
+            f"one {kind}: the scatter between {kind}s cannot be told. Intervals and p values are of the choice of "
+            f"cases alone and hold for this {kind} only"
         )
     elif len(study.readers) == 2:
-        notes.append(f"two {kind}s: their scatter is hardly known, and intervals are too short; have three or more")
+        notes.append(
+            f"two {kind}s: their scatter is hardly known, and intervals are wide to make up for it; have three or more"
+        )
     if any(math.isnan(one.ci_low) for one in found.modalities.values()):
         notes.append("a figure of merit is 0 or 1: there is no scatter to tell its interval from")
     if wanted.margin is not None and any(two.std_error == 0.0 for two in found.differences.values()):
