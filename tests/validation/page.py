@@ -23,6 +23,7 @@ AREAS = {
     "mrmc": "Multi-reader multi-case analysis",
     "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
     "free_response": "Marks: FROC and AFROC figures of merit",
+    "proportions": "Proportions over readers and cases",
     "sizing": "Sizing of reader studies",
     "shared_backgrounds": "A study whose test trials share backgrounds",
     "observing": "Observers on a user's images",

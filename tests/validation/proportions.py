@@ -102,13 +102,13 @@ HARD = (
 def checks() -> list[Check]:
     """All claims of this area."""
     found: list[Check] = []
-    for seed, setting in enumerate(SETTINGS):
+    for seed, setting in enumerate(SETTINGS, start=2):
         found += _of_setting(setting, np.random.default_rng([11, seed]))
     required = "no less than required, over at least 2,000 studies; few failures make it more"
     for seed, setting in enumerate(GUARDED):
         found += _coverage(setting, _studies(setting, np.random.default_rng([12, seed])), 0.935, 1.0, required)
     for seed, setting in enumerate(TWO):
-        two = _studies(setting, np.random.default_rng([14, seed]))
+        two = _studies(setting, np.random.default_rng([11, seed]))
         found += _coverage(setting, two, 0.92, 0.98, "reported as it is: two readers, of which a note is given")
     reported = "reported as it is: 0.935 to 0.965 is not promised here"
     for seed, setting in enumerate(HARD):

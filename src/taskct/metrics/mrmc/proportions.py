@@ -134,7 +134,8 @@ def proportion_analysis(
     An interval of a difference reaches as many of its own standard errors. How lopsided it is follows from those of the
     two proportions that reach as many, joined by their correlation (the method of variance estimates recovery [3, 4]):
     by one half of that, since symmetric intervals missed on one side in simulated studies, and wholly lopsided ones on
-    the other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert it.
+    the other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert
+    the interval.
 
     `interval_from` says what an interval rests on: `u-statistic`; `mle`, the biased twin where the variance is 0;
     `few`, where fewer than 5 clusters hold a failure (or a success), which covers more than asked, see
@@ -277,8 +278,8 @@ def _notes(found: dict[str, Proportion], n_readers: int, kind: str) -> list[str]
         )
     if n_readers == 2:
         notes.append(
-            f"two {kind}s: their scatter is hardly known, and 95 % intervals covered 93 to 97 % in simulated studies; have "
-            "three or more"
+            f"two {kind}s: their scatter is hardly known, and 95 % intervals covered 93 to 97 % in simulated studies; "
+            "have three or more"
         )
     for name, one in found.items():
         if one.interval_from == "few":
