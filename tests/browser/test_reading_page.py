@@ -1,6 +1,7 @@
 """What the reader's page shows, and what it does when something comes between."""
 
 import io
+import shutil
 from fractions import Fraction
 from math import floor
 
@@ -56,14 +57,22 @@ def test_every_hu_has_the_grey_level_of_exact_arithmetic(browser, room_of, centr
         assert table[hu + 32768] == min(max(level, 0), 255), hu
 
 
-@pytest.mark.parametrize("ratio", [1, 1.25, 2])
-def test_what_stands_on_the_screen_is_the_image_in_whole_pixels(browser, room_of, ratio):
-    room = room_of("2afc")
-    with reading(browser, room, device_scale_factor=ratio) as reader:
+@pytest.fixture(params=[1, 1.25, 2])
+def scaled(request, browser):
+    """A browser on a screen with so many pixels for each of CSS; Playwright only emulates one, and blends edges."""
+    chromium, options = browser.browser_type, ["--no-sandbox", "--window-size=1100,900"]
+    flag = f"--force-device-scale-factor={request.param}"
+    started = chromium.launch(executable_path=shutil.which("chromium"), args=[*options, flag])
+    yield started, request.param
+    started.close()
+
+
+def test_what_stands_on_the_screen_is_the_image_in_whole_pixels(scaled, room_of):
+    room, (browser, ratio) = room_of("2afc"), scaled
+    with reading(browser, room, viewport=None, no_viewport=True) as reader:
         reader.begin()
         reader.armed(1)
-        reader.page.keyboard.press("-")
-        for zoom in (7, 6):
+        for zoom in (8, 7):
             assert reader.page.locator(".tools .figure").inner_text().startswith(f"{zoom}×")
             screen = np.array(Image.open(io.BytesIO(reader.page.screenshot())))[..., :3].astype(int)
             for slot in range(2):
@@ -74,6 +83,13 @@ def test_what_stands_on_the_screen_is_the_image_in_whole_pixels(browser, room_of
                 np.testing.assert_array_equal(shown, np.repeat(wanted[..., None], 3, axis=2))
             reader.page.keyboard.press("-")
         assert reader.page.locator(".trial > .warning").is_hidden()
+
+
+def test_a_browser_that_resamples_is_told(browser, room_of):
+    with reading(browser, room_of("2afc"), device_scale_factor=1.25) as reader:  # emulated: its boxes are those of 1
+        reader.begin()
+        reader.armed(1)
+        assert "resamples the images" in reader.page.locator(".trial > .warning").inner_text()
 
 
 def test_the_window_follows_keys_and_pointer_and_is_told_with_the_answer(browser, room_of):
@@ -128,7 +144,7 @@ def test_nothing_is_shown_before_all_images_have_come_and_nothing_between_trials
         reader.begin()
         held = []
         reader.armed(1)
-        reader.page.route("**/image/reading/1/1", held.append)
+        reader.page.route("**/image/reading/1/1", lambda route: held.append(route))
         with reader.page.expect_response("**/image/reading/1/0"):
             reader.page.keyboard.press("1")
         reader.page.wait_for_timeout(500)
@@ -175,7 +191,7 @@ def test_a_double_press_is_one_answer(browser, room_of):
             assert len(room.answers()) == number
         # A press right after the images appear is a late one of the trial before.
         reader.page.wait_for_function(
-            "document.querySelector('.sheet canvas').getContext('2d').getImageData(3, 3, 1, 1).data[0] !== 128"
+            "() => document.querySelector('.sheet canvas').getContext('2d').getImageData(3, 3, 1, 1).data[0] !== 128"
         )
         early = reader.page.evaluate("document.querySelector('.stage').dataset.armed === undefined")
         reader.page.keyboard.press("1")
@@ -201,7 +217,7 @@ def test_seconds_are_those_that_images_are_seen(browser, room_of):
         reader.page.wait_for_selector("text=Paused")
         assert reader.page.locator("canvas").count() == 0
         reader.page.wait_for_timeout(1500)
-        reader.page.keyboard.press("Enter")
+        reader.enter()
         reader.armed(1)
         reader.page.keyboard.press("1")
         reader.armed(2)
@@ -430,7 +446,7 @@ def _axe(reader):
 @pytest.mark.parametrize(("design", "options"), [("4afc", {}), ("froc", {"scale": 101}), ("locate", {"scale": 5})])
 def test_every_screen_fits_and_axe_finds_nothing(browser, room_of, design, options):
     room = room_of(design, n_training=1, **options)
-    with reading(browser, room, bypass_csp=True) as reader:
+    with reading(browser, room, bypass_csp=True, expected=(EXPECTED,)) as reader:
         page = reader.page
 
         def check():
@@ -442,7 +458,7 @@ def test_every_screen_fits_and_axe_finds_nothing(browser, room_of, design, optio
         reader.open()
         page.wait_for_selector("h1")
         check()
-        assert page.locator(".first").bounding_box()["y"] < 720
+        assert page.locator("main .first").bounding_box()["y"] < 720
         reader.enter()
         page.wait_for_selector("form")
         check()
@@ -459,7 +475,7 @@ def test_every_screen_fits_and_axe_finds_nothing(browser, room_of, design, optio
         page.keyboard.press("Enter")
         reader.enter()
         reader.armed(1)
-        assert "Trial 1 of 4" in page.get_by_role("status").inner_text()
+        assert "Trial 1 of 4" in page.locator("#said").inner_text()
         page.keyboard.press("p")
         page.wait_for_selector("text=Paused")
         check()

@@ -49,7 +49,7 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
         marks, pairs = read_mark_study(which.source, choice)
         show_marks(marks, wanted, output, pairs)
         return
-    study = read_study(which.source, observer=which.observer, choice=choice)
+    study = read_study(which.source, observer=which.observer, choice=choice, clusters_file=which.clusters)
     show_study(study, wanted, output)
 
 
@@ -95,7 +95,7 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
 
     wanted.check_for("ratings", ("programs", "cutoffs", "agreement", "margin", "detect"))
     if output.export is not None:
-        export_ratings(output.export, study.ratings)
+        export_ratings(output.export, study.ratings, study.clusters)
     found = analyse(without_programs(study, wanted.programs), wanted)
     sections = sections_of(study, wanted)
     if output.page is not None:

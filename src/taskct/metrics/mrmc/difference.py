@@ -11,7 +11,7 @@ from taskct.metrics.mrmc.area_scale import area_bounds
 from taskct.metrics.mrmc.error_law import ErrorLaw
 
 _ROUNDING = 1e-12  # of an AUC: one that differs less from 0 or 1 is 0 or 1
-_PARTS = np.linspace(0.0, 1.0, 257)[1:]
+_PARTS = np.geomspace(1e-3, 1.0, 400)
 _STATISTICS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 600)])
 
 

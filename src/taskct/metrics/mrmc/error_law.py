@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
@@ -48,6 +49,14 @@ class ErrorLaw:
         """Value that the statistic exceeds in size with a chance of 1 − confidence."""
         return math.sqrt(self._squared(math.log(1.0 - confidence)))
 
+    def student_df(self, confidence: float) -> float:
+        """Degrees of freedom of the Student's t with this critical value; infinite from a million on."""
+        tail, wanted = 0.5 * (1.0 - confidence), self.critical(confidence)
+        low, high = min(self.df_readers, self.df_cases), 1e6
+        if -float(stdtrit(high, tail)) >= wanted:
+            return math.inf
+        return float(brentq(lambda df: -float(stdtrit(df, tail)) - wanted, 0.999 * low, high))
+
     def p_value(self, statistic: float) -> float:
         """Chance of a statistic as large as this in size: `critical` the other way round. NaN for NaN."""
         if math.isnan(statistic):
@@ -63,8 +72,8 @@ class ErrorLaw:
         """Squared critical value of a chance."""
         tail = 0.5 * math.exp(log_alpha)
         weight = self._weight()
-        of_cases, of_readers = (float(stdtrit(df, tail)) for df in (self.df_cases, self.df_readers))
-        return (1.0 - weight) * of_cases * of_cases + (weight * of_readers * of_readers if weight > 0.0 else 0.0)
+        parts = ((1.0 - weight, self.df_cases), (weight, self.df_readers))
+        return sum(share * float(np.square(stdtrit(df, tail))) for share, df in parts if share > 0.0)
 
     def _weight(self) -> float:
         """Of Student's t for readers, s·w."""

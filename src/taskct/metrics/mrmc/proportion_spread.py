@@ -12,7 +12,7 @@ from taskct.metrics.intervals import logit_bounds, perfect_bounds
 
 Floats = NDArray[np.float64]
 
-FEW = 10
+FEW = 5
 """Clusters that hold a failure, or a success where those are fewer, below which an interval is the guarded one."""
 NOTHING = 1e-14
 """A variance below it is rounding."""

@@ -62,7 +62,11 @@ class ProportionDifference:
     p_value: float
     """Two-sided, of no difference: 1 less the confidence whose interval ends at 0."""
     whole: ProportionSum
-    """Its `bounds` of any confidence, and `p_not_worse` than a margin."""
+    """Its parts, with bounds of any confidence."""
+
+    def p_not_worse(self, margin: float) -> float:
+        """One-sided p of the first being worse by `margin` (in (0, 1)) or more; see `ProportionSum.p_not_worse`."""
+        return self.whole.p_not_worse(margin)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def proportion_analysis(
     other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert it.
 
     `interval_from` says what an interval rests on: `u-statistic`; `mle`, the biased twin where the variance is 0;
-    `few`, where fewer than 10 clusters hold a failure (or a success), which covers more than asked, see
+    `few`, where fewer than 5 clusters hold a failure (or a success), which covers more than asked, see
     `proportion_bounds`; `perfect`, a proportion of 0 or 1: of the clusters alone, since nothing is seen of how readers
     scatter; `cases`, with one reader: exact (Clopper–Pearson), or see `rate_interval` where cases are clustered.
 

@@ -12,6 +12,16 @@ const BLANK = "#808080";
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const inTenths = (value) => Math.round(10 * value) / 10;
 
+/** Moves elements, which CSS places relatively, to the nearest whole pixels of the screen. */
+function align(elements, ratio) {
+  for (const { style } of elements) style.left = style.top = "0";
+  const boxes = elements.map((one) => one.getBoundingClientRect());
+  for (const [k, { style }] of elements.entries()) {
+    style.left = `${Math.round(boxes[k].left * ratio) / ratio - boxes[k].left}px`;
+    style.top = `${Math.round(boxes[k].top * ratio) / ratio - boxes[k].top}px`;
+  }
+}
+
 /** How images are looked at: window and zoom. It outlives a trial. */
 export class View {
   constructor(protocol) {
@@ -62,9 +72,13 @@ export class Pictures {
     this.element = element("div", { className: `pictures of-${count}` }, ...this.parts.map((part) => part.frame));
     this._watched = new AbortController();
     window.addEventListener("resize", () => this.layOut(), { signal: this._watched.signal });
-    this._moves = new ResizeObserver(() => this.layOut());
-    this._moves.observe(this.element);
     this._watchPixels();
+  }
+
+  /** Lays the pictures out whenever their place in the page changes. */
+  stand(...around) {
+    this._moves = new ResizeObserver(() => this.layOut());
+    for (const one of [this.element, ...around]) this._moves.observe(one);
   }
 
   /** Tells `resampled(true)` when the browser gives a canvas other than its own number of screen pixels. */
@@ -143,26 +157,24 @@ export class Pictures {
   /** Sizes are those of the screen's pixels, and so are places: the browser then resamples nothing. */
   layOut() {
     const { height, width } = this.protocol;
-    const ratio = window.devicePixelRatio;
+    const { zoom } = this.view, ratio = window.devicePixelRatio;
     for (const { canvas, sheet } of this.parts) {
-      [canvas.width, canvas.height] = [width * this.view.zoom, height * this.view.zoom];
+      [canvas.width, canvas.height] = [width * zoom, height * zoom];
       sheet.style.width = canvas.style.width = `${canvas.width / ratio}px`;
       sheet.style.height = canvas.style.height = `${canvas.height / ratio}px`;
-      sheet.style.left = sheet.style.top = "0";
     }
-    const boxes = this.parts.map(({ sheet }) => sheet.getBoundingClientRect());
-    for (const [k, { sheet }] of this.parts.entries()) {
-      sheet.style.left = `${Math.round(boxes[k].left * ratio) / ratio - boxes[k].left}px`;
-      sheet.style.top = `${Math.round(boxes[k].top * ratio) / ratio - boxes[k].top}px`;
-    }
+    // What scrolls is painted apart: its own place comes first, since those of the images are rounded within it.
+    align([this.element.parentElement], ratio);
+    align(this.parts.map(({ sheet }) => sheet), ratio);
     this.draw();
   }
 
   draw() {
+    const { table, zoom } = this.view;
     for (const [slot, { canvas }] of this.parts.entries()) {
       const context = canvas.getContext("2d", { alpha: false });
       if (this.images) {
-        context.putImageData(pixelsOf(this.images[slot], this.protocol, this.view.table, this.view.zoom), 0, 0);
+        context.putImageData(pixelsOf(this.images[slot], this.protocol, table, zoom), 0, 0);
       } else {
         context.fillStyle = BLANK;
         context.fillRect(0, 0, canvas.width, canvas.height);
@@ -195,7 +207,7 @@ export class Pictures {
 
   close() {
     this._watched.abort();
-    this._moves.disconnect();
+    this._moves?.disconnect();
     this._pixels?.disconnect();
   }
 }

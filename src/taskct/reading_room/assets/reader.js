@@ -41,11 +41,9 @@ async function tell(title, parts, label) {
 
 async function instructions({ protocol }) {
   const { title, instructions: given } = protocol;
-  const hint =
-    "Everything can be done with the mouse alone or with the keyboard alone. The keys of an answer stand below each " +
-    "image; these help to look at it:";
-  const drag = protocol.display.adjustable ? paragraphs("Dragging over an image changes its window, too.") : [];
-  const parts = [...paragraphs(...given, lengthOf(protocol), hint), keysList(viewKeys(protocol)), ...drag];
+  const drag = protocol.display.adjustable ? " Dragging over an image changes its window." : "";
+  const hint = `Everything can be done with the mouse alone or with the keyboard alone.${drag} Keys stand below each image.`;
+  const parts = [...paragraphs(...given, lengthOf(protocol), hint), keysList(viewKeys(protocol))];
   await tell(title, parts, "Go on to the display check");
   await sendEvent("display", await checkDisplay(protocol));
   return sendEvent("begin");
