@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.marks import NO_LESION, MarkStudy, lroc_study
+from taskct.metrics.marks import NO_LESION, MarkStudy, check_one_mark
 
 Floats = NDArray[np.float64]
 
@@ -108,8 +108,8 @@ def figures_of_merit(study: MarkStudy, figure: FigureOfMerit | None = None) -> F
 
     Examples
     --------
-    >>> from taskct.metrics.marks import Reading, ScoredMark, TrueLesion
-    >>> readings = [Reading("A", "Ann", name) for name in ("1", "2", "3", "4")]
+    >>> from taskct.metrics.marks import CaseReading, ScoredMark, TrueLesion
+    >>> readings = [CaseReading("A", "Ann", name) for name in ("1", "2", "3", "4")]
     >>> lesions = [TrueLesion("1", "a"), TrueLesion("1", "b"), TrueLesion("2", "a")]
     >>> marks = [ScoredMark("A", "Ann", "1", "a", 3.0), ScoredMark("A", "Ann", "3", None, 2.0)]
     >>> float(figures_of_merit(MarkStudy.of(readings, lesions, marks)).values[0, 0])
@@ -142,7 +142,7 @@ def check_readings(study: MarkStudy, figure: FigureOfMerit) -> None:
     if n_diseased < 2:
         raise UserError(f"{n_diseased} cases with a lesion; an analysis of marks needs at least 2")
     if figure.name == "lroc":
-        lroc_study(study)
+        check_one_mark(study)
     if figure.name in ("wafroc", "afroc", "hr-auc", "lroc") and n_cases - n_diseased < 2:
         raise UserError(
             f"{n_cases - n_diseased} cases without a lesion; the {figure.words} needs at least 2: have more, or take "
@@ -164,9 +164,9 @@ def froc_curve(study: MarkStudy, modality: int, reader: int) -> tuple[Floats, Fl
 
     Examples
     --------
-    >>> from taskct.metrics.marks import Reading, ScoredMark, TrueLesion
+    >>> from taskct.metrics.marks import CaseReading, ScoredMark, TrueLesion
     >>> marks = [ScoredMark("A", "Ann", "1", "a", 3.0), ScoredMark("A", "Ann", "1", None, 2.0)]
-    >>> study = MarkStudy.of([Reading("A", "Ann", "1")], [TrueLesion("1", "a")], marks)
+    >>> study = MarkStudy.of([CaseReading("A", "Ann", "1")], [TrueLesion("1", "a")], marks)
     >>> [axis.tolist() for axis in froc_curve(study, 0, 0)]
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
     """
