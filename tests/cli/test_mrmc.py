@@ -92,7 +92,9 @@ def test_pairs_of_chosen_modalities(call, refused, three):
     against = pairs("--versus", "C")
     assert list(against) == ["A-C", "B-C"]
     # Holm's adjustment counts the comparisons that are made.
-    assert [x["p_holm"] for x in against.values()] == pytest.approx(holm([x["p_value_interval"] for x in against.values()]))
+    assert [x["p_holm"] for x in against.values()] == pytest.approx(
+        holm([x["p_value_interval"] for x in against.values()])
+    )
     assert list(pairs("--arm", "C", "--versus", "A", "--versus", "B")) == ["C-A", "C-B"]
     assert list(pairs("--arm", "B")) == []
     assert "name those to compare" in refused("mrmc", three, "--versus", "A", "--versus", "B", "--versus", "C")

@@ -24,9 +24,9 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
 
     Or: taskct mrmc RUN --observer ho --arm lambda=0.9 --versus lambda=0
 
-    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin, and p values and intervals take the
-    whole part of the degrees of freedom (df), as iMRMC does; fully crossed studies get the Obuchowski-Rockette analysis
-    too. Split-plot studies and missing ratings are allowed.
+    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin. Intervals and p values heed how
+    little few readers tell of their scatter; iMRMC's stand beside them in --json. Fully crossed studies get the
+    Obuchowski-Rockette analysis too. Split-plot studies and missing ratings are allowed.
     """
     from taskct.apply.ratings import Choice, read_study
     from taskct.io.marks_files import is_marks

@@ -57,9 +57,9 @@ from .lroc import lroc_covariance as lroc_covariance
 from .lroc import lroc_curve as lroc_curve
 from .lroc import lroc_interval as lroc_interval
 from .lroc import paired_lroc as paired_lroc
+from .marks import CaseReading as CaseReading
 from .marks import MarkStudy as MarkStudy
 from .marks import PlacedMark as PlacedMark
-from .marks import CaseReading as CaseReading
 from .marks import ScoredMark as ScoredMark
 from .marks import TrueLesion as TrueLesion
 from .noise_spectra import NoiseSpectrum as NoiseSpectrum
