@@ -94,6 +94,12 @@ def test_worked_by_hand() -> None:
     assert sensitivity_on((false_marks, found), np.array([0.25, 0.375, 9.0])) == pytest.approx([1 / 3, 0.5, 2 / 3])
 
 
+def test_curves_are_read_along_their_lines() -> None:
+    curve = np.array([0.0, 0.0, 0.5, 0.5, 1.0]), np.array([0.0, 0.2, 0.4, 0.8, 0.8])
+    at = np.array([0.0, 0.25, 0.499999999, 0.5, 0.7, 1.0, 3.0])
+    assert sensitivity_on(curve, at) == pytest.approx([0.2, 0.3, 0.4, 0.8, 0.8, 0.8, 0.8], abs=1e-6)
+
+
 def test_curves_have_the_areas() -> None:
     study = simulated(3, 12, 11)
     areas = figures_of_merit(study).values

@@ -199,11 +199,14 @@ def afroc_curve(study: MarkStudy, modality: int, reader: int) -> tuple[Floats, F
 
 
 def sensitivity_on(curve: tuple[Floats, Floats], false_marks: Floats) -> Floats:
-    """Read a FROC curve at numbers of false marks an image; beyond its end a reader finds what they found there."""
+    """Read a FROC curve at numbers of false marks an image, at least 0, along straight lines between its points.
+
+    Where it rises straight up, its upper end counts; beyond its end a reader finds what they found there.
+    """
     x, y = curve
-    distinct = np.unique(x)
-    upper = y[np.searchsorted(x, distinct, side="right") - 1]
-    return np.asarray(np.interp(false_marks, distinct, upper), dtype=np.float64)
+    last = np.searchsorted(x, false_marks, side="right") - 1
+    following = np.minimum(last + 1, len(x) - 1)
+    return _between(x[last], y[last], x[following], y[following], false_marks)
 
 
 def _areas(study: MarkStudy, name: str) -> tuple[Floats, Floats]:
@@ -267,6 +270,13 @@ def _curves(study: MarkStudy, modality: int, reader: int, counts: Floats) -> tup
     return false_marks, sensitivity
 
 
+def _between(x: Floats, y: Floats, next_x: Floats, next_y: Floats, at: Floats | float) -> Floats:
+    """Height at `at` of lines from (x, y) to the next points; y where there is none."""
+    width = next_x - x
+    share = np.divide(at - x, width, out=np.zeros_like(width), where=width > 0.0)
+    return np.asarray(y + share * (next_y - y), dtype=np.float64)
+
+
 def _sensitivities(study: MarkStudy, at: float) -> tuple[Floats, Floats]:
     """Fraction of lesions found at so many false marks an image, and of resampled cases, last axis `N_BOOTSTRAP`."""
     rng = np.random.default_rng(_SEED)
@@ -279,8 +289,8 @@ def _sensitivities(study: MarkStudy, at: float) -> tuple[Floats, Floats]:
             counts[1:, of_class] = rng.multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP)
     values = np.empty((*study.read.shape[:2], N_BOOTSTRAP + 1))
     for modality, reader in np.ndindex(*study.read.shape[:2]):
-        curves = _curves(study, modality, reader, counts)
-        for number, curve in enumerate(zip(*curves, strict=True)):
-            padded = tuple(np.r_[0.0, axis] for axis in curve)
-            values[modality, reader, number] = sensitivity_on((padded[0], padded[1]), np.array([at]))[0]
+        x, y = (np.pad(axis, ((0, 0), (1, 0))) for axis in _curves(study, modality, reader, counts))
+        last = (x <= at).sum(axis=1) - 1
+        each, following = np.arange(len(x)), np.minimum(last + 1, x.shape[1] - 1)
+        values[modality, reader] = _between(x[each, last], y[each, last], x[each, following], y[each, following], at)
     return values[..., 0], values[..., 1:]
