@@ -13,16 +13,6 @@ const BLANK = "#808080";
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const inTenths = (value) => Math.round(10 * value) / 10;
 
-/** Moves elements, which CSS places relatively, to the nearest whole pixels of the screen. */
-function align(elements, ratio) {
-  for (const { style } of elements) style.left = style.top = "0";
-  const boxes = elements.map((one) => one.getBoundingClientRect());
-  for (const [k, { style }] of elements.entries()) {
-    style.left = `${Math.round(boxes[k].left * ratio) / ratio - boxes[k].left}px`;
-    style.top = `${Math.round(boxes[k].top * ratio) / ratio - boxes[k].top}px`;
-  }
-}
-
 /** How images are looked at: window and zoom. It outlives a trial. */
 export class View {
   constructor(protocol) {
@@ -75,12 +65,6 @@ export class Pictures {
     this._watched = new AbortController();
     window.addEventListener("resize", () => this.layOut(), { signal: this._watched.signal });
     this._watchPixels();
-  }
-
-  /** Lays the pictures out whenever their place in the page changes. */
-  stand(...around) {
-    this._moves = new ResizeObserver(() => this.layOut());
-    for (const one of [this.element, ...around]) this._moves.observe(one);
   }
 
   /** Tells `resampled(true)` when the browser gives a canvas other than its own number of screen pixels. */
@@ -156,7 +140,7 @@ export class Pictures {
     this.draw();
   }
 
-  /** Sizes are those of the screen's pixels, and so are places: the browser then resamples nothing. */
+  /** Sizes are whole numbers of the screen's pixels. Browsers place such a canvas on whole pixels and resample nothing. */
   layOut() {
     const { height, width } = this.protocol;
     const { zoom } = this.view, ratio = window.devicePixelRatio;
@@ -165,9 +149,6 @@ export class Pictures {
       sheet.style.width = canvas.style.width = `${canvas.width / ratio}px`;
       sheet.style.height = canvas.style.height = `${canvas.height / ratio}px`;
     }
-    // What scrolls is painted apart: its own place comes first, since those of the images are rounded within it.
-    align([this.element.parentElement], ratio);
-    align(this.parts.map(({ sheet }) => sheet), ratio);
     this.draw();
   }
 
@@ -209,7 +190,6 @@ export class Pictures {
 
   close() {
     this._watched.abort();
-    this._moves?.disconnect();
     this._pixels?.disconnect();
   }
 }

@@ -98,7 +98,6 @@ class Trial {
     show("trial", [head, question, this.stage, this.controls, this.warning, this.keys]);
     this.pictures.resampled = (is) => (this.warning.hidden = !is);
     this._fit();
-    this.pictures.stand(head, this.stage, this.controls);
     say(where);
   }
 
