@@ -186,11 +186,13 @@ def _tell(study: "StudyFolder", material: "Material", plan: "ReadingPlan") -> No
 
 
 def _serve(path: Path, served: ServeOptions) -> None:
-    from taskct.reading_room.serve import serve
+    from taskct.reading_room.serve import network_warning, serve
 
-    port = PORT if served.port is None else served.port
+    host, port = served.host or HOST, PORT if served.port is None else served.port
+    if (warning := network_warning(host, served.url)) is not None:
+        note(warning)
     try:
-        serve(path, served.host or HOST, port, url=served.url, announce=_announce)
+        serve(path, host, port, url=served.url, announce=_announce)
     except KeyboardInterrupt as error:
         print_line(f"Stopped; every answer is kept. To serve it on: taskct read {path}; what came out: --results")
         if isinstance(error, Stopped) and error.name != "SIGINT":

@@ -8,7 +8,7 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,6 +54,8 @@ def serve(
     UserError
         If the extra `reading` is missing, another process serves the study, the study was changed, or the port
         cannot be had.
+    KeyboardInterrupt
+        At Ctrl-C, when answers under way have been kept.
     """
     check_extra()
     check_url(url)
@@ -81,8 +83,7 @@ def serve(
             )
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
-            with suppress(KeyboardInterrupt):  # raised again once answers under way were kept
-                uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=[listener])  # raises again what a signal did, once it has tidied up
 
 
 def check_extra() -> None:
@@ -126,7 +127,7 @@ def network_warning(host: str, url: str | None) -> str | None:
     if is_loopback(host) or (url is not None and urlsplit(url).scheme == "https"):
         return None
     return (
-        f"--host {host}: other machines can reach this server, and nothing that they exchange is encrypted, links included; "
+        f"--host {host}: other machines can reach this server, and what they exchange is not encrypted, links included; "
         "put a proxy with TLS in front, as docs/security.md says, and give its address by --url"
     )
 
