@@ -11,10 +11,12 @@ SLOW = {
     "cross_validated",
     "denoising",
     "dose_curves",
+    "free_response",
     "ideal_observers",
     "mrmc",
     "observing",
     "obuchowski_rockette",
+    "programs",
     "roc",
     "shared_backgrounds",
 }

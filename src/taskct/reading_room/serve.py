@@ -8,7 +8,7 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,8 +54,6 @@ def serve(
     UserError
         If the extra `reading` is missing, another process serves the study, the study was changed, or the port
         cannot be had.
-    KeyboardInterrupt
-        At Ctrl-C, when answers under way have been kept.
     """
     check_extra()
     check_url(url)
@@ -83,7 +81,8 @@ def serve(
             )
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
-            uvicorn.Server(config).run(sockets=[listener])  # raises again what a signal did, once it has tidied up
+            with suppress(KeyboardInterrupt):  # raised again once it has tidied up
+                uvicorn.Server(config).run(sockets=[listener])
 
 
 def check_extra() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from taskct.apply.ratings import ReaderStudy
 from taskct.apply.reader_study.section import Drawing, Line, ResultTable, StudySection
@@ -29,8 +30,7 @@ DRAWN = (3, 4, 6, 10, 20)
 STRUCTURES: tuple[Structure, ...] = ("HH", "HL", "LH", "LL")
 LEVELS = (0.702, 0.855, 0.961)
 
-_SERIES = (10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 400, 500, 700)
-_CASES = (*_SERIES, *(100 * n for n in _SERIES[1:]))
+_FINE, _COARSE = (10, 15, 20, 30, 40, 50, 70), (10, 20, 50)
 _COLUMNS = 7
 _ASSUMED = ("var_tr", "var_error", "cov1", "cov2", "cov3", "present", "absent")
 
@@ -148,8 +148,6 @@ def assumed(text: str, detect: float) -> SizeBasis:
         )
     model = RoeMetz.published(chosen, level)
     # The mean over readers and cases is Φ(μ/s): s from the configuration, then the other separation from its AUC.
-    from scipy.special import ndtri
-
     area = float(model.expected_auc()[0])
     other = area + detect
     if not 0.5 < other < 1.0:
@@ -198,21 +196,26 @@ def _cases_to_show(basis: SizeBasis, wanted: Wanted, reader_kind: str) -> tuple[
         raise UserError(f"a difference of {detect:g} is out of reach: {error}") from error
     least = min(sizes, key=lambda size: size.design.n_readings)
     needed = [size.design.n_present for size in sizes]
-    first = max(int(np.searchsorted(_CASES, min(needed), side="right")) - 2, 0)
-    last = min(int(np.searchsorted(_CASES, max(needed), side="left")), len(_CASES) - 1)
-    span = _CASES[first : last + 1]
-    shown = (
-        span
-        if len(span) <= _COLUMNS
-        else tuple(span[index] for index in np.unique(np.linspace(0, len(span) - 1, _COLUMNS).round().astype(int)))
-    )
+    shown = _round_numbers(min(needed), max(needed))
     d = least.design
     answer = (
         f"{basis.name}: to detect a difference of {detect:g} with power {wanted.power:g} takes the fewest readings, "
-        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal and "
-        f"{d.n_absent} without."
+        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal "
+        f"and {d.n_absent} without."
     )
     return shown, answer
+
+
+def _round_numbers(low: int, high: int) -> tuple[int, ...]:
+    """Round numbers from below one to above another, at most `_COLUMNS`; of more the largest are left out."""
+    span: tuple[int, ...] = ()
+    for series in (_FINE, _COARSE):
+        numbers = np.array([base * 10**power for power in range(7) for base in series])
+        first = max(int(np.searchsorted(numbers, low, side="left")) - 2, 0)
+        span = tuple(numbers[first : int(np.searchsorted(numbers, high, side="left")) + 1].tolist())
+        if len(span) <= _COLUMNS:
+            break
+    return span[:_COLUMNS]
 
 
 def _grid(
