@@ -126,7 +126,7 @@ def network_warning(host: str, url: str | None) -> str | None:
     if is_loopback(host) or (url is not None and urlsplit(url).scheme == "https"):
         return None
     return (
-        f"--host {host}: other machines can reach this server, and what they exchange is not encrypted, links included; "
+        f"--host {host}: other machines can reach this server, and what they exchange, links too, is not encrypted; "
         "put a proxy with TLS in front, as docs/security.md says, and give its address by --url"
     )
 
