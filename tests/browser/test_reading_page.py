@@ -60,7 +60,7 @@ def test_every_hu_has_the_grey_level_of_exact_arithmetic(browser, room_of, centr
 @pytest.fixture(params=[1, 1.25, 2])
 def scaled(request, browser):
     """A browser on a screen with so many pixels for each of CSS; Playwright only emulates one, and blends edges."""
-    chromium, options = browser.browser_type, ["--no-sandbox", "--window-size=1100,900"]
+    chromium, options = browser.browser_type, ["--no-sandbox", "--window-size=1101,907"]
     flag = f"--force-device-scale-factor={request.param}"
     started = chromium.launch(executable_path=shutil.which("chromium"), args=[*options, flag])
     yield started, request.param
@@ -77,7 +77,7 @@ def test_what_stands_on_the_screen_is_the_image_in_whole_pixels(scaled, room_of)
             screen = np.array(Image.open(io.BytesIO(reader.page.screenshot())))[..., :3].astype(int)
             for slot in range(2):
                 box = reader.page.locator(".sheet canvas").nth(slot).bounding_box()
-                left, top = round(box["x"] * ratio), round(box["y"] * ratio)
+                left, top = (floor(box[side] * ratio + 0.5) for side in "xy")
                 shown = screen[top : top + SIZE * zoom, left : left + SIZE * zoom]
                 wanted = np.kron(_levels(_image(room, 0, slot), 50, 200), np.ones((zoom, zoom), dtype=int))
                 np.testing.assert_array_equal(shown, np.repeat(wanted[..., None], 3, axis=2))
@@ -180,10 +180,10 @@ def test_a_pause_before_the_images_have_come_shows_none(browser, room_of):
     room = room_of("2afc")
     with reading(browser, room) as reader:
         held = []
-        reader.page.route("**/image/reading/0/1", lambda route: held.append(route), times=1)
+        reader.page.route("**/image/reading/0/1", lambda route: held.append(route))
         with reader.page.expect_request("**/image/reading/0/1"):
             reader.begin()
-        reader.page.route("**/event", lambda route: held.append(route), times=1)
+        reader.page.route("**/event", lambda route: held.append(route))
         with reader.page.expect_request("**/event"):
             reader.page.keyboard.press("p")
         with reader.page.expect_response("**/image/reading/0/1"):
@@ -192,6 +192,7 @@ def test_a_pause_before_the_images_have_come_shows_none(browser, room_of):
         assert set(np.unique(reader.levels())) == {MID_GREY}
         held[1].continue_()
         reader.page.wait_for_selector("text=Paused")
+        reader.page.unroute_all()
         reader.page.mouse.click(5, 5)  # Enter goes on wherever the focus is
         reader.enter()
         reader.armed(1)
