@@ -300,6 +300,10 @@ def test_marks_are_taken_back_and_listed(browser, room_of):
         page.keyboard.press("Delete")
         page.wait_for_timeout(60)
         assert page.locator(".mark").count() == 1
+        page.locator(".sheet").click()  # and by mouse
+        assert page.get_by_role("button", name="No more marks").is_disabled()
+        page.get_by_role("button", name="Take back").click()
+        assert page.locator(".mark").count() == 1
         page.keyboard.press("Enter")
         reader.armed(2)
     (mark,) = room.answers()[0].marks
