@@ -41,7 +41,7 @@ def test_a_program_of_its_own_modality_is_compared_in_each_of_the_peoples():
     assert [(one["program"], one["modality"]) for one in programs] == [("AI", "old"), ("AI", "new")]
     scores = made.ratings.scores
     wanted = compare_program(scores[2, 4], scores[1, :4], TRUTH)
-    assert programs[1]["difference"]["value"] == wanted.difference.estimate
+    assert programs[1]["difference"]["value"] == wanted.difference.difference
     assert list(programs[1]["readers"]) == list(PEOPLE)
     assert max(one["difference"]["p_holm"] for one in programs) <= 1.0
 
@@ -49,7 +49,7 @@ def test_a_program_of_its_own_modality_is_compared_in_each_of_the_peoples():
 def test_one_that_rated_the_peoples_modalities_is_compared_in_those():
     made = study(own_modality=False)
     programs = program_section(made, Wanted(programs=("AI",))).content["programs"]
-    wanted = [compare_program(s[4], s[:4], TRUTH).difference.estimate for s in made.ratings.scores]
+    wanted = [compare_program(s[4], s[:4], TRUTH).difference.difference for s in made.ratings.scores]
     assert [one["difference"]["value"] for one in programs] == wanted
 
 
@@ -85,7 +85,7 @@ def test_patients_are_respected_and_prevent_sizing():
     section = program_section(made, Wanted(programs=("AI",), detect=0.05))
     scores = made.ratings.scores
     wanted = compare_program(scores[2, 4], scores[0, :4], TRUTH, clusters=labels)
-    assert section.content["programs"][0]["difference"]["std_error"] == wanted.difference.std_error
+    assert section.content["programs"][0]["difference"]["std_error"] == wanted.difference.error.std_error
     assert any("cases that are independent" in note for note in section.notes)
 
 
