@@ -23,6 +23,7 @@ AREAS = {
     "mrmc": "Multi-reader multi-case analysis",
     "obuchowski_rockette": "Obuchowski–Rockette analysis and Hillis' degrees of freedom",
     "free_response": "Marks: FROC and AFROC figures of merit",
+    "proportions": "Proportions over readers and cases",
     "sizing": "Sizing of reader studies",
     "programs": "A program against readers",
     "agreement": "Agreement of readers",
