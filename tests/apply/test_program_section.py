@@ -8,6 +8,7 @@ import pytest
 from taskct.apply.ratings import ReaderStudy
 from taskct.apply.reader_study import sections_of
 from taskct.apply.reader_study.program import program_section
+from taskct.apply.reader_study.sizes import sizes_section
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.cli.mrmc_sections import page_sections, sections_json
 from taskct.errors import UserError
@@ -71,6 +72,14 @@ def test_margin_and_size_are_told_and_the_page_names_nobody():
     text = repr(page)
     assert "reader 2" in text
     assert not any(f"'{name}'" in text or f" {name} " in text for name in PEOPLE)
+
+
+def test_the_next_study_of_people_is_sized_from_people():
+    made = study(own_modality=False)
+    alone = ReaderStudy(made.ratings.part(readers=range(4)), made.pairs, ())
+    found = sizes_section(made, Wanted(programs=("AI",), detect=0.05))
+    assert found.content == sizes_section(alone, Wanted(detect=0.05)).content
+    assert found.content != sizes_section(made, Wanted(detect=0.05)).content
 
 
 def test_a_better_program_is_called_better():
