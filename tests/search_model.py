@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from taskct.metrics.marks import NO_LESION, MarkStudy, Reading, ScoredMark, TrueLesion
+from taskct.metrics.marks import NO_LESION, CaseReading, MarkStudy, ScoredMark, TrueLesion
 
 THRESHOLD = -0.5
 """What a reader is less sure of is not marked."""
@@ -134,7 +134,7 @@ class LocationModel:
 def one_rating_a_case(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> MarkStudy:
     """A rating study as marks: on the lesion where there is one, else a false mark."""
     cases = [f"c{index}" for index in range(len(present))]
-    readings = [Reading(f"m{m}", f"r{r}", case) for m, r in np.ndindex(*scores.shape[:2]) for case in cases]
+    readings = [CaseReading(f"m{m}", f"r{r}", case) for m, r in np.ndindex(*scores.shape[:2]) for case in cases]
     lesions = [TrueLesion(case, "x") for case, one in zip(cases, present, strict=True) if one]
     marks = [
         ScoredMark(f"m{m}", f"r{r}", cases[c], "x" if present[c] else None, float(scores[m, r, c]))

@@ -55,8 +55,8 @@ def test_another_figure_and_one_reader() -> None:
     assert section.heading == "Marks: sensitivity at 0.5 false marks an image"
     assert "one reader: the scatter between readers cannot be told" in section.notes[0]
     assert any("a study cannot be sized from this one" in note for note in section.notes)
-    with pytest.raises(UserError, match="--cutoff is not for marks"):
-        marks_sections(STUDY, Wanted(cutoffs=("3",)))
+    with pytest.raises(UserError, match="there is no figure of merit 'auc'"):
+        marks_sections(STUDY, Wanted(figure_of_merit="auc"))
 
 
 def test_the_next_study_of_marks() -> None:

@@ -54,7 +54,7 @@ def test_options_that_marks_do_not_take(refused, marks):
     assert "there is no figure of merit" in refused("mrmc", marks, "--figure-of-merit", "auc")
 
 
-def test_a_study_of_which_nothing_is_known(call, refused, marks):
+def test_a_study_of_which_nothing_is_known(call, refused, marks, tmp_path):
     out = call("mrmc", "--assume", "HL:0.855", "--detect", "0.05")[1]
     assert "every reader rates every case" in out
     assert "two groups" in out
@@ -63,4 +63,7 @@ def test_a_study_of_which_nothing_is_known(call, refused, marks):
     assert "give one of them" in refused("mrmc", marks, "--assume", "HL:0.855", "--detect", "0.05")
     assert "say by --detect" in refused("mrmc", "--assume", "HL:0.855")
     assert "there are no ratings" in refused("mrmc", "--detect", "0.05")
-    assert "nothing for --page" in refused("mrmc", "--assume", "HL:0.855", "--detect", "0.05", "--page", "x.html")
+    assert "no ratings to --export" in refused("mrmc", "--assume", "HL:0.855", "--detect", "0.05", "--export", "x.csv")
+    page = tmp_path / "page.html"
+    call("mrmc", "--assume", "HL:0.855", "--detect", "0.05", "--page", page)
+    assert "Acad. Radiol. 18, 129" in page.read_text(encoding="utf-8")

@@ -14,7 +14,8 @@ from taskct.metrics.froc import (
     froc_curve,
     sensitivity_on,
 )
-from taskct.metrics.marks import NO_LESION, MarkStudy, Reading, ScoredMark, TrueLesion, lroc_study
+from taskct.metrics.marks import NO_LESION, CaseReading, MarkStudy, ScoredMark, TrueLesion
+from taskct.metrics.mrmc.located import lroc_study
 from taskct.metrics.roc import auc, delong_covariance
 
 
@@ -72,7 +73,7 @@ def test_areas_and_their_jackknife_by_loops(name: str) -> None:
 
 
 def test_worked_by_hand() -> None:
-    readings = [Reading("A", "ann", case) for case in ("sick", "ill", "well", "fine")]
+    readings = [CaseReading("A", "ann", case) for case in ("sick", "ill", "well", "fine")]
     lesions = [TrueLesion("sick", "x", 0.3), TrueLesion("sick", "y", 0.7), TrueLesion("ill", "x")]
     marks = [
         ScoredMark("A", "ann", "sick", "x", 4.0),
@@ -91,6 +92,12 @@ def test_worked_by_hand() -> None:
     assert false_marks.tolist() == [0, 0.25, 0.25, 0.5, 0.75]
     assert found == pytest.approx([0, 0, 1 / 3, 2 / 3, 2 / 3])
     assert sensitivity_on((false_marks, found), np.array([0.25, 0.375, 9.0])) == pytest.approx([1 / 3, 0.5, 2 / 3])
+
+
+def test_curves_are_read_along_their_lines() -> None:
+    curve = np.array([0.0, 0.0, 0.5, 0.5, 1.0]), np.array([0.0, 0.2, 0.4, 0.8, 0.8])
+    at = np.array([0.0, 0.25, 0.499999999, 0.5, 0.7, 1.0, 3.0])
+    assert sensitivity_on(curve, at) == pytest.approx([0.2, 0.3, 0.4, 0.8, 0.8, 0.8, 0.8], abs=1e-6)
 
 
 def test_curves_have_the_areas() -> None:
@@ -120,7 +127,7 @@ def test_a_study_of_ratings_is_the_special_case() -> None:
 
 def test_with_one_mark_an_image_it_is_the_lroc_area() -> None:
     rng = np.random.default_rng(5)
-    readings = [Reading("A", "ann", f"c{index}") for index in range(40)]
+    readings = [CaseReading("A", "ann", f"c{index}") for index in range(40)]
     lesions = [TrueLesion(f"c{index}", "x") for index in range(20)]
     marks = [
         ScoredMark("A", "ann", f"c{i}", "x" if i < 20 and rng.random() < 0.6 else None, float(rating))
@@ -163,7 +170,7 @@ def test_figures_that_are_none(name: str) -> None:
 
 
 def test_studies_without_a_figure() -> None:
-    readings = [Reading("A", r, c) for r in ("ann", "bob") for c in ("one", "two", "three")]
+    readings = [CaseReading("A", r, c) for r in ("ann", "bob") for c in ("one", "two", "three")]
     lesions = [TrueLesion("one", "x"), TrueLesion("two", "x")]
     with pytest.raises(UserError, match="1 cases without a lesion"):
         figures_of_merit(MarkStudy.of(readings, lesions, []))

@@ -7,16 +7,16 @@ from taskct.errors import UserError
 from taskct.metrics.lroc import lroc_area
 from taskct.metrics.marks import (
     NO_LESION,
+    CaseReading,
     MarkStudy,
     PlacedMark,
-    Reading,
     ScoredMark,
     TrueLesion,
-    lroc_study,
 )
+from taskct.metrics.mrmc.located import lroc_study
 from taskct.metrics.roc import auc
 
-READINGS = [Reading(m, r, c) for m in ("A", "B") for r in ("ann", "bob") for c in ("one", "two", "well")]
+READINGS = [CaseReading(m, r, c) for m in ("A", "B") for r in ("ann", "bob") for c in ("one", "two", "well")]
 LESIONS = [TrueLesion("two", "x"), TrueLesion("one", "x"), TrueLesion("one", "y")]
 
 
@@ -49,7 +49,7 @@ def test_a_mark_hits_the_nearest_lesion_within_its_radius():
     ]
     places = [(10, 12), (10, 14.9), (10, 12.1), (19.1, 20), (19, 20), (10, 10)]
     marks = [PlacedMark("A", "ann", "one", row, column, 1.0) for row, column in places]
-    study = MarkStudy.of_places([Reading("A", "ann", "one")], lesions, marks)
+    study = MarkStudy.of_places([CaseReading("A", "ann", "one")], lesions, marks)
     assert study.mark_at[:, 3].tolist() == [0, 1, 1, NO_LESION, 1, 0]
 
 
@@ -87,7 +87,7 @@ def located(seed=0, n=20):
     """One mark on every image."""
     rng = np.random.default_rng(seed)
     cases = [f"c{index}" for index in range(2 * n)]
-    readings = [Reading("A", reader, case) for reader in ("ann", "bob") for case in cases]
+    readings = [CaseReading("A", reader, case) for reader in ("ann", "bob") for case in cases]
     lesions = [TrueLesion(case, "x") for case in cases[:n]]
     marks = [
         ScoredMark("A", one.reader, one.case, "x" if one.case in cases[:n] and rng.random() < 0.7 else None, rating)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from search_model import LocationModel, SearchModel
 from taskct.metrics.froc import FigureOfMerit
-from taskct.metrics.marks import MarkStudy, lroc_study
+from taskct.metrics.marks import MarkStudy
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.areas import DifferenceAUC
 from taskct.metrics.mrmc.free_response import MarksAnalysis, analyze_marks
+from taskct.metrics.mrmc.located import lroc_study
 from taskct.metrics.mrmc.sizing import Components, size_study
 from validation.check import Check
 

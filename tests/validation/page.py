@@ -25,6 +25,8 @@ AREAS = {
     "free_response": "Marks: FROC and AFROC figures of merit",
     "proportions": "Proportions over readers and cases",
     "sizing": "Sizing of reader studies",
+    "programs": "A program against readers",
+    "agreement": "Agreement of readers",
     "shared_backgrounds": "A study whose test trials share backgrounds",
     "observing": "Observers on a user's images",
     "cross_validated": "Observers cross-validated over repeated scans",

@@ -69,11 +69,8 @@ def marks_sections(study: MarkStudy, wanted: Wanted, pairs: Pairs | None = None)
     Raises
     ------
     UserError
-        As `analyze_marks`, or for what ratings alone have: programs, a cut-off, agreement.
+        As `analyze_marks`, or if there is no such figure of merit.
     """
-    for option, given in (("program", wanted.programs), ("cutoff", wanted.cutoffs), ("agreement", wanted.agreement)):
-        if given:
-            raise UserError(f"--{option} is for ratings; marks have none of a whole case: leave it out")
     figure = FigureOfMerit(wanted.figure_of_merit) if wanted.figure_of_merit else FigureOfMerit()
     found = analyze_marks(study, figure, pairs=pairs, confidence=wanted.confidence)
     sections = [_section(study, found, wanted)]

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from taskct.errors import UserError
 from taskct.metrics.comparisons import holm
@@ -166,7 +166,7 @@ class _Estimate:
     df: float
 
     def half_width(self, confidence: float) -> float:
-        return float(t.isf((1.0 - confidence) / 2.0, self.df)) * self.std_error
+        return -float(stdtrit(self.df, (1.0 - confidence) / 2.0)) * self.std_error
 
 
 def _pairs(study: MarkStudy, pairs: Sequence[tuple[str, str]] | None) -> list[tuple[str, str]]:
