@@ -2,9 +2,11 @@
 
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.areas import MRMCAnalysis
+from taskct.metrics.mrmc.cutoffs import OperatingPoints, operating_points
 from taskct.metrics.mrmc.free_response import MarksAnalysis, analyze_marks
 from taskct.metrics.mrmc.located import lroc_study
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette, obuchowski_rockette_of
+from taskct.metrics.mrmc.proportions import Proportions, proportion_analysis
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.roe_metz import RoeMetz
 from taskct.metrics.mrmc.sizing import (
@@ -22,6 +24,8 @@ __all__ = [
     "Design",
     "MRMCAnalysis",
     "MarksAnalysis",
+    "OperatingPoints",
+    "Proportions",
     "Ratings",
     "RoeMetz",
     "StudyPower",
@@ -31,7 +35,9 @@ __all__ = [
     "lroc_study",
     "obuchowski_rockette",
     "obuchowski_rockette_of",
+    "operating_points",
     "power_grid",
+    "proportion_analysis",
     "size_study",
     "study_power",
 ]
