@@ -15,6 +15,7 @@ SLOW = {
     "ideal_observers",
     "mrmc",
     "observing",
+    "proportions",
     "obuchowski_rockette",
     "programs",
     "roc",
