@@ -16,6 +16,7 @@ SLOW = {
     "mrmc",
     "observing",
     "obuchowski_rockette",
+    "programs",
     "roc",
     "shared_backgrounds",
 }

@@ -37,6 +37,7 @@ class Keyboard:
 
     def __init__(self, reader: ReaderPage) -> None:
         self.press = reader.page.keyboard.press
+        self.wait = lambda: reader.page.wait_for_timeout(reader.guard_ms)
 
     def choose(self, slot, count):
         if slot % 2:
@@ -78,6 +79,7 @@ class Keyboard:
             self.place(*mark)
             if scale == 101:
                 self.press("Enter")
+        self.wait()  # an Enter at once would be a double press
         self.press("Enter")
 
     def next(self):

@@ -176,6 +176,27 @@ def test_images_larger_than_the_window_are_first_shown_smaller(browser, room_of)
         assert reader.page.locator(".tools .figure").inner_text().startswith("2×")
 
 
+def test_a_pause_before_the_images_have_come_shows_none(browser, room_of):
+    room = room_of("2afc")
+    with reading(browser, room) as reader:
+        held = []
+        reader.page.route("**/image/reading/0/1", lambda route: held.append(route), times=1)
+        with reader.page.expect_request("**/image/reading/0/1"):
+            reader.begin()
+        reader.page.route("**/event", lambda route: held.append(route), times=1)
+        with reader.page.expect_request("**/event"):
+            reader.page.keyboard.press("p")
+        with reader.page.expect_response("**/image/reading/0/1"):
+            held[0].continue_()
+        reader.page.wait_for_timeout(100)
+        assert set(np.unique(reader.levels())) == {MID_GREY}
+        held[1].continue_()
+        reader.page.wait_for_selector("text=Paused")
+        reader.page.mouse.click(5, 5)  # Enter goes on wherever the focus is
+        reader.enter()
+        reader.armed(1)
+
+
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -198,13 +219,21 @@ def test_a_double_press_is_one_answer(browser, room_of):
         assert early
         reader.armed(3)
         assert len(room.answers()) == 2
-        # A key that is held down is pressed once.
-        reader.page.evaluate(
-            """() => { for (let k = 0; k < 5; k++)
-              document.dispatchEvent(new KeyboardEvent("keydown", { key: "1", repeat: true, bubbles: true })); }"""
-        )
-        reader.page.wait_for_timeout(200)
-        assert len(room.answers()) == 2
+
+
+@pytest.mark.parametrize(("design", "options", "key"), [("rating", {"scale": 5}, "3"), ("froc", {"scale": 5}, "Enter")])
+def test_a_key_that_is_held_is_one_answer(browser, room_of, design, options, key):
+    room = room_of(design, **options)
+    with reading(browser, room) as reader:
+        reader.begin()
+        reader.armed(1)
+        for number in (2, 2, 2):  # Playwright repeats a key that goes down again
+            reader.page.keyboard.down(key)
+            reader.armed(number)
+        reader.page.keyboard.up(key)
+        assert len(room.answers()) == 1
+        reader.page.keyboard.press(key)
+        reader.armed(3)
 
 
 def test_seconds_are_those_that_images_are_seen(browser, room_of):
@@ -234,7 +263,7 @@ def test_feedback_shows_where_the_signal_is(browser, room_of):
             reader.armed(number, "training")
             reader.page.keyboard.press(str(chosen + 1))
             told = reader.page.locator(".feedback").inner_text()
-            assert told.startswith("Right." if right == chosen else "Wrong.")
+            assert told.startswith("Right:" if right == chosen else "Wrong:")
             assert f"image {right + 1}" in told
             ring = reader.page.locator(".sheet svg").nth(right).locator(".ring")
             middle = (SIZE - 1) / 2
@@ -258,11 +287,12 @@ def test_marks_are_taken_back_and_listed(browser, room_of):
         page.keyboard.press("Enter")  # neither a mark nor an answer, while it has no confidence
         assert page.locator(".marks li").count() == 0
         page.keyboard.press("Delete")
-        for key in ("ArrowLeft", "2", "ArrowUp", "4", "ArrowUp", "5"):
+        for key in ("ArrowLeft", "2", "ArrowUp", "4", "ArrowUp", "5", "Enter"):  # a double press ends nothing
             page.keyboard.press(key)
         assert page.locator(".marks li").all_inner_texts() == [f"confidence {k} ×" for k in (2, 4, 5)]
         page.get_by_role("button", name="Remove mark 2").click()
         page.keyboard.press("Delete")
+        page.wait_for_timeout(60)
         assert page.locator(".mark").count() == 1
         page.keyboard.press("Enter")
         reader.armed(2)

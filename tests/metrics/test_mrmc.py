@@ -199,9 +199,9 @@ def test_the_error_has_the_parts_of_readers_and_of_cases_with_degrees_of_freedom
         expected = 2.0 * sum(spread) ** 2 / sum(s**2 * r for s, r in zip(spread, relative, strict=True))
         assert error.df_cases == pytest.approx(expected)
     one, law = result.modalities["A"], result.differences["A-B"].law
-    scale = np.sinh(0.2 * logit(np.array([one.ci_low, one.auc, one.ci_high]))) / 0.2
+    scale = np.sinh(0.25 * logit(np.array([one.ci_low, one.auc, one.ci_high]))) / 0.25
     half = one.error.critical(0.9) * one.error.std_error
-    slope = np.cosh(0.2 * logit(one.auc)) / (one.auc * (1.0 - one.auc))
+    slope = np.cosh(0.25 * logit(one.auc)) / (one.auc * (1.0 - one.auc))
     np.testing.assert_allclose(np.diff(scale), half * slope)
     assert (law.first, law.second) == tuple(m.auc for m in result.modalities.values())
     assert (law.variance_first, law.variance_second) == tuple(m.interval_variance for m in result.modalities.values())

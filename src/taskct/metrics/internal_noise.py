@@ -379,7 +379,7 @@ class FittedNoiseModel:
 
     @cached_property
     def _weight(self) -> Floats:
-        """n / (p (1 − p)) of the free fit."""
+        """N / (p (1 − p)) of the free fit."""
         p = self.model.proportion(self.free)
         found: Floats = self.counts.n_of_condition / (p * (1.0 - p))
         return found

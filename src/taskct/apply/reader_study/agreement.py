@@ -118,7 +118,7 @@ def agreement_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None
     notes.append(
         f"intervals of agreement are over cases, for these {ratings.reader_kind}s (that of {ICC}: for others too). "
         "Agreement depends on how many cases are easy, and kappa on how rare a score is: compare values of one study "
-        "alone. Where a score is rare, intervals of kappa are too narrow (89 % for 95 %, with 8 of 50 cases)"
+        "alone. Where a score is rare, intervals of kappa are too narrow (89 to 92 % for 95 %, with 8 of 50 cases)"
     )
     return _section(between, pairs, within, ratings.reader_kind, tuple(dict.fromkeys(notes)), wanted.confidence)
 

@@ -1,7 +1,8 @@
 """AUC of a reader study whose cases come in clusters: of one patient, or on one background."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
 from taskct.metrics.comparisons import Comparison, holm, noninferiority, why_no_margin
 from taskct.metrics.intervals import Interval
+from taskct.metrics.mrmc.margins import law_margin_tests
 from taskct.metrics.roc import delong_difference, delong_interval, paired_delong
 
 Floats = NDArray[np.float64]
@@ -26,8 +28,10 @@ class _Difference:
 
     interval: Interval
     p_value: float
-    std_error: float
     df: float
+    """Of the Student's t whose interval this is; infinite for the normal distribution."""
+    non_inferiority: Comparison | None
+    """None where no margin is asked about, or these AUCs allow no verdict."""
 
 
 def clustered_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
@@ -56,26 +60,21 @@ def clustered_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None
         for name, p, a in zip(kept.modalities, present, absent, strict=True)
     }
     at = {name: index for index, name in enumerate(kept.modalities)}
-    differences = {
-        f"{first}-{second}": _difference(
-            present[[at[first], at[second]]], absent[[at[first], at[second]]], clusters, wanted.confidence
-        )
-        for first, second in study.pairs
-        if first in at and second in at
-    }
+    pairs = [pair for pair in study.pairs if set(pair) <= set(at)]
+    notes, differences = [f"{independent}; those here hold"], {}
+    for first, second in pairs:
+        both, margin = [at[first], at[second]], wanted.margin
+        if margin is not None and (reason := why_no_margin(areas[first].value, areas[second].value)):
+            notes.append(f"{first}-{second}: no verdict on the margin: {reason}")
+            margin = None
+        found = _difference(present[both], absent[both], clusters, replace(wanted, margin=margin))
+        differences[f"{first}-{second}"] = found
     adjusted = holm([one.p_value for one in differences.values()]).tolist() if differences else []
-    tests, notes = {}, [f"{independent}; those here hold"]
-    if wanted.margin is not None:
-        for (first, second), (name, one) in zip(study.pairs, differences.items(), strict=True):
-            if why := why_no_margin(areas[first].value, areas[second].value):
-                notes.append(f"{name}: no verdict on the margin: {why}")
-            else:
-                tests[name] = _test(one, wanted)
     return StudySection(
         "clustered",
         _HEADING,
-        _content(areas, differences, adjusted, tests, clusters),
-        answers=_answers(differences, adjusted, tests, study, clusters, wanted),
+        _content(areas, differences, adjusted, clusters),
+        answers=_answers(pairs, differences, adjusted, clusters, wanted),
         grids=_tables(areas, differences, adjusted, wanted, kind),
         notes=tuple(notes),
         methods=(
@@ -109,46 +108,37 @@ def _area(present: Floats, absent: Floats, clusters: Clusters, confidence: float
     return clustered_readers_interval(present, absent, clusters, confidence=confidence)
 
 
-def _difference(present: Floats, absent: Floats, clusters: Clusters, confidence: float) -> _Difference:
+def _difference(present: Floats, absent: Floats, clusters: Clusters, wanted: Wanted) -> _Difference:
     """Of two modalities, `(2, n_readers, n_cases)` of each class."""
-    if present.shape[1] == 1:
-        both = present[:, 0], absent[:, 0]
-        _, std_error = delong_difference(*both, clusters)
-        pair, df = paired_delong(*both, clusters, confidence=confidence), math.inf
+    if present.shape[1] > 1:
+        pair, law = clustered_readers_difference(present, absent, clusters, confidence=wanted.confidence)
+        df = law.error.student_df(wanted.confidence) if law.error.variance > 0.0 else math.inf
+        test = None
+        if wanted.margin is not None:
+            test, _ = law_margin_tests(law, noninferiority_margin=wanted.margin, confidence=wanted.confidence)
     else:
-        pair, mean = clustered_readers_difference(present, absent, clusters, confidence=confidence)
-        std_error, df = math.sqrt(mean.variance), mean.df
-    return _Difference(Interval(pair.delta_auc, pair.ci_low, pair.ci_high), pair.p_value, std_error, df)
-
-
-def _test(one: _Difference, wanted: Wanted) -> Comparison:
-    return noninferiority(
-        one.interval.value,
-        one.std_error,
-        noninferiority_margin=wanted.margin or 0.0,
-        alpha=(1.0 - wanted.confidence) / 2.0,
-        df=one.df,
-        limit=1.0,
-    )
+        both, df, test = (present[:, 0], absent[:, 0]), math.inf, None
+        pair = paired_delong(*both, clusters, confidence=wanted.confidence)
+        if wanted.margin is not None:
+            delta, std_error = delong_difference(*both, clusters)
+            alpha = (1.0 - wanted.confidence) / 2.0
+            test = noninferiority(delta, std_error, noninferiority_margin=wanted.margin, alpha=alpha, limit=1.0)
+    return _Difference(Interval(pair.delta_auc, pair.ci_low, pair.ci_high), pair.p_value, df, test)
 
 
 def _answers(
-    differences: dict[str, _Difference],
-    adjusted: list[float],
-    tests: dict[str, Comparison],
-    study: ReaderStudy,
+    pairs: Sequence[tuple[str, str]],
+    differences: Mapping[str, _Difference],
+    adjusted: Sequence[float],
     clusters: Clusters,
     wanted: Wanted,
 ) -> tuple[str, ...]:
     sentences = []
-    pairs = dict(zip(differences, study.pairs, strict=True)) if len(study.pairs) == len(differences) else {}
-    for (name, one), p in zip(differences.items(), adjusted, strict=True):
-        first, second = pairs.get(name, (name, "0"))
+    for (first, second), one, p in zip(pairs, differences.values(), adjusted, strict=True):
         word = "differs" if p < 1.0 - wanted.confidence else "is not shown to differ"
         shown = interval_cell(one.interval, digits=4, sign=True)
         sentences.append(f"With clusters of cases, AUC of {first} {word} from that of {second}: {shown}.")
-        if name in tests:
-            test = tests[name]
+        if (test := one.non_inferiority) is not None:
             sentences.append(
                 f"With clusters of cases, {first} not inferior to {second} within {test.margin:g}: "
                 f"{'shown' if test.shown else 'not shown'}, p = {test.p_value:.2g} (one-sided alpha {test.alpha:g})."
@@ -181,20 +171,16 @@ def _tables(
 
 
 def _content(
-    areas: dict[str, Interval],
-    differences: dict[str, _Difference],
-    adjusted: list[float],
-    tests: dict[str, Comparison],
+    areas: Mapping[str, Interval],
+    differences: Mapping[str, _Difference],
+    adjusted: Sequence[float],
     clusters: Clusters,
 ) -> dict[str, Any]:
     """For `--json`."""
-    plain: dict[str, Any] = {}
-    for (name, one), p in zip(differences.items(), adjusted, strict=True):
-        plain[name] = asdict(one) | {"p_holm": p}
-        if name in tests:
-            plain[name] |= {"non_inferiority": asdict(tests[name])}
     return {
         "n_clusters": clusters.n,
         "modalities": {name: asdict(area) for name, area in areas.items()},
-        "differences": plain,
+        "differences": {
+            name: asdict(one) | {"p_holm": p} for (name, one), p in zip(differences.items(), adjusted, strict=True)
+        },
     }

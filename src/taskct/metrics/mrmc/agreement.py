@@ -80,7 +80,7 @@ def agreement_coefficient(
     Values and standard errors equal those of the packages irrCAC 0.4.4 (Cohen, Conger, Fleiss, AC1, AC2) and, but for
     n/(n − 1), vcd 1.4-11 (the example of Fleiss, Cohen & Everitt) to nine digits. Coverage in simulated studies of 30
     to 100 cases, 2 or 4 readers, kappa of 0.3 to 0.9 on 5 or 101 points was 93.4 to 96.0 %. Plain intervals, as those
-    packages give, covered 92.6 to 95.4 %. With a score that is rare (8 of 50 cases) kappa's covered 89 %, Gwet's 96 %.
+    packages give, covered 92.6 to 95.4 %. With a score that is rare (8 of 50 cases) kappa's covered 89 to 92 %.
 
     Kappa with quadratic weights is Lin's concordance coefficient for two readers. All depend on how many cases are
     easy: values of different studies are hardly comparable.

@@ -66,8 +66,8 @@ class DifferenceLaw:
         reached = np.flatnonzero(self._sides(_STATISTICS)[at] >= distance)
         if not len(reached):
             return math.inf
-        between = _STATISTICS[reached[0] - 1 : reached[0] + 1]
-        return float(brentq(lambda x: float(self._sides(np.array(x))[at]) - distance, *between, xtol=1e-12))
+        low, high = _STATISTICS[reached[0] - 1 : reached[0] + 1].tolist()
+        return float(brentq(lambda x: float(self._sides(np.array(x))[at]) - distance, low, high, xtol=1e-12))
 
     def _sides(self, statistic: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How far the interval of a critical value reaches below and above the estimate."""

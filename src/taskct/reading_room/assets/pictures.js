@@ -1,5 +1,6 @@
 // The images of a trial on their canvases, in whole pixels of the screen, with a drawing over each.
 
+import { gridOf, isChoice } from "./design.js";
 import { drawn, element } from "./elements.js";
 import { greyTable, pixelsOf, usableZooms } from "./grey.js";
 
@@ -12,22 +13,13 @@ const BLANK = "#808080";
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const inTenths = (value) => Math.round(10 * value) / 10;
 
-/** Moves elements, which CSS places relatively, to the nearest whole pixels of the screen. */
-function align(elements, ratio) {
-  for (const { style } of elements) style.left = style.top = "0";
-  const boxes = elements.map((one) => one.getBoundingClientRect());
-  for (const [k, { style }] of elements.entries()) {
-    style.left = `${Math.round(boxes[k].left * ratio) / ratio - boxes[k].left}px`;
-    style.top = `${Math.round(boxes[k].top * ratio) / ratio - boxes[k].top}px`;
-  }
-}
-
 /** How images are looked at: window and zoom. It outlives a trial. */
 export class View {
   constructor(protocol) {
     const { display } = protocol;
     this.display = display;
-    this.zooms = usableZooms(display.zooms, protocol, { "2afc": 2, "4afc": 4 }[protocol.design] ?? 1);
+    const [across, down] = gridOf(protocol);
+    this.zooms = usableZooms(display.zooms, protocol, across * down);
     this.zoom = this.zooms[0];
     this.reset();
   }
@@ -75,12 +67,6 @@ export class Pictures {
     this._watchPixels();
   }
 
-  /** Lays the pictures out whenever their place in the page changes. */
-  stand(...around) {
-    this._moves = new ResizeObserver(() => this.layOut());
-    for (const one of [this.element, ...around]) this._moves.observe(one);
-  }
-
   /** Tells `resampled(true)` when the browser gives a canvas other than its own number of screen pixels. */
   _watchPixels() {
     this.resampled = () => {};
@@ -95,7 +81,7 @@ export class Pictures {
 
   _part(slot) {
     const { height, width } = this.protocol;
-    const name = this.protocol.design.endsWith("afc") ? `Image ${slot + 1}` : "Image";
+    const name = isChoice(this.protocol) ? `Image ${slot + 1}` : "Image";
     const canvas = element("canvas", { role: "img", "aria-label": name });
     const over = drawn("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": "true" });
     const sheet = element("div", { className: "sheet" }, canvas, over);
@@ -154,7 +140,7 @@ export class Pictures {
     this.draw();
   }
 
-  /** Sizes are those of the screen's pixels, and so are places: the browser then resamples nothing. */
+  /** Sizes are whole numbers of the screen's pixels. Browsers place such a canvas on whole pixels and resample nothing. */
   layOut() {
     const { height, width } = this.protocol;
     const { zoom } = this.view, ratio = window.devicePixelRatio;
@@ -163,9 +149,6 @@ export class Pictures {
       sheet.style.width = canvas.style.width = `${canvas.width / ratio}px`;
       sheet.style.height = canvas.style.height = `${canvas.height / ratio}px`;
     }
-    // What scrolls is painted apart: its own place comes first, since those of the images are rounded within it.
-    align([this.element.parentElement], ratio);
-    align(this.parts.map(({ sheet }) => sheet), ratio);
     this.draw();
   }
 
@@ -207,7 +190,6 @@ export class Pictures {
 
   close() {
     this._watched.abort();
-    this._moves?.disconnect();
     this._pixels?.disconnect();
   }
 }

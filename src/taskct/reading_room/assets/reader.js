@@ -84,10 +84,15 @@ const closed = () => end("The study is closed", "No more answers are taken. What
 
 const SCREENS = { instructions, training: read, reading: read, break: takeBreak, done, closed };
 
+/** A key that is held is one press; where it answers or goes on, nothing is to come of the others. */
+function passOverHeld(event) {
+  if (!event.repeat || event.key !== "Enter") return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
 async function begin() {
-  // A held key is one press.
-  const held = (event) => event.repeat && event.key === "Enter" && event.preventDefault();
-  document.addEventListener("keydown", held, { capture: true });
+  document.addEventListener("keydown", passOverHeld, { capture: true });
   let state = keptAnswer() ? await sendAnswer(keptAnswer()) : await askState();
   const session = new Session(state.protocol);
   document.title = state.protocol.title;
