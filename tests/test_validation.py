@@ -11,6 +11,7 @@ SLOW = {
     "cross_validated",
     "denoising",
     "dose_curves",
+    "human",
     "ideal_observers",
     "mrmc",
     "observing",
