@@ -20,15 +20,15 @@ def exact_decisions(d_primes, n=2000):
     """Test statistics of a Hotelling observer, quantiles of their normal laws: d′ is exact but for rounding."""
     z = ndtri((np.arange(n) + 0.5) / n)
     z /= z.std(ddof=1)
-    return [ModelDecisions(d * (z + d / 2.0), d * (z - d / 2.0), {"proportional": d, "constant": 1.0}) for d in d_primes]
+    return [
+        ModelDecisions(d * (z + d / 2.0), d * (z - d / 2.0), {"proportional": d, "constant": 1.0}) for d in d_primes
+    ]
 
 
 def drawn_decisions(rng, n=N_IMAGES):
     """The same, drawn: means ± d′²/2, standard deviation d′."""
     return [
-        ModelDecisions(
-            rng.normal(d * d / 2, d, n), rng.normal(-d * d / 2, d, n), {"proportional": d, "constant": 1.0}
-        )
+        ModelDecisions(rng.normal(d * d / 2, d, n), rng.normal(-d * d / 2, d, n), {"proportional": d, "constant": 1.0})
         for d in D_PRIMES
     ]
 
