@@ -6,15 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from cli.test_read_results import READERS, read_all
 from command_line import call, refused
-from reading_studies import make_disc_study
+from reading_studies import RADIUS_PX, disc, make_disc_study
 from taskct.metrics.forced_choice import proportion_correct
 from taskct.observers import make_observer, read_fitted_noise
-from taskct.reading_room.answers import ANSWERS, AnswerBook
+from taskct.reading_room.answer import Answer
+from taskct.reading_room.answers import ANSWERS, AnswerBook, now
+from taskct.reading_room.folder import StudyFolder
 
 __all__ = ["call", "refused"]  # fixtures
 
+READERS = ("Anna", "Bert", "Cleo")
 ALPHA = 1.0
 SIDE = 16
 COLUMNS = ("condition", "reader", "n_trials", "n_correct", "size_mm", "contrast_hu", "arm", "present", "absent")
@@ -32,6 +34,24 @@ def write_table(path, rows, columns=COLUMNS):
         writer.writerow(columns)
         writer.writerows(rows)
     return path
+
+
+def read_all(study, *, noise_hu=40.0):
+    """Every reader answers by a matched filter with noise of their own in every pixel."""
+    p, template = study.protocol, disc(study.protocol.height, 15.5, 15.5, 1.0)
+    template -= template.mean()
+    with AnswerBook(study.path / ANSWERS) as book:
+        book.bind(study.digest)
+        for number, (reader, order) in enumerate(study.orders.items()):
+            rng = np.random.default_rng(number)
+            for position, shown in enumerate(order):
+                seen = study.images[list(shown.images)].astype(np.float64)
+                seen += rng.normal(0.0, noise_hu, seen.shape)
+                values = (seen * template).sum(axis=(1, 2)) / np.pi / RADIUS_PX**2
+                said = {"choice": shown.images[int(values.argmax())]}
+                if p.n_alternatives == 1:
+                    said = {"rating": int(np.clip(50 + 2 * values[0], 0, 100))}
+                book.record(Answer(reader, "reading", position, shown.trial, 1.0, now(), **said), {})
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +136,30 @@ def test_a_reading_study_is_fitted_on_its_own_images(tmp_path, call, design):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Cleo" not in page + out
     assert "reader 3" in page
+
+
+def test_a_reading_study_is_fitted_on_the_run_it_was_made_of(tmp_path, call, tiny_run):
+    """The tiny run has 20 fresh trials of each class: figures mean nothing, but every part is real."""
+    made = ("--arms", "low-dose,mse", "--cases", 16, "--readers", "Anna,Bert,Cleo", "--seed", 1, "--training", 0)
+    code, out, err = call("read", tiny_run.path, *made, "--make-only", "--out", tmp_path / "study")
+    assert code == 0, err
+    study = StudyFolder.open(tmp_path / "study")
+    key, rng = study.read_key(), np.random.default_rng(0)
+    with AnswerBook(study.path / ANSWERS) as book:
+        book.bind(study.digest)
+        for reader, order in study.orders.items():
+            for position, shown in enumerate(order):
+                trial = key.trials[shown.trial]
+                right = rng.random() < 0.75
+                choice = trial.images[trial.present if right else 1 - trial.present]
+                book.record(Answer(reader, "reading", position, shown.trial, 1.0, now(), choice=choice), {})
+    options = ("--run", tiny_run.path, "--observer", "npw", "--json", "--device", "cpu")
+    code, out, err = call("human", study.path, *options)
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["arm"] for one in found["conditions"]] == ["low-dose", "mse"]
+    assert found["fitted"]["pixel_mm"] == tiny_run.settings.scanner.pixel_mm
+    assert found["fitted"]["fitted_on"]["n_answers"] == 3 * 2 * 16
 
 
 def test_what_is_refused_of_reading_studies(tmp_path, refused):

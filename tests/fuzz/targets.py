@@ -14,10 +14,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dicom_files import ct_slice, save
+from human_noise import HUMAN_NOISE
 from path_files import save_task_path
+from reading_studies import make_disc_study
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
 from taskct.apply.curves import read_dose_table
+from taskct.apply.human.people import read_conditions
 from taskct.apply.round_trip import ExportOptions, export_study
 from taskct.apply.round_trip.key import read_keys
 from taskct.apply.round_trip.returned_files import Collector, choose_key, find_files
@@ -31,6 +34,13 @@ from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, 
 from taskct.io.truth_table import read_truth
 from taskct.io.volume_files import read_volumes
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.reading_room import study_files
+from taskct.reading_room.answer import Answer, Event, Mark
+from taskct.reading_room.answers import AnswerBook, now
+from taskct.reading_room.folder import StudyFolder
+from taskct.reading_room.submission import InvalidBody, read_event, read_submission
+from taskct.observers import HumanLike, read_fitted_noise
+from taskct.observers.internal_noise import write_fitted_noise
 from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result
@@ -152,6 +162,13 @@ def _make_tables(folder: Path) -> None:
     rows = [f"{index},{index % 2},3.5,4,{index // 2},{('train', 'test')[index // 3]}" for index in range(6)]
     header = "image,signal_present,row_px,column_px,case,split"
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    (folder / "people").mkdir()
+    rows = [f"{size} mm,{reader},50,{40 + size},{size},15,FBP,p.npy,a.npy" for size in (3, 6) for reader in readers]
+    header = "condition,reader,n_trials,n_correct,size_mm,contrast_hu,arm,present,absent"
+    (folder / "people" / "conditions.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    for name in ("p", "a"):
+        np.save(folder / "people" / f"{name}.npy", rng.normal(size=(4, 8, 8)))
+    (folder / "people" / "human.json").write_text(write_fitted_noise(HUMAN_NOISE), encoding="utf-8")
     (folder / "doses").mkdir()
     columns = "reconstruction,dose,rod,diameter_mm,scan,signal_present,score"
     rows = [
@@ -210,6 +227,23 @@ def _make_given(folder: Path) -> None:
     save_file(state, str(folder / "theirs.safetensors"))
 
 
+def _make_reading(folder: Path) -> None:
+    """A reading study with answers, and what a browser sends."""
+    study = make_disc_study(folder / "study", "froc", scale=5, n_cases=4, size=16)
+    place = {"row_px": 3, "column_px": 4.5, "rating": 5}
+    with AnswerBook(folder / "answers.sqlite") as book:
+        for position in range(4):
+            marks = (Mark(3.0, 4.5, position + 1),) * position
+            book.record(Answer("reader-1", "reading", position, position, 1.5, now(), marks=marks), {"zoom": 2})
+        book.note(Event("reader-1", now(), "display", 0, {"screen": IDENTIFIER}))
+    answer = {"phase": "reading", "position": 3, "seconds": 1.5, "choice": None, "rating": None, "marks": [place] * 2}
+    shown = {"centre_hu": 40.0, "width_hu": 400, "zoom": 2}
+    bodies = {"answer": answer | {"displayed": shown}, "event": {"kind": "display", "detail": {"screen": IDENTIFIER}}}
+    for name, body in bodies.items():
+        (folder / f"{name}.json").write_text(json.dumps(body), encoding="utf-8")
+    assert study.protocol.n_trials > 3
+
+
 def _theirs() -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -233,6 +267,8 @@ def make_workspace(folder: Path) -> Path:
         _make_headers(folder)
         _make_tables(folder)
         _make_given(folder / "given")
+        (folder / "reading").mkdir()
+        _make_reading(folder / "reading")
         tiny_yaml(folder / "settings" / "study.yaml")
         _make_layout(folder / "layouts" / "two.yaml")
         write_trials(folder / "trials", some_splits())
@@ -411,6 +447,38 @@ def _read_results(place: Path) -> None:
     load_run(place / "run")
 
 
+def _read_reading_study(place: Path) -> None:
+    """Each file for itself, since digests keep changed ones from all readers; then the whole."""
+    path = place / "reading" / "study"
+    study_files.read_card(path / "study.json")
+    protocol = study_files.read_protocol(path / "protocol.json")
+    images = study_files.map_images(path / "images.npy", protocol)
+    study_files.map_images(path / "training.npy", protocol)
+    study_files.read_training(path / "training.json", protocol)
+    study_files.read_orders(path / "order.json", protocol, len(images))
+    study_files.read_key(path / "key.json", protocol, len(images))
+    study_files.read_links(path / "links.json")
+    StudyFolder.open(path).read_key()
+
+
+def _read_answers(place: Path) -> None:
+    with AnswerBook(place / "reading" / "answers.sqlite", read_only=True) as book:
+        for phase in ("training", "reading"):
+            assert all(isinstance(one, Answer) for one in book.answers(phase))
+            book.displayed(phase)
+        assert all(isinstance(one, Event) for one in book.events())
+        assert isinstance(book.is_closed, bool)
+
+
+def _read_bodies(place: Path) -> None:
+    protocol = study_files.read_protocol(place / "reading" / "study" / "protocol.json")
+    try:
+        read_submission((place / "reading" / "answer.json").read_bytes(), protocol)
+        read_event((place / "reading" / "event.json").read_bytes())
+    except InvalidBody as error:
+        raise UserError(str(error)) from error
+
+
 RESULTS = tuple(f"run/{name}.json" for name in ("choices", "groups", "hallucination", "retraining", "summary", "task"))
 RESULTS += ("run/tradeoff.json", "run/provenance.json", "run/failures.json", "run/scores.csv", "run/quality.csv")
 RESULTS += ("run/examples.npz", "run/study.yaml", "run/harm.npz", "run/physics.npz")
@@ -450,6 +518,18 @@ TARGETS = {
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
+    "people": Target(
+        ("people/conditions.csv",),
+        lambda place: read_conditions(place / "people" / "conditions.csv", 2),
+        "human people/conditions.csv --pixel-mm 0.7",
+        40,
+    ),
+    "human": Target(
+        ("people/human.json",),
+        lambda place: HumanLike(human=read_fitted_noise(place / "people" / "human.json")),
+        "",
+        40,
+    ),
     "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
     "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(
@@ -477,6 +557,9 @@ TARGETS = {
     "evaluated": Target(("run/evaluated/*",), _read_evaluated, "", 40),
     "results-anew": Target(("run/evaluated/*", "run/trials/**/*"), _write_results, "", 12, ("*",)),
     "results": Target(RESULTS, _read_results, "mrmc run --observer ho", 140),
+    "reading-study": Target(("reading/study/*",), _read_reading_study, "", 60),
+    "reading-answers": Target(("reading/answers.sqlite",), _read_answers, "", 60),
+    "reading-bodies": Target(("reading/*.json",), _read_bodies, "", 60),
     "report": Target(RESULTS, lambda place: load_run(place / "run"), "report run", 40, ("report.html",)),
 }
 """By name, such as `--format` of `run.py` takes."""

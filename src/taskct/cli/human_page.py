@@ -4,7 +4,7 @@ import math
 
 from matplotlib.figure import Figure
 
-from taskct.apply.human.fit import EFFICIENCY, NO_NOISE, Compared, HumanFit
+from taskct.apply.human.fit import EFFICIENCY, NO_NOISE, ComparedWithPeople, HumanFit
 from taskct.literal import figure_text
 from taskct.metrics.internal_noise import NOISE_KINDS
 from taskct.report.figures import encode, new_figure, style
@@ -62,7 +62,7 @@ def _leads(found: HumanFit) -> list[str]:
     ]
 
 
-def _table(heading: str, what: str, rows: list[Compared]) -> Table:
+def _table(heading: str, what: str, rows: list[ComparedWithPeople]) -> Table:
     cells = [
         [
             one.name,

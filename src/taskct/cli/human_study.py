@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskct.apply.human.decisions import Decided, Trials, decide, decide_crossed, notes_of
+from taskct.apply.human.decisions import Decided, ModelTrials, decide, decide_crossed, notes_of
 from taskct.apply.human.fit import FitPlan, HumanFit
 from taskct.apply.human.people import Condition, People
 from taskct.denoisers.import_path import trust_network
@@ -200,7 +200,7 @@ def _of_run(path: Path, places: list[_Place], noise: "FittedNoise", device: str,
                 raise UserError(
                     f"{path} has no {name} trials of {place.name}: give the run that the reading study was made of"
                 )
-            parts.append(Trials(shown[place.arm][name][used], trials.signal_present[used]))
+            parts.append(ModelTrials(shown[place.arm][name][used], trials.signal_present[used]))
         with _condition_named(place.name):
             found.append(decide(noise, parts[0], parts[1], trials=place.group or "all"))
     progress(len(places), len(places), "")

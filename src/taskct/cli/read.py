@@ -5,10 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typer import Exit
+
 from taskct.cli.app import app
 from taskct.cli.mrmc_options import AnalysisOptions, ResultOptions
 from taskct.cli.option_groups import with_groups
 from taskct.cli.read_options import DesignOptions, ServeOptions, WhereOptions
+from taskct.cli.stopping import Stopped
 from taskct.cli.terminal import note, plain_table, print_line, print_table
 from taskct.errors import UserError
 
@@ -53,7 +56,7 @@ def read(
             raise UserError(f"{option} is of a new study, and {where.source} is made: leave it out")
         _serve(where.source, served)
         return
-    path = where.out_folder or where.source.resolve().with_name(f"{where.source.resolve().name}-reading")
+    path = where.out_folder or _beside(where.source)
     check_new(path)
     if where.make_only:
         _only(served, "is for serving: leave --make-only or it out")
@@ -69,6 +72,11 @@ def read(
         _serve(path, served)
     else:
         print_line(f"To serve it: taskct read {path}")
+
+
+def _beside(source: Path) -> Path:
+    named = source if source.name not in ("", "..") else source.resolve()
+    return named.with_name(f"{named.name}-reading")
 
 
 def _show_results(
@@ -180,7 +188,13 @@ def _tell(study: "StudyFolder", material: "Material", plan: "ReadingPlan") -> No
 def _serve(path: Path, served: ServeOptions) -> None:
     from taskct.reading_room.serve import serve
 
-    serve(path, served.host or HOST, PORT if served.port is None else served.port, url=served.url, announce=_announce)
+    port = PORT if served.port is None else served.port
+    try:
+        serve(path, served.host or HOST, port, url=served.url, announce=_announce)
+    except KeyboardInterrupt as error:
+        print_line(f"Stopped; every answer is kept. To serve it on: taskct read {path}; what came out: --results")
+        if isinstance(error, Stopped) and error.name != "SIGINT":
+            raise Exit(error.status) from None
 
 
 def _announce(study: "StudyFolder", address: str) -> None:

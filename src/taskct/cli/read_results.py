@@ -76,13 +76,13 @@ Each set of images is a case with the signal, scored 1 (right) or 0. Two stand-i
 
 def _show(found: ReadingResults, marks: "MarkStudy | None", wanted: "Wanted", output: ResultOptions) -> None:
     from taskct.apply.ratings import ReaderStudy
-    from taskct.apply.reader_study.choices import Choices, choices_section
+    from taskct.apply.reader_study.choices import ForcedChoices, choices_section
 
     if found.protocol.n_alternatives > 1:
         wanted.check_for("forced choice", ("margin",))
         if output.export is not None:
             raise UserError("--export is for ratings: choices.imrmc holds the choices")
-        choices = Choices(
+        choices = ForcedChoices(
             found.scores, found.arms, found.readers, found.protocol.n_alternatives, found.clusters, found.by_group()
         )
         sections = [choices_section(choices, wanted)]

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from taskct.metrics.intervals import Interval
 
 MISTAKE, INTERRUPTED = 2, 130
-WHOLE = ("denoise", "preview", "lower-dose", "export", "import")  # commands that write nothing until all is done
+WHOLE = (
+    "denoise",
+    "preview",
+    "lower-dose",
+    "export",
+    "import",
+    "read",
+)  # commands that write nothing until all is done
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAY_NOT = "choose a place where you may read and write"
 ADVICE = {
@@ -53,6 +60,7 @@ SMALLER = {
     "observe": "give fewer images, or smaller ones",
     **dict.fromkeys(("export", "import"), "free memory, or export fewer splits"),
     "mrmc": "give fewer readers or cases, or fewer resamples",
+    "read": "give fewer --cases or --arms",
 }
 """How a command takes less memory."""
 

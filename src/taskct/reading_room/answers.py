@@ -255,7 +255,7 @@ class AnswerBook:
     def _prepare(self) -> None:
         """Make the tables of a new file; refuse a file with others."""
         run = self._connection.execute
-        found = {name: sql for name, sql in run("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        found = dict(run("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         version = run("PRAGMA user_version").fetchone()[0]
         if not found and not version and not self.is_read_only:
             with self._writing():
@@ -280,9 +280,9 @@ def now() -> str:
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     if not read_only and not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # names of readers are in it
-    # A file that lies whole in a place that cannot be written needs no files beside it.
-    whole = read_only and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    mode = "mode=ro&immutable=1" if whole else "mode=ro" if read_only else "mode=rw"
+    # Without a log beside it nobody writes to the file and it is whole. Then none is made, which a reader would leave.
+    is_whole = read_only and not path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro&immutable=1" if is_whole else "mode=ro" if read_only else "mode=rw"
     place = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(place, WAIT_S, isolation_level=None, check_same_thread=False, uri=True)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(2**20, read_limit()))
@@ -330,8 +330,8 @@ def _answer(row: tuple[Any, ...]) -> Answer:
     _check(isinstance(found, list) and all(isinstance(mark, dict) for mark in found))
     of_marks = tuple(Mark(_real(one["row_px"]), _real(one["column_px"]), _whole(one["rating"])) for one in found)
     _check(phase in PHASES and isinstance(reader, str) and isinstance(at, str))
-    optional = [None if value is None else _whole(value) for value in (choice, rating)]
-    return Answer(reader, phase, _whole(position), _whole(trial), _real(seconds), at, *optional, of_marks)
+    picked, confidence = (None if value is None else _whole(value) for value in (choice, rating))
+    return Answer(reader, phase, _whole(position), _whole(trial), _real(seconds), at, picked, confidence, of_marks)
 
 
 def _event(row: tuple[Any, ...]) -> Event:

@@ -1,8 +1,9 @@
-"""How readers go about it: time a trial, and answers that look as if nobody had looked. Nothing here knows the truth."""
+"""How readers go about it: time a trial, and answers as if nobody had looked. Nothing here knows the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from statistics import median
 
 from taskct.reading_room.answer import Answer
@@ -67,7 +68,7 @@ def reader_conduct(answers: Sequence[Answer], order: Sequence[ShownTrial]) -> Co
             break
         n_same += 1
     times = [datetime.fromisoformat(answer.at).timestamp() for answer in answers[-RECENT:]]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False) if later - earlier <= LONG_S]
+    gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= LONG_S]
     per_hour = 3600 * len(gaps) / sum(gaps) if sum(gaps) > 0 else None
     n_fast = sum(answer.seconds < FAST_S for answer in answers)
     median_s = median(answer.seconds for answer in answers) if answers else None

@@ -1,6 +1,7 @@
 """A reading study's cases from a folder of images: `DIR/ARM/present/` and `DIR/ARM/absent/`.
 
-The same cases in every arm. `DIR/truth.csv` may tell places and patients, `DIR/training/present/` and `DIR/training/absent/` hold training examples.
+The same cases stand in every arm. `DIR/lesions.csv` may tell places, `DIR/truth.csv` places and patients;
+`DIR/training/present/` and `DIR/training/absent/` hold training examples.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,12 @@ from taskct.io.truth_table import Truth, read_truth
 from taskct.reading_room.cases import CaseImages, Material, whole_hu
 from taskct.reading_room.design import ReadingPlan, Share, draw_cases, share_of, training_share
 from taskct.reading_room.key import Lesion
+from taskct.reading_room.lesion_table import groups_of, read_lesions
 from taskct.seeds import derive_seed
 
 PRESENT, ABSENT = "present", "absent"
 TRAINING = "training"
-TRUTH = "truth.csv"
+TRUTH, LESIONS = "truth.csv", "lesions.csv"
 
 N_TRAINING = 10
 """Training trials at most, where nobody says how many."""
@@ -38,8 +40,8 @@ def material_of_folder(
     path
         With a folder for each arm, and in it the folders `present` and `absent` of images of any kind that
         `taskct.io.image_stack.read_images` reads. A case is a file's name without its ending, or its number in the one
-        file of a folder; a sub-folder is a background (a patient). `truth.csv` names images of the first arm as in
-        `present/a.npy`, see `taskct.io.truth_table.read_truth`.
+        file of a folder; a sub-folder is a background (a patient). `truth.csv` and `lesions.csv` name images of the
+        first arm as in `present/a.npy`, see `taskct.io.truth_table.read_truth` and `read_lesions`.
     plan
         What the organiser decided.
     arms
@@ -61,8 +63,7 @@ def material_of_folder(
     share = share_of(plan, *counts, None)
     present = np.arange(sum(counts)) < counts[0]
     index = draw_cases(present, share, np.random.default_rng(derive_seed(plan.seed, "reading", "cases")))
-    truth = _truth(path, first)
-    cases = _cases(sides, present, truth, index)
+    cases = _cases(sides, _Known.read(path, first), index)
     training, notes = _training(path, plan, first)
     if share.n_sets * (plan.n_alternatives - 1) > share.n_absent:
         notes.append(
@@ -135,6 +136,12 @@ class _Side:
         return np.concatenate([self.stacks[one].images[self.order[one]] for one in (PRESENT, ABSENT)])
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images, pixels."""
+        height, width = self.stacks[PRESENT].images.shape[1:]
+        return height, width
+
+    @property
     def files(self) -> list[str]:
         """What each image is called, as a truth table names it."""
         return [f"{one}/{self.stacks[one].names[place]}" for one in (PRESENT, ABSENT) for place in self.order[one]]
@@ -170,10 +177,41 @@ def _check_same_cases(name: str, mine: _Side, other: str, its: _Side) -> None:
                 f"{mine.path.parent}: cases differ between arms: {lacking} has no {of_class}/{case}, which "
                 f"{name if lacking == other else other} has; give the same cases in every arm, by the same names"
             )
-    shapes = [side.stacks[PRESENT].images.shape[1:] for side in (mine, its)]
+    shapes = [side.shape for side in (mine, its)]
     if shapes[0] != shapes[1]:
         text = [f"{height} × {width}" for height, width in shapes]
         raise UserError(f"{mine.path.parent}: {name} has images of {text[0]} pixels and {other} of {text[1]}")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of each case of a folder."""
+
+    present: NDArray[np.bool_]
+    lesions: list[tuple[Lesion, ...]]
+    backgrounds: list[str]
+
+    @classmethod
+    def read(cls, path: Path, first: _Side) -> "_Known":
+        truth = _truth(path, first)
+        present = np.arange(len(first.files)) < len(first.names[PRESENT])
+        backgrounds = first.folders
+        if truth is not None and truth.cases is not None:
+            backgrounds = [f"case {number}" for number in truth.cases]
+        lesions: list[tuple[Lesion, ...]] = [()] * len(present)
+        if truth is not None and truth.centres_px is not None:
+            lesions = [
+                (Lesion(float(row), float(column)),) if p else ()
+                for (row, column), p in zip(truth.centres_px, present, strict=True)
+            ]
+        if (path / LESIONS).exists():
+            if any(lesions):
+                raise UserError(
+                    f"{path}: {LESIONS} and {TRUTH} both tell places: leave row_px and column_px out of one"
+                )
+            told = read_lesions(path / LESIONS, first.files[: int(present.sum())], first.shape)
+            lesions = [told.get(name, ()) for name in first.files]
+        return cls(present, lesions, backgrounds)
 
 
 def _truth(path: Path, first: _Side) -> Truth | None:
@@ -186,7 +224,7 @@ def _truth(path: Path, first: _Side) -> Truth | None:
     wrong = np.flatnonzero(truth.signal_present != (np.arange(len(first.files)) < n_present))
     if len(wrong):
         raise UserError(f"{file}: signal_present of {first.files[wrong[0]]!r} is not what its folder says")
-    height, width = first.stacks[PRESENT].images.shape[1:]
+    height, width = first.shape
     if truth.centres_px is not None:
         sides = np.array([height, width])
         outside = np.flatnonzero(((truth.centres_px < -0.5) | (truth.centres_px > sides - 0.5)).any(axis=1))
@@ -198,24 +236,17 @@ def _truth(path: Path, first: _Side) -> Truth | None:
     return truth
 
 
-def _cases(
-    sides: dict[str, _Side], present: NDArray[np.bool_], truth: Truth | None, index: NDArray[np.int64]
-) -> CaseImages:
+def _cases(sides: dict[str, _Side], known: "_Known", index: NDArray[np.int64]) -> CaseImages:
     first = next(iter(sides.values()))
-    names, backgrounds = first.case_names, first.folders
-    if truth is not None and truth.cases is not None:
-        backgrounds = [f"case {number}" for number in truth.cases]
-    places = None if truth is None else truth.centres_px
+    names = first.case_names
+    lesions = tuple(known.lesions[case] for case in index)
     return CaseImages(
         images={name: whole_hu(side.images[index], f"the arm {name}") for name, side in sides.items()},
         names=tuple(names[case] for case in index),
-        present=present[index],
-        lesions=tuple(
-            (Lesion(float(places[case, 0]), float(places[case, 1])),) if places is not None and present[case] else ()
-            for case in index
-        ),
-        backgrounds=tuple(backgrounds[case] for case in index),
-        groups=("",) * len(index),
+        present=known.present[index],
+        lesions=lesions,
+        backgrounds=tuple(known.backgrounds[case] for case in index),
+        groups=groups_of(lesions),
     )
 
 
@@ -229,7 +260,7 @@ def _training(path: Path, plan: ReadingPlan, first: _Side) -> tuple[CaseImages |
             )
         return None, [f"there is no training, since there is no folder {place}/ with {PRESENT}/ and {ABSENT}/"]
     side = _Side.read(place)
-    if side.stacks[PRESENT].images.shape[1:] != first.stacks[PRESENT].images.shape[1:]:
+    if side.shape != first.shape:
         raise UserError(f"{place}: training images are of another size than the others")
     counts = len(side.names[PRESENT]), len(side.names[ABSENT])
     share: Share = training_share(plan, *counts, N_TRAINING)
@@ -237,7 +268,7 @@ def _training(path: Path, plan: ReadingPlan, first: _Side) -> tuple[CaseImages |
         return None, []
     present = np.arange(sum(counts)) < counts[0]
     index = draw_cases(present, share, np.random.default_rng(derive_seed(plan.seed, "reading", "training")))
-    return _cases({TRAINING: side}, present, None, index), []
+    return _cases({TRAINING: side}, _Known.read(place, side), index), []
 
 
 def _pixel_mm(sides: dict[str, _Side], given: float | None) -> float | None:

@@ -141,13 +141,13 @@ def _cases(
         },
         names=tuple(f"{prefix} {number}" for number in index),
         present=some.signal_present,
-        lesions=tuple(_lesions(run, some)),
+        lesions=tuple(lesions_of(run, some)),
         backgrounds=tuple(f"background {int(case)}" for case in some.truth["case"]),
         groups=tuple(groups_of(run, some)),
     )
 
 
-def _lesions(run: RunFolder, trials: Trials) -> list[tuple[Lesion, ...]]:
+def lesions_of(run: RunFolder, trials: Trials) -> list[tuple[Lesion, ...]]:
     """The signal of each trial, in pixels of the region."""
     pixel, truth = run.settings.scanner.pixel_mm, trials.truth
     middle = (run.settings.trials.region_pixels - 1) / 2.0

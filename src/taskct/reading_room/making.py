@@ -45,8 +45,8 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
     if plan.design in LOCATED:
         _check_places(material, plan)
     rng = np.random.default_rng(derive_seed(plan.seed, "reading", "trials"))
-    read = _laid_out(material.cases, plan, rng)
-    trained = _laid_out(material.training, plan, rng) if material.training is not None else None
+    read = lay_out(material.cases, plan, rng)
+    trained = lay_out(material.training, plan, rng) if material.training is not None else None
     height, width = read.images.shape[1:]
     centre, spread = plan.window_hu or material.window_hu
     protocol = Protocol(
@@ -79,15 +79,19 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
 
 
 @dataclass(frozen=True)
-class _LaidOut:
+class LaidOut:
     """Trials, and the images that they show."""
 
     trials: list[KeyTrial]
     images: NDArray[np.int16]
+    """HU, `(n, height, width)`, in rows of random order."""
 
 
-def _laid_out(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> _LaidOut:
-    """The trials of every arm in random order, and their images in rows of random order."""
+def lay_out(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> LaidOut:
+    """The trials of every arm in random order, and their images in rows of random order.
+
+    In forced choice the sets of images are the same in every arm. A `UserError` if two images of a set are the same.
+    """
     n, arms = len(cases), list(cases.images)
     rows = rng.permutation(len(arms) * n).reshape(len(arms), n)
     some = next(iter(cases.images.values()))
@@ -111,7 +115,7 @@ def _laid_out(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) ->
                 group=cases.groups[first] if cases.present[first] else "",
             )
             trials.append(trial)
-    return _LaidOut([trials[place] for place in rng.permutation(len(trials))], images)
+    return LaidOut([trials[place] for place in rng.permutation(len(trials))], images)
 
 
 def _members(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> list[list[int]]:
@@ -160,7 +164,7 @@ def _check_places(material: Material, plan: ReadingPlan) -> None:
     if missing:
         raise UserError(
             f"{plan.design} needs the place of every signal, and {len(missing)} cases have none, the first is "
-            f"{missing[0]!r}: give a truth.csv with row_px and column_px, or another --design"
+            f"{missing[0]!r}: give a lesions.csv with image,row_px,column_px, or another --design"
         )
     if material.pixel_mm is None:
         raise UserError(f"{plan.design} needs the size of a pixel, which the images do not tell: give --pixel-mm")

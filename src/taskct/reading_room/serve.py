@@ -8,7 +8,7 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ def serve(
     url: str | None = None,
     announce: Callable[[StudyFolder, str], None] = lambda study, address: None,
 ) -> None:
-    """Serve a reading study until it is stopped by a signal; all answers are kept, and it may be served again.
+    """Serve a reading study until Ctrl-C; all answers are kept, and it may be served again.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def serve(
             )
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
-            uvicorn.Server(config).run(sockets=[listener])
+            with suppress(KeyboardInterrupt):  # raised again once answers under way were kept
+                uvicorn.Server(config).run(sockets=[listener])
 
 
 def check_extra() -> None:
@@ -118,6 +119,18 @@ def address_of(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
+def network_warning(host: str, url: str | None) -> str | None:
+    """What to tell who serves a study where others than this machine reach it; None where none do, or by https."""
+    from taskct.reading_room.guard import is_loopback
+
+    if is_loopback(host) or (url is not None and urlsplit(url).scheme == "https"):
+        return None
+    return (
+        f"--host {host}: other machines can reach this server, and nothing that they exchange is encrypted, links included; "
+        "put a proxy with TLS in front, as docs/security.md says, and give its address by --url"
+    )
+
+
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens; a `UserError` if there can be none."""
@@ -141,7 +154,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _why_no_port(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another program: give another one, such as --port {port % 65535 + 1}, or --port 0"
+        return f"port {port} is in use by another program: give --port {port % 65535 + 1}, or 0 for any that is free"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"port {port} needs rights that you have not: give one above 1023, such as --port 8000"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -132,7 +132,7 @@ class Sitting:
         return Answer(*where, sent.seconds, now(), choice, sent.rating, sent.marks)
 
     def may_answer(self, sent: Submission) -> bool:
-        """Whether the trial is on the reader's screen: the one to answer now, or one before, which may be sent again."""
+        """Whether the trial is the reader's: the one to answer now, or one before, which may be sent again."""
         at = self.standing()
         if at.stage == sent.phase and at.position == sent.position:
             return True

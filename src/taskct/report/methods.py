@@ -43,6 +43,8 @@ REFERENCES = {
     "jafroc": "Chakraborty and Berbaum, Med. Phys. 31, 2313 (2004).",
     "weighted-afroc": "Chakraborty and Zhai, Med. Phys. 43, 2548 (2016).",
     "lroc": "Swensson, Med. Phys. 23, 1709 (1996).",
+    "program": 'Chakraborty, The RJafroc FROC book (2023), chapter "Standalone CAD vs. Radiologists".',
+    "mover": "Zou, Psychol. Methods 12, 399 (2007).",
 }
 """By the word that the text cites them by; docs/method.md numbers the same sources."""
 

@@ -16,7 +16,7 @@ from taskct.observers.internal_noise import FittedNoise, noise_units, without_no
 
 
 @dataclass(frozen=True)
-class Trials:
+class ModelTrials:
     """Images with their truth."""
 
     images: NDArray[np.floating]
@@ -45,7 +45,7 @@ def notes_of(decided: Mapping[str, Decided]) -> list[str]:
     ]
 
 
-def decide(model: FittedNoise, train: Trials, test: Trials, *, trials: str = "") -> Decided:
+def decide(model: FittedNoise, train: ModelTrials, test: ModelTrials, *, trials: str = "") -> Decided:
     """Fit a model on some trials and read others.
 
     `trials` names the test trials, see `ModelDecisions`. A `UserError` says that the images do not suit the observer.

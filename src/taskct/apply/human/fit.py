@@ -52,7 +52,7 @@ class FitPlan:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedWithPeople:
     """People and the fitted observer in some conditions."""
 
     name: str
@@ -151,13 +151,13 @@ class HumanFit:
             fitted_on=about,
         )
 
-    def by_condition(self) -> list[Compared]:
+    def by_condition(self) -> list[ComparedWithPeople]:
         """People and observer in each condition."""
         n = len(self.people.conditions)
         names = [condition.name for condition in self.people.conditions]
         return self._compared(names, list(np.eye(n)))
 
-    def by_property(self) -> dict[str, list[Compared]]:
+    def by_property(self) -> dict[str, list[ComparedWithPeople]]:
         """The same averaged over conditions of one size, one contrast, one arm, by what they have in common."""
         found = {}
         for title, of in (("Size", _size), ("Contrast", _contrast), ("Images", _arm)):
@@ -169,11 +169,11 @@ class HumanFit:
             found[title] = self._compared(levels, weights)
         return found
 
-    def _compared(self, names: Sequence[str], weights: Sequence[NDArray[np.float64]]) -> list[Compared]:
+    def _compared(self, names: Sequence[str], weights: Sequence[NDArray[np.float64]]) -> list[ComparedWithPeople]:
         found = [self.chosen.disagreement(g) for g in weights]
         adjusted = holm([one.p_value for one in found])
         return [
-            Compared(
+            ComparedWithPeople(
                 name,
                 readers_proportion(self.people.counts, g, confidence=self.plan.confidence),
                 float(g @ self.chosen.proportion),
@@ -261,7 +261,7 @@ def _model_dict(fit: FittedNoiseModel) -> dict[str, Any]:
     }
 
 
-def _compared_dict(one: Compared) -> dict[str, Any]:
+def _compared_dict(one: ComparedWithPeople) -> dict[str, Any]:
     return {
         "people": _interval_dict(one.people),
         "model": one.model,

@@ -21,7 +21,7 @@ NONE = "–"
 
 
 @dataclass(frozen=True)
-class Choices:
+class ForcedChoices:
     """What readers picked in a forced-choice study."""
 
     correct: Floats
@@ -35,7 +35,7 @@ class Choices:
     """Numbers of the sets of each stratum."""
 
 
-def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
+def choices_section(choices: ForcedChoices, wanted: Wanted) -> StudySection:
     """Proportion correct and d′ of each arm, their differences, each reader, and each stratum.
 
     A stratum whose trials allow no analysis is a note.
@@ -70,7 +70,8 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
     }
     if wanted.margin is not None:
         content["not_worse"] = {
-            name: {"margin": wanted.margin, "p_value": one.p_not_worse(wanted.margin)} for name, one in differences
+            name: {"margin": wanted.margin, "p_value": one.whole.p_not_worse(wanted.margin)}
+            for name, one in differences
         }
     return StudySection(
         "choices",
@@ -95,7 +96,7 @@ def choices_section(choices: Choices, wanted: Wanted) -> StudySection:
     )
 
 
-def _analyse(choices: Choices, correct: Floats, clusters: NDArray[np.intp] | None, wanted: Wanted) -> Proportions:
+def _analyse(choices: ForcedChoices, correct: Floats, clusters: NDArray[np.intp] | None, wanted: Wanted) -> Proportions:
     return proportion_analysis(
         correct,
         modalities=choices.arms,
@@ -105,7 +106,7 @@ def _analyse(choices: Choices, correct: Floats, clusters: NDArray[np.intp] | Non
     )
 
 
-def _strata(choices: Choices, wanted: Wanted) -> tuple[dict[str, Proportions], list[str]]:
+def _strata(choices: ForcedChoices, wanted: Wanted) -> tuple[dict[str, Proportions], list[str]]:
     found, notes = {}, []
     for name, index in choices.groups.items():
         clusters = None if choices.clusters is None else choices.clusters[index]
@@ -116,7 +117,7 @@ def _strata(choices: Choices, wanted: Wanted) -> tuple[dict[str, Proportions], l
     return found, notes
 
 
-def _answers(found: Proportions, adjusted: list[float], choices: Choices, wanted: Wanted) -> tuple[str, ...]:
+def _answers(found: Proportions, adjusted: list[float], choices: ForcedChoices, wanted: Wanted) -> tuple[str, ...]:
     kind = "reader" if found.n_readers == 1 else "readers"
     base = f"{found.n_readers} {kind}, {found.n_cases} sets of {choices.n_alternatives} images in each arm; chance is "
     base += f"{1.0 / choices.n_alternatives:.0%}."
@@ -127,10 +128,10 @@ def _answers(found: Proportions, adjusted: list[float], choices: Choices, wanted
             f"percent correct of {one.first} {word} from that of {one.second}: {_percent(one.interval, sign=True)}"
         )
         if wanted.margin is not None:
-            low = one.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
+            low = one.whole.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
             parts.append(
                 f"{one.first} is {'' if low else 'not shown to be '}not worse than {one.second} by {wanted.margin:.0%} "
-                f"or more (p = {one.p_not_worse(wanted.margin):.3g})"
+                f"or more (p = {one.whole.p_not_worse(wanted.margin):.3g})"
             )
     sentences = [f"{part[0].upper()}{part[1:]}." for part in parts]
     return (*sentences, base)
@@ -158,7 +159,7 @@ def _difference_table(found: Proportions, adjusted: list[float], wanted: Wanted)
     return ResultTable(title, ("arms",), ("difference", "p", "p (Holm)"), tuple(rows))
 
 
-def _reader_table(found: Proportions, choices: Choices, wanted: Wanted) -> ResultTable:
+def _reader_table(found: Proportions, choices: ForcedChoices, wanted: Wanted) -> ResultTable:
     rows = []
     for reader, of_reader in found.readers.items():
         for arm, one in of_reader.items():
@@ -172,7 +173,7 @@ def _reader_table(found: Proportions, choices: Choices, wanted: Wanted) -> Resul
     )
 
 
-def _stratum_table(strata: Mapping[str, Proportions], choices: Choices, wanted: Wanted) -> ResultTable:
+def _stratum_table(strata: Mapping[str, Proportions], choices: ForcedChoices, wanted: Wanted) -> ResultTable:
     rows = []
     for name, found in strata.items():
         cells = (_percent(found.modalities[arm].interval) if arm in found.modalities else NONE for arm in choices.arms)
@@ -181,7 +182,7 @@ def _stratum_table(strata: Mapping[str, Proportions], choices: Choices, wanted: 
     return ResultTable(title, ("stratum",), ("sets", *choices.arms), tuple(rows))
 
 
-def _drawings(strata: Mapping[str, Proportions], choices: Choices) -> tuple[Drawing, ...]:
+def _drawings(strata: Mapping[str, Proportions], choices: ForcedChoices) -> tuple[Drawing, ...]:
     if len(strata) < 3:
         return ()
     lines = []

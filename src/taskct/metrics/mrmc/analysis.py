@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.intervals import check_confidence, logit_bounds, perfect_bounds
+from taskct.metrics.intervals import check_confidence, perfect_bounds
+from taskct.metrics.mrmc.area_scale import area_bounds
 from taskct.metrics.mrmc.areas import DifferenceAUC, ModalityAUC, MRMCAnalysis, ReaderAUC
 from taskct.metrics.mrmc.basis import Basis, basis_of, even
+from taskct.metrics.mrmc.difference import DifferenceLaw
+from taskct.metrics.mrmc.error_law import ErrorLaw
 from taskct.metrics.mrmc.moments import MomentSums, by_class, distinct, moment_sums
 from taskct.metrics.mrmc.obuchowski_rockette import hillis_df, u_statistic_covariances
 from taskct.metrics.mrmc.one_shot import Contrast, contrast, one_shot
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.usable import analysable, only_rated
-from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong, within_possible
+from taskct.metrics.roc import delong_covariance, delong_interval, paired_delong
 
 Pairs = Sequence[tuple[int, int]]
 _VARIANCES = ("variance", "variance_centred", "variance_mle", "variance_mle_centred")
@@ -158,18 +161,21 @@ def _many_readers(
     _, other = u_statistic_covariances(sums) if crossed else (None, None)
     n_cases = sums.by_present.shape[-1], sums.by_absent.shape[-1]
     modalities, differences, uneven = {}, {}, False
+    variances: list[float] = []
     for index, name in enumerate(ratings.modalities):
         part = contrast(shot, index)
         basis = basis_of(part, name, notes)
         half_width = basis.half_width(confidence)
-        low, high = part.estimate - half_width, part.estimate + half_width
+        error: ErrorLaw | None = _error_law(part, basis)
+        variances.append(basis.variance)
         if part.estimate not in (0.0, 1.0):
-            ci_low, ci_high = logit_bounds(part.estimate, half_width)
+            half = np.array(error.critical(confidence) * error.std_error)
+            ci_low, ci_high = (float(bound) for bound in area_bounds(part.estimate, half))
         elif crossed:
-            basis = replace(basis, kind="exact")
+            basis, error = replace(basis, kind="exact"), None
             ci_low, ci_high = perfect_bounds(part.estimate, min(ratings.scores.shape[1], *n_cases), confidence)
         else:
-            basis = replace(basis, kind="none")
+            basis, error = replace(basis, kind="none"), None
             ci_low = ci_high = math.nan
         uneven |= not even(part)
         modalities[name] = ModalityAUC(
@@ -178,8 +184,9 @@ def _many_readers(
             df_hillis=None if other is None else _hillis(sums.reader_auc[index], other[index, index]),
             ci_low=ci_low,
             ci_high=ci_high,
-            ci_low_symmetric=low,
-            ci_high_symmetric=high,
+            ci_low_symmetric=part.estimate - half_width,
+            ci_high_symmetric=part.estimate + half_width,
+            error=error,
             moments=tuple(shot.moments[index, index].tolist()),
             coefficients=tuple(shot.coefficients[index, index].tolist()),
         )
@@ -188,7 +195,12 @@ def _many_readers(
         name, part = f"{first}-{second}", contrast(shot, a, b)
         basis = basis_of(part, name, notes)
         half_width = basis.half_width(confidence)
-        ci_low, ci_high = within_possible(part.estimate - half_width, part.estimate + half_width)
+        law, (ci_low, ci_high), p_interval = None, (math.nan, math.nan), math.nan
+        if basis.kind != "none":
+            law = DifferenceLaw(
+                *(float(shot.auc[i]) for i in (a, b)), variances[a], variances[b], _error_law(part, basis)
+            )
+            (ci_low, ci_high), p_interval = law.bounds(confidence), law.p_value()
         uneven |= not even(part)
         df_hillis = None
         if other is not None:
@@ -202,6 +214,10 @@ def _many_readers(
             df_hillis=df_hillis,
             ci_low=ci_low,
             ci_high=ci_high,
+            ci_low_symmetric=part.estimate - half_width,
+            ci_high_symmetric=part.estimate + half_width,
+            law=law,
+            p_value_interval=p_interval,
             p_value=basis.p_value(part.estimate),
             p_value_fractional=basis.p_value(part.estimate, fractional=True),
         )
@@ -212,6 +228,12 @@ def _many_readers(
             "less than the plain one"
         )
     return modalities, differences
+
+
+def _error_law(part: Contrast, basis: Basis) -> ErrorLaw:
+    """Law of the error that the interval rests on; for a variance that there is."""
+    of_readers = min(part.of_readers, basis.variance)
+    return ErrorLaw(basis.variance, of_readers, part.df_readers, part.df_cases)
 
 
 def _in_both(part: Contrast, basis: Basis) -> dict[str, Any]:
@@ -258,6 +280,7 @@ def _single_reader(
             ci_high=interval.ci_high,
             ci_low_symmetric=interval.value - basis.half_width(confidence),
             ci_high_symmetric=interval.value + basis.half_width(confidence),
+            error=None,
             interval_variance=basis.variance,
             interval_from="delong",
             moments=None,
@@ -273,6 +296,10 @@ def _single_reader(
             df_bdg=None,
             ci_low=paired.ci_low,
             ci_high=paired.ci_high,
+            ci_low_symmetric=paired.ci_low,
+            ci_high_symmetric=paired.ci_high,
+            law=None,
+            p_value_interval=paired.p_value,
             p_value=paired.p_value,
             p_value_fractional=paired.p_value,
             interval_variance=float(covariance[a, a] + covariance[b, b] - 2.0 * covariance[a, b]),

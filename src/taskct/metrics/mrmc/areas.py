@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from taskct.files import json_values
+from taskct.metrics.mrmc.difference import DifferenceLaw
+from taskct.metrics.mrmc.error_law import ErrorLaw
 from taskct.metrics.mrmc.sizing import Components
 
 IntervalFrom = Literal["u-statistic", "centred u-statistic", "mle", "delong", "exact", "none"]
@@ -27,17 +29,19 @@ class ModalityAUC:
     df: float | None
     """Degrees of freedom (BDG) as estimated; None where there are none, as with a single reader."""
     df_whole: int | None
-    """Their whole part, which the intervals take as FDA's iMRMC does; None for the normal distribution."""
+    """Their whole part, which the symmetric interval takes as FDA's iMRMC does; None for the normal distribution."""
     df_hillis: float | None
     """Hillis' degrees of freedom; None unless the study is fully crossed."""
     ci_low: float
-    """Lower bound, symmetric in the logit of the AUC, so never below 0; NaN if there is no interval."""
+    """Lower bound by `error`, symmetric on the scale of `area_scale`, so never below 0; NaN if there is no interval."""
     ci_high: float
     """Upper bound, likewise never above 1."""
     ci_low_symmetric: float
     """Lower bound of the plain interval, AUC ± t·√variance, as FDA's iMRMC prints it."""
     ci_high_symmetric: float
     """Its upper bound; can lie above 1."""
+    error: ErrorLaw | None
+    """What the interval takes the error to be; None with a single reader, and without an interval."""
     interval_variance: float
     """The variance that the interval rests on."""
     interval_from: IntervalFrom
@@ -70,22 +74,30 @@ class DifferenceAUC:
     df_bdg: float | None
     """Degrees of freedom (BDG) as estimated; None where there are none, as with a single reader."""
     df_whole: int | None
-    """Their whole part, which the interval and the p value take as FDA's iMRMC does; None for the normal distribution,
-    which iMRMC takes above 50."""
+    """Their whole part, which the symmetric interval and `p_value` take as FDA's iMRMC does; None for the normal
+    distribution, which iMRMC takes above 50."""
     df_hillis: float | None
     """Hillis' degrees of freedom; None unless the study is fully crossed."""
     ci_low: float
-    """Lower bound, difference − t·√variance; NaN if there is no interval."""
+    """Lower bound by `law`; NaN if there is no interval."""
     ci_high: float
     """Upper bound."""
+    ci_low_symmetric: float
+    """Lower bound of the plain interval, difference − t·√variance, as FDA's iMRMC has it; can lie below −1."""
+    ci_high_symmetric: float
+    """Its upper bound."""
+    p_value_interval: float
+    """Two-sided, of no difference, by `law`: below 1 − confidence exactly where `ci_low` to `ci_high` leave out 0."""
     p_value: float
-    """Two-sided, of no difference, with `df_whole`; NaN if there is no interval."""
+    """The same as FDA's iMRMC has it, with `df_whole`: that of the symmetric interval. NaN if there is no interval."""
     p_value_fractional: float
     """The same with the degrees of freedom as they were estimated; equal to `p_value` with a single reader."""
     interval_variance: float
-    """The variance that the interval and the p value rest on."""
+    """The variance that the intervals and the p values rest on."""
     interval_from: IntervalFrom
     """Which of the variances that is."""
+    law: DifferenceLaw | None
+    """What the interval takes the error to be; None with a single reader, and without an interval."""
     components: Components | None
     """Of the difference, ready for `sizing.size_study`; None with one reader."""
     contributions: Components | None

@@ -39,6 +39,8 @@ class MomentSums:
     products: NDArray[np.float64]  # sums of products, `(m, m, 8)`
     crosses: NDArray[np.float64]  # the same with 1 for each success of the second modality that was rated
     counts: NDArray[np.float64]  # how many products each of `products` sums; the same shape
+    of_present: NDArray[np.float64]  # what each present case adds to the AUC, beyond its share, `(m, n_present)`
+    of_absent: NDArray[np.float64]  # the same of each absent case, `(m, n_absent)`
 
 
 def by_class(ratings: Ratings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,8 +96,14 @@ def moment_sums(ratings: Ratings) -> MomentSums:
     for seen in (rated_present.astype(np.float64), rated_absent.astype(np.float64)):
         shared = shared * np.einsum("ark,bsk->abrs", seen, seen)
     reader_counts, counts = _eight_sums(rated, rated, np.einsum("abrr->abr", shared), shared.sum(axis=(2, 3)))
+    n_pairs = rated.total.sum(axis=1)
+    auc = wins.total.sum(axis=1) / n_pairs
+    of_present, of_absent = (
+        (won.sum(axis=1) - auc[:, None] * seen.sum(axis=1)) / n_pairs[:, None]
+        for won, seen in ((wins.present, rated.present), (wins.absent, rated.absent))
+    )
     return MomentSums(
-        auc=wins.total.sum(axis=1) / rated.total.sum(axis=1),
+        auc=auc,
         reader_auc=np.divide(wins.total, rated.total, out=np.full_like(wins.total, np.nan), where=rated.total > 0),
         by_present=wins.present,
         by_absent=wins.absent,
@@ -104,6 +112,8 @@ def moment_sums(ratings: Ratings) -> MomentSums:
         products=products,
         crosses=_eight_sums(wins, rated, same_rated, pooled_rated)[1],
         counts=counts,
+        of_present=of_present,
+        of_absent=of_absent,
     )
 
 

@@ -32,6 +32,8 @@ class OneShot:
     components: NDArray[np.float64]  # unbiased, of successes less the AUC; last axis 7, as the fields of `Components`
     components_mle: NDArray[np.float64]  # the same of the empirical distribution
     shares: NDArray[np.float64]  # Σ shares·components is `covariance_centred`; last axis 7
+    of_present: NDArray[np.float64]  # what each present case adds to the AUC, beyond its share, `(m, n_present)`
+    of_absent: NDArray[np.float64]  # the same of each absent case, `(m, n_absent)`
 
 
 def one_shot(sums: MomentSums) -> OneShot:
@@ -71,6 +73,8 @@ def one_shot(sums: MomentSums) -> OneShot:
         components=_components(of_centred),
         components_mle=_components(of_centred_mle),
         shares=(sums.counts / sums.counts[..., 7:])[..., _ORDER],
+        of_present=sums.of_present,
+        of_absent=sums.of_absent,
     )
 
 
@@ -87,6 +91,9 @@ class Contrast:
     contributions: Components  # what each component puts into `variance_centred` in this design; they sum to it
     df: float  # degrees of freedom (BDG) of `variance_centred`; NaN unless it is positive
     df_mle: float  # degrees of freedom (BDG) of `variance_mle_centred`; NaN unless it is positive
+    of_readers: float  # scatter of the readers' values over their number, never negative
+    df_readers: float  # its degrees of freedom
+    df_cases: float  # those of the scatter of both classes of cases, see `_case_df`
 
 
 def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contrast:
@@ -132,7 +139,27 @@ def contrast(analysis: OneShot, first: int, second: int | None = None) -> Contra
         contributions=Components(*combine(shared).tolist()),
         df=df(variance),
         df_mle=df(mle),
+        of_readers=max(float(scatter[0]), 0.0),
+        df_readers=float(n_less_1[0]),
+        df_cases=_case_df(
+            scatter[1:], n_less_1[1:], [signs @ of[used] for of in (analysis.of_present, analysis.of_absent)]
+        ),
     )
+
+
+def _case_df(scatter: NDArray[np.float64], n_less_1: NDArray[np.float64], cases: list[NDArray[np.float64]]) -> float:
+    """Satterthwaite's degrees of freedom of the scatter of both classes of cases, which is not that of normal values.
+
+    The variance of n values has the relative variance 2/(n − 1) + κ/n with the excess kurtosis κ, which is large near
+    an AUC of 1, where few cases make all errors. One below 0 counts as 0.
+    """
+    total, uncertainty = 0.0, 0.0
+    for variance, n, values in zip(np.maximum(scatter, 0.0), n_less_1, cases, strict=True):
+        squares = (values - values.mean()) ** 2
+        excess = float((squares**2).mean() / squares.mean() ** 2) - 3.0 if squares.any() else 0.0
+        total += float(variance)
+        uncertainty += float(variance) ** 2 * (2.0 / n + max(excess, 0.0) / (n + 1.0))
+    return 2.0 * total**2 / uncertainty if uncertainty > 0.0 else float(n_less_1.min())
 
 
 def _divide(products: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

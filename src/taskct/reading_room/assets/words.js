@@ -1,0 +1,29 @@
+// What the screens say that the protocol does not.
+
+const images = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+
+/** How long the study is. */
+export function lengthOf({ n_training: training, n_trials: trials, break_every: every }) {
+  const first = training ? `${images(training, "training trial")} with the answer told, then ` : "";
+  const breaks = every ? ` A break is offered after every ${every}.` : "";
+  return `There are ${first}${images(trials, "trial")}.${breaks} You can pause at any time, close the page, and go on later or elsewhere with the same link.`;
+}
+
+const place = (slot) => `image ${slot + 1}`;
+
+/** What a training trial tells after its answer. */
+export function feedbackOf({ design }, feedback, answer) {
+  const verdict = feedback.correct === null ? "" : feedback.correct ? "Right. " : "Wrong. ";
+  if (design.endsWith("afc")) {
+    const yours = feedback.correct ? "" : `, you chose ${place(answer.choice)}`;
+    return `${verdict}The signal is in ${place(feedback.choice)}, inside the ring${yours}.`;
+  }
+  const many = feedback.lesions.length > 1 ? "Signals are inside the rings." : "A signal is inside the ring.";
+  return verdict + (feedback.present ? many : "This image holds no signal.");
+}
+
+/** Keys that every trial has. */
+export function viewKeys({ display }) {
+  const window = [[["B", "D"], "brighter, darker"], [["M", "L"], "more, less contrast"], [["R"], "resets the window"]];
+  return [...(display.adjustable ? window : []), [["+", "−"], "zoom"], [["P"], "pause"]];
+}
