@@ -13,8 +13,9 @@ from taskct.observers import make_observer, read_fitted_noise
 from taskct.reading_room.answer import Answer
 from taskct.reading_room.answers import ANSWERS, AnswerBook, now
 from taskct.reading_room.folder import StudyFolder
+from tiny_study import tiny_run
 
-__all__ = ["call", "refused"]  # fixtures
+__all__ = ["call", "refused", "tiny_run"]  # fixtures
 
 READERS = ("Anna", "Bert", "Cleo")
 ALPHA = 1.0

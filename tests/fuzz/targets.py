@@ -34,13 +34,13 @@ from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, 
 from taskct.io.truth_table import read_truth
 from taskct.io.volume_files import read_volumes
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.observers import HumanLike, read_fitted_noise
+from taskct.observers.internal_noise import write_fitted_noise
 from taskct.reading_room import study_files
 from taskct.reading_room.answer import Answer, Event, Mark
 from taskct.reading_room.answers import AnswerBook, now
 from taskct.reading_room.folder import StudyFolder
 from taskct.reading_room.submission import InvalidBody, read_event, read_submission
-from taskct.observers import HumanLike, read_fitted_noise
-from taskct.observers.internal_noise import write_fitted_noise
 from taskct.report import load_run
 from taskct.study.arm_result import read_images as read_kept_images
 from taskct.study.arm_result import read_result

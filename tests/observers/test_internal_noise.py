@@ -96,6 +96,12 @@ def test_what_is_written_is_read(tmp_path):
         ({"kind": "loud"}, "is not for cho_lg"),
         ({"settings": []}, "settings is missing or of another kind"),
         ({"pixel_mm": 99.0}, "pixel_mm is 99"),
+        ({"pixel_mm": 10**400}, "pixel_mm is missing or of another kind"),
+        ({"alpha": True}, "alpha is missing or of another kind"),
+        ({"settings": {"n_channels": 10**9}}, "must be a number of at most"),
+        ({"settings": {"n_channels": 2000}}, "n_channels must be at most 1000"),
+        ({"settings": {"width_px": "wide"}}, "width_px must be a number"),
+        ({"settings": {"width_px": float("nan")}}, "cannot be read as a fitted observer"),
     ],
 )
 def test_a_broken_file_is_one_line(tmp_path, change, words):
@@ -121,7 +127,7 @@ def test_settings_that_the_observer_does_not_know():
 
 
 def test_channels_in_pixels_take_no_other_pixel_size_and_an_eye_does():
-    with pytest.raises(UserError, match="fitted to people on pixels of 0.7 mm"):
+    with pytest.raises(UserError, match=r"fitted to people on pixels of 0\.7 mm"):
         HumanLike(human=HUMAN_NOISE, pixel_mm=0.5)
     assert HumanLike(human=replace(HUMAN_NOISE, observer="npwe", settings={}), pixel_mm=0.5).pixel_mm == 0.5
 

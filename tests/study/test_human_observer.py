@@ -1,4 +1,4 @@
-"""`observers.human`: the observer with the noise of people in a study, and a file that is missing, broken or changed."""
+"""`observers.human`: the observer with the noise of people in a study; a file that is missing, broken or changed."""
 
 import csv
 import json

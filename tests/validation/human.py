@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 from scipy.special import ndtri
-from validation.check import Check
 
 from taskct.metrics.forced_choice import proportion_correct
 from taskct.metrics.internal_noise import FittedNoiseModel, ModelDecisions, NoiseKind, NoiseModel, ReaderCounts
+from validation.check import Check
 
 D_PRIMES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 ALPHA, SCATTER, N_TRIALS, N_IMAGES = 0.8, 0.2, 100, 200
