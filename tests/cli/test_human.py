@@ -12,10 +12,8 @@ from taskct.metrics.forced_choice import proportion_correct
 from taskct.observers import make_observer, read_fitted_noise
 from taskct.reading_room.answer import Answer
 from taskct.reading_room.answers import ANSWERS, AnswerBook, now
-from taskct.reading_room.folder import StudyFolder
-from tiny_study import tiny_run
 
-__all__ = ["call", "refused", "tiny_run"]  # fixtures
+__all__ = ["call", "refused"]  # fixtures
 
 READERS = ("Anna", "Bert", "Cleo")
 ALPHA = 1.0
@@ -137,30 +135,6 @@ def test_a_reading_study_is_fitted_on_its_own_images(tmp_path, call, design):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Cleo" not in page + out
     assert "reader 3" in page
-
-
-def test_a_reading_study_is_fitted_on_the_run_it_was_made_of(tmp_path, call, tiny_run):
-    """The tiny run has 20 fresh trials of each class: figures mean nothing, but every part is real."""
-    made = ("--arms", "low-dose,mse", "--cases", 16, "--readers", "Anna,Bert,Cleo", "--seed", 1, "--training", 0)
-    code, out, err = call("read", tiny_run.path, *made, "--make-only", "--out", tmp_path / "study")
-    assert code == 0, err
-    study = StudyFolder.open(tmp_path / "study")
-    key, rng = study.read_key(), np.random.default_rng(0)
-    with AnswerBook(study.path / ANSWERS) as book:
-        book.bind(study.digest)
-        for reader, order in study.orders.items():
-            for position, shown in enumerate(order):
-                trial = key.trials[shown.trial]
-                right = rng.random() < 0.75
-                choice = trial.images[trial.present if right else 1 - trial.present]
-                book.record(Answer(reader, "reading", position, shown.trial, 1.0, now(), choice=choice), {})
-    options = ("--run", tiny_run.path, "--observer", "npw", "--json", "--device", "cpu")
-    code, out, err = call("human", study.path, *options)
-    assert code == 0, err
-    found = json.loads(out)
-    assert [one["arm"] for one in found["conditions"]] == ["low-dose", "mse"]
-    assert found["fitted"]["pixel_mm"] == tiny_run.settings.scanner.pixel_mm
-    assert found["fitted"]["fitted_on"]["n_answers"] == 3 * 2 * 16
 
 
 def test_what_is_refused_of_reading_studies(tmp_path, refused):

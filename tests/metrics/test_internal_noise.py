@@ -164,7 +164,7 @@ def test_wrong_counts_are_refused():
     for n, k in (([[5.0]], [[6.0]]), ([[0.0]], [[0.0]]), ([[5.0]], [[-1.0]]), ([[np.nan]], [[0.0]])):
         with pytest.raises(ValueError, match="counts"):
             ReaderCounts(np.array(n), np.array(k), 2)
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ValueError, match="fewer than 10"):
         ModelDecisions(np.ones(5), np.arange(5.0), {"constant": 1.0})
 
 

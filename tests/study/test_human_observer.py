@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,9 @@ from command_line import call
 from human_noise import HUMAN_NOISE
 from taskct.errors import UserError
 from taskct.observers.internal_noise import write_fitted_noise
+from taskct.reading_room.answer import Answer
+from taskct.reading_room.answers import ANSWERS, AnswerBook, now
+from taskct.reading_room.folder import StudyFolder
 from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from tiny_study import run_study, tiny_settings
@@ -20,12 +24,15 @@ __all__ = ["call"]  # fixtures
 NOISE = replace(HUMAN_NOISE, pixel_mm=1.0)
 """The pixels of the tiny study."""
 
+ONE_SIGNAL = {"diameter_mm": [6, 6], "contrast_hu": [60, 60]}
+"""So that its test trials are one stratum."""
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("human")
     (folder / "human.json").write_text(write_fitted_noise(NOISE), encoding="utf-8")
-    settings = tiny_settings(observers={"human": str(folder / "human.json"), "more": ["cho_lg"]})
+    settings = tiny_settings(observers={"human": str(folder / "human.json"), "more": ["cho_lg"]}, signal=ONE_SIGNAL)
     return run_study(folder / "run", settings, report=True)
 
 
@@ -66,3 +73,27 @@ def test_a_file_that_cannot_be_used_is_one_line_before_anything_is_simulated(tmp
     (tmp_path / "other.json").write_text(write_fitted_noise(replace(NOISE, pixel_mm=0.5)), encoding="utf-8")
     with pytest.raises(UserError, match=r"pixels of 0\.5 mm"):
         check_arms(tiny_settings(observers={"human": str(tmp_path / "other.json")}))
+
+
+def test_a_reading_study_is_fitted_on_the_run_it_was_made_of(tmp_path, call, run):
+    """The run has 20 fresh trials of each class: figures mean nothing, but every part is real."""
+    made = ("--arms", "low-dose,mse", "--cases", 16, "--readers", "Anna,Bert,Cleo", "--seed", 1, "--training", 0)
+    code, out, err = call("read", run.path, *made, "--make-only", "--out", tmp_path / "study")
+    assert code == 0, err
+    study = StudyFolder.open(tmp_path / "study")
+    key, rng = study.read_key(), np.random.default_rng(0)
+    with AnswerBook(study.path / ANSWERS) as book:
+        book.bind(study.digest)
+        for reader, order in study.orders.items():
+            for position, shown in enumerate(order):
+                trial = key.trials[shown.trial]
+                right = rng.random() < 0.75
+                choice = trial.images[trial.present if right else 1 - trial.present]
+                book.record(Answer(reader, "reading", position, shown.trial, 1.0, now(), choice=choice), {})
+    options = ("--run", run.path, "--observer", "npw", "--json", "--device", "cpu")
+    code, out, err = call("human", study.path, *options)
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["arm"] for one in found["conditions"]] == ["low-dose", "mse"]
+    assert found["fitted"]["pixel_mm"] == run.settings.scanner.pixel_mm
+    assert found["fitted"]["fitted_on"]["n_answers"] == 3 * 2 * 16

@@ -56,11 +56,15 @@ _LEAST = 1e-9  # of a proportion in a likelihood
 _CHUNK = 2**21  # elements at once
 
 
+FEWEST = 10
+"""Test statistics of a class; a variance of fewer says little, and less when they are resampled."""
+
+
 @dataclass(frozen=True)
 class ModelDecisions:
     """Test statistics of a model without internal noise in one condition.
 
-    A ValueError, if a class has fewer than 2, a value is not finite, or all of a class are the same.
+    A ValueError, if a class has fewer than 10, a value is not finite, or all of a class are the same.
     """
 
     present: Floats
@@ -73,8 +77,10 @@ class ModelDecisions:
 
     def __post_init__(self) -> None:
         for name, values in (("present", self.present), ("absent", self.absent)):
-            if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all() or np.ptp(values) == 0.0:
-                raise ValueError(f"test statistics of the {name} trials are too few, not finite or all the same")
+            if values.ndim != 1 or len(values) < FEWEST or not np.isfinite(values).all() or np.ptp(values) == 0.0:
+                raise ValueError(
+                    f"test statistics of the {name} trials are fewer than {FEWEST}, not finite or all the same"
+                )
 
     @cached_property
     def separation(self) -> float:

@@ -89,4 +89,4 @@ def _decisions(
     try:
         return ModelDecisions(statistic[present], statistic[~present], units, trials)
     except ValueError as error:
-        raise UserError(f"{error}: the observer sees no difference between these images") from None
+        raise UserError(f"{error}: give more images of this condition, or others") from None
