@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
 
 from command_line import call, refused
 from reading_studies import RADIUS_PX, disc, make_disc_study
@@ -120,6 +121,21 @@ def test_the_fitted_observer_is_for_a_study(tmp_path, call, panel):
     code, out, err = call("config", "--yaml", "--set", f"observers.human={tmp_path / 'h.json'}")
     assert code == 0, err
     assert "h.json" in out
+
+
+def test_observe_takes_the_fitted_observer(tmp_path, call, refused, panel):
+    """Its noise divides d' by √(1 + α²); both AUCs are of the same 300 + 300 trials."""
+    call("human", panel, *MODEL, "--out", tmp_path / "h.json")
+    images = ("--present", panel.parent / "3p.npy", "--absent", panel.parent / "3a.npy", "--pixel-mm", 0.7)
+    options = ("--observers", "human,cho-lg", "--channel", "width_px=3.2", "--channels", 4, "--json")
+    code, out, err = call("observe", *images, "--human", tmp_path / "h.json", *options)
+    assert code == 0, err
+    areas = {name: one["auc"] for name, one in json.loads(out)["observers"].items()}
+    alpha = read_fitted_noise(tmp_path / "h.json").alpha
+    expected = ndtr(ndtri(areas["cho-lg"]) / np.sqrt(1.0 + alpha**2))
+    assert areas["human"] == pytest.approx(expected, abs=0.05)  # two standard errors of the draw of its noise
+    assert areas["human"] < areas["cho-lg"]
+    assert "needs --human" in refused("observe", *images, "--observers", "human")
 
 
 @pytest.mark.parametrize("design", ["2afc", "rating"])
