@@ -18,7 +18,7 @@ from taskct.observers.internal_noise import noise_units
 
 rng = np.random.default_rng(0)
 row, column = np.indices((32, 32)) - 15.5
-CONDITIONS = [(blur, size, contrast) for blur in (0.8, 1.4) for size, contrast in ((2, 10), (2, 14), (3, 7), (3, 10))]
+CONDITIONS = [(blur, size, contrast) for blur in (0.8, 1.4) for size, contrast in ((2, 18), (2, 28), (3, 12), (3, 20))]
 
 
 def images_of(n: int, blur_px: float, size_px: float, contrast_hu: float) -> tuple[np.ndarray, np.ndarray]:

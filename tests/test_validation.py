@@ -11,11 +11,13 @@ SLOW = {
     "cross_validated",
     "denoising",
     "dose_curves",
+    "free_response",
     "human",
     "ideal_observers",
     "mrmc",
     "observing",
     "obuchowski_rockette",
+    "programs",
     "roc",
     "shared_backgrounds",
 }

@@ -34,6 +34,7 @@ ROOMS = {
         CTSeries ImageStack Pair RawWords Truth Volume organ_mask read_images read_imrmc read_label_map
         read_label_volume read_label_volumes read_nifti read_npy read_pair read_paired read_paired_volumes
         read_ratings_csv read_series read_slice read_truth read_volumes write_imrmc write_ratings_csv write_series
+        is_marks read_marks write_marks
     """,
     "metrics": """
         CONVENTIONS Clusters Comparison ControlReading Convention DoseAreas DoseCell DoseReading EqualDose Interval
@@ -50,6 +51,8 @@ ROOMS = {
         RemovedStructure TaskSpectrum Transfer Uniformity autocorrelation contrast_to_noise disc_task disc_transfer
         edge_transfer fit_disc frequency_d_prime gaussian_task hu_linearity noise_by_position noise_spectrum
         removed_structure uniformity
+        FigureOfMerit Figures MarkStudy PlacedMark CaseReading ScoredMark TrueLesion afroc_curve figures_of_merit froc_curve
+        sensitivity_on
     """,
     "observers": """
         CNNObserver ChannelizedHotelling Chosen Eye FittedNoise GroupedHead Hotelling HotellingEye

@@ -421,7 +421,7 @@ def test_by_default_the_interval_of_a_learned_observer_holds_its_training():
     assert one.images.method == "MRMC: over test trials and training sets"
     analysis = analyze(found.ratings("npw"))
     assert one.images.auc.value == analysis.modalities["images"].auc
-    assert one.difference.p_value == analysis.differences["images-versus"].p_value
+    assert one.difference.p_value == analysis.differences["images-versus"].p_value_interval
     few = white(60)
     one = observe(few[0], Task(few[1]), ["npw"], n_training_sets=None).observers[0]
     assert one.images.method.startswith("cross-validated")

@@ -92,7 +92,9 @@ def test_pairs_of_chosen_modalities(call, refused, three):
     against = pairs("--versus", "C")
     assert list(against) == ["A-C", "B-C"]
     # Holm's adjustment counts the comparisons that are made.
-    assert [x["p_holm"] for x in against.values()] == pytest.approx(holm([x["p_value"] for x in against.values()]))
+    assert [x["p_holm"] for x in against.values()] == pytest.approx(
+        holm([x["p_value_interval"] for x in against.values()])
+    )
     assert list(pairs("--arm", "C", "--versus", "A", "--versus", "B")) == ["C-A", "C-B"]
     assert list(pairs("--arm", "B")) == []
     assert "name those to compare" in refused("mrmc", three, "--versus", "A", "--versus", "B", "--versus", "C")
@@ -165,7 +167,9 @@ def test_p_values_take_the_whole_part_and_the_other_stands_beside(call, three):
     assert part["p_value"] == pytest.approx(2.0 * t.sf(abs(part["auc"]) / std_error, part["df_whole"]))
     assert part["p_value_fractional"] == pytest.approx(2.0 * t.sf(abs(part["auc"]) / std_error, part["df_bdg"]))
     low = part["auc"] - t.isf(0.025, part["df_whole"]) * std_error
-    assert (part["ci_low"], part["non-inferiority"]["ci_low"]) == pytest.approx((low, low))
+    assert part["ci_low_symmetric"] == pytest.approx(low)
+    assert part["non-inferiority"]["ci_low"] == part["ci_low"] != part["ci_low_symmetric"]
+    assert part["law"]["error"]["df_readers"] == 3.0
 
 
 def test_trials_that_share_backgrounds_are_told(call, refused, run):

@@ -30,6 +30,7 @@ from taskct.errors import UserError
 from taskct.io import nifti
 from taskct.io.dicom import read_series, read_slice
 from taskct.io.image_stack import read_images, read_npy
+from taskct.io.marks_files import is_marks, read_marks
 from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
 from taskct.io.truth_table import read_truth
 from taskct.io.volume_files import read_volumes
@@ -183,6 +184,24 @@ def _make_tables(folder: Path) -> None:
     (folder / "doses" / "scans.yaml").write_text(f"scans:\n- {entry}\n", encoding="utf-8")
 
 
+def _make_marks(folder: Path) -> None:
+    rng = np.random.default_rng(2)
+    names = [(reader, case, modality) for reader in ("anna", "ben") for modality in ("FBP", "IR") for case in range(8)]
+    truth = [f"truth,case {case},,{'node' if case < 4 else ''},,{'1' if case < 4 else ''}" for case in range(8)]
+    marks = [
+        f"{reader},case {case},{modality},{'node' if case < 4 and reader == 'anna' else ''},{rng.normal():.2f},"
+        for reader, case, modality in names
+    ]
+    header = "reader,case,modality,lesion,rating,weight"
+    (folder / "marks").mkdir()
+    (folder / "marks" / "study.csv").write_text("\n".join([header, *truth, *marks, ""]), encoding="utf-8")
+    truth = [f"truth,case {case},,{'30,40,5' if case < 4 else ',,'}," for case in range(8)]
+    marks = [f"{reader},case {case},{modality},{9 + 22 * (case % 2)},41,,{case}" for reader, case, modality in names]
+    header = "reader,case,modality,row_px,column_px,radius_px,rating"
+    (folder / "places").mkdir()
+    (folder / "places" / "study.csv").write_text("\n".join([header, *truth, *marks, ""]), encoding="utf-8")
+
+
 def _make_layout(path: Path) -> None:
     path.parent.mkdir()
     rods = "".join(
@@ -266,6 +285,7 @@ def make_workspace(folder: Path) -> Path:
         _make_arrays(folder)
         _make_headers(folder)
         _make_tables(folder)
+        _make_marks(folder)
         _make_given(folder / "given")
         (folder / "reading").mkdir()
         _make_reading(folder / "reading")
@@ -352,6 +372,14 @@ def _read_truth(place: Path) -> None:
 
 def _read_imrmc(place: Path) -> None:
     header_notes(place / "imrmc" / "study.imrmc", read_imrmc(place / "imrmc" / "study.imrmc"))
+
+
+def _read_marks(name: str) -> Callable[[Path], None]:
+    def read(place: Path) -> None:
+        is_marks(place / name / "study.csv")
+        read_marks(place / name / "study.csv")
+
+    return read
 
 
 def _read_settings(place: Path) -> None:
@@ -517,6 +545,8 @@ TARGETS = {
     "ratings-csv": Target(
         ("ratings/*",), lambda place: read_ratings_csv(place / "ratings" / "study.csv"), "mrmc ratings/study.csv", 80
     ),
+    "marks-csv": Target(("marks/*",), _read_marks("marks"), "mrmc marks/study.csv", 60),
+    "places-csv": Target(("places/*",), _read_marks("places"), "mrmc places/study.csv", 60),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
     "people": Target(
         ("people/conditions.csv",),

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import t as student
 
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval, reader_mean
@@ -27,9 +26,10 @@ def test_variance_is_that_of_readers_and_what_cases_share():
     mean = reader_mean(areas, c, n_cases=9)
     shared = max(np.mean([c[i, j] for i in range(4) for j in range(4) if i != j]), 0.0)
     among = sum((a - areas.mean()) ** 2 for a in areas) / 3
-    assert mean.variance == pytest.approx(among / 4 + shared)
-    assert mean.df == pytest.approx((among / 4 + shared) ** 2 / ((among / 4) ** 2 / 3 + shared**2 / 8))
-    assert reader_mean(np.full(3, 0.8), np.zeros((3, 3)), n_cases=5).df == math.inf
+    assert (mean.value, mean.error.variance) == pytest.approx((areas.mean(), among / 4 + shared))
+    assert mean.error.of_readers == pytest.approx(among / 4)
+    assert (mean.error.df_readers, mean.error.df_cases) == (3.0, 8.0)
+    assert reader_mean(np.full(3, 0.8), np.zeros((3, 3)), n_cases=5).error.variance == 0.0
 
 
 def test_with_one_trial_a_case_it_agrees_with_the_mrmc_u_statistic():
@@ -52,14 +52,16 @@ def test_a_difference_is_that_of_the_means_and_one_of_nothing_is_certain():
     t, cases = scores(rng, 2, 3, 30, 4)
     clusters = Clusters.of(cases, cases)
     present, absent = t + 1.0, scores(rng, 2, 3, 30, 4)[0]
-    found, mean = clustered_readers_difference(present, absent, clusters)
+    found, law = clustered_readers_difference(present, absent, clusters)
     areas = np.array([[auc(p, a) for p, a in zip(*m, strict=True)] for m in zip(present, absent, strict=True)])
     assert found.delta_auc == pytest.approx(areas[0].mean() - areas[1].mean())
     c = delong_covariance(present.reshape(6, -1), absent.reshape(6, -1), clusters)
     pairs = [(i, j) for i in range(3) for j in range(3) if i != j]
     shared = np.mean([c[i, j] + c[3 + i, 3 + j] - c[i, 3 + j] - c[3 + i, j] for i, j in pairs])
-    assert mean.variance == pytest.approx(np.var(areas[0] - areas[1], ddof=1) / 3 + max(shared, 0.0))
-    assert found.p_value == pytest.approx(2 * student.sf(abs(found.delta_auc) / math.sqrt(mean.variance), mean.df))
+    assert law.error.variance == pytest.approx(np.var(areas[0] - areas[1], ddof=1) / 3 + max(shared, 0.0))
+    of_first = np.mean([c[i, j] for i, j in pairs])
+    assert law.variance_first == pytest.approx(np.var(areas[0], ddof=1) / 3 + max(of_first, 0.0))
+    assert (found.ci_low, found.ci_high, found.p_value) == (*law.bounds(0.95), law.p_value())
     same = clustered_readers_difference(np.stack([present[0]] * 2), np.stack([absent[0]] * 2), clusters)[0]
     assert (same.delta_auc, same.p_value) == (0.0, 1.0)
 

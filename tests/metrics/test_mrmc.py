@@ -174,14 +174,38 @@ def test_degrees_of_freedom_and_interval_are_satterthwaite_and_student():
     assert (one.df_whole, part.df_whole) == (int(one.df), int(part.df_bdg))
     half_width = t.ppf(0.95, one.df_whole) * one.variance**0.5
     assert (one.ci_low_symmetric, one.ci_high_symmetric) == pytest.approx((one.auc - half_width, one.auc + half_width))
-    for bound, sign in ((one.ci_low, -1.0), (one.ci_high, 1.0)):
-        assert logit(bound) == pytest.approx(logit(one.auc) + sign * half_width / (one.auc * (1.0 - one.auc)))
     half_width = t.ppf(0.95, part.df_whole) * part.variance**0.5
-    assert part.ci_low == pytest.approx(part.auc - half_width)
-    assert part.ci_high == pytest.approx(part.auc + half_width)
+    assert part.ci_low_symmetric == pytest.approx(part.auc - half_width)
+    assert part.ci_high_symmetric == pytest.approx(part.auc + half_width)
     statistic = abs(part.auc) / part.variance**0.5
     assert part.p_value == pytest.approx(2.0 * t.sf(statistic, part.df_whole))
     assert part.p_value_fractional == pytest.approx(2.0 * t.sf(statistic, part.df_bdg))
+
+
+def test_the_error_has_the_parts_of_readers_and_of_cases_with_degrees_of_freedom_of_their_own():
+    result = analyze(draw("crossed", seed=5), confidence=0.9)
+    cubes = [success_array(draw("crossed", seed=5), m) for m in range(2)]
+    parts = (result.modalities["A"], result.differences["A-B"])
+    errors = (parts[0].error, parts[1].law.error)
+    for cube, part, error in zip((cubes[0], cubes[0] - cubes[1]), parts, errors, strict=True):
+        readers, *cases = (cube.mean(axis=axes) for axes in ((1, 2), (0, 2), (0, 1)))
+        assert error.variance == part.interval_variance
+        assert error.of_readers == pytest.approx(min(readers.var(ddof=1) / len(readers), error.variance))
+        assert error.df_readers == 3.0
+        # Of the variance of n values, the relative variance is 2/(n − 1) + κ/n.
+        spread = [x.var(ddof=1) / len(x) for x in cases]
+        excess = [max(float(np.mean((x - x.mean()) ** 4) / x.var() ** 2 - 3.0), 0.0) for x in cases]
+        relative = [2.0 / (len(x) - 1) + k / len(x) for x, k in zip(cases, excess, strict=True)]
+        expected = 2.0 * sum(spread) ** 2 / sum(s**2 * r for s, r in zip(spread, relative, strict=True))
+        assert error.df_cases == pytest.approx(expected)
+    one, law = result.modalities["A"], result.differences["A-B"].law
+    scale = np.sinh(0.25 * logit(np.array([one.ci_low, one.auc, one.ci_high]))) / 0.25
+    half = one.error.critical(0.9) * one.error.std_error
+    slope = np.cosh(0.25 * logit(one.auc)) / (one.auc * (1.0 - one.auc))
+    np.testing.assert_allclose(np.diff(scale), half * slope)
+    assert (law.first, law.second) == tuple(m.auc for m in result.modalities.values())
+    assert (law.variance_first, law.variance_second) == tuple(m.interval_variance for m in result.modalities.values())
+    assert (parts[1].ci_low, parts[1].ci_high) == law.bounds(0.9)
 
 
 def test_unbiased_variance_is_the_one_of_obuchowski_rockette_and_so_are_hillis_degrees_of_freedom():
@@ -271,6 +295,7 @@ def test_laws(design):
             assert twin.df == pytest.approx(modality.df)
     one, two = result.differences["A-B"], backwards.differences["B-A"]
     assert (two.auc, two.p_value) == pytest.approx((-one.auc, one.p_value), nan_ok=True)
+    assert two.p_value_interval == pytest.approx(one.p_value_interval, nan_ok=True)
     assert (two.ci_low, two.ci_high) == pytest.approx((-one.ci_high, -one.ci_low), nan_ok=True)
 
 
@@ -291,6 +316,8 @@ def test_one_reader_gets_intervals_of_cases_alone_and_says_so():
     )
     assert part.variance is part.variance_mle is part.components is modality.variance is None
     assert part.interval_from == modality.interval_from == "delong"
+    assert (part.ci_low_symmetric, part.p_value_interval) == (part.ci_low, part.p_value)
+    assert part.law is modality.error is None
     assert len(result.notes) == 1
     assert "one reader" in result.notes[0]
 

@@ -73,6 +73,43 @@ def test_the_variance_is_that_of_obuchowski_and_rockette() -> None:
     assert analysed(successes).differences["A-B"].variance == pytest.approx(anova.variance_of_difference, abs=1e-14)
 
 
+def pattern() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Successes of 4 readers in 24 cases twice, by a rule that any language can repeat, and clusters of 3 cases."""
+    case, reader = np.arange(1, 25)[None], np.arange(1, 5)[:, None]
+    first = (case * 7 + reader * 5 + case * reader) % 11 > 2
+    second = (case * 3 + reader * 4 + case * reader) % 9 > 2
+    return first.astype(float), second.astype(float), (case[0] - 1) // 3
+
+
+def test_variances_are_those_of_other_packages() -> None:
+    """Two-way clustered variances of R's sandwich 3.0.2, and of a clustered survey of R's survey 4.1.1.
+
+    `vcovCL(lm(y ~ 1), cluster = ~reader + cluster, type = "HC0", cadjust = FALSE)` sums the products that share the
+    reader or the cluster; ours is that times the number of pairs of answers over those that share neither.
+    """
+    first, second, clusters = pattern()
+    both = np.stack([first, second])
+
+    def apart(given: NDArray[np.bool_], labels: NDArray[np.intp]) -> float:
+        counts = np.array([np.bincount(labels, row, labels.max() + 1) for row in given])
+        sharing = (counts.sum(axis=1) ** 2).sum() + (counts.sum(axis=0) ** 2).sum() - (counts**2).sum()
+        return float(given.sum() ** 2 / (given.sum() ** 2 - sharing))
+
+    everywhere = np.ones(first.shape, dtype=np.bool_)
+    clustered, single = analysed(both, clusters=clusters), analysed(both)
+    assert clustered.modalities["A"].variance == pytest.approx(0.00265842013889 * apart(everywhere, clusters))
+    assert single.modalities["A"].variance == pytest.approx(0.00320095486111 * apart(everywhere, np.arange(24)))
+    assert clustered.differences["A-B"].variance == pytest.approx(5.42534722222e-05 * apart(everywhere, clusters))
+    case, reader = np.arange(1, 25)[None], np.arange(1, 5)[:, None]
+    given = (case + 2 * reader) % 5 != 0
+    missing = analysed(np.where(given, first, np.nan)[None], clusters=clusters)
+    assert missing.modalities["A"].interval.value == pytest.approx(0.815789473684)
+    assert missing.modalities["A"].variance == pytest.approx(0.00241998603448 * apart(given, clusters))
+    one = analysed(both[:, 1:2], clusters=clusters)
+    assert one.modalities["A"].variance == pytest.approx(0.00694444444444)
+    assert one.differences["A-B"].variance == pytest.approx(0.0116567460317)
+
+
 def test_the_variance_is_unbiased_over_every_study_of_a_small_population() -> None:
     """Two readers and two clusters of a population of three each, drawn with replacement: all 81 studies."""
     clusters = np.array([0, 0, 1, 2, 2, 2])

@@ -6,14 +6,14 @@ import pytest
 
 from taskct.reading_room.answer import Answer, Mark
 from taskct.reading_room.conduct import reader_conduct
-from taskct.reading_room.order import Shown
+from taskct.reading_room.order import ShownTrial
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def given(decisions, *, seconds=2.0, gaps=None):
     """Answers with these choices of slot, or ratings, and the order they belong to."""
-    order = [Shown(n, (2 * n, 2 * n + 1), 0) for n in range(len(decisions))]
+    order = [ShownTrial(n, (2 * n, 2 * n + 1), 0) for n in range(len(decisions))]
     at, answers = START, []
     for n, decision in enumerate(decisions):
         at += timedelta(seconds=gaps[n] if gaps else 3.0)

@@ -10,7 +10,14 @@ from taskct.metrics.comparisons import equivalence, noninferiority
 from taskct.metrics.mrmc.analysis import _many_readers
 from taskct.metrics.mrmc.moments import moment_sums
 from taskct.metrics.mrmc.roe_metz import RoeMetz, Structure
-from taskct.metrics.mrmc.sizing import Aim, StudyPower, size_study
+from taskct.metrics.mrmc.sizing import (
+    Aim,
+    Design,
+    StudyPower,
+    components_from_obuchowski_rockette,
+    size_study,
+    study_power,
+)
 from validation.check import Check
 
 N_STUDIES = 1200
@@ -74,7 +81,27 @@ def checks() -> list[Check]:
         model = RoeMetz.published(plan.structure, plan.level, mu=plan.mu)
         delta, size = plan.sized(model)
         found += _of(plan.name(size), plan, size, delta, _studies(plan, model, size, np.random.default_rng([8, seed])))
-    return found
+    return [*found, *_published()]
+
+
+def _published() -> list[Check]:
+    """Cases that RJafroc needs for 10 readers with the variances that OR-DBM MRMC 2.51 prints of Van Dyke's data."""
+    parts = components_from_obuchowski_rockette(
+        var_tr=0.00020040,
+        var_error=0.00080229,
+        cov1=0.00034661,
+        cov2=0.00034407,
+        cov3=0.00023903,
+        n_present=57,
+        n_absent=57,
+    )
+    powers = [study_power(parts, Design(10, 81, n), 0.04380032, method="hillis").power for n in (81, 82)]
+    claim = "power with 10 readers and {} cases, Van Dyke's variances and difference: published least for 0.8 is 163"
+    basis = "example of RJafroc, vignette of chapter 11"
+    return [
+        Check(claim.format(162), 0.795, 0.8, powers[0], basis=basis),
+        Check(claim.format(163), 0.8, 0.805, powers[1], basis=basis),
+    ]
 
 
 def _studies(plan: Plan, model: RoeMetz, size: StudyPower, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value
+from taskct.io.cluster_files import numbered, read_clusters
 from taskct.io.csv_rows import csv_rows
-from taskct.io.ratings_files import header_notes, read_imrmc, read_ratings_csv, write_imrmc, write_ratings_csv
+from taskct.io.ratings_files import (
+    header_notes,
+    read_clustered_ratings,
+    read_imrmc,
+    write_imrmc,
+    write_ratings_csv,
+)
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.names import observer_of
 from taskct.reading import check_budget, read_json, read_text
@@ -45,7 +52,9 @@ class Choice:
     """Compare with these alone: the arms, or all others where no arm is named."""
 
 
-def read_study(source: Path, *, observer: str | None = None, choice: Choice | None = None) -> ReaderStudy:
+def read_study(
+    source: Path, *, observer: str | None = None, choice: Choice | None = None, clusters_file: Path | None = None
+) -> ReaderStudy:
     """Read ratings and choose what is compared.
 
     Parameters
@@ -54,15 +63,23 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
         An `.imrmc` file, a ratings CSV, or a run folder.
     observer
         For a run folder: whose test statistics, as `scores.csv` names it, "slnn_joint" for the jointly trained one.
+    choice
+        Arms or modalities that are wanted.
+    clusters_file
+        Table with the cluster of each case, for ratings that do not say it themselves.
 
     Raises
     ------
     UserError
         If there is nothing to read, the observer or an arm is missing or unknown, an observer is not asked for, an arm
-        is to be compared with itself, or all scores of a modality are the same.
+        is to be compared with itself, all scores of a modality are the same, or clusters are given twice.
     """
     source = Path(source)
-    whole, notes = _read(source, observer)
+    whole, clusters, notes = _read(source, observer)
+    if clusters_file is not None:
+        if clusters is not None or source.is_dir():
+            raise UserError(f"{source} says itself which cases belong together: leave --clusters out")
+        clusters = read_clusters(clusters_file, whole.cases)
     ratings, pairs = _choose(source, whole, choice or Choice())
     for name, scores in zip(ratings.modalities, ratings.scores, strict=True):
         if np.nanmin(scores) == np.nanmax(scores):
@@ -70,21 +87,25 @@ def read_study(source: Path, *, observer: str | None = None, choice: Choice | No
                 f"{source}: every score in modality {name!r} is {np.nanmin(scores):g}, so nothing can be told apart; "
                 "look at the scores, or leave the modality out by choosing others with --arm"
             )
-    return ReaderStudy(ratings, pairs, notes)
+    return ReaderStudy(ratings, pairs, notes, clusters)
 
 
-def _read(source: Path, observer: str | None) -> tuple[Ratings, tuple[str, ...]]:
+def _read(source: Path, observer: str | None) -> tuple[Ratings, NDArray[np.intp] | None, tuple[str, ...]]:
+    """Ratings, clusters of their cases where these are known, and notes."""
     if source.is_dir():
         shared = shared_note(source)
-        return ratings_of_run(source, observer), () if shared is None else (shared,)
+        ratings, backgrounds = _run_scores(source, observer)
+        if shared is None:
+            return ratings, None, ()
+        return (ratings, None, (shared,)) if backgrounds is None else (ratings, backgrounds, ())
     if observer is not None:
         raise UserError("--observer is for a run folder; a ratings file holds one study: leave it out")
     if not source.exists():
         raise UserError(f"{source}: no such file; give an .imrmc file, a ratings CSV or a run folder")
     if source.suffix.lower() == ".csv":
-        return read_ratings_csv(source), ()
+        return *read_clustered_ratings(source), ()
     ratings = read_imrmc(source)
-    return ratings, header_notes(source, ratings)
+    return ratings, None, header_notes(source, ratings)
 
 
 def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:
@@ -124,23 +145,32 @@ def shared_note(source: Path) -> str | None:
     )
 
 
-def export_ratings(target: Path, ratings: Ratings) -> None:
-    """Write ratings to a new `.imrmc` or `.csv` file."""
-    kinds = {".imrmc": write_imrmc, ".csv": write_ratings_csv}
-    if target.suffix.lower() not in kinds:
+def export_ratings(target: Path, ratings: Ratings, clusters: NDArray[np.intp] | None = None) -> None:
+    """Write ratings to a new `.imrmc` or `.csv` file; the CSV has the clusters of the cases too."""
+    suffix = target.suffix.lower()
+    if suffix not in (".imrmc", ".csv"):
         raise UserError(f"{target}: ratings are written to a file that ends in .imrmc or .csv")
     if target.exists():
         raise UserError(f"{target} exists: choose another file, nothing is overwritten")
-    kinds[target.suffix.lower()](target, ratings)
+    if suffix == ".csv":
+        write_ratings_csv(target, ratings, clusters=clusters)
+    else:
+        write_imrmc(target, ratings)
 
 
 def ratings_of_run(run: Path, observer: str | None) -> Ratings:
     """Test statistics of an evaluated run: arms are modalities, training seeds readers, test trials cases."""
+    return _run_scores(run, observer)[0]
+
+
+def _run_scores(run: Path, observer: str | None) -> tuple[Ratings, NDArray[np.intp] | None]:
+    """The same, and the background of each trial where `scores.csv` says it."""
     path = run / SCORES
     if not path.is_file():
         raise UserError(f"{run} holds no {SCORES}: give a run folder that was evaluated, or a ratings file")
     scores: dict[tuple[str, str, str], float] = {}
     truth: dict[str, bool] = {}
+    backgrounds: dict[str, str] = {}
     known: dict[str, None] = {}
     rows = csv_rows(path, read_text(path, "scores", "evaluate the run again"))
     line, header = next(rows, (1, []))
@@ -156,6 +186,9 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
             value = float(row["test_statistic"])
             if key in scores or not math.isfinite(value) or truth.setdefault(row["trial"], present) != present:
                 raise ValueError("a test statistic that stands twice, is not finite, or has another truth")
+            background = row.get("case", "")
+            if backgrounds.setdefault(row["trial"], background) != background:
+                raise ValueError("a trial with two backgrounds")
             scores[key] = value
     except UserError:
         raise
@@ -167,7 +200,7 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
     arms, seeds = (tuple(dict.fromkeys(key[i] for key in scores)) for i in (0, 1))
     check_budget(path, 8 * len(arms) * len(seeds) * len(truth))
     values = [[[scores.get((arm, seed, trial), np.nan) for trial in truth] for seed in seeds] for arm in arms]
-    return Ratings(
+    ratings = Ratings(
         scores=np.array(values, dtype=np.float64),
         signal_present=np.array(list(truth.values()), dtype=np.bool_),
         modalities=arms,
@@ -175,3 +208,5 @@ def ratings_of_run(run: Path, observer: str | None) -> Ratings:
         cases=tuple(truth),
         reader_kind="training seed",
     )
+    labels = [backgrounds[trial] for trial in truth]
+    return ratings, numbered(path, labels) if all(labels) and len(set(labels)) > 1 else None

@@ -20,11 +20,13 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
 
     As in: taskct mrmc SCORES.imrmc --json
 
+    Or: taskct mrmc --assume HL:0.855 --detect 0.05
+
     Or: taskct mrmc RUN --observer ho --arm lambda=0.9 --versus lambda=0
 
-    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin, and p values and intervals take the
-    whole part of the degrees of freedom (df), as iMRMC does; fully crossed studies get the Obuchowski-Rockette analysis
-    too. Split-plot studies and missing ratings are allowed.
+    The variance is the U-statistic of FDA's iMRMC (Gallas), beside its biased twin. Intervals and p values heed how
+    little few readers tell of their scatter; iMRMC's stand beside them in --json. Fully crossed studies get the
+    Obuchowski-Rockette analysis too. Split-plot studies and missing ratings are allowed.
     """
     from taskct.apply.ratings import Choice, read_study
     from taskct.io.marks_files import is_marks
@@ -32,6 +34,11 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     if output.page is not None and not output.page.parent.is_dir():
         raise UserError(f"{output.page.parent} is no folder: choose another --page")
     wanted = wanted_of(asked)
+    if which.assume is not None:
+        _show_assumed(which, wanted, output)
+        return
+    if which.source is None:
+        raise UserError("there are no ratings: give a file or a run folder, or size a study by --assume and --detect")
     choice = Choice(tuple(which.arm or ()), tuple(which.versus or ()))
     if is_marks(which.source):
         from taskct.apply.reader_study.marks import read_mark_study
@@ -42,8 +49,30 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
         marks, pairs = read_mark_study(which.source, choice)
         show_marks(marks, wanted, output, pairs)
         return
-    study = read_study(which.source, observer=which.observer, choice=choice)
+    study = read_study(which.source, observer=which.observer, choice=choice, clusters_file=which.clusters)
     show_study(study, wanted, output)
+
+
+def _show_assumed(which: StudyOptions, wanted: "Wanted", output: ResultOptions) -> None:
+    """Size a study from what is assumed of it."""
+    from taskct.apply.reader_study.sizes import assumed_section
+    from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
+    from taskct.report.sections import write_sections
+
+    if which.source is not None:
+        raise UserError("--assume stands in the place of ratings: give one of them")
+    if output.export is not None:
+        raise UserError("--assume has no ratings to --export: leave it out")
+    wanted.check_for("a study that is assumed", ("detect",))
+    sections = [assumed_section(which.assume or "", wanted)]
+    if output.page is not None:
+        write_sections(output.page, sections_page("The size of a reader study", sections, {}))
+    if output.as_json:
+        print_json(sections_json(sections))
+        return
+    print_sections(sections)
+    if output.page is not None:
+        print_line(f"Page: {output.page}")
 
 
 def wanted_of(asked: AnalysisOptions) -> "Wanted":
@@ -72,7 +101,7 @@ def show_study(study: "ReaderStudy", wanted: "Wanted", output: ResultOptions) ->
 
     wanted.check_for("ratings", ("programs", "cutoffs", "agreement", "margin", "detect"))
     if output.export is not None:
-        export_ratings(output.export, study.ratings)
+        export_ratings(output.export, study.ratings, study.clusters)
     found = analyse(without_programs(study, wanted.programs), wanted)
     sections = sections_of(study, wanted)
     if output.page is not None:

@@ -14,12 +14,12 @@ class StudyOptions:
     """Which ratings are analysed."""
 
     source: Annotated[
-        Path,
+        Path | None,
         Argument(
             metavar="RATINGS",
             help="An .imrmc file, a CSV of ratings or of marks, or a run folder (its training seeds are the readers).",
         ),
-    ]
+    ] = None
     observer: Annotated[str | None, Option(metavar="NAME", help="Of a run folder: whose test statistics.")] = None
     arm: Annotated[
         list[str] | None,
@@ -30,6 +30,14 @@ class StudyOptions:
     ] = None
     versus: Annotated[
         list[str] | None, Option(metavar="NAME", help="Compare --arm, or all others, with this one alone; repeatable.")
+    ] = None
+    assume: Annotated[
+        str | None,
+        Option(
+            metavar="WHAT",
+            help="Size a study without any ratings, by --detect: a structure and an AUC of Roe and Metz (HL:0.855), or "
+            "Obuchowski-Rockette parameters (var_tr=…,var_error=…,cov1=…,cov2=…,cov3=…,present=…,absent=…).",
+        ),
     ] = None
     clusters: Annotated[
         Path | None,

@@ -65,7 +65,7 @@ def _names(found: MRMCAnalysis) -> dict[str, str]:
 
 
 def _adjusted(found: MRMCAnalysis) -> dict[str, float]:
-    p = [difference.p_value for difference in found.differences.values()]
+    p = [difference.p_value_interval for difference in found.differences.values()]
     return dict(zip(found.differences, holm(p).tolist(), strict=True))
 
 
@@ -101,7 +101,7 @@ def _difference_table(found: MRMCAnalysis) -> Table:
     for name, two in found.differences.items():
         df = NONE if two.df_bdg is None else f"{two.df_bdg:.1f}"
         shown = interval(Interval(two.auc, two.ci_low, two.ci_high), 3, signed=True)
-        rows.append([name, shown, df, _p(two.p_value), _p(adjusted[name])])
+        rows.append([name, shown, df, _p(two.p_value_interval), _p(adjusted[name])])
     caption = f"Differences of AUC, first minus second [{100 * found.confidence:g} % interval]."
     return Table(caption, ["Modalities", "Difference", "Degrees of freedom", "p", "p (Holm)"], rows)
 

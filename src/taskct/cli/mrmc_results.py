@@ -11,10 +11,11 @@ from taskct.apply.reader_study.wanted import Wanted
 from taskct.cli.mrmc_sections import sections_json
 from taskct.cli.terminal import interval_text, margin_text, number_text, plain_table, print_line, print_table
 from taskct.errors import UserError
-from taskct.metrics.comparisons import Comparison, equivalence, holm, noninferiority, why_no_margin
+from taskct.metrics.comparisons import Comparison, holm, why_no_margin
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
 from taskct.metrics.mrmc.areas import DifferenceAUC, MRMCAnalysis
+from taskct.metrics.mrmc.margins import margin_tests
 from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
@@ -41,7 +42,9 @@ class MRMCResult:
 def analyse(study: ReaderStudy, wanted: Wanted) -> MRMCResult:
     """All that is said of the AUCs."""
     found = analyze(study.ratings, pairs=study.pairs, confidence=wanted.confidence)
-    adjusted = dict(zip(found.differences, holm([d.p_value for d in found.differences.values()]).tolist(), strict=True))
+    adjusted = dict(
+        zip(found.differences, holm([d.p_value_interval for d in found.differences.values()]).tolist(), strict=True)
+    )
     notes = [*study.notes, *found.notes]
     margins: dict[str, tuple[Comparison, ...]] = {}
     sizes: dict[str, tuple[StudyPower, ...]] = {}
@@ -54,7 +57,9 @@ def analyse(study: ReaderStudy, wanted: Wanted) -> MRMCResult:
             if why := why_no_margin(*areas):
                 notes.append(f"{pair}: no verdict on the margin: {why}")
             elif found.spread(difference):
-                margins[pair] = tests_of(difference, wanted.margin, wanted.confidence)
+                margins[pair] = margin_tests(
+                    difference, noninferiority_margin=wanted.margin, confidence=wanted.confidence
+                )
             else:
                 notes.append(f"{pair}: a margin cannot be tested, since the variance of the difference is not known")
         if wanted.detect is not None:
@@ -89,16 +94,6 @@ def anova_of(ratings: Ratings, found: MRMCAnalysis) -> ObuchowskiRockette | None
         return None
     at = [ratings.modalities.index(name) for name in found.modalities]
     return obuchowski_rockette(ratings.part(modalities=at), confidence=found.confidence)
-
-
-def tests_of(difference: DifferenceAUC, margin: float, confidence: float) -> tuple[Comparison, ...]:
-    """Non-inferiority and equivalence at one-sided sizes whose interval, of the same df, is the one that is shown."""
-    alpha, df = (1.0 - confidence) / 2.0, difference.df_whole or math.inf
-    std_error = math.sqrt(difference.interval_variance)
-    return tuple(
-        test(difference.auc, std_error, noninferiority_margin=margin, alpha=alpha, df=df, limit=1.0)
-        for test in (noninferiority, equivalence)
-    )
 
 
 def sizes_of(found: MRMCAnalysis, difference: DifferenceAUC, detect: float, power: float) -> tuple[StudyPower, ...]:
@@ -151,7 +146,7 @@ def _print_areas(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
         table.add_row(name, interval, *map(number_text, (one.variance, one.variance_mle, one.df)), "", "")
     for name, two in found.differences.items():
         interval = interval_text(Interval(two.auc, two.ci_low, two.ci_high), 4, sign=True)
-        numbers = (two.variance, two.variance_mle, two.df_bdg, two.p_value, adjusted[name])
+        numbers = (two.variance, two.variance_mle, two.df_bdg, two.p_value_interval, adjusted[name])
         table.add_row(name, interval, *map(number_text, numbers))
     print_table(table, title)
     _print_readers(found)

@@ -5,13 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from typer import Exit
-
 from taskct.cli.app import app
 from taskct.cli.mrmc_options import AnalysisOptions, ResultOptions
 from taskct.cli.option_groups import with_groups
 from taskct.cli.read_options import DesignOptions, ServeOptions, WhereOptions
-from taskct.cli.stopping import Stopped
 from taskct.cli.terminal import note, plain_table, print_line, print_table
 from taskct.errors import UserError
 
@@ -189,12 +186,8 @@ def _serve(path: Path, served: ServeOptions) -> None:
     from taskct.reading_room.serve import serve
 
     port = PORT if served.port is None else served.port
-    try:
-        serve(path, served.host or HOST, port, url=served.url, announce=_announce)
-    except KeyboardInterrupt as error:
-        print_line(f"Stopped; every answer is kept. To serve it on: taskct read {path}; what came out: --results")
-        if isinstance(error, Stopped) and error.name != "SIGINT":
-            raise Exit(error.status) from None
+    serve(path, served.host or HOST, port, url=served.url, announce=_announce)
+    print_line(f"Stopped; every answer is kept. To serve it on: taskct read {path}; what came out: --results")
 
 
 def _announce(study: "StudyFolder", address: str) -> None:

@@ -5,6 +5,9 @@ from .dicom_write import write_series as write_series
 from .image_stack import ImageStack as ImageStack
 from .image_stack import read_images as read_images
 from .image_stack import read_npy as read_npy
+from .marks_files import is_marks as is_marks
+from .marks_files import read_marks as read_marks
+from .marks_files import write_marks as write_marks
 from .nifti import organ_mask as organ_mask
 from .nifti import read_label_map as read_label_map
 from .nifti import read_label_volume as read_label_volume

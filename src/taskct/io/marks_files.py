@@ -9,7 +9,7 @@ from taskct.errors import UserError
 from taskct.files import whole_file
 from taskct.io.csv_rows import check_delimiter, csv_rows
 from taskct.literal import csv_text, from_csv
-from taskct.metrics.marks import NO_LESION, MarkStudy, PlacedMark, Reading, ScoredMark, TrueLesion
+from taskct.metrics.marks import NO_LESION, CaseReading, MarkStudy, PlacedMark, ScoredMark, TrueLesion
 from taskct.reading import check_budget, read_text
 
 _TRUTH_READERS = ("-1", "truth")
@@ -19,7 +19,7 @@ _BYTES_A_READING = 64  # a name is looked up, a truth value kept, and two highes
 
 
 def is_marks(path: Path) -> bool:
-    """Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
+    r"""Whether a file is a table of marks, by its header: it has a rating, and a lesion or a place.
 
     False for what cannot be read, too; whoever reads it says why.
 
@@ -115,7 +115,7 @@ class _Table:
     n_lesions: dict[str, int] = field(default_factory=dict)
     healthy: dict[str, int] = field(default_factory=dict)
     """Cases that were said to hold no lesion, with the line."""
-    readings: dict[Reading, int] = field(default_factory=dict)
+    readings: dict[CaseReading, int] = field(default_factory=dict)
     marks: list[ScoredMark | PlacedMark] = field(default_factory=list)
     says_read: bool = False
     """Whether a line says that a case was read without a mark."""
@@ -133,7 +133,7 @@ class _Table:
                 raise self._error(line, f"the {kind} is empty; give it a name")
         if self.placed and cells["radius_px"]:
             raise self._error(line, "a radius belongs to a lesion, not to a mark; leave it empty")
-        reading = Reading(modality, reader, case)
+        reading = CaseReading(modality, reader, case)
         what = ("row_px", "column_px") if self.placed else ("lesion",)
         if not any(cells[name] for name in (*what, "rating")):
             self.says_read = True
@@ -183,9 +183,9 @@ class _Table:
             dict.fromkeys(names) for names in zip(*((r[0], r[1]) for r in self.readings), strict=True)
         )
         check_budget(self.path, _BYTES_A_READING * len(modalities) * len(readers) * len(self.cases))
-        readings: Iterable[Reading] = self.readings
+        readings: Iterable[CaseReading] = self.readings
         if not self.says_read:
-            readings = [Reading(m, r, case) for case in self.cases for r in readers for m in modalities]
+            readings = [CaseReading(m, r, case) for case in self.cases for r in readers for m in modalities]
         try:
             if self.placed:
                 placed = [mark for mark in self.marks if isinstance(mark, PlacedMark)]

@@ -8,9 +8,11 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskct.errors import UserError
 from taskct.files import read_truth_value, whole_file
+from taskct.io.cluster_files import numbered
 from taskct.io.csv_rows import check_delimiter, csv_rows
 from taskct.literal import csv_text, from_csv
 from taskct.metrics.mrmc.ratings import Ratings
@@ -20,6 +22,7 @@ _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
 _COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
 _TRUTH_READERS = ("-1", "truth")
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
+_CLUSTER = "cluster"
 
 
 def read_imrmc(path: Path) -> Ratings:
@@ -121,6 +124,15 @@ def read_ratings_csv(path: Path) -> Ratings:
         If the file cannot be read, a column is missing or a line is wrong, with its number; if a class of cases or all
         ratings are missing.
     """
+    return read_clustered_ratings(path)[0]
+
+
+def read_clustered_ratings(path: Path) -> tuple[Ratings, NDArray[np.intp] | None]:
+    """Read ratings from a CSV table as `read_ratings_csv`, with the cluster of each case if there is such a column.
+
+    Clusters are numbers from 0, `(n_cases,)`; None without a column `cluster`. A UserError too, if a case has two
+    clusters or none, or all cases are of one.
+    """
     path = Path(path)
     rows = csv_rows(path, "\n".join(_lines(path)), in_one_line=True)
     at_line, header = next(rows, (1, []))
@@ -128,7 +140,10 @@ def read_ratings_csv(path: Path) -> Ratings:
     missing = [column for column in _COLUMNS if header.count(column) != 1]
     if missing:
         raise UserError(f"{path}: the header must hold {missing[0]!r} once; give {','.join(_COLUMNS)}")
+    if header.count(_CLUSTER) > 1:
+        raise UserError(f"{path}: the header holds {_CLUSTER!r} twice; give it once, or not at all")
     at = [header.index(column) for column in _COLUMNS]
+    cluster_at = header.index(_CLUSTER) if _CLUSTER in header else None
     table = _Table(path)
     for number, fields in rows:
         if len(fields) != len(header):
@@ -139,15 +154,20 @@ def read_ratings_csv(path: Path) -> Ratings:
         present, score = (fields[index] for index in at[3:])
         table.add_truth(number, case, present, again=True)
         table.add_rating(number, reader, case, modality, score)
-    return table.ratings("give lines with signal_present 1 and with 0")
+        if cluster_at is not None:
+            table.add_cluster(number, case, from_csv(fields[cluster_at]))
+    ratings = table.ratings("give lines with signal_present 1 and with 0")
+    if cluster_at is None:
+        return ratings, None
+    return ratings, numbered(path, [table.clusters[case][0] for case in ratings.cases])
 
 
-def write_ratings_csv(path: Path, ratings: Ratings) -> None:
+def write_ratings_csv(path: Path, ratings: Ratings, *, clusters: NDArray[np.intp] | None = None) -> None:
     """Write ratings as a CSV table, whole or not at all; one that exists is replaced.
 
     Missing ratings have no line, so that a case nobody rated is left out. Scores keep every digit. A name that a
     spreadsheet would take for a formula (`=`, `+`, `-`, `@` at its beginning) stands after an apostrophe, which
-    `read_ratings_csv` takes away.
+    `read_ratings_csv` takes away. Clusters of cases, `(n_cases,)`, go into a column of their own.
 
     Raises
     ------
@@ -155,11 +175,13 @@ def write_ratings_csv(path: Path, ratings: Ratings) -> None:
         If a name holds a comma, a quotation mark or a line break, or the file cannot be written.
     """
     _check_names(ratings)
+    ends = [""] * len(ratings.cases) if clusters is None else [f",{number}" for number in clusters.tolist()]
+    of_case = dict(zip(ratings.cases, ends, strict=True))
     rows = (
-        f"{csv_text(reader)},{csv_text(case)},{csv_text(modality)},{int(present)},{score!r}"
+        f"{csv_text(reader)},{csv_text(case)},{csv_text(modality)},{int(present)},{score!r}{of_case[case]}"
         for reader, case, modality, present, score in _each(ratings)
     )
-    _write_lines(path, [",".join(_COLUMNS), *rows])
+    _write_lines(path, [",".join(_COLUMNS if clusters is None else (*_COLUMNS, _CLUSTER)), *rows])
 
 
 @dataclass
@@ -171,6 +193,8 @@ class _Table:
     """Of each case, with the line that said so."""
     scores: dict[tuple[str, str, str], tuple[float, int]] = field(default_factory=dict)
     """By modality, reader and case, with the line."""
+    clusters: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Of each case, with the line that said so."""
 
     def add_truth(self, line: int, case: str, text: str, *, again: bool = False) -> None:
         """Take the truth of a case; with `again` it may be repeated if it is the same."""
@@ -190,6 +214,13 @@ class _Table:
                 )
             return
         self.truth[case] = (present, line)
+
+    def add_cluster(self, line: int, case: str, cluster: str) -> None:
+        """Take the cluster of a case; it may be repeated if it is the same."""
+        self._check_named(line, cluster=cluster)
+        earlier, at = self.clusters.setdefault(case, (cluster, line))
+        if earlier != cluster:
+            raise self._error(line, f"case {case!r} has another cluster than on line {at}; give it one")
 
     def add_rating(self, line: int, reader: str, case: str, modality: str, text: str) -> None:
         """Take a rating."""

@@ -35,6 +35,12 @@ from .frequency_detectability import TaskSpectrum as TaskSpectrum
 from .frequency_detectability import disc_task as disc_task
 from .frequency_detectability import frequency_d_prime as frequency_d_prime
 from .frequency_detectability import gaussian_task as gaussian_task
+from .froc import FigureOfMerit as FigureOfMerit
+from .froc import Figures as Figures
+from .froc import afroc_curve as afroc_curve
+from .froc import figures_of_merit as figures_of_merit
+from .froc import froc_curve as froc_curve
+from .froc import sensitivity_on as sensitivity_on
 from .image_quality import mse_hu2 as mse_hu2
 from .image_quality import peak_disc_hu as peak_disc_hu
 from .image_quality import psnr_db as psnr_db
@@ -51,6 +57,11 @@ from .lroc import lroc_covariance as lroc_covariance
 from .lroc import lroc_curve as lroc_curve
 from .lroc import lroc_interval as lroc_interval
 from .lroc import paired_lroc as paired_lroc
+from .marks import CaseReading as CaseReading
+from .marks import MarkStudy as MarkStudy
+from .marks import PlacedMark as PlacedMark
+from .marks import ScoredMark as ScoredMark
+from .marks import TrueLesion as TrueLesion
 from .noise_spectra import NoiseSpectrum as NoiseSpectrum
 from .noise_spectra import RadialSpectrum as RadialSpectrum
 from .noise_spectra import noise_spectrum as noise_spectrum

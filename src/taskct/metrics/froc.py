@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.marks import NO_LESION, MarkStudy, lroc_study
+from taskct.metrics.marks import NO_LESION, MarkStudy, check_one_mark
 
 Floats = NDArray[np.float64]
 
@@ -108,8 +108,8 @@ def figures_of_merit(study: MarkStudy, figure: FigureOfMerit | None = None) -> F
 
     Examples
     --------
-    >>> from taskct.metrics.marks import Reading, ScoredMark, TrueLesion
-    >>> readings = [Reading("A", "Ann", name) for name in ("1", "2", "3", "4")]
+    >>> from taskct.metrics.marks import CaseReading, ScoredMark, TrueLesion
+    >>> readings = [CaseReading("A", "Ann", name) for name in ("1", "2", "3", "4")]
     >>> lesions = [TrueLesion("1", "a"), TrueLesion("1", "b"), TrueLesion("2", "a")]
     >>> marks = [ScoredMark("A", "Ann", "1", "a", 3.0), ScoredMark("A", "Ann", "3", None, 2.0)]
     >>> float(figures_of_merit(MarkStudy.of(readings, lesions, marks)).values[0, 0])
@@ -142,7 +142,7 @@ def check_readings(study: MarkStudy, figure: FigureOfMerit) -> None:
     if n_diseased < 2:
         raise UserError(f"{n_diseased} cases with a lesion; an analysis of marks needs at least 2")
     if figure.name == "lroc":
-        lroc_study(study)
+        check_one_mark(study)
     if figure.name in ("wafroc", "afroc", "hr-auc", "lroc") and n_cases - n_diseased < 2:
         raise UserError(
             f"{n_cases - n_diseased} cases without a lesion; the {figure.words} needs at least 2: have more, or take "
@@ -164,9 +164,9 @@ def froc_curve(study: MarkStudy, modality: int, reader: int) -> tuple[Floats, Fl
 
     Examples
     --------
-    >>> from taskct.metrics.marks import Reading, ScoredMark, TrueLesion
+    >>> from taskct.metrics.marks import CaseReading, ScoredMark, TrueLesion
     >>> marks = [ScoredMark("A", "Ann", "1", "a", 3.0), ScoredMark("A", "Ann", "1", None, 2.0)]
-    >>> study = MarkStudy.of([Reading("A", "Ann", "1")], [TrueLesion("1", "a")], marks)
+    >>> study = MarkStudy.of([CaseReading("A", "Ann", "1")], [TrueLesion("1", "a")], marks)
     >>> [axis.tolist() for axis in froc_curve(study, 0, 0)]
     [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
     """
@@ -199,11 +199,14 @@ def afroc_curve(study: MarkStudy, modality: int, reader: int) -> tuple[Floats, F
 
 
 def sensitivity_on(curve: tuple[Floats, Floats], false_marks: Floats) -> Floats:
-    """Read a FROC curve at numbers of false marks an image; beyond its end a reader finds what they found there."""
+    """Read a FROC curve at numbers of false marks an image, at least 0, along straight lines between its points.
+
+    Where it rises straight up, its upper end counts; beyond its end a reader finds what they found there.
+    """
     x, y = curve
-    distinct = np.unique(x)
-    upper = y[np.searchsorted(x, distinct, side="right") - 1]
-    return np.asarray(np.interp(false_marks, distinct, upper), dtype=np.float64)
+    last = np.searchsorted(x, false_marks, side="right") - 1
+    following = np.minimum(last + 1, len(x) - 1)
+    return _between(x[last], y[last], x[following], y[following], false_marks)
 
 
 def _areas(study: MarkStudy, name: str) -> tuple[Floats, Floats]:
@@ -249,7 +252,7 @@ def _area(
 
 
 def _curves(study: MarkStudy, modality: int, reader: int, counts: Floats) -> tuple[Floats, Floats]:
-    """FROC curves with each case counted so often: `counts` is `(n_sets, n_cases)`; the points `(n_sets, n_ratings)`."""
+    """FROC curves with each case counted so often; `counts` is `(n_sets, n_cases)`, points `(n_sets, n_ratings)`."""
     on_lesions = study.highest_on_lesions()[modality, reader]
     mine = (study.mark_at[:, 0] == modality) & (study.mark_at[:, 1] == reader) & (study.mark_at[:, 3] == NO_LESION)
     false_rating, false_case = study.mark_rating[mine], study.mark_at[mine, 2]
@@ -267,8 +270,15 @@ def _curves(study: MarkStudy, modality: int, reader: int, counts: Floats) -> tup
     return false_marks, sensitivity
 
 
+def _between(x: Floats, y: Floats, next_x: Floats, next_y: Floats, at: Floats | float) -> Floats:
+    """Height at `at` of lines from (x, y) to the next points; y where there is none."""
+    width = next_x - x
+    share = np.divide(at - x, width, out=np.zeros_like(width), where=width > 0.0)
+    return np.asarray(y + share * (next_y - y), dtype=np.float64)
+
+
 def _sensitivities(study: MarkStudy, at: float) -> tuple[Floats, Floats]:
-    """Fraction of lesions found at a number of false marks an image, and of resampled cases, last axis `N_BOOTSTRAP`."""
+    """Fraction of lesions found at so many false marks an image, and of resampled cases, last axis `N_BOOTSTRAP`."""
     rng = np.random.default_rng(_SEED)
     n_cases, diseased = len(study.cases), study.diseased
     counts = np.zeros((N_BOOTSTRAP + 1, n_cases))
@@ -279,8 +289,8 @@ def _sensitivities(study: MarkStudy, at: float) -> tuple[Floats, Floats]:
             counts[1:, of_class] = rng.multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP)
     values = np.empty((*study.read.shape[:2], N_BOOTSTRAP + 1))
     for modality, reader in np.ndindex(*study.read.shape[:2]):
-        curves = _curves(study, modality, reader, counts)
-        for number, curve in enumerate(zip(*curves, strict=True)):
-            padded = tuple(np.r_[0.0, axis] for axis in curve)
-            values[modality, reader, number] = sensitivity_on((padded[0], padded[1]), np.array([at]))[0]
+        x, y = (np.pad(axis, ((0, 0), (1, 0))) for axis in _curves(study, modality, reader, counts))
+        last = (x <= at).sum(axis=1) - 1
+        each, following = np.arange(len(x)), np.minimum(last + 1, x.shape[1] - 1)
+        values[modality, reader] = _between(x[each, last], y[each, last], x[each, following], y[each, following], at)
     return values[..., 0], values[..., 1:]

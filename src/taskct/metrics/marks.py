@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
-from taskct.metrics.mrmc.ratings import Ratings
 
 NO_LESION = -1
 """Stands for the lesion of a mark that hits none."""
 
 
-class Reading(NamedTuple):
+class CaseReading(NamedTuple):
     """A case that a reader read in a modality, whether they marked anything or not."""
 
     modality: str
@@ -95,7 +94,9 @@ class MarkStudy:
     """What a reader of the results must know of where the marks come from."""
 
     @classmethod
-    def of(cls, readings: Iterable[Reading], lesions: Iterable[TrueLesion], marks: Iterable[ScoredMark]) -> "MarkStudy":
+    def of(
+        cls, readings: Iterable[CaseReading], lesions: Iterable[TrueLesion], marks: Iterable[ScoredMark]
+    ) -> "MarkStudy":
         """Build a study; modalities, readers and cases come in the order in which readings name them.
 
         Parameters
@@ -116,7 +117,7 @@ class MarkStudy:
 
         Examples
         --------
-        >>> readings = [Reading("A", "Ann", case) for case in ("sick", "well")]
+        >>> readings = [CaseReading("A", "Ann", case) for case in ("sick", "well")]
         >>> marks = [ScoredMark("A", "Ann", "sick", "node", 4.0), ScoredMark("A", "Ann", "well", None, 1.0)]
         >>> study = MarkStudy.of(readings, [TrueLesion("sick", "node")], marks)
         >>> study.diseased.tolist(), study.highest_on_lesions().tolist()
@@ -138,7 +139,7 @@ class MarkStudy:
             raise UserError(f"the lesion {name!r} of case {case!r} stands twice; give it once")
         rows, ratings = [], []
         for mark in marks:
-            key = Reading(mark.modality, mark.reader, mark.case)
+            key = CaseReading(mark.modality, mark.reader, mark.case)
             if key not in done:
                 raise UserError(
                     f"reader {mark.reader!r} marked case {mark.case!r} in modality {mark.modality!r}, but is not said "
@@ -164,7 +165,7 @@ class MarkStudy:
 
     @classmethod
     def of_places(
-        cls, readings: Iterable[Reading], lesions: Iterable[TrueLesion], marks: Iterable[PlacedMark]
+        cls, readings: Iterable[CaseReading], lesions: Iterable[TrueLesion], marks: Iterable[PlacedMark]
     ) -> "MarkStudy":
         """Build a study of marks at places: each hits the nearest lesion within whose radius it lies, or none.
 
@@ -174,7 +175,7 @@ class MarkStudy:
         --------
         >>> lesions = [TrueLesion("c", "node", row_px=10, column_px=10, radius_px=3)]
         >>> marks = [PlacedMark("A", "Ann", "c", 12, 12, 5), PlacedMark("A", "Ann", "c", 30, 10, 2)]
-        >>> MarkStudy.of_places([Reading("A", "Ann", "c")], lesions, marks).mark_at[:, 3].tolist()
+        >>> MarkStudy.of_places([CaseReading("A", "Ann", "c")], lesions, marks).mark_at[:, 3].tolist()
         [0, -1]
         """
         lesions = list(lesions)
@@ -221,25 +222,8 @@ class MarkStudy:
         return replace(self, modalities=names, read=read, mark_at=mark_at, mark_rating=ratings)
 
 
-def lroc_study(study: MarkStudy) -> Ratings:
-    """Ratings whose AUC is the LROC area, of a study in which readers mark the one most suspicious place of each image.
-
-    Diseased cases count as present, with the rating of their mark if it hits a lesion; one that hits none goes below
-    all that its reader rated in that modality. So `analyze`, `obuchowski_rockette` and `size_study` are methods for
-    LROC areas over readers and cases. (The weighted AFROC area of such a study is its LROC area too.)
-
-    Raises
-    ------
-    UserError
-        If a case that was read has not just one mark.
-
-    Examples
-    --------
-    >>> readings = [Reading("A", "Ann", case) for case in ("sick", "well")]
-    >>> marks = [ScoredMark("A", "Ann", "sick", None, 4.0), ScoredMark("A", "Ann", "well", None, 1.0)]
-    >>> lroc_study(MarkStudy.of(readings, [TrueLesion("sick", "node")], marks)).scores[0, 0].round(3).tolist()
-    [1.0, 1.0]
-    """
+def check_one_mark(study: MarkStudy) -> None:
+    """Refuse a study in which a case that was read has not just one mark; a UserError."""
     n_marks = np.zeros(study.read.shape, dtype=np.int64)
     np.add.at(n_marks, tuple(study.mark_at[:, :3].T), 1)
     wrong = np.argwhere(study.read & (n_marks != 1))
@@ -250,13 +234,6 @@ def lroc_study(study: MarkStudy) -> Ratings:
             f"{study.readers[reader]!r} in modality {study.modalities[modality]!r}: an LROC analysis needs just one, "
             "at the most suspicious place"
         )
-    scores = np.full(study.read.shape, np.nan)
-    scores[tuple(study.mark_at[:, :3].T)] = study.mark_rating
-    lowest = np.nextafter(np.where(study.read, scores, np.inf).min(axis=2, keepdims=True), -np.inf)
-    wrong_place = np.zeros(study.read.shape, dtype=np.bool_)
-    wrong_place[tuple(study.mark_at[:, :3].T)] = study.mark_at[:, 3] == NO_LESION
-    scores = np.where(wrong_place & study.diseased & study.read, lowest, scores)
-    return Ratings(scores, study.diseased, study.modalities, study.readers, study.cases, study.reader_kind)
 
 
 def _scored(mark: PlacedMark, lesions: Sequence[TrueLesion]) -> ScoredMark:

@@ -88,11 +88,11 @@ def _check_setting(name: str, value: object) -> None:
     """Refuse a setting that is no number and no list of some, or asks for channels without end."""
     several = isinstance(value, list | tuple)
     values = list(value) if isinstance(value, list | tuple) else [value]
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= 1e6 for one in values)
-    if not numbers or not 1 <= len(values) <= _LONGEST:
+    numbers = [float(one) for one in values if _is_number(one) and abs(one) <= 1e6]
+    if len(numbers) < len(values) or not 1 <= len(values) <= _LONGEST:
         kind = f"1 to {_LONGEST} numbers" if several else "a number"
         raise UserError(f"the setting {name} must be {kind} of at most 1e6")
-    if name.startswith("n_") and max(values) > _MOST_CHANNELS:
+    if name.startswith("n_") and max(numbers) > _MOST_CHANNELS:
         raise UserError(f"the setting {name} must be at most {_MOST_CHANNELS}")
 
 

@@ -42,6 +42,7 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
         If the material does not suit the design.
     """
     _check_inside(material.cases)
+    _check_truth(material.cases)
     if plan.design in LOCATED:
         _check_places(material, plan)
     rng = np.random.default_rng(derive_seed(plan.seed, "reading", "trials"))
@@ -56,7 +57,7 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
         scale=plan.points,
         n_trials=len(read.trials),
         n_training=0 if trained is None else len(trained.trials),
-        break_every=plan.break_every,
+        break_every=plan.break_every if plan.break_every < len(read.trials) else 0,
         height=height,
         width=width,
         pixel_mm=material.pixel_mm,
@@ -90,7 +91,7 @@ class LaidOut:
 def lay_out(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> LaidOut:
     """The trials of every arm in random order, and their images in rows of random order.
 
-    In forced choice the sets of images are the same in every arm. A `UserError` if two images of a set are the same.
+    In forced choice the sets of images are the same in every arm.
     """
     n, arms = len(cases), list(cases.images)
     rows = rng.permutation(len(arms) * n).reshape(len(arms), n)
@@ -123,13 +124,7 @@ def _members(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> 
     if plan.n_alternatives == 1:
         return [[case] for case in range(len(cases))]
     present, absent = (np.flatnonzero(cases.present == truth) for truth in (True, False))
-    found = sets_of(rng.permutation(present).tolist(), absent.tolist(), cases.backgrounds, plan.n_alternatives - 1, rng)
-    for arm, images in cases.images.items():
-        for members in found:
-            if len({images[case].tobytes() for case in members}) < len(members):
-                names = ", ".join(cases.names[case] for case in members)
-                raise UserError(f"the arm {arm}: two of the images {names} are the same, so that no choice is right")
-    return found
+    return sets_of(rng.permutation(present).tolist(), absent.tolist(), cases.backgrounds, plan.n_alternatives - 1, rng)
 
 
 def zooms_of(height: int, width: int, n_alternatives: int) -> tuple[int, ...]:
@@ -153,6 +148,17 @@ def _check_inside(cases: CaseImages) -> None:
                 raise UserError(
                     f"the signal of the case {name!r} lies outside its image of {height} × {width} pixels, at row "
                     f"{lesion.row_px:g} and column {lesion.column_px:g}"
+                )
+
+
+def _check_truth(cases: CaseImages) -> None:
+    for arm, images in cases.images.items():
+        absent = {images[case].tobytes(): case for case in np.flatnonzero(~cases.present)}
+        for case in np.flatnonzero(cases.present):
+            if (other := absent.get(images[case].tobytes())) is not None:
+                raise UserError(
+                    f"the arm {arm} shows the same image with a signal ({cases.names[case]}) and without "
+                    f"({cases.names[other]}), so that no answer is right: look at the images"
                 )
 
 

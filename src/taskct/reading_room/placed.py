@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from taskct.errors import UserError
-from taskct.metrics.marks import MarkStudy, PlacedMark, Reading, TrueLesion
+from taskct.metrics.marks import CaseReading, MarkStudy, PlacedMark, TrueLesion
 from taskct.reading_room.answer import Answer
 from taskct.reading_room.key import Key, KeyTrial
 from taskct.reading_room.protocol import Protocol
@@ -31,8 +31,8 @@ def marks_of(protocol: Protocol, key: Key, answers: Sequence[Answer]) -> MarkStu
     return MarkStudy.of_places(readings, _lesions(trials.values(), radius_px), marks)
 
 
-def _reading(trial: KeyTrial, answer: Answer) -> Reading:
-    return Reading(trial.arm, answer.reader, trial.case)
+def _reading(trial: KeyTrial, answer: Answer) -> CaseReading:
+    return CaseReading(trial.arm, answer.reader, trial.case)
 
 
 def _marks(trial: KeyTrial, answer: Answer) -> Iterator[PlacedMark]:

@@ -140,6 +140,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise UserError(f"--host is {host!r}, no address of this machine; give one, such as 127.0.0.1") from None
+    # With the protocol, since asyncio sends small packets at once (TCP_NODELAY) on a socket that tells it alone.
     family, kind, protocol, _, address = found[0]
     with socket.socket(family, kind, protocol) as listener:
         if sys.platform != "win32":  # where it would let two servers have one port

@@ -44,6 +44,9 @@ REFERENCES = {
     "weighted-afroc": "Chakraborty and Zhai, Med. Phys. 43, 2548 (2016).",
     "lroc": "Swensson, Med. Phys. 23, 1709 (1996).",
     "program": 'Chakraborty, The RJafroc FROC book (2023), chapter "Standalone CAD vs. Radiologists".',
+    "kappa": "Cohen, Psychol. Bull. 70, 213 (1968).",
+    "kappa variance": "Fleiss, Cohen and Everitt, Psychol. Bull. 72, 323 (1969).",
+    "icc": "McGraw and Wong, Psychol. Methods 1, 30 (1996).",
     "mover": "Zou, Psychol. Methods 12, 399 (2007).",
 }
 """By the word that the text cites them by; docs/method.md numbers the same sources."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.config import Settings
+from taskct.metrics.clustered_readers import clustered_readers_difference
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.analysis import analyze
-from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.roc import auc, delong_covariance
 from taskct.names import LOW_DOSE
@@ -105,21 +105,28 @@ def retraining(results: Sequence[ArmResult], pairs: Sequence[tuple[str, str]], u
 
 def _over_seeds(scores: list[list[NDArray[np.float64]]], seeds: Sequence[int], unit: Unit) -> dict[str, Any]:
     """The difference of two arms from the test statistics of each seed, `(2, n_seeds, n_test)`."""
-    ratings = Ratings(
+    if unit.clusters is None:
+        d = analyze(_ratings(scores, seeds, unit), confidence=CONFIDENCE).differences["arm-versus"]
+        found, p_value, law = Interval(d.auc, d.ci_low, d.ci_high), d.p_value_interval, d.law
+    else:
+        t = np.array(scores)
+        both = t[:, :, unit.present], t[:, :, ~unit.present]
+        c, law = clustered_readers_difference(*both, unit.clusters, confidence=CONFIDENCE)
+        found, p_value = Interval(c.delta_auc, c.ci_low, c.ci_high), c.p_value
+    df = None if law is None else law.error.student_df(CONFIDENCE)
+    rest = {"p_value": p_value, "df": df if df is not None and math.isfinite(df) else None}
+    return interval_json(found, "delta_auc") | rest | {"seed_std": _seed_std(np.array(scores), unit)}
+
+
+def _ratings(scores: list[list[NDArray[np.float64]]], seeds: Sequence[int], unit: Unit) -> Ratings:
+    """Test statistics of two arms as ratings by seeds."""
+    return Ratings(
         scores=np.array(scores),
         signal_present=unit.present,
         modalities=("arm", "versus"),
         readers=tuple(f"seed {seed}" for seed in seeds),
         cases=tuple(map(str, range(len(unit.present)))),
     )
-    if unit.clusters is None:
-        d = analyze(ratings, confidence=CONFIDENCE).differences["arm-versus"]
-        found, rest = Interval(d.auc, d.ci_low, d.ci_high), {"p_value": d.p_value, "df": d.df_whole}
-    else:
-        analysis = obuchowski_rockette(ratings, clusters=unit.clusters, confidence=CONFIDENCE)
-        c = analysis.random_readers_random_cases.differences["arm-versus"]
-        found, rest = Interval(c.estimate, c.ci_low, c.ci_high), {"p_value": c.p_value, "df": c.df}
-    return interval_json(found, "delta_auc") | rest | {"seed_std": _seed_std(np.array(scores), unit)}
 
 
 def _seed_std(scores: NDArray[np.float64], unit: Unit) -> float:

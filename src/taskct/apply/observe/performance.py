@@ -15,14 +15,16 @@ from taskct.apply.observe.task import EvaluationPlan, Task
 from taskct.io.stored_images import StoredImages
 from taskct.metrics.clustered import Clusters
 from taskct.metrics.clustered_readers import clustered_readers_difference, clustered_readers_interval
-from taskct.metrics.comparisons import equivalence, noninferiority, why_no_margin, why_no_test
+from taskct.metrics.comparisons import Comparison, equivalence, noninferiority, why_no_margin, why_no_test
 from taskct.metrics.detectability import d_a
 from taskct.metrics.exact_cho import exact_cho_interval
 from taskct.metrics.intervals import Interval
 from taskct.metrics.lroc import correct_fraction, correct_localization, lroc_ratings
 from taskct.metrics.mrmc.analysis import analyze
+from taskct.metrics.mrmc.difference import DifferenceLaw
+from taskct.metrics.mrmc.margins import law_margin_tests
 from taskct.metrics.operating import sensitivity_interval
-from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference, within_possible
+from taskct.metrics.roc import PairedDifference, delong_difference, delong_interval, normal_difference
 from taskct.observers import Observer
 from taskct.observers.learning import (
     LabelledTrials,
@@ -127,8 +129,7 @@ def compare(
     name: str, mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], plan: EvaluationPlan
 ) -> tuple[Rival, list[str]]:
     """The rival of this name with the difference from it, and why something is left out."""
-    difference, std_error, df = _difference(mine, other, task, test, plan.confidence)
-    return judge(name, other, DifferenceEstimate(mine.auc.value, difference, std_error, df), too_few(task, test), plan)
+    return judge(name, other, _difference(mine, other, task, test, plan.confidence), too_few(task, test), plan)
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class DifferenceEstimate:
     """Of the first."""
     difference: PairedDifference
     std_error: float
-    df: float = math.inf
-    """Degrees of freedom of the error."""
+    law: DifferenceLaw | None = None
+    """What the error over training sets and trials is taken to be; None where it is that of trials alone, normal."""
 
 
 def judge(
@@ -162,38 +163,38 @@ def judge(
         return plain, [f"no verdict on the margin: {why}"]
     if found.std_error == 0.0 or areas & {0.0, 1.0}:
         return plain, ["no verdict on the margin: an AUC is 0 or 1, or the two sets rank the trials alike"]
-    alpha = (1.0 - plan.confidence) / 2.0
-    tests = (
-        test_of(
-            difference.delta_auc,
-            found.std_error,
-            noninferiority_margin=plan.margin,
-            alpha=alpha,
-            df=found.df,
-            limit=1.0,
-        )
+    return replace(plain, comparisons=_margin_tests(found, plan.margin, plan.confidence)), []
+
+
+def _margin_tests(found: DifferenceEstimate, margin: float, confidence: float) -> tuple[Comparison, ...]:
+    """Non-inferiority and equivalence, by the law of the interval that is shown."""
+    if found.law is not None:
+        return law_margin_tests(found.law, noninferiority_margin=margin, confidence=confidence)
+    delta, alpha = found.difference.delta_auc, (1.0 - confidence) / 2.0
+    return tuple(
+        test_of(delta, found.std_error, noninferiority_margin=margin, alpha=alpha, limit=1.0)
         for test_of in (noninferiority, equivalence)
     )
-    return replace(plain, comparisons=tuple(tests)), []
 
 
 def _difference(
     mine: Performance, other: Performance, task: Task, test: NDArray[np.int64], confidence: float
-) -> tuple[PairedDifference, float, float]:
-    """The difference, its standard error and the error's degrees of freedom."""
+) -> DifferenceEstimate:
+    """The difference, and what its error is taken to be."""
     present, clusters = task.signal_present[test], task.clusters(test)
     scores = np.stack([mine.statistics, other.statistics])
     both = scores[:, :, present], scores[:, :, ~present]
     if scores.shape[1] == 1:
         one = both[0][:, 0], both[1][:, 0]
         delta, std_error = delong_difference(*one, clusters)
-        return normal_difference(delta, std_error, confidence=confidence), std_error, math.inf
+        difference = normal_difference(delta, std_error, confidence=confidence)
+        return DifferenceEstimate(mine.auc.value, difference, std_error)
     if clusters is not None:
-        difference, mean = clustered_readers_difference(*both, clusters, confidence=confidence)
-        return difference, math.sqrt(mean.variance), mean.df
+        difference, law = clustered_readers_difference(*both, clusters, confidence=confidence)
+        return DifferenceEstimate(mine.auc.value, difference, law.error.std_error, law)
     found = analyze(as_ratings(scores, present, test), confidence=confidence).differences[f"{IMAGES}-{VERSUS}"]
-    difference = PairedDifference(found.auc, *within_possible(found.ci_low, found.ci_high), found.p_value)
-    return difference, math.sqrt(found.interval_variance), found.df_whole or math.inf
+    difference = PairedDifference(found.auc, found.ci_low, found.ci_high, found.p_value_interval)
+    return DifferenceEstimate(mine.auc.value, difference, math.sqrt(found.interval_variance), found.law)
 
 
 def too_few(task: Task, test: NDArray[np.int64]) -> str | None:

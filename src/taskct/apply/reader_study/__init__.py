@@ -6,13 +6,22 @@ from dataclasses import replace
 import numpy as np
 
 from taskct.apply.ratings import ReaderStudy
+from taskct.apply.reader_study.agreement import agreement_section
+from taskct.apply.reader_study.clustered import clustered_section
+from taskct.apply.reader_study.operating import operating_section
 from taskct.apply.reader_study.program import program_section
 from taskct.apply.reader_study.section import StudySection
 from taskct.apply.reader_study.sizes import sizes_section
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.errors import UserError
 
-SECTIONS: tuple[Callable[[ReaderStudy, Wanted], StudySection | None], ...] = (program_section, sizes_section)
+SECTIONS: tuple[Callable[[ReaderStudy, Wanted], StudySection | None], ...] = (
+    clustered_section,
+    operating_section,
+    program_section,
+    agreement_section,
+    sizes_section,
+)
 """In the order of the page; each gives None where it was not asked for."""
 
 

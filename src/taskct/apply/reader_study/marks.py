@@ -69,11 +69,8 @@ def marks_sections(study: MarkStudy, wanted: Wanted, pairs: Pairs | None = None)
     Raises
     ------
     UserError
-        As `analyze_marks`, or for what ratings alone have: programs, a cut-off, agreement.
+        As `analyze_marks`, or if there is no such figure of merit.
     """
-    for option, given in (("program", wanted.programs), ("cutoff", wanted.cutoffs), ("agreement", wanted.agreement)):
-        if given:
-            raise UserError(f"--{option} is for ratings; marks have none of a whole case: leave it out")
     figure = FigureOfMerit(wanted.figure_of_merit) if wanted.figure_of_merit else FigureOfMerit()
     found = analyze_marks(study, figure, pairs=pairs, confidence=wanted.confidence)
     sections = [_section(study, found, wanted)]
@@ -203,8 +200,8 @@ def _drawings(study: MarkStudy, found: MarksAnalysis) -> tuple[Drawing, ...]:
     ]
     drawings = [
         Drawing(
-            f"FROC curves of {len(curves)} modalities: fraction of lesions found, averaged over {kind}s at equal numbers "
-            "of false marks an image. Beyond the last mark of a reader a curve stays where it is.",
+            f"FROC curves of {len(curves)} modalities: fraction of lesions found, averaged over {kind}s at equal "
+            "numbers of false marks an image. Beyond the last mark of a reader a curve stays where it is.",
             "false marks an image",
             "lesions found",
             tuple(froc),
@@ -233,11 +230,13 @@ def _notes(study: MarkStudy, found: MarksAnalysis, wanted: Wanted) -> tuple[str,
     kind, notes = study.reader_kind, []
     if len(study.readers) == 1:
         notes.append(
-            f"one {kind}: the scatter between {kind}s cannot be told. Intervals and p values are of the choice of cases "
-            f"alone and hold for this {kind} only"
+            f"one {kind}: the scatter between {kind}s cannot be told. Intervals and p values are of the choice of "
+            f"cases alone and hold for this {kind} only"
         )
     elif len(study.readers) == 2:
-        notes.append(f"two {kind}s: their scatter is hardly known, and intervals are too short; have three or more")
+        notes.append(
+            f"two {kind}s: their scatter is hardly known, and intervals are wide to make up for it; have three or more"
+        )
     if any(math.isnan(one.ci_low) for one in found.modalities.values()):
         notes.append("a figure of merit is 0 or 1: there is no scatter to tell its interval from")
     if wanted.margin is not None and any(two.std_error == 0.0 for two in found.differences.values()):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from taskct.apply.ratings import ReaderStudy
 from taskct.apply.reader_study.section import Drawing, Line, ResultTable, StudySection
@@ -29,8 +30,7 @@ DRAWN = (3, 4, 6, 10, 20)
 STRUCTURES: tuple[Structure, ...] = ("HH", "HL", "LH", "LL")
 LEVELS = (0.702, 0.855, 0.961)
 
-_SERIES = (10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 400, 500, 700)
-_CASES = (*_SERIES, *(100 * n for n in _SERIES[1:]))
+_FINE, _COARSE = (10, 15, 20, 30, 40, 50, 70), (10, 20, 50)
 _COLUMNS = 7
 _ASSUMED = ("var_tr", "var_error", "cov1", "cov2", "cov3", "present", "absent")
 
@@ -47,6 +47,17 @@ class SizeBasis:
     """Signal-absent cases for each signal-present one."""
     method: DfMethod = "bdg"
     """Of the degrees of freedom."""
+    cases: str = ""
+    """What a case is called where all are of one class, such as a set of images of forced choice."""
+
+    @property
+    def of_a_class(self) -> str:
+        """What is counted along the grid."""
+        return self.cases or "cases with the signal"
+
+    def counted(self, n_present: int, n_absent: int) -> str:
+        """Numbers of cases as a heading of the grid."""
+        return f"{n_present}" if self.cases else f"{n_present} + {n_absent}"
 
 
 def sizes_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
@@ -83,8 +94,8 @@ def section_of_sizes(bases: Sequence[SizeBasis], wanted: Wanted, reader_kind: st
         halves = _grid(basis, wanted.detect, [n for n in READERS if n >= 4 and n % 2 == 0], cases, 2)
         what = f"{basis.name}: power to detect {wanted.detect:g}"
         grids += [
-            _table(f"{what}, every {reader_kind} rates every case", crossed, reader_kind),
-            _table(f"{what}, two groups that each rate one half of the cases", halves, reader_kind),
+            _table(f"{what}, every {reader_kind} rates every case", crossed, basis, reader_kind),
+            _table(f"{what}, two groups that each rate one half of the cases", halves, basis, reader_kind),
         ]
         drawings.append(_drawing(what, basis, wanted, reader_kind, cases))
         content["studies"][basis.name] = {"fully_crossed": _plain(crossed), "split_plot_in_2": _plain(halves)}
@@ -148,8 +159,6 @@ def assumed(text: str, detect: float) -> SizeBasis:
         )
     model = RoeMetz.published(chosen, level)
     # The mean over readers and cases is Φ(μ/s): s from the configuration, then the other separation from its AUC.
-    from scipy.special import ndtri
-
     area = float(model.expected_auc()[0])
     other = area + detect
     if not 0.5 < other < 1.0:
@@ -196,23 +205,29 @@ def _cases_to_show(basis: SizeBasis, wanted: Wanted, reader_kind: str) -> tuple[
         )
     except UserError as error:
         raise UserError(f"a difference of {detect:g} is out of reach: {error}") from error
-    least = min(sizes, key=lambda size: size.design.n_readings)
+    least = min(sizes, key=lambda size: size.design.n_readers * size.design.n_present)
     needed = [size.design.n_present for size in sizes]
-    first = max(int(np.searchsorted(_CASES, min(needed), side="right")) - 2, 0)
-    last = min(int(np.searchsorted(_CASES, max(needed), side="left")), len(_CASES) - 1)
-    span = _CASES[first : last + 1]
-    shown = (
-        span
-        if len(span) <= _COLUMNS
-        else tuple(span[index] for index in np.unique(np.linspace(0, len(span) - 1, _COLUMNS).round().astype(int)))
-    )
+    shown = _round_numbers(min(needed), max(needed))
     d = least.design
+    readings = d.n_readers * d.n_present if basis.cases else d.n_readings
     answer = (
         f"{basis.name}: to detect a difference of {detect:g} with power {wanted.power:g} takes the fewest readings, "
-        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal and "
-        f"{d.n_absent} without."
+        f"{readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} {basis.of_a_class}"
+        f"{'' if basis.cases else f' and {d.n_absent} without'}."
     )
     return shown, answer
+
+
+def _round_numbers(low: int, high: int) -> tuple[int, ...]:
+    """Round numbers from below one to above another, at most `_COLUMNS`; of more the largest are left out."""
+    span: tuple[int, ...] = ()
+    for series in (_FINE, _COARSE):
+        numbers = np.array([base * 10**power for power in range(7) for base in series])
+        first = max(int(np.searchsorted(numbers, low, side="left")) - 2, 0)
+        span = tuple(numbers[first : int(np.searchsorted(numbers, high, side="left")) + 1].tolist())
+        if len(span) <= _COLUMNS:
+            break
+    return span[:_COLUMNS]
 
 
 def _grid(
@@ -229,12 +244,12 @@ def _grid(
     )
 
 
-def _table(title: str, grid: Sequence[Sequence[StudyPower]], reader_kind: str) -> ResultTable:
+def _table(title: str, grid: Sequence[Sequence[StudyPower]], basis: SizeBasis, reader_kind: str) -> ResultTable:
     # "8 readers", not "8": a cell that is just a reader's name would be replaced by their number on the page.
     return ResultTable(
         title,
-        words=(f"{reader_kind}s; cases with + without the signal",),
-        numbers=tuple(f"{study.design.n_present} + {study.design.n_absent}" for study in grid[0]),
+        words=(f"{reader_kind}s; {basis.cases or 'cases with + without the signal'}",),
+        numbers=tuple(basis.counted(study.design.n_present, study.design.n_absent) for study in grid[0]),
         rows=tuple((f"{row[0].design.n_readers} {reader_kind}s", *(f"{one.power:.2f}" for one in row)) for row in grid),
     )
 
@@ -251,9 +266,9 @@ def _drawing(what: str, basis: SizeBasis, wanted: Wanted, reader_kind: str, case
         for row in grid
     ]
     return Drawing(
-        f"{what} against the number of cases with the signal, a line for each number of {reader_kind}s. The numbers "
+        f"{what} against the number of {basis.of_a_class}, a line for each number of {reader_kind}s. The numbers "
         "are in the table.",
-        "cases with the signal",
+        basis.of_a_class,
         "power",
         tuple(lines),
         in_terminal=True,

@@ -11,7 +11,7 @@ from taskct.metrics.mrmc.area_scale import area_bounds
 from taskct.metrics.mrmc.error_law import ErrorLaw
 
 _ROUNDING = 1e-12  # of an AUC: one that differs less from 0 or 1 is 0 or 1
-_PARTS = np.linspace(0.0, 1.0, 257)[1:]
+_PARTS = np.geomspace(1e-3, 1.0, 400)
 _STATISTICS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 600)])
 
 
@@ -66,8 +66,8 @@ class DifferenceLaw:
         reached = np.flatnonzero(self._sides(_STATISTICS)[at] >= distance)
         if not len(reached):
             return math.inf
-        between = _STATISTICS[reached[0] - 1 : reached[0] + 1]
-        return float(brentq(lambda x: float(self._sides(np.array(x))[at]) - distance, *between, xtol=1e-12))
+        low, high = _STATISTICS[reached[0] - 1 : reached[0] + 1].tolist()
+        return float(brentq(lambda x: float(self._sides(np.array(x))[at]) - distance, low, high, xtol=1e-12))
 
     def _sides(self, statistic: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How far the interval of a critical value reaches below and above the estimate."""

@@ -3,11 +3,10 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
-_NORMAL = 1.959964  # of 95 %, two-sided
-_HALFWAY, _HALFWAY_OF_TWO = 0.75, 0.2  # readers' part over cases' part at which Student's t has half its weight
 _LEAST_LOG = -300.0  # of a p value; below it is 0
 
 
@@ -21,13 +20,16 @@ class ErrorLaw:
     known. For two parts of normal values, the readers' one of 1, 2, 3 or 4 degrees of freedom, 95 % intervals so cover
     as little as 87, 92, 93.6 and 94.1 %, whatever the number of cases.
 
-    Here the squared critical value of a statistic (error over its standard error) is z² + (t² − z²)·s·w, with t and z
-    those of Student's t for readers and for cases, s the readers' share of the variance and w = x^q/(x^q + k^q), where
-    x is the readers' part over the cases', q = t/z at 95 %, and k = ¾, or 0.2 for two readers. It is a solution of
-    Welch's problem by two numbers that were chosen so that coverage hardly depends on the true share: of 95 %
-    intervals 94.6 to 95.3 % for 2 degrees of freedom, 95.0 to 95.3 % for more and 94.0 to 96.1 % for one, computed by
-    integration. Source of the problem: Welch, Biometrika 34, 28 (1947); that it has such solutions: Trickett & Welch,
-    Biometrika 41, 361 (1954).
+    Here the squared critical value of a statistic (error over its standard error) is
+
+        z² + f^a·(t_r² − z²) + (1 − f)²·(t_c² − z²),
+
+    with z, t_r and t_c the quantiles of the normal law and of Student's t for readers and for cases, f the readers'
+    share of the variance, and a = 2, or 7/4 for two readers. f² and (1 − f)² are also what Satterthwaite's 1/df weighs
+    the parts by, and where degrees of freedom are many both are the same to first order; but this does not collapse
+    where a small share came out by chance. Coverage of 95 % intervals, computed by integration over all true shares,
+    is 94.1 to 95.7 % for 2 degrees of freedom, 94.5 to 95.4 % for more, and 93.3 to 97.0 % for one. Sources of the
+    problem: Satterthwaite, Biometrics Bull. 2, 110 (1946); Welch, Biometrika 34, 28 (1947).
     """
 
     variance: float
@@ -48,6 +50,14 @@ class ErrorLaw:
         """Value that the statistic exceeds in size with a chance of 1 − confidence."""
         return math.sqrt(self._squared(math.log(1.0 - confidence)))
 
+    def student_df(self, confidence: float) -> float:
+        """Degrees of freedom of the Student's t with this critical value; infinite from a million on."""
+        tail, wanted = 0.5 * (1.0 - confidence), self.critical(confidence)
+        low, high = min(self.df_readers, self.df_cases), 1e6
+        if -float(stdtrit(high, tail)) >= wanted:
+            return math.inf
+        return float(brentq(lambda df: -float(stdtrit(df, tail)) - wanted, 0.999 * low, high))
+
     def p_value(self, statistic: float) -> float:
         """Chance of a statistic as large as this in size: `critical` the other way round. NaN for NaN."""
         if math.isnan(statistic):
@@ -62,18 +72,8 @@ class ErrorLaw:
     def _squared(self, log_alpha: float) -> float:
         """Squared critical value of a chance."""
         tail = 0.5 * math.exp(log_alpha)
-        weight = self._weight()
-        of_cases, of_readers = (float(stdtrit(df, tail)) for df in (self.df_cases, self.df_readers))
-        return (1.0 - weight) * of_cases * of_cases + (weight * of_readers * of_readers if weight > 0.0 else 0.0)
-
-    def _weight(self) -> float:
-        """Of Student's t for readers, s·w."""
-        if self.of_readers <= 0.0:
-            return 0.0
-        share, cases = self.of_readers / self.variance, self.variance - self.of_readers
-        if cases <= 0.0:
-            return share
-        halfway = _HALFWAY if self.df_readers > 1.0 else _HALFWAY_OF_TWO
-        power = -float(stdtrit(self.df_readers, 0.025)) / _NORMAL
-        log_odds = power * (math.log(self.of_readers / cases) - math.log(halfway))
-        return share * (1.0 / (1.0 + math.exp(-log_odds)) if log_odds > -700.0 else 0.0)
+        normal = float(ndtri(tail)) ** 2
+        share = self.of_readers / self.variance if self.variance > 0.0 else 0.0
+        power = 2.0 if self.df_readers > 1.0 else 1.75
+        parts = ((share**power, self.df_readers), ((1.0 - share) ** 2, self.df_cases))
+        return normal + sum(w * (float(np.square(stdtrit(df, tail))) - normal) for w, df in parts if w > 0.0)

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from scipy.stats import t
+import numpy as np
+from scipy.special import stdtrit
 
 from taskct.errors import UserError
 from taskct.metrics.comparisons import holm
 from taskct.metrics.froc import FigureOfMerit, Figures, figures_of_merit
 from taskct.metrics.intervals import Interval, check_confidence, logit_bounds, two_sided_p
 from taskct.metrics.marks import MarkStudy
-from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, ORInterval, obuchowski_rockette_of
+from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, hillis_df, obuchowski_rockette_of
 from taskct.metrics.mrmc.sizing import Components, components_from_obuchowski_rockette
 from taskct.metrics.roc import within_possible
 
@@ -117,7 +118,10 @@ def analyze_marks(
     Notes
     -----
     Intervals of a figure are symmetric in its logit, as those of AUCs are in `analyze`; those of a difference are
-    symmetric, with the error of all modalities pooled.
+    symmetric, with the error of all modalities pooled. Degrees of freedom are Hillis', but that the mean square in them
+    is held at what the cases alone make it at least: with few readers it is often below by chance, and df then so many
+    that intervals are too short. In simulated studies of 3 to 5 readers the plain ones covered 92 to 95 %, these 94 to
+    96 %; with 2 readers 90 and 98 %. `anova` has the plain analysis, with the p values of other programs.
 
     References
     ----------
@@ -137,16 +141,12 @@ def analyze_marks(
             n_cases=len(study.cases),
             confidence=confidence,
         )
-    means = _means(found, study, confidence) if anova is None else anova.random_readers_random_cases.modalities
     return MarksAnalysis(
         figure=figure,
-        modalities={name: _in_logit(one, confidence) for name, one in means.items()},
+        modalities={name: _in_logit(_of_modality(found, m), confidence) for m, name in enumerate(study.modalities)},
         differences=_differences(study, wanted, found, anova, confidence),
         readers={
-            reader: {
-                name: _in_logit(_of_cases(found, (m, r), None, confidence), confidence)
-                for m, name in enumerate(study.modalities)
-            }
+            reader: {name: _in_logit(_of_cases(found, (m, r)), confidence) for m, name in enumerate(study.modalities)}
             for r, reader in enumerate(study.readers)
         },
         anova=anova,
@@ -155,6 +155,18 @@ def analyze_marks(
         n_lesions=len(study.lesion_case),
         confidence=confidence,
     )
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A figure of merit or a difference, its standard error and degrees of freedom."""
+
+    value: float
+    std_error: float
+    df: float
+
+    def half_width(self, confidence: float) -> float:
+        return -float(stdtrit(self.df, (1.0 - confidence) / 2.0)) * self.std_error
 
 
 def _pairs(study: MarkStudy, pairs: Sequence[tuple[str, str]] | None) -> list[tuple[str, str]]:
@@ -168,30 +180,59 @@ def _pairs(study: MarkStudy, pairs: Sequence[tuple[str, str]] | None) -> list[tu
     return wanted
 
 
-def _means(found: Figures, study: MarkStudy, confidence: float) -> dict[str, ORInterval]:
-    """Of a single reader."""
-    return {name: _of_cases(found, (m, 0), None, confidence) for m, name in enumerate(study.modalities)}
-
-
-def _of_cases(found: Figures, first: tuple[int, int], second: tuple[int, int] | None, confidence: float) -> ORInterval:
+def _of_cases(found: Figures, first: tuple[int, int], second: tuple[int, int] | None = None) -> _Estimate:
     """A figure of merit by its modality and reader, or the difference of two, with the error of the cases alone."""
     value, variance = float(found.values[first]), float(found.covariance[(*first, *first)])
     if second is not None:
         value -= float(found.values[second])
         variance += float(found.covariance[(*second, *second)] - 2.0 * found.covariance[(*first, *second)])
-    std_error = math.sqrt(max(variance, 0.0))
-    half_width = float(t.isf((1.0 - confidence) / 2.0, math.inf)) * std_error
-    low, high = within_possible(value - half_width, value + half_width)
-    return ORInterval(value, std_error, math.inf, low, high, two_sided_p(value, std_error, math.inf))
+    return _Estimate(value, math.sqrt(max(variance, 0.0)), math.inf)
 
 
-def _in_logit(one: ORInterval, confidence: float) -> Interval:
-    """The interval of a figure of merit in [0, 1], symmetric in its logit."""
-    half_width = float(t.isf((1.0 - confidence) / 2.0, one.df)) * one.std_error
-    if not 0.0 < one.estimate < 1.0:
-        # Nothing scatters at an end: no interval can be told.
-        return Interval(one.estimate, math.nan, math.nan)
-    return Interval(one.estimate, *logit_bounds(one.estimate, half_width))
+def _of_modality(found: Figures, modality: int) -> _Estimate:
+    """A figure of merit averaged over readers."""
+    values, covariance = found.values[modality], found.covariance[modality, :, modality]
+    n = len(values)
+    if n == 1:
+        return _of_cases(found, (modality, 0))
+    same = float(np.trace(covariance)) / n
+    other = float(covariance.sum() - np.trace(covariance)) / (n * (n - 1))
+    return _over_readers(
+        float(values.mean()), float(values.var(ddof=1)), least=same - other, shared=max(other, 0.0), n_readers=n
+    )
+
+
+def _of_difference(anova: ObuchowskiRockette, first: int, second: int) -> _Estimate:
+    """A difference averaged over readers, with the error of all modalities pooled."""
+    means = anova.reader_auc.mean(axis=1)
+    n_modalities, n_readers = anova.reader_auc.shape
+    shared = anova.cov2 - anova.cov3
+    one = _over_readers(
+        float(means[first] - means[second]),
+        anova.ms_tr,
+        least=anova.var_error - anova.cov1 - shared,
+        shared=max(shared, 0.0),
+        n_readers=n_readers,
+        n_modalities=n_modalities,
+    )
+    return _Estimate(one.value, math.sqrt(2.0) * one.std_error, one.df)
+
+
+def _over_readers(
+    value: float, mean_square: float, *, least: float, shared: float, n_readers: int, n_modalities: int = 2
+) -> _Estimate:
+    """A mean over readers whose mean square is expected to be `least` at least; `shared` is the cases' covariance."""
+    error = mean_square + n_readers * shared
+    expected = max(mean_square, least)
+    df = hillis_df(expected, expected + n_readers * shared, n_readers, n_modalities)
+    return _Estimate(value, math.sqrt(max(error, 0.0) / n_readers), df)
+
+
+def _in_logit(one: _Estimate, confidence: float) -> Interval:
+    """The interval of a figure of merit in [0, 1], symmetric in its logit; NaN at an end, where nothing scatters."""
+    if not 0.0 < one.value < 1.0:
+        return Interval(one.value, math.nan, math.nan)
+    return Interval(one.value, *logit_bounds(one.value, one.half_width(confidence)))
 
 
 def _differences(
@@ -202,21 +243,14 @@ def _differences(
     confidence: float,
 ) -> dict[str, MarksDifference]:
     at = {name: index for index, name in enumerate(study.modalities)}
-    parts: list[ORInterval] = []
-    for a, b in pairs:
-        if anova is None:
-            parts.append(_of_cases(found, (at[a], 0), (at[b], 0), confidence))
-            continue
-        pooled = anova.random_readers_random_cases.differences
-        forward = at[a] < at[b]
-        one = pooled[f"{a}-{b}" if forward else f"{b}-{a}"]
-        if not forward:
-            one = ORInterval(-one.estimate, one.std_error, one.df, -one.ci_high, -one.ci_low, one.p_value)
-        parts.append(one)
-    adjusted = holm([one.p_value for one in parts]).tolist()
-    return {
-        f"{a}-{b}": MarksDifference(
-            a, b, one.estimate, one.std_error, one.df, one.ci_low, one.ci_high, one.p_value, p_holm
-        )
-        for (a, b), one, p_holm in zip(pairs, parts, adjusted, strict=True)
-    }
+    parts = [
+        _of_cases(found, (at[a], 0), (at[b], 0)) if anova is None else _of_difference(anova, at[a], at[b])
+        for a, b in pairs
+    ]
+    p_values = [two_sided_p(one.value, one.std_error, one.df) for one in parts]
+    differences = {}
+    for (a, b), one, p_value, p_holm in zip(pairs, parts, p_values, holm(p_values).tolist(), strict=True):
+        half_width = one.half_width(confidence)
+        low, high = within_possible(one.value - half_width, one.value + half_width)
+        differences[f"{a}-{b}"] = MarksDifference(a, b, one.value, one.std_error, one.df, low, high, p_value, p_holm)
+    return differences

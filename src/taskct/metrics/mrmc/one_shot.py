@@ -151,7 +151,7 @@ def _case_df(scatter: NDArray[np.float64], n_less_1: NDArray[np.float64], cases:
     """Satterthwaite's degrees of freedom of the scatter of both classes of cases, which is not that of normal values.
 
     The variance of n values has the relative variance 2/(n − 1) + κ/n with the excess kurtosis κ, which is large near
-    an AUC of 1, where few cases make all errors. One below 0 counts as 0.
+    an AUC of 1, where few cases make all errors. One below 0 counts as 0. At least 1.
     """
     total, uncertainty = 0.0, 0.0
     for variance, n, values in zip(np.maximum(scatter, 0.0), n_less_1, cases, strict=True):
@@ -159,7 +159,7 @@ def _case_df(scatter: NDArray[np.float64], n_less_1: NDArray[np.float64], cases:
         excess = float((squares**2).mean() / squares.mean() ** 2) - 3.0 if squares.any() else 0.0
         total += float(variance)
         uncertainty += float(variance) ** 2 * (2.0 / n + max(excess, 0.0) / (n + 1.0))
-    return 2.0 * total**2 / uncertainty if uncertainty > 0.0 else float(n_less_1.min())
+    return max(2.0 * total**2 / uncertainty, 1.0) if uncertainty > 0.0 else float(n_less_1.min())
 
 
 def _divide(products: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def program_power(
     -----
     The p value of a study in which everything comes out as expected tells how many standard errors the truth lies from
     what is to be excluded, on the skew scale of `ProgramDifference`; power is that of Student's t with this
-    noncentrality. It is on the safe side: studies sized for a power of 0.8 had 0.82 to 0.88 in simulations, since the
+    noncentrality. It is on the safe side: studies sized for a power of 0.8 had 0.82 to 0.86 in simulations, since the
     degrees of freedom are those of the test, which are careful ones.
 
     Examples

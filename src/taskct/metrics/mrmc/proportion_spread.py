@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainccinv, betaincinv, ndtri, stdtrit
+from scipy.special import betainccinv, betaincinv, ndtri
 
 from taskct.metrics.intervals import logit_bounds, perfect_bounds
+from taskct.metrics.mrmc.error_law import ErrorLaw
 
 Floats = NDArray[np.float64]
 
-FEW = 10
+FEW = 5
 """Clusters that hold a failure, or a success where those are fewer, below which an interval is the guarded one."""
 NOTHING = 1e-14
 """A variance below it is rounding."""
@@ -42,7 +43,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Spread:
+class ProportionSpread:
     """Variance of a proportion, or of a difference of two, over readers and clusters of cases."""
 
     variance: float
@@ -63,38 +64,24 @@ class Spread:
         return found if found > NOTHING else self.variance_mle
 
     @property
-    def readers_share(self) -> float:
-        """Share of `by_readers` in `used`, from 0 to 1."""
-        return min(self.by_readers / self.used, 1.0) if self.used > 0.0 else 0.0
-
-    @property
     def df(self) -> float:
         """Satterthwaite's degrees of freedom of `used`, readers and cases being its two parts; infinite for 0."""
-        f = self.readers_share
-        spread = (1.0 - f) ** 2 / self._df_clusters + (f**2 / self._df_readers if f else 0.0)
-        return 1.0 / spread if self.used > 0.0 else math.inf
-
-    def quantile(self, confidence: float) -> float:
-        """How many standard errors a two-sided interval reaches; see `proportion_analysis`."""
-        tail = (1.0 - confidence) / 2.0
-        normal = float(ndtri(tail)) ** 2
-        f = self.readers_share
-        power = 1.75 if self.n_readers < 2.5 else 2.0
-        extra = (1.0 - f) ** 2 * (float(stdtrit(self._df_clusters, tail)) ** 2 - normal)
-        if f > 0.0:
-            extra += f**power * (float(stdtrit(self._df_readers, tail)) ** 2 - normal)
-        return math.sqrt(normal + extra)
+        law = self.law
+        if not law.variance > 0.0:
+            return math.inf
+        readers = law.of_readers / law.variance
+        of_readers = readers**2 / law.df_readers if readers > 0.0 else 0.0
+        return 1.0 / ((1.0 - readers) ** 2 / law.df_cases + of_readers)
 
     @property
-    def _df_readers(self) -> float:
-        return max(round(self.n_readers) - 1.0, 1.0)
+    def law(self) -> ErrorLaw:
+        """Law of the error: its critical value says how many standard errors an interval reaches."""
+        df_readers, df_clusters = (max(round(n) - 1.0, 1.0) for n in (self.n_readers, self.n_clusters))
+        used = self.used
+        return ErrorLaw(used, min(self.by_readers, used), df_readers, df_clusters)
 
-    @property
-    def _df_clusters(self) -> float:
-        return max(round(self.n_clusters) - 1.0, 1.0)
 
-
-def spread_of(parts: Sequence[Answered], signs: Sequence[float] = (1.0,)) -> Spread | None:
+def spread_of(parts: Sequence[Answered], signs: Sequence[float] = (1.0,)) -> ProportionSpread | None:
     """Scatter of Σ sign·proportion of some parts; None where no variance over readers can be told.
 
     The variance is the U-statistic: products of two deviations that share the reader, the cluster or both, over the
@@ -109,10 +96,10 @@ def spread_of(parts: Sequence[Answered], signs: Sequence[float] = (1.0,)) -> Spr
     total, mle = (float(np.asarray(signs) @ c @ np.asarray(signs)) for c in covariances)
     n_readers, n_clusters = (min(_equivalent(part, axis) for part in parts) for axis in (1, 0))
     if one_reader:
-        return Spread(total, mle, 0.0, 1.0, n_clusters)
+        return ProportionSpread(total, mle, 0.0, 1.0, n_clusters)
     by_reader = sum(sign * part.deviations.sum(axis=1) for sign, part in zip(signs, parts, strict=True))
     between = float(np.square(by_reader).sum()) * n_readers / max(n_readers - 1.0, 0.5)
-    return Spread(total, mle, between, n_readers, n_clusters)
+    return ProportionSpread(total, mle, between, n_readers, n_clusters)
 
 
 def _covariances(parts: Sequence[Answered], *, one_reader: bool) -> Floats:

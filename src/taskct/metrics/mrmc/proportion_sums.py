@@ -13,7 +13,7 @@ from taskct.metrics.mrmc.proportion_spread import (
     NOTHING,
     Answered,
     Floats,
-    Spread,
+    ProportionSpread,
     proportion_bounds,
     spread_of,
 )
@@ -31,9 +31,9 @@ class ProportionSum:
     """1 or −1 for each."""
     offset: float
     """What is added."""
-    spread: Spread
+    spread: ProportionSpread
     """Of the sum."""
-    spreads: tuple[Spread, ...]
+    spreads: tuple[ProportionSpread, ...]
     """Of each proportion."""
     correlations: Floats
     """Of the proportions, times their signs, shape `(n, n)`."""
@@ -50,7 +50,7 @@ class ProportionSum:
     def bounds(self, confidence: float) -> tuple[float, float]:
         """Bounds of a confidence in (0, 1)."""
         check_confidence(confidence)
-        reach = self.spread.quantile(confidence)
+        reach = self.spread.law.critical(confidence)
         below, above = [], []
         for part, spread, sign in zip(self.parts, self.spreads, self.signs, strict=True):
             low, high = proportion_bounds(part, spread.used, reach, confidence)
@@ -105,7 +105,7 @@ def proportion_sum(parts: Sequence[Answered], signs: Sequence[float], offset: fl
 
 
 def _correlations(
-    parts: Sequence[Answered], signs: Sequence[float], spreads: Sequence[Spread], whole: Spread
+    parts: Sequence[Answered], signs: Sequence[float], spreads: Sequence[ProportionSpread], whole: ProportionSpread
 ) -> Floats:
     """Correlations of the signed proportions, such that variances of two sum to the one of their sum."""
     n = len(parts)

@@ -1,5 +1,6 @@
 // The check of the display: a step wedge, and squares that are barely there.
 
+import { gridOf } from "./design.js";
 import { element, show } from "./elements.js";
 import { kept } from "./kept.js";
 import { pressed } from "./waiting.js";
@@ -62,7 +63,7 @@ function warnings(protocol) {
   }
   if (window.visualViewport.scale !== 1) found.push("The page is zoomed by touch. Zoom it out, or the images are blurred.");
   const zoom = protocol.display.zooms[0] / ratio;
-  const [across, down] = { "2afc": [2, 1], "4afc": [2, 2] }[protocol.design] ?? [1, 1];
+  const [across, down] = gridOf(protocol);
   if (across * protocol.width * zoom > window.innerWidth || down * protocol.height * zoom > window.innerHeight) {
     found.push("The images are larger than this window. Make the window as large as the screen, or they are shown smaller.");
   }

@@ -34,14 +34,22 @@ async function once(path, options) {
 /** A fault of the server, or a request that came too slowly: the same again may go well. */
 const isTrouble = (status) => status >= 500 || status === 408;
 
+const waiting = new Set(); // requests that wait to be tried again
+
+function isThrough(request) {
+  waiting.delete(request);
+  if (!waiting.size) dialog().close();
+}
+
 /** Asks until there is an answer that is not the server's own trouble. */
 async function ask(path, options = {}, isWhole = () => true) {
+  const request = {};
   for (;;) {
     let sentence = "The server does not answer. It may be restarting, or the network is down.";
     try {
       const reply = await once(path, options);
       if (!isTrouble(reply.status) && isWhole(reply)) {
-        dialog().close();
+        isThrough(request);
         return reply;
       }
       const fault = reply.status === 200 ? "An image came incomplete." : `The server has a fault (${reply.status}).`;
@@ -49,6 +57,7 @@ async function ask(path, options = {}, isWhole = () => true) {
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof DOMException || error instanceof SyntaxError)) throw error;
     }
+    waiting.add(request);
     showAway(sentence);
     await whenToTryAgain();
   }

@@ -6,6 +6,7 @@ import { element, say } from "./elements.js";
 const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const FAR = 10; // pixels, with Shift
 const MOST_MARKS = 100;
+const DOUBLE_MS = 400; // an Enter so soon after the one that added a mark is the same press, and does not end the trial
 
 /** A crosshair that pointer and arrow keys move over an image. */
 class Crosshair {
@@ -90,7 +91,7 @@ export class Locating {
 /** FROC: any number of places, none as well. A place becomes a mark by its confidence. */
 export class Marking {
   constructor(protocol, pictures, answered) {
-    Object.assign(this, { protocol, pictures, answered, marks: [] });
+    Object.assign(this, { protocol, pictures, answered, marks: [], isFresh: false });
     this.crosshair = new Crosshair(protocol, pictures, () => this._changed());
     this.confidence = confidenceOf(protocol, () => this._rated());
     this.note = element("p", { className: "note" });
@@ -121,6 +122,8 @@ export class Marking {
     this.marks.push({ ...this.crosshair.place, rating: this.confidence.value });
     this.crosshair.placed = false;
     this.confidence.show(null);
+    this.isFresh = true;
+    setTimeout(() => (this.isFresh = false), DOUBLE_MS);
     say(`Mark ${this.marks.length} added.`);
     return this._changed();
   }
@@ -174,7 +177,7 @@ export class Marking {
   key(event) {
     if (event.key === "Delete") this._takeBack();
     else if (event.key === "Enter" && this.crosshair.placed) this._add();
-    else if (event.key === "Enter") this._answer();
+    else if (event.key === "Enter") this.isFresh || this._answer();
     else return this.crosshair.key(event) || this.confidence.key(event, false);
     return true;
   }

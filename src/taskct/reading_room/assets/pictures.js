@@ -1,5 +1,6 @@
 // The images of a trial on their canvases, in whole pixels of the screen, with a drawing over each.
 
+import { gridOf, isChoice } from "./design.js";
 import { drawn, element } from "./elements.js";
 import { greyTable, pixelsOf, usableZooms } from "./grey.js";
 
@@ -17,7 +18,8 @@ export class View {
   constructor(protocol) {
     const { display } = protocol;
     this.display = display;
-    this.zooms = usableZooms(display.zooms, protocol, { "2afc": 2, "4afc": 4 }[protocol.design] ?? 1);
+    const [across, down] = gridOf(protocol);
+    this.zooms = usableZooms(display.zooms, protocol, across * down);
     this.zoom = this.zooms[0];
     this.reset();
   }
@@ -62,8 +64,6 @@ export class Pictures {
     this.element = element("div", { className: `pictures of-${count}` }, ...this.parts.map((part) => part.frame));
     this._watched = new AbortController();
     window.addEventListener("resize", () => this.layOut(), { signal: this._watched.signal });
-    this._moves = new ResizeObserver(() => this.layOut());
-    this._moves.observe(this.element);
     this._watchPixels();
   }
 
@@ -81,7 +81,7 @@ export class Pictures {
 
   _part(slot) {
     const { height, width } = this.protocol;
-    const name = this.protocol.design.endsWith("afc") ? `Image ${slot + 1}` : "Image";
+    const name = isChoice(this.protocol) ? `Image ${slot + 1}` : "Image";
     const canvas = element("canvas", { role: "img", "aria-label": name });
     const over = drawn("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": "true" });
     const sheet = element("div", { className: "sheet" }, canvas, over);
@@ -140,29 +140,24 @@ export class Pictures {
     this.draw();
   }
 
-  /** Sizes are those of the screen's pixels, and so are places: the browser then resamples nothing. */
+  /** Sizes are whole numbers of the screen's pixels. Browsers place such a canvas on whole pixels and resample nothing. */
   layOut() {
     const { height, width } = this.protocol;
-    const ratio = window.devicePixelRatio;
+    const { zoom } = this.view, ratio = window.devicePixelRatio;
     for (const { canvas, sheet } of this.parts) {
-      [canvas.width, canvas.height] = [width * this.view.zoom, height * this.view.zoom];
+      [canvas.width, canvas.height] = [width * zoom, height * zoom];
       sheet.style.width = canvas.style.width = `${canvas.width / ratio}px`;
       sheet.style.height = canvas.style.height = `${canvas.height / ratio}px`;
-      sheet.style.left = sheet.style.top = "0";
-    }
-    const boxes = this.parts.map(({ sheet }) => sheet.getBoundingClientRect());
-    for (const [k, { sheet }] of this.parts.entries()) {
-      sheet.style.left = `${Math.round(boxes[k].left * ratio) / ratio - boxes[k].left}px`;
-      sheet.style.top = `${Math.round(boxes[k].top * ratio) / ratio - boxes[k].top}px`;
     }
     this.draw();
   }
 
   draw() {
+    const { table, zoom } = this.view;
     for (const [slot, { canvas }] of this.parts.entries()) {
       const context = canvas.getContext("2d", { alpha: false });
       if (this.images) {
-        context.putImageData(pixelsOf(this.images[slot], this.protocol, this.view.table, this.view.zoom), 0, 0);
+        context.putImageData(pixelsOf(this.images[slot], this.protocol, table, zoom), 0, 0);
       } else {
         context.fillStyle = BLANK;
         context.fillRect(0, 0, canvas.width, canvas.height);
@@ -195,7 +190,6 @@ export class Pictures {
 
   close() {
     this._watched.abort();
-    this._moves.disconnect();
     this._pixels?.disconnect();
   }
 }

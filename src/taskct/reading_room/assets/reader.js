@@ -41,11 +41,9 @@ async function tell(title, parts, label) {
 
 async function instructions({ protocol }) {
   const { title, instructions: given } = protocol;
-  const hint =
-    "Everything can be done with the mouse alone or with the keyboard alone. The keys of an answer stand below each " +
-    "image; these help to look at it:";
-  const drag = protocol.display.adjustable ? paragraphs("Dragging over an image changes its window, too.") : [];
-  const parts = [...paragraphs(...given, lengthOf(protocol), hint), keysList(viewKeys(protocol)), ...drag];
+  const drag = protocol.display.adjustable ? " Dragging over an image changes its window." : "";
+  const hint = `Everything can be done with the mouse alone or with the keyboard alone.${drag} Keys stand below each image.`;
+  const parts = [...paragraphs(...given, lengthOf(protocol), hint), keysList(viewKeys(protocol))];
   await tell(title, parts, "Go on to the display check");
   await sendEvent("display", await checkDisplay(protocol));
   return sendEvent("begin");
@@ -86,10 +84,15 @@ const closed = () => end("The study is closed", "No more answers are taken. What
 
 const SCREENS = { instructions, training: read, reading: read, break: takeBreak, done, closed };
 
+/** A key that is held is one press; where it answers or goes on, nothing is to come of the others. */
+function passOverHeld(event) {
+  if (!event.repeat || event.key !== "Enter") return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
 async function begin() {
-  // A held key is one press.
-  const held = (event) => event.repeat && event.key === "Enter" && event.preventDefault();
-  document.addEventListener("keydown", held, { capture: true });
+  document.addEventListener("keydown", passOverHeld, { capture: true });
   let state = keptAnswer() ? await sendAnswer(keptAnswer()) : await askState();
   const session = new Session(state.protocol);
   document.title = state.protocol.title;

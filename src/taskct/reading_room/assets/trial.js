@@ -28,9 +28,9 @@ export async function readTrial(session, state) {
 
 class Trial {
   constructor(session, state) {
-    Object.assign(this, { session, state, protocol: session.protocol, armed: false });
+    Object.assign(this, { session, state, protocol: session.protocol, armed: false, isEnded: false });
     this.pictures = new Pictures(this.protocol, session.view, state.trial.images.length);
-    this.ended = new Promise((resolve) => (this.end = resolve));
+    this.ended = new Promise((resolve) => (this._resolve = resolve));
     this.asker = new ASKERS[this.protocol.design](this.protocol, this.pictures, (given) => this._answered(given));
     this._watched = new AbortController();
     document.addEventListener("keydown", (event) => this._key(event), { signal: this._watched.signal });
@@ -44,22 +44,38 @@ class Trial {
 
   async read() {
     this._show();
-    const [images] = await Promise.all([this._images(), pause(BLANK_MS)]);
-    if (images === null) {
-      await pause(AGAIN_MS);
-      return askState();
-    }
-    this.pictures.paint(images);
-    await onScreen();
-    this.watch = new Stopwatch(this.session.secondsBefore(this.state.trial));
-    setTimeout(() => this._arm(), GUARD_MS);
-    const next = await this.ended;
+    const next = await Promise.race([this._begin(), this.ended]);
     return next();
   }
 
+  /** Ends in what finds the next state. */
+  async _begin() {
+    const [images] = await Promise.all([this._images(), pause(BLANK_MS)]);
+    if (images === null) {
+      await pause(AGAIN_MS);
+      return askState;
+    }
+    if (this.isEnded) return this.ended; // paused meanwhile
+    this.pictures.paint(images);
+    await onScreen();
+    if (this.isEnded) return this.ended;
+    this.watch = new Stopwatch(this.session.secondsBefore(this.state.trial));
+    await pause(GUARD_MS);
+    this._arm();
+    return this.ended;
+  }
+
   _arm() {
+    if (this.isEnded) return;
     this.armed = true;
     this.stage.dataset.armed = "";
+  }
+
+  /** What comes next is decided once. */
+  _end(next) {
+    this.isEnded = true;
+    this.armed = false;
+    this._resolve(next);
   }
 
   async _images() {
@@ -120,10 +136,10 @@ class Trial {
   }
 
   _pause() {
+    if (this.isEnded) return;
     if (this.watch) this.session.keepSeconds(this.state.trial, this.watch.close());
-    this.armed = false;
     this.pictures.clear();
-    this.end(async () => ({ ...(await sendEvent("pause")), phase: "break", paused: true }));
+    this._end(async () => ({ ...(await sendEvent("pause")), phase: "break", paused: true }));
   }
 
   _key(event) {
@@ -134,7 +150,7 @@ class Trial {
 
   _use(event) {
     if (this._useView(event.key)) return true;
-    if (!this.armed) return event.key !== "Tab";
+    if (!this.armed) return event.key !== "Tab" && event.key !== "Enter";
     if (event.target.type === "range" && this.asker.confidence.key(event)) return true;
     return this.asker.key(event);
   }
@@ -153,14 +169,13 @@ class Trial {
   /** An answer counts once, and only after the guard. */
   _answered(given) {
     if (!this.armed) return;
-    this.armed = false;
     const { phase, position } = this.state.trial;
     const seconds = this.watch.close();
     const empty = { choice: null, rating: null, marks: [] };
     const answer = { phase, position, seconds, ...empty, ...given, displayed: this.session.view.told() };
     this.controls.inert = true;
     if (phase === "reading") this.pictures.clear();
-    this.end(() => this._send(answer));
+    this._end(() => this._send(answer));
   }
 
   async _send(answer) {

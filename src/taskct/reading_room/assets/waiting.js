@@ -8,13 +8,22 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Once what was drawn is on the screen. A hidden tab waits until it is seen. */
 export const onScreen = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
 
-/** The first click of one of the buttons, once the guard is over; gives the button. */
+/** Whether Enter means something where the focus is, other than to go on. */
+const isForControl = (event) => event.target.closest?.("button, input, select, dialog") !== null;
+
+/** The first press of one of the buttons, once the guard is over; gives the button. Enter elsewhere is the first one's. */
 export async function pressed(...buttons) {
   await onScreen();
   await pause(GUARD_MS);
-  return new Promise((resolve) => {
-    for (const button of buttons) button.addEventListener("click", () => resolve(button), { once: true });
+  const over = new AbortController();
+  const chosen = await new Promise((resolve) => {
+    const signal = over.signal;
+    for (const button of buttons) button.addEventListener("click", () => resolve(button), { signal });
+    const onKey = (event) => event.key === "Enter" && !isForControl(event) && resolve(buttons[0]);
+    document.addEventListener("keydown", onKey, { signal });
   });
+  over.abort();
+  return chosen;
 }
 
 /** Time that images are on the screen, in seconds: it stands still while the tab is hidden. */

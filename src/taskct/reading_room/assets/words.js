@@ -1,5 +1,7 @@
 // What the screens say that the protocol does not.
 
+import { isChoice } from "./design.js";
+
 const images = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 
 /** How long the study is. */
@@ -12,12 +14,12 @@ export function lengthOf({ n_training: training, n_trials: trials, break_every: 
 const place = (slot) => `image ${slot + 1}`;
 
 /** What a training trial tells after its answer. */
-export function feedbackOf({ design }, feedback, answer) {
-  const verdict = feedback.correct === null ? "" : feedback.correct ? "Right. " : "Wrong. ";
-  if (design.endsWith("afc")) {
-    const yours = feedback.correct ? "" : `, you chose ${place(answer.choice)}`;
-    return `${verdict}The signal is in ${place(feedback.choice)}, inside the ring${yours}.`;
+export function feedbackOf(protocol, feedback, answer) {
+  if (isChoice(protocol)) {
+    const where = `the signal is in ${place(feedback.choice)}, inside the ring.`;
+    return feedback.correct ? `Right: ${where}` : `Wrong: you chose ${place(answer.choice)}; ${where}`;
   }
+  const verdict = feedback.correct === null ? "" : feedback.correct ? "Right. " : "Wrong. ";
   const many = feedback.lesions.length > 1 ? "Signals are inside the rings." : "A signal is inside the ring.";
   return verdict + (feedback.present ? many : "This image holds no signal.");
 }
