@@ -16,6 +16,7 @@ SLOW = {
     "ideal_observers",
     "mrmc",
     "observing",
+    "proportions",
     "obuchowski_rockette",
     "programs",
     "roc",
