@@ -99,7 +99,19 @@ def test_places_become_marks(tmp_path, call, design):
     assert ("LROC" if design == "locate" else "AFROC") in out
     marks = read_marks(study.path / "results" / "marks.csv")
     assert marks.readers == READERS
+    assert marks.modalities == study.read_key().arms  # whichever of them was read first
     assert len(marks.mark_rating) == 3 * 48
+
+
+@pytest.mark.parametrize("design", ["2afc", "locate"])
+def test_one_reader_is_one(tmp_path, call, design):
+    study = make_disc_study(tmp_path / "study", design, readers=READERS[:1], n_cases=12)
+    read_all(study)
+    code, out, err = call("read", study.path, "--results")
+    assert code == 0, err
+    assert "1 reader, " in out
+    assert "alone as random effects" in out
+    assert "readers and" not in out
 
 
 def test_a_study_that_goes_on_says_so(tmp_path, call):

@@ -170,8 +170,9 @@ def _arm_table(found: Proportions, n_alternatives: int, wanted: Wanted) -> Resul
     for name, one in found.modalities.items():
         d = d_prime_interval(one.interval, n_alternatives)
         rows.append((name, _percent(one.interval), _number(d), f"{one.df:.1f}" if math.isfinite(one.df) else NONE))
+    effects = "sets of images alone" if found.n_readers == 1 else "readers and sets of images"
     return ResultTable(
-        f"Percent correct of each arm [{wanted.confidence:.0%} interval, readers and sets of images as random effects]",
+        f"Percent correct of each arm [{wanted.confidence:.0%} interval, {effects} as random effects]",
         ("arm",),
         ("correct", "d′", "df"),
         tuple(rows),
@@ -246,7 +247,8 @@ def _percent(one: Interval, *, sign: bool = False) -> str:
 
 
 def _number(one: Interval) -> str:
-    return f"{one.value:.2f} [{one.ci_low:.2f}, {one.ci_high:.2f}]"
+    value, low, high = (round(part, 2) + 0.0 for part in (one.value, one.ci_low, one.ci_high))  # no −0.00
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _p(p_value: float) -> str:
