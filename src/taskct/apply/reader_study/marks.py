@@ -158,8 +158,8 @@ def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
         by_modality.append((name, _interval(one), *numbers))
     grids = [
         ResultTable(
-            f"{_counted(study)}, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} cases without; "
-            f"{effects} as random effects",
+            f"{_counted(study)}, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} "
+            f"cases without; {effects} as random effects",
             ("modality",),
             (heading, "lesions marked", "false marks an image"),
             tuple(by_modality),
