@@ -211,6 +211,18 @@ def test_few_failures_give_the_guarded_interval() -> None:
     assert alone.interval.ci_high > whole.high
 
 
+def test_a_larger_confidence_has_a_larger_interval_where_failures_are_few() -> None:
+    """Joined intervals of proportions near 1 that move together could otherwise shrink."""
+    rng = np.random.default_rng(11)
+    for _ in range(10):
+        case = rng.normal(size=30)
+        successes = (1.9 + case + 0.3 * rng.normal(size=(2, 3, 30)) > 0.0).astype(float)
+        whole = analysed(successes).differences["A-B"].whole
+        bounds = np.array([whole.bounds(confidence) for confidence in 1.0 - np.geomspace(0.9, 1e-5, 25)])
+        assert (np.diff(bounds[:, 0]) <= 1e-12).all()
+        assert (np.diff(bounds[:, 1]) >= -1e-12).all()
+
+
 def test_what_allows_no_variance_is_left_out_and_said() -> None:
     successes = draw(10, (3, 3, 30))
     successes[1, 1:] = np.nan

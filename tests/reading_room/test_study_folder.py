@@ -126,6 +126,12 @@ def test_a_key_of_another_study_is_refused(tmp_path: Path) -> None:
         StudyFolder.open(one.path).read_key()
 
 
+def test_a_break_is_offered_only_where_trials_follow_it(tmp_path: Path) -> None:
+    few = make_disc_study(tmp_path / "few", break_every=12).protocol  # of 12 trials
+    more = make_disc_study(tmp_path / "more", break_every=11).protocol
+    assert (few.break_every, more.break_every) == (0, 11)
+
+
 def test_images_are_as_given(tmp_path: Path) -> None:
     study = make_disc_study(tmp_path / "study", "rating", arms=("a",), n_cases=20, contrast_hu=0.0)
     assert study.images.dtype == np.dtype("<i2")

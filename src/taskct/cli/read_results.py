@@ -76,16 +76,16 @@ Each set of images is a case with the signal, scored 1 (right) or 0. Two stand-i
 
 def _show(found: ReadingResults, marks: "MarkStudy | None", wanted: "Wanted", output: ResultOptions) -> None:
     from taskct.apply.ratings import ReaderStudy
-    from taskct.apply.reader_study.choices import ForcedChoices, choices_section
+    from taskct.apply.reader_study.choices import ForcedChoices, choices_sections
 
     if found.protocol.n_alternatives > 1:
-        wanted.check_for("forced choice", ("margin",))
+        wanted.check_for("forced choice", ("margin", "detect"))
         if output.export is not None:
             raise UserError("--export is for ratings: choices.imrmc holds the choices")
         choices = ForcedChoices(
             found.scores, found.arms, found.readers, found.protocol.n_alternatives, found.clusters, found.by_group()
         )
-        sections = [choices_section(choices, wanted)]
+        sections = choices_sections(choices, wanted)
         if output.page is not None:
             names = {name: f"reader {number}" for number, name in enumerate(found.readers, start=1)}
             write_sections(output.page, sections_page("A forced-choice study", sections, names))

@@ -57,7 +57,7 @@ def make_study(path: Path, material: Material, plan: ReadingPlan) -> StudyFolder
         scale=plan.points,
         n_trials=len(read.trials),
         n_training=0 if trained is None else len(trained.trials),
-        break_every=plan.break_every,
+        break_every=plan.break_every if plan.break_every < len(read.trials) else 0,
         height=height,
         width=width,
         pixel_mm=material.pixel_mm,

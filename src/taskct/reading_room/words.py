@@ -52,8 +52,8 @@ def instructions_of(plan: ReadingPlan, cases: CaseImages, *, trained: bool) -> t
         told.append(_SCALES[plan.points])
     if trained:
         told.append(
-            "First come a few training images with a signal that is easy to see. There you are told what was right. "
-            "Afterwards nothing is told, and signals may be much fainter."
+            "In the training trials signals are easy to see, and you are told what was right. Afterwards nothing is "
+            "told, and signals may be much fainter."
         )
     told.append(
         "Look in a dim room, at the distance that suits you, and keep both. Take the time you need, and a break when "
@@ -74,7 +74,8 @@ def _about_signals(cases: CaseImages) -> list[str]:
     if np.ptp(places, axis=0).max() > SAME_PLACE_PX:
         where = "A signal may lie anywhere in the image."
         if reach < CENTRAL * min(height, width):
-            where = f"A signal lies within {int(np.ceil(reach))} pixels of the middle of the image, along both sides."
+            far = int(np.ceil(reach))
+            where = f"The middle of a signal is within {far} pixels of the middle of the image, across and down."
     elif reach <= SAME_PLACE_PX:
         where = "A signal is always in the middle of the image."
     else:
@@ -85,4 +86,4 @@ def _about_signals(cases: CaseImages) -> list[str]:
         return [where]
     kinds = {contrast > 0.0 for contrast in contrasts}
     told = "brighter or darker" if len(kinds) > 1 else "brighter" if True in kinds else "darker"
-    return [f"{where} It is {told} than what is around it."]
+    return [f"{where} A signal is {told} than what is around it."]

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.reader_study.section import Drawing, Line, ResultTable, StudySection
+from taskct.apply.reader_study.sizes import SizeBasis, section_of_sizes
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.metrics.comparisons import holm
 from taskct.metrics.forced_choice import d_prime_interval
 from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.proportions import ProportionDifference, Proportions, proportion_analysis
+from taskct.metrics.mrmc.sizing import components_of_proportions
 
 Floats = NDArray[np.float64]
 
@@ -94,6 +97,31 @@ def choices_section(choices: ForcedChoices, wanted: Wanted) -> StudySection:
             ),
         ),
     )
+
+
+def choices_sections(choices: ForcedChoices, wanted: Wanted) -> list[StudySection]:
+    """What `choices_section` says, and the size of the next study where `detect` is wanted."""
+    section = choices_section(choices, wanted)
+    if wanted.detect is None:
+        return [section]
+    whole = not np.isnan(choices.correct).any() and len(choices.readers) > 1 and choices.clusters is None
+    if not whole:
+        why = (
+            "a study of forced choice is sized from one that several readers read whole, with a background for each set"
+        )
+        return [replace(section, notes=(*section.notes, why))]
+    bases = [
+        SizeBasis(
+            f"{choices.arms[a]}-{choices.arms[b]}",
+            components_of_proportions(choices.correct[a] - choices.correct[b]),
+            1.0,
+            "hillis",
+            "sets of images",
+        )
+        for a, b in combinations(range(len(choices.arms)), 2)
+    ]
+    sizes = section_of_sizes(bases, wanted)
+    return [section] if sizes is None else [section, sizes]
 
 
 def _analyse(choices: ForcedChoices, correct: Floats, clusters: NDArray[np.intp] | None, wanted: Wanted) -> Proportions:

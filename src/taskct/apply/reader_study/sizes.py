@@ -47,16 +47,29 @@ class SizeBasis:
     """Signal-absent cases for each signal-present one."""
     method: DfMethod = "bdg"
     """Of the degrees of freedom."""
+    cases: str = ""
+    """What a case is called where all are of one class, such as a set of images of forced choice."""
+
+    @property
+    def of_a_class(self) -> str:
+        """What is counted along the grid."""
+        return self.cases or "cases with the signal"
+
+    def counted(self, n_present: int, n_absent: int) -> str:
+        """Numbers of cases as a heading of the grid."""
+        return f"{n_present}" if self.cases else f"{n_present} + {n_absent}"
 
 
 def sizes_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
     """Power by readers and cases, from the components of each difference; None unless `detect` is wanted.
 
-    Pairs whose components are not known are left out here: a note of the analysis says why.
+    Pairs whose components are not known are left out here: a note of the analysis says why. Programs are no readers of
+    the next study.
     """
     if wanted.detect is None:
         return None
-    found = analyze(study.ratings, pairs=study.pairs, confidence=wanted.confidence)
+    people = [r for r, name in enumerate(study.ratings.readers) if name not in wanted.programs]
+    found = analyze(study.ratings.part(readers=people), pairs=study.pairs, confidence=wanted.confidence)
     ratio = found.n_absent / found.n_present
     bases = [
         SizeBasis(pair, difference.components, ratio)
@@ -83,8 +96,8 @@ def section_of_sizes(bases: Sequence[SizeBasis], wanted: Wanted, reader_kind: st
         halves = _grid(basis, wanted.detect, [n for n in READERS if n >= 4 and n % 2 == 0], cases, 2)
         what = f"{basis.name}: power to detect {wanted.detect:g}"
         grids += [
-            _table(f"{what}, every {reader_kind} rates every case", crossed, reader_kind),
-            _table(f"{what}, two groups that each rate one half of the cases", halves, reader_kind),
+            _table(f"{what}, every {reader_kind} rates every case", crossed, basis, reader_kind),
+            _table(f"{what}, two groups that each rate one half of the cases", halves, basis, reader_kind),
         ]
         drawings.append(_drawing(what, basis, wanted, reader_kind, cases))
         content["studies"][basis.name] = {"fully_crossed": _plain(crossed), "split_plot_in_2": _plain(halves)}
@@ -194,14 +207,15 @@ def _cases_to_show(basis: SizeBasis, wanted: Wanted, reader_kind: str) -> tuple[
         )
     except UserError as error:
         raise UserError(f"a difference of {detect:g} is out of reach: {error}") from error
-    least = min(sizes, key=lambda size: size.design.n_readings)
+    least = min(sizes, key=lambda size: size.design.n_readers * size.design.n_present)
     needed = [size.design.n_present for size in sizes]
     shown = _round_numbers(min(needed), max(needed))
     d = least.design
+    readings = d.n_readers * d.n_present if basis.cases else d.n_readings
     answer = (
         f"{basis.name}: to detect a difference of {detect:g} with power {wanted.power:g} takes the fewest readings, "
-        f"{d.n_readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} cases with the signal "
-        f"and {d.n_absent} without."
+        f"{readings:,} in each modality, with {d.n_readers} {reader_kind}s, {d.n_present} {basis.of_a_class}"
+        f"{'' if basis.cases else f' and {d.n_absent} without'}."
     )
     return shown, answer
 
@@ -232,12 +246,12 @@ def _grid(
     )
 
 
-def _table(title: str, grid: Sequence[Sequence[StudyPower]], reader_kind: str) -> ResultTable:
+def _table(title: str, grid: Sequence[Sequence[StudyPower]], basis: SizeBasis, reader_kind: str) -> ResultTable:
     # "8 readers", not "8": a cell that is just a reader's name would be replaced by their number on the page.
     return ResultTable(
         title,
-        words=(f"{reader_kind}s; cases with + without the signal",),
-        numbers=tuple(f"{study.design.n_present} + {study.design.n_absent}" for study in grid[0]),
+        words=(f"{reader_kind}s; {basis.cases or 'cases with + without the signal'}",),
+        numbers=tuple(basis.counted(study.design.n_present, study.design.n_absent) for study in grid[0]),
         rows=tuple((f"{row[0].design.n_readers} {reader_kind}s", *(f"{one.power:.2f}" for one in row)) for row in grid),
     )
 
@@ -254,9 +268,9 @@ def _drawing(what: str, basis: SizeBasis, wanted: Wanted, reader_kind: str, case
         for row in grid
     ]
     return Drawing(
-        f"{what} against the number of cases with the signal, a line for each number of {reader_kind}s. The numbers "
+        f"{what} against the number of {basis.of_a_class}, a line for each number of {reader_kind}s. The numbers "
         "are in the table.",
-        "cases with the signal",
+        basis.of_a_class,
         "power",
         tuple(lines),
         in_terminal=True,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from taskct.metrics.intervals import Interval, check_confidence
 from taskct.metrics.mrmc.proportion_spread import (
@@ -18,7 +19,8 @@ from taskct.metrics.mrmc.proportion_spread import (
     spread_of,
 )
 
-_LEAST_P = 1e-12
+_REACHES = np.concatenate([[1e-6], np.linspace(0.1, 7.1, 71)])  # of a normal law; beyond it lies a p value of 1e-12
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,37 +52,63 @@ class ProportionSum:
     def bounds(self, confidence: float) -> tuple[float, float]:
         """Bounds of a confidence in (0, 1)."""
         check_confidence(confidence)
-        reach = self.spread.law.critical(confidence)
+        reach = -float(ndtri((1.0 - confidence) / 2.0))
+        down, up = self._widest(reach) if self._is_joined else self._sides(reach)
+        return max(self.value - down, -1.0), min(self.value + up, 1.0)
+
+    def p_value(self, value: float = 0.0) -> float:
+        """Two-sided p of a true sum of `value`: 1 less the confidence whose interval ends there."""
+        distance, at = abs(self.value - value), 1 if self.value < value else 0
+        if distance < _ROUNDING:
+            return 1.0
+        before, reached = _REACHES[0], 0.0
+        for reach in _REACHES:
+            side = max(self._sides(reach)[at], reached)
+            if side >= distance:
+                if reach == before:
+                    return 1.0
+                if self._is_joined:
+                    ends = before + (reach - before) * (distance - reached) / (side - reached)
+                else:
+                    ends = brentq(lambda x: self._sides(x)[at] - distance, before, reach, xtol=1e-10)
+                return 2.0 * float(ndtr(-ends))
+            before, reached = reach, side
+        return 0.0
+
+    def _widest(self, reach: float) -> tuple[float, float]:
+        """How far the widest interval up to this reach goes: near 0 and 1 a larger confidence can have a shorter one.
+
+        It is known at `_REACHES` and taken to be straight between them.
+        """
+        known = _REACHES[: int(np.searchsorted(_REACHES, reach)) + 1]
+        sides = np.maximum.accumulate([self._sides(one) for one in known], axis=0)
+        down, up = (float(np.interp(reach, known, side)) for side in sides.T)
+        return down, up
+
+    @property
+    def _is_joined(self) -> bool:
+        """Whether the interval is that of the proportions joined, since failures (or successes) are few."""
+        return min(part.n_informative for part in self.parts) < FEW
+
+    def _sides(self, reach: float) -> tuple[float, float]:
+        """How far the interval reaches below and above, for a confidence that a normal law reaches at `reach`."""
+        confidence = 1.0 - 2.0 * float(ndtr(-reach))
+        errors = self.spread.law.critical(confidence)
         below, above = [], []
         for part, spread, sign in zip(self.parts, self.spreads, self.signs, strict=True):
-            low, high = proportion_bounds(part, spread.used, reach, confidence)
+            low, high = proportion_bounds(part, spread.used, errors, confidence)
             down, up = part.proportion - low, high - part.proportion
             below.append(down if sign > 0.0 else up)
             above.append(up if sign > 0.0 else down)
         down, up = (
             math.sqrt(max(float(side @ self.correlations @ side), 0.0)) for side in map(np.array, (below, above))
         )
-        if min(part.n_informative for part in self.parts) >= FEW:
-            # As wide as the sum's own error says; of the lopsidedness one half, see `proportion_analysis`.
-            half = reach * math.sqrt(self.spread.used)
-            lopsided = half * (down - up) / (down + up) / 2.0 if down + up > 0.0 else 0.0
-            down, up = half + lopsided, half - lopsided
-        return max(self.value - down, -1.0), min(self.value + up, 1.0)
-
-    def p_value(self, value: float = 0.0) -> float:
-        """Two-sided p of a true sum of `value`: 1 less the confidence whose interval ends there."""
-        if self.value == value:
-            return 1.0
-        at = 1 if self.value < value else 0
-
-        def beyond(log_p: float) -> float:
-            return self.bounds(-math.expm1(log_p))[at] - value
-
-        least, most = math.log(_LEAST_P), math.log(1.0 - 1e-9)
-        ends = beyond(least), beyond(most)
-        if ends[0] * ends[1] > 0.0:  # the interval never, or always, holds the value
-            return 0.0 if (ends[0] > 0.0) == (at == 0) else 1.0
-        return math.exp(float(brentq(beyond, least, most, xtol=1e-10)))
+        if self._is_joined:
+            return down, up
+        # As wide as the sum's own error says; of the lopsidedness one half, see `proportion_analysis`.
+        half = errors * math.sqrt(self.spread.used)
+        lopsided = half * (down - up) / (down + up) / 2.0 if down + up > 0.0 else 0.0
+        return half + lopsided, half - lopsided
 
     def p_not_worse(self, margin: float) -> float:
         """One-sided p of a true sum of −`margin` or less, with `margin` in (0, 1).
