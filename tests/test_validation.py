@@ -12,6 +12,7 @@ SLOW = {
     "denoising",
     "dose_curves",
     "free_response",
+    "human",
     "ideal_observers",
     "mrmc",
     "observing",

@@ -55,11 +55,11 @@ ROOMS = {
         sensitivity_on
     """,
     "observers": """
-        CNNObserver ChannelizedHotelling Chosen Eye GroupedHead Hotelling HotellingEye HotellingLedoitWolf
-        HotellingSVD LabelledTrials LearningCurve LearningDifference LimitFitter LinearObserver LumpyImages NPW NPWE
-        NearLimit OBSERVERS
+        CNNObserver ChannelizedHotelling Chosen Eye FittedNoise GroupedHead Hotelling HotellingEye
+        HotellingLedoitWolf HotellingSVD HumanLike LabelledTrials LearningCurve LearningDifference LimitFitter
+        LinearObserver LumpyImages NPW NPWE NearLimit OBSERVERS
         Observer PWMF PathObserver SLNN SLNNHead Scanning SmallSampleWarning centred_crops expected_auc fit_chosen
-        learning_curve learning_difference lumpy_log_likelihood_ratio make_observer split_aucs
+        learning_curve learning_difference lumpy_log_likelihood_ratio make_observer read_fitted_noise split_aucs
     """,
     "report": """
         Methods Run arm_label load_run methods_section observer_label panel_figure roc_figure template_figure

@@ -51,12 +51,21 @@ def test_curves_of_marks() -> None:
 
 def test_another_figure_and_one_reader() -> None:
     one = SearchModel((2.0, 1.0)).simulate(np.random.default_rng(2), 1, 20, 20)
-    (section,) = marks_sections(one, Wanted(figure_of_merit="sensitivity@0.5", detect=0.1))
+    (section,) = marks_sections(one, Wanted(figure_of_merit="sensitivity@0.5", detect=0.1, margin=0.1))
     assert section.heading == "Marks: sensitivity at 0.5 false marks an image"
     assert "one reader: the scatter between readers cannot be told" in section.notes[0]
     assert any("a study cannot be sized from this one" in note for note in section.notes)
     with pytest.raises(UserError, match="there is no figure of merit 'auc'"):
         marks_sections(STUDY, Wanted(figure_of_merit="auc"))
+
+
+def test_margins_that_prove_nothing() -> None:
+    scores = np.broadcast_to(np.arange(20) % 4 * 1.0, (2, 3, 20)).copy()
+    (section,) = marks_sections(one_rating_a_case(scores, np.arange(20) < 10), Wanted(margin=0.1))
+    assert "m0-m1: no verdict on the margin: the difference does not scatter at all" in section.notes
+    (section,) = marks_sections(STUDY.part([0]), Wanted(margin=0.1))
+    assert section.notes == ("no two modalities are compared, so there is nothing to test with a margin",)
+    assert section.answers[0].startswith("Weighted AFROC area: A 0.")
 
 
 def test_the_next_study_of_marks() -> None:
@@ -172,5 +181,6 @@ def test_readers_who_rate_alike() -> None:
     scores = np.broadcast_to(present * 2.0, (2, 3, 20)).copy()
     (section,) = marks_sections(one_rating_a_case(scores, present), Wanted(margin=0.1))
     assert any("0 or 1" in note for note in section.notes)
-    assert any("does not scatter" in note for note in section.notes)
+    assert any("are both above 0.98: these cases are too easy" in note for note in section.notes)
+    assert len(section.answers) == 1
     assert replace(section, notes=()).answers[0].startswith("Weighted AFROC area of m0 is not shown to differ")

@@ -8,6 +8,7 @@ import pytest
 from taskct.apply.ratings import ReaderStudy
 from taskct.apply.reader_study import sections_of
 from taskct.apply.reader_study.program import program_section
+from taskct.apply.reader_study.sizes import sizes_section
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.cli.mrmc_sections import page_sections, sections_json
 from taskct.errors import UserError
@@ -41,7 +42,7 @@ def test_a_program_of_its_own_modality_is_compared_in_each_of_the_peoples():
     assert [(one["program"], one["modality"]) for one in programs] == [("AI", "old"), ("AI", "new")]
     scores = made.ratings.scores
     wanted = compare_program(scores[2, 4], scores[1, :4], TRUTH)
-    assert programs[1]["difference"]["value"] == wanted.difference.estimate
+    assert programs[1]["difference"]["value"] == wanted.difference.difference
     assert list(programs[1]["readers"]) == list(PEOPLE)
     assert max(one["difference"]["p_holm"] for one in programs) <= 1.0
 
@@ -49,7 +50,7 @@ def test_a_program_of_its_own_modality_is_compared_in_each_of_the_peoples():
 def test_one_that_rated_the_peoples_modalities_is_compared_in_those():
     made = study(own_modality=False)
     programs = program_section(made, Wanted(programs=("AI",))).content["programs"]
-    wanted = [compare_program(s[4], s[:4], TRUTH).difference.estimate for s in made.ratings.scores]
+    wanted = [compare_program(s[4], s[:4], TRUTH).difference.difference for s in made.ratings.scores]
     assert [one["difference"]["value"] for one in programs] == wanted
 
 
@@ -73,6 +74,14 @@ def test_margin_and_size_are_told_and_the_page_names_nobody():
     assert not any(f"'{name}'" in text or f" {name} " in text for name in PEOPLE)
 
 
+def test_the_next_study_of_people_is_sized_from_people():
+    made = study(own_modality=False)
+    alone = ReaderStudy(made.ratings.part(readers=range(4)), made.pairs, ())
+    found = sizes_section(made, Wanted(programs=("AI",), detect=0.05))
+    assert found.content == sizes_section(alone, Wanted(detect=0.05)).content
+    assert found.content != sizes_section(made, Wanted(detect=0.05)).content
+
+
 def test_a_better_program_is_called_better():
     section = program_section(study(own_modality=True, lift=1.5), Wanted(programs=("AI",)))
     assert section.answers[0].startswith("AUC of AI is above that of the mean reader in old: +")
@@ -85,7 +94,7 @@ def test_patients_are_respected_and_prevent_sizing():
     section = program_section(made, Wanted(programs=("AI",), detect=0.05))
     scores = made.ratings.scores
     wanted = compare_program(scores[2, 4], scores[0, :4], TRUTH, clusters=labels)
-    assert section.content["programs"][0]["difference"]["std_error"] == wanted.difference.std_error
+    assert section.content["programs"][0]["difference"]["std_error"] == wanted.difference.error.std_error
     assert any("cases that are independent" in note for note in section.notes)
 
 

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 
+from human_noise import HUMAN_NOISE
 from taskct.cli.observe_options import OF
 from taskct.config import Settings, dotted_settings, make_settings, range_of
 from taskct.config.tree import BackgroundSettings, ObserverSettings, ProfileSettings
@@ -45,10 +46,10 @@ def test_an_observer_takes_what_its_entry_says_it_needs(name: str) -> None:
     kind = getattr(import_module(f"taskct.observers.{entry.module}"), entry.name)
     taken = set(inspect.signature(kind).parameters)
     assert {*entry.needs, *entry.settings} <= taken
-    assert taken & {*CONDITIONS, "device", "signal", "covariance"} - {"pixel_mm"} <= {*entry.needs}
+    assert taken & {*CONDITIONS, "device", "signal", "covariance", "human"} - {"pixel_mm"} <= {*entry.needs}
     assert entry.candidates in {"", *ObserverSettings.model_fields}
     if "covariance" not in entry.needs:
-        made = observer_told(name, EYE, seed=3)
+        made = observer_told(name, EYE, seed=3, human=HUMAN_NOISE)
         for what in entry.needs:
             if what in CONDITIONS:
                 assert getattr(made, what) == (3 if what == "seed" else getattr(EYE, what))

@@ -14,11 +14,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dicom_files import ct_slice, save
+from human_noise import HUMAN_NOISE
 from path_files import save_task_path
 from reading_studies import make_disc_study
 from some_trials import some_splits
 from taskct import load_denoiser, open_run
 from taskct.apply.curves import read_dose_table
+from taskct.apply.human.people import read_conditions
 from taskct.apply.round_trip import ExportOptions, export_study
 from taskct.apply.round_trip.key import read_keys
 from taskct.apply.round_trip.returned_files import Collector, choose_key, find_files
@@ -41,6 +43,8 @@ from taskct.io.ratings_files import (
 from taskct.io.truth_table import read_truth
 from taskct.io.volume_files import read_volumes
 from taskct.metrics.mrmc.ratings import Ratings
+from taskct.observers import HumanLike, read_fitted_noise
+from taskct.observers.internal_noise import write_fitted_noise
 from taskct.reading_room import study_files
 from taskct.reading_room.answer import Answer, Event, Mark
 from taskct.reading_room.answers import AnswerBook, now
@@ -170,6 +174,13 @@ def _make_tables(folder: Path) -> None:
     rows = [f"{index},{index % 2},3.5,4,{index // 2},{('train', 'test')[index // 3]}" for index in range(6)]
     header = "image,signal_present,row_px,column_px,case,split"
     (folder / "truth" / "truth.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    (folder / "people").mkdir()
+    rows = [f"{size} mm,{reader},50,{40 + size},{size},15,FBP,p.npy,a.npy" for size in (3, 6) for reader in readers]
+    header = "condition,reader,n_trials,n_correct,size_mm,contrast_hu,arm,present,absent"
+    (folder / "people" / "conditions.csv").write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    for name in ("p", "a"):
+        np.save(folder / "people" / f"{name}.npy", rng.normal(size=(4, 8, 8)))
+    (folder / "people" / "human.json").write_text(write_fitted_noise(HUMAN_NOISE), encoding="utf-8")
     (folder / "doses").mkdir()
     columns = "reconstruction,dose,rod,diameter_mm,scan,signal_present,score"
     rows = [
@@ -560,6 +571,18 @@ TARGETS = {
         40,
     ),
     "imrmc": Target(("imrmc/*",), _read_imrmc, "mrmc imrmc/study.imrmc", 80),
+    "people": Target(
+        ("people/conditions.csv",),
+        lambda place: read_conditions(place / "people" / "conditions.csv", 2),
+        "human people/conditions.csv --pixel-mm 0.7",
+        40,
+    ),
+    "human": Target(
+        ("people/human.json",),
+        lambda place: HumanLike(human=read_fitted_noise(place / "people" / "human.json")),
+        "",
+        40,
+    ),
     "dose-csv": Target(("doses/scores.csv",), lambda place: read_dose_table(place / "doses" / "scores.csv"), "", 50),
     "dose-yaml": Target(("doses/scans.yaml",), lambda place: read_dose_table(place / "doses" / "scans.yaml"), "", 30),
     "truth-csv": Target(

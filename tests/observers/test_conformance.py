@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from human_noise import HUMAN_NOISE
 from taskct.errors import UserError
 from taskct.observers import OBSERVERS, Observer, PathObserver, make_observer
 from taskct.testing import correlated_task, observer_checks
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::taskct.observers.SmallSampleWar
 NEEDED: dict[str, dict[str, Any]] = {
     "ho_eye": {"pixel_mm": 0.7, "internal_noise_hu": 5.0},
     "npwe": {"pixel_mm": 0.7},
+    "human": {"human": HUMAN_NOISE},
     "cho_gabor": {"n_orientations": 4},  # 32 channels: 40 trials are enough
     "pwmf": {"covariance": correlated_task().covariance},
 }

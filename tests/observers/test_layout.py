@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from human_noise import HUMAN_NOISE
 from taskct.observers import OBSERVERS, ChannelizedHotelling, GroupedHead, SLNNHead, make_observer
 from taskct.observers.channels import laguerre_gauss, unit_channels
 from taskct.observers.eye import apply_eye_filter, eye_filter
@@ -122,6 +123,7 @@ def test_the_layout_of_the_images_changes_no_bit_of_a_head(kind, layout, images)
 NEEDED = {
     "ho_eye": {"pixel_mm": 0.7, "internal_noise_hu": 5.0},
     "npwe": {"pixel_mm": 0.7},
+    "human": {"human": HUMAN_NOISE},
     "pwmf": {"covariance": np.eye(SIDE**2) * 625.0},
     "cho_gabor": {"n_orientations": 2},
     "cnn": {"n_steps": 40},

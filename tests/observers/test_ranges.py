@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from human_noise import HUMAN_NOISE
 from taskct.errors import UserError
 from taskct.observers import OBSERVERS, channels, lumpy_log_likelihood_ratio, make_observer
 from taskct.observers.channelized import SPLIT_RANGES, split_aucs
@@ -20,6 +21,7 @@ from taskct.ranges import Range
 NEEDED = {
     "ho_eye": {"pixel_mm": 0.7, "internal_noise_hu": 5.0},
     "npwe": {"pixel_mm": 0.7},
+    "human": {"human": HUMAN_NOISE},
     "pwmf": {"nps_hu2_mm2": np.ones((2, 2)), "pixel_mm": 0.7},
 }
 CHANNELS = {

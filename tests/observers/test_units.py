@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from human_noise import HUMAN_NOISE
 from taskct.errors import UserError
 from taskct.metrics.roc import auc
 from taskct.observer_registry import OBSERVERS
@@ -24,7 +25,7 @@ def area_of(name, unit):
     images, present = trials()
     unseen, truth = trials(seed=1)
     eye = Eye(0.7, 500.0, 1.0, 3.0 * unit)  # noise per pixel has the unit of the images
-    told = observer_told(name, eye, seed=0, covariance=400.0 * unit**2 * np.eye(SIDE**2))
+    told = observer_told(name, eye, seed=0, covariance=400.0 * unit**2 * np.eye(SIDE**2), human=HUMAN_NOISE)
     statistic = told.fit(images * unit, present).test_statistic(unseen * unit)
     return auc(statistic[truth], statistic[~truth])
 
@@ -48,6 +49,6 @@ def test_class_means_that_agree_to_rounding_are_refused(name):
     images, _ = trials(8)
     twice = np.concatenate([images, images[::-1] * (1.0 + 1e-16)])
     eye = Eye(0.7, 500.0, 1.0, 3.0)
-    observer = observer_told(name, eye, seed=0, covariance=np.eye(SIDE**2))
+    observer = observer_told(name, eye, seed=0, covariance=np.eye(SIDE**2), human=HUMAN_NOISE)
     with pytest.raises(UserError, match="the means of the two classes are the same to rounding"):
         observer.fit(twice, np.arange(len(twice)) < len(images))

@@ -1,10 +1,13 @@
 """What the server of a reading study answers: pages, states, images, answers, refusals."""
 
 import json
+import random
+from collections import Counter
 
 import numpy as np
 import pytest
 
+from fuzz.mutate import mutate
 from reading_client import decide_by_middle
 from taskct.reading_room.app import NOTHING
 from taskct.reading_room.guard import HEADERS
@@ -239,6 +242,31 @@ def test_bodies_are_small_and_what_they_say_is_checked(serve_app):
     )
     assert page.event("close").status == 400
     assert page.state()["answered"] == 0
+
+
+@pytest.mark.parametrize("what", ["answer", "event"])
+def test_no_damaged_body_is_more_than_refused(serve_app, what):
+    """Each is taken or refused; what is taken is read back, and the reader can read on."""
+    served = serve_app("froc", scale=5, n_training=1, n_cases=20)
+    page, rng = served.page(), random.Random(0)
+    state = page.event("begin").json
+    counts = Counter()
+    mark = {"row_px": 3, "column_px": 4.5, "rating": 5}
+    for _ in range(250):
+        body = {"kind": "display", "detail": {"screen": [1920, 1080]}}
+        if what == "answer":
+            if state["trial"] is None:
+                break
+            body = page.body(state["trial"], marks=[mark] * 2)
+        reply = page.post(what, mutate(json.dumps(body).encode(), ".json", rng))
+        counts[reply.status] += 1
+        state = reply.json if reply.status == 200 else state
+    assert set(counts) <= {200, 400, 409, 413}
+    assert counts[200] > 0
+    assert counts[400] > 100
+    served.book.displayed()
+    assert len(served.book.answers("training")) + len(served.book.answers()) == page.state()["answered"]
+    assert len(served.book.events()) >= 1
 
 
 def test_an_answer_that_cannot_be_stored_is_told_to_reader_and_organiser_and_is_taken_later(serve_app):

@@ -1,7 +1,7 @@
 """The server is killed at random, a hundred times, while readers answer: no answer that it acknowledged is lost.
 
-SIGKILL leaves a process no time for anything. What the system has taken for writing survives it, as it would not a power
-cut: against that stands SQLite's wait for the disk at each commit, whose setting `test_answers.py` holds.
+SIGKILL leaves a process no time for anything. What the system has taken for writing survives it, as it would not a
+power cut: against that stands SQLite's wait for the disk at each commit, whose setting `test_answers.py` holds.
 """
 
 import http.client
@@ -90,4 +90,3 @@ def test_a_hundred_kills_lose_no_answer(tmp_path):
             assert reader.again > 0
             n_told += len(told)
     assert n_told > 100
-    print(f"{N_KILLS} kills, {n_told} answers acknowledged, {sum(r.again for r in readers)} sent again")

@@ -13,7 +13,7 @@ from reading_server import running, start
 from reading_studies import make_disc_study
 from taskct.errors import UserError
 from taskct.reading_room.answers import ANSWERS, AnswerBook
-from taskct.reading_room.serve import HOLDER, address_of, check_url, serve
+from taskct.reading_room.serve import HOLDER, address_of, check_url, network_warning, serve
 
 
 @pytest.fixture
@@ -110,6 +110,24 @@ def test_addresses_that_cannot_be_are_one_line(study, options, what):
     with pytest.raises(UserError, match=what):
         serve(study.path, **{"port": 0, **options})
     check_url("https://reading.example.org:8443/")
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "is_told"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("localhost", "http://reading.example.org", False),
+        ("0.0.0.0", None, True),
+        ("::", None, True),
+        ("192.0.2.1", "http://reading.example.org", True),
+        ("192.0.2.1", "https://reading.example.org", False),
+    ],
+)
+def test_who_lets_others_in_without_encryption_is_told(host, url, is_told):
+    warning = network_warning(host, url)
+    assert (warning is not None) is is_told
+    assert warning is None or warning.startswith(f"--host {host}: other machines can reach this server")
 
 
 def test_a_missing_extra_is_one_line(study, monkeypatch):

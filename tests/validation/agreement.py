@@ -67,12 +67,16 @@ PANELS = (
     Panel(2, 100, 0.7, (0.75,), "unweighted", what="kappa of two categories"),
 )
 RARE = Panel(2, 50, 0.7, (-0.8,), "unweighted", what="kappa of two categories, one of them rare")
+ICC = ((3, 50, 0.7), (5, 50, 0.5), (8, 100, 0.8))
+"""Readers, cases, and the share of a reader's variance that is of cases."""
+FEW_WHO_DIFFER = (4, 100, 0.9)
+"""What few readers differ in is nearly a third of the disagreement, and hardly known."""
 
 
 def checks() -> list[Check]:
     """All claims of this area."""
     found = [_of(panel, seed) for seed, panel in enumerate((*PANELS, RARE))]
-    return [*found, *(_icc(seed, *study) for seed, study in enumerate(((3, 50, 0.7), (5, 50, 0.5), (8, 100, 0.8))))]
+    return [*found, *(_icc(seed, *study) for seed, study in enumerate((*ICC, FEW_WHO_DIFFER)))]
 
 
 def _of(panel: Panel, seed: int) -> Check:
@@ -104,11 +108,7 @@ def _icc(seed: int, n_readers: int, n_cases: int, shared: float) -> Check:
         f"coverage of the 95 % interval of ICC(2,1): {n_readers} readers, {n_cases} cases, true value {truth:.2f}, "
         f"{N_STUDIES} studies"
     )
-    return Check(
-        claim,
-        0.93,
-        0.97,
-        covered / N_STUDIES,
-        expected=0.95,
-        basis="an allowance of 0.02: it approximates",
-    )
+    low, high, basis = 0.93, 0.97, "an allowance of 0.02: it approximates"
+    if (n_readers, n_cases, shared) == FEW_WHO_DIFFER:
+        low, high, basis = 0.9, 0.99, "reported as it is"
+    return Check(claim, low, high, covered / N_STUDIES, expected=0.95, basis=basis)

@@ -138,7 +138,7 @@ def _of_sensitivity(rng: np.random.Generator) -> list[Check]:
             1.0,
             _held(np.array(bounds), 0.0),
             expected=0.95,
-            basis="95 % less 4 standard errors; it errs to the wide side",
+            basis="at least 95 %, less 4 standard errors",
         )
     ]
 

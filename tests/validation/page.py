@@ -32,6 +32,7 @@ AREAS = {
     "cross_validated": "Observers cross-validated over repeated scans",
     "dose_curves": "Curves against dose",
     "denoising": "What a denoiser changes",
+    "human": "Observers fitted to people",
 }
 HEAD = """# Validation
 

@@ -315,13 +315,15 @@ def _eye(who: ObserverOptions, pixel_mm: float | None) -> "Eye":
 def _told(who: ObserverOptions, n_rivals: int) -> "Known":
     from taskct.apply.observe import Known
     from taskct.apply.observe.inputs import read_covariance, read_signal
+    from taskct.observers.internal_noise import read_fitted_noise
 
     covariance = None if who.covariance is None else read_covariance(who.covariance)
     signals = [read_signal(path) for path in who.signal or []]
     if len(signals) not in (0, 1, 1 + n_rivals):
         times = "once" if n_rivals == 0 else f"once, or {1 + n_rivals} times where it differs in --versus"
         raise UserError(f"{len(signals)} times --signal: give it {times}")
-    return Known(covariance, signals[0] if signals else None, tuple(signals[1:]))
+    human = None if who.human is None else read_fitted_noise(who.human)
+    return Known(covariance, signals[0] if signals else None, tuple(signals[1:]), human)
 
 
 def _site(text: str | None) -> tuple[float, float] | None:

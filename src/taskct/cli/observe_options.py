@@ -167,6 +167,9 @@ class ObserverOptions:
             "again for each --versus, if it differs there.",
         ),
     ] = None
+    human: Annotated[
+        Path | None, Option(metavar="FILE", help="For human: an observer with the noise of people, from taskct human.")
+    ] = None
 
 
 @dataclass(frozen=True)

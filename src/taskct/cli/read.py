@@ -183,10 +183,12 @@ def _tell(study: "StudyFolder", material: "Material", plan: "ReadingPlan") -> No
 
 
 def _serve(path: Path, served: ServeOptions) -> None:
-    from taskct.reading_room.serve import serve
+    from taskct.reading_room.serve import network_warning, serve
 
-    port = PORT if served.port is None else served.port
-    serve(path, served.host or HOST, port, url=served.url, announce=_announce)
+    host, port = served.host or HOST, PORT if served.port is None else served.port
+    if (warning := network_warning(host, served.url)) is not None:
+        note(warning)
+    serve(path, host, port, url=served.url, announce=_announce)
     print_line(f"Stopped; every answer is kept. To serve it on: taskct read {path}; what came out: --results")
 
 

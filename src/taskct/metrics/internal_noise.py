@@ -1,17 +1,17 @@
 """Internal noise of a model observer, fitted to the proportions correct of readers.
 
 A model without noise of its own does better than people. Noise of standard deviation α u added to its test statistic
-brings it down: α is one number for all conditions, u the scale of the noise in each, which makes the kind of noise. With
-a separation Δ of the means and an external standard deviation σ within the classes,
+brings it down: α is one number for all conditions, u the scale of the noise in each, which makes the kind of noise.
+With a separation Δ of the means and an external standard deviation σ within the classes,
 
     d′ = Δ / √(σ² + α² u²).
 
 α² is sought by maximum likelihood as r (e^θ − 1), r being the lowest σ²/u² of the conditions. So θ is any real number
 and its estimate regular, also where people do as well as the model (θ = 0), or better (θ < 0, of which α = 0 is made).
 
-Readers are few and differ. So the interval of θ comes from what each adds to the score equation, with as many degrees of
-freedom as there are readers less one; a bootstrap of three or four readers would be too narrow. What the choice of the
-model's trials adds is a bootstrap of its test statistics.
+Readers are few and differ. So the interval of θ comes from what each adds to the score equation, with as many degrees
+of freedom as there are readers less one; a bootstrap of three or four readers would be too narrow. What the choice of
+the model's trials adds is a bootstrap of its test statistics.
 """
 
 import math
@@ -44,7 +44,7 @@ NOISE_KINDS: dict[NoiseKind, str] = {
 """In words."""
 
 Law = Literal["normal", "scores"]
-"""From what the model's proportion correct follows: d′ of normal test statistics, or the test statistics as they are."""
+"""What the model's proportion correct follows from: d′ of normal test statistics, or the test statistics themselves."""
 
 N_DRAWS: dict[Law, int] = {"normal": 400, "scores": 100}
 """Draws of the model's trials, of which a variance alone is taken."""
@@ -56,11 +56,15 @@ _LEAST = 1e-9  # of a proportion in a likelihood
 _CHUNK = 2**21  # elements at once
 
 
+FEWEST = 10
+"""Test statistics of a class; a variance of fewer says little, and less when they are resampled."""
+
+
 @dataclass(frozen=True)
 class ModelDecisions:
     """Test statistics of a model without internal noise in one condition.
 
-    A ValueError, if a class has fewer than 2, a value is not finite, or all of a class are the same.
+    A ValueError, if a class has fewer than 10, a value is not finite, or all of a class are the same.
     """
 
     present: Floats
@@ -73,8 +77,10 @@ class ModelDecisions:
 
     def __post_init__(self) -> None:
         for name, values in (("present", self.present), ("absent", self.absent)):
-            if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all() or np.ptp(values) == 0.0:
-                raise ValueError(f"test statistics of the {name} trials are too few, not finite or all the same")
+            if values.ndim != 1 or len(values) < FEWEST or not np.isfinite(values).all() or np.ptp(values) == 0.0:
+                raise ValueError(
+                    f"test statistics of the {name} trials are fewer than {FEWEST}, not finite or all the same"
+                )
 
     @cached_property
     def separation(self) -> float:
@@ -155,8 +161,8 @@ class ReaderCounts:
     """
 
     n_trials: Floats
-    """Shape `(n_readers, n_conditions)`; 0 where a reader did not read a condition. Need not be whole: an AUC stands for
-    as many pairs as give its variance."""
+    """Shape `(n_readers, n_conditions)`; 0 where a reader did not read a condition. Need not be whole: an AUC stands
+    for as many pairs as give its variance."""
     n_correct: Floats
     """The same shape, 0 to `n_trials`."""
     n_alternatives: int
@@ -177,13 +183,40 @@ class ReaderCounts:
     @cached_property
     def n_of_condition(self) -> Floats:
         """Trials of all readers, shape `(n_conditions,)`."""
-        return self.n_trials.sum(axis=0)
+        found: Floats = self.n_trials.sum(axis=0)
+        return found
 
     @cached_property
     def proportion(self) -> Floats:
         """Proportion correct of all readers together, shape `(n_conditions,)`."""
         found: Floats = self.n_correct.sum(axis=0) / self.n_of_condition
         return found
+
+
+def readers_proportion(counts: ReaderCounts, weights: NDArray[np.floating], *, confidence: float = 0.95) -> Interval:
+    """Mean over conditions of the readers' proportion correct: Wilson's interval, wider where readers differ.
+
+    `weights`, `(n_conditions,)`, are at least 0 and add up to 1. A reader who did not read a condition counts in the
+    others alone.
+
+    Examples
+    --------
+    >>> one = readers_proportion(ReaderCounts(np.full((2, 1), 50.0), np.array([[40.0], [44.0]]), 2), np.ones(1))
+    >>> round(one.value, 2), one.ci_low < one.value < one.ci_high
+    (0.84, True)
+    """
+    g = np.asarray(weights, dtype=np.float64)
+    y, n, readers = counts.proportion, counts.n_of_condition, counts.n_readers
+    value, q = float(g @ y), (1.0 + confidence) / 2.0
+    effective = 1.0 / float(np.sum(g**2 / n))  # trials that one condition would need
+    z2_over_n = float(ndtri(q)) ** 2 / effective
+    if readers > 1 and 0.0 < value < 1.0:
+        of_reader = ((counts.n_correct - counts.n_trials * y) / n) @ g
+        variance = readers / (readers - 1) * float(np.sum(of_reader**2))
+        z2_over_n = max(z2_over_n, float(stdtrit(readers - 1, q)) ** 2 * variance / (value * (1.0 - value)))
+    centre = (value + z2_over_n / 2.0) / (1.0 + z2_over_n)
+    half = math.sqrt(z2_over_n * (value * (1.0 - value) + z2_over_n / 4.0)) / (1.0 + z2_over_n)
+    return Interval(value, max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value)))
 
 
 def hanley_mcneil_pairs(area: float, n_present: int, n_absent: int) -> float:
@@ -379,7 +412,7 @@ class FittedNoiseModel:
 
     @cached_property
     def _weight(self) -> Floats:
-        """N / (p (1 − p)) of the free fit."""
+        """Inverse binomial variance n / (p (1 − p)) at the free fit, `(n_conditions,)`."""
         p = self.model.proportion(self.free)
         found: Floats = self.counts.n_of_condition / (p * (1.0 - p))
         return found
@@ -400,7 +433,7 @@ class FittedNoiseModel:
 
     @cached_property
     def _of_trials(self) -> Floats:
-        """Errors of the model's proportions from the choice of its trials, at the free fit, `(n_draws, n_conditions)`."""
+        """Errors of the proportions, at the free fit, from the model's trials, `(n_draws, n_conditions)`."""
         model, drawn = self.model, np.empty((self._n_bootstrap, len(self.model.models)))
         variance = model.reference * math.expm1(self.free) * model.units**2
         for b in range(self._n_bootstrap):
@@ -444,7 +477,7 @@ class FittedNoiseModel:
 
     @cached_property
     def efficiency(self) -> Interval:
-        """d′ of the readers over that of the model, squared: e^−θ, where the noise is in proportion to the statistic."""
+        """Squared ratio of d′, readers to model: e^−θ where the noise is in proportion to the statistic."""
         found = self.theta_interval
         return Interval(*(math.exp(-theta) for theta in (found.value, found.ci_high, found.ci_low)))
 
@@ -452,6 +485,11 @@ class FittedNoiseModel:
     def n_parameters(self) -> int:
         """Numbers that were fitted."""
         return 0 if self.without_noise else 1
+
+    @property
+    def _n_free(self) -> int:
+        """Numbers that the fit could turn to the readers; none where α² is held at 0, by the model or by its bound."""
+        return 0 if self.without_noise or self.theta != self.free else 1
 
     @property
     def log_likelihood(self) -> float:
@@ -470,38 +508,24 @@ class FittedNoiseModel:
         """
         g, counts = np.asarray(weights, dtype=np.float64), self.counts
         y, n = counts.proportion, counts.n_of_condition
-        slope = self.model.slope(self.theta) if self.theta == self.free else np.zeros_like(y)
+        slope = self.model.slope(self.theta) if self._n_free else np.zeros_like(y)
         value = float(g @ (y - self.proportion))
         of_reader = ((counts.n_correct - counts.n_trials * y) / n) @ g - float(g @ slope) * self._influence
         p = self.proportion
         binomial = float(np.sum(g**2 * p * (1.0 - p) / n))
-        if not self.without_noise:
+        if self._n_free:
             binomial -= float(g @ slope) ** 2 / self._information
         of_trials = -(self._of_trials @ g) - float(g @ slope) * self._theta_of_trials
         spread = self._spread(of_reader, max(binomial, 0.0), of_trials)
         half = spread.half_width(self.confidence)
         return Disagreement(Interval(value, value - half, value + half), spread.p_value(value))
 
-    def of_readers(self, condition: int) -> Interval:
-        """Proportion correct of the readers in a condition: Wilson's interval, widened by how much readers differ."""
-        n, y = float(self.counts.n_of_condition[condition]), float(self.counts.proportion[condition])
-        deviations = (self.counts.n_correct[:, condition] - self.counts.n_trials[:, condition] * y) / n
-        readers = int((self.counts.n_trials[:, condition] > 0.0).sum())
-        q = (1.0 + self.confidence) / 2.0
-        z2_over_n = float(ndtri(q)) ** 2 / n
-        if readers > 1 and 0.0 < y < 1.0:
-            variance = readers / (readers - 1) * float(np.sum(deviations**2))
-            z2_over_n = max(z2_over_n, float(stdtrit(readers - 1, q)) ** 2 * variance / (y * (1.0 - y)))
-        centre = (y + z2_over_n / 2.0) / (1.0 + z2_over_n)
-        half = math.sqrt(z2_over_n * (y * (1.0 - y) + z2_over_n / 4.0)) / (1.0 + z2_over_n)
-        return Interval(y, max(0.0, min(centre - half, y)), min(1.0, max(centre + half, y)))
-
     @cached_property
     def goodness(self) -> GoodnessOfFit:
         """Whether one α describes all conditions; see `GoodnessOfFit`."""
         counts, p = self.counts, self.proportion
         n, y = counts.n_of_condition, counts.proportion
-        k, df = n * y, len(p) - self.n_parameters
+        k, df = n * y, len(p) - self._n_free
         deviance = max(2.0 * float(np.sum(xlogy(k, y / p) + xlogy(n - k, (1.0 - y) / (1.0 - p)))), 0.0)
         if df < 1:
             return GoodnessOfFit(deviance, df, math.nan, math.nan, math.nan, math.nan, _overdispersion(counts))
@@ -525,7 +549,7 @@ class FittedNoiseModel:
         inverse = np.linalg.inv(covariance)
         e, slope = self.counts.proportion - p, self.model.slope(self.theta)
         squares = float(e @ inverse @ e)
-        if self.without_noise or n < 2:
+        if self._n_free == 0 or n < 2:
             return squares
         return max(squares - float(slope @ inverse @ e) ** 2 / float(slope @ inverse @ slope), 0.0)
 
@@ -536,7 +560,7 @@ class FittedNoiseModel:
         if n_readers < 2 or (counts.n_trials <= 0.0).any():
             return math.nan
         z = (counts.n_correct / counts.n_trials - p) / np.sqrt(p * (1.0 - p) / (counts.n_of_condition / n_readers))
-        if not self.without_noise:
+        if self._n_free:
             along = self.model.slope(self.theta) / np.sqrt(p * (1.0 - p) / counts.n_of_condition)
             along /= np.linalg.norm(along)
             z = z - (z @ along)[:, None] * along

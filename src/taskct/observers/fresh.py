@@ -86,8 +86,8 @@ def observer_told(
 ) -> Observer:
     """Observer of a registered name that is told what it needs of all this; see `ObserverEntry.needs`.
 
-    `settings` are hyper-parameters of its own, such as `n_channels`. A `UserError` says that the observer with the noise
-    of people is asked for without the noise.
+    `settings` are hyper-parameters of its own, such as `n_channels`. A `UserError` says that the observer with the
+    noise of people is asked for without the noise.
     """
     known = {**asdict(eye), "seed": seed, "device": device, "signal": signal, "covariance": covariance, "human": human}
     needed = {what: known[what] for what in OBSERVERS[registered_name(name)].needs}

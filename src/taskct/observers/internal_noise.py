@@ -27,6 +27,10 @@ MODELS = tuple(name for name, entry in OBSERVERS.items() if entry.module in ("ch
 _SAME_PIXEL = 0.01
 """Relative difference of pixel sizes at which channels, which count in pixels, are still the same."""
 
+_MOST_CHANNELS = 1000
+_LONGEST = 64
+"""Entries of a setting that is a list, such as `band_edges`."""
+
 _RANGES: Ranges = {
     "alpha": Range(0.0, meaning="strength of the internal noise"),
     "ci_low": Range(0.0),
@@ -69,6 +73,8 @@ class FittedNoise:
                 f"noise of kind {self.kind!r} is not for {self.observer}: give {' or '.join(kinds_of(self.observer))}"
             )
         check_ranges(_RANGES, **{name: getattr(self, name) for name in _RANGES})
+        for name, value in self.settings.items():
+            _check_setting(str(name), value)
         high = self.ci_high
         if high is not None and not (math.isfinite(high) and self.ci_low <= self.alpha <= high):
             raise UserError(f"alpha is {self.alpha:g}, outside its interval [{self.ci_low:g}, {high:g}]")
@@ -76,6 +82,18 @@ class FittedNoise:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, with the schema first."""
         return {"schema": SCHEMA, **asdict(self)}
+
+
+def _check_setting(name: str, value: object) -> None:
+    """Refuse a setting that is no number and no list of some, or asks for channels without end."""
+    several = isinstance(value, list | tuple)
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    numbers = [float(one) for one in values if _is_number(one) and abs(one) <= 1e6]
+    if len(numbers) < len(values) or not 1 <= len(values) <= _LONGEST:
+        kind = f"1 to {_LONGEST} numbers" if several else "a number"
+        raise UserError(f"the setting {name} must be {kind} of at most 1e6")
+    if name.startswith("n_") and max(numbers) > _MOST_CHANNELS:
+        raise UserError(f"the setting {name} must be at most {_MOST_CHANNELS}")
 
 
 def kinds_of(observer: str) -> tuple[NoiseKind, ...]:
@@ -99,16 +117,21 @@ def read_fitted_noise(path: Path) -> FittedNoise:
     names = list(FittedNoise.__dataclass_fields__)
     numbers = ("alpha", "ci_low", "confidence", "pixel_mm", "viewing_distance_mm", "magnification")
     wrong = [name for name in names if name not in content]
-    wrong += [name for name in numbers if not isinstance(content.get(name), int | float)]
+    wrong += [name for name in numbers if not _is_number(content.get(name))]
     wrong += [name for name in ("settings", "fitted_on") if not isinstance(content.get(name), dict)]
     wrong += [name for name in ("observer", "kind") if not isinstance(content.get(name), str)]
-    wrong += ["ci_high"] if not isinstance(content.get("ci_high"), int | float | None) else []
+    wrong += ["ci_high"] if content.get("ci_high") is not None and not _is_number(content["ci_high"]) else []
     if wrong:
         raise UserError(f"{path}: {wrong[0]} is missing or of another kind; {advice}")
     try:
         return FittedNoise(**{name: content[name] for name in names})
     except UserError as error:
         raise UserError(f"{path}: {error}; {advice}") from error
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that a float holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def write_fitted_noise(noise: FittedNoise) -> str:

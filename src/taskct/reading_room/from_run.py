@@ -56,7 +56,7 @@ def material_of_run(path: Path, plan: ReadingPlan, arms: Sequence[str] = (), *, 
         If the run is not evaluated, an arm is unknown, or there are too few trials.
     """
     run = RunFolder(path, None, device=resolve_device(device), read_only=True)
-    chosen = _arms_of_run(run, arms)
+    chosen = arms_of_run(run, arms)
     test = run.read("test")
     counts = int(test.signal_present.sum()), int((~test.signal_present).sum())
     share = share_of(plan, *counts, N_CASES)
@@ -87,7 +87,7 @@ def _reused(plan: ReadingPlan, n_sets: int, n_absent: int) -> str:
     )
 
 
-def _arms_of_run(run: RunFolder, names: Sequence[str]) -> list[Arm]:
+def arms_of_run(run: RunFolder, names: Sequence[str]) -> list[Arm]:
     """The arms named, of the quoted training seed, each once."""
     file = run.path / "choices.json"
     if not file.is_file():
@@ -143,7 +143,7 @@ def _cases(
         present=some.signal_present,
         lesions=tuple(lesions_of(run, some)),
         backgrounds=tuple(f"background {int(case)}" for case in some.truth["case"]),
-        groups=tuple(_groups(run, some)),
+        groups=tuple(groups_of(run, some)),
     )
 
 
@@ -166,8 +166,8 @@ def lesions_of(run: RunFolder, trials: Trials) -> list[tuple[Lesion, ...]]:
     ]
 
 
-def _groups(run: RunFolder, trials: Trials) -> list[str]:
-    """The stratum of each trial with a signal: halves of sizes and contrasts, where these vary."""
+def groups_of(run: RunFolder, trials: Trials) -> list[str]:
+    """The stratum of each trial with a signal, in words: halves of sizes and contrasts, where these vary."""
     groups = [""] * len(trials)
     for stratum in strata_of(run.settings, trials):
         words = f"{_span_text(stratum.size_mm)} mm, {_span_text(stratum.contrast_hu)} HU"

@@ -81,7 +81,7 @@ def serve(
             )
             logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
-            with suppress(KeyboardInterrupt):  # raised again once answers under way were kept
+            with suppress(KeyboardInterrupt):  # raised again once it has tidied up
                 uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -126,7 +126,7 @@ def network_warning(host: str, url: str | None) -> str | None:
     if is_loopback(host) or (url is not None and urlsplit(url).scheme == "https"):
         return None
     return (
-        f"--host {host}: other machines can reach this server, and nothing that they exchange is encrypted, links included; "
+        f"--host {host}: other machines can reach this server, and what they exchange, links too, is not encrypted; "
         "put a proxy with TLS in front, as docs/security.md says, and give its address by --url"
     )
 

@@ -34,6 +34,7 @@ REFERENCES = {
     "leave-pair-out": "Airola et al., Comput. Stat. Data Anal. 55, 1828 (2011).",
     "one-shot": "Gallas, Acad. Radiol. 13, 353 (2006).",
     "obuchowski-rockette": "Obuchowski and Rockette, Commun. Stat. Simul. Comput. 24, 285 (1995).",
+    "human-noise": "Eck et al., Proc. SPIE 9037, 90370P (2014).",
     "forced-choice": "Hacker and Ratcliff, Percept. Psychophys. 26, 168 (1979).",
     "holm": "Holm, Scand. J. Stat. 6, 65 (1979).",
     "hillis": "Hillis, Stat. Med. 26, 596 (2007).",
@@ -59,6 +60,7 @@ OF_OBSERVERS = {
     "npw": "npw",
     "npwe": "eye",
     "cnn": "cnn",
+    "human": "human-noise",
 }
 """Source of an observer; a channelized one has "channels"."""
 

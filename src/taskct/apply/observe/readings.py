@@ -20,6 +20,7 @@ from taskct.observers.choice import fit_chosen
 from taskct.observers.crops import centred_crops
 from taskct.observers.fresh import Eye as Eye
 from taskct.observers.fresh import observer_told, registered_name, small_samples
+from taskct.observers.internal_noise import FittedNoise
 from taskct.observers.scanning import Scanning
 
 if TYPE_CHECKING:  # it takes long, and few observers need it
@@ -39,11 +40,13 @@ class Known:
     """Mean signal in what the observers see (the image, or the window around a site), HU, shape `(height, width)`."""
     rival_signals: tuple[NDArray[np.float64], ...] = ()
     """The same in each set of images compared with; `signal` where left out."""
+    human: FittedNoise | None = None
+    """Internal noise of people, for the observer that has it."""
 
     def seen(self, task: Task, shape: tuple[int, ...]) -> "Known":
         """The same with signals as observers see them: in the window, where images of this shape have one site."""
         first = None if self.signal is None else _seen(self.signal, task, shape)
-        return Known(self.covariance, first, tuple(_seen(one, task, shape) for one in self.rival_signals))
+        return replace(self, signal=first, rival_signals=tuple(_seen(one, task, shape) for one in self.rival_signals))
 
     def through(self, basis: NDArray[np.float64]) -> "Known":
         """The same with signals as channels pass them on, `(1, rank)`; their basis is `(n_pixels, rank)`."""
@@ -112,8 +115,17 @@ def build(
         raise UserError(
             f"the observer {name} needs --covariance, a .npy file of the images' covariance, (pixels, pixels)"
         )
+    if "human" in OBSERVERS[registered_name(name)].needs and known.human is None:
+        raise UserError(f"the observer {name} needs --human, a file that `taskct human` wrote")
     return observer_told(
-        name, eye, seed=seed, device=device, signal=known.signal, covariance=known.covariance, settings=channels
+        name,
+        eye,
+        seed=seed,
+        device=device,
+        signal=known.signal,
+        covariance=known.covariance,
+        human=known.human,
+        settings=channels,
     )
 
 

@@ -15,11 +15,11 @@ from taskct.apply.reader_study.sizes import SizeBasis, section_of_sizes
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.errors import UserError
 from taskct.io.marks_files import read_marks
-from taskct.metrics.comparisons import Comparison, equivalence, noninferiority
+from taskct.metrics.comparisons import CEILING, Comparison, equivalence, noninferiority
 from taskct.metrics.froc import FigureOfMerit, afroc_curve, froc_curve, sensitivity_on
 from taskct.metrics.intervals import Interval
 from taskct.metrics.marks import NO_LESION, MarkStudy
-from taskct.metrics.mrmc.free_response import MarksAnalysis, analyze_marks
+from taskct.metrics.mrmc.free_response import MarksAnalysis, MarksDifference, analyze_marks
 
 Floats = NDArray[np.float64]
 Pairs = tuple[tuple[str, str], ...]
@@ -112,8 +112,17 @@ def _margins(found: MarksAnalysis, wanted: Wanted) -> dict[str, tuple[Comparison
             for test in (noninferiority, equivalence)
         )
         for pair, two in found.differences.items()
-        if two.std_error > 0.0
+        if _why_no_margin(found, two) is None
     }
+
+
+def _why_no_margin(found: MarksAnalysis, two: MarksDifference) -> str | None:
+    """Why a margin proves nothing of a difference; None where it can."""
+    figures = [found.modalities[name].value for name in (two.first, two.second)]
+    if min(figures) > CEILING:
+        shown = " and ".join(f"{value:.3f}" for value in figures)
+        return f"figures of merit of {shown} are both above {CEILING}: these cases are too easy"
+    return None if two.std_error > 0.0 else "the difference does not scatter at all"
 
 
 def _answers(found: MarksAnalysis) -> tuple[str, ...]:
@@ -239,8 +248,11 @@ def _notes(study: MarkStudy, found: MarksAnalysis, wanted: Wanted) -> tuple[str,
         )
     if any(math.isnan(one.ci_low) for one in found.modalities.values()):
         notes.append("a figure of merit is 0 or 1: there is no scatter to tell its interval from")
-    if wanted.margin is not None and any(two.std_error == 0.0 for two in found.differences.values()):
-        notes.append("a margin cannot be tested where the difference does not scatter at all")
+    if wanted.margin is not None:
+        reasons = {pair: _why_no_margin(found, two) for pair, two in found.differences.items()}
+        notes += [f"{pair}: no verdict on the margin: {why}" for pair, why in reasons.items() if why is not None]
+        if not reasons:
+            notes.append("no two modalities are compared, so there is nothing to test with a margin")
     if wanted.detect is not None and (found.components() is None or not found.n_normal):
         notes.append(
             f"a study cannot be sized from this one: it takes two modalities, two {kind}s and cases without a lesion"

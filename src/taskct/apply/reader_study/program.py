@@ -13,6 +13,7 @@ from taskct.apply.reader_study.section import ResultTable, StudySection
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.errors import UserError
 from taskct.metrics.comparisons import FEWEST_TRIALS, Comparison, holm, why_no_margin
+from taskct.metrics.mrmc.margins import law_margin_tests
 from taskct.metrics.mrmc.program import FEWEST_READERS, ProgramComparison, compare_program
 from taskct.metrics.mrmc.program_sizing import ProgramPilot, size_program_study
 from taskct.metrics.mrmc.sizing import StudyPower
@@ -59,7 +60,7 @@ def program_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
         for program in dict.fromkeys(wanted.programs)
         for of_program, of_readers in _modalities(study, wanted.programs, program)
     ]
-    adjusted = holm([one.comparison.difference.p_value for one in found])
+    adjusted = holm([one.comparison.difference.p_value() for one in found])
     found = [
         _Found(o.program, o.modality, o.readers, o.comparison, o.tests, o.sizes, float(p))
         for o, p in zip(found, adjusted, strict=True)
@@ -132,14 +133,10 @@ def _compare(
     tests: tuple[Comparison, ...] = ()
     difference = comparison.difference
     if wanted.margin is not None:
-        if why := why_no_margin(difference.program, difference.readers):
+        if why := why_no_margin(difference.first, difference.second):
             notes.append(f"{where}: no verdict on the margin: {why}")
         else:
-            alpha = (1.0 - wanted.confidence) / 2.0
-            tests = (
-                difference.noninferiority(wanted.margin, alpha),
-                difference.equivalence(wanted.margin, alpha),
-            )
+            tests = law_margin_tests(difference, noninferiority_margin=wanted.margin, confidence=wanted.confidence)
     sizes: tuple[StudyPower, ...] = ()
     if wanted.detect is not None:
         try:
@@ -164,6 +161,8 @@ def _notes(where: str, comparison: ProgramComparison, scores: NDArray[np.float64
             f"{where}: with {len(scores)} {kind}{'s' if len(scores) != 1 else ''} nothing can be said of others; have "
             f"at least {FEWEST_READERS}. Interval and p value are of the choice of cases, for these {kind}s alone"
         )
+    if comparison.difference.error.variance == 0.0:
+        yield f"{where}: the variance is 0, which says that these cases are too easy or too alike to tell"
     if min(comparison.n_present, comparison.n_absent) < FEWEST_TRIALS:
         yield (
             f"{where}: {comparison.n_present} + {comparison.n_absent} cases; below {FEWEST_TRIALS} of each class "
@@ -176,7 +175,7 @@ def _sizes(comparison: ProgramComparison, wanted: Wanted, detect: float, kind: s
     if comparison.components is None or comparison.population == "cases":
         raise UserError(f"a study is sized from at least {FEWEST_READERS} {kind}s and cases that are independent")
     of_readers, of_program, of_difference = comparison.components
-    pilot = ProgramPilot(comparison.difference.readers, of_readers, of_program, of_difference)
+    pilot = ProgramPilot(comparison.difference.second, of_readers, of_program, of_difference)
     alpha = 1.0 - wanted.confidence
     return size_program_study(
         pilot,
@@ -191,14 +190,14 @@ def _sizes(comparison: ProgramComparison, wanted: Wanted, detect: float, kind: s
 
 def _answers(one: _Found, wanted: Wanted) -> Iterator[str]:
     difference, per_cent = one.comparison.difference, 100.0 * wanted.confidence
-    interval = difference.interval(wanted.confidence)
-    better, worse = (one.program, _MEAN_READER) if interval.value > 0.0 else (_MEAN_READER, one.program)
+    low, high = difference.bounds(wanted.confidence)
+    better, worse = (one.program, _MEAN_READER) if difference.difference > 0.0 else (_MEAN_READER, one.program)
     what = f"AUC of {better} is above that of {worse}"
     if not one.p_holm < LEVEL:
         what = f"AUC of {one.program} is not shown to differ from that of {_MEAN_READER}"
     yield (
-        f"{what} in {one.modality}: {interval.value:+.3f} [{interval.ci_low:+.3f}, {interval.ci_high:+.3f}] "
-        f"({per_cent:g} %, {one.comparison.population}), p = {difference.p_value:.2g}"
+        f"{what} in {one.modality}: {difference.difference:+.3f} [{low:+.3f}, {high:+.3f}] ({per_cent:g} %, "
+        f"{one.comparison.population}), p = {difference.p_value():.2g}"
     )
     for test in one.tests:
         claim = "not inferior to" if test.aim == "non-inferiority" else "equivalent to"
@@ -213,16 +212,16 @@ def _difference_table(found: Sequence[_Found], confidence: float) -> ResultTable
     rows = []
     for one in found:
         of, difference = one.comparison.program, one.comparison.difference
-        interval = difference.interval(confidence)
+        low, high = difference.bounds(confidence)
         rows.append(
             (
                 one.program,
                 one.modality,
                 f"{of.value:.3f} [{of.ci_low:.3f}, {of.ci_high:.3f}]",
-                f"{difference.readers:.3f}",
-                f"{interval.value:+.3f} [{interval.ci_low:+.3f}, {interval.ci_high:+.3f}]",
-                _number(difference.df),
-                _number(difference.p_value),
+                f"{difference.second:.3f}",
+                f"{difference.difference:+.3f} [{low:+.3f}, {high:+.3f}]",
+                _number(difference.error.student_df(confidence)),
+                _number(difference.p_value()),
                 _number(one.p_holm),
             )
         )
@@ -284,17 +283,19 @@ def _size_tables(found: Sequence[_Found], wanted: Wanted) -> Iterator[ResultTabl
 def _plain(one: _Found, confidence: float) -> dict[str, Any]:
     """What `--json` prints of one program in one modality."""
     comparison, difference = one.comparison, one.comparison.difference
-    interval = difference.interval(confidence)
+    low, high = difference.bounds(confidence)
     return {
         "program": one.program,
         "modality": one.modality,
         "auc": asdict(comparison.program),
-        "mean_reader_auc": difference.readers,
+        "mean_reader_auc": difference.second,
         "difference": {
-            **asdict(interval),
-            "std_error": difference.std_error,
-            "df": difference.df,
-            "p_value": difference.p_value,
+            "value": difference.difference,
+            "ci_low": low,
+            "ci_high": high,
+            "std_error": difference.error.std_error,
+            "df": difference.error.student_df(confidence),
+            "p_value": difference.p_value(),
             "p_holm": one.p_holm,
             "population": comparison.population,
             "components": None if comparison.components is None else asdict(comparison.components[2]),

@@ -63,11 +63,13 @@ class SizeBasis:
 def sizes_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
     """Power by readers and cases, from the components of each difference; None unless `detect` is wanted.
 
-    Pairs whose components are not known are left out here: a note of the analysis says why.
+    Pairs whose components are not known are left out here: a note of the analysis says why. Programs are no readers of
+    the next study.
     """
     if wanted.detect is None:
         return None
-    found = analyze(study.ratings, pairs=study.pairs, confidence=wanted.confidence)
+    people = [r for r, name in enumerate(study.ratings.readers) if name not in wanted.programs]
+    found = analyze(study.ratings.part(readers=people), pairs=study.pairs, confidence=wanted.confidence)
     ratio = found.n_absent / found.n_present
     bases = [
         SizeBasis(pair, difference.components, ratio)

@@ -12,8 +12,8 @@ def area_bounds(area: float, half_width: NDArray[np.float64]) -> tuple[NDArray[n
 
     The variance of an empirical AUC falls with (1 − A)² where readers make it, and with about (1 − A)^(4/3) where cases
     do. So an estimate that came out high is taken for more certain than it is. In simulated studies the logit interval
-    (b → 0) of an AUC of 0.96 to 0.99 then lay above the truth three to six times as often as below it, and this one one
-    to four times. NaN for NaN.
+    (b → 0) of an AUC of 0.96 to 0.99 lay above the truth up to seven times as often as below it, and this one up to
+    four times. NaN for NaN.
     """
     root = (area / (1.0 - area)) ** _BEND
     centre = 0.5 * (root - 1.0 / root)

@@ -98,10 +98,12 @@ export class Marking {
     this.list = element("ol", { className: "marks" });
     this.add = element("button", { type: "button", onclick: () => this._add() }, "Add this mark");
     this.add.hidden = protocol.scale === 5;
+    this.back = element("button", { type: "button", onclick: () => this._takeBack() }, "Take back");
     this.button = element("button", { type: "button", className: "first", onclick: () => this._answer() });
+    const buttons = [this.add, this.back, this.button];
     this.element = element(
-      "div", { className: "asked" }, this.note, this.confidence.element, this.add, this.button, this.list);
-    this.keys = [...crossKeys(protocol), [["Delete"], "removes the last"], [["Enter"], "adds, then ends"]];
+      "div", { className: "asked" }, this.note, this.confidence.element, ...buttons, this.list);
+    this.keys = [...crossKeys(protocol), [["Delete"], "takes the last back"], [["Enter"], "adds, then ends"]];
     pictures.changed = () => this._draw();
     this._changed();
   }
@@ -156,6 +158,7 @@ export class Marking {
     this.add.disabled = !placed || this.confidence.value === null;
     this.button.textContent = this.marks.length ? "No more marks" : "No marks";
     this.button.disabled = placed;
+    this.back.disabled = !placed && !this.marks.length;
     this.list.replaceChildren(...this.marks.map((mark, k) => this._item(mark, k)));
     this._draw();
   }
