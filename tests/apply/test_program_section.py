@@ -74,6 +74,19 @@ def test_margin_and_size_are_told_and_the_page_names_nobody():
     assert not any(f"'{name}'" in text or f" {name} " in text for name in PEOPLE)
 
 
+def test_what_cannot_be_said_of_one_modality_leaves_the_others():
+    made = study(own_modality=True)
+    made.ratings.scores[0, 2, TRUTH] = np.nan
+    section = program_section(made, Wanted(programs=("AI",)))
+    assert [one["modality"] for one in section.content["programs"]] == ["new"]
+    assert any(
+        note.startswith("AI in old: a comparison with a program needs 2 signal-present") for note in section.notes
+    )
+    made.ratings.scores[1, 2, TRUTH] = np.nan
+    with pytest.raises(UserError, match="AI in old: a comparison"):
+        program_section(made, Wanted(programs=("AI",)))
+
+
 def test_the_next_study_of_people_is_sized_from_people():
     made = study(own_modality=False)
     alone = ReaderStudy(made.ratings.part(readers=range(4)), made.pairs, ())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reading_studies import disc_cases
+from reading_studies import disc_cases, make_disc_study
 from taskct.errors import UserError
 from taskct.reading_room.cases import CaseImages
 from taskct.reading_room.design import ReadingPlan
@@ -227,3 +227,10 @@ def test_sets_keep_to_a_background_where_they_can() -> None:
     patient = {row[cases.images["a"][i].tobytes()]: (patients * 2)[i] for i in range(8)}
     for trial in study.trials:
         assert {patient[one] for one in trial.images} == {trial.background}
+
+
+@pytest.mark.parametrize("design", ["2afc", "4afc"])
+def test_the_signal_of_training_trials_is_in_each_place_as_often(tmp_path, design):
+    study = make_disc_study(tmp_path / "study", design, n_training=8)
+    places = np.bincount([trial.present for trial in study.training])
+    assert places.tolist() == [8 // study.protocol.n_alternatives] * study.protocol.n_alternatives

@@ -100,11 +100,14 @@ def lay_out(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> L
     for arm, of_arm in zip(arms, rows, strict=True):
         images[of_arm] = cases.images[arm]
     trials = []
-    for number, members in enumerate(_members(cases, plan, rng)):
+    sets = _members(cases, plan, rng)
+    places = rng.permutation(np.resize(np.arange(plan.n_alternatives), len(sets)))  # of the signal: each as often
+    for number, (members, place) in enumerate(zip(sets, places.tolist(), strict=True)):
         name = f"set {number + 1}" if plan.n_alternatives > 1 else cases.names[members[0]]
         first = members[0]
         for arm, of_arm in zip(arms, rows, strict=True):
-            shown = [members[place] for place in rng.permutation(len(members))]
+            shown = [members[1 + other] for other in rng.permutation(len(members) - 1)]
+            shown.insert(place, members[0])
             present = [place for place, case in enumerate(shown) if cases.present[case]]
             trial = KeyTrial(
                 arm=arm,

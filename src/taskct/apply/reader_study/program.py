@@ -55,11 +55,17 @@ def program_section(study: ReaderStudy, wanted: Wanted) -> StudySection | None:
         known = ", ".join(ratings.readers)
         raise UserError(f"--program {unknown[0]}: the ratings hold no such {ratings.reader_kind}; there are {known}")
     notes: list[str] = []
-    found = [
-        _compare(study, wanted, program, of_program, of_readers, notes)
-        for program in dict.fromkeys(wanted.programs)
-        for of_program, of_readers in _modalities(study, wanted.programs, program)
-    ]
+    found, refused = list[_Found](), list[UserError]()
+    for program in dict.fromkeys(wanted.programs):
+        for of_program, of_readers in _modalities(study, wanted.programs, program):
+            # What cannot be said of one modality is a note: the comparison in the others stands.
+            try:
+                found.append(_compare(study, wanted, program, of_program, of_readers, notes))
+            except UserError as error:
+                refused.append(error)
+    if not found:
+        raise refused[0]
+    notes += map(str, refused)
     adjusted = holm([one.comparison.difference.p_value() for one in found])
     found = [
         _Found(o.program, o.modality, o.readers, o.comparison, o.tests, o.sizes, float(p))

@@ -154,15 +154,16 @@ def intraclass_correlation(
     """
     check_confidence(confidence)
     rated, labels = _rated_by_all(scores, clusters)
-    value = _icc(rated)
-    groups = np.unique(labels)
-    left_out = np.array([_icc(rated[:, labels != group]) for group in groups])
-    n = len(groups)
+    whole = _Sums.of(rated)
+    value = float(whole.icc[0])
+    _, cluster = np.unique(labels, return_inverse=True)
+    left_out = whole.without(_Sums.of(rated, cluster)).icc
+    n = len(left_out)
     std_error = math.sqrt((n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()))
     if clusters is not None:
         low, high = _fisher_bounds(value, std_error, n - 1, confidence)
     else:
-        low, high = _mcgraw_wong(rated, value, confidence)
+        low, high = _mcgraw_wong(whole, value, confidence)
     return AgreementCoefficient(value, low, high, std_error, rated.shape[1])
 
 
@@ -244,31 +245,64 @@ def _fisher_bounds(value: float, std_error: float, df: int, confidence: float) -
     return math.tanh(z - width), math.tanh(z + width)
 
 
-def _mean_squares(scores: Floats) -> tuple[float, float, float]:
-    """Of cases, of readers, and of what is left."""
-    k, n = scores.shape
-    of_cases, of_readers, mean = scores.mean(axis=0), scores.mean(axis=1), scores.mean()
-    left = scores - of_cases - of_readers[:, None] + mean
-    return (
-        k * float(((of_cases - mean) ** 2).sum()) / (n - 1),
-        n * float(((of_readers - mean) ** 2).sum()) / (k - 1),
-        float((left**2).sum()) / ((n - 1) * (k - 1)),
-    )
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over cases from which mean squares follow, of several sets of cases."""
+
+    n: Floats  # cases, `(n_sets,)`
+    squares: Floats  # of every score, `(n_sets,)`
+    of_cases: Floats  # of the sum of each case's scores, squared, `(n_sets,)`
+    of_readers: Floats  # scores of each reader, not squared, `(n_sets, n_readers)`
+
+    @classmethod
+    def of(cls, scores: Floats, sets: NDArray[np.integer] | None = None) -> "_Sums":
+        """Of scores `(n_readers, n_cases)`, in the set of each case, or in one."""
+        centred = scores - scores.mean()  # sums of squares then lose no digits
+        index = np.zeros(scores.shape[1], dtype=np.intp) if sets is None else sets
+
+        def total(values: Floats) -> Floats:
+            return np.asarray(np.bincount(index, weights=values), dtype=np.float64)
+
+        return cls(
+            np.bincount(index).astype(np.float64),
+            total((centred**2).sum(axis=0)),
+            total(centred.sum(axis=0) ** 2),
+            np.stack([total(one) for one in centred], axis=-1),
+        )
+
+    def without(self, others: "_Sums") -> "_Sums":
+        """Of all cases but those of each set of the others; `self` is one set."""
+        return _Sums(
+            self.n - others.n,
+            self.squares - others.squares,
+            self.of_cases - others.of_cases,
+            self.of_readers - others.of_readers,
+        )
+
+    @property
+    def mean_squares(self) -> tuple[Floats, Floats, Floats]:
+        """Of cases, of readers, and of what is left; NaN with fewer than 2 cases."""
+        k, n = self.of_readers.shape[1], np.where(self.n > 1.0, self.n, np.nan)
+        mean = self.of_readers.sum(axis=1) ** 2 / (k * n)
+        cases, readers = self.of_cases / k - mean, (self.of_readers**2).sum(axis=1) / n - mean
+        left = np.maximum(self.squares - mean - cases - readers, 0.0)
+        return cases / (n - 1.0), readers / (k - 1), left / ((n - 1.0) * (k - 1))
+
+    @property
+    def icc(self) -> Floats:
+        """ICC(2,1) of each set; NaN where nothing differs."""
+        k = self.of_readers.shape[1]
+        cases, readers, left = self.mean_squares
+        total = cases + (k - 1) * left + k * (readers - left) / self.n
+        scale = self.squares / np.maximum(self.n, 1.0)
+        found = np.divide(cases - left, total, out=np.full_like(total, np.nan), where=total > _ROUNDING * scale)
+        return np.asarray(found, dtype=np.float64)
 
 
-def _icc(scores: Floats) -> float:
-    k, n = scores.shape
-    if n < 2:
-        return math.nan
-    cases, readers, left = _mean_squares(scores)
-    total = cases + (k - 1) * left + k * (readers - left) / n
-    return (cases - left) / total if total > _ROUNDING else math.nan
-
-
-def _mcgraw_wong(scores: Floats, value: float, confidence: float) -> tuple[float, float]:
+def _mcgraw_wong(sums: _Sums, value: float, confidence: float) -> tuple[float, float]:
     """The interval of ICC(A,1)."""
-    k, n = scores.shape
-    cases, readers, left = _mean_squares(scores)
+    k, n = sums.of_readers.shape[1], float(sums.n[0])
+    cases, readers, left = (float(one[0]) for one in sums.mean_squares)
     if math.isnan(value):
         return math.nan, math.nan
     if left <= _ROUNDING * cases and readers <= _ROUNDING * cases:

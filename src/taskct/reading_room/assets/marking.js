@@ -134,7 +134,6 @@ export class Marking {
     this.marks.splice(k, 1);
     say("Mark removed.");
     this._changed();
-    document.getElementById("screen").focus({ preventScroll: true });
   }
 
   /** The place that is not yet a mark, else the last mark. */

@@ -26,6 +26,12 @@ export async function readTrial(session, state) {
   }
 }
 
+/** What was pressed with a pointer is not what the next key is meant for. */
+function giveFocusBack(event) {
+  const byPointer = event.detail > 0 && event.target.closest("button, input");
+  if (byPointer) document.getElementById("screen").focus({ preventScroll: true });
+}
+
 class Trial {
   constructor(session, state) {
     Object.assign(this, { session, state, protocol: session.protocol, armed: false, isEnded: false });
@@ -34,6 +40,7 @@ class Trial {
     this.asker = new ASKERS[this.protocol.design](this.protocol, this.pictures, (given) => this._answered(given));
     this._watched = new AbortController();
     document.addEventListener("keydown", (event) => this._key(event), { signal: this._watched.signal });
+    document.addEventListener("click", giveFocusBack, { signal: this._watched.signal });
   }
 
   close() {
