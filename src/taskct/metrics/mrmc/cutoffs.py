@@ -94,8 +94,11 @@ def operating_points(
         rated = ~np.isnan(successes).all(axis=(0, 1))
         n_units = len(np.unique(np.flatnonzero(rated) if clusters is None else clusters[rated]))
         if n_units < 2:
-            unit = "cases" if clusters is None else "clusters that hold cases"
-            raise UserError(f"{n_units} signal-{name} {unit} were rated: a rate with its interval needs at least 2")
+            unit = f"{'case' if clusters is None else 'cluster'}{'' if n_units == 1 else 's'}"
+            raise UserError(
+                f"the signal-{name} cases that were rated are {n_units} {unit}: a rate with its interval needs at "
+                "least 2"
+            )
         of_class.append(
             proportion_analysis(
                 successes,
