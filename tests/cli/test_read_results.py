@@ -1,4 +1,4 @@
-"""`taskct read STUDY --results`: what readers who are known observers answered comes back as files, tables and a page."""
+"""`taskct read STUDY --results`: what known observers answered comes back as files, tables and a page."""
 
 import csv
 import json

@@ -14,6 +14,7 @@ from taskct.metrics.internal_noise import (
     hanley_mcneil_pairs,
     model_proportion,
     readers_proportion,
+    shared_covariance,
 )
 from taskct.metrics.roc import auc
 from validation.human import D_PRIMES, exact_decisions, panel_covers
@@ -158,6 +159,31 @@ def test_intervals_cover_the_strength_that_readers_had():
     """200 simulated panels: 95 % ± 3 standard errors."""
     covered = panel_covers(n_panels=200, n_readers=5, n_alternatives=2, seed=11)
     assert 0.904 <= np.mean(covered) <= 0.996
+
+
+def test_trials_in_common_widen_the_interval_as_they_should():
+    """4 readers answer the same 100 trials with a correlation; the variance of their mean is known from 4,000 draws."""
+    rng, n_readers, n_trials = np.random.default_rng(8), 4, 100
+
+    def answers():
+        easy = rng.standard_normal(n_trials)
+        return (0.8 * easy + rng.standard_normal((n_readers, n_trials)) > -0.9).astype(float)
+
+    truth = np.var([answers().mean() for _ in range(4000)])
+    weights, found, alone = np.full((n_readers, 1), 0.25), [], []
+    for _ in range(200):
+        x = answers()
+        found.append(shared_covariance(x[None], weights)[0, 0])
+        alone.append(np.sum(x.mean(axis=1) * (1.0 - x.mean(axis=1))) / n_trials / n_readers**2)
+    assert np.mean(alone) < 0.7 * truth  # were the trials independent
+    assert np.mean(alone) + np.mean(found) == pytest.approx(truth, rel=0.12)
+    model = NoiseModel(exact_decisions(D_PRIMES), "proportional", 2)
+    counts = exact_counts(model, 0.8)
+    both = ReaderCounts(counts.n_trials, counts.n_correct, 2, 1e-3 * np.eye(len(D_PRIMES)))
+    narrow, wide = (FittedNoiseModel(model, one, n_bootstrap=20).alpha for one in (counts, both))
+    assert wide.ci_high - wide.ci_low > 1.5 * (narrow.ci_high - narrow.ci_low)
+    ones = [readers_proportion(one, np.eye(len(D_PRIMES))[0]) for one in (counts, both)]
+    assert ones[1].ci_low < ones[0].ci_low
 
 
 def test_wrong_counts_are_refused():

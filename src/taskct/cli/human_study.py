@@ -14,7 +14,7 @@ from taskct.apply.human.people import Condition, People
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.io.truth_table import Truth
-from taskct.metrics.internal_noise import ReaderCounts, hanley_mcneil_pairs
+from taskct.metrics.internal_noise import ReaderCounts, hanley_mcneil_pairs, shared_covariance
 from taskct.metrics.roc import auc
 from taskct.reading_room.answers import ANSWERS, AnswerBook
 from taskct.reading_room.folder import StudyFolder
@@ -95,13 +95,17 @@ def _people(study: StudyFolder, key: Key, results: ReadingResults, places: list[
     """What readers did in every condition; a reader who has not begun with one counts in the others."""
     choices = results.protocol.n_alternatives > 1
     n, k = (np.zeros((len(results.readers), len(places))) for _ in range(2))
+    # What each case adds to a proportion: right or wrong; or its placement among the cases of the other class.
+    added = {truth: np.full((len(places), *results.scores.shape[1:]), np.nan) for truth in (True, False)}
     for c, place in enumerate(places):
         present = results.signal_present & np.array([place.group in ("", group) for group in results.groups])
         for r in range(len(results.readers)):
             scores = results.scores[results.arms.index(place.arm), r]
             answered = scores[present & np.isfinite(scores)]
+            read = present & np.isfinite(scores)
             if choices:
                 n[r, c], k[r, c] = len(answered), answered.sum()
+                added[True][c, r, read] = answered
                 continue
             without = scores[~results.signal_present & np.isfinite(scores)]
             if min(len(answered), len(without)) < 2:
@@ -109,10 +113,15 @@ def _people(study: StudyFolder, key: Key, results: ReadingResults, places: list[
             area = auc(answered, without)
             n[r, c] = hanley_mcneil_pairs(area, len(answered), len(without))
             k[r, c] = area * n[r, c]
+            won = (answered[:, None] > without) + 0.5 * (answered[:, None] == without)
+            added[True][c, r, read] = won.mean(axis=1)
+            added[False][c, r, ~results.signal_present & np.isfinite(scores)] = won.mean(axis=0)
     if empty := [place.name for place, total in zip(places, n.sum(axis=0), strict=True) if total == 0.0]:
         raise UserError(f"nobody has answered enough of {empty[0]} yet: let readers go on")
     some = n.sum(axis=1) > 0.0
-    counts = ReaderCounts(n[some], k[some], results.protocol.n_alternatives if choices else 2)
+    weights = n[some] / n.sum(axis=0)
+    shared = sum(shared_covariance(values[:, some], weights) for values in added.values())
+    counts = ReaderCounts(n[some], k[some], results.protocol.n_alternatives if choices else 2, np.asarray(shared))
     conditions = tuple(_condition(key, place) for place in places)
     about: dict[str, object] = {"source": study.protocol.study, "sha256": study.digest}
     readers = tuple(reader for reader, used in zip(results.readers, some, strict=True) if used)

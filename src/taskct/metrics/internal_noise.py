@@ -11,7 +11,8 @@ and its estimate regular, also where people do as well as the model (θ = 0), or
 
 Readers are few and differ. So the interval of θ comes from what each adds to the score equation, with as many degrees
 of freedom as there are readers less one; a bootstrap of three or four readers would be too narrow. What the choice of
-the model's trials adds is a bootstrap of its test statistics.
+the model's trials adds is a bootstrap of its test statistics. What the choice of the readers' trials adds, where they
+read the same ones, is told by the covariance of different readers' answers.
 """
 
 import math
@@ -167,6 +168,9 @@ class ReaderCounts:
     """The same shape, 0 to `n_trials`."""
     n_alternatives: int
     """Of forced choice; 2 for an AUC."""
+    shared: Floats | None = None
+    """Covariance of the conditions' proportions from what readers have in common by reading the same trials, see
+    `shared_covariance`; None where each reader read other trials, or that is not known."""
 
     def __post_init__(self) -> None:
         n, k = self.n_trials, self.n_correct
@@ -174,6 +178,10 @@ class ReaderCounts:
             raise ValueError("counts must be finite and of one shape, (n_readers, n_conditions)")
         if (k < 0.0).any() or (k > n).any() or (n.sum(axis=0) <= 0.0).any() or (n.sum(axis=1) <= 0.0).any():
             raise ValueError("counts of correct trials must lie in 0 to n_trials, and no reader or condition be empty")
+
+    def shared_variance(self, weights: Floats) -> float:
+        """Of a weighted sum of the proportions, from the choice of the trials that readers have in common."""
+        return 0.0 if self.shared is None else max(float(weights @ self.shared @ weights), 0.0)
 
     @property
     def n_readers(self) -> int:
@@ -191,6 +199,42 @@ class ReaderCounts:
         """Proportion correct of all readers together, shape `(n_conditions,)`."""
         found: Floats = self.n_correct.sum(axis=0) / self.n_of_condition
         return found
+
+
+def shared_covariance(values: NDArray[np.floating], weights: NDArray[np.floating]) -> Floats:
+    """Covariance of readers' mean values from the trials that they have in common.
+
+    It is that of different readers' values of the same trial: what readers differ in, by chance or not, is not in it.
+
+    Parameters
+    ----------
+    values
+        Of every reader and trial, such as 1 for right and 0 for wrong, `(n_conditions, n_readers, n_trials)`; NaN where
+        a trial was not read, or is not of the condition.
+    weights
+        Of readers in the mean of each condition, `(n_readers, n_conditions)`.
+
+    Returns
+    -------
+    Shape `(n_conditions, n_conditions)`, without negative eigenvalues.
+    """
+    n_conditions, n_readers, _ = values.shape
+    read = np.isfinite(values)
+    n = read.sum(axis=2)
+    found = np.zeros((n_conditions, n_conditions))
+    for c in range(n_conditions):
+        for d in range(n_conditions):
+            for r in range(n_readers):
+                for s in range(n_readers):
+                    both = read[c, r] & read[d, s]
+                    if r == s or (common := int(both.sum())) < 2:
+                        continue
+                    a, b = values[c, r, both], values[d, s, both]
+                    covariance = float((a - a.mean()) @ (b - b.mean())) / (common - 1)
+                    found[c, d] += weights[r, c] * weights[s, d] * covariance * common / float(n[c, r] * n[d, s])
+    size, axes = np.linalg.eigh((found + found.T) / 2.0)
+    kept: Floats = (axes * np.maximum(size, 0.0)) @ axes.T
+    return kept
 
 
 def readers_proportion(counts: ReaderCounts, weights: NDArray[np.floating], *, confidence: float = 0.95) -> Interval:
@@ -214,6 +258,7 @@ def readers_proportion(counts: ReaderCounts, weights: NDArray[np.floating], *, c
         of_reader = ((counts.n_correct - counts.n_trials * y) / n) @ g
         variance = readers / (readers - 1) * float(np.sum(of_reader**2))
         z2_over_n = max(z2_over_n, float(stdtrit(readers - 1, q)) ** 2 * variance / (value * (1.0 - value)))
+        z2_over_n += float(ndtri(q)) ** 2 * counts.shared_variance(g) / (value * (1.0 - value))
     centre = (value + z2_over_n / 2.0) / (1.0 + z2_over_n)
     half = math.sqrt(z2_over_n * (value * (1.0 - value) + z2_over_n / 4.0)) / (1.0 + z2_over_n)
     return Interval(value, max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value)))
@@ -422,6 +467,14 @@ class FittedNoiseModel:
         return float(np.sum(self._weight * self.model.slope(self.free) ** 2))
 
     @cached_property
+    def _gradient(self) -> Floats:
+        """Derivative of θ by the readers' proportions, `(n_conditions,)`; zeros where nothing is fitted."""
+        if self.without_noise:
+            return np.zeros(len(self._weight))
+        found: Floats = self._weight * self.model.slope(self.free) / self._information
+        return found
+
+    @cached_property
     def _influence(self) -> Floats:
         """What each reader adds to θ, `(n_readers,)`; all zeros where nothing is fitted."""
         if self.without_noise:
@@ -452,11 +505,16 @@ class FittedNoiseModel:
         """What these errors make of θ, `(n_draws,)`."""
         if self.without_noise:
             return np.zeros(self._n_bootstrap)
-        found: Floats = -self._of_trials @ (self._weight * self.model.slope(self.free)) / self._information
+        found: Floats = -self._of_trials @ self._gradient
         return found
 
-    def _spread(self, of_reader: Floats, binomial: float, of_trials: Floats) -> "_Spread":
-        n, trials = self.counts.n_readers, float(of_trials.var(ddof=1))
+    def _spread(self, of_reader: Floats, binomial: float, of_trials: Floats, gradient: Floats) -> "_Spread":
+        """Of an estimate: what each reader, one reader's trials, the model's trials and those in common add to it.
+
+        `gradient` is that by the readers' proportions, `(n_conditions,)`.
+        """
+        n = self.counts.n_readers
+        trials = float(of_trials.var(ddof=1)) + self.counts.shared_variance(gradient)
         if n < 2:
             return _Spread(0.0, 1, binomial + trials)
         return _Spread(n / (n - 1) * float(np.sum((of_reader - of_reader.mean()) ** 2)), n - 1, trials)
@@ -464,7 +522,9 @@ class FittedNoiseModel:
     @cached_property
     def theta_interval(self) -> Interval:
         """θ with its interval, of either sign."""
-        half = self._spread(self._influence, 1.0 / self._information, self._theta_of_trials).half_width(self.confidence)
+        half = self._spread(self._influence, 1.0 / self._information, self._theta_of_trials, self._gradient).half_width(
+            self.confidence
+        )
         return Interval(self.free, self.free - half, self.free + half)
 
     @cached_property
@@ -516,7 +576,8 @@ class FittedNoiseModel:
         if self._n_free:
             binomial -= float(g @ slope) ** 2 / self._information
         of_trials = -(self._of_trials @ g) - float(g @ slope) * self._theta_of_trials
-        spread = self._spread(of_reader, max(binomial, 0.0), of_trials)
+        gradient = g - float(g @ slope) * self._gradient
+        spread = self._spread(of_reader, max(binomial, 0.0), of_trials, gradient)
         half = spread.half_width(self.confidence)
         return Disagreement(Interval(value, value - half, value + half), spread.p_value(value))
 
@@ -546,6 +607,8 @@ class FittedNoiseModel:
         n_draws, n = self._of_trials.shape
         covariance = np.diag(dispersion * p * (1.0 - p) / self.counts.n_of_condition)
         covariance += self._of_trials.T @ self._of_trials / (n_draws - 1)
+        if self.counts.shared is not None:
+            covariance += self.counts.shared
         inverse = np.linalg.inv(covariance)
         e, slope = self.counts.proportion - p, self.model.slope(self.theta)
         squares = float(e @ inverse @ e)

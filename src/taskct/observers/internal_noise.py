@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeGuard, cast
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def _check_setting(name: str, value: object) -> None:
     """Refuse a setting that is no number and no list of some, or asks for channels without end."""
     several = isinstance(value, list | tuple)
     values = list(value) if isinstance(value, list | tuple) else [value]
-    numbers = [float(one) for one in values if _is_number(one) and abs(one) <= 1e6]
+    numbers = [one for one in values if _is_number(one) and abs(one) <= 1e6]
     if len(numbers) < len(values) or not 1 <= len(values) <= _LONGEST:
         kind = f"1 to {_LONGEST} numbers" if several else "a number"
         raise UserError(f"the setting {name} must be {kind} of at most 1e6")
@@ -129,7 +129,7 @@ def read_fitted_noise(path: Path) -> FittedNoise:
         raise UserError(f"{path}: {error}; {advice}") from error
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """Whether a value of JSON is a number that a float holds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 

@@ -38,7 +38,7 @@ class Conduct:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What the organiser is told, in words; empty where nothing strikes."""
+        """What the organiser is told, in words; empty where there is nothing to notice."""
         told = []
         if self.n_same >= SAME or (self.n_same == self.n >= SAME_SO_FAR):
             told.append(f"the same answer {self.n_same} times on end")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.errors import UserError
+from taskct.io.dicom import naming
 from taskct.io.image_stack import ImageStack, read_images
 from taskct.io.truth_table import Truth, read_truth
 from taskct.reading_room.cases import CaseImages, Material, whole_hu
@@ -116,7 +117,8 @@ class _Side:
         for of_class in (PRESENT, ABSENT):
             if not (path / of_class).is_dir():
                 raise UserError(f"{path} has no folder {of_class}: {FORM}")
-            stack = read_images(path / of_class)
+            with naming(path / of_class):
+                stack = read_images(path / of_class)
             found = _case_names(stack)
             if twice := next((name for name in found if found.count(name) > 1), None):
                 raise UserError(f"{path / of_class}: two images are called {twice!r}: give each case a name of its own")
@@ -265,7 +267,12 @@ def _training(path: Path, plan: ReadingPlan, first: _Side) -> tuple[CaseImages |
     counts = len(side.names[PRESENT]), len(side.names[ABSENT])
     share: Share = training_share(plan, *counts, N_TRAINING)
     if not share.n_present:
-        return None, []
+        if plan.n_training == 0:
+            return None, []
+        return None, [
+            f"there is no training: {counts[0]} examples with a signal and {counts[1]} without are too few for a "
+            f"trial of {plan.design}"
+        ]
     present = np.arange(sum(counts)) < counts[0]
     index = draw_cases(present, share, np.random.default_rng(derive_seed(plan.seed, "reading", "training")))
     return _cases({TRAINING: side}, _Known.read(place, side), index), []

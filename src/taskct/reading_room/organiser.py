@@ -38,7 +38,7 @@ class ReaderProgress:
     last_seen: str | None
     """ISO 8601, UTC; of the last request, or of what was last written where the server has started anew since."""
     flags: tuple[str, ...]
-    """What strikes about the answers, in words. It is told, and nothing is left out because of it."""
+    """What is noticed about the answers, in words. It is told, and nothing is left out because of it."""
 
 
 @dataclass(frozen=True)

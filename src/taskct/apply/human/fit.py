@@ -190,6 +190,11 @@ class HumanFit:
         fit, counts = self.chosen, self.people.counts
         if counts.n_readers == 1:
             notes.append("one reader: the interval holds this reader's trials, not how readers differ")
+        elif counts.shared is None:
+            notes.append(
+                "a table does not tell whether readers read the same trials: if they did, what these have in common is "
+                "not in the intervals; a reading study's answers tell it"
+            )
         if fit.free < 0.0:
             notes.append(
                 f"people do better than {self.model.observer} without noise (efficiency "

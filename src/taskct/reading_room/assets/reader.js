@@ -50,10 +50,14 @@ async function instructions({ protocol }) {
 }
 
 async function takeBreak(session, { answered, total, paused }) {
-  const words = paused ? "The images are hidden." : "This is a good moment to rest your eyes.";
-  const parts = paragraphs(`${words} ${answered} of ${total} trials are answered, and all of them are kept.`);
+  // A page that opens on a break does not know whether the reader asked for it or was offered it.
+  const opens = session.phase === null;
+  const [title, words] = paused
+    ? ["Paused", "The images are hidden. "]
+    : opens ? ["Welcome back", ""] : ["Time for a break", "This is a good moment to rest your eyes. "];
+  const parts = paragraphs(`${words}${answered} of ${total} trials are answered, and all of them are kept.`);
   parts.push(...paragraphs("Take as long as you like. You can also close the page and come back with the same link."));
-  await tell(paused ? "Paused" : "Time for a break", parts, "Go on");
+  await tell(title, parts, "Go on");
   return sendEvent("resume");
 }
 
