@@ -273,7 +273,7 @@ def _methods(study: MarkStudy, found: MarksAnalysis) -> tuple[tuple[str, tuple[s
         else f"Modalities were compared by the analysis of Obuchowski and Rockette, with {kind}s and cases random and "
         f"errors estimated by {covariance}"
     )
-    sources = () if found.anova is None else ("obuchowski-rockette", "hillis")
+    sources = () if found.anova is None else ("obuchowski-rockette", "mover")
     return ((what, (_SOURCES.get(figure.name, "froc"),)), (analysis, sources))
 
 
