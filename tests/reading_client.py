@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,19 +24,31 @@ class Reply:
 
 
 class AppAsker:
-    """Calls an ASGI application; keeps every reply."""
+    """Calls an ASGI application; keeps every reply.
+
+    Its loop runs in a thread of its own, since Playwright keeps one running in the thread of the tests.
+    """
 
     def __init__(self, app):
-        self.app, self.runner, self.replies = app, asyncio.Runner(), []
+        self.app, self.loop, self.replies = app, asyncio.new_event_loop(), []
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.runner.close()
+        self.close()
+
+    def close(self):
+        asyncio.run_coroutine_threadsafe(self.loop.shutdown_default_executor(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
 
     def __call__(self, method, path, body=None, headers=()):
-        reply = self.runner.run(self._ask(method, path, _bytes(body), {"host": "localhost:8000", **dict(headers)}))
+        asked = self._ask(method, path, _bytes(body), {"host": "localhost:8000", **dict(headers)})
+        reply = asyncio.run_coroutine_threadsafe(asked, self.loop).result()
         self.replies.append((method, path, reply))
         return reply
 

@@ -51,7 +51,8 @@ ROOMS = {
         RemovedStructure TaskSpectrum Transfer Uniformity autocorrelation contrast_to_noise disc_task disc_transfer
         edge_transfer fit_disc frequency_d_prime gaussian_task hu_linearity noise_by_position noise_spectrum
         removed_structure uniformity
-        FigureOfMerit Figures MarkStudy PlacedMark CaseReading ScoredMark TrueLesion afroc_curve figures_of_merit froc_curve
+        FigureOfMerit Figures MarkStudy PlacedMark CaseReading ScoredMark TrueLesion afroc_curve figures_of_merit
+        froc_curve
         sensitivity_on
     """,
     "observers": """

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -79,7 +80,8 @@ def test_what_stands_on_the_screen_is_the_image_in_whole_pixels(scaled, room_of)
     with reading(browser, room, viewport=None, no_viewport=True) as reader:
         reader.begin()
         reader.armed(1)
-        for zoom in (8, 7):
+        first = round(8 * ratio)  # of the same size on screens of any density
+        for zoom in (first, first - 1):
             assert reader.page.locator(".tools .figure").inner_text().startswith(f"{zoom}×")
             screen = np.array(Image.open(io.BytesIO(reader.page.screenshot())))[..., :3].astype(int)
             for slot in range(2):
@@ -115,8 +117,11 @@ def test_the_window_follows_keys_and_pointer_and_is_told_with_the_answer(browser
         reader.page.mouse.move(box["x"] + 40 + 150, box["y"] + 40 + 30, steps=3)
         reader.page.mouse.up()
         np.testing.assert_array_equal(reader.levels()[::zoom, ::zoom], _levels(_image(room, 0), 70, 300))
-        reader.page.keyboard.press("+")  # the largest one already
-        reader.page.keyboard.press("-")
+        for _ in range(zoom + 3):
+            reader.page.keyboard.press("+")
+        assert reader.page.locator(".tools .figure").inner_text().startswith(f"{2 * zoom}×")  # the largest one
+        for _ in range(zoom + 1):
+            reader.page.keyboard.press("-")
         reader.page.keyboard.press("4")
         reader.armed(2)
         assert room.book.displayed()[0] == {"centre_hu": 70, "width_hu": 300, "zoom": zoom - 1}
@@ -281,6 +286,24 @@ def test_feedback_shows_where_the_signal_is(browser, room_of):
         reader.page.wait_for_selector("text=The reading begins")
 
 
+@pytest.mark.parametrize(
+    ("design", "told"), [("2afc", "the signal is in image"), ("locate", "This image holds a signal.")]
+)
+def test_feedback_speaks_of_no_ring_where_the_place_is_not_known(browser, room_of, design, told):
+    room = room_of(design, n_training=1, **({} if design == "2afc" else {"scale": 5}))
+    trials = [replace(trial, lesions=()) for trial in room.study.training]
+    object.__setattr__(room.study, "training", trials)
+    with reading(browser, room) as reader:
+        reader.begin()
+        reader.armed(1, "training")
+        for key in ("1",) if design == "2afc" else ("Space", "5", "Enter"):
+            reader.page.keyboard.press(key)
+        words = reader.page.locator(".feedback").inner_text()
+        assert told in words
+        assert "ring" not in words
+        assert reader.page.locator(".ring").count() == 0
+
+
 def test_marks_are_taken_back_and_listed(browser, room_of):
     room = room_of("froc", scale=5)
     with reading(browser, room) as reader:
@@ -431,6 +454,8 @@ def test_breaks_are_offered_and_the_end_is_told(browser, room_of):
             if number == 2:
                 reader.page.wait_for_selector("text=Time for a break")
                 assert "2 of 4 trials are answered" in reader.page.locator("main").inner_text()
+                reader.open()
+                reader.page.wait_for_selector("text=Welcome back")
                 reader.enter()
         reader.page.wait_for_selector("text=You have answered all 4 trials")
         assert reader.page.locator("canvas").count() == 0

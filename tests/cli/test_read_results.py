@@ -1,7 +1,9 @@
-"""`taskct read STUDY --results`: what readers who are known observers answered comes back as files, tables and a page."""
+"""`taskct read STUDY --results`: what known observers answered comes back as files, tables and a page."""
 
 import csv
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,6 +111,22 @@ def test_a_study_that_goes_on_says_so(tmp_path, call):
     assert code == 0, err
     assert "some trials are not read yet" in err
     assert "not fully crossed" in out
+
+
+def test_a_reader_who_answers_always_the_same_is_told_and_stays(tmp_path, call):
+    study = make_disc_study(tmp_path / "study", "rating", readers=("Ann", "Bo"), n_cases=20)
+    read_all(study)
+    with AnswerBook(study.path / ANSWERS) as book:
+        kept = book.answers()
+    (study.path / ANSWERS).unlink()
+    with AnswerBook(study.path / ANSWERS) as book:
+        book.bind(study.digest)
+        for one in kept:
+            book.record(replace(one, rating=50) if one.reader == "Bo" else one, {})
+    code, out, err = call("read", study.path, "--results")
+    assert code == 0, err
+    assert re.search(r"'Bo': the same answer \d+ times on end; nothing is left out", err)
+    assert re.search(r"Bo +0\.5000", out)
 
 
 def test_what_is_refused(tmp_path, refused):

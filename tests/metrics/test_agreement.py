@@ -166,3 +166,17 @@ def test_what_cannot_be_compared(what):
         what([[1.0, 2.0], [1.0, 2.0]], clusters=np.zeros(2, dtype=int))
     with pytest.raises(ValueError, match="confidence"):
         what(FOUR, confidence=95)
+
+
+def test_readers_who_differ_by_offsets_alone_have_no_interval():
+    found = intraclass_correlation([[3.0] * 8, [4.0] * 8, [6.0] * 8])
+    assert found.value == pytest.approx(0.0, abs=1e-12)
+    assert math.isnan(found.ci_low)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-9, 1e9, 1e300])
+def test_agreement_does_not_depend_on_the_unit_of_scores(unit):
+    scores = np.random.default_rng(2).normal(size=40) + np.random.default_rng(3).normal(size=(3, 40))
+    for what in (agreement_coefficient, intraclass_correlation):
+        one, other = what(scores), what(unit * scores)
+        assert (other.value, other.ci_low) == pytest.approx((one.value, one.ci_low), rel=1e-9)

@@ -211,6 +211,23 @@ def test_few_failures_give_the_guarded_interval() -> None:
     assert alone.interval.ci_high > whole.high
 
 
+def test_modalities_that_differ_in_few_cases_have_the_interval_of_agresti_and_min() -> None:
+    """Half a case more that is right in the first alone, and half one in the second alone."""
+    rng = np.random.default_rng(12)
+    first = (rng.random((1, 1, 100)) < 0.7).astype(float)
+    same = analysed(np.concatenate([first, first]))
+    alike = same.differences["A-B"]
+    assert alike.interval.ci_high == pytest.approx(t.ppf(0.975, 99) / 100)
+    assert alike.variance == 0.0
+    assert alike.p_value == 1.0
+    assert any("differ in fewer than 5" in note for note in same.notes)
+    second = first.copy()
+    second[0, 0, :3] = 1.0 - second[0, 0, :3]
+    two = analysed(np.concatenate([first, second])).differences["A-B"]
+    d = (first - second)[0, 0]
+    assert two.whole.spread.used == pytest.approx(d.var(ddof=1) / 100 + 1.0 / 100**2)
+
+
 def test_a_larger_confidence_has_a_larger_interval_where_failures_are_few() -> None:
     """Joined intervals of proportions near 1 that move together could otherwise shrink."""
     rng = np.random.default_rng(11)

@@ -31,7 +31,7 @@ def serve_app(tmp_path):
     def with_book(study):
         book, asker = AnswerBook(study.path / ANSWERS), AppAsker(None)
         asker.app = guarded(study, book)
-        opened.extend((book.release, asker.runner.close))
+        opened.extend((book.release, asker.close))
         return Served(study, book, asker)
 
     make.again = with_book

@@ -3,14 +3,19 @@
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fuzz.mutate import mutate
 from reading_client import decide_by_middle
+from reading_studies import make_disc_study
+from taskct.reading_room.answer import Mark
 from taskct.reading_room.app import NOTHING
 from taskct.reading_room.guard import HEADERS
+from taskct.reading_room.sitting import feedback
+from taskct.reading_room.submission import Submission
 
 DESIGNS = (("2afc", None), ("4afc", None), ("rating", 5), ("rating", 101), ("locate", 5), ("froc", 101))
 
@@ -79,6 +84,29 @@ def test_training_tells_what_was_right_and_where(serve_app):
         ]
     reply = page.answer(state["trial"], rating=5, marks=[{"row_px": 1, "column_px": 1, "rating": 5}])
     assert "feedback" not in reply.json
+
+
+def test_a_mark_on_the_signal_is_not_right_where_the_reader_denies_it(serve_app):
+    served = serve_app("locate", scale=5, n_training=2, n_cases=4)
+    page = served.page()
+    state = page.event("begin").json
+    for trial in served.study.training:
+        place = {"row_px": 3.0, "column_px": 3.0}
+        if trial.lesions:
+            place = {"row_px": trial.lesions[0].row_px, "column_px": trial.lesions[0].column_px}
+        reply = page.answer(state["trial"], rating=1, marks=[place | {"rating": 1}])
+        state, told = reply.json, reply.json["feedback"]
+        assert told["correct"] is not told["present"]
+
+
+@pytest.mark.parametrize(("rating", "correct"), [(5, True), (3, None), (1, False)])
+def test_a_mark_is_judged_by_its_confidence_where_the_place_of_the_signal_is_not_known(tmp_path, rating, correct):
+    study = make_disc_study(tmp_path / "study", "locate", scale=5, n_training=2, n_cases=4)
+    trial = replace(next(trial for trial in study.training if trial.lesions), lesions=())
+    shown = {"centre_hu": 0.0, "width_hu": 100.0, "zoom": 1.0}
+    sent = Submission("training", 0, 1.0, None, rating, (Mark(2.0, 3.0, rating),), shown)
+    told = feedback(trial, sent, study.protocol)
+    assert told == {"correct": correct, "choice": None, "lesions": [], "present": True}
 
 
 def test_training_says_where_a_reader_was_wrong(serve_app):

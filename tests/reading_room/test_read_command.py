@@ -33,7 +33,7 @@ def test_a_study_is_made_of_a_run(call: Call, tiny_run: RunFolder, tmp_path: Pat
     status, out, err = call("read", tiny_run.path, "--out", place, "--make-only", *arms, *design, *shown)
     assert status == 0, err
     assert "Arms: low-dose, mse, lambda=0.9\n" in out
-    assert "Each of 2 reader(s): 3 training trials, then 30 (10 in each arm; rating, 5 points)" in out
+    assert "Each of 2 readers: 3 training trials, then 30 (10 in each arm; rating, 5 points)" in out
     assert "Window: centre 50, width 200 HU (fixed); seed 7" in out
     assert files_of(tiny_run.path) == before
     study = StudyFolder.open(place)

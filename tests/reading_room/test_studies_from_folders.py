@@ -180,6 +180,36 @@ def test_training_examples_lie_beside_the_arms(place: Path) -> None:
     forced = material_of_folder(place, ReadingPlan("2afc", n_training=2)).training
     assert forced is not None
     assert forced.present.sum() == 2
+    none_of_four = material_of_folder(place, ReadingPlan("4afc", n_cases=4))
+    assert none_of_four.training is not None
+    for number in range(1, 3):
+        (place / "training" / "absent" / f"t{number}.npy").unlink()
+    none_of_four = material_of_folder(place, ReadingPlan("4afc", n_cases=4))
+    assert none_of_four.training is None
+    assert "3 examples with a signal and 1 without are too few for a trial of 4afc" in none_of_four.notes[0]
+    assert not any(
+        "training" in note for note in material_of_folder(place, ReadingPlan("4afc", n_cases=4, n_training=0)).notes
+    )
+
+
+def test_training_without_places_is_told_where_places_are_asked(place: Path) -> None:
+    for of_class in ("present", "absent"):
+        (place / "training" / of_class).mkdir(parents=True)
+        np.save(place / "training" / of_class / "t0.npy", image(90 + (of_class == "absent")))
+    assert not any("training" in note for note in material_of_folder(place, RATING).notes)
+    assert "training cannot show where signals are" in material_of_folder(place, ReadingPlan("locate")).notes[0]
+    (place / "training" / "lesions.csv").write_text("image,row_px,column_px\npresent/t0.npy,4,5\n", encoding="utf-8")
+    material = material_of_folder(place, ReadingPlan("locate"))
+    assert not material.notes
+    assert material.training is not None
+    assert [(one.row_px, one.column_px) for one in material.training.lesions[0]] == [(4.0, 5.0)]
+
+
+def test_a_broken_file_is_named_with_its_folder(place: Path) -> None:
+    file = place / "net" / "absent" / "c0.npy"
+    file.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"net.absent: c0.npy"):
+        material_of_folder(place, RATING)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +321,8 @@ def test_what_a_design_lacks_is_one_line(place: Path, tmp_path: Path) -> None:
         ({"break_every": -1}, "--break-every is -1"),
         ({"design": "locate", "radius_mm": 0.0}, "--radius-mm is 0"),
         ({"design": "rating", "radius_mm": 3.0}, "--radius-mm is for locate and froc"),
+        ({"title": " "}, "--title is blank"),
+        ({"question": ""}, "--question is blank"),
         ({"window_hu": (40.0, 0.0)}, "--window needs its centre and its width above 0"),
     ],
 )

@@ -52,7 +52,7 @@ def print_curves(found: DoseCurves, *, dose_unit: str = "") -> None:
     """Print the answers and the tables; every table fits into 80 columns."""
     for line in lead_sentences(found, dose_unit):
         print_line(line)
-    percent = f"{found.about['confidence']:.0%}"
+    percent = f"{100 * found.about['confidence']:g}%"
     table = plain_table("reconstruction", "rod", numbers=["dose", f"AUC ({percent})", "d′"])
     for point in found.points:
         d_prime = f"{point.d_prime.value:.2f}"

@@ -157,7 +157,8 @@ def _figure(ratings: Ratings) -> Figure:
                 ax.plot(grid, np.mean(curves, axis=0), color=color, linewidth=2, label=figure_text(name))
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         ax.set(xlabel="False-positive fraction", ylabel="True-positive fraction")
-        ax.legend(loc="lower right", fontsize=8, frameon=False)
+        if ax.get_legend_handles_labels()[0]:  # none, where no reader rated two cases of each class
+            ax.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
 
 

@@ -139,7 +139,7 @@ def _print_areas(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
     kind = found.reader_kind
     readers = kind if found.n_readers == 1 else f"{kind}s"
     title = f"{found.n_readers} {readers}, {found.n_present} cases with the signal, {found.n_absent} without; {design}"
-    auc = f"AUC ({found.confidence:.0%})"
+    auc = f"AUC ({100 * found.confidence:g}%)"
     table = plain_table("modality", numbers=[auc, "variance", "biased twin", "df", "p", "p (Holm)"])
     for name, one in found.modalities.items():
         interval = interval_text(Interval(one.auc, one.ci_low, one.ci_high), 4)
@@ -163,7 +163,7 @@ def _print_areas(found: MRMCAnalysis, adjusted: dict[str, float]) -> None:
 
 def _print_readers(found: MRMCAnalysis) -> None:
     """A line for each reader in each modality in which they rated both classes."""
-    table = plain_table("modality", found.reader_kind, numbers=[f"AUC ({found.confidence:.0%})"])
+    table = plain_table("modality", found.reader_kind, numbers=[f"AUC ({100 * found.confidence:g}%)"])
     table.columns[1].no_wrap = True
     modalities = dict.fromkeys(name for of_reader in found.readers.values() for name in of_reader)
     for modality in modalities:

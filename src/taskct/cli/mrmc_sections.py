@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from taskct.apply.reader_study.section import Drawing, ResultTable, StudySection
+from taskct.apply.reader_study.section import READER_COLUMNS, Drawing, ResultTable, StudySection
 from taskct.cli.terminal import note, plain_table, print_line, print_lines, print_table
 from taskct.files import json_values
 from taskct.literal import figure_text
@@ -50,7 +50,7 @@ def page_sections(sections: Sequence[StudySection], names: Mapping[str, str]) ->
         PageSection(
             section.heading,
             texts=[typeset(answer) for answer in section.answers],
-            pictures=[_picture(drawing, names) for drawing in section.drawings],
+            pictures=[_picture(drawing) for drawing in section.drawings],
             tables=[_table(grid, names) for grid in section.grids],
             notes=anonymous(section.notes, tuple(names)) if any(k != v for k, v in names.items()) else section.notes,
         )
@@ -78,7 +78,9 @@ def typeset(text: str) -> str:
 
 def anonymous(notes: Sequence[str], names: Sequence[str]) -> list[str]:
     """The notes without those that hold the name of a reader, which tells who somebody is, and how many they are."""
-    kept = [text for text in notes if not any(name in text for name in names)]
+    # As a word of its own: a reader called 1 is not named by "0.1", nor one called r by "reader".
+    of_names = [re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\d)") for name in names]
+    kept = [text for text in notes if not any(name.search(text) for name in of_names)]
     left_out = len(notes) - len(kept)
     return kept + ([f"{left_out} more notes name readers: the command shows them in the terminal."] if left_out else [])
 
@@ -94,23 +96,27 @@ def methods_text(sections: Sequence[StudySection], cite: Citations) -> str:
 
 def _table(grid: ResultTable, names: Mapping[str, str]) -> Table:
     n_words = len(grid.words)
-    rows = [
-        [*(names.get(cell, cell) for cell in row[:n_words]), *(typeset(cell) for cell in row[n_words:])]
-        for row in grid.rows
-    ]
+    rows = []
+    for row in grid.rows:
+        # A modality may be called as a reader is: names are replaced in the readers' columns alone.
+        words = (
+            names.get(cell, cell) if heading in READER_COLUMNS else cell
+            for heading, cell in zip(grid.words, row[:n_words], strict=True)
+        )
+        rows.append([*words, *map(typeset, row[n_words:])])
     return Table(typeset(grid.title), [*grid.words, *grid.numbers], rows)
 
 
-def _picture(drawing: Drawing, names: Mapping[str, str]) -> Captioned:
-    return Captioned(encode(_figure(drawing, names), "svg"), drawing.title, drawing.title)
+def _picture(drawing: Drawing) -> Captioned:
+    return Captioned(encode(_figure(drawing), "svg"), drawing.title, drawing.title)
 
 
-def _figure(drawing: Drawing, names: Mapping[str, str]) -> Figure:
+def _figure(drawing: Drawing) -> Figure:
     with style():
         figure = new_figure(6.2, 4.4)
         ax = figure.subplots()
         for number, line in enumerate(drawing.lines):
-            color, label = f"C{number % 10}", figure_text(names.get(line.name, line.name))
+            color, label = f"C{number % 10}", figure_text(line.name)
             ax.plot(line.x, line.y, color=color, label=label, marker="o" if len(line.x) < 12 else "", markersize=3)
             if line.low is not None and line.high is not None:
                 ax.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)

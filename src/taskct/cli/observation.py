@@ -18,7 +18,7 @@ def print_observation(found: Observation) -> None:
     """Print the results; every table fits into 80 columns."""
     about = found.about
     train, test = about["train"], about["test"]
-    percent = f"{about['confidence']:.0%}"
+    percent = f"{100 * about['confidence']:g}%"
     n_sets = max(len(one.images.readings) for one in found.observers)
     learned = f"{train['present']} + {train['absent']} trials"
     if n_sets > 1:  # an observer learned from one of them, and its AUC is that of so few trials

@@ -165,6 +165,10 @@ def _made(path: Path, material: "Material", plan: "ReadingPlan") -> "StudyFolder
     return make_study(path, material, plan)
 
 
+def _readers(n: int) -> str:
+    return "One reader" if n == 1 else f"Each of {n} readers"
+
+
 def _tell(study: "StudyFolder", material: "Material", plan: "ReadingPlan") -> None:
     """What was made, for who organises it."""
     p, n_arms = study.protocol, len(material.cases.images)
@@ -172,7 +176,7 @@ def _tell(study: "StudyFolder", material: "Material", plan: "ReadingPlan") -> No
     print_line(f"Study: {study.path} ({material.source})")
     print_line(f"Arms: {', '.join(material.cases.images)}")
     print_line(
-        f"Each of {len(study.orders)} reader(s): {p.n_training} training trials, then {p.n_trials} "
+        f"{_readers(len(study.orders))}: {p.n_training} training trials, then {p.n_trials} "
         f"({p.n_trials // n_arms} in each arm; {asks})"
     )
     shown = p.display

@@ -1,5 +1,6 @@
 """`taskct read STUDY --results`: what came out of a reading study, and its files for other programs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from taskct.cli.terminal import note, plain_table, print_json, print_line, print
 from taskct.errors import UserError
 from taskct.io.marks_files import write_marks
 from taskct.io.ratings_files import write_imrmc, write_ratings_csv
+from taskct.reading_room.answer import Answer
 from taskct.reading_room.answer_table import write_answers
 from taskct.reading_room.answers import ANSWERS, AnswerBook
+from taskct.reading_room.conduct import reader_conduct
 from taskct.reading_room.folder import StudyFolder
 from taskct.reading_room.placed import marks_of
 from taskct.reading_room.results import ReadingResults, results_of
@@ -49,7 +52,7 @@ def show_results(source: Path, asked: AnalysisOptions, output: ResultOptions, *,
     _show(found, marks, wanted, output)
     if not output.as_json:
         print_line(f"Files: {', '.join(written)} in {folder}")
-    for text in _notes(found, closed):
+    for text in _notes(study, found, answers, closed):
         note(text)
 
 
@@ -116,13 +119,13 @@ def _print_readers(found: ReadingResults) -> None:
     print_table(table, f"{found.protocol.title}: who read what")
 
 
-def _notes(found: ReadingResults, closed: bool) -> list[str]:
+def _notes(study: StudyFolder, found: ReadingResults, answers: Sequence[Answer], closed: bool) -> list[str]:
     notes = []
     if not closed:
         state = "every reader has read all" if found.complete else "some trials are not read yet"
         notes.append(f"the study is still open, {state}: whoever looks at results before its end may stop it by them")
-    for r, name in enumerate(found.readers):
-        own = found.scores[:, r]
-        if found.protocol.n_alternatives == 1 and np.nanmin(own) == np.nanmax(own) and found.n_answered(name) > 4:
-            notes.append(f"reader {name!r} answered {np.nanmin(own):g} to every trial, which tells nothing apart")
+    for name in found.readers:
+        own = [answer for answer in answers if answer.reader == name]
+        for flag in reader_conduct(own, study.orders[name]).flags:
+            notes.append(f"reader {name!r}: {flag}; nothing is left out because of it")
     return notes

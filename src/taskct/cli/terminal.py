@@ -136,8 +136,10 @@ def print_json(content: object) -> None:
 
 
 def interval_text(interval: "Interval", digits: int = 3, *, sign: bool = False) -> str:
-    """A value and its bounds, such as `0.851 [0.813, 0.883]`."""
+    """A value and its bounds, such as `0.851 [0.813, 0.883]`; the value alone where it has none."""
     shape = f"{'+' if sign else ''}.{digits}f"
+    if math.isnan(interval.ci_low) or math.isnan(interval.ci_high):
+        return f"{interval.value:{shape}}"
     return f"{interval.value:{shape}} [{interval.ci_low:{shape}}, {interval.ci_high:{shape}}]"
 
 

@@ -80,14 +80,15 @@ def d_prime_of(proportion: float, n_alternatives: int) -> float:
 def d_prime_interval(proportion: Interval, n_alternatives: int) -> Interval:
     """The d′ of a proportion correct and of its bounds: d′ grows with it, so the coverage is the same.
 
-    A bound may be infinite, as where every trial was right.
+    A bound may be infinite, as where every trial was right; what is NaN stays so.
 
     Examples
     --------
     >>> d_prime_interval(Interval(1.0, 0.9, 1.0), 2).ci_high
     inf
     """
-    return Interval(*(d_prime_of(p, n_alternatives) for p in (proportion.value, proportion.ci_low, proportion.ci_high)))
+    parts = (proportion.value, proportion.ci_low, proportion.ci_high)
+    return Interval(*(math.nan if math.isnan(p) else d_prime_of(p, n_alternatives) for p in parts))
 
 
 @lru_cache(maxsize=1)

@@ -69,6 +69,9 @@ class ReadingPlan:
             raise UserError(
                 f"--radius-mm is for {' and '.join(LOCATED)}, and the design is {self.design}: leave it out"
             )
+        for option, text in (("--title", self.title), ("--question", self.question)):
+            if text is not None and not text.strip():
+                raise UserError(f"{option} is blank: write what readers see, or leave it out")
         if self.window_hu is not None and not (0.0 < self.window_hu[1] < 1e5 and abs(self.window_hu[0]) < 1e5):
             raise UserError("--window needs its centre and its width above 0, in HU, such as 60,120")
 

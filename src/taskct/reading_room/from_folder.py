@@ -16,7 +16,7 @@ from taskct.io.dicom import naming
 from taskct.io.image_stack import ImageStack, read_images
 from taskct.io.truth_table import Truth, read_truth
 from taskct.reading_room.cases import CaseImages, Material, whole_hu
-from taskct.reading_room.design import ReadingPlan, Share, draw_cases, share_of, training_share
+from taskct.reading_room.design import LOCATED, ReadingPlan, Share, draw_cases, share_of, training_share
 from taskct.reading_room.key import Lesion
 from taskct.reading_room.lesion_table import groups_of, read_lesions
 from taskct.seeds import derive_seed
@@ -275,7 +275,11 @@ def _training(path: Path, plan: ReadingPlan, first: _Side) -> tuple[CaseImages |
         ]
     present = np.arange(sum(counts)) < counts[0]
     index = draw_cases(present, share, np.random.default_rng(derive_seed(plan.seed, "reading", "training")))
-    return _cases({TRAINING: side}, _Known.read(place, side), index), []
+    training = _cases({TRAINING: side}, _Known.read(place, side), index)
+    notes = []
+    if plan.design in LOCATED and not any(training.lesions):
+        notes.append(f"training cannot show where signals are: give {place / LESIONS} with their places")
+    return training, notes
 
 
 def _pixel_mm(sides: dict[str, _Side], given: float | None) -> float | None:

@@ -131,16 +131,18 @@ def _members(cases: CaseImages, plan: ReadingPlan, rng: np.random.Generator) -> 
 
 
 def zooms_of(height: int, width: int, n_alternatives: int) -> tuple[int, ...]:
-    """Screen pixels for each pixel: first what fills a screen, then what else a reader may choose.
+    """Screen pixels for each pixel: first what fills a screen, then what else a reader may choose, up to twice that.
+
+    A screen that has two pixels to one of CSS starts at twice the first.
 
     >>> zooms_of(52, 52, 2), zooms_of(512, 512, 2)
-    ((8, 1, 2, 3, 4, 5, 6, 7), (1, 2, 3, 4))
+    ((8, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16), (1, 2, 3, 4))
     """
     across = 1 if n_alternatives == 1 else 2
     down = 2 if n_alternatives == 4 else 1
     start = min(ROOM_PX[0] // (down * height), ROOM_PX[1] // (across * width), MAX_ZOOM)
     start = max(start, 1)
-    return (start, *(zoom for zoom in range(1, max(start, 4) + 1) if zoom != start))
+    return (start, *(zoom for zoom in range(1, max(2 * start, 4) + 1) if zoom != start))
 
 
 def _check_inside(cases: CaseImages) -> None:

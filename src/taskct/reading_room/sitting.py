@@ -200,8 +200,10 @@ def _correct(trial: KeyTrial, sent: Submission, protocol: Protocol) -> bool | No
         return None
     middle = 3 if protocol.scale == 5 else (protocol.scale - 1) / 2
     says_present = None if sent.rating == middle else sent.rating > middle
-    if trial.present is None or not sent.marks:
+    if trial.present is None or not sent.marks or not trial.lesions:
         return None if says_present is None else says_present == (trial.present is not None)
+    if says_present is False:
+        return False
     return any(_hits(sent, lesion.row_px, lesion.column_px, lesion.diameter_mm, protocol) for lesion in trial.lesions)
 
 

@@ -27,6 +27,11 @@ _TASKS: dict[Design, str] = {
     "and say how sure you are. Mark nothing where you suspect nothing.",
 }
 
+_SCALES_OF_MARKS = {
+    5: "The confidence of a mark runs from 1 (very low) to 5 (very high). Use the whole scale.",
+    101: "The confidence of a mark runs from 0 (very low) to 100 (very high). Use the whole scale.",
+}
+
 _SCALES = {
     5: "Confidence runs from 1 (surely no signal) to 5 (surely a signal). Use the whole scale.",
     101: "Confidence runs from 0 (surely no signal) to 100 (surely a signal). Use the whole scale.",
@@ -49,7 +54,7 @@ def instructions_of(plan: ReadingPlan, cases: CaseImages, *, trained: bool) -> t
     """What a reader is told before the first trial, in paragraphs."""
     told = [_TASKS[plan.design], *_about_signals(cases)]
     if plan.points:
-        told.append(_SCALES[plan.points])
+        told.append((_SCALES_OF_MARKS if plan.design == "froc" else _SCALES)[plan.points])
     if trained:
         told.append(
             "In the training trials signals are easy to see, and you are told what was right. Afterwards nothing is "

@@ -1,5 +1,6 @@
 """Arms, observers and numbers as the page writes them."""
 
+import math
 from collections.abc import Iterable
 
 from taskct.metrics.intervals import Interval
@@ -39,7 +40,7 @@ def number(value: float, digits: int, *, signed: bool = False) -> str:
 
 
 def interval(found: Interval, digits: int, *, signed: bool = False) -> str:
-    """Write a value with its interval, which does not break across lines.
+    """Write a value with its interval, which does not break across lines; the value alone where it has no bounds.
 
     A bound of a difference (`signed`) that would read as 0 has further digits, since its sign decides.
 
@@ -48,6 +49,8 @@ def interval(found: Interval, digits: int, *, signed: bool = False) -> str:
     >>> interval(Interval(0.02, 0.0004, 0.05), 3, signed=True).replace("\N{NO-BREAK SPACE}", " ")
     '+0.020 [+0.0004, +0.050]'
     """
+    if math.isnan(found.ci_low) or math.isnan(found.ci_high):
+        return number(found.value, digits, signed=signed)
     low, high = (
         number(bound, _digits(bound, digits) if signed else digits, signed=signed)
         for bound in (found.ci_low, found.ci_high)

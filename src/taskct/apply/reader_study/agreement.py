@@ -1,6 +1,5 @@
 """How far the readers of a study agree with one another, and with themselves."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -10,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.ratings import ReaderStudy
+from taskct.apply.reader_study.cells import interval_cell
 from taskct.apply.reader_study.section import ResultTable, StudySection
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.errors import UserError
+from taskct.metrics.intervals import Interval
 from taskct.metrics.mrmc.agreement import (
     AgreementCoefficient,
     Chance,
@@ -257,9 +258,7 @@ def _pair_table(title: str, words: tuple[str, ...], found: Sequence[_Found]) -> 
 
 
 def _text(value: AgreementCoefficient) -> str:
-    if math.isnan(value.value):
-        return "–"
-    return f"{value.value:.3f} [{value.ci_low:.3f}, {value.ci_high:.3f}]"
+    return interval_cell(Interval(value.value, value.ci_low, value.ci_high))
 
 
 def _plain(one: _Found) -> dict[str, Any]:

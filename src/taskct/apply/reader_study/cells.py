@@ -22,6 +22,15 @@ def interval_cell(one: Interval, *, digits: int = 3, sign: bool = False) -> str:
     return f"{one.value:{shape}} [{one.ci_low:{shape}}, {one.ci_high:{shape}}]"
 
 
+def percent(share: float) -> str:
+    """A share in per cent, such as a confidence, with as many digits as it has.
+
+    >>> percent(0.95), percent(0.975), percent(0.999)
+    ('95%', '97.5%', '99.9%')
+    """
+    return f"{100.0 * share:g}%"
+
+
 def p_cell(p_value: float) -> str:
     """A p value; a dash for none.
 

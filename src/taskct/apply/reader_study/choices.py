@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskct.apply.reader_study.cells import percent
 from taskct.apply.reader_study.section import Drawing, Line, ResultTable, StudySection
 from taskct.apply.reader_study.sizes import SizeBasis, section_of_sizes
 from taskct.apply.reader_study.wanted import Wanted
+from taskct.errors import UserError
 from taskct.metrics.comparisons import holm
 from taskct.metrics.forced_choice import d_prime_interval
 from taskct.metrics.intervals import Interval
@@ -42,8 +44,16 @@ def choices_section(choices: ForcedChoices, wanted: Wanted) -> StudySection:
     """Proportion correct and d′ of each arm, their differences, each reader, and each stratum.
 
     A stratum whose trials allow no analysis is a note.
+
+    Raises
+    ------
+    UserError
+        If all answers are to one set of images, or to sets of one background.
     """
-    found = _analyse(choices, choices.correct, choices.clusters, wanted)
+    try:
+        found = _analyse(choices, choices.correct, choices.clusters, wanted)
+    except ValueError as error:
+        raise UserError(f"nothing can be said of percent correct yet: {error}") from error
     differences = list(found.differences.items())
     adjusted = holm([difference.p_value for _, difference in differences]).tolist() if differences else []
     strata, notes = _strata(choices, wanted)
@@ -104,6 +114,9 @@ def choices_sections(choices: ForcedChoices, wanted: Wanted) -> list[StudySectio
     section = choices_section(choices, wanted)
     if wanted.detect is None:
         return [section]
+    if len(choices.arms) < 2:
+        why = "no two arms are compared, so there is nothing to size a study for"
+        return [replace(section, notes=(*section.notes, why))]
     whole = not np.isnan(choices.correct).any() and len(choices.readers) > 1 and choices.clusters is None
     if not whole:
         why = (
@@ -158,8 +171,8 @@ def _answers(found: Proportions, adjusted: list[float], choices: ForcedChoices, 
         if wanted.margin is not None:
             low = one.whole.p_not_worse(wanted.margin) < (1.0 - wanted.confidence) / 2.0
             parts.append(
-                f"{one.first} is {'' if low else 'not shown to be '}not worse than {one.second} by {wanted.margin:.0%} "
-                f"or more (p = {one.whole.p_not_worse(wanted.margin):.3g})"
+                f"{one.first} is {'' if low else 'not shown to be '}not worse than {one.second} by "
+                f"{percent(wanted.margin)} or more (p = {one.whole.p_not_worse(wanted.margin):.3g})"
             )
     sentences = [f"{part[0].upper()}{part[1:]}." for part in parts]
     return (*sentences, base)
@@ -170,8 +183,9 @@ def _arm_table(found: Proportions, n_alternatives: int, wanted: Wanted) -> Resul
     for name, one in found.modalities.items():
         d = d_prime_interval(one.interval, n_alternatives)
         rows.append((name, _percent(one.interval), _number(d), f"{one.df:.1f}" if math.isfinite(one.df) else NONE))
+    scatter = "readers and sets of images as random effects" if found.n_readers > 1 else "of the choice of images alone"
     return ResultTable(
-        f"Percent correct of each arm [{wanted.confidence:.0%} interval, readers and sets of images as random effects]",
+        f"Percent correct of each arm [{percent(wanted.confidence)} interval, {scatter}]",
         ("arm",),
         ("correct", "d′", "df"),
         tuple(rows),
@@ -183,7 +197,7 @@ def _difference_table(found: Proportions, adjusted: list[float], wanted: Wanted)
         (name, _percent(one.interval, sign=True), _p(one.p_value), _p(p))
         for (name, one), p in zip(found.differences.items(), adjusted, strict=True)
     ]
-    title = f"Differences in percent correct, first less second [{wanted.confidence:.0%} interval]"
+    title = f"Differences in percent correct, first less second [{percent(wanted.confidence)} interval]"
     return ResultTable(title, ("arms",), ("difference", "p", "p (Holm)"), tuple(rows))
 
 
@@ -194,7 +208,7 @@ def _reader_table(found: Proportions, choices: ForcedChoices, wanted: Wanted) ->
             d = d_prime_interval(one, choices.n_alternatives)
             rows.append((reader, arm, _percent(one), _number(d)))
     return ResultTable(
-        f"Each reader [{wanted.confidence:.0%} interval of the choice of images alone]",
+        f"Each reader [{percent(wanted.confidence)} interval of the choice of images alone]",
         ("reader", "arm"),
         ("correct", "d′"),
         tuple(rows),
@@ -206,7 +220,7 @@ def _stratum_table(strata: Mapping[str, Proportions], choices: ForcedChoices, wa
     for name, found in strata.items():
         cells = (_percent(found.modalities[arm].interval) if arm in found.modalities else NONE for arm in choices.arms)
         rows.append((name, str(len(choices.groups[name])), *cells))
-    title = f"Percent correct by stratum [{wanted.confidence:.0%} interval]"
+    title = f"Percent correct by stratum [{percent(wanted.confidence)} interval]"
     return ResultTable(title, ("stratum",), ("sets", *choices.arms), tuple(rows))
 
 
@@ -242,11 +256,14 @@ def _percent(one: Interval, *, sign: bool = False) -> str:
     shape = f"{'+' if sign else ''}.1f"
     value, low, high = (100.0 * part for part in (one.value, one.ci_low, one.ci_high))
     unit = " points" if sign else " %"
-    return f"{value:{shape}} [{low:{shape}}, {high:{shape}}]{unit}"
+    bounds = "" if math.isnan(low) else f" [{low:{shape}}, {high:{shape}}]"
+    return f"{value:{shape}}{bounds}{unit}"
 
 
 def _number(one: Interval) -> str:
-    return f"{one.value:.2f} [{one.ci_low:.2f}, {one.ci_high:.2f}]"
+    """A d′ and its bounds, which are infinite where all, or none, may have been right."""
+    value, low, high = (f"{part:.2f}".replace("inf", "∞") for part in (one.value, one.ci_low, one.ci_high))
+    return value if math.isnan(one.ci_low) else f"{value} [{low}, {high}]"
 
 
 def _p(p_value: float) -> str:

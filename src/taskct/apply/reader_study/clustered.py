@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.ratings import ReaderStudy
-from taskct.apply.reader_study.cells import df_cell, interval_cell, p_cell
+from taskct.apply.reader_study.cells import df_cell, interval_cell, p_cell, percent
 from taskct.apply.reader_study.section import ResultTable, StudySection
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.metrics.clustered import Clusters
@@ -154,7 +154,7 @@ def _tables(
     wanted: Wanted,
     kind: str,
 ) -> tuple[ResultTable, ...]:
-    level = f"[{wanted.confidence:.0%} interval, {kind}s and clusters of cases as random effects]"
+    level = f"[{percent(wanted.confidence)} interval, {kind}s and clusters of cases as random effects]"
     tables = [
         ResultTable(
             f"AUC {level}", ("modality",), ("AUC",), tuple((n, interval_cell(a, digits=4)) for n, a in areas.items())

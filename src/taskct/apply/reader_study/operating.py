@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskct.apply.ratings import ReaderStudy
-from taskct.apply.reader_study.cells import NONE, df_cell, interval_cell, p_cell
+from taskct.apply.reader_study.cells import NONE, df_cell, interval_cell, p_cell, percent
 from taskct.apply.reader_study.section import ResultTable, StudySection
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.errors import UserError
@@ -152,7 +152,10 @@ def _average_table(found: OperatingPoints, wanted: Wanted, kind: str) -> ResultT
         for name, one in _of(found, measure).modalities.items():
             rows.append((measure, name, interval_cell(one.interval), f"{one.variance:.3g}", df_cell(one.df)))
     rows += [("Youden's index", name, interval_cell(one), NONE, NONE) for name, one in found.youden.items()]
-    title = f"Averages over {kind}s [{wanted.confidence:.0%} interval, {kind}s and cases as random effects]"
+    scatter = (
+        f"{kind}s and cases as random effects" if found.sensitivity.n_readers > 1 else "of the choice of cases alone"
+    )
+    title = f"Averages over {kind}s [{percent(wanted.confidence)} interval, {scatter}]"
     return ResultTable(title, ("measure", "modality"), ("value", "variance", "df"), tuple(rows))
 
 
@@ -165,7 +168,7 @@ def _difference_table(found: OperatingPoints, adjusted: Sequence[float], wanted:
         ("Youden's index", pair, interval_cell(one.interval, sign=True), p_cell(one.p_value), NONE)
         for pair, one in found.youden_differences.items()
     ]
-    title = f"Differences, first less second [{wanted.confidence:.0%} interval]"
+    title = f"Differences, first less second [{percent(wanted.confidence)} interval]"
     return ResultTable(title, ("measure", "modalities"), ("difference", "p", "p (Holm)"), tuple(rows))
 
 
@@ -180,7 +183,7 @@ def _reader_table(
                 cells = (NONE if rate is None else interval_cell(rate) for rate in rates)
                 rows.append((modality, reader, f"{cutoff:g}", *cells))
     return ResultTable(
-        f"Each {ratings.reader_kind} [{wanted.confidence:.0%} interval of the choice of cases alone]",
+        f"Each {ratings.reader_kind} [{percent(wanted.confidence)} interval of the choice of cases alone]",
         ("modality", ratings.reader_kind),
         ("cut-off", *MEASURES),
         tuple(rows),

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+READER_COLUMNS = ("reader", "with")
+"""Headings under which a table holds names of readers: a page replaces these by numbers, and no other cell."""
+
 
 @dataclass(frozen=True)
 class ResultTable:
@@ -14,7 +17,7 @@ class ResultTable:
 
     title: str
     words: tuple[str, ...]
-    """Headings of the columns of words, which come first."""
+    """Headings of the columns of words, which come first; those of `READER_COLUMNS` hold names of readers alone."""
     numbers: tuple[str, ...]
     """Headings of the columns of numbers."""
     rows: tuple[tuple[str, ...], ...]
@@ -25,6 +28,7 @@ class Line:
     """A line of a drawing; `low` and `high`, if given, are the bounds of its interval."""
 
     name: str
+    """Of a modality or a number of readers; never a reader's name, which tells who somebody is."""
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     low: NDArray[np.float64] | None = None

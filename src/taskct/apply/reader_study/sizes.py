@@ -247,7 +247,6 @@ def _grid(
 
 
 def _table(title: str, grid: Sequence[Sequence[StudyPower]], basis: SizeBasis, reader_kind: str) -> ResultTable:
-    # "8 readers", not "8": a cell that is just a reader's name would be replaced by their number on the page.
     return ResultTable(
         title,
         words=(f"{reader_kind}s; {basis.cases or 'cases with + without the signal'}",),

@@ -179,7 +179,17 @@ def _rated_by_all(scores: ArrayLike, clusters: NDArray[np.integer] | None) -> tu
     if len(np.unique(labels[kept])) < 2:
         unit = "cases" if clusters is None else "clusters"
         raise UserError(f"{int(kept.sum())} cases were rated by all who are compared: agreement needs 2 {unit}")
-    return array[:, kept], labels[kept]
+    return _scaled(array[:, kept]), labels[kept]
+
+
+def _scaled(scores: Floats) -> Floats:
+    """Scores from 0 to between ½ and 1, by a shift and a power of two: agreement does not depend on their unit.
+
+    So squares of very large scores do not overflow, and those of very small ones do not vanish.
+    """
+    scores = np.ldexp(scores, -np.frexp(np.abs(scores).max())[1])
+    scores = scores - scores.min()
+    return np.ldexp(scores, -np.frexp(scores.max())[1])
 
 
 def _distance(one: Floats, other: Floats, weights: Weights) -> Floats:
@@ -300,10 +310,10 @@ class _Sums:
 
 
 def _mcgraw_wong(sums: _Sums, value: float, confidence: float) -> tuple[float, float]:
-    """The interval of ICC(A,1)."""
+    """The interval of ICC(A,1); NaN without a value, or where readers differ by offsets alone and cases not at all."""
     k, n = sums.of_readers.shape[1], float(sums.n[0])
     cases, readers, left = (float(one[0]) for one in sums.mean_squares)
-    if math.isnan(value):
+    if math.isnan(value) or max(cases, left) <= _ROUNDING * readers:
         return math.nan, math.nan
     if left <= _ROUNDING * cases and readers <= _ROUNDING * cases:
         return 1.0, 1.0

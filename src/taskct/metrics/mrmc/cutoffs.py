@@ -94,8 +94,9 @@ def operating_points(
         rated = ~np.isnan(successes).all(axis=(0, 1))
         n_units = len(np.unique(np.flatnonzero(rated) if clusters is None else clusters[rated]))
         if n_units < 2:
-            unit = "cases" if clusters is None else "clusters that hold cases"
-            raise UserError(f"{n_units} signal-{name} {unit} were rated: a rate with its interval needs at least 2")
+            of_clusters = f" of {n_units} cluster{'' if n_units == 1 else 's'}"
+            what = f"{n_units} signal-{name} cases" if clusters is None else f"signal-{name} cases{of_clusters}"
+            raise UserError(f"{what} were rated: a rate with its interval needs at least 2")
         of_class.append(
             proportion_analysis(
                 successes,

@@ -134,7 +134,8 @@ def proportion_analysis(
     An interval of a difference reaches as many of its own standard errors. How lopsided it is follows from those of the
     two proportions that reach as many, joined by their correlation (the method of variance estimates recovery [3, 4]):
     by one half of that, since symmetric intervals missed on one side in simulated studies, and wholly lopsided ones on
-    the other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. P values invert
+    the other. Where a proportion is of the kind `few` or `perfect`, it is the joined interval itself. Where they
+    differ in fewer than 5 clusters, the variance is raised as Agresti & Min do [5], see `spread_of`. P values invert
     the interval.
 
     `interval_from` says what an interval rests on: `u-statistic`; `mle`, the biased twin where the variance is 0;
@@ -153,6 +154,7 @@ def proportion_analysis(
     .. [2] Obuchowski & Rockette, Commun. Stat. Simul. 24, 285 (1995).
     .. [3] Newcombe, Stat. Med. 17, 2635 (1998), paired proportions.
     .. [4] Zou & Donner, Stat. Med. 27, 1693 (2008).
+    .. [5] Agresti & Min, Stat. Med. 24, 729 (2005).
 
     Examples
     --------
@@ -209,6 +211,11 @@ def proportion_analysis(
                 notes.append(f"{first}-{second}: not compared, since no {reader_kind}s and cases allow a variance")
             else:
                 differences[f"{first}-{second}"] = difference
+                if difference.whole.spread.added > 0.0:
+                    notes.append(
+                        f"{first}-{second}: they differ in fewer than {FEW} cases (or clusters): the interval is "
+                        "guarded and covers more than asked"
+                    )
     notes += _notes(found, n_readers, reader_kind)
     return Proportions(found, differences, own, n_readers, int(answered.sum()), n_clusters, confidence, tuple(notes))
 

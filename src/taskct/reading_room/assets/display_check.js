@@ -2,6 +2,7 @@
 
 import { gridOf } from "./design.js";
 import { element, show } from "./elements.js";
+import { firstZoom } from "./grey.js";
 import { kept } from "./kept.js";
 import { pressed } from "./waiting.js";
 
@@ -62,7 +63,7 @@ function warnings(protocol) {
         "(Ctrl and 0), and the screen's scaling to a whole multiple if you can, so that every pixel is a whole one.");
   }
   if (window.visualViewport.scale !== 1) found.push("The page is zoomed by touch. Zoom it out, or the images are blurred.");
-  const zoom = protocol.display.zooms[0] / ratio;
+  const zoom = firstZoom(protocol.display.zooms) / ratio;
   const [across, down] = gridOf(protocol);
   if (across * protocol.width * zoom > window.innerWidth || down * protocol.height * zoom > window.innerHeight) {
     found.push("The images are larger than this window. Make the window as large as the screen, or they are shown smaller.");

@@ -40,6 +40,12 @@ export function pixelsOf(image, { height, width }, table, zoom) {
 
 const MOST_PIXELS = 2 ** 25; // of all canvases of a trial: 128 MiB
 
+/** The zoom at the start: that of the protocol, so many times more where the screen has more pixels to one of CSS. */
+export function firstZoom(zooms) {
+  const most = zooms[0] * Math.max(window.devicePixelRatio, 1);
+  return Math.max(...zooms.filter((zoom) => zoom <= most));
+}
+
 /** The zooms that `count` images can be shown at; the first always. */
 export function usableZooms(zooms, { height, width }, count) {
   return zooms.filter((zoom, k) => k === 0 || count * height * width * zoom ** 2 <= MOST_PIXELS);

@@ -2,7 +2,7 @@
 
 import { gridOf, isChoice } from "./design.js";
 import { drawn, element } from "./elements.js";
-import { greyTable, pixelsOf, usableZooms } from "./grey.js";
+import { firstZoom, greyTable, pixelsOf, usableZooms } from "./grey.js";
 
 const DRAG_STARTS = 4; // CSS pixels; less is a click
 const DRAG_SHARE = 1 / 300; // of the window's width, for each CSS pixel
@@ -20,7 +20,7 @@ export class View {
     this.display = display;
     const [across, down] = gridOf(protocol);
     this.zooms = usableZooms(display.zooms, protocol, across * down);
-    this.zoom = this.zooms[0];
+    this.zoom = firstZoom(this.zooms);
     this.reset();
   }
 

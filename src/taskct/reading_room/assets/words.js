@@ -16,12 +16,14 @@ const place = (slot) => `image ${slot + 1}`;
 /** What a training trial tells after its answer. */
 export function feedbackOf(protocol, feedback, answer) {
   if (isChoice(protocol)) {
-    const where = `the signal is in ${place(feedback.choice)}, inside the ring.`;
+    const ring = feedback.lesions.length ? ", inside the ring" : "";
+    const where = `the signal is in ${place(feedback.choice)}${ring}.`;
     return feedback.correct ? `Right: ${where}` : `Wrong: you chose ${place(answer.choice)}; ${where}`;
   }
   const verdict = feedback.correct === null ? "" : feedback.correct ? "Right. " : "Wrong. ";
-  const many = feedback.lesions.length > 1 ? "Signals are inside the rings." : "A signal is inside the ring.";
-  return verdict + (feedback.present ? many : "This image holds no signal.");
+  if (!feedback.present) return `${verdict}This image holds no signal.`;
+  const told = ["This image holds a signal.", "A signal is inside the ring."][feedback.lesions.length];
+  return verdict + (told ?? "Signals are inside the rings.");
 }
 
 /** Keys that every trial has. */
