@@ -20,6 +20,7 @@ from taskct.metrics.froc import FigureOfMerit, afroc_curve, froc_curve, sensitiv
 from taskct.metrics.intervals import Interval
 from taskct.metrics.marks import NO_LESION, MarkStudy
 from taskct.metrics.mrmc.free_response import MarksAnalysis, MarksDifference, analyze_marks
+from taskct.metrics.mrmc.margins import law_margin_tests
 
 Floats = NDArray[np.float64]
 Pairs = tuple[tuple[str, str], ...]
@@ -108,9 +109,11 @@ def _margins(found: MarksAnalysis, wanted: Wanted) -> dict[str, tuple[Comparison
     margin, alpha = wanted.margin, (1.0 - wanted.confidence) / 2.0
     return {
         pair: tuple(
-            test(two.value, two.std_error, noninferiority_margin=margin, alpha=alpha, df=two.df, limit=1.0)
+            test(two.value, two.std_error, noninferiority_margin=margin, alpha=alpha, limit=1.0)
             for test in (noninferiority, equivalence)
         )
+        if two.law is None
+        else law_margin_tests(two.law, noninferiority_margin=margin, confidence=wanted.confidence)
         for pair, two in found.differences.items()
         if _why_no_margin(found, two) is None
     }
@@ -276,7 +279,7 @@ def _methods(study: MarkStudy, found: MarksAnalysis) -> tuple[tuple[str, tuple[s
         else f"Modalities were compared by the analysis of Obuchowski and Rockette, with {kind}s and cases random and "
         f"errors estimated by {covariance}"
     )
-    sources = () if found.anova is None else ("obuchowski-rockette", "hillis")
+    sources = () if found.anova is None else ("obuchowski-rockette", "mover")
     return ((what, (_SOURCES.get(figure.name, "froc"),)), (analysis, sources))
 
 
