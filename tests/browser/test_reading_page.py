@@ -502,6 +502,15 @@ def test_what_a_reader_sees_of_the_display_is_kept(browser, room_of):
     assert event.detail == seen | screen | {"window_width_px": 1024, "window_height_px": 768}
 
 
+@pytest.mark.parametrize(("size", "told"), [(150, "or they are shown smaller"), (310, "or you must scroll to see all")])
+def test_a_window_too_small_is_told_before_the_first_trial(browser, room_of, size, told):
+    room = room_of("4afc", size=size)
+    with reading(browser, room, viewport={"width": 1024, "height": 560}) as reader:
+        reader.open()
+        reader.enter()
+        assert told in reader.page.locator(".warning").inner_text()
+
+
 def _axe(reader):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = axe.Axe().run(reader.page).response["violations"]

@@ -63,10 +63,13 @@ function warnings(protocol) {
         "(Ctrl and 0), and the screen's scaling to a whole multiple if you can, so that every pixel is a whole one.");
   }
   if (window.visualViewport.scale !== 1) found.push("The page is zoomed by touch. Zoom it out, or the images are blurred.");
-  const zoom = firstZoom(protocol.display.zooms) / ratio;
   const [across, down] = gridOf(protocol);
-  if (across * protocol.width * zoom > window.innerWidth || down * protocol.height * zoom > window.innerHeight) {
-    found.push("The images are larger than this window. Make the window as large as the screen, or they are shown smaller.");
+  const fits = (zoom) =>
+    across * protocol.width * zoom <= window.innerWidth * ratio && down * protocol.height * zoom <= window.innerHeight * ratio;
+  const { zooms } = protocol.display;
+  if (!fits(firstZoom(zooms))) {
+    const otherwise = fits(Math.min(...zooms)) ? "or they are shown smaller" : "or you must scroll to see all of them";
+    found.push(`The images are larger than this window. Make the window as large as the screen, ${otherwise}.`);
   }
   return found.map((text) => element("p", { className: "warning" }, text));
 }
