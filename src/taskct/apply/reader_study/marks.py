@@ -153,6 +153,7 @@ def _verdicts(tests: dict[str, tuple[Comparison, ...]]) -> tuple[str, ...]:
 def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
     kind, level = study.reader_kind, f"{100 * found.confidence:g} %"
     heading = f"{found.figure.words} [{level}]"
+    effects = "cases alone" if len(study.readers) == 1 else f"{kind}s and cases"
     by_modality = []
     for m, (name, one) in enumerate(found.modalities.items()):
         counts = _counts(study, m)
@@ -160,8 +161,8 @@ def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
         by_modality.append((name, _interval(one), *numbers))
     grids = [
         ResultTable(
-            f"{len(study.readers)} {kind}s, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} "
-            f"cases without; {kind}s and cases as random effects",
+            f"{_counted(study)}, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} "
+            f"cases without; {effects} as random effects",
             ("modality",),
             (heading, "lesions marked", "false marks an image"),
             tuple(by_modality),
@@ -187,6 +188,11 @@ def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
     ]
     title = f"Each {kind}, with an interval of the choice of cases alone"
     return (*grids, ResultTable(title, ("modality", kind), (heading,), tuple(readers)))
+
+
+def _counted(study: MarkStudy) -> str:
+    n = len(study.readers)
+    return f"{n} {study.reader_kind}{'' if n == 1 else 's'}"
 
 
 def _counts(study: MarkStudy, modality: int) -> dict[str, Any]:
