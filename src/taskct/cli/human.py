@@ -10,6 +10,7 @@ from taskct.cli.app import app
 from taskct.cli.channel_options import channel_settings
 from taskct.cli.option_groups import with_groups
 from taskct.cli.options import Confidence, Device, Json, TrustOption
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import (
     ProgressMode,
     interval_text,
@@ -114,6 +115,7 @@ def human_command(people: PeopleOptions, model: ModelOptions, noise: NoiseOption
 
     Then: taskct run --set observers.human=human.json evaluates every denoiser by it.
     """
+    check_page(keep.page)
     from taskct.apply.human.fit import FitPlan
     from taskct.files import write_text
     from taskct.observers.internal_noise import write_fitted_noise
