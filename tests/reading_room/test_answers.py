@@ -1,5 +1,6 @@
 """The answers on disk: written at once, never twice, never changed, and read while they are written."""
 
+import os
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -244,6 +245,37 @@ def test_a_missing_or_foreign_or_newer_file_is_one_line(path, tmp_path):
     other.close()
     with pytest.raises(UserError, match=r"another version of taskct \(schema 2, known is 1\)"):
         AnswerBook(path)
+
+
+def test_answers_are_a_file_of_the_folder_itself(path, tmp_path, monkeypatch):
+    other = tmp_path / "other.sqlite"
+    path.symlink_to(other)
+    for _ in range(2):  # one that leads nowhere, and one that leads to answers
+        for read_only in (False, True):
+            with pytest.raises(UserError, match="a link, and not the file of answers itself"):
+                AnswerBook(path, read_only=read_only)
+        AnswerBook(other).release()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="a folder, and not the file of answers itself"):
+        AnswerBook(path)
+    path.rmdir()
+
+    def no_room(place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("taskct.reading_room.answers._make_private", no_room)
+    with pytest.raises(UserError, match=r"answers.sqlite cannot be opened: No space left on device"):
+        AnswerBook(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_cannot_be_written_is_told_before_anybody_answers(path):
+    AnswerBook(path).release()
+    path.chmod(0o400)
+    with pytest.raises(UserError, match=r"answers.sqlite cannot be written: make it so"):
+        AnswerBook(path)
+    AnswerBook(path, read_only=True).release()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ class AnswerBook:
         self.is_read_only = read_only
         self._lock = threading.RLock()
         check_regular(path)
+        if path.is_symlink() or path.is_dir():  # SQLite would keep its log elsewhere, where nobody looks for it
+            kind = "a link" if path.is_symlink() else "a folder"
+            raise UserError(f"{path}: {kind}, and not the file of answers itself; put the file there")
         if read_only and not path.is_file():
             raise UserError(f"{path}: no answers yet; serve the study with `taskct read {path.parent}` first")
         with _explained(path):
@@ -339,6 +342,8 @@ def _open(path: Path, read_only: bool) -> sqlite3.Connection:
                 "out of the folder to begin anew"
             )
         _make_private(path)
+    if not read_only and not os.access(path, os.W_OK):  # SQLite would open it and refuse the first answer
+        raise UserError(f"{path} cannot be written: make it so, or copy the study to a place where it can")
     # Without a log beside it nobody writes to the file and it is whole. Then none is made, which a reader would leave.
     is_whole = read_only and not path.with_name(f"{path.name}-wal").exists()
     mode = "mode=ro&immutable=1" if is_whole else "mode=ro" if read_only else "mode=rw"
@@ -367,6 +372,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Errors of SQLite and of damaged rows as one line."""
     try:
         yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened: {error.strerror or error}; mend that, and try again") from error
     except (ValueError, TypeError, KeyError, RecursionError, sqlite3.Error, OverflowError) as error:
         if isinstance(error, UserError):
             raise
