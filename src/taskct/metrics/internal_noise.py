@@ -408,7 +408,7 @@ class Prediction:
     proportion: Floats
     """Of every condition, predicted from the others, `(n_conditions,)`; NaN where it cannot be."""
     rmse: float
-    """Root mean square of prediction less readers; NaN for one condition."""
+    """Root mean square of prediction less readers; NaN where a condition cannot be predicted."""
 
 
 class FittedNoiseModel:
@@ -640,7 +640,11 @@ class FittedNoiseModel:
         else:
             predicted = np.empty(n)
             for c in range(n):
-                theta = self.model.fit(counts, np.arange(n) != c)
+                try:
+                    theta = self.model.fit(counts, np.arange(n) != c)
+                except UserError:  # the others are at chance, or at its opposite
+                    predicted[c] = np.nan
+                    continue
                 predicted[c] = self.model.proportion(max(theta, 0.0) if self.bounded else theta)[c]
         return Prediction(predicted, float(np.sqrt(np.mean((predicted - counts.proportion) ** 2))))
 
