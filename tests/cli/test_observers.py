@@ -271,7 +271,7 @@ def test_mrmc_prints_tables_and_sizes_a_study(call, tmp_path):
     assert difference["non-inferiority"]["ci_low"] == pytest.approx(difference["ci_low"])  # the same interval decides
     assert difference["non-inferiority"]["shown"] == (difference["ci_low"] > -0.3)
     assert difference["equivalence"]["shown"] == (difference["ci_low"] > -0.3 and difference["ci_high"] < 0.3)
-    assert difference["p_holm"] == pytest.approx(difference["p_value"])  # a single comparison
+    assert difference["p_holm"] == pytest.approx(difference["p_value_interval"])  # a single comparison
     assert content["obuchowski_rockette"]["random_readers_random_cases"]["df_numerator"] == 1
     sizes = content["sizes"]["A-B"]
     assert all(one["power"] >= 0.8 for one in sizes)

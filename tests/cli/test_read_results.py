@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -22,15 +23,15 @@ __all__ = ["call", "refused"]  # fixtures
 READERS = ("Ann", "Bo", "Cleo")
 
 
-def read_all(study, *, noise_hu=40.0, upto=None):
-    """Every reader answers by a matched filter with noise of their own; the first `upto` trials, or all."""
+def read_all(study, *, noise_hu=40.0, upto=None, whole=()):
+    """Every reader answers by a matched filter with noise of their own; but for the `whole`, the first `upto`."""
     p, template = study.protocol, disc(study.protocol.height, 15.5, 15.5, 1.0)
     template -= template.mean()
     with AnswerBook(study.path / ANSWERS) as book:
         book.bind(study.digest)
         for number, (reader, order) in enumerate(study.orders.items()):
             rng = np.random.default_rng(number)
-            for position, shown in enumerate(order[:upto]):
+            for position, shown in enumerate(order if reader in whole else order[:upto]):
                 images = study.images[list(shown.images)].astype(np.float64)
                 seen = images + rng.normal(0.0, noise_hu, images.shape)
                 values = (seen * template).sum(axis=(1, 2)) / np.pi / RADIUS_PX**2
@@ -101,7 +102,19 @@ def test_places_become_marks(tmp_path, call, design):
     assert ("LROC" if design == "locate" else "AFROC") in out
     marks = read_marks(study.path / "results" / "marks.csv")
     assert marks.readers == READERS
+    assert marks.modalities == study.read_key().arms  # whichever of them was read first
     assert len(marks.mark_rating) == 3 * 48
+
+
+@pytest.mark.parametrize("design", ["2afc", "locate"])
+def test_one_reader_is_one(tmp_path, call, design):
+    study = make_disc_study(tmp_path / "study", design, readers=READERS[:1], n_cases=12)
+    read_all(study)
+    code, out, err = call("read", study.path, "--results")
+    assert code == 0, err
+    assert "1 reader, " in out
+    assert "alone" in out
+    assert "readers and" not in out
 
 
 def test_a_study_that_goes_on_says_so(tmp_path, call):
@@ -127,6 +140,28 @@ def test_a_reader_who_answers_always_the_same_is_told_and_stays(tmp_path, call):
     assert code == 0, err
     assert re.search(r"'Bo': the same answer \d+ times on end; nothing is left out", err)
     assert re.search(r"Bo +0\.5000", out)
+
+
+def test_marks_are_analysed_of_readers_who_have_read_all(tmp_path, call, refused):
+    study = make_disc_study(tmp_path / "study", "locate", readers=READERS, n_cases=12, contrast_hu=60.0)
+    read_all(study, upto=5)
+    assert "no reader has read all 24 trials yet" in refused("read", study.path, "--results")
+    assert (study.path / "results" / "answers.csv").is_file()
+    (study.path / ANSWERS).unlink()
+    read_all(study, whole=READERS[:2], upto=5)
+    code, out, err = call("read", study.path, "--results")
+    assert code == 0, err
+    assert "left out so far: Cleo (5 of 24)" in err
+    assert "2 readers, " in out
+    assert "LROC" in out
+
+
+def test_answers_of_another_study_are_refused(tmp_path, refused):
+    for name, seed in (("study", 0), ("other", 1)):
+        read_all(make_disc_study(tmp_path / name, "rating", readers=READERS, seed=seed))
+    shutil.copy(tmp_path / "other" / ANSWERS, tmp_path / "study" / ANSWERS)
+    assert "its answers belong to other images" in refused("read", tmp_path / "study", "--results")
+    assert "its answers belong to other images" in refused("human", tmp_path / "study", "--observer", "cho-gabor")
 
 
 def test_what_is_refused(tmp_path, refused):

@@ -111,7 +111,7 @@ def test_a_class_that_allows_no_rate_is_refused() -> None:
     empty = Ratings(nothing, ratings.signal_present, ratings.modalities, ratings.readers, ratings.cases)
     with pytest.raises(UserError, match="0 signal-present cases were rated"):
         operating_points(empty, np.full(4, 0.8))
-    with pytest.raises(UserError, match="1 signal-absent clusters"):
+    with pytest.raises(UserError, match="signal-absent cases of 1 cluster were rated"):
         operating_points(ratings, np.full(4, 0.8), clusters=np.where(ratings.signal_present, np.arange(60), 99))
     with pytest.raises(ValueError, match="cutoffs of shape"):
         operating_points(ratings, np.full(3, 0.8))

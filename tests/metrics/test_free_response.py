@@ -1,16 +1,19 @@
 """The analysis of marks over readers against that of ratings, and by loops."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
-from scipy.stats import t
 
 from search_model import SearchModel, one_rating_a_case
 from taskct.errors import UserError
 from taskct.metrics.froc import FigureOfMerit, figures_of_merit
+from taskct.metrics.mrmc.area_scale import area_bounds
+from taskct.metrics.mrmc.difference import DifferenceLaw
+from taskct.metrics.mrmc.error_law import ErrorLaw
 from taskct.metrics.mrmc.free_response import analyze_marks
+from taskct.metrics.mrmc.margins import law_margin_tests
 from taskct.metrics.mrmc.obuchowski_rockette import obuchowski_rockette
 from taskct.metrics.mrmc.ratings import Ratings
 
@@ -25,34 +28,47 @@ def test_ratings_are_the_special_case():
     assert found.anova is not None
     for name in ("ms_t", "ms_r", "ms_tr", "var_error", "cov1", "cov2", "cov3"):
         assert getattr(found.anova, name) == pytest.approx(getattr(wanted, name))
-    # The mean squares are large here, so that nothing holds them: the degrees of freedom are Hillis' own.
-    assert wanted.var_tr > 0.0
     one = wanted.random_readers_random_cases.differences["m0-m1"]
     two = found.differences["m0-m1"]
-    assert (two.value, two.std_error, two.df, two.p_value) == pytest.approx(
-        (one.estimate, one.std_error, one.df, one.p_value)
-    )
-    mean = wanted.random_readers_random_cases.modalities["m0"]
-    half = t.isf(0.025, mean.df) * mean.std_error / (mean.estimate * (1 - mean.estimate))
-    bounds = expit(logit(mean.estimate) - half), expit(logit(mean.estimate) + half)
-    assert (found.modalities["m0"].ci_low, found.modalities["m0"].ci_high) == pytest.approx(bounds)
+    assert (two.value, two.std_error) == pytest.approx((one.estimate, one.std_error))
+    # The law of AUCs, from the analysis of the ratings: readers scatter by the mean square, cases are 14 + 16.
+    error = ErrorLaw(one.std_error**2, wanted.ms_tr / 2.0, 3.0, 13.0)
+    means = [wanted.random_readers_random_cases.modalities[name] for name in ("m0", "m1")]
+    law = DifferenceLaw(means[0].estimate, means[1].estimate, means[0].std_error ** 2, means[1].std_error ** 2, error)
+    assert (two.ci_low, two.ci_high, two.p_value) == pytest.approx((*law.bounds(0.95), law.p_value()))
+    assert two.df == pytest.approx(error.student_df(0.95))
+    own = found.modalities["m0"]
+    of_readers = float(np.var(wanted.reader_auc[0], ddof=1)) / 4.0
+    half = ErrorLaw(means[0].std_error ** 2, of_readers, 3.0, 13.0).critical(0.95) * means[0].std_error
+    low, high = area_bounds(own.value, np.array(half))
+    assert (own.ci_low, own.ci_high) == pytest.approx((float(low), float(high)))
 
 
-def test_a_mean_square_by_chance_too_small_does_not_raise_the_degrees_of_freedom():
-    model = SearchModel(var_r=0.0, var_tr=0.0)
+def test_interval_p_value_and_margin_say_the_same():
+    model = SearchModel((1.6, 1.2), var_tr=0.05)
     for seed in range(40):
-        found = analyze_marks(model.simulate(np.random.default_rng(seed), 3, 30, 30))
-        assert found.anova is not None
-        least = found.anova.var_error - found.anova.cov1 - found.anova.cov2 + found.anova.cov3
-        plain = found.anova.random_readers_random_cases.differences["A-B"]
-        two = found.differences["A-B"]
-        assert two.std_error == pytest.approx(plain.std_error)
-        if found.anova.ms_tr >= least:
-            assert two.df == pytest.approx(plain.df)
-        else:
-            shared = 3 * max(found.anova.cov2 - found.anova.cov3, 0.0)
-            assert two.df == pytest.approx(2 * ((least + shared) / least) ** 2)
-            assert two.df < plain.df or shared == 0.0
+        two = analyze_marks(model.simulate(np.random.default_rng(seed), 3, 30, 30)).differences["A-B"]
+        assert (two.p_value < 0.05) == (not two.ci_low <= 0.0 <= two.ci_high)
+        assert two.law is not None
+        not_worse, _ = law_margin_tests(two.law, noninferiority_margin=0.1, confidence=0.95)
+        assert not_worse.shown == (two.ci_low > -0.1)
+
+
+def test_degrees_of_freedom_of_the_cases_are_of_the_classes_that_a_figure_takes():
+    # Readers who all say the same have no part in the error.
+    study = SearchModel((1.5, 1.0)).simulate(np.random.default_rng(1), 1, 30, 12)
+    again = study.mark_at.copy()
+    again[:, 1] = 1
+    twice = replace(
+        study,
+        readers=("r1", "r2"),
+        read=np.repeat(study.read, 2, axis=1),
+        mark_at=np.concatenate([study.mark_at, again]),
+        mark_rating=np.tile(study.mark_rating, 2),
+    )
+    for name, df in {"wafroc": 11.0, "hr-auc": 11.0, "wafroc1": 29.0, "sensitivity@0.5": 29.0}.items():
+        found = analyze_marks(twice, FigureOfMerit(name)).differences["A-B"].df
+        assert found == pytest.approx(df, rel=1e-6)
 
 
 def test_one_reader_has_intervals_of_cases_alone():
@@ -100,8 +116,6 @@ def test_plain_values_for_json():
 
 
 def test_two_differences_of_one_name():
-    from dataclasses import replace
-
     study = SearchModel((1.0, 1.0, 1.0)).simulate(np.random.default_rng(6), 2, 5, 5)
     with pytest.raises(UserError, match="would both be called 'A-B-A'"):
         analyze_marks(replace(study, modalities=("A", "B-A", "A-B")), pairs=[("A", "B-A"), ("A-B", "A")])

@@ -172,9 +172,9 @@ def test_figures_that_are_none(name: str) -> None:
 def test_studies_without_a_figure() -> None:
     readings = [CaseReading("A", r, c) for r in ("ann", "bob") for c in ("one", "two", "three")]
     lesions = [TrueLesion("one", "x"), TrueLesion("two", "x")]
-    with pytest.raises(UserError, match="1 cases without a lesion"):
+    with pytest.raises(UserError, match=r"too few cases without a lesion \(1\)"):
         figures_of_merit(MarkStudy.of(readings, lesions, []))
-    with pytest.raises(UserError, match="1 cases with a lesion"):
+    with pytest.raises(UserError, match=r"too few cases with a lesion \(1\)"):
         figures_of_merit(MarkStudy.of(readings, lesions[:1], []))
     with pytest.raises(UserError, match="reader 'bob' did not read case 'three' in modality 'A' \\(1 readings"):
         figures_of_merit(MarkStudy.of(readings[:-1], lesions, []))

@@ -105,6 +105,9 @@ def test_answers_belong_to_one_study(book, path):
     book.bind("a" * 64)
     with pytest.raises(UserError, match="changed after reading began"):
         book.bind("b" * 64)
+    book.check_study("a" * 64)
+    with pytest.raises(UserError, match="its answers belong to other images"):
+        book.check_study("b" * 64)
     with AnswerBook(path, read_only=True) as other:
         other.bind("a" * 64)
 

@@ -84,6 +84,7 @@ def test_places_count_only_on_the_signal():
         for t in range(20)
     ]
     found, marks = results_of(p, key, answers), marks_of(p, key, answers)
+    assert marks_of(p, key, answers[::-1]).modalities == marks.modalities == ARMS
     areas = figures_of_merit(marks, FigureOfMerit("lroc")).values
     for m in range(2):
         own = slice(10 * m, 10 * m + 5), slice(10 * m + 5, 10 * m + 10)

@@ -44,7 +44,10 @@ COMMANDS = {
         "Draw detectability against dose, and tell the dose at which one reconstruction reaches the AUC of another.",
     ),
     "removed": ("removed", "Ask how much of what a denoiser took away runs along the edges of the image."),
-    "human": ("human", "Give an observer the internal noise that makes it as good as people were."),
+    "human": (
+        "human",
+        "Give an observer the internal noise that makes it as good as people were, and tell where the two disagree.",
+    ),
     "mrmc": ("mrmc", "Analyse a reader study: AUCs averaged over readers, with readers and cases as random effects."),
     "read": ("read", "Make a reading study of denoised images, serve it to readers' browsers, and tell what came out."),
 }

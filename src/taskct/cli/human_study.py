@@ -69,6 +69,7 @@ def fit_to_study(
         )
     key = study.read_key()
     with AnswerBook(people.source / ANSWERS, read_only=True) as book:
+        book.check_study(study.digest)
         results = results_of(study.protocol, key, book.answers())
     places = [_Place(arm, group) for arm in results.arms for group in _groups(results)]
     told = _people(study, key, results, places)

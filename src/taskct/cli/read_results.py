@@ -19,7 +19,9 @@ from taskct.reading_room.answer import Answer
 from taskct.reading_room.answer_table import write_answers
 from taskct.reading_room.answers import ANSWERS, AnswerBook
 from taskct.reading_room.conduct import reader_conduct
+from taskct.reading_room.design import LOCATED
 from taskct.reading_room.folder import StudyFolder
+from taskct.reading_room.key import Key
 from taskct.reading_room.placed import marks_of
 from taskct.reading_room.results import ReadingResults, results_of
 from taskct.report.sections import write_sections
@@ -35,25 +37,44 @@ RESULTS = "results"
 def show_results(source: Path, asked: AnalysisOptions, output: ResultOptions, *, out: Path | None = None) -> None:
     """Hold the answers so far against the truth, write them for other programs, and print what `taskct mrmc` says."""
     wanted = wanted_of(asked)
-    if output.page is not None and not output.page.parent.is_dir():
-        raise UserError(f"{output.page.parent} is no folder: choose another --page")
+    if output.page is not None and (output.page.is_dir() or not output.page.parent.is_dir()):
+        what = f"{output.page} is a folder" if output.page.is_dir() else f"{output.page.parent} is no folder"
+        raise UserError(f"{what}: choose another --page")
     study = StudyFolder.open(source)
     key = study.read_key()
     with AnswerBook(source / ANSWERS, read_only=True) as book:
+        book.check_study(study.digest)
         answers, displayed, closed = book.answers(), book.displayed(), book.is_closed
     found = results_of(study.protocol, key, answers)
-    marks = marks_of(study.protocol, key, answers) if study.protocol.design in ("locate", "froc") else None
+    marks = marks_of(study.protocol, key, answers) if study.protocol.design in LOCATED else None
     folder = source / RESULTS if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     write_answers(folder / "answers.csv", key, answers, displayed)
     written = ["answers.csv", *_write(folder, found, marks)]
     if not output.as_json:
         _print_readers(found)
+    if marks is not None and not found.complete:
+        marks = _marks_read_whole(study, key, answers, found, folder)
     _show(found, marks, wanted, output)
     if not output.as_json:
         print_line(f"Files: {', '.join(written)} in {folder}")
     for text in _notes(study, found, answers, closed):
         note(text)
+
+
+def _marks_read_whole(
+    study: StudyFolder, key: Key, answers: Sequence[Answer], found: ReadingResults, folder: Path
+) -> "MarkStudy":
+    """Marks of the readers who have read every trial, whom alone an analysis of marks can take."""
+    n = study.protocol.n_trials
+    short = {name: found.n_answered(name) for name in found.readers if found.n_answered(name) < n}
+    if len(short) == len(found.readers):
+        raise UserError(
+            f"no reader has read all {n} trials yet, which an analysis of marks needs; answers so far are in {folder}"
+        )
+    told = ", ".join(f"{name} ({answered} of {n})" for name, answered in short.items())
+    note(f"an analysis of marks takes readers who have read every trial; left out so far: {told}")
+    return marks_of(study.protocol, key, [answer for answer in answers if answer.reader not in short])
 
 
 def _write(folder: Path, found: ReadingResults, marks: "MarkStudy | None") -> list[str]:

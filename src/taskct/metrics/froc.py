@@ -24,6 +24,8 @@ AREAS = {
     "lroc": "LROC area",
 }
 """Figures of merit that are areas, in words."""
+AGAINST_NORMAL = ("wafroc", "afroc", "hr-auc", "lroc")
+"""Those that compare with cases without a lesion alone."""
 SENSITIVITY = "sensitivity@"
 """Begins the name of the fraction of lesions found at a number of false marks an image: `sensitivity@0.5`."""
 N_BOOTSTRAP = 1000
@@ -140,13 +142,13 @@ def check_readings(study: MarkStudy, figure: FigureOfMerit) -> None:
         )
     n_diseased, n_cases = int(study.diseased.sum()), len(study.cases)
     if n_diseased < 2:
-        raise UserError(f"{n_diseased} cases with a lesion; an analysis of marks needs at least 2")
+        raise UserError(f"too few cases with a lesion ({n_diseased}): an analysis of marks needs at least 2")
     if figure.name == "lroc":
         check_one_mark(study)
-    if figure.name in ("wafroc", "afroc", "hr-auc", "lroc") and n_cases - n_diseased < 2:
+    if figure.name in AGAINST_NORMAL and n_cases - n_diseased < 2:
         raise UserError(
-            f"{n_cases - n_diseased} cases without a lesion; the {figure.words} needs at least 2: have more, or take "
-            "wafroc1, which compares with all cases"
+            f"too few cases without a lesion ({n_cases - n_diseased}): the {figure.words} needs at least 2; have more, "
+            "or take wafroc1, which compares with all cases"
         )
 
 

@@ -117,10 +117,14 @@ class AnswerBook:
         digest
             Of the study as it was made, hexadecimal.
         """
-        if (known := self._value("study")) is None:
+        self.check_study(digest)
+        if self._value("study") is None:
             with _explained(self.path), self._writing() as run:
                 run("INSERT INTO book VALUES ('study', ?)", (digest,))
-        elif known != digest:
+
+    def check_study(self, digest: str) -> None:
+        """Raise a `UserError` if the answers are noted to belong to another study than the one of this digest."""
+        if self._value("study") not in (None, digest):
             raise UserError(
                 f"{self.path.parent}: the study was changed after reading began, so its answers belong to other "
                 "images; put the folder back as it was, or make a new study"

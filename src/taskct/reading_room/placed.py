@@ -23,6 +23,7 @@ def marks_of(protocol: Protocol, key: Key, answers: Sequence[Answer]) -> MarkStu
         raise UserError("the key says no radius, or the protocol no pixel size: places cannot be held against lesions")
     radius_px = key.radius_mm / protocol.pixel_mm
     answers = [answer for answer in answers if answer.phase == "reading"]
+    answers.sort(key=lambda answer: key.arms.index(key.trials[answer.trial].arm))  # arms in the order of the key
     if not answers:
         raise UserError("nobody has answered a trial yet: there are no results")
     trials = {trial.case: trial for trial in key.trials}

@@ -262,7 +262,8 @@ def _percent(one: Interval, *, sign: bool = False) -> str:
 
 def _number(one: Interval) -> str:
     """A d′ and its bounds, which are infinite where all, or none, may have been right."""
-    value, low, high = (f"{part:.2f}".replace("inf", "∞") for part in (one.value, one.ci_low, one.ci_high))
+    rounded = (round(part, 2) + 0.0 for part in (one.value, one.ci_low, one.ci_high))  # no −0.00
+    value, low, high = (f"{part:.2f}".replace("inf", "∞") for part in rounded)
     return value if math.isnan(one.ci_low) else f"{value} [{low}, {high}]"
 
 

@@ -20,6 +20,7 @@ from taskct.metrics.froc import FigureOfMerit, afroc_curve, froc_curve, sensitiv
 from taskct.metrics.intervals import Interval
 from taskct.metrics.marks import NO_LESION, MarkStudy
 from taskct.metrics.mrmc.free_response import MarksAnalysis, MarksDifference, analyze_marks
+from taskct.metrics.mrmc.margins import law_margin_tests
 
 Floats = NDArray[np.float64]
 Pairs = tuple[tuple[str, str], ...]
@@ -108,9 +109,11 @@ def _margins(found: MarksAnalysis, wanted: Wanted) -> dict[str, tuple[Comparison
     margin, alpha = wanted.margin, (1.0 - wanted.confidence) / 2.0
     return {
         pair: tuple(
-            test(two.value, two.std_error, noninferiority_margin=margin, alpha=alpha, df=two.df, limit=1.0)
+            test(two.value, two.std_error, noninferiority_margin=margin, alpha=alpha, limit=1.0)
             for test in (noninferiority, equivalence)
         )
+        if two.law is None
+        else law_margin_tests(two.law, noninferiority_margin=margin, confidence=wanted.confidence)
         for pair, two in found.differences.items()
         if _why_no_margin(found, two) is None
     }
@@ -150,6 +153,7 @@ def _verdicts(tests: dict[str, tuple[Comparison, ...]]) -> tuple[str, ...]:
 def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
     kind, level = study.reader_kind, f"{100 * found.confidence:g} %"
     heading = f"{found.figure.words} [{level}]"
+    effects = "cases alone" if len(study.readers) == 1 else f"{kind}s and cases"
     by_modality = []
     for m, (name, one) in enumerate(found.modalities.items()):
         counts = _counts(study, m)
@@ -157,8 +161,8 @@ def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
         by_modality.append((name, _interval(one), *numbers))
     grids = [
         ResultTable(
-            f"{len(study.readers)} {kind}s, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} "
-            f"cases without; {kind}s and cases as random effects",
+            f"{_counted(study)}, {found.n_lesions} lesions in {found.n_diseased} cases, {found.n_normal} "
+            f"cases without; {effects} as random effects",
             ("modality",),
             (heading, "lesions marked", "false marks an image"),
             tuple(by_modality),
@@ -184,6 +188,11 @@ def _grids(study: MarkStudy, found: MarksAnalysis) -> tuple[ResultTable, ...]:
     ]
     title = f"Each {kind}, with an interval of the choice of cases alone"
     return (*grids, ResultTable(title, ("modality", kind), (heading,), tuple(readers)))
+
+
+def _counted(study: MarkStudy) -> str:
+    n = len(study.readers)
+    return f"{n} {study.reader_kind}{'' if n == 1 else 's'}"
 
 
 def _counts(study: MarkStudy, modality: int) -> dict[str, Any]:
@@ -270,7 +279,7 @@ def _methods(study: MarkStudy, found: MarksAnalysis) -> tuple[tuple[str, tuple[s
         else f"Modalities were compared by the analysis of Obuchowski and Rockette, with {kind}s and cases random and "
         f"errors estimated by {covariance}"
     )
-    sources = () if found.anova is None else ("obuchowski-rockette", "hillis")
+    sources = () if found.anova is None else ("obuchowski-rockette", "mover")
     return ((what, (_SOURCES.get(figure.name, "froc"),)), (analysis, sources))
 
 

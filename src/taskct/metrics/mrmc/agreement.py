@@ -189,7 +189,7 @@ def _scaled(scores: Floats) -> Floats:
     """
     scores = np.ldexp(scores, -np.frexp(np.abs(scores).max())[1])
     scores = scores - scores.min()
-    return np.ldexp(scores, -np.frexp(scores.max())[1])
+    return np.asarray(np.ldexp(scores, -np.frexp(scores.max())[1]))
 
 
 def _distance(one: Floats, other: Floats, weights: Weights) -> Floats:
