@@ -47,7 +47,7 @@ def _leads(found: HumanFit) -> list[str]:
     where = (
         f"people and observer disagree in {len(off)} of {len(rows)} conditions: {', '.join(one.name for one in off)}"
         if off
-        else f"in none of {len(rows)} conditions are people and observer shown to disagree"
+        else f"in none of {len(rows)} condition(s) are people and observer shown to disagree"
     )
     rmse = found.chosen.left_out.rmse
     predicted = (

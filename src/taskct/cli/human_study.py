@@ -174,15 +174,31 @@ def _of_own_images(study: StudyFolder, key: Key, places: list[_Place], crossing:
         truth = Truth(np.arange(len(rows)) < len(with_signal), None, None, None)
         images = study.images[rows].astype(np.float64)
         with _condition_named(place.name, "; or name the run that the study was made of by --run"):
-            found.append(decide_crossed(crossing.noise, images, truth, n_folds=crossing.n_folds, seed=crossing.seed))
+            one = decide_crossed(
+                crossing.noise,
+                images,
+                truth,
+                n_folds=crossing.n_folds,
+                seed=crossing.seed,
+                trials=_trials_of(place),
+            )
+        found.append(one)
     crossing.progress(len(places), len(places), "")
     return found
 
 
+def _trials_of(place: _Place) -> tuple[str, str]:
+    """Names of the trials of a condition: arms show the same ones, and strata share those without a signal."""
+    return f"with a signal: {place.group}", "without a signal"
+
+
 def _rows(key: Key, place: _Place) -> tuple[list[int], list[int]]:
-    """Rows of the study's images of an arm: with a signal of the stratum, and without any."""
+    """Rows of the study's images of an arm: with a signal of the stratum, and without any; by case, as in other arms.
+
+    Four-alternative sets tell the case of their images without a signal only as a set.
+    """
     with_signal, without = dict[int, None](), dict[int, None]()
-    for trial in key.trials:
+    for trial in sorted(key.trials, key=lambda one: one.case):
         if trial.arm != place.arm:
             continue
         for number, row in enumerate(trial.images):
@@ -242,7 +258,7 @@ def _of_run(
                 )
             parts.append(ModelTrials(shown[place.arm][name][used], trials.signal_present[used]))
         with _condition_named(place.name):
-            found.append(decide(noise, parts[0], parts[1], trials=place.group or "all"))
+            found.append(decide(noise, parts[0], parts[1], trials=_trials_of(place)))
     progress(len(places), len(places), "")
     return found
 

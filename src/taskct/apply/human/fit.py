@@ -222,6 +222,8 @@ class HumanFit:
                 f"{', '.join(names)} cannot be predicted from the other conditions, where people are at chance or "
                 "nearly always right: no left-out error is given"
             )
+        if len(self.people.conditions) == 1:
+            notes.append("one condition: any noise fits it, so whether people and observer disagree cannot be told")
         if len(self.people.conditions) < 3:
             notes.append("fewer than 3 conditions hardly tell one kind of noise from another")
         return notes
