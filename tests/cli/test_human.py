@@ -197,6 +197,19 @@ def test_a_condition_that_the_others_do_not_predict_is_told_and_the_rest_is_ther
     assert "predicts conditions that were left out best" not in (tmp_path / "h.html").read_text(encoding="utf-8")
 
 
+def test_one_condition_tells_of_no_disagreement(tmp_path, call, panel):
+    rows = list(csv.reader(panel.read_text(encoding="utf-8").splitlines()))[1:5]
+    rows = [(*row[:7], panel.parent / row[7], panel.parent / row[8]) for row in rows]
+    table = write_table(tmp_path / "t.csv", rows)
+    code, out, err = call("human", table, *MODEL, "--json", "--page", tmp_path / "h.html")
+    assert code == 0, err
+    assert json.loads(out)["conditions"][0]["p_holm"] == 1.0
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert "one condition cannot tell whether people and observer disagree" in page
+    sources = [page.index(words) for words in ("J. Opt. Soc. Am. A 4", "90370P", "Percept. Psychophys.", "Scand. J.")]
+    assert sources == sorted(sources)  # as they are cited
+
+
 def test_conditions_of_different_pixel_sizes_are_refused(tmp_path, refused):
     rows = []
     for name, mm in (("a", 1.0), ("b", 0.5)):

@@ -201,7 +201,7 @@ def test_two_alternatives_are_phi_of_d_over_root_2():
 
 
 def test_trials_without_a_signal_that_conditions_share_make_the_interval_wider():
-    """Two conditions of one noise: of each one's variance, half is of lesions and averages out, half is of water and does not."""
+    """Half of each condition's variance is of lesions and averages out; half is of water and does not."""
     rng = np.random.default_rng(5)
     counts = ReaderCounts(np.full((4, 2), 1e5), np.full((4, 2), 7.6e4), 2)
     absent = rng.normal(0.0, 1.0, 60)

@@ -47,7 +47,9 @@ def _leads(found: HumanFit) -> list[str]:
     where = (
         f"people and observer disagree in {len(off)} of {len(rows)} conditions: {', '.join(one.name for one in off)}"
         if off
-        else f"in none of {len(rows)} condition(s) are people and observer shown to disagree"
+        else f"in none of {len(rows)} conditions are people and observer shown to disagree"
+        if len(rows) > 1
+        else "one condition cannot tell whether people and observer disagree"
     )
     rmse = found.chosen.left_out.rmse
     predicted = (
@@ -192,21 +194,20 @@ def _methods(found: HumanFit) -> tuple[str, list[str]]:
         if found.people.from_areas
         else f"Readers chose among {found.people.counts.n_alternatives} images"
     )
-    law = (
-        f"The proportion correct is that of M-alternative forced choice {cite('forced-choice')} at the observer's d′."
-        if found.plan.law == "normal"
-        else "The proportion correct is that of the observer's test statistics as they are, with the noise added."
-    )
     source = "channels" if found.model.observer.startswith("cho") else "npw"
     text = (
         f"{choice}. {found.model.observer} {cite(source)} was fitted to images of each condition and read others. "
         f"Internal noise {NOISE_KINDS[found.plan.kind]}, of one strength in all conditions, was sought by maximum "
         f"likelihood of the readers' counts, as was done with readers of CT {cite('human-noise')}. The interval holds "
         "the choice of readers (their terms of the score equation, Student's t) and of the observer's trials "
-        f"(bootstrap); it covers {100 * fit.confidence:g} %. {law} Differences are adjusted by Holm's method "
-        f"{cite('holm')} within each table."
+        f"(bootstrap); it covers {100 * fit.confidence:g} %. "
     )
-    return text, cite.sources
+    law = (
+        f"The proportion correct is that of M-alternative forced choice {cite('forced-choice')} at the observer's d′."
+        if found.plan.law == "normal"
+        else "The proportion correct is that of the observer's test statistics as they are, with the noise added."
+    )
+    return f"{text}{law} Differences are adjusted by Holm's method {cite('holm')} within each table.", cite.sources
 
 
 def _number(value: float, digits: int) -> str:
