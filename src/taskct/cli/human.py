@@ -123,6 +123,8 @@ def human_command(people: PeopleOptions, model: ModelOptions, noise: NoiseOption
     plan = FitPlan(noise.noise, noise.law, noise.confidence, noise.seed)  # type: ignore[arg-type]  # it checks them
     if keep.out_file is not None and keep.out_file.exists():
         raise UserError(f"{keep.out_file} exists: choose another --out, nothing is overwritten")
+    if keep.page is not None and not keep.page.parent.is_dir():
+        raise UserError(f"{keep.page.parent} is no folder: choose another --page")
     with show_progress(keep.progress) as show:
         found = _fitted(people, model, plan, keep, show.open("human"))
     if keep.out_file is not None:
@@ -174,6 +176,12 @@ def _fit_to_table(people: PeopleOptions, model: ModelOptions, plan: "FitPlan", p
         read = read_inputs(Sources(present=present, absent=absent))
         if noise is None:
             noise = model_of(model, read.pixel_mm, read.images.shape[1:])
+        elif model.pixel_mm is None and read.pixel_mm != noise.pixel_mm:
+            size = "of unknown size" if read.pixel_mm is None else f"of {read.pixel_mm:g} mm"
+            raise UserError(
+                f"condition {condition.name!r} has pixels {size}, and the one before it of {noise.pixel_mm:g} mm: give "
+                "images of one pixel size, or --pixel-mm where files tell it wrong"
+            )
         images = read.images[:]
         try:
             found[condition.name] = decide_crossed(noise, images, read.truth, n_folds=model.folds, seed=plan.seed)
