@@ -85,3 +85,19 @@ def test_variances_that_contradict_one_another_give_an_interval():
     # The difference scatters more than any correlation allows: it is as if errors were opposite.
     one = DifferenceLaw(0.8, 0.7, 1e-4, 1e-4, ErrorLaw(9e-4, 0.0, 3.0, 40.0))
     assert one.bounds(0.95) == law(0.8, 0.7, errors=(0.01, 0.01), correlation=-1.0, share=0.0).bounds(0.95)
+
+
+def test_no_study_is_so_small_that_its_interval_never_reaches_zero():
+    """Two readers, 8 cases: the bounds of both AUCs end at 0 and 1 with errors that go together; the sides still grow."""
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        first, second = rng.uniform(0.1, 0.9, 2)
+        errors = rng.uniform(0.02, 0.3, 2)
+        together = rng.uniform(0.9, 1.1)  # unbiased variances may contradict one another
+        both = max(float((errors**2).sum() - 2.0 * together * errors.prod()), 1e-4)
+        law = DifferenceLaw(first, second, *(errors**2).tolist(), ErrorLaw(both, 0.9 * both, 1.0, 7.0))
+        assert law.p_value() > 1e-6
+        low, high = zip(*(law.bounds(confidence) for confidence in (0.5, 0.9, 0.99, 0.9999999)), strict=True)
+        assert (np.diff(low) <= 0.0).all()
+        assert (np.diff(high) >= 0.0).all()
+        assert low[-1] <= 0.0 <= high[-1]

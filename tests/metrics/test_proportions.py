@@ -267,3 +267,11 @@ def test_what_allows_no_variance_is_left_out_and_said() -> None:
 def test_what_is_no_study_is_refused(successes: NDArray[np.float64], more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         analysed(successes, **more)
+
+
+def test_two_readers_of_eight_cases_never_have_a_p_of_zero():
+    """They differ by 3 and 4 of 8 in one direction; seven such pairs have an exact p of 0.016 at best."""
+    second = np.array([[1, 1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 1, 1, 0]], dtype=float)
+    first = np.array([[1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]], dtype=float)
+    found = proportion_analysis(np.stack([first, second]), modalities=("A", "B"), readers=("Ann", "Bo"))
+    assert found.differences["A-B"].p_value > 0.001

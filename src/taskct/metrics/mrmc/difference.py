@@ -11,6 +11,7 @@ from taskct.metrics.mrmc.area_scale import area_bounds
 from taskct.metrics.mrmc.error_law import ErrorLaw
 
 _ROUNDING = 1e-12  # of an AUC: one that differs less from 0 or 1 is 0 or 1
+_SPAN = 0.5  # half of an AUC's plain interval that tells nothing of it any more
 _PARTS = np.geomspace(1e-3, 1.0, 400)
 _STATISTICS = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 600)])
 
@@ -86,4 +87,8 @@ class DifferenceLaw:
         def together(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.sqrt(np.maximum(one**2 + other**2 - 2.0 * correlation * one * other, 0.0))
 
-        return together(self.first - low_1, high_2 - self.second), together(high_1 - self.first, self.second - low_2)
+        # Bounds of AUCs end at 0 and 1. Where one spans half of that, joined sides grow no longer; the plain one does.
+        plain = self.error.std_error * np.maximum(statistic - _SPAN / max(errors), 0.0) if product > 0.0 else 0.0
+        below = np.maximum(together(self.first - low_1, high_2 - self.second), plain)
+        above = np.maximum(together(high_1 - self.first, self.second - low_2), plain)
+        return np.minimum(below, 1.0 + self.difference), np.minimum(above, 1.0 - self.difference)

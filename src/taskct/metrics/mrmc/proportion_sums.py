@@ -21,6 +21,7 @@ from taskct.metrics.mrmc.proportion_spread import (
 
 _REACHES = np.concatenate([[1e-6], np.linspace(0.1, 7.1, 71)])  # of a normal law; beyond it lies a p value of 1e-12
 _ROUNDING = 1e-12
+_SPAN = 0.5  # half of a proportion's plain interval that tells nothing of it any more
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ class ProportionSum:
             math.sqrt(max(float(side @ self.correlations @ side), 0.0)) for side in map(np.array, (below, above))
         )
         if self._is_joined:
-            return down, up
+            # Bounds end at 0 and 1. Where one spans half of that, joined sides grow no longer; the plain one does.
+            widest = math.sqrt(max(spread.used for spread in self.spreads))
+            plain = math.sqrt(self.spread.used) * max(errors - _SPAN / widest, 0.0) if widest > 0.0 else 0.0
+            return max(down, plain), max(up, plain)
         # As wide as the sum's own error says; of the lopsidedness one half, see `proportion_analysis`.
         half = errors * math.sqrt(self.spread.used)
         lopsided = half * (down - up) / (down + up) / 2.0 if down + up > 0.0 else 0.0
