@@ -9,10 +9,12 @@ from scipy.special import ndtr, ndtri
 
 from command_line import call, refused
 from reading_studies import RADIUS_PX, disc, make_disc_study
+from taskct.cli.human_study import _condition, _Place
 from taskct.metrics.forced_choice import proportion_correct
 from taskct.observers import make_observer, read_fitted_noise
 from taskct.reading_room.answer import Answer
 from taskct.reading_room.answers import ANSWERS, AnswerBook, now
+from taskct.reading_room.key import Key, KeyTrial, Lesion
 
 __all__ = ["call", "refused"]  # fixtures
 
@@ -151,6 +153,73 @@ def test_a_reading_study_is_fitted_on_its_own_images(tmp_path, call, design):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Cleo" not in page + out
     assert "reader 3" in page
+
+
+def test_sizes_and_contrasts_of_strata_are_those_of_all_that_share_them():
+    """Middles differ by chance from stratum to stratum; conditions of one span are compared as one."""
+    strata = {"4 to 5 mm, 30 to 50 HU": (4.2, 33.0), "4 to 5 mm, 50 to 70 HU": (4.8, 61.0)}
+    trials = [
+        KeyTrial("mse", f"trial {n}", (n,), 0, (Lesion(8.0, 8.0, size, hu),), group=group)
+        for n, (group, (size, hu)) in enumerate(strata.items())
+    ]
+    found = [_condition(Key(tuple(trials), ("mse",)), _Place("mse", group)) for group in strata]
+    assert [one.size_mm for one in found] == [4.5, 4.5]
+    assert [one.contrast_hu for one in found] == [33.0, 61.0]
+
+
+def test_people_who_do_better_are_not_said_to_be_matched(tmp_path, call, panel):
+    rows = list(csv.reader(panel.read_text(encoding="utf-8").splitlines()))[1:]
+    rows = [(*row[:3], 195, *row[4:7], panel.parent / row[7], panel.parent / row[8]) for row in rows]
+    options = ("--page", tmp_path / "h.html", "--law", "scores")
+    code, _, err = call("human", write_table(tmp_path / "t.csv", rows), *MODEL, *options)
+    assert code == 0, err
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert "People do better than cho_lg without noise" in page
+    assert "does as well as people" not in page
+    assert "test statistics as they are" in page
+
+
+def test_a_condition_that_the_others_do_not_predict_is_told_and_the_rest_is_there(tmp_path, call, panel):
+    """Without the last condition people are at chance."""
+    rows = list(csv.reader(panel.read_text(encoding="utf-8").splitlines()))[1:13]
+    rows = [
+        (*row[:3], 190 if number >= 8 else 100, *row[4:7], panel.parent / row[7], panel.parent / row[8])
+        for number, row in enumerate(rows)
+    ]
+    table = write_table(tmp_path / "t.csv", rows)
+    code, out, err = call("human", table, *MODEL, "--json", "--page", tmp_path / "h.html")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["left_out_prediction"] is None for one in found["conditions"]] == [False, False, True]
+    assert found["best_left_out"] is None
+    assert found["models"]["proportional"]["left_out_rmse"] is None
+    assert any("cannot be predicted from the other conditions" in line for line in found["notes"])
+    assert "predicts conditions that were left out best" not in (tmp_path / "h.html").read_text(encoding="utf-8")
+
+
+def test_one_condition_tells_of_no_disagreement(tmp_path, call, panel):
+    rows = list(csv.reader(panel.read_text(encoding="utf-8").splitlines()))[1:5]
+    rows = [(*row[:7], panel.parent / row[7], panel.parent / row[8]) for row in rows]
+    table = write_table(tmp_path / "t.csv", rows)
+    code, out, err = call("human", table, *MODEL, "--json", "--page", tmp_path / "h.html")
+    assert code == 0, err
+    assert json.loads(out)["conditions"][0]["p_holm"] == 1.0
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert "one condition cannot tell whether people and observer disagree" in page
+    sources = [page.index(words) for words in ("J. Opt. Soc. Am. A 4", "90370P", "Percept. Psychophys.", "Scand. J.")]
+    assert sources == sorted(sources)  # as they are cited
+
+
+def test_conditions_of_different_pixel_sizes_are_refused(tmp_path, refused):
+    rows = []
+    for name, mm in (("a", 1.0), ("b", 0.5)):
+        for what, hu in (("p", 20.0), ("n", 0.0)):
+            header = f"NDims = 3\nDimSize = {SIDE} {SIDE} 40\nElementType = MET_FLOAT\nElementSpacing = {mm} {mm} 1\n"
+            content = f"{header}ElementByteOrderMSB = False\nElementDataFile = LOCAL\n".encode()
+            (tmp_path / f"{name}{what}.mha").write_bytes(content + images_of(40, 2, hu, 3).astype("<f4").tobytes())
+        rows.append((name, "Ann", 100, 80, "", "", "", f"{name}p.mha", f"{name}n.mha"))
+    table = write_table(tmp_path / "t.csv", rows)
+    assert "'b' has pixels of 0.5 mm" in refused("human", table, "--observer", "npw")
 
 
 def test_what_is_refused_of_reading_studies(tmp_path, refused):

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from command_line import call
+from command_line import call, refused
 
-__all__ = ["call"]  # fixtures
+__all__ = ["call", "refused"]  # fixtures
 
 
 @pytest.fixture
@@ -92,3 +92,13 @@ def test_one_reader_is_no_sample_of_readers(call, ratings):
     out = call("mrmc", ratings(_noisy(), names=("Ann",)), "--cutoff", "0.5")[1]
     assert "interval, of the choice of cases alone]" in out
     assert "as random effects" not in out
+
+
+@pytest.mark.parametrize(
+    "where", ["ratings.csv", "", "nowhere/page.html"], ids=["the ratings", "a folder", "no folder"]
+)
+def test_a_page_replaces_nothing_but_a_page(refused, ratings, tmp_path, where):
+    path = ratings(_noisy())
+    before = path.read_bytes()
+    assert "choose another --page" in refused("mrmc", path, "--page", tmp_path / where)
+    assert path.read_bytes() == before

@@ -145,8 +145,8 @@ def test_pairs_have_the_variance_of_exponential_scores():
 def test_conditions_of_the_same_trials_are_drawn_together():
     """An observer that reads the same trials twice has the same error twice: it does not average out."""
     rng = np.random.default_rng(2)
-    one = ModelDecisions(rng.normal(1.5, 1.0, 60), rng.normal(0.0, 1.0, 60), {"constant": 1.0}, "test")
-    other = ModelDecisions(one.present, one.absent, one.units, "others")
+    one = ModelDecisions(rng.normal(1.5, 1.0, 60), rng.normal(0.0, 1.0, 60), {"constant": 1.0}, ("lesions", "water"))
+    other = ModelDecisions(one.present, one.absent, one.units, ("other lesions", "other water"))
     counts = ReaderCounts(np.full((4, 2), 100.0), np.full((4, 2), 78.0), 2)
     together, apart = (
         FittedNoiseModel(NoiseModel(pair, "constant", 2), counts)._theta_of_trials.var()
@@ -198,3 +198,26 @@ def test_two_alternatives_are_phi_of_d_over_root_2():
     model = exact_decisions((1.3,))[0]
     found = model_proportion(model, np.array([model.std**2]), 2)[0]
     assert found == pytest.approx(float(ndtr(1.3 / 2.0)), rel=1e-6)
+
+
+def test_trials_without_a_signal_that_conditions_share_make_the_interval_wider():
+    """Half of each condition's variance is of lesions and averages out; half is of water and does not."""
+    rng = np.random.default_rng(5)
+    counts = ReaderCounts(np.full((4, 2), 1e5), np.full((4, 2), 7.6e4), 2)
+    absent = rng.normal(0.0, 1.0, 60)
+    present = [rng.normal(1.5, 1.0, 60) for _ in range(2)]
+
+    def width(trials):
+        models = [ModelDecisions(p, absent, {"constant": 1.0}, t) for p, t in zip(present, trials, strict=True)]
+        fit = FittedNoiseModel(NoiseModel(models, "constant", 2), counts, n_bootstrap=1500)
+        return fit.theta_interval.ci_high - fit.theta_interval.ci_low
+
+    alone = width((("a", "b"), ("c", "d")))
+    assert width((("a", "water"), ("c", "water"))) / alone == pytest.approx(np.sqrt(0.75 / 0.5), rel=0.1)
+
+
+def test_one_condition_is_fitted_exactly_so_nothing_differs():
+    counts = ReaderCounts(np.full((3, 1), 100.0), np.array([[80.0], [76.0], [79.0]]), 2)
+    fit = FittedNoiseModel(NoiseModel(exact_decisions([2.0]), "proportional", 2), counts)
+    found = fit.disagreement(np.ones(1))
+    assert (found.difference.value, found.p_value) == (0.0, 1.0)

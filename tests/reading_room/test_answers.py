@@ -1,13 +1,17 @@
 """The answers on disk: written at once, never twice, never changed, and read while they are written."""
 
+import os
+import shutil
 import sqlite3
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from taskct.errors import UserError
 from taskct.reading_room.answer import Answer, Event, Mark
 from taskct.reading_room.answers import ANSWERS, AlreadyAnswered, AnswerBook, CannotStore, now
+from taskct.reading_room.in_place import file_stamp
 
 SHOWN = {"centre_hu": 40.0, "width_hu": 400.0, "zoom": 2.0}
 
@@ -112,6 +116,89 @@ def test_answers_belong_to_one_study(book, path):
         other.bind("a" * 64)
 
 
+TAKEN = {
+    "deleted": lambda path: path.unlink(),
+    "deleted with its log": lambda path: [file.unlink() for file in path.parent.glob(f"{ANSWERS}*")],
+    "only its log deleted": lambda path: path.with_name(f"{ANSWERS}-wal").unlink(),
+    "replaced by a copy": lambda path: (
+        shutil.copy(path, path.with_name("copy")) and path.with_name("copy").rename(path)
+    ),
+    "moved": lambda path: path.rename(path.with_name("elsewhere")),
+}
+
+
+@pytest.mark.parametrize("how", list(TAKEN))
+def test_a_file_that_is_taken_away_while_it_is_used_takes_no_more_answers_and_is_saved(book, path, how):
+    given = [answer(position) for position in range(3)]
+    for one in given:
+        book.record(one, SHOWN)
+    assert book.find_trouble() is None
+    TAKEN[how](path)
+    for again in (answer(3), answer(3), given[2]):  # not even one that was kept is acknowledged again
+        with pytest.raises(CannotStore, match=rf"{ANSWERS} was moved, .*all answers so far are in answers-saved-1"):
+            book.record(again, SHOWN)
+    with pytest.raises(CannotStore):
+        book.close_study()
+    saved = path.with_name("answers-saved-1.sqlite")
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.glob("answers-saved*")] == [saved.name]
+    book.release()
+    for file in path.parent.glob(f"{ANSWERS}*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"is missing, and answers-saved-1.sqlite holds answers: give it the name"):
+        AnswerBook(path)
+    saved.rename(path)
+    with AnswerBook(path) as back:
+        assert back.answers() == given
+        assert back.record(answer(3), SHOWN)
+
+
+def test_a_file_that_is_taken_away_at_the_last_moment_is_saved_too(book, path, monkeypatch):
+    seen, stamp = count(), file_stamp
+
+    def gone_later(file):
+        if next(seen) == len(book._stamps):  # after what is looked at before the answer is written
+            path.unlink()
+        return stamp(file)
+
+    monkeypatch.setattr("taskct.reading_room.answers.file_stamp", gone_later)
+    with pytest.raises(CannotStore, match="all answers so far are in answers-saved-1"):
+        book.record(answer(), SHOWN)
+    book.release()
+    with AnswerBook(path.with_name("answers-saved-1.sqlite"), read_only=True) as saved:
+        assert len(saved.answers()) == 1
+
+
+def test_a_file_deleted_while_nobody_answers_is_saved_when_it_is_let_go_of(book, path):
+    book.record(answer(), SHOWN)
+    path.unlink()
+    book.release()
+    book.release()
+    with AnswerBook(path.with_name("answers-saved-1.sqlite"), read_only=True) as saved:
+        assert len(saved.answers()) == 1
+
+
+def test_a_file_that_comes_back_takes_answers_again(book, path):
+    book.record(answer(), SHOWN)
+    path.rename(path.with_name("elsewhere"))
+    assert "answers-saved-1.sqlite" in book.find_trouble()
+    path.with_name("elsewhere").rename(path)
+    assert book.find_trouble() is None
+    assert book.record(answer(1), SHOWN)
+    path.unlink()
+    assert "answers-saved-2.sqlite" in book.find_trouble()
+
+
+def test_a_copy_that_cannot_be_written_is_told(book, path, monkeypatch):
+    def no_room(place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("taskct.reading_room.answers._make_private", no_room)
+    book.record(answer(), SHOWN)
+    path.rename(path.with_name("elsewhere"))
+    assert "could not be saved (No space left on device); put it back" in book.find_trouble()
+
+
 def test_a_closed_study_stays_closed(book, path):
     assert not book.is_closed
     book.close_study()
@@ -161,6 +248,37 @@ def test_a_missing_or_foreign_or_newer_file_is_one_line(path, tmp_path):
     other.close()
     with pytest.raises(UserError, match=r"another version of taskct \(schema 2, known is 1\)"):
         AnswerBook(path)
+
+
+def test_answers_are_a_file_of_the_folder_itself(path, tmp_path, monkeypatch):
+    other = tmp_path / "other.sqlite"
+    path.symlink_to(other)
+    for _ in range(2):  # one that leads nowhere, and one that leads to answers
+        for read_only in (False, True):
+            with pytest.raises(UserError, match="a link, and not the file of answers itself"):
+                AnswerBook(path, read_only=read_only)
+        AnswerBook(other).release()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="a folder, and not the file of answers itself"):
+        AnswerBook(path)
+    path.rmdir()
+
+    def no_room(place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("taskct.reading_room.answers._make_private", no_room)
+    with pytest.raises(UserError, match=r"answers.sqlite cannot be opened: No space left on device"):
+        AnswerBook(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_cannot_be_written_is_told_before_anybody_answers(path):
+    AnswerBook(path).release()
+    path.chmod(0o400)
+    with pytest.raises(UserError, match=r"answers.sqlite cannot be written: make it so"):
+        AnswerBook(path)
+    AnswerBook(path, read_only=True).release()
 
 
 @pytest.mark.parametrize(

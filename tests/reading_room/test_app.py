@@ -1,6 +1,7 @@
 """What the server of a reading study answers: pages, states, images, answers, refusals."""
 
 import json
+import os
 import random
 from collections import Counter
 from dataclasses import replace
@@ -51,6 +52,8 @@ def test_images_are_those_of_the_trial_to_answer_and_no_others(serve_app):
         assert np.array_equal(image, study.training_images[row])
     for elsewhere in ("training/1/0", "reading/0/0", "training/0/4", "training/0/-1", "key/0/0", "training/-1/0"):
         assert page.get(f"image/{elsewhere}").status == 404
+    for number in ("9" * 10, "9" * 5000, "\u0663", "0x0", "1_0", "00.0"):
+        assert page.get(f"image/training/{number}/0").status == 404
     trial = page.answer(trial, choice=0).json["trial"]
     assert page.get("image/training/0/3").status == 200  # for its feedback
     trial = page.answer(trial, choice=0).json["trial"]
@@ -328,6 +331,70 @@ def test_nobody_fills_the_disk_with_pauses(serve_app, monkeypatch):
     for number in range(6):
         page.event("display", number=number)
     assert [event.detail["number"] for event in served.book.events()] == [0, 1, 2]
+
+
+def test_nobody_is_held_in_a_break_by_having_taken_many(serve_app, monkeypatch):
+    monkeypatch.setattr("taskct.reading_room.sitting.MOST_EVENTS", 3)
+    served = serve_app("rating", scale=5, n_training=0, n_cases=6, break_every=1)
+    page = served.page()
+    state = page.event("begin").json
+    for _ in range(11):
+        assert page.answer(state["trial"], rating=1).json["phase"] == "break"
+        state = page.event("resume").json
+    assert (state["phase"], state["position"]) == ("reading", 11)
+    served = serve_app("rating", scale=5, n_training=0)
+    page = served.page()
+    page.event("begin")
+    phases = [page.event(kind).json["phase"] for kind in ["pause", "resume"] * 5]
+    assert phases == ["break", "reading"] * 3 + ["reading"] * 4
+
+
+@pytest.mark.parametrize("how", ["changed", "shorter", "deleted", "moved"])
+def test_images_that_are_changed_while_they_are_shown_are_shown_no_more(serve_app, how):
+    served = serve_app("2afc", n_training=0, readers=("ann", "bo"))
+    page, images = served.page("ann"), served.study.path / "images.npy"
+    trial = page.event("begin").json["trial"]
+    first, content = page.images(trial), images.read_bytes()
+    moved = served.study.path.with_name("moved")
+    if how == "changed":
+        images.write_bytes(content[:200] + bytes(len(content) - 200))
+    elif how == "shorter":
+        os.truncate(images, 300)  # what is mapped and gone would end the process
+    elif how == "deleted":
+        images.unlink()
+    else:
+        served.study.path.rename(moved)
+    for _ in range(2):
+        reply = page.get(trial["images"][0])
+        assert (reply.status, list(reply.json)) == (503, ["error"])
+        assert "tell the organiser" in reply.json["error"]
+        assert str(served.study.path) not in reply.json["error"]
+    told = served.organiser("progress").json["problems"]
+    assert told[-1].startswith(
+        f"Images cannot be shown: {images} {'is missing' if how in ('deleted', 'moved') else 'has'}"
+    )
+    if how == "moved":
+        assert "the folder of the study was moved or deleted while it was served; put it back" in told[0]
+        assert page.answer(trial, choice=0).status == 507
+        moved.rename(served.study.path)
+    else:
+        images.write_bytes(content)
+    assert all(np.array_equal(*pair) for pair in zip(page.images(trial), first, strict=True))
+    assert page.answer(trial, choice=0).status == 200
+    assert served.organiser("progress").json["problems"] == []
+
+
+def test_answers_that_are_damaged_while_the_study_is_served_are_told(serve_app):
+    served = serve_app("rating", scale=5, n_training=0)
+    page = served.page()
+    page.answer(page.event("begin").json["trial"], rating=1)
+    served.book._connection.execute("UPDATE answers SET marks = '{'")
+    reply = page.answer({"phase": "reading", "position": 0}, rating=2)
+    assert (reply.status, list(reply.json)) == (503, ["error"])
+    organiser = served.organiser()
+    assert organiser.status == 503
+    assert "cannot be read as answers of a reading study" in organiser.body.decode()
+    assert organiser.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 def test_the_organiser_ends_the_study(serve_app):

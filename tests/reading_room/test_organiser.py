@@ -59,6 +59,8 @@ def test_pace_is_that_of_the_last_trials_without_the_breaks():
     conduct = reader_conduct(*given([slot(0), slot(1)] * 3, gaps=[0, 10, 20, 3600, 20, 10]))
     assert conduct.per_hour == pytest.approx(240)  # four gaps in a minute
     assert conduct.median_s == 2.0
+    put_back = reader_conduct(*given([slot(0), slot(1)] * 3, gaps=[0, 10, 20, -3600, 20, 10]))  # the clock
+    assert put_back.per_hour == pytest.approx(240)
     assert (reader_conduct([], []).per_hour, reader_conduct([], []).median_s) == (None, None)
 
 

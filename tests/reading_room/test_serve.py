@@ -13,6 +13,7 @@ from reading_server import running, start
 from reading_studies import make_disc_study
 from taskct.errors import UserError
 from taskct.reading_room.answers import ANSWERS, AnswerBook
+from taskct.reading_room.guard import names_of
 from taskct.reading_room.serve import HOLDER, address_of, check_url, network_warning, serve
 
 
@@ -151,12 +152,30 @@ def test_a_server_on_all_addresses_goes_by_its_addresses_and_name(study):
             connection.request("GET", f"/r/{study.links.readers['ann']}/state", headers={"Host": host})
             assert connection.getresponse().status == status
             connection.close()
+    with running(study.path, host="0") as server:  # another way to write 0.0.0.0
+        assert server.address == f"http://{socket.gethostname()}:{server.port}"
+        headers = {"Host": "192.0.2.7"}
+        assert server.asker()("GET", f"/r/{study.links.readers['ann']}/state", headers=headers).status == 200
     assert address_of("localhost", 80) == "http://localhost:80"
 
 
 def test_a_server_behind_a_proxy_goes_by_the_name_that_readers_use(study):
     with running(study.path, url="https://reading.example.org:443/") as server:
         assert server.address == "https://reading.example.org:443"
+    names, _ = names_of("127.0.0.1", "https://lesen.münchen.example")
+    assert "lesen.xn--mnchen-3ya.example" in names  # as a browser sends it
+
+
+def test_a_server_is_stopped_in_the_middle_of_slow_requests_without_a_word(study, tmp_path):
+    said, token = tmp_path / "said.txt", study.links.readers["ann"]
+    server = start(study.path, said=said)
+    head = f"POST /r/{token}/event HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{{".encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(head)
+        assert server.page(study, "bo").state()["phase"] == "instructions"  # nobody waits for another
+        server.kill(signal.SIGTERM)
+    assert server.process.exitcode == 0
+    assert said.read_text() == ""
 
 
 def test_a_disk_that_fills_up_loses_nothing(study):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from command_line import call
+from command_line import call, refused
 from human_noise import HUMAN_NOISE
 from taskct.errors import UserError
 from taskct.observers.internal_noise import write_fitted_noise
@@ -19,7 +19,7 @@ from taskct.study.checks import check_arms
 from taskct.study.run_folder import RunFolder
 from tiny_study import run_study, tiny_settings
 
-__all__ = ["call"]  # fixtures
+__all__ = ["call", "refused"]  # fixtures
 
 NOISE = replace(HUMAN_NOISE, pixel_mm=1.0)
 """The pixels of the tiny study."""
@@ -65,7 +65,7 @@ def test_a_changed_file_has_the_evaluations_done_again_and_the_same_one_not(run)
 
 def test_a_file_that_cannot_be_used_is_one_line_before_anything_is_simulated(tmp_path):
     missing = tiny_settings(observers={"human": str(tmp_path / "none.json")})
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match=r"observers\.human: .*no such file"):
         check_arms(missing)
     (tmp_path / "broken.json").write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match="no fitted observer"):
@@ -97,3 +97,30 @@ def test_a_reading_study_is_fitted_on_the_run_it_was_made_of(tmp_path, call, run
     assert [one["arm"] for one in found["conditions"]] == ["low-dose", "mse"]
     assert found["fitted"]["pixel_mm"] == run.settings.scanner.pixel_mm
     assert found["fitted"]["fitted_on"]["n_answers"] == 3 * 2 * 16
+
+
+def test_another_run_than_the_studys_is_refused(tmp_path, call, refused, run):
+    made = (
+        "--arms",
+        "low-dose",
+        "--cases",
+        8,
+        "--seed",
+        1,
+        "--training",
+        0,
+        "--make-only",
+        "--out",
+        tmp_path / "study",
+    )
+    code, _, err = call("read", run.path, *made)
+    assert code == 0, err
+    study = StudyFolder.open(tmp_path / "study")
+    with AnswerBook(study.path / ANSWERS) as book:
+        book.bind(study.digest)
+        for reader, order in study.orders.items():
+            for position, shown in enumerate(order):
+                book.record(Answer(reader, "reading", position, shown.trial, 1.0, now(), choice=shown.images[0]), {})
+    other = run_study(tmp_path / "run", tiny_settings(signal=ONE_SIGNAL, seed=7))
+    words = refused("human", study.path, "--run", other.path, "--observer", "npw", "--device", "cpu")
+    assert "its test trials are not the images of the study, arm low-dose" in words

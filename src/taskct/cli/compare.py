@@ -6,8 +6,8 @@ from typing import Annotated
 from typer import Argument, Option
 
 from taskct.cli.app import app
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import print_line
-from taskct.errors import UserError
 
 
 @app.command()
@@ -25,6 +25,5 @@ def compare(
     """
     from taskct.report.compare import write_comparison
 
-    if not page.parent.is_dir():
-        raise UserError(f"{page.parent} is no folder: choose another --out for the page")
+    check_page(page, "--out for the page")
     print_line(f"Comparison: {write_comparison(runs, page)}")

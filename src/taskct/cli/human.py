@@ -10,6 +10,7 @@ from taskct.cli.app import app
 from taskct.cli.channel_options import channel_settings
 from taskct.cli.option_groups import with_groups
 from taskct.cli.options import Confidence, Device, Json, TrustOption
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import (
     ProgressMode,
     interval_text,
@@ -114,6 +115,7 @@ def human_command(people: PeopleOptions, model: ModelOptions, noise: NoiseOption
 
     Then: taskct run --set observers.human=human.json evaluates every denoiser by it.
     """
+    check_page(keep.page)
     from taskct.apply.human.fit import FitPlan
     from taskct.files import write_text
     from taskct.observers.internal_noise import write_fitted_noise
@@ -121,6 +123,8 @@ def human_command(people: PeopleOptions, model: ModelOptions, noise: NoiseOption
     plan = FitPlan(noise.noise, noise.law, noise.confidence, noise.seed)  # type: ignore[arg-type]  # it checks them
     if keep.out_file is not None and keep.out_file.exists():
         raise UserError(f"{keep.out_file} exists: choose another --out, nothing is overwritten")
+    if keep.page is not None and not keep.page.parent.is_dir():
+        raise UserError(f"{keep.page.parent} is no folder: choose another --page")
     with show_progress(keep.progress) as show:
         found = _fitted(people, model, plan, keep, show.open("human"))
     if keep.out_file is not None:
@@ -172,6 +176,12 @@ def _fit_to_table(people: PeopleOptions, model: ModelOptions, plan: "FitPlan", p
         read = read_inputs(Sources(present=present, absent=absent))
         if noise is None:
             noise = model_of(model, read.pixel_mm, read.images.shape[1:])
+        elif model.pixel_mm is None and read.pixel_mm != noise.pixel_mm:
+            size = "of unknown size" if read.pixel_mm is None else f"of {read.pixel_mm:g} mm"
+            raise UserError(
+                f"condition {condition.name!r} has pixels {size}, and the one before it of {noise.pixel_mm:g} mm: give "
+                "images of one pixel size, or --pixel-mm where files tell it wrong"
+            )
         images = read.images[:]
         try:
             found[condition.name] = decide_crossed(noise, images, read.truth, n_folds=model.folds, seed=plan.seed)

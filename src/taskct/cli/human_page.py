@@ -48,6 +48,8 @@ def _leads(found: HumanFit) -> list[str]:
         f"people and observer disagree in {len(off)} of {len(rows)} conditions: {', '.join(one.name for one in off)}"
         if off
         else f"in none of {len(rows)} conditions are people and observer shown to disagree"
+        if len(rows) > 1
+        else "one condition cannot tell whether people and observer disagree"
     )
     rmse = found.chosen.left_out.rmse
     predicted = (
@@ -55,9 +57,13 @@ def _leads(found: HumanFit) -> list[str]:
         if math.isnan(rmse)
         else f" Conditions that are left out are predicted within {number(rmse, 3)} (root mean square)."
     )
+    strength = (
+        f"People do better than {found.model.observer} without noise, so that its strength is {interval(alpha, 2)}"
+        if found.chosen.free < 0.0
+        else f"With internal noise of strength {interval(alpha, 2)}, {found.model.observer} does as well as people"
+    )
     return [
-        f"With internal noise of strength {interval(alpha, 2)}, {found.model.observer} does as well as people; "
-        f"{where}.",
+        f"{strength}; {where}.",
         f"{found.people.counts.n_readers} reader(s), {found.people.counts.n_trials.sum():,.0f} answers.{predicted}",
     ]
 
@@ -111,12 +117,15 @@ def _kind_words(name: str) -> str:
 
 def _fit_text(found: HumanFit) -> str:
     efficiency = found.fits[EFFICIENCY].efficiency
-    best = found.best
+    best = (
+        ""
+        if found.best is None
+        else f"Of all these, {_kind_words(found.best).split(':')[0]} predicts conditions that were left out best. "
+    )
     spread = found.chosen.goodness.overdispersion
     times = f" Readers differ {number(spread, 1)} times as much as chance alone would make them."
     return (
-        f"Of all these, {_kind_words(best).split(':')[0]} predicts conditions that were left out best. The efficiency "
-        "of people against the observer without noise, the square of the ratio of their d′, is "
+        f"{best}The efficiency of people against the observer without noise, the square of the ratio of their d′, is "
         f"{interval(efficiency, 2)}.{'' if math.isnan(spread) else times}"
     )
 
@@ -191,11 +200,14 @@ def _methods(found: HumanFit) -> tuple[str, list[str]]:
         f"Internal noise {NOISE_KINDS[found.plan.kind]}, of one strength in all conditions, was sought by maximum "
         f"likelihood of the readers' counts, as was done with readers of CT {cite('human-noise')}. The interval holds "
         "the choice of readers (their terms of the score equation, Student's t) and of the observer's trials "
-        f"(bootstrap); it covers {100 * fit.confidence:g} %. The proportion correct is that of M-alternative forced "
-        f"choice {cite('forced-choice')} at the observer's d′. Differences are adjusted by Holm's method "
-        f"{cite('holm')} within each table."
+        f"(bootstrap); it covers {100 * fit.confidence:g} %. "
     )
-    return text, cite.sources
+    law = (
+        f"The proportion correct is that of M-alternative forced choice {cite('forced-choice')} at the observer's d′."
+        if found.plan.law == "normal"
+        else "The proportion correct is that of the observer's test statistics as they are, with the noise added."
+    )
+    return f"{text}{law} Differences are adjusted by Holm's method {cite('holm')} within each table.", cite.sources
 
 
 def _number(value: float, digits: int) -> str:

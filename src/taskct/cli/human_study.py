@@ -1,12 +1,14 @@
 """An observer fitted to the readers of a reading study: what they did, and the images that the model learns from."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskct.apply.human.decisions import Decided, ModelTrials, decide, decide_crossed, notes_of
 from taskct.apply.human.fit import FitPlan, HumanFit
@@ -79,7 +81,8 @@ def fit_to_study(
         decided = _of_own_images(study, key, places, Crossing(noise, model.folds, plan.seed, progress))
     else:
         trust_network(*keep.trust or ())
-        decided = _of_run(people.run, places, noise, keep.device, progress)
+        shows = functools.partial(_shows_study, study, key)
+        decided = _of_run(people.run, places, noise, shows, (keep.device, progress))
     notes = notes_of({place.name: one for place, one in zip(places, decided, strict=True)})
     if not results.complete:
         notes.append("some trials are not answered yet: the fit is of those that are")
@@ -130,26 +133,34 @@ def _people(study: StudyFolder, key: Key, results: ReadingResults, places: list[
 
 
 def _condition(key: Key, place: _Place) -> Condition:
-    """With the size and the contrast of its signals, where these are one."""
-    lesions = [
-        lesion
-        for trial in key.trials
-        if trial.arm == place.arm and place.group in ("", trial.group)
-        for lesion in trial.lesions
-    ]
-    sizes = {lesion.diameter_mm for lesion in lesions}
-    contrasts = {lesion.contrast_hu for lesion in lesions}
-    return Condition(
-        place.name,
-        sizes.pop() if len(sizes) == 1 else _middle([lesion.diameter_mm for lesion in lesions]),
-        contrasts.pop() if len(contrasts) == 1 else _middle([lesion.contrast_hu for lesion in lesions]),
-        place.arm,
+    """With the size and the contrast of its signals: the middle of those of all strata that share a span of them."""
+    size, contrast = (
+        [
+            lesion
+            for trial in key.trials
+            if trial.arm == place.arm and (not place.group or _span(place.group, unit) == _span(trial.group, unit))
+            for lesion in trial.lesions
+        ]
+        for unit in (" mm", " HU")
     )
+    middle = _middle([one.diameter_mm for one in size]), _middle([one.contrast_hu for one in contrast])
+    return Condition(place.name, *middle, place.arm)
+
+
+def _span(group: str, unit: str) -> str:
+    """The sizes or the contrasts of a stratum, in words.
+
+    >>> _span("4 to 5 mm, 30 to 50 HU", " HU")
+    '30 to 50 HU'
+    """
+    return next((words for words in group.split(", ") if words.endswith(unit)), group)
 
 
 def _middle(values: list[float | None]) -> float | None:
-    """The median, to two digits; None where one is not known."""
+    """The one value, else the median to two digits; None where one is not known."""
     known = [value for value in values if value is not None]
+    if len(set(values)) == 1:
+        return values[0]
     return float(f"{np.median(known):.2g}") if known and len(known) == len(values) else None
 
 
@@ -162,16 +173,32 @@ def _of_own_images(study: StudyFolder, key: Key, places: list[_Place], crossing:
         rows = np.array([*with_signal, *without], dtype=np.intp)
         truth = Truth(np.arange(len(rows)) < len(with_signal), None, None, None)
         images = study.images[rows].astype(np.float64)
-        with _condition_named(place.name):
-            found.append(decide_crossed(crossing.noise, images, truth, n_folds=crossing.n_folds, seed=crossing.seed))
+        with _condition_named(place.name, "; or name the run that the study was made of by --run"):
+            one = decide_crossed(
+                crossing.noise,
+                images,
+                truth,
+                n_folds=crossing.n_folds,
+                seed=crossing.seed,
+                trials=_trials_of(place),
+            )
+        found.append(one)
     crossing.progress(len(places), len(places), "")
     return found
 
 
+def _trials_of(place: _Place) -> tuple[str, str]:
+    """Names of the trials of a condition: arms show the same ones, and strata share those without a signal."""
+    return f"with a signal: {place.group}", "without a signal"
+
+
 def _rows(key: Key, place: _Place) -> tuple[list[int], list[int]]:
-    """Rows of the study's images of an arm: with a signal of the stratum, and without any."""
+    """Rows of the study's images of an arm: with a signal of the stratum, and without any; by case, as in other arms.
+
+    Four-alternative sets tell the case of their images without a signal only as a set.
+    """
     with_signal, without = dict[int, None](), dict[int, None]()
-    for trial in key.trials:
+    for trial in sorted(key.trials, key=lambda one: one.case):
         if trial.arm != place.arm:
             continue
         for number, row in enumerate(trial.images):
@@ -182,12 +209,26 @@ def _rows(key: Key, place: _Place) -> tuple[list[int], list[int]]:
     return list(with_signal), list(without)
 
 
-def _of_run(path: Path, places: list[_Place], noise: "FittedNoise", device: str, progress: "Progress") -> list[Decided]:
-    """The model fitted on a run's fresh trials, and its test trials read."""
+def _shows_study(study: StudyFolder, key: Key, arm: str, images: NDArray[np.floating]) -> bool:
+    """Whether images, HU, of an arm hold the first one of the study: within 1 HU, as another device may round."""
+    row = next(trial.images[0] for trial in key.trials if trial.arm == arm)
+    image = np.asarray(study.images[row], dtype=np.float64)
+    return image.shape == images.shape[1:] and bool((np.abs(images - image).max(axis=(1, 2)) <= 1.0).any())
+
+
+def _of_run(
+    path: Path,
+    places: list[_Place],
+    noise: "FittedNoise",
+    shows: Callable[[str, NDArray[np.floating]], bool],
+    how: tuple[str, "Progress"],
+) -> list[Decided]:
+    """The model fitted on a run's fresh trials, and its test trials read; `how` is the device and the progress."""
     from taskct.machine import resolve_device
     from taskct.reading_room.from_run import arm_regions, arms_of_run, groups_of
     from taskct.study.run_folder import RunFolder
 
+    device, progress = how
     run = RunFolder(path, None, device=resolve_device(device), read_only=True)
     arms = {arm.name: arm for arm in arms_of_run(run, list(dict.fromkeys(place.arm for place in places)))}
     splits = {name: run.read(name) for name in ("fresh", "test")}
@@ -203,6 +244,11 @@ def _of_run(path: Path, places: list[_Place], noise: "FittedNoise", device: str,
                     for name, trials in splits.items()
                 }
             }
+            if not shows(place.arm, shown[place.arm]["test"]):
+                raise UserError(
+                    f"{path}: its test trials are not the images of the study, arm {place.arm}: give the run that the "
+                    "study was made of, as it was then"
+                )
         parts = []
         for name, trials in splits.items():
             used = ~trials.signal_present | np.isin(groups[name], [place.group]) | (place.group == "")
@@ -212,14 +258,14 @@ def _of_run(path: Path, places: list[_Place], noise: "FittedNoise", device: str,
                 )
             parts.append(ModelTrials(shown[place.arm][name][used], trials.signal_present[used]))
         with _condition_named(place.name):
-            found.append(decide(noise, parts[0], parts[1], trials=place.group or "all"))
+            found.append(decide(noise, parts[0], parts[1], trials=_trials_of(place)))
     progress(len(places), len(places), "")
     return found
 
 
 @contextmanager
-def _condition_named(name: str) -> Iterator[None]:
+def _condition_named(name: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"condition {name!r}: {error}") from error
+        raise UserError(f"condition {name!r}: {error}{advice}") from error

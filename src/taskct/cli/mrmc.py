@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from taskct.cli.app import app
 from taskct.cli.mrmc_options import AnalysisOptions, ResultOptions, StudyOptions
 from taskct.cli.option_groups import with_groups
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import note, print_json, print_line
 from taskct.errors import UserError
 
@@ -31,8 +32,7 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
     from taskct.apply.ratings import Choice, read_study
     from taskct.io.marks_files import is_marks
 
-    if output.page is not None and not output.page.parent.is_dir():
-        raise UserError(f"{output.page.parent} is no folder: choose another --page")
+    check_page(output.page)
     wanted = wanted_of(asked)
     if which.assume is not None:
         _show_assumed(which, wanted, output)

@@ -11,6 +11,7 @@ from taskct.cli.mrmc import show_study, wanted_of
 from taskct.cli.mrmc_marks import show_marks
 from taskct.cli.mrmc_options import AnalysisOptions, ResultOptions
 from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import note, plain_table, print_json, print_line, print_table
 from taskct.errors import UserError
 from taskct.io.marks_files import write_marks
@@ -37,9 +38,7 @@ RESULTS = "results"
 def show_results(source: Path, asked: AnalysisOptions, output: ResultOptions, *, out: Path | None = None) -> None:
     """Hold the answers so far against the truth, write them for other programs, and print what `taskct mrmc` says."""
     wanted = wanted_of(asked)
-    if output.page is not None and (output.page.is_dir() or not output.page.parent.is_dir()):
-        what = f"{output.page} is a folder" if output.page.is_dir() else f"{output.page.parent} is no folder"
-        raise UserError(f"{what}: choose another --page")
+    check_page(output.page)
     study = StudyFolder.open(source)
     key = study.read_key()
     with AnswerBook(source / ANSWERS, read_only=True) as book:

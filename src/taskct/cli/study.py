@@ -11,6 +11,7 @@ from typer import Option
 
 from taskct.cli import options
 from taskct.cli.app import app
+from taskct.cli.page_target import check_page
 from taskct.cli.terminal import ProgressMode, note, print_line, show_progress
 from taskct.config import preset_names
 from taskct.denoisers.import_path import trust_network
@@ -242,8 +243,7 @@ def preview(
     if config is None and preset is None:
         raise UserError(f"say which study: a settings file, or --preset with one of {', '.join(preset_names())}")
     settings = given_settings(config, preset, overrides, seed)
-    if not page.parent.is_dir():
-        raise UserError(f"{page.parent} is no folder: choose another --out for the page")
+    check_page(page, "--out for the page")
     shown = make_preview(settings, n_trials=n_trials, device=resolve_device(device))
     note_without_effect(settings)
     written = write_preview(page, shown)

@@ -73,8 +73,9 @@ class ModelDecisions:
     """Shapes `(n_present,)` and `(n_absent,)`."""
     units: Mapping[NoiseKind, float]
     """Standard deviation of the internal noise at α = 1, above 0, by kind; in the unit of the test statistic."""
-    trials: str = ""
-    """Name of the trials: conditions of one name are the same trials imaged otherwise, in the same order."""
+    trials: tuple[str, str] | None = None
+    """Names of the trials with and without the signal, two different ones: those of one name are the same trials in
+    several conditions, imaged otherwise, in the same order. None where no other condition has them."""
 
     def __post_init__(self) -> None:
         for name, values in (("present", self.present), ("absent", self.absent)):
@@ -98,9 +99,10 @@ class ModelDecisions:
         """Detectability of the model without internal noise."""
         return self.separation / self.std
 
-    def resampled(self, rng: np.random.Generator) -> "ModelDecisions":
-        """The same of trials drawn with replacement within the classes."""
-        drawn = [v[rng.integers(0, len(v), len(v))] for v in (self.present, self.absent)]
+    def resampled(self, rngs: Sequence[np.random.Generator]) -> "ModelDecisions":
+        """The same of trials drawn with replacement within the classes; `rngs`, of each class, may be one twice."""
+        both = zip((self.present, self.absent), rngs, strict=True)
+        drawn = [values[rng.integers(0, len(values), len(values))] for values, rng in both]
         return ModelDecisions(drawn[0], drawn[1], self.units, self.trials)
 
 
@@ -408,7 +410,7 @@ class Prediction:
     proportion: Floats
     """Of every condition, predicted from the others, `(n_conditions,)`; NaN where it cannot be."""
     rmse: float
-    """Root mean square of prediction less readers; NaN for one condition."""
+    """Root mean square of prediction less readers; NaN where a condition cannot be predicted."""
 
 
 class FittedNoiseModel:
@@ -492,9 +494,9 @@ class FittedNoiseModel:
         for b in range(self._n_bootstrap):
             for c, one in enumerate(model.models):
                 # The same draw for conditions that image the same trials.
-                name = f"{one.trials}" if one.trials else f"condition {c}"
-                rng = np.random.default_rng([self._seed, b, *name.encode()])
-                other = one.resampled(rng)
+                names = one.trials or (f"condition {c}", f"condition {c}")
+                rngs = {name: np.random.default_rng([self._seed, b, *name.encode()]) for name in names}
+                other = one.resampled([rngs[name] for name in names])
                 v = max(float(variance[c]), -0.9 * other.std**2)
                 drawn[b, c] = model_proportion(other, np.array([v]), model.n_alternatives, law=model.law)[0]
         found: Floats = drawn - drawn.mean(axis=0)
@@ -564,8 +566,11 @@ class FittedNoiseModel:
     def disagreement(self, weights: NDArray[np.floating]) -> Disagreement:
         """Readers less model, summed over conditions with `weights`, `(n_conditions,)`.
 
-        What each reader and each trial of the model adds to the fit is taken into account.
+        What each reader and each trial of the model adds to the fit is taken into account. Where as many numbers are
+        fitted as there are conditions nothing is left to differ: 0, with p = 1.
         """
+        if self._n_free == len(self.proportion):
+            return Disagreement(Interval(0.0, 0.0, 0.0), 1.0)
         g, counts = np.asarray(weights, dtype=np.float64), self.counts
         y, n = counts.proportion, counts.n_of_condition
         slope = self.model.slope(self.theta) if self._n_free else np.zeros_like(y)
@@ -640,7 +645,11 @@ class FittedNoiseModel:
         else:
             predicted = np.empty(n)
             for c in range(n):
-                theta = self.model.fit(counts, np.arange(n) != c)
+                try:
+                    theta = self.model.fit(counts, np.arange(n) != c)
+                except UserError:  # the others are at chance, or at its opposite
+                    predicted[c] = np.nan
+                    continue
                 predicted[c] = self.model.proportion(max(theta, 0.0) if self.bounded else theta)[c]
         return Prediction(predicted, float(np.sqrt(np.mean((predicted - counts.proportion) ** 2))))
 

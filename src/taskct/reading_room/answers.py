@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +20,16 @@ from typing import Any, Self
 from taskct.errors import UserError
 from taskct.reading import check_regular, read_limit
 from taskct.reading_room.answer import EVENT_KINDS, PHASES, Answer, Event, EventKind, Mark, Phase
+from taskct.reading_room.in_place import file_stamp
 
 ANSWERS = "answers.sqlite"
 """Name of the file in the folder of a study."""
+
+SAVED = "answers-saved-{}.sqlite"
+"""Name of a copy that is written where the file was taken away while it was used."""
+
+BESIDE = ("", "-wal", "-shm")
+"""Endings of the files that SQLite keeps."""
 
 SCHEMA = 1
 WAIT_S = 5.0
@@ -90,11 +98,17 @@ class AnswerBook:
         self.is_read_only = read_only
         self._lock = threading.RLock()
         check_regular(path)
+        if path.is_symlink() or path.is_dir():  # SQLite would keep its log elsewhere, where nobody looks for it
+            kind = "a link" if path.is_symlink() else "a folder"
+            raise UserError(f"{path}: {kind}, and not the file of answers itself; put the file there")
         if read_only and not path.is_file():
             raise UserError(f"{path}: no answers yet; serve the study with `taskct read {path.parent}` first")
         with _explained(path):
             self._connection = _open(path, read_only)
             self._prepare()
+        self._stamps = {file: file_stamp(file) for file in _files(path)}
+        self._saved: str | None = None
+        """What to do about a copy that was written; None where there was no need."""
 
     def __enter__(self) -> Self:
         return self
@@ -103,9 +117,45 @@ class AnswerBook:
         self.release()
 
     def release(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; where it was taken away, what it held is saved first."""
         with self._lock:
+            if not self.is_read_only:
+                self.find_trouble()
+            self._stamps = {}
             self._connection.close()
+
+    def find_trouble(self) -> str | None:
+        """Why no answer can be kept: the file was moved, replaced or deleted while it was used. None where it was not.
+
+        What it held is written beside it at once, since the system forgets a deleted file as soon as it is let go of.
+        """
+        with self._lock:
+            taken = any(then is not None and file_stamp(file) != then for file, then in self._stamps.items())
+            if not taken:
+                self._saved = None
+            elif not self.path.parent.is_dir():
+                return (
+                    "the folder of the study was moved or deleted while it was served; put it back, or stop the server "
+                    "and serve it where it is now, with all answers so far in it"
+                )
+            elif self._saved is None:
+                self._saved = self._save()
+            return self._saved
+
+    def _save(self) -> str:
+        """Write a copy of all that was kept; what to do about it, in words."""
+        name = next(name for number in count(1) if not (self.path.parent / (name := SAVED.format(number))).exists())
+        try:
+            _make_private(self.path.with_name(name))
+            self._connection.execute("VACUUM INTO ?", (str(self.path.with_name(name)),))
+        except (OSError, sqlite3.Error) as error:
+            reason = _why_not(error) if isinstance(error, sqlite3.Error) else error.strerror
+            return f"{self.path.name} was taken away while it was used, and could not be saved ({reason}); put it back"
+        return (
+            f"{self.path.name} was moved, replaced or deleted while it was used; all answers so far are in {name}: "
+            f"stop the server, take {self.path.name} and its -wal and -shm away, give {name} its name, and serve the "
+            "study on"
+        )
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -250,11 +300,18 @@ class AnswerBook:
 
     @contextmanager
     def _storing(self) -> Iterator[Any]:
+        """A transaction into the file that stands in the folder; also what is there already counts only there."""
+        self._check_in_place()
         try:
             with self._writing() as run:
                 yield run
         except sqlite3.Error as error:
             raise CannotStore(_why_not(error)) from error
+        self._check_in_place()  # it may have gone meanwhile
+
+    def _check_in_place(self) -> None:
+        if not self.is_read_only and (trouble := self.find_trouble()) is not None:
+            raise CannotStore(trouble)
 
     def _prepare(self) -> None:
         """Make the tables of a new file; refuse a file with others."""
@@ -283,7 +340,14 @@ def now() -> str:
 
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     if not read_only and not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))  # names of readers are in it
+        if saved := sorted(path.parent.glob(SAVED.format("*"))):
+            raise UserError(
+                f"{path} is missing, and {saved[-1].name} holds answers: give it the name {path.name}, or take it "
+                "out of the folder to begin anew"
+            )
+        _make_private(path)
+    if not read_only and not os.access(path, os.W_OK):  # SQLite would open it and refuse the first answer
+        raise UserError(f"{path} cannot be written: make it so, or copy the study to a place where it can")
     # Without a log beside it nobody writes to the file and it is whole. Then none is made, which a reader would leave.
     is_whole = read_only and not path.with_name(f"{path.name}-wal").exists()
     mode = "mode=ro&immutable=1" if is_whole else "mode=ro" if read_only else "mode=rw"
@@ -298,11 +362,22 @@ def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def _files(path: Path) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in BESIDE]
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read: names of readers will be in it."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Errors of SQLite and of damaged rows as one line."""
     try:
         yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be opened: {error.strerror or error}; mend that, and try again") from error
     except (ValueError, TypeError, KeyError, RecursionError, sqlite3.Error, OverflowError) as error:
         if isinstance(error, UserError):
             raise

@@ -10,11 +10,13 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from taskct.errors import UserError
 from taskct.reading_room.answers import AlreadyAnswered, AnswerBook, CannotStore, now
 from taskct.reading_room.folder import StudyFolder
 from taskct.reading_room.links import Links
@@ -24,6 +26,15 @@ from taskct.reading_room.submission import MOST_BYTES, InvalidBody, read_event, 
 
 BODY_S = 30.0
 """How long a request may take to send its body."""
+
+
+class ShortNumber(StringConvertor):
+    """Digits in an address, few enough to be a position: Starlette's own whole numbers fail at some thousand digits."""
+
+    regex = "[0-9]{1,9}"
+
+
+register_url_convertor("short", ShortNumber())
 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """Of the files that are served to anybody."""
@@ -85,7 +96,7 @@ class ReadingRoom:
         """An image of the trial to answer now."""
         where = request.path_params
         sitting = self.sitting(request)
-        content = await run_in_threadpool(sitting.image, where["phase"], where["position"], where["slot"])
+        content = await run_in_threadpool(sitting.image, where["phase"], int(where["position"]), int(where["slot"]))
         if content is None:
             raise HTTPException(404)
         return Response(content, media_type="application/octet-stream")
@@ -171,7 +182,7 @@ def make_app(study: StudyFolder, book: AnswerBook) -> Starlette:
     routes = [
         Route("/r/{token}/", room.page),
         Route("/r/{token}/state", room.state),
-        Route("/r/{token}/image/{phase}/{position:int}/{slot:int}", room.image),
+        Route("/r/{token}/image/{phase}/{position:short}/{slot:short}", room.image),
         Route("/r/{token}/answer", room.answer, methods=["POST"]),
         Route("/r/{token}/event", room.event, methods=["POST"]),
         Route("/o/{token}/", room.organiser_page),
@@ -181,7 +192,7 @@ def make_app(study: StudyFolder, book: AnswerBook) -> Starlette:
         Route("/o/{token}", to_folder),
         Route("/static/{name}", _static),
     ]
-    handlers: Mapping[Any, Any] = {404: _nothing, 405: _nothing, HTTPException: _told}
+    handlers: Mapping[Any, Any] = {404: _nothing, 405: _nothing, HTTPException: _told, UserError: _trouble}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # it would name the server by what a proxy calls it
     return app
@@ -245,6 +256,13 @@ def _asset(name: str) -> str:
 async def _nothing(request: Request, error: Exception) -> Response:
     """The one page for whatever is not there, is not allowed, or is nobody's link."""
     return HTMLResponse(NOTHING, 404)
+
+
+async def _trouble(request: Request, error: UserError) -> Response:
+    """The files of the study were changed, moved or damaged: the organiser is told what, and readers that it is so."""
+    if request.url.path.startswith("/o/"):
+        return PlainTextResponse(f"The study cannot be served as it is. {error}", 503)
+    return _refused(503, "The study cannot be shown at the moment, and no answer is lost. Please tell the organiser.")
 
 
 async def _told(request: Request, error: HTTPException) -> Response:

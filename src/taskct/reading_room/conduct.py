@@ -68,7 +68,8 @@ def reader_conduct(answers: Sequence[Answer], order: Sequence[ShownTrial]) -> Co
             break
         n_same += 1
     times = [datetime.fromisoformat(answer.at).timestamp() for answer in answers[-RECENT:]]
-    gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= LONG_S]
+    # Where the clock was put back, time runs backwards once.
+    gaps = [later - earlier for earlier, later in pairwise(times) if 0 <= later - earlier <= LONG_S]
     per_hour = 3600 * len(gaps) / sum(gaps) if sum(gaps) > 0 else None
     n_fast = sum(answer.seconds < FAST_S for answer in answers)
     median_s = median(answer.seconds for answer in answers) if answers else None

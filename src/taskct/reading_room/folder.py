@@ -6,8 +6,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from taskct import __version__
 from taskct.errors import UserError
 from taskct.files import whole_folder, write_json, write_npy
 from taskct.reading import sha256_of
+from taskct.reading_room.in_place import Stamp, content_stamp
 from taskct.reading_room.key import Key, KeyTrial
 from taskct.reading_room.links import Links, make_links
 from taskct.reading_room.order import ShownTrial
@@ -121,6 +123,8 @@ class StudyFolder:
     orders: dict[str, tuple[ShownTrial, ...]]
     """Each reader's trials, by their name."""
     links: Links
+    stamps: dict[str, Stamp] = field(default_factory=dict, compare=False)
+    """Of the files of images, as they were when their digests were last compared."""
 
     @classmethod
     def open(cls, path: Path) -> "StudyFolder":
@@ -139,6 +143,7 @@ class StudyFolder:
         for name in (PROTOCOL, IMAGES, ORDER, TRAINING, LINKS):
             if name not in card.sha256:
                 raise UserError(f"{path / CARD} is broken (no digest of {name}); {ADVICE}")
+        stamps = {name: content_stamp(path / name) for name in (IMAGES, TRAINING_IMAGES) if name in card.sha256}
         for name, digest in card.sha256.items():
             _check_file(path, name, digest)
         protocol = read_protocol(path / PROTOCOL)
@@ -156,7 +161,18 @@ class StudyFolder:
         if set(links.readers) != set(orders):
             raise UserError(f"{path / LINKS} names other readers than {ORDER}; {ADVICE}")
         digest = hashlib.sha256((path / CARD).read_bytes()).hexdigest()
-        return cls(path, card, digest, protocol, images, training_images, training, orders, links)
+        return cls(path, card, digest, protocol, images, training_images, training, orders, links, stamps)
+
+    def check_images(self) -> None:
+        """Raise a `UserError` if the images were moved or changed since the study was opened.
+
+        They are mapped: readers would see the change, and a file that became shorter would end the process. A file that
+        was written again is compared with its digest once.
+        """
+        for name, then in self.stamps.items():
+            if (stamp := content_stamp(self.path / name)) != then:
+                _compare(self.path, name, self.card.sha256[name], _digest_at(self.path / name, stamp))
+                self.stamps[name] = stamp
 
     def read_key(self) -> Key:
         """The truth of every trial; nothing that serves readers calls this.
@@ -179,7 +195,16 @@ class StudyFolder:
 def _check_file(path: Path, name: str, digest: str) -> None:
     if Path(name).name != name:
         raise UserError(f"{path / CARD} is broken (a file called {name!r}); {ADVICE}")
-    found = sha256_of(path / name)
+    _compare(path, name, digest, sha256_of(path / name))
+
+
+@lru_cache(maxsize=8)
+def _digest_at(path: Path, stamp: Stamp) -> str | None:
+    """Digest of a file as it is by its stamp: readers ask again and again for what cannot be shown."""
+    return sha256_of(path)
+
+
+def _compare(path: Path, name: str, digest: str, found: str | None) -> None:
     if found is None and name != KEY:
         raise UserError(f"{path / name} is missing; {ADVICE}")
     if found not in (None, digest):

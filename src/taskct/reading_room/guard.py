@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -118,6 +119,8 @@ def names_of(host: str, url: str | None) -> tuple[frozenset[str], bool]:
     names = {*LOOPBACK, host.lower()}
     if url is not None and (name := urlsplit(url).hostname):
         names.add(name)
+        with suppress(UnicodeError):  # what a browser sends for a name that is not ASCII
+            names.add(name.encode("idna").decode())
     if everywhere := is_everywhere(host):
         names.add(socket.gethostname().lower())
     return frozenset(names), everywhere

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from taskct.errors import UserError
 from taskct.literal import shown
 from taskct.reading_room.answers import AnswerBook
 from taskct.reading_room.conduct import reader_conduct
@@ -78,10 +80,22 @@ def study_progress(
     """
     p = study.protocol
     problems = [] if problem is None else [f"An answer could not be stored: {problem}."]
-    if (free := shutil.disk_usage(study.path).free) < LITTLE_ROOM:
-        problems.append(f"The disk of the study has {free // 2**20} MiB left; make room before it is full.")
+    if problem is None and (trouble := book.find_trouble()) is not None:
+        problems.append(f"No answer can be stored: {trouble}.")
+    try:
+        study.check_images()
+    except UserError as error:
+        problems.append(f"Images cannot be shown: {error}.")
+    with suppress(OSError):  # a folder that was moved is told by now
+        problems += _little_room(study)
     readers = tuple(_reader_progress(study, book, reader, seen.get(reader)) for reader in study.orders)
     return StudyProgress(p.study, p.title, p.design, p.n_training, p.n_trials, book.is_closed, readers, tuple(problems))
+
+
+def _little_room(study: StudyFolder) -> list[str]:
+    if (free := shutil.disk_usage(study.path).free) < LITTLE_ROOM:
+        return [f"The disk of the study has {free // 2**20} MiB left; make room before it is full."]
+    return []
 
 
 def _reader_progress(study: StudyFolder, book: AnswerBook, reader: str, seen: str | None) -> ReaderProgress:

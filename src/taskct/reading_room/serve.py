@@ -1,5 +1,6 @@
 """Serving a reading study: one server for a folder, at one address."""
 
+import asyncio
 import errno
 import importlib.util
 import logging
@@ -60,7 +61,7 @@ def serve(
     import uvicorn
 
     from taskct.reading_room.app import make_app
-    from taskct.reading_room.guard import Guard, names_of
+    from taskct.reading_room.guard import Guard, is_everywhere, names_of
 
     if not is_study(path):  # before anything is written there
         raise UserError(f"{path} is no reading study: `taskct read RUN --out STUDY` makes one")
@@ -68,6 +69,8 @@ def serve(
         study = StudyFolder.open(path)
         with AnswerBook(path / ANSWERS) as book:
             book.bind(study.digest)
+            if is_everywhere(bound := listener.getsockname()[0]):
+                host = bound  # which may have been given as 0
             app = Guard(make_app(study, book), *names_of(host, url))
             config = uvicorn.Config(
                 app,
@@ -79,10 +82,18 @@ def serve(
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,
             )
-            logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+            log = logging.getLogger("uvicorn.error")
+            log.setLevel(logging.ERROR)
+            log.addFilter(_is_fault)
             announce(study, url.rstrip("/") if url else address_of(host, listener.getsockname()[1]))
             with suppress(KeyboardInterrupt):  # raised again once it has tidied up
                 uvicorn.Server(config).run(sockets=[listener])
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of the server's log tells of a fault, and not of a slow request that its end cut off."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def check_extra() -> None:

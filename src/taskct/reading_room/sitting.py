@@ -17,6 +17,8 @@ Stage = Literal["instructions", "training", "reading", "break", "done", "closed"
 
 MOST_EVENTS = 1000
 """Of each kind that are kept of a reader: nobody fills the disk with pauses."""
+LIMITED: tuple[EventKind, ...] = ("pause", "display")
+"""Kinds that a reader may send at any time. The others answer a pause or a break, and must never be dropped."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Sitting:
         if at.stage == "closed" or not 0 <= slot < self.study.protocol.n_alternatives:
             return None
         is_now = at.stage == phase and at.position == position
+        self.study.check_images()
         if phase == "training" and (is_now or position == self._last_training(at)):
             images = self.study.training_images[self.study.training[position].images[slot]]
         elif phase == "reading" and is_now:
@@ -147,7 +150,7 @@ class Sitting:
             "pause": at.stage in ("training", "reading"),
             "display": at.stage != "closed",
         }
-        if changes[kind] and self.book.count(self.reader, kind) < MOST_EVENTS:
+        if changes[kind] and (kind not in LIMITED or self.book.count(self.reader, kind) < MOST_EVENTS):
             self.book.note(Event(self.reader, now(), kind, at.answered, detail))
 
     def feedback(self, sent: Submission) -> dict[str, Any]:

@@ -82,8 +82,11 @@ def human_noise(settings: Settings) -> FittedNoise | None:
     """The internal noise of people that a study's file holds; None if it names none, a `UserError` if it is broken."""
     if settings.observers.human is None:
         return None
-    noise = read_fitted_noise(Path(settings.observers.human))
-    HumanLike(human=noise, pixel_mm=settings.scanner.pixel_mm)  # says that pixels differ
+    try:
+        noise = read_fitted_noise(Path(settings.observers.human))
+        HumanLike(human=noise, pixel_mm=settings.scanner.pixel_mm)  # says that pixels differ
+    except UserError as error:
+        raise UserError(f"observers.human: {error}; --set observers.human=FILE names another, null none") from error
     return noise
 
 

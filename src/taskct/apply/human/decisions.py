@@ -45,7 +45,9 @@ def notes_of(decided: Mapping[str, Decided]) -> list[str]:
     ]
 
 
-def decide(model: FittedNoise, train: ModelTrials, test: ModelTrials, *, trials: str = "") -> Decided:
+def decide(
+    model: FittedNoise, train: ModelTrials, test: ModelTrials, *, trials: tuple[str, str] | None = None
+) -> Decided:
     """Fit a model on some trials and read others.
 
     `trials` names the test trials, see `ModelDecisions`. A `UserError` says that the images do not suit the observer.
@@ -59,11 +61,18 @@ def decide(model: FittedNoise, train: ModelTrials, test: ModelTrials, *, trials:
 
 
 def decide_crossed(
-    model: FittedNoise, images: NDArray[np.floating], truth: Truth, *, n_folds: int, seed: int
+    model: FittedNoise,
+    images: NDArray[np.floating],
+    truth: Truth,
+    *,
+    n_folds: int,
+    seed: int,
+    trials: tuple[str, str] | None = None,
 ) -> Decided:
     """Read every image by a model that was fitted on the folds without it; whole cases make the folds.
 
-    A `UserError` says that there are too few images, or that they do not suit the observer.
+    `trials` names the images with and without the signal, see `ModelDecisions`. A `UserError` says that there are too
+    few images, or that they do not suit the observer.
     """
     present = truth.signal_present
     folds = divide_trials(present, truth.cases, shares=(1.0 / n_folds,) * n_folds, seed=seed)
@@ -80,11 +89,14 @@ def decide_crossed(
         for kind, unit in units.items():
             squares[kind] = squares.get(kind, 0.0) + unit**2 / len(folds)
     mean = {kind: math.sqrt(square) for kind, square in squares.items()}
-    return Decided(_decisions(statistic, present, mean, ""), tuple(notes))
+    return Decided(_decisions(statistic, present, mean, trials), tuple(notes))
 
 
 def _decisions(
-    statistic: NDArray[np.float64], present: NDArray[np.bool_], units: Mapping[NoiseKind, float], trials: str
+    statistic: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    units: Mapping[NoiseKind, float],
+    trials: tuple[str, str] | None,
 ) -> ModelDecisions:
     try:
         return ModelDecisions(statistic[present], statistic[~present], units, trials)

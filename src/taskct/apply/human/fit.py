@@ -1,5 +1,6 @@
 """An observer fitted to people: its internal noise, how well it describes them, and where it does not."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -123,9 +124,13 @@ class HumanFit:
         return self.fits[self.plan.kind]
 
     @cached_property
-    def best(self) -> str:
-        """The model that predicts conditions which were left out best."""
-        return min(self.fits, key=lambda name: self.fits[name].left_out.rmse)
+    def best(self) -> str | None:
+        """The model that predicts conditions which were left out best; None where none predicts them all."""
+        rmse = {name: fit.left_out.rmse for name, fit in self.fits.items() if fit.n_parameters}
+        if not any(map(math.isfinite, rmse.values())):
+            return None
+        rmse[NO_NOISE] = self.fits[NO_NOISE].left_out.rmse
+        return min(self.fits, key=lambda name: rmse[name] if math.isfinite(rmse[name]) else math.inf)
 
     def fitted_noise(self) -> FittedNoise:
         """What is kept of the fit."""
@@ -211,6 +216,14 @@ class HumanFit:
                     f"the proportion correct of the test statistics lies up to {max(map(abs, off)):.3f} off that of "
                     "normal ones with their d': fit again with --law scores and compare"
                 )
+        if (hidden := np.isnan(fit.left_out.proportion)).any() and len(hidden) > 1:
+            names = [one.name for one, is_hidden in zip(self.people.conditions, hidden, strict=True) if is_hidden]
+            notes.append(
+                f"{', '.join(names)} cannot be predicted from the other conditions, where people are at chance or "
+                "nearly always right: no left-out error is given"
+            )
+        if len(self.people.conditions) == 1:
+            notes.append("one condition: any noise fits it, so whether people and observer disagree cannot be told")
         if len(self.people.conditions) < 3:
             notes.append("fewer than 3 conditions hardly tell one kind of noise from another")
         return notes

@@ -53,7 +53,10 @@ def choices_section(choices: ForcedChoices, wanted: Wanted) -> StudySection:
     try:
         found = _analyse(choices, choices.correct, choices.clusters, wanted)
     except ValueError as error:
-        raise UserError(f"nothing can be said of percent correct yet: {error}") from error
+        raise UserError(
+            "nothing can be said of percent correct yet: all answers are to one set of images, or to sets of one "
+            "background, and an interval needs at least 2"
+        ) from error
     differences = list(found.differences.items())
     adjusted = holm([difference.p_value for _, difference in differences]).tolist() if differences else []
     strata, notes = _strata(choices, wanted)
