@@ -88,7 +88,7 @@ def test_variances_that_contradict_one_another_give_an_interval():
 
 
 def test_no_study_is_so_small_that_its_interval_never_reaches_zero():
-    """Two readers, 8 cases: the bounds of both AUCs end at 0 and 1 with errors that go together; the sides still grow."""
+    """Bounds of both AUCs end at 0 and 1, and their errors go together: the sides of the difference still grow."""
     rng = np.random.default_rng(3)
     for _ in range(300):
         first, second = rng.uniform(0.1, 0.9, 2)
