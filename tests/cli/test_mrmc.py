@@ -180,3 +180,18 @@ def test_trials_that_share_backgrounds_are_told(call, refused, run):
     assert "the test trials of this run share backgrounds" in call(*args)[2]
     (run / "task.json").write_text(json.dumps({"n_trials": {}}))
     assert "task.json: broken" in refused(*args)
+
+
+def test_a_study_is_sized_for_the_confidence_that_is_asked(call, three):
+    """99 % needs more cases than 95 %, in the list, in the table and with a test of size 0.01."""
+    found = [
+        json.loads(call("mrmc", three, "--detect", 0.1, "--confidence", level, "--json")[1]) for level in (0.95, 0.99)
+    ]
+    usual, sure = (content["sizes"]["A-B"][3]["present"] for content in found)
+    assert sure > usual
+    first = [content["size_grid"]["studies"]["A-B"]["fully_crossed"][0] for content in found]
+    assert first[0]["power"] > first[1]["power"] or first[0]["present"] < first[1]["present"]
+
+
+def test_few_cases_are_told(call, three):
+    assert "15 cases of a class are few" in call("mrmc", three)[2]

@@ -21,6 +21,10 @@ from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
 
 
+TRIED_CASES = 20
+"""Cases of a class below which a note says that coverage is not known."""
+
+
 @dataclass(frozen=True)
 class MRMCResult:
     """The analysis of the AUCs of a reader study, and what was asked beside it."""
@@ -46,6 +50,11 @@ def analyse(study: ReaderStudy, wanted: Wanted) -> MRMCResult:
         zip(found.differences, holm([d.p_value_interval for d in found.differences.values()]).tolist(), strict=True)
     )
     notes = [*study.notes, *found.notes]
+    if (fewest := min(found.n_present, found.n_absent)) < TRIED_CASES:
+        notes.append(
+            f"{fewest} cases of a class are few: intervals and margins were held against simulated studies of "
+            f"{TRIED_CASES} and more"
+        )
     margins: dict[str, tuple[Comparison, ...]] = {}
     sizes: dict[str, tuple[StudyPower, ...]] = {}
     if (wanted.margin is not None or wanted.detect is not None) and not found.differences:
@@ -64,7 +73,7 @@ def analyse(study: ReaderStudy, wanted: Wanted) -> MRMCResult:
                 notes.append(f"{pair}: a margin cannot be tested, since the variance of the difference is not known")
         if wanted.detect is not None:
             try:
-                sizes[pair] = sizes_of(found, difference, wanted.detect, wanted.power)
+                sizes[pair] = sizes_of(found, difference, wanted)
             except UserError as error:
                 notes.append(f"{pair}: {error}")
     return MRMCResult(
@@ -96,13 +105,20 @@ def anova_of(ratings: Ratings, found: MRMCAnalysis) -> ObuchowskiRockette | None
     return obuchowski_rockette(ratings.part(modalities=at), confidence=found.confidence)
 
 
-def sizes_of(found: MRMCAnalysis, difference: DifferenceAUC, detect: float, power: float) -> tuple[StudyPower, ...]:
+def sizes_of(found: MRMCAnalysis, difference: DifferenceAUC, wanted: Wanted) -> tuple[StudyPower, ...]:
     """Studies of 2 to 20 readers that would detect a difference of AUCs."""
     if difference.components is None:
         kind = found.reader_kind
         raise UserError(f"a study cannot be sized from one {kind}: the spread between {kind}s is not known")
     ratio = found.n_absent / found.n_present
-    return size_study(difference.components, detect, n_readers=range(2, 21), power=power, absent_per_present=ratio)
+    return size_study(
+        difference.components,
+        wanted.detect or 0.0,
+        n_readers=range(2, 21),
+        power=wanted.power,
+        absent_per_present=ratio,
+        alpha=wanted.alpha,
+    )
 
 
 def size_json(size: StudyPower) -> dict[str, float]:

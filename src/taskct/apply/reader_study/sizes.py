@@ -92,8 +92,8 @@ def section_of_sizes(bases: Sequence[SizeBasis], wanted: Wanted, reader_kind: st
             notes.append(f"{basis.name}: {error}")
             continue
         answers.append(answer)
-        crossed = _grid(basis, wanted.detect, READERS, cases, 1)
-        halves = _grid(basis, wanted.detect, [n for n in READERS if n >= 4 and n % 2 == 0], cases, 2)
+        crossed = _grid(basis, wanted, READERS, cases, 1)
+        halves = _grid(basis, wanted, [n for n in READERS if n >= 4 and n % 2 == 0], cases, 2)
         what = f"{basis.name}: power to detect {wanted.detect:g}"
         grids += [
             _table(f"{what}, every {reader_kind} rates every case", crossed, basis, reader_kind),
@@ -111,7 +111,13 @@ def section_of_sizes(bases: Sequence[SizeBasis], wanted: Wanted, reader_kind: st
         grids=tuple(grids),
         drawings=tuple(drawings),
         notes=tuple(notes),
-        methods=(("Power is that of a t test with the degrees of freedom expected of the study", ("mrmc-power",)),),
+        methods=(
+            (
+                f"Power is that of a two-sided t test of size {wanted.alpha:g} with the degrees of freedom expected of "
+                "the study",
+                ("mrmc-power",),
+            ),
+        ),
     )
 
 
@@ -203,6 +209,7 @@ def _cases_to_show(basis: SizeBasis, wanted: Wanted, reader_kind: str) -> tuple[
             n_readers=READERS,
             power=wanted.power,
             absent_per_present=basis.absent_per_present,
+            alpha=wanted.alpha,
             method=basis.method,
         )
     except UserError as error:
@@ -233,15 +240,16 @@ def _round_numbers(low: int, high: int) -> tuple[int, ...]:
 
 
 def _grid(
-    basis: SizeBasis, detect: float, readers: Sequence[int], cases: Sequence[int], n_groups: int
+    basis: SizeBasis, wanted: Wanted, readers: Sequence[int], cases: Sequence[int], n_groups: int
 ) -> tuple[tuple[StudyPower, ...], ...]:
     return power_grid(
         basis.components,
-        detect,
+        wanted.detect or 0.0,
         n_readers=readers,
         n_present=cases,
         absent_per_present=basis.absent_per_present,
         n_groups=n_groups,
+        alpha=wanted.alpha,
         method=basis.method,
     )
 
@@ -257,7 +265,7 @@ def _table(title: str, grid: Sequence[Sequence[StudyPower]], basis: SizeBasis, r
 
 def _drawing(what: str, basis: SizeBasis, wanted: Wanted, reader_kind: str, cases: Sequence[int]) -> Drawing:
     fine = np.unique(np.geomspace(cases[0], cases[-1], 25).round().astype(int)).tolist()
-    grid = _grid(basis, wanted.detect or 0.0, DRAWN, fine, 1)
+    grid = _grid(basis, wanted, DRAWN, fine, 1)
     lines = [
         Line(
             f"{row[0].design.n_readers} {reader_kind}s",

@@ -44,6 +44,11 @@ class Wanted:
             if value is not None and (not low < value < 1.0 or value == 0.0):
                 raise UserError(f"--{name} is {value:g}; it must lie between {low:g} and 1, and not be 0")
 
+    @property
+    def alpha(self) -> float:
+        """Two-sided size of the tests that go with the intervals: 1 less the confidence."""
+        return round(1.0 - self.confidence, 12)  # 0.05, not 0.05000000000000004
+
     def check_for(self, kind: str, allowed: Collection[str]) -> None:
         """Raise a `UserError` if an option is given that results of this kind know nothing of.
 
