@@ -20,7 +20,6 @@ from taskct.metrics.mrmc.obuchowski_rockette import ObuchowskiRockette, obuchows
 from taskct.metrics.mrmc.ratings import Ratings
 from taskct.metrics.mrmc.sizing import StudyPower, size_study
 
-
 TRIED_CASES = 20
 """Cases of a class below which a note says that coverage is not known."""
 
