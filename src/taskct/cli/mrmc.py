@@ -56,23 +56,14 @@ def mrmc(which: StudyOptions, asked: AnalysisOptions, output: ResultOptions) -> 
 def _show_assumed(which: StudyOptions, wanted: "Wanted", output: ResultOptions) -> None:
     """Size a study from what is assumed of it."""
     from taskct.apply.reader_study.sizes import assumed_section
-    from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
-    from taskct.report.sections import write_sections
+    from taskct.cli.mrmc_sections import show_sections
 
     if which.source is not None:
         raise UserError("--assume stands in the place of ratings: give one of them")
     if output.export is not None:
         raise UserError("--assume has no ratings to --export: leave it out")
     wanted.check_for("a study that is assumed", ("detect",))
-    sections = [assumed_section(which.assume or "", wanted)]
-    if output.page is not None:
-        write_sections(output.page, sections_page("The size of a reader study", sections, {}))
-    if output.as_json:
-        print_json(sections_json(sections))
-        return
-    print_sections(sections)
-    if output.page is not None:
-        print_line(f"Page: {output.page}")
+    show_sections("The size of a reader study", [assumed_section(which.assume or "", wanted)], output)
 
 
 def wanted_of(asked: AnalysisOptions) -> "Wanted":

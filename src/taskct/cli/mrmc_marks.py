@@ -5,12 +5,10 @@ from pathlib import Path
 from taskct.apply.reader_study.marks import Pairs, marks_sections
 from taskct.apply.reader_study.wanted import Wanted
 from taskct.cli.mrmc_options import ResultOptions
-from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
-from taskct.cli.terminal import print_json, print_line
+from taskct.cli.mrmc_sections import show_sections
 from taskct.errors import UserError
 from taskct.io.marks_files import write_marks
 from taskct.metrics.marks import MarkStudy
-from taskct.report.sections import write_sections
 
 
 def show_marks(study: MarkStudy, wanted: Wanted, output: ResultOptions, pairs: Pairs | None = None) -> None:
@@ -18,16 +16,7 @@ def show_marks(study: MarkStudy, wanted: Wanted, output: ResultOptions, pairs: P
     wanted.check_for("marks", ("figure_of_merit", "margin", "detect"))
     if output.export is not None:
         _export(output.export, study)
-    sections = marks_sections(study, wanted, pairs)
-    if output.page is not None:
-        names = {name: f"{study.reader_kind} {number}" for number, name in enumerate(study.readers, start=1)}
-        write_sections(output.page, sections_page("Marks of a reader study", sections, names))
-    if output.as_json:
-        print_json(sections_json(sections))
-        return
-    print_sections(sections)
-    if output.page is not None:
-        print_line(f"Page: {output.page}")
+    show_sections("Marks of a reader study", marks_sections(study, wanted, pairs), output, readers=study.readers)
 
 
 def _export(target: Path, study: MarkStudy) -> None:

@@ -9,13 +9,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from taskct.apply.reader_study.section import READER_COLUMNS, Drawing, ResultTable, StudySection
-from taskct.cli.terminal import note, plain_table, print_line, print_lines, print_table
+from taskct.cli.mrmc_options import ResultOptions
+from taskct.cli.terminal import note, plain_table, print_json, print_line, print_lines, print_table
 from taskct.files import json_values
 from taskct.literal import figure_text
 from taskct.report.figures import encode, new_figure, style
 from taskct.report.methods import Citations
-from taskct.report.sections import Captioned, PageSection, SectionsPage
+from taskct.report.sections import Captioned, PageSection, SectionsPage, write_sections
 from taskct.report.tables import Table
+
+
+def show_sections(
+    title: str, sections: Sequence[StudySection], output: ResultOptions, *, readers: Sequence[str] = ()
+) -> None:
+    """Write the page that is wanted of these sections alone, and print them; the page numbers the readers."""
+    if output.page is not None:
+        names = {name: f"reader {number}" for number, name in enumerate(readers, start=1)}
+        write_sections(output.page, sections_page(title, sections, names))
+    if output.as_json:
+        print_json(sections_json(sections))
+        return
+    print_sections(sections)
+    if output.page is not None:
+        print_line(f"Page: {output.page}")
 
 
 def print_sections(sections: Sequence[StudySection]) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from taskct.cli.mrmc import show_study, wanted_of
 from taskct.cli.mrmc_marks import show_marks
 from taskct.cli.mrmc_options import AnalysisOptions, ResultOptions
-from taskct.cli.mrmc_sections import print_sections, sections_json, sections_page
+from taskct.cli.mrmc_sections import show_sections
 from taskct.cli.page_target import check_page
-from taskct.cli.terminal import note, plain_table, print_json, print_line, print_table
+from taskct.cli.terminal import note, plain_table, print_line, print_table
 from taskct.errors import UserError
 from taskct.io.marks_files import write_marks
 from taskct.io.ratings_files import write_imrmc, write_ratings_csv
@@ -25,7 +25,6 @@ from taskct.reading_room.folder import StudyFolder
 from taskct.reading_room.key import Key
 from taskct.reading_room.placed import marks_of
 from taskct.reading_room.results import ReadingResults, results_of
-from taskct.report.sections import write_sections
 
 if TYPE_CHECKING:
     from taskct.apply.reader_study.wanted import Wanted
@@ -108,16 +107,7 @@ def _show(found: ReadingResults, marks: "MarkStudy | None", wanted: "Wanted", ou
         choices = ForcedChoices(
             found.scores, found.arms, found.readers, found.protocol.n_alternatives, found.clusters, found.by_group()
         )
-        sections = choices_sections(choices, wanted)
-        if output.page is not None:
-            names = {name: f"reader {number}" for number, name in enumerate(found.readers, start=1)}
-            write_sections(output.page, sections_page("A forced-choice study", sections, names))
-        if output.as_json:
-            print_json(sections_json(sections))
-            return
-        print_sections(sections)
-        if output.page is not None:
-            print_line(f"Page: {output.page}")
+        show_sections("A forced-choice study", choices_sections(choices, wanted), output, readers=found.readers)
     elif marks is not None:
         if found.clusters is not None:
             note(
