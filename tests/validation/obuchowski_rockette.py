@@ -83,8 +83,9 @@ def _studies(setting: Setting, rng: np.random.Generator) -> list[tuple[Obuchowsk
     for study in range(N_STUDIES):
         ratings = setting.model.simulate(rng, setting.design)
         sums = moment_sums(ratings)  # once for both
-        delong = _analyse(ratings, sums.reader_auc, *_case_covariances(sums, "delong"), 0.95)
-        unbiased = _analyse(ratings, sums.reader_auc, *u_statistic_covariances(sums), 0.95)
+        given = ratings.modalities, len(ratings.cases), sums.reader_auc
+        delong = _analyse(*given, _case_covariances(sums, "delong"), 0.95)
+        unbiased = _analyse(*given, u_statistic_covariances(sums), 0.95)
         if study == 0 and delong.fixed_cases != obuchowski_rockette(ratings).fixed_cases:
             raise AssertionError("`obuchowski_rockette` does not rest on `_analyse`")
         found.append((delong, unbiased))

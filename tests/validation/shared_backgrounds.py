@@ -192,5 +192,5 @@ def seeds():
         (row,) = retraining(results, [("lambda=0", "lambda=0.9")], unit)
         hits.append(row["ci_low"] <= 0.0 <= row["ci_high"])
     claim = f"difference over 3 training seeds and {SETTING} (Obuchowski–Rockette): coverage; {N:,} studies"
-    basis = "at least 93.5 %: with few seeds Hillis' degrees of freedom cover more"
+    basis = "at least 93.5 %: the law of few readers covers more"
     yield Check(claim, 0.935, 0.99, float(np.mean(hits)), 0.95, basis)

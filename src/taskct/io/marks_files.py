@@ -28,7 +28,7 @@ def is_marks(path: Path) -> bool:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "marks.csv"
-    ...     _ = path.write_text("reader,case,modality,lesion,rating\\n")
+    ...     _ = path.write_text("reader,case,modality,lesion,rating\n")
     ...     is_marks(path)
     True
     """

@@ -272,7 +272,7 @@ def hanley_mcneil_pairs(area: float, n_present: int, n_absent: int) -> float:
     Examples
     --------
     >>> round(hanley_mcneil_pairs(0.8, 50, 50), 1)
-    81.3
+    80.8
     """
     inner = min(max(area, 0.5 / (n_present * n_absent)), 1.0 - 0.5 / (n_present * n_absent))
     q1, q2 = inner / (2.0 - inner), 2.0 * inner**2 / (1.0 + inner)

@@ -8,7 +8,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -82,7 +82,8 @@ def _connect(address: str) -> Any:  # noqa: ANN401 - a Client, whose package may
         await comm.close()
 
     try:
-        asyncio.run(reach())
+        with ThreadPoolExecutor(max_workers=1) as apart:  # a notebook's own thread runs a loop already
+            apart.submit(lambda: asyncio.run(reach())).result()
         return make(there, timeout=CONNECT_S, set_as_default=False)
     except Exception as error:  # whatever listens there, and whatever the certificates are
         why = " ".join(str(error).split())[:100] or type(error).__name__
