@@ -1,6 +1,7 @@
 """Ratings for an MRMC analysis, from a file or from a run folder."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -50,6 +51,25 @@ class Choice:
     """Only these, and the ones of `versus`."""
     versus: tuple[str, ...] = ()
     """Compare with these alone: the arms, or all others where no arm is named."""
+
+    def among(
+        self, known: Sequence[str], source: Path, kind: str = "modality"
+    ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+        """Those of the known that are wanted, the arms first, and the pairs to compare.
+
+        A UserError, if a name is unknown, named by both options, or no arm is left.
+        """
+        for option, names in (("arm", self.arms), ("versus", self.versus)):
+            for name in names:
+                if name not in known:
+                    raise UserError(f"--{option} {name}: {source} has no such {kind}; there are {', '.join(known)}")
+        if both := set(self.arms) & set(self.versus):
+            raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
+        versus = tuple(dict.fromkeys(self.versus))
+        arms = tuple(dict.fromkeys(self.arms or (name for name in known if name not in versus)))
+        if not arms:
+            raise UserError("every arm is named by --versus: name those to compare with them by --arm")
+        return (*arms, *versus), tuple(product(arms, versus) if versus else combinations(arms, 2))
 
 
 def read_study(
@@ -110,21 +130,8 @@ def _read(source: Path, observer: str | None) -> tuple[Ratings, NDArray[np.intp]
 
 def _choose(source: Path, ratings: Ratings, choice: Choice) -> tuple[Ratings, tuple[tuple[str, str], ...]]:
     """The modalities wanted, the arms first, and their pairs."""
-    for option, names in (("arm", choice.arms), ("versus", choice.versus)):
-        for name in names:
-            if name not in ratings.modalities:
-                raise UserError(
-                    f"--{option} {name}: {source} has no such {'arm' if source.is_dir() else 'modality'}; there are "
-                    f"{', '.join(ratings.modalities)}"
-                )
-    if both := set(choice.arms) & set(choice.versus):
-        raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
-    versus = tuple(dict.fromkeys(choice.versus))
-    arms = tuple(dict.fromkeys(choice.arms or (name for name in ratings.modalities if name not in versus)))
-    if not arms:
-        raise UserError("every arm is named by --versus: name those to compare with them by --arm")
-    pairs = tuple(product(arms, versus) if versus else combinations(arms, 2))
-    return ratings.part(modalities=[ratings.modalities.index(name) for name in (*arms, *versus)]), pairs
+    kept, pairs = choice.among(ratings.modalities, source, "arm" if source.is_dir() else "modality")
+    return ratings.part(modalities=[ratings.modalities.index(name) for name in kept]), pairs
 
 
 def shared_note(source: Path) -> str | None:

@@ -1,18 +1,18 @@
 """Read and write the marks of a reader study: a CSV table of lesions and of marks."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskct.errors import UserError
 from taskct.files import whole_file
 from taskct.io.csv_rows import check_delimiter, csv_rows
+from taskct.io.ratings_files import TRUTH_READERS, check_names
 from taskct.literal import csv_text, from_csv
 from taskct.metrics.marks import NO_LESION, CaseReading, MarkStudy, PlacedMark, ScoredMark, TrueLesion
 from taskct.reading import check_budget, read_text
 
-_TRUTH_READERS = ("-1", "truth")
 _NAMES = ("reader", "case", "modality")
 _PLACE = ("row_px", "column_px", "radius_px")
 _BYTES_A_READING = 64  # a name is looked up, a truth value kept, and two highest ratings
@@ -90,7 +90,7 @@ def write_marks(path: Path, study: MarkStudy) -> None:
     UserError
         If a name holds a comma, a quotation mark or a line break, or the file cannot be written.
     """
-    _check_names(study)
+    check_names(study.readers, study.cases, study.modalities)
     try:
         with whole_file(Path(path)) as partial:
             partial.write_text("".join(f"{line}\n" for line in _lines(study)), encoding="utf-8", newline="\n")
@@ -125,7 +125,7 @@ class _Table:
         reader, case, modality = (from_csv(cells[name]) for name in _NAMES)
         if not case:
             raise self._error(line, "the case is empty; give it a name")
-        if reader.lower() in _TRUTH_READERS:
+        if reader.lower() in TRUTH_READERS:
             self._add_truth(line, case, cells)
             return
         for kind, name in (("reader", reader), ("modality", modality)):
@@ -239,20 +239,3 @@ def _lines(study: MarkStudy) -> Iterator[str]:
         hit = "" if lesion == NO_LESION else name_of[lesion]
         names = csv_text(study.readers[r]), csv_text(study.cases[c]), csv_text(study.modalities[m])
         yield f"{','.join(names)},{hit},{rating!r},"
-
-
-def _check_names(study: MarkStudy) -> None:
-    kinds: Sequence[tuple[str, Sequence[str]]] = (
-        ("reader", study.readers),
-        ("case", study.cases),
-        ("modality", study.modalities),
-    )
-    for kind, names in kinds:
-        for name in names:
-            if not name or name != name.strip() or set(name) & set(',"') or len(name.splitlines()) != 1:
-                raise UserError(
-                    f"the {kind} {name!r} cannot be written: a name holds no comma, quotation mark or line break and "
-                    "neither begins nor ends with a space; rename it"
-                )
-            if kind == "reader" and name.lower() in _TRUTH_READERS:
-                raise UserError(f"the reader {name!r} cannot be written: in these files it stands for the truth")

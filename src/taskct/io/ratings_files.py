@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -20,7 +20,7 @@ from taskct.reading import check_budget, read_text
 
 _BEGIN = re.compile(r'\s*"?\s*begin\s+data\s*:\s*"?[\s,]*', re.IGNORECASE)
 _COUNT = re.compile(r'\s*"?\s*(NR|N0|N1|NM)\s*:\s*([^,"]*?)\s*"?[\s,]*', re.IGNORECASE)
-_TRUTH_READERS = ("-1", "truth")
+TRUTH_READERS = ("-1", "truth")
 _COLUMNS = ("reader", "case", "modality", "signal_present", "score")
 _CLUSTER = "cluster"
 
@@ -55,7 +55,7 @@ def read_imrmc(path: Path) -> Ratings:
         # Names that differ in white space alone are one; it keeps the spelling that came first.
         reader, case, modality = (spelling.setdefault("".join(text.split()), text) for text in fields[:3])
         score = fields[3]
-        if reader.lower() not in _TRUTH_READERS:
+        if reader.lower() not in TRUTH_READERS:
             table.add_rating(number, reader, case, modality, score)
         else:
             table.add_truth(number, case, score)
@@ -96,7 +96,7 @@ def write_imrmc(path: Path, ratings: Ratings, *, description: str = "") -> None:
     UserError
         If a name or the description cannot be told apart from the format, or the file cannot be written.
     """
-    _check_names(ratings)
+    check_names(ratings.readers, ratings.cases, ratings.modalities)
     if any(_BEGIN.fullmatch(line) for line in description.splitlines()):
         raise UserError("the description holds a line `BEGIN DATA:`, where the data would seem to begin")
     n_present = int(ratings.signal_present.sum())
@@ -174,7 +174,7 @@ def write_ratings_csv(path: Path, ratings: Ratings, *, clusters: NDArray[np.intp
     UserError
         If a name holds a comma, a quotation mark or a line break, or the file cannot be written.
     """
-    _check_names(ratings)
+    check_names(ratings.readers, ratings.cases, ratings.modalities)
     ends = [""] * len(ratings.cases) if clusters is None else [f",{number}" for number in clusters.tolist()]
     of_case = dict(zip(ratings.cases, ends, strict=True))
     rows = (
@@ -282,15 +282,16 @@ def _each(ratings: Ratings) -> Iterator[tuple[str, str, str, bool, float]]:
         yield ratings.readers[r], ratings.cases[c], ratings.modalities[m], bool(ratings.signal_present[c]), score
 
 
-def _check_names(ratings: Ratings) -> None:
-    for kind, names in (("reader", ratings.readers), ("case", ratings.cases), ("modality", ratings.modalities)):
+def check_names(readers: Sequence[str], cases: Sequence[str], modalities: Sequence[str]) -> None:
+    """Raise a `UserError` if a name cannot be told apart from the format of a table of ratings or marks."""
+    for kind, names in (("reader", readers), ("case", cases), ("modality", modalities)):
         for name in names:
             if not name or name != name.strip() or set(name) & set(',"') or len(name.splitlines()) != 1:
                 raise UserError(
                     f"the {kind} {name!r} cannot be written: a name holds no comma, quotation mark or line break and "
                     "neither begins nor ends with a space; rename it"
                 )
-            if kind == "reader" and name.lower() in _TRUTH_READERS:
+            if kind == "reader" and name.lower() in TRUTH_READERS:
                 raise UserError(f"the reader {name!r} cannot be written: in these files it stands for the truth")
 
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict
-from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from taskct.apply.ratings import Choice
 from taskct.apply.reader_study.section import Drawing, Line, ResultTable, StudySection
 from taskct.apply.reader_study.sizes import SizeBasis, section_of_sizes
 from taskct.apply.reader_study.wanted import Wanted
-from taskct.errors import UserError
 from taskct.io.marks_files import read_marks
 from taskct.metrics.comparisons import CEILING, Comparison, equivalence, noninferiority
 from taskct.metrics.froc import FigureOfMerit, afroc_curve, froc_curve, sensitivity_on
@@ -39,20 +37,9 @@ def read_mark_study(source: Path, choice: Choice | None = None) -> tuple[MarkStu
     UserError
         If the table cannot be read, or an arm is unknown or to be compared with itself.
     """
-    study, choice = read_marks(source), choice or Choice()
-    for option, names in (("arm", choice.arms), ("versus", choice.versus)):
-        for name in names:
-            if name not in study.modalities:
-                known = ", ".join(study.modalities)
-                raise UserError(f"--{option} {name}: {source} has no such modality; there are {known}")
-    if both := set(choice.arms) & set(choice.versus):
-        raise UserError(f"{min(both)} is named by --arm and by --versus: compare it with another")
-    versus = tuple(dict.fromkeys(choice.versus))
-    arms = tuple(dict.fromkeys(choice.arms or (name for name in study.modalities if name not in versus)))
-    if not arms:
-        raise UserError("every arm is named by --versus: name those to compare with them by --arm")
-    pairs = tuple(product(arms, versus) if versus else combinations(arms, 2))
-    return study.part([study.modalities.index(name) for name in (*arms, *versus)]), pairs
+    study = read_marks(source)
+    kept, pairs = (choice or Choice()).among(study.modalities, source)
+    return study.part([study.modalities.index(name) for name in kept]), pairs
 
 
 def marks_sections(study: MarkStudy, wanted: Wanted, pairs: Pairs | None = None) -> list[StudySection]:
