@@ -9,9 +9,8 @@ from scipy.stats import nct
 from taskct.errors import UserError
 from taskct.metrics.mrmc.difference import DifferenceLaw
 from taskct.metrics.mrmc.error_law import ErrorLaw
-from taskct.metrics.mrmc.sizing import Components, Design, StudyPower, design_variance
+from taskct.metrics.mrmc.sizing import MOST_CASES, Components, Design, StudyPower, design_variance, fewest_reaching
 
-_MOST_CASES = 10**6  # signal-present cases beyond which a study counts as out of reach
 _MOST_DF = 1e6  # the normal distribution, as near as numbers go
 _FURTHEST = 30.0  # standard errors; the power is 1
 
@@ -100,30 +99,12 @@ def size_program_study(
     if not alpha < power < 1.0:
         raise UserError(f"the power wanted is {power}; it must lie between alpha ({alpha:g}) and 1")
     fewest = max(math.ceil(2.0 / min(absent_per_present, 1.0)), 2)
-    sizes, best = [], 0.0
 
     def at(readers: int, present: int) -> StudyPower:
         design = Design(readers, present, max(math.ceil(absent_per_present * present - 1e-9), 2))
         return program_power(pilot, design, delta, margin=margin, alpha=alpha)
 
-    for readers in n_readers:
-        low, high = fewest - 1, fewest
-        while (found := at(readers, high)).power < power and high < _MOST_CASES:
-            low, high = high, min(2 * high, _MOST_CASES)
-        best = max(best, found.power)
-        if found.power < power:
-            continue
-        while high - low > 1:
-            middle = (low + high) // 2
-            candidate = at(readers, middle)
-            low, high, found = (low, middle, candidate) if candidate.power >= power else (middle, high, found)
-        sizes.append(found)
-    if not sizes:
-        raise UserError(
-            f"no number of cases reaches a power of {power:g} with these readers (at most {best:.3f}): allow more "
-            "readers, or a larger difference or margin"
-        )
-    return tuple(sizes)
+    return fewest_reaching(n_readers, at, power, fewest, MOST_CASES)
 
 
 def _check(pilot: ProgramPilot, design: Design, delta: float, margin: float | None, alpha: float) -> None:

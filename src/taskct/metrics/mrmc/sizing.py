@@ -1,7 +1,7 @@
 """Sizing a reader study: variance, degrees of freedom and power for numbers of readers and cases not yet measured."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from taskct.errors import UserError
 Aim = Literal["difference", "non-inferiority", "equivalence"]
 DfMethod = Literal["bdg", "hillis"]
 
-_MOST_CASES = 10**7  # signal-present cases beyond which a study counts as out of reach
+MOST_CASES = 10**7  # signal-present cases beyond which a study counts as out of reach
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
@@ -244,7 +244,18 @@ def size_study(
             components, design, delta, aim=aim, noninferiority_margin=noninferiority_margin, alpha=alpha, method=method
         )
 
-    most, fewest = _MOST_CASES // max(n_groups, 1), max(math.ceil(2 / min(absent_per_present, 1.0)), 2)
+    most, fewest = MOST_CASES // max(n_groups, 1), max(math.ceil(2 / min(absent_per_present, 1.0)), 2)
+    return fewest_reaching(n_readers, at, power, fewest, most)
+
+
+def fewest_reaching(
+    n_readers: Iterable[int], at: Callable[[int, int], StudyPower], power: float, fewest: int, most: int
+) -> tuple[StudyPower, ...]:
+    """The study of the fewest cases that reaches a power, for each number of readers that reaches it at all.
+
+    `at` gives the study of so many readers and cases, of which `fewest` to `most` are tried by halving. A UserError, if
+    no number of readers reaches the power.
+    """
     sizes, best = [], 0.0
     for readers in n_readers:
         low, high = fewest - 1, fewest
