@@ -13,7 +13,9 @@ from scipy import ndimage
 
 import taskct
 from taskct.metrics.forced_choice import proportion_correct
-from taskct.metrics.internal_noise import FittedNoiseModel, ModelDecisions, NoiseModel, ReaderCounts
+from taskct.metrics.internal_noise import ModelDecisions, NoiseModel
+from taskct.metrics.noise_fit import FittedNoiseModel
+from taskct.metrics.reader_counts import ReaderCounts
 from taskct.observers.internal_noise import noise_units
 
 rng = np.random.default_rng(0)

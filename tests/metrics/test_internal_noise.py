@@ -6,16 +6,9 @@ from scipy.special import ndtr
 
 from taskct.errors import UserError
 from taskct.metrics.forced_choice import proportion_correct
-from taskct.metrics.internal_noise import (
-    FittedNoiseModel,
-    ModelDecisions,
-    NoiseModel,
-    ReaderCounts,
-    hanley_mcneil_pairs,
-    model_proportion,
-    readers_proportion,
-    shared_covariance,
-)
+from taskct.metrics.internal_noise import ModelDecisions, NoiseModel, model_proportion
+from taskct.metrics.noise_fit import FittedNoiseModel
+from taskct.metrics.reader_counts import ReaderCounts, hanley_mcneil_pairs, readers_proportion, shared_covariance
 from taskct.metrics.roc import auc
 from validation.human import D_PRIMES, exact_decisions, panel_covers
 

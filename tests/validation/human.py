@@ -7,7 +7,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from taskct.metrics.forced_choice import proportion_correct
-from taskct.metrics.internal_noise import FittedNoiseModel, ModelDecisions, NoiseKind, NoiseModel, ReaderCounts
+from taskct.metrics.internal_noise import ModelDecisions, NoiseKind, NoiseModel
+from taskct.metrics.noise_fit import FittedNoiseModel
+from taskct.metrics.reader_counts import ReaderCounts
 from validation.check import Check
 
 D_PRIMES = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)

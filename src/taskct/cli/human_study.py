@@ -16,7 +16,7 @@ from taskct.apply.human.people import Condition, People
 from taskct.denoisers.import_path import trust_network
 from taskct.errors import UserError
 from taskct.io.truth_table import Truth
-from taskct.metrics.internal_noise import ReaderCounts, hanley_mcneil_pairs, shared_covariance
+from taskct.metrics.reader_counts import ReaderCounts, hanley_mcneil_pairs, shared_covariance
 from taskct.metrics.roc import auc
 from taskct.reading_room.answers import ANSWERS, AnswerBook
 from taskct.reading_room.folder import StudyFolder

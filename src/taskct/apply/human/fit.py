@@ -13,18 +13,10 @@ from taskct import __version__
 from taskct.apply.human.people import Condition, People
 from taskct.errors import UserError
 from taskct.metrics.comparisons import holm
-from taskct.metrics.internal_noise import (
-    NOISE_KINDS,
-    Disagreement,
-    FittedNoiseModel,
-    Law,
-    ModelDecisions,
-    NoiseKind,
-    NoiseModel,
-    model_proportion,
-    readers_proportion,
-)
+from taskct.metrics.internal_noise import NOISE_KINDS, Law, ModelDecisions, NoiseKind, NoiseModel, model_proportion
 from taskct.metrics.intervals import Interval
+from taskct.metrics.noise_fit import Disagreement, FittedNoiseModel
+from taskct.metrics.reader_counts import readers_proportion
 from taskct.observers.internal_noise import FittedNoise, kinds_of
 
 NO_NOISE, EFFICIENCY = "none", "efficiency"

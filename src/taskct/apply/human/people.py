@@ -10,7 +10,7 @@ import numpy as np
 from taskct.errors import UserError
 from taskct.io.csv_rows import check_delimiter, csv_rows
 from taskct.literal import from_csv
-from taskct.metrics.internal_noise import ReaderCounts, hanley_mcneil_pairs
+from taskct.metrics.reader_counts import ReaderCounts, hanley_mcneil_pairs
 from taskct.reading import read_text, sha256_of
 
 _CHOICES = ("n_trials", "n_correct")

@@ -9,8 +9,9 @@ from scipy.stats import nct
 from taskct.errors import UserError
 from taskct.metrics.mrmc.difference import DifferenceLaw
 from taskct.metrics.mrmc.error_law import ErrorLaw
-from taskct.metrics.mrmc.sizing import MOST_CASES, Components, Design, StudyPower, design_variance, fewest_reaching
+from taskct.metrics.mrmc.sizing import Components, Design, StudyPower, design_variance, fewest_reaching
 
+_MOST_CASES = 10**6  # signal-present cases beyond which a study counts as out of reach
 _MOST_DF = 1e6  # the normal distribution, as near as numbers go
 _FURTHEST = 30.0  # standard errors; the power is 1
 
@@ -104,7 +105,7 @@ def size_program_study(
         design = Design(readers, present, max(math.ceil(absent_per_present * present - 1e-9), 2))
         return program_power(pilot, design, delta, margin=margin, alpha=alpha)
 
-    return fewest_reaching(n_readers, at, power, fewest, MOST_CASES)
+    return fewest_reaching(n_readers, at, power, fewest, _MOST_CASES)
 
 
 def _check(pilot: ProgramPilot, design: Design, delta: float, margin: float | None, alpha: float) -> None:

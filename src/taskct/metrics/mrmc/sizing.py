@@ -15,7 +15,7 @@ from taskct.errors import UserError
 Aim = Literal["difference", "non-inferiority", "equivalence"]
 DfMethod = Literal["bdg", "hillis"]
 
-MOST_CASES = 10**7  # signal-present cases beyond which a study counts as out of reach
+_MOST_CASES = 10**7  # signal-present cases beyond which a study counts as out of reach
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
@@ -244,7 +244,7 @@ def size_study(
             components, design, delta, aim=aim, noninferiority_margin=noninferiority_margin, alpha=alpha, method=method
         )
 
-    most, fewest = MOST_CASES // max(n_groups, 1), max(math.ceil(2 / min(absent_per_present, 1.0)), 2)
+    most, fewest = _MOST_CASES // max(n_groups, 1), max(math.ceil(2 / min(absent_per_present, 1.0)), 2)
     return fewest_reaching(n_readers, at, power, fewest, most)
 
 
